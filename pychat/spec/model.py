@@ -1,0 +1,488 @@
+"""What a spec says, as immutable data. Knows no YAML, no socket, no verb and no state of any protocol."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+Fault = Literal["encoding", "verb", "syntax", "state"]
+Sender = Literal["client", "server"]
+ReplyKind = Literal["answer", "item", "push", "refusal", "goodbye"]
+ConditionKind = Literal[
+    "taken", "unknown", "oneself", "linked", "the partner", "equals", "differs", "no partner", "not accepted"
+]
+EffectKind = Literal["bind", "link", "accept", "retract", "relay", "unlink", "release", "list"]
+Since = Literal["accept", "silence", "full", "goodbye"]
+
+ANY_VERB = "*"  # what a refusal names where it can name no request
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """What a field may hold. `octets` are the least and the most octets of its UTF-8 form."""
+
+    name: str
+    doc: str
+    octets: tuple[int, int]
+    match: str | None = None
+    one_of: tuple[str, ...] = ()
+    forbid: tuple[tuple[int, int], ...] = ()
+    rest_of_line: bool = False
+    fold_case: bool = False
+    good: tuple[str, ...] = ()
+    bad: tuple[str, ...] = ()
+    profile: str = "core"
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression for `str` that a whole value matches; it leaves `octets` to the caller."""
+        if self.match is not None:
+            return self.match
+        if self.one_of:
+            return "|".join(re.escape(word) for word in self.one_of)
+        forbidden = "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in self.forbid)
+        return f"[^{forbidden}\\n]+" if forbidden else "[^\\n]+"
+
+    def accepts(self, value: str) -> bool:
+        """Whether `value` is of this type."""
+        low, high = self.octets
+        return low <= len(value.encode()) <= high and re.fullmatch(self.pattern, value) is not None
+
+    def fold(self, value: str) -> str:
+        """The key under which `value` is unique."""
+        return value.lower() if self.fold_case else value
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a frame: its name, and its type's name."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The shape of a frame: words that stand as they are, and fields. The first word is the verb."""
+
+    parts: tuple[str | Field, ...]
+
+    @property
+    def verb(self) -> str:
+        return str(self.parts[0])
+
+    @property
+    def key(self) -> str:
+        """The words before the first field; it tells one reply from another: `OK CHAT`, `PAIRED`."""
+        words = []
+        for part in self.parts:
+            if isinstance(part, Field):
+                break
+            words.append(part)
+        return " ".join(words)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        return tuple(part for part in self.parts if isinstance(part, Field))
+
+    def __str__(self) -> str:
+        return " ".join(f"<{part.name}>" if isinstance(part, Field) else part for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A value to be filled into a frame: a field of the request, or `me`, `peer`, `count`, `profiles`, `reason`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A frame to be written: words and variables. `form` is the shape that the reader of the frame expects."""
+
+    parts: tuple[str | Variable, ...]
+    form: Form
+
+    def fill(self, values: Mapping[str, str]) -> str:
+        """The frame without its ending. Raises KeyError for a variable that has no value."""
+        return " ".join(values[part.name] if isinstance(part, Variable) else part for part in self.parts)
+
+    def __str__(self) -> str:
+        return " ".join(f"<{part.name}>" if isinstance(part, Variable) else part for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """When an outcome is taken; `field` is the field that it asks about, `value` the word it is compared with."""
+
+    kind: ConditionKind
+    field: str | None = None
+    value: str | None = None
+
+    def __str__(self) -> str:
+        if self.field is None:
+            return self.kind
+        if self.value is not None:
+            return f'<{self.field}> is {"not " if self.kind == "differs" else ""}"{self.value}"'
+        return f"<{self.field}> is {self.kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A change to what the server knows; `field` names the user that it is about."""
+
+    kind: EffectKind
+    field: str | None = None
+
+    def __str__(self) -> str:
+        return self.kind if self.field is None else f"{self.kind} <{self.field}>"
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerEffect:
+    """What an outcome does to the connection at the other end: the state it is in and moves to, and its push."""
+
+    push: Template
+    source: str | None = None
+    to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One row of the table: what comes of a request in a state when `condition` holds (None: always)."""
+
+    verb: str
+    label: str
+    rule: str
+    condition: Condition | None = None
+    error: str | None = None
+    answer: Template | None = None
+    to: str | None = None
+    effects: tuple[Effect, ...] = ()
+    partner: PartnerEffect | None = None
+    profile: str = "core"
+
+    @property
+    def name(self) -> str:
+        """The name of the machine's event: `CHAT/user-busy`."""
+        return f"{self.verb}/{self.label}"
+
+    def does(self, kind: EffectKind) -> bool:
+        return any(effect.kind == kind for effect in self.effects)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A frame that a client may send, with the shapes of its answer and of the items before that answer."""
+
+    verb: str
+    doc: str
+    form: Form
+    answer: Form | None
+    item: Form | None
+    profile: str = "core"
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A frame that the server sends by itself. `reply` is what the client must answer."""
+
+    verb: str
+    doc: str
+    form: Form
+    reply: Template | None
+    profile: str = "core"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Any frame that a server may send. `verb` is the request that it answers, if it answers one."""
+
+    key: str
+    kind: ReplyKind
+    form: Form
+    verb: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """A code of a refusal. `general` errors are those of the faults that any frame may have."""
+
+    code: str
+    words: str
+    doc: str
+    general: bool
+    profile: str = "core"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRule:
+    """The error that answers a fault, and the verbs for which it does not count."""
+
+    fault: Fault
+    error: str
+    rule: str
+    uncounted: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How many faults a connection may send in these states before its goodbye."""
+
+    states: frozenset[str]
+    faults: int
+    in_a_row: bool
+    goodbye: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """A code of the server's last frame. `gone` is the reason that the partner is told, None for no push."""
+
+    code: str
+    words: str
+    doc: str
+    when: Literal["too-long", "full", "stop"] | None
+    gone: str | None
+    profile: str = "core"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state of a connection, with the outcomes of each request that has a place in it, in their order."""
+
+    name: str
+    doc: str
+    initial: bool
+    final: bool
+    linked: bool
+    recv: Mapping[str, tuple[Outcome, ...]]
+    profile: str = "core"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What the end of a connection does when it comes without a request. Its push has the variable `reason`."""
+
+    to: str
+    effects: tuple[Effect, ...]
+    partner: PartnerEffect
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What two connections share: each is the other's partner, in the states that hold it. `key` is the names' type."""
+
+    name: str
+    key: str
+    doc: str
+    held_in: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRules:
+    """What a client may send beside the table: see the comment of `client` in the spec."""
+
+    one_unanswered: frozenset[str]
+    one_unanswered_rule: str
+    only_if: Mapping[str, Mapping[str, Condition]]
+    only_if_rule: str
+    may_follow: Mapping[str, str]
+    may_follow_rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """After `after` seconds since `since`: a goodbye, a push, an end without a frame (`gone`), or the close."""
+
+    name: str
+    since: Since
+    after: float
+    rule: str
+    states: frozenset[str] | None = None
+    goodbye: str | None = None
+    push: str | None = None
+    gone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`tolerance` in seconds, queues in octets; one address may hold one in `address_share` connections."""
+
+    tolerance: float
+    queue_mark: int
+    queue_stop: int
+    address_share: int
+    docs: Mapping[str, str]
+    rules: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How frames lie in the stream; `max_octets` counts the ending."""
+
+    encoding: str
+    writes: bytes
+    accepts: tuple[bytes, ...]
+    max_octets: int
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """The port, and the TCP keep-alive's idle time and interval in seconds and its number of probes."""
+
+    port: int
+    keepalive: tuple[float, float, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A numbered requirement."""
+
+    id: str
+    of: Literal["server", "client", "both"]
+    level: Literal["MUST", "SHOULD", "MAY"]
+    text: str
+    profile: str = "core"
+
+
+StepKind = Literal["send", "finish", "reset", "receive", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A line of an example. `octets` of a send are exact; `text` of a receive may end in `…` for any words."""
+
+    who: str
+    kind: StepKind
+    octets: bytes = b""
+    text: str = ""
+
+    def __str__(self) -> str:
+        mark = {"send": ">", "finish": ">|", "reset": ">!", "receive": "<", "end": "<|"}[self.kind]
+        return f"{self.who}{mark} {self.text}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A conversation: a text for the page, a diagram and a conformance case at once."""
+
+    id: str
+    title: str
+    doc: str
+    rules: tuple[str, ...]
+    steps: tuple[Step, ...]
+    profile: str = "core"
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """The line contract of clients under test: command → request, reply's key → line, notice → what it says."""
+
+    doc: str
+    commands: Mapping[str, Template]
+    prints: Mapping[str, Template]
+    notices: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A whole protocol. `sha256` is the hexadecimal digest of the file's octets, `source` where they came from."""
+
+    source: str
+    sha256: str
+    protocol: str
+    title: str
+    version: int
+    doc: str
+    history: tuple[tuple[int, str], ...]
+    profiles: Mapping[str, str]
+    transport: Transport
+    framing: Framing
+    types: Mapping[str, Type]
+    requests: Mapping[str, Request]
+    pushes: Mapping[str, Push]
+    refusal: Form
+    refusal_doc: str
+    goodbye: Form
+    goodbye_doc: str
+    errors: Mapping[str, Error]
+    faults: tuple[FaultRule, ...]
+    budgets: tuple[Budget, ...]
+    goodbyes: Mapping[str, Goodbye]
+    link: Link
+    states: Mapping[str, State]
+    ending: Ending
+    client: ClientRules
+    timers: Mapping[str, Timer]
+    limits: Limits
+    rules: Mapping[str, Rule]
+    examples: Mapping[str, Example]
+    contract: Contract
+    security: tuple[str, ...]
+    hints: tuple[str, ...]
+
+    @cached_property
+    def initial(self) -> str:
+        return next(state.name for state in self.states.values() if state.initial)
+
+    @cached_property
+    def final(self) -> str:
+        return next(state.name for state in self.states.values() if state.final)
+
+    @cached_property
+    def live_states(self) -> tuple[str, ...]:
+        """The states in which frames are read, in the order of the file."""
+        return tuple(state.name for state in self.states.values() if not state.final)
+
+    def outcomes(self) -> Iterator[tuple[str, Outcome]]:
+        """Each state with each of its rows, in the order of the file."""
+        for state in self.states.values():
+            for rows in state.recv.values():
+                for outcome in rows:
+                    yield state.name, outcome
+
+    def verb_that(self, kind: EffectKind) -> str | None:
+        """The request that has this effect when it succeeds without ending the connection, None without one.
+
+        A program that must know what a verb means asks for the meaning, never for the word.
+        """
+        for _, outcome in self.outcomes():
+            if outcome.error is None and outcome.to != self.final and outcome.does(kind):
+                return outcome.verb
+        return None
+
+    @cached_property
+    def quit_verb(self) -> str | None:
+        """The request that ends the connection."""
+        return next((outcome.verb for _, outcome in self.outcomes() if outcome.to == self.final), None)
+
+    @cached_property
+    def replies(self) -> Mapping[str, Reply]:
+        """Every frame that a server may send, by the words that it begins with."""
+        found: dict[str, Reply] = {}
+        for request in self.requests.values():
+            if request.item is not None:
+                found[request.item.key] = Reply(request.item.key, "item", request.item, request.verb)
+            if request.answer is not None:
+                found[request.answer.key] = Reply(request.answer.key, "answer", request.answer, request.verb)
+        for push in self.pushes.values():
+            found[push.form.key] = Reply(push.form.key, "push", push.form)
+        found[self.refusal.key] = Reply(self.refusal.key, "refusal", self.refusal)
+        found[self.goodbye.key] = Reply(self.goodbye.key, "goodbye", self.goodbye)
+        return found
+
+    def fault_rule(self, fault: Fault) -> FaultRule:
+        return next(rule for rule in self.faults if rule.fault == fault)
+
+    def goodbye_when(self, when: Literal["too-long", "full", "stop"]) -> Goodbye:
+        return next(goodbye for goodbye in self.goodbyes.values() if goodbye.when == when)
+
+    def budget(self, state: str) -> Budget | None:
+        return next((budget for budget in self.budgets if state in budget.states), None)

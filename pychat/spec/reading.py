@@ -1,0 +1,180 @@
+"""YAML, read strictly: plain data, and the place of each part of it. Knows nothing of what a spec says.
+
+YAML 1.1 has traps for a table of words: `on` and `no` are truth values, `12:30` is a number, a key that stands twice
+silently wins. Each is refused here with its place and the way to write it instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+Path: TypeAlias = tuple[str | int, ...]
+Data: TypeAlias = "str | int | float | bool | None | list[Data] | dict[str, Data]"
+
+_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
+_FLOAT = re.compile(r"-?[0-9]+\.[0-9]+")
+_TRAP = re.compile(
+    r"(?P<truth>y|Y|n|N|[Yy]es|YES|[Nn]o|NO|[Oo]n|ON|[Oo]ff|OFF|True|TRUE|False|FALSE)"
+    r"|(?P<null>~|Null|NULL|null)"
+    r"|(?P<sexagesimal>[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)"
+    r"|(?P<number>[-+]?(0[0-7_]+|0[xob][0-9a-fA-F_]+|[0-9]+_[0-9_]*|[0-9.]+[eE][-+]?[0-9]+|\.[0-9]+|[0-9]+\.)"
+    r"|\+[0-9]+|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)|0[0-9]+)"
+    r"|(?P<date>[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?)"
+)
+_TRAP_REASONS = {
+    "truth": "some YAML readers take {0} for a truth value; write '{0}', or true or false",
+    "null": "{0} means nothing at all here; leave the key out, or write '{0}'",
+    "sexagesimal": "YAML 1.1 takes {0} for a number of base 60; write '{0}'",
+    "number": "YAML readers differ about the number {0}; write a plain decimal number, or '{0}'",
+    "date": "YAML 1.1 takes {0} for a date; write '{0}'",
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A line and a column of a file, both counted from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fault:
+    """One thing that is wrong in a file, printed as a compiler prints it."""
+
+    source: str
+    place: Place
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.place.line}:{self.place.column}: {self.reason}"
+
+
+class SpecError(Exception):
+    """A file that is no spec. `faults` says each thing that is wrong with it, in the order of the file."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = sorted(set(faults))
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+@dataclass(slots=True)
+class Document:
+    """The data of a file, with the place of each value and of each key by its path."""
+
+    source: str
+    data: Data = None
+    values: dict[Path, Place] = field(default_factory=dict)
+    keys: dict[Path, Place] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+    def blame(self, path: Path, reason: str, *, key: bool = False) -> None:
+        """Notes a fault at `path`, or at the nearest place above it that the file has."""
+        places: Mapping[Path, Place] = self.keys if key and path in self.keys else self.values
+        while path and path not in places:
+            path, places = path[:-1], self.values
+        self.faults.append(Fault(self.source, places.get(path, Place(1, 1)), reason))
+
+    def check(self) -> None:
+        """Raises SpecError if a fault was noted."""
+        if self.faults:
+            raise SpecError(self.faults)
+
+
+def read(octets: bytes, source: str) -> Document:
+    """The document in `octets`; `source` names them in faults.
+
+    Raises:
+        SpecError: they are not UTF-8, not YAML, or YAML that readers understand differently.
+    """
+    document = Document(source)
+    try:
+        text = octets.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = octets.count(b"\n", 0, error.start) + 1
+        column = error.start - octets.rfind(b"\n", 0, error.start)
+        raise SpecError([Fault(source, Place(line, column), "not valid UTF-8")]) from None
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        _refuse_anchors(text, document, loader)
+        root = yaml.compose(text, Loader=loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+        raise SpecError([Fault(source, place, f"not YAML: {error.problem or error.context}")]) from None
+    except yaml.YAMLError as error:
+        raise SpecError([Fault(source, Place(1, 1), f"not YAML: {str(error).splitlines()[0]}")]) from None
+    if root is None:
+        raise SpecError([Fault(source, Place(1, 1), "the file is empty")])
+    document.data = _convert(root, (), document)
+    document.check()
+    return document
+
+
+def _refuse_anchors(text: str, document: Document, loader: type) -> None:
+    for event in yaml.parse(text, Loader=loader):
+        anchor = getattr(event, "anchor", None)
+        if anchor is not None:
+            place = Place(event.start_mark.line + 1, event.start_mark.column + 1)
+            reason = f"anchors and aliases are not allowed (&{anchor}): write the value out"
+            document.faults.append(Fault(document.source, place, reason))
+    document.check()
+
+
+def _convert(node: Node, path: Path, document: Document) -> Data:
+    document.values[path] = Place(node.start_mark.line + 1, node.start_mark.column + 1)
+    if isinstance(node, MappingNode):
+        return _convert_mapping(node, path, document)
+    if isinstance(node, SequenceNode):
+        return [_convert(child, (*path, index), document) for index, child in enumerate(node.value)]
+    return _convert_scalar(node, path, document)
+
+
+def _convert_mapping(node: MappingNode, path: Path, document: Document) -> Data:
+    result: dict[str, Data] = {}
+    for key_node, value_node in node.value:
+        place = Place(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+        key = _convert(key_node, (*path, "?"), document) if isinstance(key_node, ScalarNode) else None
+        if not isinstance(key, str | int) or isinstance(key, bool):
+            document.faults.append(Fault(document.source, place, "a key must be a word"))
+            continue
+        name = str(key)
+        if name in result:
+            first = document.keys[(*path, name)]
+            document.faults.append(
+                Fault(document.source, place, f"the key {name} stands twice; the first is in line {first.line}")
+            )
+            continue
+        document.keys[(*path, name)] = place
+        result[name] = _convert(value_node, (*path, name), document)
+    return result
+
+
+def _convert_scalar(node: ScalarNode, path: Path, document: Document) -> Data:
+    text: str = node.value
+    if not str(node.tag).startswith("tag:yaml.org,2002:"):
+        document.blame(path, f"tags are not allowed: {node.tag}")
+        return text
+    if node.style:  # quoted, or a block
+        return text
+    trap = _TRAP.fullmatch(text)
+    if trap is not None and trap.lastgroup is not None:
+        kind = next(name for name, value in trap.groupdict().items() if value is not None)
+        document.blame(path, _TRAP_REASONS[kind].format(text))
+        return text
+    if text in ("true", "false"):
+        return text == "true"
+    if text == "":
+        document.blame(path, "there is no value; leave the key out, or write ''")
+        return None
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    return text

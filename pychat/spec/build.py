@@ -411,7 +411,7 @@ class _Builder:
                     self._blame((*path, where), "who is linked must be in a state that holds the link")
         return Outcome(
             verb=verb,
-            label=row.get("outcome", error),
+            label=row["outcome"] if error is None else error,
             rule=self._rule_of(path, row),
             condition=self._condition((*path, "if"), row["if"], request) if "if" in row else None,
             error=error,

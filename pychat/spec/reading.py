@@ -15,7 +15,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 Path: TypeAlias = tuple[str | int, ...]
-Data: TypeAlias = "str | int | float | bool | None | list[Data] | dict[str, Data]"
+Data: TypeAlias = "str | int | float | bool | list[Data] | dict[str, Data] | None"
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 _FLOAT = re.compile(r"-?[0-9]+\.[0-9]+")
@@ -121,7 +121,8 @@ def _refuse_anchors(text: str, document: Document, loader: type) -> None:
     for event in yaml.parse(text, Loader=loader):
         anchor = getattr(event, "anchor", None)
         if anchor is not None:
-            place = Place(event.start_mark.line + 1, event.start_mark.column + 1)
+            mark = event.start_mark
+            place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
             reason = f"anchors and aliases are not allowed (&{anchor}): write the value out"
             document.faults.append(Fault(document.source, place, reason))
     document.check()
@@ -133,6 +134,7 @@ def _convert(node: Node, path: Path, document: Document) -> Data:
         return _convert_mapping(node, path, document)
     if isinstance(node, SequenceNode):
         return [_convert(child, (*path, index), document) for index, child in enumerate(node.value)]
+    assert isinstance(node, ScalarNode), "anchors were refused, so nothing else is left"
     return _convert_scalar(node, path, document)
 
 

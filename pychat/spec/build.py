@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 from .model import (
     Budget,
+    Chapter,
     ClientRules,
     Condition,
     ConditionKind,
@@ -110,6 +111,7 @@ class _Builder:
         self._check_words()
         spec_examples = self._table("examples", self._example)
         contract = self._contract(data["contract"])
+        chapters = {name: self._chapter(("chapters", name), value) for name, value in data.get("chapters", {}).items()}
         self.document.check()
         return Spec(
             source=self.document.source,
@@ -145,6 +147,7 @@ class _Builder:
             rules=self.rules,
             examples=spec_examples,
             contract=contract,
+            chapters=chapters,
             security=tuple(data.get("security", ())),
             hints=tuple(data.get("hints", ())),
         )
@@ -615,6 +618,17 @@ class _Builder:
             prints[key] = Template(parts, form)
         notices = {name: notice["doc"] for name, notice in value["notices"].items()}
         return Contract(value["doc"], commands, prints, notices)
+
+    def _chapter(self, path: Path, value: dict[str, Any]) -> Chapter:
+        rules: list[str] = []
+        for index, group in enumerate(value.get("rules", ())):
+            found = [rule for rule in self.rules if rule.rpartition("-")[0] == group]
+            if not found:
+                self._blame((*path, "rules", index), f"there is no rule {group}-…")
+            rules += found
+        if "title" not in value and path[-1] not in self.data:
+            self._blame(path, f"there is no part {path[-1]} of a spec, so the chapter needs a title", key=True)
+        return Chapter(str(path[-1]), value.get("title"), tuple(value["text"]), tuple(rules))
 
 
 def _width(pattern: str) -> tuple[int, int]:

@@ -391,6 +391,16 @@ class Contract:
     notices: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """Prose for the page about a part of the spec, or with a `title` of its own; the rules that it explains."""
+
+    id: str
+    title: str | None
+    text: tuple[str, ...]
+    rules: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Spec:
     """A whole protocol. `sha256` is the hexadecimal digest of the file's octets, `source` where they came from."""
@@ -425,6 +435,7 @@ class Spec:
     rules: Mapping[str, Rule]
     examples: Mapping[str, Example]
     contract: Contract
+    chapters: Mapping[str, Chapter]
     security: tuple[str, ...]
     hints: tuple[str, ...]
 

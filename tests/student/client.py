@@ -1,0 +1,307 @@
+"""A chat client as a good student writes it from the protocol page: commands on stdin, what it learns on stdout.
+
+It shares no code with the package and reads no spec file: every word and number here was typed from the page.
+
+Three threads beside the main one: one reads commands, one reads the socket and one writes it: the client goes on
+reading while it waits to write. One lock guards the view of the conversation. A command that the rules for clients do
+not allow yet, because an answer is still to come, is held; one that they do not allow at all is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import sys
+import threading
+from collections import deque
+
+MAX_FRAME = 4096
+MAX_HELD = 100  # commands that wait for an answer; then stdin is not read
+MAX_UNSENT = 65_536  # octets; a server that asks for more than it reads is left
+PATIENCE = 5.0  # seconds that the server has to answer QUIT
+
+NAME = r"[A-Za-z][A-Za-z0-9_-]{0,31}"
+TOKEN = r"[!-~]{1,64}"
+TEXT = r"[^\x00-\x08\x0a-\x1f\x7f-\x9f]{1,2000}"
+WORDS = r"[^\x00-\x1f\x7f-\x9f]+"
+BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+COMMANDS = {
+    "hello": ("HELLO", r"[1-9][0-9]{0,3}"),
+    "name": ("NAME", NAME),
+    "who": ("WHO", None),
+    "chat": ("CHAT", NAME),
+    "say": ("MSG", TEXT),
+    "leave": ("LEAVE", None),
+    "ping": ("PING", TOKEN),
+    "quit": ("QUIT", None),
+}
+WORD_OF = {verb: word for word, (verb, _) in COMMANDS.items()}
+
+# What the server may send: its form, and how it is printed.
+REPLIES = {
+    "hello": (re.compile(r"OK HELLO ([1-9][0-9]{0,3} [a-z]+(?: [a-z]+)*)"), "hello {}"),
+    "name": (re.compile(rf"OK NAME ({NAME})"), "named {}"),
+    "user": (re.compile(rf"USER ({NAME} (?:free|busy))"), "user {}"),
+    "who": (re.compile(r"OK WHO (0|[1-9][0-9]{0,9})"), "users {}"),
+    "chat": (re.compile(rf"OK CHAT ({NAME})"), "chat {}"),
+    "leave": (re.compile(r"OK LEAVE()"), "left"),
+    "quit": (re.compile(r"OK QUIT()"), "bye"),
+    "pong": (re.compile(rf"PONG ({TOKEN})"), "pong {}"),
+    "paired": (re.compile(rf"PAIRED ({NAME})"), "paired {}"),
+    "msg": (re.compile(rf"MSG ({TEXT})"), "msg {}"),
+    "gone": (re.compile(rf"GONE ({NAME} (?:left|quit|lost|timeout))"), "gone {}"),
+    "ping": (re.compile(rf"PING ({TOKEN})"), ""),
+    "err": (re.compile(rf"ERR ([A-Z]+|\*) ([a-z]+(?:-[a-z]+)*) {WORDS}"), "error {} {}"),
+    "bye": (re.compile(rf"BYE ([a-z]+(?:-[a-z]+)*) {WORDS}"), "goodbye {}"),
+}
+
+
+class BrokenProtocolError(Exception):
+    """The server has sent what it may not send."""
+
+
+def show(line: str) -> None:
+    """One line on stdout, at once; characters that turn the direction of text are made visible."""
+    visible = BIDI.sub(lambda found: f"<U+{ord(found[0]):04X}>", line)
+    sys.stdout.buffer.write(visible.encode() + b"\n")
+    sys.stdout.buffer.flush()
+
+
+class Client:
+    """The client's view of the conversation."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.state = "CONNECTED"
+        self.partner: str | None = None
+        self.unanswered: deque[tuple[str, str]] = deque()
+        self.held: deque[tuple[str, str, str | None]] = deque()  # verb, field, and for whom a line was typed
+        self.unsent = b""
+        self.quitting = self.over = False
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
+
+    # --- commands ---------------------------------------------------------------------------------------------------
+
+    def command(self, line: bytes) -> None:
+        """Takes one line of stdin."""
+        word, _, field = line.decode("utf-8", "replace").removesuffix("\n").removesuffix("\r").partition(" ")
+        with self.lock:
+            if word not in COMMANDS:
+                show(f"refused {word or '?'} there is no such command")
+                return
+            verb, form = COMMANDS[word]
+            if (form is None and field) or (form and not re.fullmatch(form, field)) or len(field.encode()) > 2000:
+                show(f"refused {word} that is not what it needs")
+                return
+            self.held.append((verb, field, self.listener()))
+            self.advance()
+            self.changed.wait_for(lambda: self.over or len(self.held) < MAX_HELD)
+
+    def listener(self) -> str | None:
+        """For whom a line that is typed now is meant: the latest CHAT or LEAVE on its way decides."""
+        for verb, field in [(verb, field) for verb, field, _ in reversed(self.held)] + list(reversed(self.unanswered)):
+            if verb in ("CHAT", "LEAVE"):
+                return field.lower() or None
+        return self.partner and self.partner.lower()
+
+    def advance(self) -> None:
+        """Sends or refuses what was held, in order, up to what must still wait."""
+        while self.held and not self.over:
+            verb, field, listener = self.held[0]
+            if self.must_wait(verb):
+                break
+            self.held.popleft()
+            if self.may_send(verb, field, listener):
+                if verb != "MSG":
+                    self.unanswered.append((verb, field))
+                self.quitting |= verb == "QUIT"
+                self.send(f"{verb} {field}" if field else verb)
+            else:
+                show(f"refused {WORD_OF[verb]} not now")
+        self.changed.notify_all()
+
+    def must_wait(self, verb: str) -> bool:
+        if verb in ("PING", "QUIT"):
+            return False
+        moving = ("NAME",) if verb == "WHO" else ("NAME", "CHAT", "LEAVE")
+        return any(open_verb in moving for open_verb, _ in self.unanswered)
+
+    def may_send(self, verb: str, field: str, listener: str | None) -> bool:
+        partner = self.partner and self.partner.lower()
+        if verb in ("HELLO", "NAME"):
+            return self.state == "CONNECTED"
+        if verb == "WHO":
+            return self.state != "CONNECTED"
+        if verb == "CHAT":
+            return self.state == "NAMED" or (self.state == "PAIRED" and field.lower() == partner)
+        if verb == "MSG":
+            return self.state == "PAIRED" and listener == partner
+        return verb != "LEAVE" or self.state == "PAIRED"
+
+    def send(self, frame: str) -> None:
+        if len(self.unsent) > MAX_UNSENT:
+            raise BrokenProtocolError("the server does not read")
+        self.unsent += frame.encode() + b"\n"
+        self.changed.notify_all()
+
+    # --- what comes from the server ---------------------------------------------------------------------------------
+
+    def frame(self, line: bytes) -> None:
+        """Takes one frame; raises BrokenProtocolError."""
+        try:
+            text = line.removesuffix(b"\r").decode("utf-8")
+        except UnicodeDecodeError:
+            raise BrokenProtocolError("a line is not valid UTF-8") from None
+        for kind, (form, printed) in REPLIES.items():
+            if found := form.fullmatch(text):
+                with self.lock:
+                    getattr(self, "on_" + kind)(*found.groups())
+                    if printed:
+                        show(printed.format(*found.groups()))
+                    self.advance()
+                return
+        raise BrokenProtocolError("a frame has no known form")
+
+    def answered(self, verb: str) -> str:
+        """The field of the oldest open request, which must be of this verb."""
+        if not self.unanswered or self.unanswered[0][0] != verb:
+            raise BrokenProtocolError(f"nobody asked for an answer to {verb}")
+        return self.unanswered.popleft()[1]
+
+    def on_hello(self, _: str) -> None:
+        self.answered("HELLO")
+
+    def on_name(self, _: str) -> None:
+        self.answered("NAME")
+        self.state = "NAMED"
+
+    def on_user(self, _: str) -> None:
+        if not self.unanswered or self.unanswered[0][0] != "WHO":
+            raise BrokenProtocolError("nobody asked WHO")
+
+    def on_who(self, _: str) -> None:
+        self.answered("WHO")
+
+    def on_chat(self, name: str) -> None:
+        if self.answered("CHAT").lower() != name.lower():
+            raise BrokenProtocolError("the answer names somebody else")
+        self.state, self.partner = "PAIRED", name
+
+    def on_leave(self, _: str) -> None:
+        self.answered("LEAVE")
+        self.state, self.partner = "NAMED", None
+
+    def on_quit(self, _: str) -> None:
+        self.answered("QUIT")
+
+    def on_pong(self, token: str) -> None:
+        if self.answered("PING") != token:
+            raise BrokenProtocolError("that is not the token of the PING")
+
+    def on_paired(self, name: str) -> None:
+        if self.state != "NAMED":
+            raise BrokenProtocolError("PAIRED is not possible now")
+        self.state, self.partner = "PAIRED", name
+
+    def on_msg(self, _: str) -> None:
+        if self.partner is None:
+            raise BrokenProtocolError("a MSG from nobody")
+
+    def on_gone(self, who_and_why: str) -> None:
+        if self.partner is None or who_and_why.split()[0] != self.partner:
+            raise BrokenProtocolError("somebody else is gone")
+        self.partner = None
+
+    def on_ping(self, token: str) -> None:
+        self.send(f"PONG {token}")
+
+    def on_err(self, verb: str, _: str) -> None:
+        if verb == "*" and self.unanswered:
+            self.unanswered.popleft()
+        elif verb not in ("*", "MSG"):
+            self.answered(verb)
+
+    def on_bye(self, _: str) -> None:
+        self.over = True
+
+    # --- threads ----------------------------------------------------------------------------------------------------
+
+    def read(self) -> None:
+        """The reader thread: cuts the stream into lines until it ends."""
+        buffer, reason = b"", "the server has closed the connection"
+        try:
+            while not self.over and (octets := self.sock.recv(65536)):
+                *lines, buffer = (buffer + octets).split(b"\n")
+                for line in lines:
+                    if self.over:
+                        break
+                    if len(line) >= MAX_FRAME:
+                        raise BrokenProtocolError("a line is too long")
+                    self.frame(line)
+                if len(buffer) >= MAX_FRAME:
+                    raise BrokenProtocolError("a line is too long")
+        except OSError as error:
+            reason = error.strerror or "the connection broke"
+        except BrokenProtocolError as error:
+            reason = str(error)
+        with self.lock:
+            if not self.over and not self.quitting:
+                show(f"lost {reason}")
+            self.over = True
+            self.changed.notify_all()
+
+    def write(self) -> None:
+        """The writer thread: sends outside the lock."""
+        while True:
+            with self.lock:
+                self.changed.wait_for(lambda: self.unsent or self.over)
+                if self.over:
+                    return
+                octets, self.unsent = self.unsent, b""
+            try:
+                self.sock.sendall(octets)
+            except OSError:
+                return  # the reader sees it too
+
+    def type_commands(self) -> None:
+        """The thread of stdin: takes commands up to `quit`, which the end of the input means as well."""
+        for line in sys.stdin.buffer:
+            self.command(line)
+            if line.strip() == b"quit":
+                break
+        else:
+            self.command(b"quit")
+
+    def run(self) -> int:
+        """Runs until the end of the connection or of the commands; returns the exit code."""
+        show("connected")
+        for work in (self.read, self.write, self.type_commands):
+            threading.Thread(target=work, daemon=True).start()
+        with self.lock:
+            self.changed.wait_for(lambda: self.over or self.quitting)
+            self.changed.wait_for(lambda: self.over, timeout=PATIENCE)
+            return 0 if self.quitting else 1
+
+
+def main() -> None:
+    """The command line: HOST PORT."""
+    if len(sys.argv) != 3 or not sys.argv[2].isdigit():
+        sys.exit("usage: client.py HOST PORT")
+    try:
+        sock = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=10)
+    except OSError as error:
+        sys.exit(f"cannot connect: {error}")
+    sock.settimeout(None)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    code = Client(sock).run()
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+    os._exit(code)  # the thread of stdin may be in a read that nobody can end
+
+
+if __name__ == "__main__":
+    main()

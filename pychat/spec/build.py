@@ -467,14 +467,14 @@ class _Builder:
         self._known((*path, "to"), value["to"], self.data["states"], "state")
         partner = self._partner((*path, "partner"), value["partner"], {"me", "reason"})
         reasons = {self.data["goodbyes"][code].get("gone") for code in self.goodbyes}
-        reasons |= {timer.get("gone") for timer in self.data["timers"].values()}
+        reasons |= {timer.get("gone") for timer in self.data["timers"].values()} | {value["gone"]}
         for shape, part in zip(partner.push.form.parts, partner.push.parts, strict=False):
             if part == Variable("reason") and isinstance(shape, Field):
                 for reason in reasons - {None}:
                     if not self.types[shape.type].accepts(reason):
                         self._blame(path, f"the reason {reason} is not of the type {shape.type}")
         effects = self._effects((*path, "do"), value["do"], None)
-        return Ending(value["to"], effects, partner, self._rule_of(path, value))
+        return Ending(value["to"], effects, partner, value["gone"], self._rule_of(path, value))
 
     def _fault(self, path: Path, value: dict[str, Any]) -> FaultRule:
         self._known((*path, "error"), value["error"], self.errors, "error")

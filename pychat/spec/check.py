@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from .model import Outcome, Spec
 from .reading import Document, Path
+from .view import moves
 
 
 def check(spec: Spec, document: Document) -> None:
@@ -56,6 +57,11 @@ def _check_told(spec: Spec, document: Document) -> None:
     for state, outcome in spec.outcomes():
         if outcome.to is not None and outcome.answer is None:
             document.blame(_row(spec, state, outcome), f"{outcome.name} changes the state without an answer")
+    targets: dict[tuple[str, str], str | None] = {}
+    for move in moves(spec):
+        if targets.setdefault((move.state, move.key), move.to) != move.to:
+            reason = f"a client in {move.state} cannot know whether {move.key} changes its state"
+            document.blame(("states", move.state), reason, key=True)
 
 
 def _row(spec: Spec, state: str, outcome: Outcome) -> Path:

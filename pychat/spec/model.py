@@ -266,11 +266,15 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What the end of a connection does when it comes without a request. Its push has the variable `reason`."""
+    """What the end of a connection does when it comes without a request.
+
+    Its push has the variable `reason`: `gone`, unless a goodbye or a timer names another one.
+    """
 
     to: str
     effects: tuple[Effect, ...]
     partner: PartnerEffect
+    gone: str
     rule: str
 
 

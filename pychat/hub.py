@@ -1,0 +1,519 @@
+"""The server's mind: who is there, who talks with whom, and what is to be sent. No sockets, no threads, no clock.
+
+Octets and the time come in as arguments; frames to be sent lie in each connection's `outbox`, and `touched` names the
+connections that want attention. Whoever calls from several threads holds one lock around each call, so that a frame
+takes effect at one moment for all connections (R-ANS-3).
+
+The rows of the spec say what happens; this file knows what their conditions and effects mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .codec import BadFrame, Codec, Frame, LineTooLong, Splitter
+from .machine import ENDING, partner_event, server_machine
+from .relay import compile_runs
+from .spec.model import ANY_VERB, Condition, Effect, Fault, Goodbye, Outcome, Request, Spec, Timer
+
+Log = Callable[..., None]
+
+
+def _no_log(event: str, **fields: object) -> None:
+    """For who wants no log."""
+
+
+class Connection:
+    """One connection, as the hub sees it. Whoever owns the transport reads the attributes in the first paragraph.
+
+    outbox    chunks of octets to be sent, in order; the owner takes them away and says so with `Hub.sent`
+    queued    octets that were put into the outbox and have not been sent
+    paused    nothing is to be read from it now (R-FLOW-1, R-FLOW-2)
+    finished  its peer has ended the stream
+    broken    it is to be closed at once, without another octet
+
+    Times are in seconds of the caller's clock.
+    """
+
+    __slots__ = (
+        "accepted",
+        "active",
+        "address",
+        "broken",
+        "ended",
+        "faults",
+        "finished",
+        "fired",
+        "full_since",
+        "held",
+        "id",
+        "name",
+        "opened",
+        "outbox",
+        "partner",
+        "paused",
+        "paused_since",
+        "queued",
+        "splitter",
+        "state",
+        "touched",
+    )
+
+    def __init__(self) -> None:
+        self.id = 0
+        self.state = ""
+        self.name = ""
+        self.partner: Connection | None = None
+        self.accepted = False
+        self.address = ""
+        self.outbox: list[bytes] = []
+        self.queued = 0
+        self.paused = False
+        self.finished = False
+        self.broken = False
+        self.held = False  # the owner wants no frame taken now
+        self.touched = False  # it is in Hub.touched
+        self.faults = 0
+        self.fired = 0  # a bit for each timer that has fired in this silence
+        self.opened = self.active = self.paused_since = 0.0
+        self.ended: float | None = None
+        self.full_since: float | None = None
+        self.splitter: Splitter
+
+
+class Hub:
+    """All connections of a server. Every method takes the time in seconds, which never goes back.
+
+    `max_connections` are admitted, and of them one in `limits.address_share` from one address other than loopback.
+    """
+
+    def __init__(self, spec: Spec, max_connections: int = 10_000, log: Log = _no_log, bulk: bool = True) -> None:
+        self.spec = spec
+        self.codec = Codec(spec)
+        self.max_connections = max_connections
+        self.connections: set[Connection] = set()
+        self.names: dict[str, Connection] = {}
+        self.touched: list[Connection] = []
+        self.on_link: Callable[[Connection, Connection], None] = lambda caller, called: None
+        self.log = log
+        self._addresses: dict[str, int] = {}
+        self._events = server_machine(spec).events
+        self._runs = compile_runs(spec) if bulk else {}
+        self._recv = {name: state.recv for name, state in spec.states.items()}
+        self._budgets = {name: spec.budget(name) for name in spec.states}
+        self._fault_rules = {rule.fault: rule for rule in spec.faults}
+        self._timers = tuple(timer for timer in spec.timers.values() if timer.since != "goodbye")
+        self._lasting = sum(1 << index for index, timer in enumerate(self._timers) if timer.since == "accept")
+        self._linger = next((timer.after for timer in spec.timers.values() if timer.since == "goodbye"), 0.0)
+        self._stalled = max((timer.after for timer in self._timers if timer.since == "full"), default=self._linger)
+        self._profiles = " ".join(spec.profiles)
+        self._final = spec.final
+        self._mark = spec.limits.queue_mark
+        self._stop = spec.limits.queue_stop
+        self._key = spec.types[spec.link.key]
+        self._refusals: dict[tuple[str, str], bytes] = {}
+        self._roster: dict[str, tuple[bytes, int]] = {}
+        self._serial = 0
+        self._pushed = 0
+
+    # What the owner of the transport calls
+
+    def open(self, connection: Connection, address: str, now: float, loopback: bool = False) -> bool:
+        """Takes a new connection; False when it is not admitted: it gets its goodbye and is to be closed after it."""
+        self._serial += 1
+        connection.id = self._serial
+        connection.state = self.spec.initial
+        connection.address = address
+        connection.splitter = Splitter(self.spec.framing)
+        connection.opened = connection.active = now
+        share = max(1, self.max_connections // self.spec.limits.address_share)
+        held = self._addresses.get(address, 0)
+        if len(self.connections) >= self.max_connections or (not loopback and held >= share):
+            self._say_goodbye(connection, self.spec.goodbye_when("full"), now)
+            return False
+        self.connections.add(connection)
+        self._addresses[address] = held + 1
+        return True
+
+    def receive(self, connection: Connection, octets: bytes, now: float) -> None:
+        """Takes octets that have come. What comes after the last frame is discarded."""
+        if connection.state == self._final:
+            return
+        connection.active = now
+        connection.fired &= self._lasting
+        if connection.accepted and self._relay(connection, octets, now):
+            return
+        connection.splitter.feed(octets)
+        self._advance(connection, now)
+
+    def resume(self, connection: Connection, now: float) -> None:
+        """Goes on with a connection that was paused or held, if nothing stands in its way any more."""
+        if connection.state != self._final:
+            self._advance(connection, now)
+
+    def finish(self, connection: Connection, now: float) -> None:
+        """The peer has ended its sending half: what came before is handled and answered (R-CLOSE-2)."""
+        connection.finished = True
+        if connection.state != self._final:
+            self._advance(connection, now)
+        else:
+            self._touch(connection)
+
+    def lose(self, connection: Connection, now: float) -> None:
+        """The connection broke: a reset, an error, or its owner gives it up."""
+        connection.broken = True
+        self._end(connection, self.spec.ending.gone, now)
+        self._touch(connection)
+
+    def sent(self, connection: Connection, octets: int, now: float) -> None:
+        """The network took so many octets of the outbox."""
+        connection.queued -= octets
+        connection.active = now
+        connection.fired &= self._lasting
+        if connection.queued <= self._mark:
+            connection.full_since = None
+            partner = connection.partner
+            if partner is not None and partner.paused:
+                self._touch(partner)
+        if connection.paused:
+            self._touch(connection)
+
+    def forget(self, connection: Connection) -> None:
+        """The connection is closed and gone."""
+        if connection in self.connections:
+            self.connections.remove(connection)
+            left = self._addresses[connection.address] - 1
+            if left:
+                self._addresses[connection.address] = left
+            else:
+                del self._addresses[connection.address]
+
+    def tick(self, connection: Connection, now: float) -> float:
+        """Does what is due, and returns the time of the next look; infinity when there is nothing to wait for."""
+        if connection.state == self._final:
+            return self._tick_ended(connection, now)
+        due = float("inf")
+        for index, timer in enumerate(self._timers):
+            deadline = self._deadline(connection, timer, 1 << index)
+            if deadline is not None and deadline <= now:
+                self._fire(connection, timer, 1 << index, now)
+                return self.tick(connection, now)
+            due = min(due, deadline if deadline is not None else due)
+        return due
+
+    def shutdown(self, now: float) -> None:
+        """Says goodbye to everybody (R-CLOSE-4)."""
+        goodbye = self.spec.goodbye_when("stop")
+        for connection in tuple(self.connections):
+            if connection.state != self._final:
+                self._say_goodbye(connection, goodbye, now)
+
+    def is_blocked(self, connection: Connection) -> bool:
+        """Whether no frame may be taken from it now (R-FLOW-1, R-FLOW-2)."""
+        partner = connection.partner
+        return connection.queued > self._stop or (partner is not None and partner.queued > self._mark)
+
+    def take_touched(self) -> list[Connection]:
+        """The connections that want attention since the last call: to be flushed, resumed or closed."""
+        touched = self.touched
+        if touched:
+            self.touched = []
+            for connection in touched:
+                connection.touched = False
+        return touched
+
+    # Frames
+
+    def _relay(self, connection: Connection, octets: bytes, now: float) -> bool:
+        """Forwards a whole run at once; False when the octets must go step by step. Nothing is done then."""
+        partner, run = connection.partner, self._runs.get(connection.state)
+        if partner is None or run is None or connection.paused or connection.held:
+            return False
+        if connection.splitter:
+            octets = connection.splitter.rest() + octets
+        end = octets.rfind(b"\n") + 1
+        whole = octets if end == len(octets) else octets[:end]
+        # As in the step-by-step way, the queue is not above its mark before any of these frames.
+        if not end or partner.queued + end > self._mark or not run.accepts(whole):
+            return False
+        connection.splitter.replace(octets[end:])
+        budget = self._budgets[connection.state]
+        if budget is not None and budget.in_a_row:
+            connection.faults = 0
+        self._put(partner, whole, now)
+        if len(octets) - end >= self.spec.framing.max_octets:
+            self._advance(connection, now)
+        return True
+
+    def _advance(self, connection: Connection, now: float) -> None:
+        """Handles the whole lines that have come, as far as nothing blocks; the check comes before each frame."""
+        while connection.state != self._final:
+            if connection.held or self.is_blocked(connection):
+                self._pause(connection, now)
+                return
+            try:
+                line = connection.splitter.take()
+            except LineTooLong:
+                self._say_goodbye(connection, self.spec.goodbye_when("too-long"), now)
+                return
+            if line is None:
+                break
+            self._handle(connection, line, now)
+        if connection.paused:
+            self._unpause(connection, now)
+        if connection.finished:
+            self._end(connection, self.spec.ending.gone, now)
+
+    def _pause(self, connection: Connection, now: float) -> None:
+        if not connection.paused:
+            connection.paused = True
+            connection.paused_since = now
+            self._touch(connection)
+
+    def _unpause(self, connection: Connection, now: float) -> None:
+        connection.paused = False
+        connection.active += now - connection.paused_since  # the clock of its silence stood still (R-TIME-2)
+        self._touch(connection)
+
+    def _handle(self, connection: Connection, line: bytes, now: float) -> None:
+        frame = self.codec.decode_request(line)
+        if isinstance(frame, BadFrame):
+            self._refuse_fault(connection, frame.fault, frame.verb, now)
+            return
+        rows = self._recv[connection.state].get(frame.key)
+        if rows is None:
+            self._refuse_fault(connection, "state", frame.key, now)
+            return
+        for outcome in rows:
+            if outcome.condition is None or self._holds(outcome.condition, connection, frame):
+                self._apply(connection, outcome, frame, now)
+                return
+
+    def _holds(self, condition: Condition, connection: Connection, frame: Frame) -> bool:
+        kind = condition.kind
+        if kind == "no partner":
+            return connection.partner is None
+        if kind == "not accepted":
+            return not connection.accepted
+        value = frame.fields[str(condition.field)]
+        if kind == "equals" or kind == "differs":
+            return (value == condition.value) == (kind == "equals")
+        user = self.names.get(self._key.fold(value))
+        if kind == "unknown":
+            return user is None
+        if kind == "oneself":
+            return user is connection
+        if kind == "the partner":
+            return user is not None and user is connection.partner
+        if kind == "linked":
+            return user is not None and user.state in self.spec.link.held_in
+        return user is not None and user is not connection  # taken
+
+    def _apply(self, connection: Connection, outcome: Outcome, frame: Frame, now: float) -> None:
+        """Carries out one row: first all that changes, then all that is told."""
+        other = connection.partner
+        for effect in outcome.effects:
+            if effect.kind == "link":
+                other = self.names[self._key.fold(frame.fields[str(effect.field)])]
+        values = self._values(connection, other, outcome, frame)
+        budget = self._budgets[connection.state]
+        if outcome.to is not None or (budget is not None and budget.in_a_row):
+            connection.faults = 0
+        self._events[outcome.name].trigger(connection)
+        if outcome.partner is not None and other is not None:
+            self._events[partner_event(outcome)].trigger(other)
+        for effect in outcome.effects:
+            self._effect(effect, connection, other, frame)
+        self._tell(connection, other, outcome, values, now)
+        if outcome.to is not None:
+            self._roster.clear()
+            peer = other.name if other is not None else None
+            self.log(outcome.label, id=connection.id, name=connection.name, peer=peer)
+        if outcome.to == self._final:
+            self._close(connection, now)
+        elif outcome.does("link") and other is not None:
+            self.on_link(connection, other)
+
+    def _tell(
+        self, connection: Connection, other: Connection | None, outcome: Outcome, values: dict[str, str], now: float
+    ) -> None:
+        if outcome.does("list"):
+            roster, count = self._list(self.spec.requests[outcome.verb])
+            values["count"] = str(count)
+            self._put(connection, roster, now)
+        if outcome.error is not None:
+            self._put(connection, self._refusal(outcome.verb, outcome.error), now)
+        if outcome.answer is not None:
+            self._put(connection, self.codec.encode(outcome.answer.fill(values)), now)
+        if outcome.partner is not None and other is not None:
+            self._put(other, self.codec.encode(outcome.partner.push.fill(values)), now)
+
+    def _values(
+        self, connection: Connection, other: Connection | None, outcome: Outcome, frame: Frame
+    ) -> dict[str, str]:
+        """What the variables of this row's frames stand for."""
+        if outcome.answer is None and outcome.partner is None:
+            return {}
+        peer = other.name if other is not None else ""
+        return {**frame.fields, "me": connection.name, "peer": peer, "profiles": self._profiles}
+
+    def _effect(self, effect: Effect, connection: Connection, other: Connection | None, frame: Frame) -> None:
+        match effect.kind:
+            case "bind":
+                connection.name = frame.fields[str(effect.field)]
+                self.names[self._key.fold(connection.name)] = connection
+            case "link" if other is not None:
+                connection.partner, other.partner = other, connection
+                connection.accepted, other.accepted = True, False
+            case "accept":
+                connection.accepted = True
+            case "retract":
+                connection.accepted = False
+            case "unlink":
+                self._unlink(connection)
+            case "release":
+                self._release(connection)
+            case _:  # relay and list change nothing
+                pass
+
+    def _unlink(self, connection: Connection) -> None:
+        other, connection.partner, connection.accepted = connection.partner, None, False
+        if other is not None:
+            other.partner, other.accepted = None, False
+            if other.paused:
+                self._touch(other)
+
+    def _release(self, connection: Connection) -> None:
+        if connection.name and self.names.get(self._key.fold(connection.name)) is connection:
+            del self.names[self._key.fold(connection.name)]
+            self._roster.clear()
+
+    def _list(self, request: Request) -> tuple[bytes, int]:
+        """The items for all users, kept until a user comes, goes or changes its state, and their number."""
+        found = self._roster.get(request.verb)
+        if found is None:
+            assert request.item is not None, "the loader has seen to it"
+            free, busy = (self._item(request, linked) for linked in (False, True))
+            held_in = self.spec.link.held_in
+            users = self.names.values()
+            octets = b"".join(
+                (busy if user.state in held_in else free).replace(b"\0", user.name.encode()) for user in users
+            )
+            found = self._roster[request.verb] = (octets, len(users))
+        return found
+
+    def _item(self, request: Request, linked: bool) -> bytes:
+        """The item of a user, with NUL for the name: the first word of another type says free, the second busy."""
+        assert request.item is not None, "the loader has seen to it"
+        words = []
+        for part in request.item.parts:
+            if isinstance(part, str):
+                words.append(part)
+            elif part.type == self.spec.link.key:
+                words.append("\0")
+            else:
+                words.append(self.spec.types[part.type].one_of[linked])
+        return self.codec.encode(" ".join(words))
+
+    # What ends a connection
+
+    def _refuse_fault(self, connection: Connection, fault: Fault, verb: str, now: float) -> None:
+        rule = self._fault_rules[fault]
+        self._put(connection, self._refusal(verb, rule.error), now)
+        budget = self._budgets[connection.state]
+        if budget is None:
+            return
+        if verb in rule.uncounted:
+            connection.faults = 0 if budget.in_a_row else connection.faults
+            return
+        connection.faults += 1
+        if connection.faults >= budget.faults:
+            self._say_goodbye(connection, self.spec.goodbyes[budget.goodbye], now)
+
+    def _refusal(self, verb: str, code: str) -> bytes:
+        found = self._refusals.get((verb, code))
+        if found is None:
+            values = (verb or ANY_VERB, code, self.spec.errors[code].words)
+            fields = dict(zip((field.name for field in self.spec.refusal.fields), values, strict=True))
+            found = self._refusals[verb, code] = self.codec.encode_reply(self.spec.refusal.key, fields)
+        return found
+
+    def _say_goodbye(self, connection: Connection, goodbye: Goodbye, now: float) -> None:
+        values = (goodbye.code, goodbye.words)
+        fields = dict(zip((field.name for field in self.spec.goodbye.fields), values, strict=True))
+        self._put(connection, self.codec.encode_reply(self.spec.goodbye.key, fields), now)
+        self.log("goodbye", id=connection.id, name=connection.name, code=goodbye.code)
+        self._end(connection, goodbye.gone, now)
+
+    def _end(self, connection: Connection, reason: str | None, now: float) -> None:
+        """Ends a connection without a request; the partner is told the reason, if there is one to tell (R-GONE-1)."""
+        if connection.state == self._final:
+            return
+        other, ending = connection.partner, self.spec.ending
+        self._events[ENDING].trigger(connection)
+        frame = Frame("", {})
+        for effect in ending.effects:
+            self._effect(effect, connection, other, frame)
+        if other is not None and reason is not None:
+            values = {"me": connection.name, "reason": reason}
+            self._put(other, self.codec.encode(ending.partner.push.fill(values)), now)
+        if connection.name:
+            self.log("ended", id=connection.id, name=connection.name, reason=reason or "stop")
+        self._close(connection, now)
+
+    def _close(self, connection: Connection, now: float) -> None:
+        connection.ended = connection.active = now
+        connection.paused = False
+        connection.splitter.replace(b"")
+        self._touch(connection)
+
+    # Time
+
+    def _deadline(self, connection: Connection, timer: Timer, bit: int) -> float | None:
+        if (timer.states is not None and connection.state not in timer.states) or connection.fired & bit:
+            return None
+        if timer.since == "accept":
+            return connection.opened + timer.after
+        if timer.since == "full":
+            return None if connection.full_since is None else connection.full_since + timer.after
+        return None if connection.paused else connection.active + timer.after
+
+    def _fire(self, connection: Connection, timer: Timer, bit: int, now: float) -> None:
+        connection.fired |= bit
+        if timer.goodbye is not None:
+            self._say_goodbye(connection, self.spec.goodbyes[timer.goodbye], now)
+        elif timer.push is not None:
+            self._pushed += 1
+            form = self.spec.pushes[timer.push].form
+            fields = {field.name: str(self._pushed) for field in form.fields}
+            self._put(connection, self.codec.encode_reply(form.key, fields), now)
+        else:
+            connection.broken = True
+            self._end(connection, timer.gone, now)
+
+    def _tick_ended(self, connection: Connection, now: float) -> float:
+        """After its last frame a connection may stay until its peer has closed, but not for long (R-CLOSE-1)."""
+        if connection.ended is None or connection.broken:
+            return float("inf")
+        due = min(connection.active + self._linger, connection.ended + self._stalled)
+        if due > now:
+            return due
+        connection.broken = True
+        self._touch(connection)
+        return float("inf")
+
+    # Small things
+
+    def _put(self, connection: Connection, octets: bytes, now: float) -> None:
+        if not octets:
+            return
+        connection.outbox.append(octets)
+        connection.queued += len(octets)
+        if connection.queued > self._mark and connection.full_since is None:
+            connection.full_since = now
+        self._touch(connection)
+
+    def _touch(self, connection: Connection) -> None:
+        if not connection.touched:
+            connection.touched = True
+            self.touched.append(connection)

@@ -1,0 +1,44 @@
+"""A Wireshark dissector, written from the spec: `python -m tools.dissector --out pychat.lua`.
+
+`rules.py` turns the spec into Lua data, `engine/*.lua` is the fixed program that follows them; together they are the
+script. Neither knows a verb, a state or a code by name. What follows names the fields for the shipped spec; in another
+one, its `protocol` takes the place of `pychat`. A frame of the protocol is one tree (one `pychat` layer in `-T json`
+and `-T pdml`), so a segment with three frames has three; each has, always:
+
+    pychat.line            string   the line without its ending
+    pychat.length          number   its octets, with the ending
+    pychat.from            string   client | server
+    pychat.kind            string   request | answer | item | push | refusal | goodbye, as the spec says; else
+                                    unknown (a server's frame that the spec does not have), fragment (the rest of a
+                                    frame whose beginning is not in the capture, or the beginning of one that never
+                                    ends), discarded (what a client sends after its last frame)
+    pychat.verb            string   the first word as it is on the wire: CHAT, OK, ERR, PAIRED ("" for an empty line)
+    pychat.state           string   the connection's state before the frame, `unknown` where the capture cannot tell
+    pychat.state_after     string   … and after it
+
+and, where they are known:
+
+    pychat.<field>         string or number: each field of the spec's messages: name, token, version, text, availability,
+                           count, reason, profiles, code, words. A field that has the name of one above has its verb in
+                           front: the verb in ERR is pychat.err.verb
+    pychat.request         string   the verb of the request that it is or answers: CHAT for `CHAT bob`, `OK CHAT bob`,
+                                    `ERR CHAT user-busy …`; WHO for its USER items
+    pychat.user            string   the connection's own name, as its owner wrote it (in an answer: after it)
+    pychat.partner         string   the partner before the frame (in an answer or a push: after it, and before it where
+                                    it ends the chat)
+    pychat.partner_stream  number   tcp.stream of the partner's connection
+    pychat.chat            number   the number of the chat, the same at both ends: a filter for a whole chat
+    pychat.response_in     frame    on requests, and on pushes that want a reply. Points forward: two passes only (-2)
+    pychat.request_in      frame    on answers, their items and refusals, and on a client's reply to a push
+    pychat.time            seconds  from the request to this answer
+    pychat.relayed_in      frame    on a line that was passed on: where it reached the partner. Two passes only (-2)
+    pychat.relayed_from    frame    on a line that came from the partner: where he sent it
+    pychat.relay_time      seconds  from there to here
+    pychat.rule            string   the rule that the frame obeys, or breaks: R-CHAT-1
+    pychat.violation       string   what is wrong with the frame: a code of the spec (bad-syntax, wrong-state, …) or one
+                                    of `VIOLATIONS` in rules.py; each is an expert information, too
+    pychat.violation.by    string   client | server
+
+`pychat.violation` alone is a display filter for whatever breaks the spec; a refusal or a goodbye has an expert
+information of its own (pychat.expert.refusal, pychat.expert.goodbye) and no violation, if it is right.
+"""

@@ -119,21 +119,29 @@ class Hub:
     # What the owner of the transport calls
 
     def open(self, connection: Connection, address: str, now: float, loopback: bool = False) -> bool:
-        """Takes a new connection; False when it is not admitted: it gets its goodbye and is to be closed after it."""
-        self._serial += 1
-        connection.id = self._serial
-        connection.state = self.spec.initial
-        connection.address = address
-        connection.splitter = Splitter(self.spec.framing)
-        connection.opened = connection.active = now
+        """Takes a new connection; False when there is no room for it: then it is refused."""
         share = max(1, self.max_connections // self.spec.limits.address_share)
         held = self._addresses.get(address, 0)
         if len(self.connections) >= self.max_connections or (not loopback and held >= share):
-            self._say_goodbye(connection, self.spec.goodbye_when("full"), now)
+            self.refuse(connection, now)
             return False
+        self._begin(connection, now)
+        connection.address = address
         self.connections.add(connection)
         self._addresses[address] = held + 1
         return True
+
+    def refuse(self, connection: Connection, now: float) -> None:
+        """Says goodbye to a new connection for which there is no room (R-OPEN-1)."""
+        self._begin(connection, now)
+        self._say_goodbye(connection, self.spec.goodbye_when("full"), now)
+
+    def _begin(self, connection: Connection, now: float) -> None:
+        self._serial += 1
+        connection.id = self._serial
+        connection.state = self.spec.initial
+        connection.splitter = Splitter(self.spec.framing)
+        connection.opened = connection.active = now
 
     def receive(self, connection: Connection, octets: bytes, now: float) -> None:
         """Takes octets that have come. What comes after the last frame is discarded."""

@@ -14,7 +14,7 @@ from .check import check
 from .model import Spec
 from .reading import Document, Fault, Path, SpecError, read
 
-__all__ = ["Fault", "Spec", "SpecError", "load", "loads", "schema", "shipped"]
+__all__ = ["Fault", "Spec", "SpecError", "load", "loads", "schema", "shipped", "shipped_file"]
 
 
 def load(path: str | FilePath) -> Spec:
@@ -39,8 +39,13 @@ def loads(octets: bytes, source: str = "spec") -> Spec:
 @cache
 def shipped() -> Spec:
     """The protocol of this package. Its shape is not checked again: the tests have done that."""
-    octets = _file("pychat.yaml").read_bytes()
+    octets = shipped_file().read_bytes()
     return build(read(octets, "pychat.yaml"), hashlib.sha256(octets).hexdigest())
+
+
+def shipped_file() -> FilePath:
+    """The file of the shipped spec."""
+    return _file("pychat.yaml")
 
 
 @cache

@@ -150,6 +150,10 @@ class _Builder:
             chapters=chapters,
             security=tuple(data.get("security", ())),
             hints=tuple(data.get("hints", ())),
+            places={
+                path: f"{self.document.source}:{place.line}:{place.column}"
+                for path, place in self.document.values.items()
+            },
         )
 
     def _table(self, name: str, make: Callable[[Path, str, dict[str, Any]], T]) -> dict[str, T]:

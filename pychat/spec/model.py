@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -442,6 +442,11 @@ class Spec:
     chapters: Mapping[str, Chapter]
     security: tuple[str, ...]
     hints: tuple[str, ...]
+    places: Mapping[tuple[str | int, ...], str] = field(default_factory=dict, repr=False, compare=False)
+
+    def place(self, *path: str | int) -> str:
+        """Where something stands in the file, as compilers write it: `pychat.yaml:12:5`."""
+        return self.places.get(path, self.source)
 
     @cached_property
     def initial(self) -> str:

@@ -1,0 +1,5 @@
+"""`python -m pychat`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,225 @@
+"""The command line. What a command needs is imported when it runs, so that `pychat --help` is quick."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from . import __version__
+
+if TYPE_CHECKING:
+    from .spec import Spec
+
+SPEC_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", prog_name="pychat")
+def main() -> None:
+    """Private chat over TCP, made from one protocol spec.
+
+    \b
+    Start with:
+      pychat demo                    two people talk, and every line on the wire is explained
+      pychat server                  run a server
+      pychat client --name alice     talk to somebody on it
+    """
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Name or address to listen on; :: is every one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 is any free one. [default: the spec's]"
+)
+@click.option(
+    "--io-threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads that share the connections."
+)
+@click.option(
+    "--max-connections",
+    type=click.IntRange(1, 1_000_000),
+    default=10_000,
+    show_default=True,
+    help="How many are admitted.",
+)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--spec", "spec_file", type=SPEC_FILE, help="Serve another spec file, for example one with shorter timers."
+)
+def server(
+    host: str,
+    port: int | None,
+    io_threads: int,
+    max_connections: int,
+    log_level: str,
+    log_format: str,
+    spec_file: Path | None,
+) -> None:
+    """Run a server until SIGINT or SIGTERM.
+
+    The address is printed on stdout when connections are taken, the log goes to stderr. At the first signal everybody
+    gets a last frame and the server ends within 5 s with exit code 0; at the second one it ends at once.
+    """
+    from .log import EventLog
+    from .server import Server
+
+    spec = _spec(spec_file)
+    room = _raise_descriptor_limit(max_connections)
+    log = EventLog(log_level, log_format)
+    try:
+        serving = Server(spec, host, port, io_threads=io_threads, max_connections=room, log=log)
+    except OSError as error:
+        where = f"{host}:{spec.transport.port if port is None else port}"
+        _fail(f"cannot listen on {where}: {error.strerror or error}")
+    stop = threading.Event()
+
+    def on_signal(number: int, _: object) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    log.start()
+    if room < max_connections:
+        log("fewer-connections", level="warning", admitted=room, reason="the limit of open files")
+    with serving:
+        click.echo(f"listening on {_endpoint(serving.address)}")
+        log("started", address=_endpoint(serving.address), protocol=spec.protocol, version=spec.version)
+        stop.wait()
+        log("stopping")
+    log("stopped")
+    log.stop()
+
+
+@main.command()
+@click.argument("address", required=False, metavar="[HOST[:PORT]]")
+@click.option("--name", help="The name to take; asked for without it.")
+@click.option("--chat", metavar="NAME", help="Open a chat with this user at once.")
+@click.option(
+    "--plain", is_flag=True, help="Read commands from stdin and print what happens, one line each; for programs."
+)
+@click.option("--spec", "spec_file", type=SPEC_FILE, help="Speak by another spec file.")
+def client(address: str | None, name: str | None, chat: str | None, plain: bool, spec_file: Path | None) -> None:
+    """Talk to somebody. Type a name to open a chat, then what you want to say; /help explains the rest."""
+    from .run import run_client
+
+    spec = _spec(spec_file)
+    host, port = _parse_address(address or "127.0.0.1", spec.transport.port)
+    sys.exit(run_client(host, port, name, chat, plain, spec))
+
+
+@main.command()
+def demo() -> None:
+    """Two people find each other and talk, over real sockets, and each line on the wire is explained."""
+    from .demo import run_demo
+
+    sys.exit(run_demo())
+
+
+@main.group()
+def spec() -> None:
+    """Work with protocol specs."""
+
+
+@spec.command()
+@click.argument("file", required=False, type=SPEC_FILE)
+def check(file: Path | None) -> None:
+    """Check a spec file (the shipped one without FILE), and replay its examples through the machines.
+
+    Faults are printed as a compiler prints them. Exit code 0: none, 1: some, 2: misuse.
+    """
+    from .replay import replay
+    from .spec import SpecError, load, loads, shipped_file
+
+    try:
+        checked = load(file) if file is not None else loads(shipped_file().read_bytes(), "pychat.yaml")
+    except SpecError as error:
+        for fault in error.faults:
+            click.echo(str(fault))
+        click.echo(f"{len(error.faults)} faults", err=True)
+        sys.exit(1)
+    except OSError as error:
+        _fail(f"cannot read {file}: {error.strerror}")
+    mismatches = 0
+    for example in checked.examples.values():
+        for mismatch in replay(checked, example):
+            mismatches += 1
+            place = checked.place("examples", example.id, "steps", mismatch.step)
+            click.echo(f"{place}: the example {example.id}: {mismatch}")
+    if mismatches:
+        sys.exit(1)
+    rows = len(list(checked.outcomes()))
+    click.echo(
+        f"{checked.source}: {len(checked.requests)} requests, {len(checked.states)} states, {rows} outcomes, "
+        f"{len(checked.rules)} rules, {len(checked.examples)} examples: no faults"
+    )
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell: eval "$(pychat completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None, "click has one for each of them"
+    click.echo(found(main, {}, "pychat", "_PYCHAT_COMPLETE").source())
+
+
+def _spec(file: Path | None) -> Spec:
+    from .spec import SpecError, load, shipped
+
+    if file is None:
+        return shipped()
+    try:
+        return load(file)
+    except SpecError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"cannot read {file}: {error.strerror}")
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"pychat: {message}", err=True)
+    sys.exit(1)
+
+
+def _endpoint(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _parse_address(text: str, default_port: int) -> tuple[str, int]:
+    """HOST, HOST:PORT, [IPv6]:PORT or a bare IPv6 address."""
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    else:
+        host, port = text, ""
+    if port and not (port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
+        raise click.BadParameter(f"{port!r} is not a port", param_hint="HOST[:PORT]")
+    return host or "127.0.0.1", int(port) if port else default_port
+
+
+def _raise_descriptor_limit(connections: int) -> int:
+    """Raises the soft limit of open files as far as it goes; returns how many connections it leaves room for."""
+    import resource
+
+    spare = 64  # for the listener, the loops, the log and what a library opens
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + spare
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return connections if soft == resource.RLIM_INFINITY else max(1, min(connections, soft - spare))

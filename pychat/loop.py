@@ -1,0 +1,310 @@
+"""One I/O thread: it alone reads, writes and closes its share of the sockets. It knows no frame.
+
+The hub decides, under the server's one lock; this file moves octets, outside of it. A connection changes its thread
+only when a chat pairs it with one of another thread, so that a relay crosses no thread; its old thread hands it over
+after it has let go of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from .hub import Connection, Hub, Log
+
+READ, WRITE = select.POLLIN, select.POLLOUT
+TROUBLE = select.POLLERR | select.POLLHUP
+CHUNK = 65536  # octets of one read: a run of lines long enough that its system calls cost little
+FOREVER = float("inf")
+
+
+class Channel(Connection):
+    """A connection with its socket. `loop` is its owner; only the owner touches the socket, and changes `loop`."""
+
+    __slots__ = ("admitted", "due", "fd", "interest", "loop", "moving_to", "pending", "shut", "sock")
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.loop: Loop
+        self.moving_to: Loop | None = None
+        self.pending: bytes | memoryview | None = None  # taken from the outbox, not yet by the network
+        self.interest = 0
+        self.due = FOREVER  # when the next look is planned
+        self.admitted = True
+        self.shut = False  # the sending half is ended
+
+
+class Loop:
+    """A selector, its thread, and a mailbox for what other threads have to say to it.
+
+    Born by `start`, woken by `post` and `stop`, joined by `join`. `lock` is the server's: it guards the hub and the
+    connections' fields, and is never held during I/O.
+    """
+
+    def __init__(self, hub: Hub, lock: threading.Lock, name: str, log: Log) -> None:
+        self._hub = hub
+        self._lock = lock
+        self._log = log
+        self._channels: dict[int, Channel] = {}
+        self._mailbox: deque[Channel] = deque()
+        self._timers: list[tuple[float, int, Channel]] = []
+        self._order = itertools.count()
+        self._deadline: float | None = None  # set when it must stop
+        self._awake = False  # a wake-up is on its way already
+        self._waker, self._wakee = socket.socketpair()
+        self._waker.setblocking(False)
+        self._wakee.setblocking(False)
+        self._poll, self._wait = _make_poll()
+        self._poll.register(self._wakee.fileno(), READ)
+        self._thread = threading.Thread(target=self._run, name=name)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def post(self, channel: Channel) -> None:
+        """From any thread: look after this connection, which is yours (from now on, perhaps)."""
+        self._mailbox.append(channel)
+        self._wake()
+
+    def stop(self, deadline: float) -> None:
+        """From any thread: end when every connection is closed, and close what is left at the deadline."""
+        self._deadline = deadline
+        self._wake()
+
+    def join(self) -> None:
+        """Waits for the thread's end, and closes what came too late for it."""
+        self._thread.join()
+        for channel in (*self._channels.values(), *self._mailbox):
+            channel.sock.close()
+        self._waker.close()
+        self._wakee.close()
+        if hasattr(self._poll, "close"):
+            self._poll.close()
+
+    def __len__(self) -> int:
+        """How many connections it has."""
+        return len(self._channels)
+
+    def _wake(self) -> None:
+        if not self._awake:
+            self._awake = True
+            with contextlib.suppress(BlockingIOError):
+                self._waker.send(b"\0")
+
+    # The thread
+
+    def _run(self) -> None:
+        channels = self._channels
+        wakee = self._wakee.fileno()
+        while self._deadline is None or channels or self._mailbox:
+            events = self._wait(self._next_timeout())
+            now = time.monotonic()
+            for fd, mask in events:
+                channel = channels.get(fd)
+                if channel is not None:
+                    try:
+                        self._handle(channel, mask, now)
+                    except Exception as error:  # a bug of ours must cost one connection, not all of them
+                        self._log("bug", level="error", id=channel.id, error=repr(error))
+                        self._lose(channel, now)
+                elif fd == wakee:
+                    self._read_mail(now)
+            if self._timers and self._timers[0][0] <= now:
+                self._run_timers(now)
+            if self._deadline is not None and now >= self._deadline:
+                for channel in tuple(channels.values()):
+                    self._close(channel)
+
+    def _next_timeout(self) -> float:
+        due = min(self._timers[0][0] if self._timers else FOREVER, self._deadline or FOREVER)
+        return -1.0 if due == FOREVER else max(0.0, due - time.monotonic())
+
+    def _handle(self, channel: Channel, mask: int, now: float) -> None:
+        if mask & WRITE:
+            self._settle([channel], now)
+        if mask & READ and channel.interest & READ:
+            self._read(channel, now)
+        elif mask & TROUBLE:
+            self._lose(channel, now)
+
+    def _read(self, channel: Channel, now: float) -> None:
+        try:
+            octets = channel.sock.recv(CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._lose(channel, now)
+            return
+        with self._lock:
+            if octets:
+                self._hub.receive(channel, octets, now)
+            else:
+                self._hub.finish(channel, now)
+            touched = self._hub.take_touched()
+        if not octets and channel not in touched:
+            touched.append(channel)
+        self._settle(touched, now)
+
+    def _lose(self, channel: Channel, now: float) -> None:
+        with self._lock:
+            self._hub.lose(channel, now)
+            touched = self._hub.take_touched()
+        self._settle(touched, now)
+
+    def _settle(self, work: list[Connection], now: float) -> None:
+        """Looks after each connection that has something to send, to take up again or to close."""
+        while work:
+            channel = work.pop()
+            assert isinstance(channel, Channel)
+            if channel.loop is not self:
+                channel.loop.post(channel)
+            elif channel.moving_to is not None and channel.ended is None:
+                self._hand_over(channel)
+            elif channel.fd in self._channels:
+                self._look_after(channel, work, now)
+
+    def _look_after(self, channel: Channel, work: list[Connection], now: float) -> None:
+        if (channel.outbox or channel.pending is not None) and not channel.broken:
+            self._flush(channel, work, now)
+        if channel.broken:
+            self._close(channel)
+            return
+        if channel.ended is not None:
+            if channel.pending is None and not channel.outbox and not self._end_sending(channel):
+                self._close(channel)
+                return
+        elif channel.paused and not self._hub.is_blocked(channel):
+            with self._lock:
+                self._hub.resume(channel, now)
+                work += self._hub.take_touched()
+        if channel.ended is not None or channel.full_since is not None:
+            self._plan(channel, now)
+        interest = (0 if channel.paused or channel.finished else READ) | (WRITE if channel.pending is not None else 0)
+        if interest != channel.interest:
+            channel.interest = interest
+            self._poll.modify(channel.fd, interest)
+
+    def _flush(self, channel: Channel, work: list[Connection], now: float) -> None:
+        """Gives the network what it takes. Never blocks, never reorders, keeps what is left."""
+        while True:
+            pending = channel.pending
+            if pending is None:
+                with self._lock:
+                    chunks, channel.outbox = channel.outbox, []
+                if not chunks:
+                    return
+                pending = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            try:
+                taken = channel.sock.send(pending)
+            except BlockingIOError:
+                channel.pending = pending
+                return
+            except OSError:
+                channel.pending = None
+                with self._lock:
+                    self._hub.lose(channel, now)
+                    work += self._hub.take_touched()
+                return
+            channel.pending = None if taken == len(pending) else memoryview(pending)[taken:]
+            with self._lock:
+                self._hub.sent(channel, taken, now)
+                if self._hub.touched:
+                    work += self._hub.take_touched()
+            if channel.pending is not None or not channel.outbox:
+                return
+
+    def _end_sending(self, channel: Channel) -> bool:
+        """Ends the sending half after the last frame (R-CLOSE-1); False when there is nothing left to wait for."""
+        if channel.finished:
+            return False
+        if not channel.shut:
+            channel.shut = True
+            try:
+                channel.sock.shutdown(socket.SHUT_WR)
+            except OSError:
+                return False
+        return True
+
+    def _hand_over(self, channel: Channel) -> None:
+        target, channel.moving_to = channel.moving_to, None
+        assert target is not None
+        self._let_go(channel)
+        channel.loop = target
+        target.post(channel)
+
+    def _let_go(self, channel: Channel) -> None:
+        del self._channels[channel.fd]
+        self._poll.unregister(channel.fd)
+        channel.interest = 0
+        channel.due = FOREVER
+
+    def _close(self, channel: Channel) -> None:
+        self._let_go(channel)
+        channel.sock.close()
+        channel.pending = None
+        with self._lock:
+            self._hub.lose(channel, time.monotonic())
+            self._hub.forget(channel)
+            touched = self._hub.take_touched()
+        for other in touched:
+            if other is not channel and isinstance(other, Channel):
+                other.loop.post(other)
+
+    # Mail and timers
+
+    def _read_mail(self, now: float) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._wakee.recv(64)
+        self._awake = False  # before the mailbox is read: a post after this wakes it again
+        work: list[Connection] = []
+        while self._mailbox:
+            channel = self._mailbox.popleft()
+            if channel.loop is self and channel.fd not in self._channels and channel.sock.fileno() >= 0:
+                self._adopt(channel, now)
+            work.append(channel)
+        self._settle(work, now)
+
+    def _adopt(self, channel: Channel, now: float) -> None:
+        self._channels[channel.fd] = channel
+        channel.interest = READ
+        self._poll.register(channel.fd, READ)
+        channel.held = False
+        self._plan(channel, now)
+
+    def _plan(self, channel: Channel, now: float) -> None:
+        """Plans the next look at a connection, if it is sooner than what is planned."""
+        with self._lock:
+            due = self._hub.tick(channel, now)
+        if due < channel.due:
+            channel.due = due
+            heapq.heappush(self._timers, (due, next(self._order), channel))
+
+    def _run_timers(self, now: float) -> None:
+        work: list[Connection] = []
+        while self._timers and self._timers[0][0] <= now:
+            due, _, channel = heapq.heappop(self._timers)
+            if due == channel.due and channel.loop is self and self._channels.get(channel.fd) is channel:
+                channel.due = FOREVER
+                self._plan(channel, now)
+        with self._lock:
+            work += self._hub.take_touched()
+        self._settle(work, now)
+
+
+def _make_poll() -> tuple[select.epoll | select.poll, Callable[[float], list[tuple[int, int]]]]:
+    """The system's best selector for many sockets, and a function that waits for seconds (negative: for ever)."""
+    if hasattr(select, "epoll"):
+        epoll = select.epoll()
+        return epoll, epoll.poll
+    poll = select.poll()
+    return poll, lambda timeout: poll.poll(None if timeout < 0 else timeout * 1000)

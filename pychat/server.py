@@ -1,0 +1,210 @@
+"""The server: it listens, accepts, and shares its connections out among I/O threads. It knows no frame.
+
+Threads: one acceptor and `io_threads` loops, born in `start`, woken by a socket pair each, joined in `stop`. One lock
+guards the hub and its connections; nothing is sent, received or logged to a device while it is held.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import itertools
+import os
+import select
+import socket
+import threading
+import time
+
+from .hub import Connection, Hub, Log, _no_log
+from .loop import READ, Channel, Loop
+from .spec import Spec
+
+BACKLOG = 4096
+STOP_SECONDS = 4.0  # for everybody to get his last frame; what is left then is closed
+TURNED_AWAY = 256  # so many that were not admitted may be on their way out; the next ones are closed at once
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+PASSING = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH}
+
+
+class Server:
+    """A chat server on one address.
+
+    Args:
+        spec: the protocol.
+        host: a name or an address to listen on.
+        port: 0 for any free one; `address` says which.
+        io_threads: how many threads share the connections.
+        max_connections: how many are admitted.
+        log: takes an event and its fields; it must not block.
+
+    Raises:
+        OSError: from the constructor, when it cannot listen there.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        *,
+        io_threads: int = 1,
+        max_connections: int = 10_000,
+        log: Log = _no_log,
+    ) -> None:
+        self.spec = spec
+        self.log = log
+        self._listener = _listen(host, spec.transport.port if port is None else port)
+        self._spare: int | None = os.open(
+            os.devnull, os.O_RDONLY
+        )  # given up to turn somebody away when there are no more
+        self._lock = threading.Lock()  # guards the hub and its connections; no other lock is ever taken with it
+        self._hub = Hub(spec, max_connections, log)
+        self._hub.on_link = self._bring_together
+        self._loops = [Loop(self._hub, self._lock, f"io-{number}", log) for number in range(io_threads)]
+        self._next_loop = itertools.cycle(self._loops)
+        self._leaving: list[Channel] = []
+        self._waker, self._wakee = socket.socketpair()
+        self._acceptor = threading.Thread(target=self._accept_all, name="acceptor")
+        self._stopping = False
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The address and the port that it listens on."""
+        name = self._listener.getsockname()
+        return str(name[0]), int(name[1])
+
+    def start(self) -> None:
+        """Starts the threads."""
+        for loop in self._loops:
+            loop.start()
+        self._acceptor.start()
+
+    def stop(self) -> None:
+        """Stops accepting, says goodbye to everybody, and joins every thread, within about 4 s."""
+        self._stopping = True
+        self._waker.send(b"\0")
+        self._acceptor.join()
+        self._listener.close()
+        with self._lock:
+            self._hub.shutdown(time.monotonic())
+            touched = self._hub.take_touched()
+        for channel in touched:
+            assert isinstance(channel, Channel)
+            channel.loop.post(channel)
+        deadline = time.monotonic() + STOP_SECONDS
+        for loop in self._loops:
+            loop.stop(deadline)
+        for loop in self._loops:
+            loop.join()
+        self._waker.close()
+        self._wakee.close()
+        if self._spare is not None:
+            os.close(self._spare)
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _bring_together(self, caller: Connection, called: Connection) -> None:
+        """Lets both ends of a chat live on one thread. The hub calls it, with the lock held, on the caller's thread."""
+        assert isinstance(caller, Channel)
+        assert isinstance(called, Channel)
+        target = called.moving_to or called.loop
+        if caller.loop is not target:
+            caller.held = True
+            caller.moving_to = target
+
+    # The acceptor's thread
+
+    def _accept_all(self) -> None:
+        poll = select.poll()
+        poll.register(self._listener, READ)
+        poll.register(self._wakee, READ)
+        while not self._stopping:
+            poll.poll()
+            self._leaving = [channel for channel in self._leaving if channel.sock.fileno() >= 0]
+            for _ in range(64):
+                if self._stopping or not self._accept():
+                    break
+
+    def _accept(self) -> bool:
+        """Accepts one connection; False when there is none, or none can be had."""
+        try:
+            sock, peer = self._listener.accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in EXHAUSTED:
+                return self._turn_away(error)
+            if error.errno not in PASSING:
+                self.log("accept-failed", level="error", error=str(error))
+            return True
+        try:
+            _prepare(sock, self.spec)
+        except OSError:  # it is gone already
+            sock.close()
+            return True
+        self._admit(Channel(sock), str(peer[0]), int(peer[1]))
+        return True
+
+    def _admit(self, channel: Channel, host: str, port: int) -> None:
+        channel.loop = next(self._next_loop)
+        with self._lock:
+            loopback = ipaddress.ip_address(host.partition("%")[0]).is_loopback
+            channel.admitted = self._hub.open(channel, host, time.monotonic(), loopback)
+            self._hub.take_touched()
+        if channel.admitted:
+            self.log("opened", level="debug", id=channel.id, address=host, port=port)
+        elif len(self._leaving) < TURNED_AWAY:
+            self.log("turned-away", level="warning", address=host, port=port)
+            self._leaving.append(channel)
+        else:
+            channel.sock.close()
+            return
+        channel.loop.post(channel)
+
+    def _turn_away(self, error: OSError) -> bool:
+        """There is no descriptor left: gives up the spare one to say so to the next in the queue, and waits a little.
+
+        Without the spare one, the queue would stay readable and the acceptor would spin.
+        """
+        self.log("exhausted", level="error", error=str(error))
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
+            with contextlib.suppress(OSError):
+                sock, _ = self._listener.accept()
+                with sock, contextlib.suppress(OSError):
+                    sock.setblocking(False)
+                    full = Channel(sock)
+                    with self._lock:
+                        self._hub.refuse(full, time.monotonic())
+                        self._hub.take_touched()
+                    sock.send(b"".join(full.outbox))
+        with contextlib.suppress(OSError):
+            self._spare = os.open(os.devnull, os.O_RDONLY)
+        select.select([self._wakee], [], [], 0.1)
+        return False
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    dual = family == socket.AF_INET6 and address[0] == "::" and socket.has_dualstack_ipv6()
+    listener = socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=dual)
+    listener.setblocking(False)
+    return listener
+
+
+def _prepare(sock: socket.socket, spec: Spec) -> None:
+    """Non-blocking, without Nagle's delay (RFC 896), and with the keep-alive of R-TIME-4 (RFC 9293, section 3.8.4)."""
+    idle, interval, probes = spec.transport.keepalive
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", idle), ("TCP_KEEPINTVL", interval), ("TCP_KEEPCNT", probes)):
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), max(1, round(value)))

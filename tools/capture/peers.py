@@ -1,0 +1,259 @@
+"""Who takes part in a recording: the server's process, line clients' processes, and peers of raw sockets.
+
+Peers do what no well-behaved client does: they choose where a segment ends, reset, fall silent or never read.
+Knows the spec's words only as its vocabulary gives them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import re
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from pychat.spec import Spec
+
+from .network import CaptureError, Host
+
+PATIENCE = 20.0  # seconds to wait for what must come; only a failure takes that long
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+class Speaker(Protocol):
+    """Somebody who sends requests and hears replies, whatever he is made of."""
+
+    name: str
+
+    def ask(self, verb: str, *values: str) -> None:
+        """Sends a request with these field values."""
+
+    def hear(self, *keys: str) -> list[str]:
+        """Waits for a reply of one of these keys; returns its words without the key. Others are passed over."""
+
+    def close(self) -> None:
+        """Is gone without a word, if it is not gone yet."""
+
+
+class ServerProcess:
+    """The server under record. Its output is drained by two threads, which end with it and are joined by `stop`."""
+
+    def __init__(self, host: Host, words: Sequence[str]) -> None:
+        self._process = subprocess.Popen(
+            host.command(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._complaints: deque[str] = deque(maxlen=20)
+        self._readers = [
+            threading.Thread(target=self._read, name="server's output", daemon=True),
+            threading.Thread(target=self._read_complaints, name="server's log", daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+        self.port = self._announced()
+
+    def stop(self) -> None:
+        """Asks it to end, and kills it if it does not."""
+        _end(self._process)
+        for reader in self._readers:
+            reader.join()
+
+    def _announced(self) -> int:
+        try:
+            line = self._lines.get(timeout=PATIENCE)
+        except queue.Empty:
+            line = None
+        found = re.search(r":(\d+)\s*$", line or "")
+        if found is None:
+            self.stop()
+            raise CaptureError(f"the server does not say where it listens: {line or ' '.join(self._complaints)}")
+        return int(found[1])
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                if self._lines.qsize() < 100:
+                    self._lines.put(line)
+        self._lines.put(None)
+
+    def _read_complaints(self) -> None:
+        assert self._process.stderr is not None
+        with self._process.stderr as lines:
+            self._complaints.extend(line.strip() for line in lines)
+
+
+class LineClient:
+    """A client's process, driven by the spec's line contract on its standard input and output."""
+
+    def __init__(self, name: str, host: Host, words: Sequence[str], spec: Spec) -> None:
+        self.name = name
+        self._spec = spec
+        self._commands = {form.form.verb: command for command, form in spec.contract.commands.items()}
+        self._prints = {key: str(template).split(" ")[0] for key, template in spec.contract.prints.items()}
+        self._process = subprocess.Popen(
+            host.command(words),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            bufsize=1,
+        )
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, name=f"{name}'s output", daemon=True)
+        self._reader.start()
+        self._wait_for(next(iter(spec.contract.notices)))
+
+    def ask(self, verb: str, *values: str) -> None:
+        self.command(" ".join([self._commands[verb], *values]))
+
+    def command(self, *lines: str) -> None:
+        """Writes commands, all in one go."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("".join(f"{line}\n" for line in lines))
+        self._process.stdin.flush()
+
+    def say_all(self, verb: str, texts: Sequence[str]) -> None:
+        """Sends one request for each of the texts, handed over in one go."""
+        self.command(*(f"{self._commands[verb]} {text}" for text in texts))
+
+    def hear(self, *keys: str) -> list[str]:
+        return self._wait_for(*(self._prints[key] for key in keys))
+
+    def kill(self) -> None:
+        """Ends the process as a crash would: its system says the rest."""
+        self._process.kill()
+        self.close()
+
+    def close(self) -> None:
+        _end(self._process)
+        self._reader.join()
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # what was not taken is lost with the process
+            self._process.stdin.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                self._lines.put(line.rstrip("\n"))
+        self._lines.put(None)
+
+    def _wait_for(self, *words: str) -> list[str]:
+        deadline = time.monotonic() + PATIENCE
+        seen: deque[str] = deque(maxlen=5)
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                line = None
+            if line is None:
+                raise CaptureError(f"{self.name}'s client did not print {' or '.join(words)}; last: {list(seen)}")
+            first, *rest = line.split(" ")
+            if first in words:
+                return rest
+            seen.append(line)
+
+
+class Peer:
+    """A client of one raw socket, which decides what goes into which segment.
+
+    `nodelay` is TCP_NODELAY; `receive_buffer` in octets makes its window small.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        host: Host,
+        server: tuple[str, int],
+        spec: Spec,
+        *,
+        nodelay: bool = True,
+        receive_buffer: int = 0,
+    ) -> None:
+        self.name = name
+        self._spec = spec
+        self._held = b""
+        family = socket.AF_INET6 if ":" in server[0] else socket.AF_INET
+        with host.inside():
+            self.socket = socket.socket(family, socket.SOCK_STREAM)
+        self.socket.settimeout(PATIENCE)
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, int(nodelay))
+        try:
+            self.socket.connect(server)
+        except OSError:
+            self.socket.close()
+            raise
+        self.port: int = self.socket.getsockname()[1]
+
+    def line(self, verb: str, *values: str) -> bytes:
+        """The octets of a request."""
+        form = self._spec.requests[verb].form
+        names = iter(values)
+        words = [part if isinstance(part, str) else next(names) for part in form.parts]
+        return " ".join(words).encode() + self._spec.framing.writes
+
+    def ask(self, verb: str, *values: str) -> None:
+        self.send(self.line(verb, *values))
+
+    def send(self, octets: bytes) -> None:
+        """One call of send, so without Nagle's algorithm one segment at least begins here."""
+        self.socket.sendall(octets)
+
+    def hear(self, *keys: str) -> list[str]:
+        while True:
+            line = self._line().decode(errors="replace")
+            for key in keys:
+                if line == key or line.startswith(key + " "):
+                    return line[len(key) :].split()
+
+    def hear_end(self) -> None:
+        """Reads up to the end of the stream, or to a reset."""
+        try:
+            while self.socket.recv(65536):
+                pass
+        except ConnectionError:
+            pass
+
+    def finish(self) -> None:
+        """Ends the sending half."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Closes with a RST."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.socket.close()
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def _line(self) -> bytes:
+        while b"\n" not in self._held:
+            try:
+                octets = self.socket.recv(65536)
+            except TimeoutError:
+                raise CaptureError(f"{self.name} waited in vain") from None
+            if not octets:
+                raise CaptureError(f"{self.name}'s connection ended before its time")
+            self._held += octets
+        line, self._held = self._held.split(b"\n", 1)
+        return line
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    process.wait()

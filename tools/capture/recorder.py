@@ -1,0 +1,119 @@
+"""Records an interface with dumpcap. Knows neither the network's shape nor what the packets carry."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from .network import CaptureError, Host
+
+MARKER_PORT = 9  # discard: a datagram to it says that everything before it is in the file
+_PATIENCE = 10.0  # seconds for dumpcap to begin, to write and to end
+
+
+class Recorder:
+    """One run of dumpcap.
+
+    Born in `start`; a thread drains its messages and ends with them; `stop` joins both.
+    """
+
+    def __init__(self, host: Host, interface: str, capture_filter: str, path: Path) -> None:
+        self._host = host
+        self._words = ["dumpcap", "-q", "-i", interface, "-f", capture_filter, "-w", str(path)]
+        self._path = path
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+        self._begun = threading.Event()
+        self._said: list[str] = []
+
+    @property
+    def dropped(self) -> int:
+        """The packets that dumpcap could not take, as it says at its end."""
+        found = re.search(r"Packets received/dropped on interface .*: \d+/(\d+)", "\n".join(self._said))
+        return int(found[1]) if found else 0
+
+    def start(self) -> None:
+        """Returns when the recording has begun. Raises CaptureError when it does not."""
+        if shutil.which("dumpcap") is None:
+            raise CaptureError("dumpcap is missing: apt-get install tshark")
+        self._process = subprocess.Popen(
+            self._host.command(self._words), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        self._reader = threading.Thread(target=self._listen, name="dumpcap's messages", daemon=True)
+        self._reader.start()
+        if not self._begun.wait(_PATIENCE) or self._process.poll() is not None:
+            self._end()
+            raise CaptureError(f"dumpcap does not record: {self._last_words()}")
+
+    def settle(self, target: str) -> bytes:
+        """Sends datagrams to the discard port of `target` until one is in the file; returns what such a one carries.
+
+        Everything that the interface carried before is in the file then.
+        """
+        token = b"end of the recording " + secrets.token_hex(8).encode()
+        family = socket.AF_INET6 if ":" in target else socket.AF_INET
+        with self._host.inside(), socket.socket(family, socket.SOCK_DGRAM) as sender:
+            deadline = time.monotonic() + _PATIENCE
+            while time.monotonic() < deadline:
+                sender.sendto(token, (target, MARKER_PORT))
+                time.sleep(0.05)  # dumpcap hands over what it has a few times a second
+                if token in self._path.read_bytes():
+                    return token
+        raise CaptureError("dumpcap has recorded nothing of the last packets; is the interface right?")
+
+    def stop(self) -> None:
+        """Ends the recording; what is in the file stays."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        self._end()
+
+    def wait(self, seconds: float | None) -> None:
+        """Returns after `seconds`, or when dumpcap ends by itself."""
+        assert self._process is not None
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return
+
+    def _listen(self) -> None:
+        assert self._process is not None
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self._said.append(line.strip())
+            if line.startswith("File:"):
+                self._begun.set()
+        self._begun.set()  # it has ended; start() looks at its exit code
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._reader is not None:
+            self._reader.join()
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+
+    def _last_words(self) -> str:
+        return next((line for line in reversed(self._said) if line), "it says nothing")
+
+
+def run(words: Sequence[str], about: str) -> str:
+    """What a program of Wireshark's prints. Raises CaptureError with what it complains about."""
+    if shutil.which(words[0]) is None:
+        raise CaptureError(f"{words[0]} is missing: apt-get install tshark")
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise CaptureError(f"{about}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout

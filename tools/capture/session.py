@@ -1,0 +1,161 @@
+"""A recording from its beginning to its end: network, recorder, scenarios, comments, files. Knows no plot."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import pcapng
+from .network import CaptureError, Host, Network, loopback, namespaces, namespaces_possible
+from .recorder import MARKER_PORT, Recorder, run
+from .scenarios import PEOPLE, SCENARIOS
+from .stage import Mark, Programs, Stage, Truth
+
+Say = Callable[[str], object]
+
+# Neighbour solicitations and advertisements are IPv6's ARP; its hosts' search for routers tells nothing here.
+_FILTER = f"tcp or arp or icmp or (icmp6 and (ip6[40] == 135 or ip6[40] == 136)) or udp port {MARKER_PORT}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to record. `chosen`: the user named the scenario, so that it is an error when it cannot be played here."""
+
+    out: Path
+    scenarios: Sequence[str]
+    programs: Programs
+    pace: float
+    force_loopback: bool
+    ipv6: bool
+    chosen: bool
+
+
+def record(request: Request, say: Say) -> list[Truth]:
+    """Plays the scenarios into one capture; returns what they did. Raises CaptureError."""
+    _check(request.out)
+    truths: list[Truth] = []
+    marks: list[tuple[float, Mark]] = []
+    with tempfile.TemporaryDirectory(prefix="pychat-capture-") as folder, _network(request) as network:
+        say(f"network: {network.description}")
+        raw = Path(folder) / "raw.pcapng"
+        # On loopback others talk too; the server's port is not known before it runs, so its range is recorded and cut
+        # down afterwards. Between namespaces there is nobody else.
+        recorder = Recorder(network.server, network.interface, _FILTER, raw)
+        recorder.start()
+        try:
+            for name in request.scenarios:
+                if not network.routed and name == "loss" and not request.chosen:
+                    say(f"{name}: left out, it needs a router that loses packets (root on Linux)")
+                    continue
+                say(f"{name}: {(SCENARIOS[name].__doc__ or '').splitlines()[0]}")
+                truths.append(_play(name, network, request, marks))
+            target = network.router.address if network.router else network.server.address
+            token = recorder.settle(target)
+        finally:
+            recorder.stop()
+        if recorder.dropped:
+            say(f"warning: dumpcap lost {recorder.dropped} packets; the report will show holes that nobody made")
+        ports = {int(truth.server["port"]) for truth in truths}
+        plain = raw if network.routed else _only(raw, ports, token, Path(folder) / "cut.pcapng")
+        count = _finish(plain, request.out, network, marks, token, Path(folder))
+    truth_file = request.out.with_suffix(".truth.json")
+    truth_file.write_text(
+        json.dumps([dataclasses.asdict(truth) for truth in truths], indent=1) + "\n", encoding="utf-8"
+    )
+    say(f"{request.out}: {count} packets; {truth_file}: what the scenarios did")
+    return truths
+
+
+def attach(port: int, interface: str, seconds: float | None, out: Path, say: Say) -> None:
+    """Records the traffic of a server that runs already, until Ctrl-C or for `seconds`. Raises CaptureError."""
+    _check(out)
+    with tempfile.TemporaryDirectory(prefix="pychat-capture-") as folder:
+        raw = Path(folder) / "raw.pcapng"
+        here = Host("here", "127.0.0.1")
+        recorder = Recorder(here, interface, f"tcp port {port} or udp port {MARKER_PORT}", raw)
+        recorder.start()
+        say(f"recording TCP port {port} on {interface}" + (f" for {seconds:g} s" if seconds else "; Ctrl-C ends it"))
+        token = b""
+        try:
+            recorder.wait(seconds)
+        except KeyboardInterrupt:
+            say("ending")
+        try:
+            if interface in {"any", "lo", "lo0"}:
+                token = recorder.settle("127.0.0.1")
+        finally:
+            recorder.stop()
+        count = pcapng.rewrite(raw, Path(folder) / "cut.pcapng", {}, {}, until=token or b"\0" * 64)
+        _deliver(Path(folder) / "cut.pcapng", out)
+        say(f"{out}: {count} packets")
+
+
+def _check(out: Path) -> None:
+    """Nobody should learn only afterwards that the file cannot be written."""
+    if not out.parent.is_dir():
+        raise CaptureError(f"there is no directory {out.parent}")
+    if out.suffix not in {".pcap", ".pcapng"}:
+        raise CaptureError(f"{out} should end in .pcapng, or in .pcap for the older format")
+
+
+def _network(request: Request) -> AbstractContextManager[Network]:
+    why = "as asked for" if request.force_loopback else namespaces_possible()
+    return loopback(PEOPLE, why, ipv6=request.ipv6) if why else namespaces(PEOPLE, ipv6=request.ipv6)
+
+
+def _play(name: str, network: Network, request: Request, marks: list[tuple[float, Mark]]) -> Truth:
+    begun = time.time()
+    stage = Stage(network, name, request.programs, request.pace)
+    try:
+        SCENARIOS[name](stage)
+    finally:
+        stage.close()
+    marks += [(begun, mark) for mark in stage.marks]
+    return stage.truth
+
+
+def _only(raw: Path, ports: set[int], token: bytes, target: Path) -> Path:
+    """The packets of these ports and the marker."""
+    wanted = " || ".join(f"tcp.port == {port}" for port in sorted(ports))
+    keep = f'{wanted} || udp.payload contains "{token.decode()}"'
+    run(["tshark", "-r", str(raw), "-Y", keep, "-w", str(target)], "cannot pick the server's packets")
+    return target
+
+
+def _finish(
+    raw: Path, out: Path, network: Network, marks: Sequence[tuple[float, Mark]], token: bytes, folder: Path
+) -> int:
+    """Writes the capture with its comments and names; returns the number of packets."""
+    bare = folder / "bare.pcapng"
+    pcapng.rewrite(raw, bare, {}, {}, until=token)
+    comments: dict[int, str] = {}
+    for begun, mark in marks:
+        number = _first(bare, f"frame.time_epoch >= {begun:.6f} && ({mark.display_filter})", taken=comments)
+        comments[number] = mark.words
+    done = folder / "done.pcapng"
+    count = pcapng.rewrite(raw, done, comments, network.names, until=token)
+    _deliver(done, out)
+    return count
+
+
+def _first(capture: Path, display_filter: str, taken: dict[int, str]) -> int:
+    """The first frame that a filter finds and that has no comment yet. Raises CaptureError when there is none."""
+    words = ["tshark", "-r", str(capture), "-Y", display_filter, "-T", "fields", "-e", "frame.number"]
+    for line in run(words, f"cannot look for `{display_filter}`").splitlines():
+        if int(line) not in taken:
+            return int(line)
+    raise CaptureError(f"what should have happened is not in the capture: `{display_filter}`")
+
+
+def _deliver(done: Path, out: Path) -> None:
+    """Moves the capture to where it was asked for, as pcap when its name says so."""
+    if out.suffix == ".pcap":
+        run(["editcap", "-F", "pcap", str(done), str(out)], f"cannot write {out}")
+    else:
+        out.write_bytes(done.read_bytes())

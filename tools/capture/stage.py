@@ -1,0 +1,222 @@
+"""The stage of a scenario: network, server, people, and the record of what really happened. Knows no scenario.
+
+What happened is written beside the capture as JSON, so that a report can be held against it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pychat.spec import Spec, load, shipped
+from tools.vocabulary import Vocabulary
+
+from .network import CaptureError, Host, Network
+from .peers import LineClient, Peer, ServerProcess, Speaker
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """The commands of the programs under record; `{host}`, `{port}` and `{spec}` are filled in."""
+
+    server: tuple[str, ...] = (sys.executable, "-m", "pychat", "server", "--host", "{host}", "--port", "{port}")
+    server_spec: tuple[str, ...] = ("--spec", "{spec}")
+    client: tuple[str, ...] = (sys.executable, "-m", "pychat", "client", "{host}:{port}", "--plain")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A comment on the first frame that a display filter finds."""
+
+    display_filter: str
+    words: str
+
+
+@dataclass
+class Truth:
+    """What a scenario did. Users by name; every list in the order of events."""
+
+    scenario: str
+    network: str
+    server: dict[str, Any]
+    people: dict[str, dict[str, Any]] = field(default_factory=dict)
+    chats: list[dict[str, Any]] = field(default_factory=list)
+    refusals: list[dict[str, str]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Stage:
+    """Everything that a scenario may use. `close` ends whoever is still there."""
+
+    def __init__(
+        self, network: Network, scenario: str, programs: Programs, pace: float, spec: Spec | None = None
+    ) -> None:
+        self.network = network
+        self.spec = spec or shipped()
+        self.words = Vocabulary.of(self.spec)
+        self.marks: list[Mark] = []
+        self._programs = programs
+        self._pace = pace
+        self._stack = ExitStack()
+        self._server: ServerProcess | None = None
+        self.port = self.spec.transport.port if network.routed else 0
+        self.truth = Truth(scenario, network.kind, {"address": network.server.address})
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the server listens."""
+        return self.network.server.address, self.port
+
+    def serve(self, *, timers: dict[str, float] | None = None) -> None:
+        """Starts the server, with these timers shortened to so many seconds."""
+        words = list(self._programs.server)
+        if timers:
+            words += self._programs.server_spec
+        path = self._changed_spec(timers) if timers else Path()
+        filled = [word.format(host=self.network.server.address, port=self.port, spec=path) for word in words]
+        self._server = ServerProcess(self.network.server, filled)
+        self._stack.callback(self._server.stop)
+        self.port = self._server.port
+        self.truth.server["port"] = self.port
+
+    def stop_server(self) -> None:
+        """Ends the server before everybody else."""
+        assert self._server is not None
+        self._server.stop()
+
+    def host(self, number: int) -> Host:
+        """The host of the n-th person."""
+        return self.network.clients[number % len(self.network.clients)]
+
+    def client(self, name: str, number: int) -> LineClient:
+        """A real client on the n-th host."""
+        host = self.host(number)
+        server, port = self.address
+        words = [
+            word.format(host=f"[{server}]" if ":" in server else server, port=port) for word in self._programs.client
+        ]
+        person = LineClient(name, host, words, self.spec)
+        self._enter(name, host, person, "client")
+        return person
+
+    def peer(self, name: str, number: int, *, nodelay: bool = True, receive_buffer: int = 0) -> Peer:
+        """A peer of a raw socket on the n-th host."""
+        host = self.host(number)
+        person = Peer(name, host, self.address, self.spec, nodelay=nodelay, receive_buffer=receive_buffer)
+        self._enter(name, host, person, "raw socket")
+        self.truth.people[name]["port"] = person.port
+        return person
+
+    def refused(self, number: int) -> None:
+        """Tries to connect where nobody listens."""
+        try:
+            Peer("nobody", self.host(number), self.address, self.spec).close()
+        except ConnectionRefusedError:
+            self.event("refused connection", host=self.host(number).address)
+            return
+        raise CaptureError("the connection should have been refused, but somebody listens there")
+
+    def named(self, person: Speaker) -> None:
+        """The person takes his name."""
+        person.ask(self.words.name, person.name)
+        person.hear(self._answer(self.words.name))
+        self.truth.people[person.name]["named"] = True
+
+    def pair(self, caller: Speaker, called: Speaker, *, accept: bool = True) -> dict[str, Any]:
+        """One calls, the other accepts. Returns the chat's record, where lines are counted."""
+        caller.ask(self.words.call, called.name)
+        caller.hear(self._answer(self.words.call))
+        called.hear(self.words.called)
+        if accept:
+            self.think(0.3)
+            called.ask(self.words.call, caller.name)
+            called.hear(self._answer(self.words.call))
+        chat: dict[str, Any] = {"caller": caller.name, "called": called.name, "lines": {caller.name: 0, called.name: 0}}
+        self.truth.chats.append(chat)
+        return chat
+
+    def say(self, chat: dict[str, Any], speaker: Speaker, listener: Speaker, text: str) -> None:
+        """A line, heard before this returns."""
+        speaker.ask(self.words.say, text)
+        listener.hear(self.words.heard)
+        chat["lines"][speaker.name] += 1
+
+    def leave(self, person: Speaker, partner: Speaker | None = None) -> None:
+        """Leaves the chat; the partner, if given, hears of it."""
+        person.ask(self.words.leave)
+        person.hear(self._answer(self.words.leave))
+        if partner is not None:
+            partner.hear(self.words.gone)
+
+    def quit(self, *people: Speaker) -> None:
+        """Each says goodbye and ends."""
+        for person in people:
+            person.ask(self.words.quit)
+            person.hear(self._answer(self.words.quit))
+            person.close()
+            self.truth.people[person.name]["end"] = "quit"
+
+    def refusal(self, person: Speaker, verb: str, *values: str) -> str:
+        """A request that must be refused; returns the code."""
+        person.ask(verb, *values)
+        verb_named, code = person.hear(self.spec.refusal.key)[:2]
+        self.truth.refusals.append({"user": person.name, "verb": verb_named, "code": code})
+        return code
+
+    def event(self, what: str, **about: object) -> None:
+        """Something that happened, for the truth."""
+        self.truth.events.append({"what": what, **about})
+
+    def think(self, seconds: float) -> None:
+        """People need time; `--pace 0` takes it from them."""
+        time.sleep(seconds * self._pace)
+
+    def mark(self, display_filter: str, words: str) -> None:
+        """A comment on the first frame of this scenario that the filter finds."""
+        self.marks.append(Mark(display_filter, words))
+
+    def close(self) -> None:
+        """Ends everybody, the server last."""
+        self._stack.close()
+
+    def _answer(self, verb: str) -> str:
+        answer = self.spec.requests[verb].answer
+        assert answer is not None
+        return answer.key
+
+    def _enter(self, name: str, host: Host, person: Speaker, kind: str) -> None:
+        self._stack.callback(person.close)
+        self.truth.people[name] = {
+            "host": host.name,
+            "address": host.address,
+            "kind": kind,
+            "named": False,
+            "end": None,
+        }
+
+    def _changed_spec(self, timers: dict[str, float]) -> Path:
+        """The spec's own text with other durations in it, in a file that goes with the stage."""
+        text = (Path(__file__).parents[2] / "spec" / self.spec.source).read_text(encoding="utf-8")
+        for name, seconds in timers.items():
+            text, count = re.subn(rf"(?m)^(  {name}: .*?after: )[0-9.]+ (?:s|ms)", rf"\g<1>{seconds:g} s", text)
+            if count != 1:
+                raise CaptureError(f"the spec has no timer {name} to shorten")
+        path = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="pychat-spec-"))) / "spec.yaml"
+        path.write_text(text, encoding="utf-8")
+        load(path)
+        return path
+
+
+def texts(count: int, octets: int, seed: str) -> Sequence[str]:
+    """Lines of so many octets, each telling its number, the same each time."""
+    filler = "the quick brown fox jumps over the lazy dog "
+    return [
+        (f"{seed} {number + 1} of {count}: " + filler * (octets // len(filler) + 1))[:octets] for number in range(count)
+    ]

@@ -1,0 +1,67 @@
+"""What the words of a chat protocol mean, asked of its spec. Knows no verb, no state and no code by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pychat.spec import Spec
+from pychat.spec.model import EffectKind, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The requests by what they do, and the keys of the pushes by what they tell."""
+
+    name: str  # requests: takes a name,
+    call: str  # begins a chat,
+    say: str  # sends a line to the partner,
+    leave: str  # ends a chat,
+    list: str  # lists the users,
+    quit: str  # ends the connection
+    called: str  # pushes: somebody has called,
+    heard: str  # the partner has said a line,
+    gone: str  # the partner is gone,
+    probe: str  # the server asks whether the client is still there
+    probed: str  # the request that answers the probe
+
+    @classmethod
+    def of(cls, spec: Spec) -> Vocabulary:
+        """The vocabulary of a spec. Raises ValueError for a protocol that is no chat of this kind."""
+        try:
+            return cls(
+                name=_verb(spec, "bind"),
+                call=_verb(spec, "link"),
+                say=_verb(spec, "relay"),
+                leave=_verb(spec, "unlink"),
+                list=_verb(spec, "list"),
+                quit=_found(spec.quit_verb, "ends the connection"),
+                called=_push(_outcome(spec, "link")),
+                heard=_push(_outcome(spec, "relay")),
+                gone=spec.ending.partner.push.form.key,
+                probe=_found(next((push.form.key for push in spec.pushes.values() if push.reply), None), "probes"),
+                probed=next(push.reply.form.verb for push in spec.pushes.values() if push.reply),
+            )
+        except LookupError as error:
+            raise ValueError(f"{spec.source} is no chat protocol: {error.args[0]}") from None
+
+
+def _verb(spec: Spec, kind: EffectKind) -> str:
+    return _found(spec.verb_that(kind), f"does {kind}")
+
+
+def _found(word: str | None, meaning: str) -> str:
+    if word is None:
+        raise LookupError(f"nothing in it {meaning}")
+    return word
+
+
+def _outcome(spec: Spec, kind: EffectKind) -> Outcome:
+    found = next((row for _, row in spec.outcomes() if row.does(kind) and row.partner is not None), None)
+    if found is None:
+        raise LookupError(f"nothing in it does {kind} and tells the partner")
+    return found
+
+
+def _push(outcome: Outcome) -> str:
+    assert outcome.partner is not None
+    return outcome.partner.push.form.key

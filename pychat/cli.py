@@ -145,7 +145,7 @@ def check(file: Path | None) -> None:
     except SpecError as error:
         for fault in error.faults:
             click.echo(str(fault))
-        click.echo(f"{len(error.faults)} faults", err=True)
+        click.echo(f"{len(error.faults)} fault{'s' if len(error.faults) > 1 else ''}", err=True)
         sys.exit(1)
     except OSError as error:
         _fail(f"cannot read {file}: {error.strerror}")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .codec import BadFrame, Codec, Frame, LineTooLong, Splitter
-from .machine import ENDING, partner_event, server_machine
+from .machine import ENDING, ENDING_PARTNER, partner_event, server_machine
 from .relay import compile_runs
 from .spec.model import ANY_VERB, Condition, Effect, Fault, Goodbye, Outcome, Request, Spec, Timer
 
@@ -459,6 +459,8 @@ class Hub:
             return
         other, ending = connection.partner, self.spec.ending
         self._events[ENDING].trigger(connection)
+        if other is not None:
+            self._events[ENDING_PARTNER].trigger(other)
         frame = Frame("", {})
         for effect in ending.effects:
             self._effect(effect, connection, other, frame)

@@ -17,10 +17,11 @@ from typing import Any, Protocol
 
 from transitions import Event, Machine
 
-from .spec.model import Outcome, Spec
+from .spec.model import Outcome, PartnerEffect, Spec
 from .spec.view import moves
 
 ENDING = "ending"  # of a connection, without a request
+ENDING_PARTNER = "ending/partner"
 
 Edge = tuple[str, str, str | None]  # event, source, target (None: the state stays)
 
@@ -72,10 +73,12 @@ def server_edges(spec: Spec) -> Iterable[Edge]:
     for state, outcome in spec.outcomes():
         edges[outcome.name, state, outcome.to] = None
         if outcome.partner is not None:
-            for source in _partner_states(spec, outcome):
+            for source in _partner_states(spec, outcome.partner):
                 edges[partner_event(outcome), source, outcome.partner.to] = None
     for state in spec.live_states:
         edges[ENDING, state, spec.ending.to] = None
+    for source in _partner_states(spec, spec.ending.partner):
+        edges[ENDING_PARTNER, source, spec.ending.partner.to] = None
     return tuple(edges)
 
 
@@ -89,9 +92,9 @@ def client_edges(spec: Spec) -> Iterable[Edge]:
     return tuple(dict.fromkeys((move.key, move.state, move.to) for move in moves(spec)))
 
 
-def _partner_states(spec: Spec, outcome: Outcome) -> Iterable[str]:
-    if outcome.partner is not None and outcome.partner.source is not None:
-        return [outcome.partner.source]
+def _partner_states(spec: Spec, partner: PartnerEffect) -> Iterable[str]:
+    if partner.source is not None:
+        return [partner.source]
     return [name for name in spec.live_states if name in spec.link.held_in]
 
 

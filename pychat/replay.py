@@ -51,7 +51,7 @@ def _do(hub: Hub, connection: Connection, step: Step) -> None:
 def _compare(spec: Spec, example: Example, who: str, connection: Connection) -> Mismatch | None:
     """Each person's own stream is in order; what others get in between does not matter to it."""
     expected = [(n, s) for n, s in enumerate(example.steps) if s.who == who and s.kind in ("receive", "end")]
-    got = b"".join(connection.outbox).decode().split("\n")[:-1]
+    got = b"".join(connection.outbox).decode().split(spec.framing.writes.decode())[:-1]
     if expected and expected[-1][1].kind == "end":
         last, _ = expected.pop()
         if connection.state != spec.final:

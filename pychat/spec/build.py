@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from .model import (
+    ANY_VERB,
     Budget,
     Chapter,
     ClientRules,
@@ -90,8 +91,8 @@ class _Builder:
         self.pushes = {name: self._push(("pushes", name), value) for name, value in data["pushes"].items()}
         self.refusal = self._form(("refusal", "wire"), data["refusal"]["wire"])
         self.goodbye = self._form(("goodbye", "wire"), data["goodbye"]["wire"])
-        self._expect_types(("refusal", "wire"), self.refusal, ["verb", "code", "words"])
-        self._expect_types(("goodbye", "wire"), self.goodbye, ["code", "words"])
+        self._expect_fields(("refusal", "wire"), self.refusal, ["the verb", "the code", "words"])
+        self._expect_fields(("goodbye", "wire"), self.goodbye, ["the code", "words"])
         general = {fault["error"] for fault in data["faults"]}
         self.errors = {
             code: Error(code, value["words"], value["doc"], code in general, self._profile(("errors", code), value))
@@ -289,9 +290,9 @@ class _Builder:
     def _longest(self, field: Field) -> int:
         return self.types[field.type].octets[1] if field.type in self.types else 0
 
-    def _expect_types(self, path: Path, form: Form, types: list[str]) -> None:
-        if [field.type for field in form.fields] != types:
-            self._blame(path, f"its fields must be of the types {', '.join(types)}")
+    def _expect_fields(self, path: Path, form: Form, meanings: list[str]) -> None:
+        if len(form.fields) != len(meanings):
+            self._blame(path, f"it has a field each for {', '.join(meanings)}")
 
     def _request(self, path: Path, verb: str, value: dict[str, Any]) -> Request:
         form = self._form((*path, "wire"), value["wire"])
@@ -562,6 +563,10 @@ class _Builder:
         return Limits(**numbers, docs=docs, rules=rules)
 
     def _check_words(self) -> None:
+        verb_type = self.types[self.refusal.fields[0].type]
+        for verb in (*self.requests, ANY_VERB):
+            if not verb_type.accepts(verb):
+                self._blame(("refusal", "wire"), f"{verb} is not of the type {verb_type.name}")
         for table, form in (("errors", self.refusal), ("goodbyes", self.goodbye)):
             code_type, words_type = (self.types[field.type] for field in form.fields[-2:])
             for code, value in self.data[table].items():

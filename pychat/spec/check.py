@@ -12,6 +12,7 @@ from .view import moves
 def check(spec: Spec, document: Document) -> None:
     """Notes each fault of the whole in `document`; raises SpecError if there is one."""
     _check_states(spec, document)
+    document.check()  # the rest needs the initial and the final state
     _check_told(spec, document)
     _check_used(spec, document)
     _check_replies(spec, document)

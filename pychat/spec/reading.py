@@ -155,6 +155,8 @@ def _convert_mapping(node: MappingNode, path: Path, document: Document) -> Data:
             continue
         document.keys[(*path, name)] = place
         result[name] = _convert(value_node, (*path, name), document)
+        if isinstance(value_node, MappingNode | SequenceNode) and not value_node.flow_style:
+            document.values[(*path, name)] = place  # a block begins in the line after its key
     return result
 
 

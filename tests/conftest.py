@@ -1,0 +1,157 @@
+"""What the tests share: the specs, a server on a free port, and a client that is nothing but octets."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from pychat.server import Server
+from pychat.spec import Spec, load, shipped
+
+ROOT = Path(__file__).parents[1]
+SPEC_FILE = ROOT / "spec" / "pychat.yaml"
+PATIENCE = 10.0  # seconds after which a failure is one; nothing waits for it when all is well
+
+settings.register_profile("pychat", deadline=None, derandomize=True, print_blob=False)
+settings.load_profile("pychat")
+
+
+def need(program: str) -> str:
+    """The path of a program; without it a test fails where everything must be there (CI), and is skipped elsewhere."""
+    path = shutil.which(program)
+    if path is None:
+        message = f"{program} is not installed"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return path
+
+
+@pytest.fixture(scope="session")
+def spec() -> Spec:
+    """The shipped protocol."""
+    return shipped()
+
+
+@pytest.fixture(scope="session")
+def little() -> Spec:
+    """A second protocol, with other words."""
+    return load(ROOT / "tests" / "little.yaml")
+
+
+class Peer:
+    """A raw connection: it sends octets and reads lines. Every wait is finite."""
+
+    def __init__(self, address: tuple[str, int], *, receive_buffer: int | None = None) -> None:
+        self.socket = socket.socket()
+        if receive_buffer is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(PATIENCE)
+        self.socket.connect(address)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._buffer = b""
+
+    def send(self, *lines: str) -> None:
+        """Sends lines, each with an LF, in one go."""
+        self.socket.sendall("".join(f"{line}\n" for line in lines).encode())
+
+    def send_octets(self, octets: bytes) -> None:
+        self.socket.sendall(octets)
+
+    def line(self) -> str:
+        """The next line without its ending; `<end>` at the end of the stream, `<reset>` after a reset."""
+        while b"\n" not in self._buffer:
+            try:
+                octets = self.socket.recv(65536)
+            except ConnectionResetError:
+                return "<reset>"
+            if not octets:
+                assert not self._buffer, f"half a line at the end: {self._buffer!r}"
+                return "<end>"
+            self._buffer += octets
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        return line.decode()
+
+    def lines(self, count: int) -> list[str]:
+        return [self.line() for _ in range(count)]
+
+    def ask(self, line: str) -> str:
+        """Sends a line and reads the next one."""
+        self.send(line)
+        return self.line()
+
+    def barrier(self) -> list[str]:
+        """All lines up to the answer to a PING of its own: what was not there did not come."""
+        self.send("PING barrier")
+        lines: list[str] = []
+        while (line := self.line()) != "PONG barrier":
+            assert line not in ("<end>", "<reset>"), f"closed before the barrier, after {lines}"
+            lines.append(line)
+        return lines
+
+    def finish(self) -> None:
+        """Ends the sending half."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Closes with an RST."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+Connect = Callable[..., Peer]
+
+
+class Stage:
+    """A running server and the peers that were connected to it."""
+
+    def __init__(self, server: Server, stack: ExitStack) -> None:
+        self.server = server
+        self._stack = stack
+
+    def peer(self, *, receive_buffer: int | None = None) -> Peer:
+        peer = Peer(self.server.address, receive_buffer=receive_buffer)
+        self._stack.callback(peer.close)
+        return peer
+
+    def user(self, name: str, *, receive_buffer: int | None = None) -> Peer:
+        peer = self.peer(receive_buffer=receive_buffer)
+        assert peer.ask(f"NAME {name}") == f"OK NAME {name}"
+        return peer
+
+    def chat(self, caller: str = "alice", called: str = "bob") -> tuple[Peer, Peer]:
+        """Two users in a chat that both have accepted."""
+        first, second = self.user(caller), self.user(called)
+        assert first.ask(f"CHAT {called}") == f"OK CHAT {called}"
+        assert second.line() == f"PAIRED {caller}"
+        assert second.ask(f"CHAT {caller}") == f"OK CHAT {caller}"
+        return first, second
+
+
+@pytest.fixture
+def start(spec: Spec) -> Iterator[Callable[..., Stage]]:
+    """Starts servers, and stops them and closes their peers at the end."""
+    with ExitStack() as stack:
+
+        def start(served: Spec = spec, **options: object) -> Stage:
+            server = stack.enter_context(Server(served, "127.0.0.1", 0, **options))  # type: ignore[arg-type]
+            return Stage(server, stack)
+
+        yield start
+
+
+@pytest.fixture(params=[1, 3], ids=["1-thread", "3-threads"])
+def stage(start: Callable[..., Stage], request: pytest.FixtureRequest) -> Stage:
+    """A server with one I/O thread, and one whose chats must find together over three."""
+    return start(io_threads=request.param)

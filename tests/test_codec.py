@@ -1,0 +1,211 @@
+"""One table, both directions: each row encodes, and decodes whole, octet by octet and with what follows it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pychat.codec import BadFrame, Codec, Frame, LineTooLong, Splitter
+from pychat.spec import Spec, shipped
+
+CODEC = Codec(shipped())
+LIMIT = shipped().framing.max_octets
+
+REQUESTS = [
+    (b"HELLO 1", Frame("HELLO", {"version": "1"})),
+    (b"NAME alice", Frame("NAME", {"name": "alice"})),
+    (b"NAME " + b"a" * 32, Frame("NAME", {"name": "a" * 32})),
+    (b"WHO", Frame("WHO", {})),
+    (b"CHAT B-2_x", Frame("CHAT", {"name": "B-2_x"})),
+    (b"MSG hi", Frame("MSG", {"text": "hi"})),
+    (b"MSG  two  spaces ", Frame("MSG", {"text": " two  spaces "})),
+    (b"MSG \t", Frame("MSG", {"text": "\t"})),
+    ("MSG é世🙂\u202e".encode(), Frame("MSG", {"text": "é世🙂\u202e"})),
+    (b"MSG " + b"x" * 2000, Frame("MSG", {"text": "x" * 2000})),
+    (b"LEAVE", Frame("LEAVE", {})),
+    (b"PING !~", Frame("PING", {"token": "!~"})),
+    (b"PONG " + b"t" * 64, Frame("PONG", {"token": "t" * 64})),
+    (b"QUIT", Frame("QUIT", {})),
+]
+
+REPLIES = [
+    (b"OK HELLO 1 core tls", Frame("OK HELLO", {"version": "1", "profiles": "core tls"})),
+    (b"OK NAME alice", Frame("OK NAME", {"name": "alice"})),
+    (b"USER alice busy", Frame("USER", {"name": "alice", "availability": "busy"})),
+    (b"OK WHO 0", Frame("OK WHO", {"count": "0"})),
+    (b"OK LEAVE", Frame("OK LEAVE", {})),
+    (b"PAIRED bob", Frame("PAIRED", {"name": "bob"})),
+    (b"MSG hi there", Frame("MSG", {"text": "hi there"})),
+    (b"GONE bob lost", Frame("GONE", {"name": "bob", "reason": "lost"})),
+    (b"ERR * bad-syntax Some words.", Frame("ERR", {"verb": "*", "code": "bad-syntax", "words": "Some words."})),
+    (b"ERR CHAT any-new-code w", Frame("ERR", {"verb": "CHAT", "code": "any-new-code", "words": "w"})),
+    (b"BYE timeout Some words.", Frame("BYE", {"code": "timeout", "words": "Some words."})),
+]
+
+FAULTS = [
+    (b"", "syntax", "*"),
+    (b" ", "syntax", "*"),
+    (b" WHO", "syntax", "*"),
+    (b"who", "syntax", "*"),
+    (b"WHO\tx", "syntax", "*"),
+    (b"WHO2", "syntax", "*"),
+    (b"GET / HTTP/1.1", "verb", "*"),
+    (b"OK NAME a", "verb", "*"),
+    (b"WHO ", "syntax", "WHO"),
+    (b"WHO x", "syntax", "WHO"),
+    (b"NAME", "syntax", "NAME"),
+    (b"NAME ", "syntax", "NAME"),
+    (b"NAME a ", "syntax", "NAME"),
+    (b"NAME  a", "syntax", "NAME"),
+    (b"NAME a b", "syntax", "NAME"),
+    (b"NAME 1a", "syntax", "NAME"),
+    (b"NAME a\r", "syntax", "NAME"),
+    (b"NAME " + b"a" * 33, "syntax", "NAME"),
+    ("NAME é".encode(), "syntax", "NAME"),
+    (b"HELLO 0", "syntax", "HELLO"),
+    (b"HELLO 10000", "syntax", "HELLO"),
+    (b"PING", "syntax", "PING"),
+    (b"PING " + b"t" * 65, "syntax", "PING"),
+    (b"PING \x7f", "syntax", "PING"),
+    (b"MSG", "syntax", "MSG"),
+    (b"MSG ", "syntax", "MSG"),
+    (b"MSG " + b"x" * 2001, "syntax", "MSG"),
+    ("MSG ".encode() + "é".encode() * 1001, "syntax", "MSG"),
+    (b"MSG a\rb", "syntax", "MSG"),
+    (b"MSG \x1b[2J", "syntax", "MSG"),
+    (b"MSG \x00", "syntax", "MSG"),
+    (b"MSG \x7f", "syntax", "MSG"),
+    ("MSG \u0085".encode(), "syntax", "MSG"),
+    (b"MSG \xff", "encoding", "*"),
+    (b"MSG \xc0\xaf", "encoding", "*"),
+    (b"MSG \xed\xa0\x80", "encoding", "*"),
+    (b"MSG \xf4\x90\x80\x80", "encoding", "*"),
+    (b"\xff", "encoding", "*"),
+    (b"nonsense \xff", "encoding", "*"),
+]
+
+
+def split(octets: bytes, size: int) -> list[bytes]:
+    """The lines of octets that come in pieces of one size."""
+    splitter, lines = Splitter(shipped().framing), []
+    for start in range(0, len(octets), size):
+        splitter.feed(octets[start : start + size])
+        while (line := splitter.take()) is not None:
+            lines.append(line)
+    return lines
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.parametrize(("line", "frame"), REQUESTS, ids=lambda value: str(value)[:20])
+def test_a_request_decodes_however_it_is_cut(line: bytes, frame: Frame, size: int, ending: bytes) -> None:
+    """The same row whole, octet by octet, with trailing data and with both endings (R-FRAME-2, R-FRAME-6)."""
+    lines = split(line + ending + b"WHO" + ending + b"LEA", size)
+    assert [CODEC.decode_request(found) for found in lines] == [frame, Frame("WHO", {})]
+
+
+@pytest.mark.parametrize(("line", "frame"), REQUESTS, ids=lambda value: str(value)[:20])
+def test_a_request_encodes(line: bytes, frame: Frame) -> None:
+    """The same table the other way."""
+    assert CODEC.encode_request(frame.key, frame.fields) == line + b"\n"
+
+
+@pytest.mark.parametrize(("line", "frame"), REPLIES, ids=lambda value: str(value)[:20])
+def test_a_reply_decodes_and_encodes(line: bytes, frame: Frame) -> None:
+    """Both directions for what the server sends."""
+    assert CODEC.decode_reply(line) == frame
+    assert CODEC.encode_reply(frame.key, frame.fields) == line + b"\n"
+
+
+@pytest.mark.parametrize(("line", "fault", "verb"), FAULTS, ids=lambda value: str(value)[:24])
+def test_a_bad_request_has_one_fault(line: bytes, fault: str, verb: str) -> None:
+    """The first fault in the order of R-ERR-6, and the verb that may be named."""
+    assert CODEC.decode_request(line) == BadFrame(fault, verb)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "line", [b"OK", b"OK CHAT", b"NOPE x", b"ok", b"MSG \x1b", b"USER a gone", b"ERR CHAT x", b"\xff"]
+)
+def test_a_bad_reply_is_a_fault(line: bytes) -> None:
+    """A client can tell what the server may not send."""
+    assert isinstance(CODEC.decode_reply(line), BadFrame)
+
+
+@pytest.mark.parametrize(
+    ("verb", "fields", "words"),
+    [
+        ("NOPE", {}, "no request NOPE"),
+        ("NAME", {}, "needs the field name"),
+        ("NAME", {"name": "a", "x": "b"}, "has no field x"),
+        ("NAME", {"name": "a b"}, "not of its form"),
+        ("NAME", {"name": "a" * 33}, "has 33 octets, not 1 to 32"),
+        ("MSG", {"text": "a\nb"}, "not of its form"),
+        ("MSG", {"text": "\ud800"}, "not of its form"),
+        ("MSG", {"text": ""}, "has 0 octets"),
+    ],
+)
+def test_a_request_that_would_break_the_spec_is_not_encoded(verb: str, fields: dict[str, str], words: str) -> None:
+    """The error says which field and why."""
+    with pytest.raises(ValueError, match=words):
+        CODEC.encode_request(verb, fields)
+
+
+def test_the_longest_line_and_one_more_octet() -> None:
+    """4096 octets with the ending are a line; 4096 without one are too many (R-FRAME-4, R-FRAME-5)."""
+    assert [len(line) for line in split(b"x" * (LIMIT - 1) + b"\n", LIMIT)] == [LIMIT - 1]
+    assert [len(line) for line in split(b"x" * (LIMIT - 2) + b"\r\n", 1)] == [LIMIT - 2]
+    for octets in (b"x" * LIMIT, b"x" * LIMIT + b"\n", b"x" * (LIMIT - 1) + b"\r\n"):
+        with pytest.raises(LineTooLong):
+            split(octets, len(octets))
+
+
+def test_lines_before_one_that_is_too_long_are_taken() -> None:
+    """What came before it was right, and is handled."""
+    splitter = Splitter(shipped().framing)
+    splitter.feed(b"WHO\n" + b"x" * LIMIT)
+    assert splitter.take() == b"WHO"
+    with pytest.raises(LineTooLong):
+        splitter.take()
+
+
+@given(st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"")), max_size=12), st.integers(1, 50))
+def test_any_chunking_gives_the_same_lines(lines: list[bytes], size: int) -> None:
+    """R-FRAME-6, for any octets."""
+    octets = b"".join(line + b"\n" for line in lines)
+    assert split(octets, size) == split(octets, len(octets) + 1)
+    assert split(octets, size) == [line.removesuffix(b"\r") for line in lines]
+
+
+@given(st.binary(max_size=200).filter(lambda line: b"\n" not in line))
+def test_arbitrary_octets_are_a_frame_or_have_a_fault(line: bytes) -> None:
+    """Nothing escapes; and what is a frame, encodes to what it was."""
+    for decode, encode in ((CODEC.decode_request, CODEC.encode_request), (CODEC.decode_reply, CODEC.encode_reply)):
+        found = decode(line)
+        if isinstance(found, Frame):
+            assert encode(found.key, found.fields) == line + b"\n"
+
+
+@given(st.data())
+def test_any_frame_survives_the_wire(data: st.DataObject) -> None:
+    """Round trip for every form, with fields drawn from their types."""
+    spec = CODEC.spec
+    forms = [(v, r.form, CODEC.encode_request, CODEC.decode_request) for v, r in spec.requests.items()]
+    forms += [(k, r.form, CODEC.encode_reply, CODEC.decode_reply) for k, r in spec.replies.items()]
+    key, form, encode, decode = data.draw(st.sampled_from(forms))
+    fields = {}
+    for field in form.fields:
+        kind = spec.types[field.type]
+        values = st.from_regex(kind.pattern, fullmatch=True).filter(kind.accepts)
+        fields[field.name] = data.draw(values)
+    octets = encode(key, fields)
+    assert octets.count(b"\n") == 1
+    assert decode(octets[:-1]) == Frame(key, fields)
+
+
+def test_another_protocol_has_other_frames(little: Spec) -> None:
+    """The codec knows no verb: it reads and writes those of any spec, with its ending."""
+    codec = Codec(little)
+    assert codec.decode_request(b"ring bob") == Frame("ring", {"handle": "bob"})
+    assert codec.decode_request(b"NAME bob") == BadFrame("syntax", "*")
+    assert codec.encode_request("say", {"speech": "hi"}) == b"say hi\r\n"

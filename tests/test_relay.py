@@ -1,0 +1,118 @@
+"""The bulk relay and the step-by-step way give the same octets and the same states for the same input."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pychat.codec import Codec, Frame
+from pychat.hub import Connection, Hub
+from pychat.relay import compile_runs
+from pychat.spec import Spec, shipped
+
+SPEC = shipped()
+RUN = compile_runs(SPEC)["PAIRED"]
+LINES = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=8).map(lambda text: f"MSG {text}".encode()),
+    st.integers(1995, 2003).map(lambda size: b"MSG " + b"x" * size),
+    st.sampled_from(
+        [b"MSG a\r", b"MSG ", b"MSG", b"MSG \xff", b"MSG \xc2\x85", b"MSG \xc2\xa0", b"MSG \x7f", b"MSG \t", b"msg x"]
+    ),
+    st.sampled_from([b"LEAVE", b"PING x", b"CHAT a", b"CHAT b", b"CHAT z", b"WHO", b"QUIT", b"", b"\xed\xa0\x80"]),
+    st.just(b"MSG hello"),
+)
+
+
+@given(st.lists(LINES, min_size=1, max_size=6))
+def test_a_run_is_accepted_only_if_each_line_would_be_relayed(lines: list[bytes]) -> None:
+    """The pattern takes nothing that the codec would not read as that frame, and misses nothing that ends in LF."""
+    codec = Codec(SPEC)
+    octets = b"".join(line + b"\n" for line in lines)
+    found = [codec.decode_request(line) for line in octets.split(b"\n")[:-1]]
+    assert RUN.accepts(octets) == all(isinstance(frame, Frame) and frame.key == "MSG" for frame in found)
+
+
+def test_half_a_line_is_no_run() -> None:
+    """Only whole lines are forwarded, and only with LF."""
+    assert RUN.accepts(b"MSG a\n")
+    for octets in (b"", b"\n", b"MSG a", b"MSG a\nMSG", b"MSG a\r\n", b"a\nMSG b\n"):
+        assert not RUN.accepts(octets)
+
+
+Chunk = tuple[str, int, bytes]
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> list[tuple[str, bytes]]:
+    """What two ends of a chat send, cut anywhere, and now and then octets that the network takes from a queue."""
+    steps = []
+    for _ in range(draw(st.integers(1, 8))):
+        who = draw(st.sampled_from("ab"))
+        octets = b"".join(line + b"\n" for line in draw(st.lists(LINES, min_size=1, max_size=5)))
+        cuts = sorted(draw(st.lists(st.integers(0, len(octets)), max_size=3)))
+        for start, end in zip([0, *cuts], [*cuts, len(octets)], strict=True):
+            if octets[start:end]:
+                steps.append((who, octets[start:end]))
+        if draw(st.booleans()):
+            steps.append((draw(st.sampled_from("ab")), b""))
+    return steps
+
+
+def run(spec: Spec, steps: list[tuple[str, bytes]], bulk: bool) -> list[tuple[object, ...]]:
+    """Two users in a chat, then the steps; what each has got, and what the hub thinks of it."""
+    hub = Hub(spec, bulk=bulk)
+    people = {name: Connection() for name in "ab"}
+    got = dict.fromkeys("ab", b"")
+    for name, person in people.items():
+        hub.open(person, name, 0.0, loopback=True)
+        hub.receive(person, f"NAME {name}\n".encode(), 0.0)
+    hub.receive(people["a"], b"CHAT b\n", 0.0)
+    hub.receive(people["b"], b"CHAT a\n", 0.0)
+    for number, (name, octets) in enumerate(steps):
+        if octets and not people[name].paused:
+            hub.receive(people[name], octets, float(number))
+            continue
+        sent = b"".join(people[name].outbox)
+        people[name].outbox.clear()
+        got[name] += sent
+        hub.sent(people[name], len(sent), float(number))
+        for person in people.values():
+            if person.paused and not hub.is_blocked(person):
+                hub.resume(person, float(number))
+    return [
+        (got[name] + b"".join(p.outbox), p.state, p.accepted, p.faults, p.queued, p.paused, p.splitter.rest())
+        for name, p in people.items()
+    ]
+
+
+def with_small_queues() -> Spec:
+    """The shipped spec with marks that a test reaches."""
+    from pychat.spec import loads, shipped_file
+
+    text = shipped_file().read_text()
+    text = re.sub(r"queue_mark: \{octets: \d+", "queue_mark: {octets: 3000", text)
+    return loads(re.sub(r"queue_stop: \{octets: \d+", "queue_stop: {octets: 5000", text).encode())
+
+
+SMALL = with_small_queues()
+
+
+@settings(max_examples=300)
+@given(conversations())
+def test_bulk_and_step_by_step_are_the_same(steps: list[tuple[str, bytes]]) -> None:
+    """Octets, states, acceptance, counts, queues and what is left over: all equal, whatever was sent and however cut."""
+    assert run(SPEC, steps, bulk=True) == run(SPEC, steps, bulk=False)
+
+
+@settings(max_examples=300)
+@given(conversations())
+def test_they_are_the_same_where_queues_are_full(steps: list[tuple[str, bytes]]) -> None:
+    """The check of R-FLOW-1 comes before each frame, also within a run."""
+    assert run(SMALL, steps, bulk=True) == run(SMALL, steps, bulk=False)
+
+
+def test_a_spec_that_does_more_to_a_line_has_no_bulk_way(little: Spec) -> None:
+    """A push of another verb, or another ending, is no verbatim relay."""
+    assert compile_runs(little) == {}

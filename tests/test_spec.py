@@ -1,0 +1,161 @@
+"""The loader refuses every fault of a spec with its file, line, column and reason."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from pychat.spec import SpecError, load, loads, schema, shipped
+
+from .conftest import SPEC_FILE
+
+TEXT = SPEC_FILE.read_text()
+
+# (what is changed, into what, where the fault is: the line that holds this text, words of the reason)
+FAULTS = [
+    ("protocol: pychat\n", "protocol: pychat\nprotocol: pychat\n", "protocol: pychat", "the key protocol stands twice"),
+    ("title: PySocket Chat", "titel: PySocket Chat", "titel:", "unknown key titel"),
+    ("title: PySocket Chat\n", "", "protocol: pychat", "title is missing"),
+    ("title: PySocket Chat", "title: no", "title: no", "truth value; write 'no'"),
+    ("title: PySocket Chat", "title: on", "title: on", "truth value"),
+    ("title: PySocket Chat", "title: 12:30", "title: 12:30", "base 60"),
+    ("title: PySocket Chat", "title: 0777", "title: 0777", "number"),
+    ("title: PySocket Chat", "title: 1e3", "title: 1e3", "number"),
+    ("title: PySocket Chat", "title: 2026-01-01", "title: 2026-01-01", "date"),
+    ("title: PySocket Chat", "title: ~", "title: ~", "nothing at all"),
+    ("title: PySocket Chat", "title:", "title:", "there is no value"),
+    ("title: PySocket Chat", "title: &t PySocket Chat", "&t", "anchors"),
+    ("title: PySocket Chat", "title: !x PySocket Chat", "!x", "tags are not allowed"),
+    ("title: PySocket Chat", "title: [", "requests", "not YAML"),
+    ("title: PySocket Chat", "title: {}", "title: {}", "must be a text"),
+    ("version: 1\ndoc", "version: one\ndoc", "version: one", "must be a whole number"),
+    ("port: 8255 ", "port: 70000 ", "port: 70000", "maximum"),
+    ("after: 30 s, goodbye", "after: 30, goodbye", "after: 30, goodbye", "must be a text"),
+    ("after: 30 s, goodbye", "after: 30 h, goodbye", "after: 30 h", "not of the form"),
+    ("verb: '[A-Z]+'", "verb: '[A-Z'", "verb: '[A-Z'", "not a regular expression"),
+    ("accepts: [LF, CRLF]", "accepts: [CRLF]", "accepts: [CRLF]", "LF is written, so it must be accepted"),
+    ("match: '[!-~]{1,64}'", "match: '[!-~]+'", "match: '[!-~]+'", "no bounds"),
+    ("match: '[!-~]{1,64}'", "match: '['", "match: '['", "not a regular expression"),
+    ("    octets: 1..2000\n", "    octets: 9..1\n", "octets: 9..1", "least"),
+    ("    octets: 1..2000\n", "", "text:", "needs octets"),
+    ("    octets: 1..2000\n", "    octets: 1..5000\n", "wire: MSG", "more than 4096 octets"),
+    ("good: [a, Zoe, alice, B-2_x]", "good: [a, Z.]", "good: [a, Z.]", "'Z.' is not of the type name"),
+    ("bad: [9lives,", "bad: [nine,", "bad: [nine,", "'nine' is of the type name"),
+    ("U+007F..U+009F]\n    good: [hi", "U+009F..U+007F]\n    good: [hi", "U+009F..U+007F", "no range"),
+    ("    one_of: [free, busy]\n", "    one_of: [free, busy]\n    match: x\n", "one_of: [free", "exclude each other"),
+    ("wire: NAME <name:name>", "wire: NAME <name:nam>", "<name:nam>", "there is no type nam"),
+    ("wire: NAME <name:name>", "wire: name <name:name>", "wire: name", "begins with a verb"),
+    ("wire: NAME <name:name>", "wire: NAMES <name:name>", "wire: NAMES", "must begin with it"),
+    ("wire: NAME <name:name>", "wire: NAME  <name:name>", "wire: NAME  ", "neither a word nor a field"),
+    ("wire: NAME <name:name>", "wire: NAME <text:text> x", "<text:text> x", "must be the last field"),
+    ("wire: HELLO <version:version>", "wire: HELLO <version:version> <version:token>", "<version:token>", "same name"),
+    ("'ERR <verb:verb> <code:code> <words:words>'", "'ERR <code:code> <words:words>'", "refusal:", "has a field each for"),
+    ("reply: PONG <token>", "reply: PANG <token>", "PANG", "does not fit"),
+    ("error: user-busy,", "error: user-bisy,", "user-bisy", "there is no error user-bisy"),
+    ("  self-chat: {words", "  not-used: {words: X, doc: X}\n  self-chat: {words", "not-used:", "no row and no fault has"),
+    ("to: NAMED, answer", "to: NAMD, answer", "to: NAMD", "there is no state NAMD"),
+    ("rule: R-CHAT-4}", "rule: R-CHAT-99}", "R-CHAT-99", "there is no rule R-CHAT-99"),
+    ("{error: already-paired, do: [retract], rule: R-CHAT-6}", "{error: already-paired, if: no partner, rule: R-CHAT-6}",
+     "already-paired, if", "the last outcome of CHAT has a condition"),
+    ("{if: no partner, error: partner-gone,", "{error: partner-gone,", "{error: partner-gone", "never reached"),
+    ("if: <name> is taken", "if: <nme> is taken", "<nme> is taken", "has no field nme"),
+    ("if: <name> is taken", "if: <name> is tired", "is tired", "not of the form"),
+    ("""'<version> is not "1"'""", """'<version> is not "x"'""", 'not "x"', "not of the type version"),
+    ("""'<version> is not "1"'""", "<version> is taken", "<version> is taken", "names no user"),
+    ("answer: OK CHAT <peer>, do: [link", "answer: OK CHAT <pear>, do: [link", "<pear>", "has no value here"),
+    ("answer: OK CHAT <peer>, do: [link", "answer: OK CHAT, do: [link", "OK CHAT, do", "does not fit OK CHAT <name>"),
+    ("to: NAMED, answer: OK NAME <name>, do", "to: NAMED, do", "outcome: named", "has the answer"),
+    ("{outcome: heard, rule", "{outcome: heard, answer: PONG x, rule", "outcome: heard", "has no answer"),
+    ("{outcome: heard, rule", "{outcome: heard, error: bad-syntax, rule", "outcome: heard", "either outcome"),
+    ("error: self-chat, rule", "error: self-chat, to: NAMED, rule", "self-chat, to", "a refusal has no to"),
+    ("do: [link <name>]", "do: [link]", "do: [link]", "not of the form"),
+    ("to: PAIRED, answer: OK CHAT <peer>", "to: NAMED, answer: OK CHAT <peer>", "outcome: opened", "holds the link"),
+    ("do: [relay], partner: {push: MSG <text>},", "do: [relay],", "do: [relay]", "what happens to the partner is missing"),
+    ("    final: true\n", "    final: true\n    recv: {}\n", "recv: {}", "a final state receives nothing"),
+    ("    final: true\n", "", "states:", "exactly one state is final, not 0"),
+    ("  CLOSED:\n    final", "  AWAY:\n    doc: Away.\n  CLOSED:\n    final", "  AWAY:", "no request leads to the state AWAY"),
+    ("      WHO:\n        - {outcome: listed, answer: OK WHO <count>, do: [list], rule: R-WHO-1}\n      CHAT:\n        - {if: <name> is unknown",
+     "      WHOM:\n        - {outcome: listed, answer: OK WHO <count>, do: [list], rule: R-WHO-1}\n      CHAT:\n        - {if: <name> is unknown",
+     "WHOM:", "there is no request WHOM"),
+    ("  QUIT:\n    - {outcome: quit, to: CLOSED, ", "  QUIT:\n    - {outcome: quit, to: CONNECTED, ", "  CONNECTED:", "leads from CONNECTED to CLOSED"),
+    ("      LEAVE:\n", "      PING: [{outcome: answered, answer: PONG <token>, rule: R-PING-1}]\n      LEAVE:\n", "      PING:", "has its outcomes under always"),
+    ("held_in: [PAIRED]", "held_in: [PARED]", "held_in: [PARED]", "there is no state PARED"),
+    ("uncounted: [MSG]", "uncounted: [MSSG]", "uncounted: [MSSG]", "there is no request MSSG"),
+    ("- {fault: verb, error", "- {fault: syntax, error", "faults:", "stands once"),
+    ("{in: [NAMED, PAIRED], faults: 100", "{in: [CONNECTED, PAIRED], faults: 100", "faults: 100", "has a budget already"),
+    ("of: [CHAT, LEAVE]", "of: [CHAT, LEAF]", "of: [CHAT, LEAF]", "there is no request LEAF"),
+    ("{CHAT: <name> is the partner}", "{CHAT: <name> is taken}", "only_if:", "a client cannot know that"),
+    ("may_follow: {MSG: CHAT", "may_follow: {MSG: CALL", "may_follow:", "there is no request CALL"),
+    ("push: PING, rule", "push: PUNG, rule", "push: PUNG", "there is no push PUNG"),
+    ("after: 120 s, push: PING,", "after: 120 s,", "probe:", "exactly one of goodbye, push and gone"),
+    ("queue_mark: {octets:", "queue_mark: {seconds:", "queue_mark:", "is given in octets"),
+    ("queue_stop: {octets: 1048576", "queue_stop: {octets: 1024", "queue_stop:", "must not be below queue_mark"),
+    ("{when: full, words", "{words", "server-full:", "nothing leads to the goodbye server-full"),
+    ("A frame MUST be one line", "A frame is one line", "R-FRAME-1:", "must say MUST"),
+    ("rules: [R-WHO-1]", "rules: [R-WHO-9]", "rules: [R-WHO-9]", "there is no rule R-WHO-9"),
+    ("      - a> HELLO 2\n", "      - a? HELLO 2\n", "a? HELLO 2", "not of the form"),
+    ('a> "MSG \\xff\\n"', 'a> "MSG \\xff', 'a> "MSG', "double quotes"),
+    ("sends: CHAT <name>}", "sends: CHATS <name>}", "sends: CHATS", "does not fit"),
+    ("OK NAME: named <name>", "OK NAMES: named <name>", "OK NAMES:", "no reply begins with"),
+    ("OK NAME: named <name>", "OK NAME: named <nom>", "named <nom>", "has no field nom"),
+    ("item: USER <name:name>", "item: PAIRED <name:name>", "    USER:", "no reply begins with USER"),
+    ("answer: OK LEAVE\n", "answer: OK CHAT\n", "  LEAVE:", "does not fit"),
+    ("  PING:\n    wire: PING", "  PING:\n    profile: tls\n    wire: PING", "profile: tls", "there is no profile tls"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "at", "reason"), FAULTS, ids=[f"{row[3][:30]}-{row[1][:20]}" for row in FAULTS])
+def test_a_fault_is_refused_with_its_place_and_reason(old: str, new: str, at: str, reason: str) -> None:
+    """Each fault names its line; the words say what is wrong."""
+    assert old in TEXT
+    text = TEXT.replace(old, new, 1)
+    with pytest.raises(SpecError) as caught:
+        loads(text.encode(), "broken.yaml")
+    found = [fault for fault in caught.value.faults if reason in fault.reason]
+    assert found, f"{reason!r} is not among {[str(fault) for fault in caught.value.faults]}"
+    if "not YAML" not in reason and "does not fit" not in reason:
+        line = text.splitlines()[found[0].place.line - 1]
+        assert at in line or line.strip().rstrip(":") in at or at.split(":")[0] in line, f"{found[0]}: {line}"
+    assert str(found[0]).startswith(f"broken.yaml:{found[0].place.line}:{found[0].place.column}: ")
+
+
+def test_several_faults_are_shown_at_once() -> None:
+    """One check shows all faults of a stage, in the order of the file."""
+    text = TEXT.replace("error: user-busy,", "error: x-y,").replace("to: NAMED, answer", "to: NAMD, answer", 1)
+    with pytest.raises(SpecError) as caught:
+        loads(text.encode())
+    assert len(caught.value.faults) >= 2
+    assert caught.value.faults == sorted(caught.value.faults)
+
+
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [(b"", "empty"), (b"\xff", "UTF-8"), (b"- 1\n", "must be a mapping"), (b"? [a]\n: 1\n", "a key")],
+)
+def test_what_is_no_mapping_is_refused(octets: bytes, reason: str) -> None:
+    """A file that is not even a table has a place too."""
+    with pytest.raises(SpecError, match=reason):
+        loads(octets)
+
+
+def test_the_shipped_spec_is_clean_and_the_trusted_way_reads_the_same() -> None:
+    """`shipped` skips the check of the shape, so the check is done here."""
+    checked = load(SPEC_FILE)
+    assert checked.sha256 == shipped().sha256
+    assert checked.states == shipped().states
+
+
+def test_the_schema_is_one_and_knows_the_shipped_spec() -> None:
+    """An editor that uses the schema sees what the loader sees."""
+    Draft202012Validator.check_schema(schema())
+    Draft202012Validator(schema()).validate(yaml.safe_load(TEXT))
+    assert json.dumps(schema())
+
+
+def test_the_little_spec_is_clean(tmp_path: Path) -> None:
+    """The language is for protocols of this kind, not for this one."""
+    assert load(Path(__file__).parent / "little.yaml").protocol == "ring"

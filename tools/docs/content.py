@@ -1,0 +1,200 @@
+"""What a page is made of: sections, blocks and words with links. Knows no spec, no Markdown and no HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+Style = Literal["text", "code", "strong"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A few words in one style; `target` is the anchor that they lead to."""
+
+    text: str
+    style: Style = "text"
+    target: str | None = None
+
+
+Spans: TypeAlias = tuple[Span, ...]
+
+
+def text(words: str) -> Spans:
+    return (Span(words),)
+
+
+def code(words: str, target: str | None = None) -> Spans:
+    return (Span(words, "code", target),)
+
+
+def strong(words: str) -> Spans:
+    return (Span(words, "strong"),)
+
+
+def link(words: str, target: str) -> Spans:
+    return (Span(words, "text", target),)
+
+
+def join(parts: list[Spans], separator: str = ", ") -> Spans:
+    """The parts in one, with the separator between them."""
+    spans: list[Span] = []
+    for part in parts:
+        if spans:
+            spans.append(Span(separator))
+        spans += part
+    return tuple(spans)
+
+
+def plain(spans: Spans) -> str:
+    return "".join(span.text for span in spans)
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Prose. A `note` stands apart from the text around it."""
+
+    spans: Spans
+    note: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Points, numbered or not."""
+
+    items: tuple[Spans, ...]
+    numbered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one thing: pairs of a word and what it says."""
+
+    rows: tuple[tuple[str, Spans], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table. `kind` tells a renderer how to show it: refusals stand back."""
+
+    cells: tuple[Spans, ...]
+    anchor: str | None = None
+    kind: Literal["", "refusal", "illegal"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under their heads; `matrix` when the first cell of a row is a head too, and the cells are looked up."""
+
+    head: tuple[str, ...]
+    rows: tuple[Row, ...]
+    matrix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Text as it stands."""
+
+    text: str
+    language: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """Rules of a grammar: the name of each, the anchor of what it is about, and its lines."""
+
+    rules: tuple[tuple[str, str, str], ...]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(line for _, _, line in self.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A frame as it travels: its direction and its octets."""
+
+    sender: Literal["client", "server"]
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RuleText:
+    """One numbered rule with the anchors of what shows it."""
+
+    id: str
+    level: str
+    of: str
+    spans: Spans
+    shown: Spans = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Numbered rules in full. `home` when this is the place that their anchors stand for."""
+
+    rules: tuple[RuleText, ...]
+    home: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A step of a conversation, in the words that a reader sees: `who > frame`."""
+
+    who: str
+    mark: str
+    frame: Spans
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """An example: its people in order and its lines. `hands` when it is to be typed by hand by the reader."""
+
+    example: str
+    people: tuple[str, ...]
+    lines: tuple[Line, ...]
+    hands: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Diagram:
+    """A drawing that the HTML page shows; `name` tells which one, `instead` is what a page without drawings has."""
+
+    name: str
+    caption: str
+    instead: tuple[Block, ...] = ()
+
+
+Block: TypeAlias = Paragraph | Listing | Facts | Table | Code | Grammar | Wire | Rules | Conversation | Diagram
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page. `summary` is one line for the search."""
+
+    anchor: str
+    title: Spans
+    blocks: tuple[Block, ...] = ()
+    sections: tuple[Section, ...] = field(default=())
+    summary: str = ""
+
+    def walk(self) -> Iterator[Section]:
+        yield self
+        for section in self.sections:
+            yield from section.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The whole page."""
+
+    title: str
+    lead: Spans
+    facts: Facts
+    sections: tuple[Section, ...]
+    digest: str
+
+    def walk(self) -> Iterator[Section]:
+        for section in self.sections:
+            yield from section.walk()

@@ -1,0 +1,138 @@
+"""State diagrams, drawn by Graphviz from the machines themselves. Knows no spec.
+
+Edges that run side by side become one with several lines, and what leaves a state as it is stands in its box: so the
+drawing stays a drawing and does not become a hairball.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Href = Callable[[str], str | None]
+
+
+class NoGraphviz(RuntimeError):
+    """The program `dot` is not there, or failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """All events that move a machine from one state to another one."""
+
+    source: str
+    target: str
+    events: tuple[str, ...]
+
+
+def changes(machine: Any) -> list[Edge]:
+    """The changes of state of a `transitions` machine, parallel ones in one edge, in the order of its states."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for name, source, target in _transitions(machine):
+        if target is not None and target != source:
+            grouped.setdefault((source, target), []).append(name)
+    order = list(machine.states)
+    keys = sorted(grouped, key=lambda pair: (order.index(pair[0]), order.index(pair[1])))
+    return [Edge(source, target, tuple(grouped[source, target])) for source, target in keys]
+
+
+def stays(machine: Any) -> dict[str, list[str]]:
+    """For each state the events that leave it as it is."""
+    found: dict[str, list[str]] = {name: [] for name in machine.states}
+    for name, source, target in _transitions(machine):
+        if target is None or target == source:
+            found[source].append(name)
+    return found
+
+
+def _transitions(machine: Any) -> list[tuple[str, str, str | None]]:
+    return [
+        (event.name, transition.source, transition.dest)
+        for event in machine.events.values()
+        for transitions in event.transitions.values()
+        for transition in transitions
+    ]
+
+
+def draw(machine: Any, name: str, href: Href, state_href: Href, final: str) -> str:
+    """The machine as an SVG that takes its colours from the page. `href` leads from an event to what it is.
+
+    Raises:
+        NoGraphviz: there is no `dot` to draw with.
+    """
+    return _svg(dot(machine, href, state_href, final), name)
+
+
+def dot(machine: Any, href: Href, state_href: Href, final: str) -> str:
+    """The machine in Graphviz's language."""
+    lines = [
+        "digraph machine {",
+        '  graph [rankdir=TB, nodesep=0.9, ranksep=0.75, bgcolor=transparent, pad=0.1];',
+        '  node [shape=plain, fontname="Helvetica", fontsize=13];',
+        '  edge [fontname="Helvetica", fontsize=11.5, arrowsize=0.8];',
+        '  begin [shape=circle, width=0.16, label="", style=filled, class=begin];',
+    ]
+    kept = stays(machine)
+    for state in machine.states:
+        lines.append(f"  {_id(state)} [class={'final' if state == final else 'state'}, label=<{_box(state, kept[state], href, state_href)}>];")
+    lines.append(f"  begin -> {_id(machine.initial)};")
+    for edge in changes(machine):
+        lines.append(f"  {_id(edge.source)} -> {_id(edge.target)} [label=<{_label(edge, href)}>];")
+    return "\n".join([*lines, "}"])
+
+
+def _id(name: str) -> str:
+    return f'"{name}"'
+
+
+def _box(state: str, events: list[str], href: Href, state_href: Href) -> str:
+    """A state with what leaves it as it is, a line for each first word."""
+    title = f'<TR><TD CELLPADDING="7"{_href(state_href(state))}><B>{html.escape(state)}</B></TD></TR>'
+    grouped: dict[str, list[str]] = {}
+    for event in events:
+        first, _, label = event.partition("/")
+        grouped.setdefault(first, [])
+        if label:
+            grouped[first].append(label)
+    lines = []
+    for first, labels in grouped.items():
+        words = f"{first}" + (f"  {', '.join(labels)}" if labels and len(labels) < 4 else "")
+        lines.append(f'<TR><TD ALIGN="LEFT" CELLPADDING="1"{_href(href(first))}><FONT POINT-SIZE="10.5">{html.escape(words)}</FONT></TD></TR>')
+    body = ""
+    if lines:
+        table = f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0">{"".join(lines)}</TABLE>'
+        body = f'<TR><TD BORDER="1" SIDES="T" CELLPADDING="5">{table}</TD></TR>'
+    return f'<TABLE BORDER="1" CELLBORDER="0" CELLSPACING="0" STYLE="ROUNDED">{title}{body}</TABLE>'
+
+
+def _label(edge: Edge, href: Href) -> str:
+    rows = []
+    for event in edge.events:
+        rows.append(f'<TR><TD ALIGN="LEFT"{_href(href(event.partition("/")[0]))}>{html.escape(event)}</TD></TR>')
+    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{"".join(rows)}</TABLE>'
+
+
+def _href(target: str | None) -> str:
+    return f' HREF="#{html.escape(target, quote=True)}"' if target else ""
+
+
+def _svg(source: str, name: str) -> str:
+    program = shutil.which("dot")
+    if program is None:
+        raise NoGraphviz("the state diagrams need Graphviz: install the package `graphviz`")
+    done = subprocess.run([program, "-Tsvg"], input=source, capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode:
+        raise NoGraphviz(f"dot failed: {done.stderr.strip()}")
+    svg = done.stdout[done.stdout.index("<svg") :]
+    svg = re.sub(r"<!--.*?-->\n?", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<title>.*?</title>\n?", "", svg)
+    svg = re.sub(r' (?:id|xlink:title|font-family)="[^"]*"', "", svg)
+    svg = re.sub(r'<svg width="(\d+)pt" height="\d+pt"', rf'<svg class="machine" role="img" aria-label="{name}" style="width:\1pt"', svg)
+    svg = svg.replace('xmlns:xlink="http://www.w3.org/1999/xlink"', "").replace("xlink:href", "href")
+    svg = svg.replace('xmlns="http://www.w3.org/2000/svg" ', "")
+    return re.sub(r' (?:fill|stroke)="(?!none)[^"]*"', "", svg)

@@ -1,0 +1,175 @@
+"""A page as Markdown that GitHub shows and that reads well as it stands. Knows no spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .content import (
+    Block,
+    Code,
+    Conversation,
+    Diagram,
+    Facts,
+    Grammar,
+    Listing,
+    Page,
+    Paragraph,
+    Rules,
+    Section,
+    Span,
+    Spans,
+    Table,
+    Wire,
+)
+
+_SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\*_<>[]`|#"})
+
+
+def render(page: Page) -> str:
+    """The whole page, with a table of contents."""
+    lines = [
+        "<!-- Made from spec/pychat.yaml by `python -m tools.docs`. Do not edit. -->",
+        "",
+        f"# {page.title}",
+        "",
+        spans(page.lead),
+        "",
+        *_facts(page.facts),
+        "",
+        "## Contents",
+        "",
+        *(f"{'  ' * depth}- [{_plain(section.title)}](#{section.anchor})" for depth, section in _contents(page)),
+        "",
+    ]
+    for section in page.sections:
+        lines += _section(section, 2)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _contents(page: Page) -> Iterator[tuple[int, Section]]:
+    for section in page.sections:
+        yield 0, section
+        for inner in section.sections:
+            yield 1, inner
+
+
+def _section(section: Section, depth: int) -> list[str]:
+    lines = [f'<a id="{section.anchor}"></a>', "", f"{'#' * depth} {spans(section.title)}", ""]
+    for block in section.blocks:
+        lines += [*_block(block), ""]
+    for inner in section.sections:
+        lines += _section(inner, depth + 1)
+    return lines
+
+
+def _block(block: Block) -> list[str]:
+    match block:
+        case Paragraph():
+            return [spans(block.spans)]
+        case Listing():
+            return [f"{'1.' if block.numbered else '-'} {spans(item)}" for item in block.items]
+        case Facts():
+            return _facts(block)
+        case Table():
+            return _table(block)
+        case Code():
+            return [f"```{block.language}", block.text, "```"]
+        case Grammar():
+            return ["```abnf", block.text, "```"]
+        case Wire():
+            return _wire(block)
+        case Rules():
+            return _rules(block)
+        case Conversation():
+            return _conversation(block)
+        case Diagram():
+            return [line for inner in block.instead for line in _block(inner)]
+
+
+def _facts(facts: Facts) -> list[str]:
+    return [f"- {name}: {spans(value)}" for name, value in facts.rows]
+
+
+def _table(table: Table) -> list[str]:
+    lines = [_row(list(table.head)), _row(["---"] * len(table.head))]
+    for row in table.rows:
+        cells = [spans(cell) for cell in row.cells]
+        if row.anchor:
+            cells[0] = f'<a id="{row.anchor}"></a>{cells[0]}'
+        lines.append(_row(cells))
+    return lines
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |".replace("|  |", "| |")
+
+
+def _wire(wire: Wire) -> list[str]:
+    return ["```text", *hexdump(wire.octets, ">" if wire.sender == "client" else "<"), "```"]
+
+
+def hexdump(octets: bytes, mark: str) -> list[str]:
+    """The frame in words, then its octets, sixteen a line."""
+    lines = [f"{mark} {octets.decode('utf-8', 'backslashreplace').rstrip()}"]
+    for start in range(0, len(octets), 16):
+        part = octets[start : start + 16]
+        shown = "".join(chr(octet) if 0x20 <= octet < 0x7F else "." for octet in part)
+        lines.append(f"  {part.hex(' '):<47}  |{shown}|")
+    return lines
+
+
+def _rules(rules: Rules) -> list[str]:
+    lines = []
+    for rule in rules.rules:
+        anchor = f'<a id="{rule.id}"></a>' if rules.home else ""
+        name = f"**{rule.id}**" if rules.home else f"[{rule.id}](#{rule.id})"
+        lines.append(f"- {anchor}{name} ({rule.of}) {spans(rule.spans)}")
+        if rule.shown:
+            lines.append(f"  Shown by {spans(rule.shown)}.")
+    return lines
+
+
+def _conversation(conversation: Conversation) -> list[str]:
+    width = max(len(name) for name in conversation.people)
+    marks = max(len(line.mark) for line in conversation.lines)
+    lines = [f"{line.who:<{width}} {line.mark:<{marks}} {_plain(line.frame)}".rstrip() for line in conversation.lines]
+    return ["```text", *lines, "```"]
+
+
+def _plain(words: Spans) -> str:
+    return "".join(span.text for span in words)
+
+
+def spans(words: Spans) -> str:
+    """Words with their styles and links; neighbours that are alike become one."""
+    return "".join(_span(span) for span in _merged(words))
+
+
+def _merged(words: Spans) -> list[Span]:
+    found: list[Span] = []
+    for span in words:
+        last = found[-1] if found else None
+        if last is not None and (last.style, last.target) == (span.style, span.target) and span.target is None:
+            found[-1] = Span(last.text + span.text, span.style)
+        else:
+            found.append(span)
+    return found
+
+
+def _span(span: Span) -> str:
+    if not span.text.strip() and span.style != "code":
+        return span.text
+    shown = span.text.translate(_SPECIAL) if span.style != "code" else _code(span.text)
+    if span.style == "strong":
+        shown = f"**{shown}**"
+    return f"[{shown}](#{span.target})" if span.target else shown
+
+
+def _code(words: str) -> str:
+    """Code, as a table may hold it: a bar would end its cell."""
+    if not words.strip():
+        return words
+    words = words.replace("|", "\\|")
+    fence = "``" if "`" in words else "`"
+    pad = " " if words.startswith((" ", "`")) and words.endswith((" ", "`")) else ""
+    return f"{fence}{pad}{words}{pad}{fence}"

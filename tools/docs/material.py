@@ -1,0 +1,132 @@
+"""What every part of the page is written from: the spec, its names, the words for it, its examples and its cases."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from pychat.spec import Spec
+from pychat.spec.model import Form, Reply, Type
+from pychat.spec.view import Move, moves
+
+from .content import Block, Paragraph, Rules, RuleText, Span, Spans, join, link, text
+from .names import Names
+from .play import Play, plays
+from .wording import Wording
+
+
+@dataclass(frozen=True)
+class Material:
+    """A spec with all that is derived from it for the page. `cases` has the ids of the cases that show a rule."""
+
+    spec: Spec
+    cases: Mapping[str, tuple[str, ...]]
+
+    @cached_property
+    def names(self) -> Names:
+        return Names(self.spec)
+
+    @cached_property
+    def wording(self) -> Wording:
+        return Wording(self.spec, self.names)
+
+    @cached_property
+    def plays(self) -> dict[str, Play]:
+        return plays(self.spec)
+
+    @cached_property
+    def moves(self) -> tuple[Move, ...]:
+        return moves(self.spec)
+
+    # Prose and rules
+
+    def chapter(self, name: str, *, rules: bool = True) -> list[Block]:
+        """The prose of a chapter, then the rules that it explains."""
+        chapter = self.spec.chapters.get(name)
+        if chapter is None:
+            return []
+        blocks: list[Block] = [Paragraph(self.names.prose(words)) for words in chapter.text]
+        if rules and chapter.rules:
+            blocks.append(self.rules(chapter.rules))
+        return blocks
+
+    def rules(self, ids: tuple[str, ...]) -> Rules:
+        return Rules(tuple(self.rule(id_) for id_ in ids))
+
+    def rule(self, id_: str) -> RuleText:
+        rule = self.spec.rules[id_]
+        return RuleText(id_, rule.level, rule.of, self.names.rule_text(rule.text))
+
+    def rule_links(self, ids: list[str]) -> Spans:
+        return join([link(id_, id_) for id_ in dict.fromkeys(ids)])
+
+    def rules_about(self, verb: str) -> list[str]:
+        """The rules of a verb's rows, and those of the same groups."""
+        groups = {o.rule.rpartition("-")[0] for _, o in self.spec.outcomes() if o.verb == verb}
+        return [id_ for id_ in self.spec.rules if id_.rpartition("-")[0] in groups]
+
+    # Frames
+
+    def longest(self, form: Form) -> int:
+        """The octets of the longest frame of this form, with the ending that is written."""
+        sizes = [len(p) if isinstance(p, str) else self.spec.types[p.type].octets[1] for p in form.parts]
+        return sum(sizes) + len(sizes) - 1 + len(self.spec.framing.writes)
+
+    def type_of(self, form: Form, field: str) -> Type:
+        return self.spec.types[next(f.type for f in form.fields if f.name == field)]
+
+    def sample(self, form: Form) -> str:
+        """A frame of this form from the types' own good values, for what no example shows."""
+        parts = []
+        for part in form.parts:
+            kind = None if isinstance(part, str) else self.spec.types[part.type]
+            parts.append(str(part) if kind is None else (kind.good or kind.one_of)[0])
+        return " ".join(parts)
+
+    def sent_example(self, verb: str) -> bytes:
+        """A frame of this verb from an example, if there is one that was not refused, with its ending."""
+        form = self.spec.requests[verb].form
+        refused = self.spec.refusal.verb + " "
+        for play in self.plays.values():
+            bad = {act.cause for act in play.acts if act.kind == "receive" and act.text.startswith(refused)}
+            for index, act in enumerate(play.acts):
+                if act.kind == "send" and index not in bad and self._is(form, act.text):
+                    return act.text.encode() + self.spec.framing.writes
+        return self.sample(form).encode() + self.spec.framing.writes
+
+    def got_example(self, reply: Reply) -> bytes:
+        """The first such frame that a server sends in an example, with its ending."""
+        for play in self.plays.values():
+            for act in play.acts:
+                if act.kind == "receive" and self._is(reply.form, act.text):
+                    return act.text.encode() + self.spec.framing.writes
+        return self.sample(reply.form).encode() + self.spec.framing.writes
+
+    def _is(self, form: Form, line: str) -> bool:
+        parts = [
+            re.escape(part) if isinstance(part, str) else f"(?:{self.spec.types[part.type].pattern})" for part in form.parts
+        ]
+        return re.fullmatch(" ".join(parts), line) is not None
+
+    # States
+
+    def legal(self, verb: str) -> list[str]:
+        """The states that have rows for a request."""
+        return [name for name in self.spec.live_states if verb in self.spec.states[name].recv]
+
+    def in_states(self, names: list[str]) -> Spans:
+        """These states in words; all of them are `any state`."""
+        if names == list(self.spec.live_states):
+            return text("any state")
+        return join(self.names.states(names), " or ")
+
+    def frame_link(self, key: str) -> Spans:
+        return (Span(key, "code", self.names.frame(key)),)
+
+
+def cases_by_rule(spec: Spec) -> dict[str, tuple[str, ...]]:
+    """The ids of the conformance cases that show each rule."""
+    del spec
+    return {}

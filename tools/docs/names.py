@@ -1,0 +1,177 @@
+"""The anchor of everything in a spec that has a name, and links from prose to it. Knows no Markdown and no HTML."""
+
+from __future__ import annotations
+
+import re
+
+from pychat.spec import Spec
+from pychat.spec.model import Form, Outcome, Reply, Template, Variable
+
+from .content import Span, Spans
+
+_PROSE = re.compile(
+    r"`(?P<quoted>[^`]+)`"
+    r"|(?P<rule>\bR-[A-Z]+-[0-9]+\b)"
+    r"|(?P<caps>\b[A-Z][A-Z]+(?: [A-Z][A-Z]+)?\b)"
+    r"|(?P<code>\b[a-z]+(?:-[a-z]+)+\b)"
+)
+_LEVELS = re.compile(r"\b(MUST NOT|MUST|SHOULD NOT|SHOULD|MAY)\b")
+
+
+def slug(name: str) -> str:
+    """A name as a part of an anchor."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+class Names:
+    """The anchors of one spec."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+
+    def request(self, verb: str) -> str:
+        return f"request-{slug(verb)}"
+
+    def reply(self, reply: Reply) -> str:
+        kind = "error-frame" if reply.kind == "refusal" else "last-frame" if reply.kind == "goodbye" else reply.kind
+        return f"{kind}-{slug(reply.key)}"
+
+    def state(self, name: str) -> str:
+        return f"state-{slug(name)}"
+
+    def error(self, code: str) -> str:
+        return f"error-{slug(code)}"
+
+    def goodbye(self, code: str) -> str:
+        return f"goodbye-{slug(code)}"
+
+    def type(self, name: str) -> str:
+        return f"type-{slug(name)}"
+
+    def timer(self, name: str) -> str:
+        return f"timer-{slug(name)}"
+
+    def limit(self, name: str) -> str:
+        return f"limit-{slug(name)}"
+
+    def example(self, name: str) -> str:
+        return f"example-{slug(name)}"
+
+    def outcome(self, state: str | None, outcome: Outcome) -> str:
+        """`state` None: the row is the same in every state."""
+        return "-".join(["row", *([slug(state)] if state else []), slug(outcome.verb), slug(outcome.label)])
+
+    # Links
+
+    def form(self, form: Form) -> Spans:
+        """The shape of a frame, each field linked with its type."""
+        spans: list[Span] = []
+        for part in form.parts:
+            if spans:
+                spans.append(Span(" ", "code"))
+            if isinstance(part, str):
+                spans.append(Span(part, "code"))
+            else:
+                spans.append(Span(f"<{part.name}>", "code", self.type(part.type)))
+        return tuple(spans)
+
+    def template(self, template: Template) -> Spans:
+        """A frame to be written, linked with what it is."""
+        words = " ".join(f"<{part.name}>" if isinstance(part, Variable) else part for part in template.parts)
+        return (Span(words, "code", self.frame(template.form.key)),)
+
+    def frame(self, key: str) -> str | None:
+        """The anchor of the frame that begins with these words: a reply, or else a request."""
+        if key in self.spec.replies:
+            return self.reply(self.spec.replies[key])
+        return self.request(key) if key in self.spec.requests else None
+
+    def states(self, names: list[str]) -> list[Spans]:
+        return [(Span(name, "code", self.state(name)),) for name in names]
+
+    def line(self, words: str, *, sent: bool) -> Spans:
+        """A frame of an example; its first words are linked."""
+        parts = words.split(" ")
+        if sent:
+            key = parts[0] if parts[0] in self.spec.requests else ""
+            target = self.request(key) if key else None
+        else:
+            keys = (" ".join(parts[:count]) for count in range(len(parts), 0, -1))
+            key = next((key for key in keys if key in self.spec.replies), "")
+            target = self.frame(key) if key else None
+        if not key:
+            return (Span(words, "code"),)
+        rest = words[len(key) :]
+        return (Span(key, "code", target), *((Span(rest, "code"),) if rest else ()))
+
+    # Prose
+
+    def prose(self, words: str) -> Spans:
+        """Words of the spec: what is quoted is code, and each name leads to what it names."""
+        spans: list[Span] = []
+        last = 0
+        for found in _PROSE.finditer(words):
+            for start, end, span in self._spans(found):
+                if start > last:
+                    spans.append(Span(words[last:start]))
+                spans.append(span)
+                last = end
+        if last < len(words):
+            spans.append(Span(words[last:]))
+        return tuple(spans)
+
+    def rule_text(self, words: str) -> Spans:
+        """The words of a rule: as prose, with its levels made strong."""
+        spans: list[Span] = []
+        for span in self.prose(words):
+            if span.style != "text" or span.target:
+                spans.append(span)
+                continue
+            parts = _LEVELS.split(span.text)
+            spans += [Span(part, "strong" if index % 2 else "text") for index, part in enumerate(parts) if part]
+        return tuple(spans)
+
+    def _spans(self, found: re.Match[str]) -> list[tuple[int, int, Span]]:
+        start, end = found.span()
+        if found["quoted"] is not None:
+            return [(start, end, Span(found["quoted"], "code", self.find(found["quoted"])))]
+        if found["rule"] is not None:
+            known = found["rule"] in self.spec.rules
+            return [(start, end, Span(found["rule"], "text", found["rule"]))] if known else []
+        if found["code"] is not None:
+            target = self._code(found["code"])
+            return [(start, end, Span(found["code"], "code", target))] if target else []
+        return self._capitals(start, found["caps"])
+
+    def _capitals(self, start: int, words: str) -> list[tuple[int, int, Span]]:
+        if words in self.spec.replies and " " in words:
+            return [(start, start + len(words), Span(words, "code", self.frame(words)))]
+        spans = []
+        for word in re.finditer(r"[A-Z]+", words):
+            target = self.find(word[0])
+            if target is not None:
+                spans.append((start + word.start(), start + word.end(), Span(word[0], "code", target)))
+        return spans
+
+    def _code(self, word: str) -> str | None:
+        if word in self.spec.errors:
+            return self.error(word)
+        return self.goodbye(word) if word in self.spec.goodbyes else None
+
+    def find(self, words: str) -> str | None:
+        """The anchor of what the words name, None if they name nothing."""
+        spec = self.spec
+        if words in spec.states:
+            return self.state(words)
+        if words in spec.requests:
+            return self.request(words)
+        if words in spec.types:
+            return None  # an ordinary word: only a form leads to a type
+        parts = words.split(" ")
+        if parts[0] == spec.goodbye.verb and len(parts) > 1 and parts[1] in spec.goodbyes:
+            return self.goodbye(parts[1])
+        for count in range(len(parts), 0, -1):
+            key = " ".join(parts[:count])
+            if key in spec.replies or (count == 1 and key in spec.requests):
+                return self.frame(key) if key in spec.replies else self.request(key)
+        return self._code(words)

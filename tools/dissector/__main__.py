@@ -1,0 +1,5 @@
+"""`python -m tools.dissector`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,612 @@
+-- Follows the connections of a capture: states, names, partners, which answer belongs to which request, and what breaks
+-- the spec. Takes frames in the order of the capture. Knows no Wireshark; a number and a time are all it has of a packet.
+--
+-- Each frame has a record: number, time, before and after (views), kind (where it differs from the frame's), request and
+-- response (the other record), relayed_from and relayed_to, rule, violations ({code, why, by, rule}).
+-- A connection whose beginning is not in the capture, or has a gap, is not `sure`: what may answer a request that was not
+-- seen is no violation then.
+
+local spec, views = ...
+
+local PENDING = 4096 -- requests without an answer that are remembered; the oldest is taken for done
+local LINES = 4096 -- lines that were sent and not seen at the partner
+
+local fault_named, fault_of_error = {}, {}
+for _, row in ipairs(spec.faults) do
+  fault_named[row.fault], fault_of_error[row.error] = row, row
+end
+
+local servers, chats = {}, 0
+
+local function reset()
+  servers, chats = {}, 0
+end
+
+local function fold(name)
+  return name:lower()
+end
+
+-- Queues: {first, last, [first..last]}.
+
+local function queue()
+  return {first = 1, last = 0}
+end
+
+local function put(items, item, most)
+  items.last = items.last + 1
+  items[items.last] = item
+  if items.last - items.first >= most then
+    items[items.first] = nil
+    items.first = items.first + 1
+  end
+end
+
+local function drop(items, index)
+  for i = items.first, index do
+    items[i] = nil
+  end
+  items.first = index + 1
+end
+
+local function connection(server, stream, started)
+  servers[server] = servers[server] or {names = {}}
+  return {
+    server = servers[server], stream = stream, view = started and views.fresh or views.blank, sure = started,
+    whole = started, pending = queue(), turn = 0, lines = queue(), probes = queue(), spent = {},
+  }
+end
+
+-- Octets are missing: nothing is known any more, but for who it is.
+local function lost(conn)
+  conn.view = views.changed(views.blank, {user = conn.view.user})
+  conn.sure, conn.whole, conn.previous, conn.listing, conn.must_end = false, false, nil, nil, nil
+  conn.pending, conn.lines, conn.probes, conn.turn = queue(), queue(), queue(), 0
+end
+
+local function violation(record, code, by, why, rule)
+  record.violations = record.violations or {}
+  table.insert(record.violations, {code = code, by = by, why = why, rule = rule})
+end
+
+local function change(conn, changes)
+  conn.view = views.changed(conn.view, changes)
+end
+
+-- Conditions of the spec, as far as a capture can decide them: true, false, or nil for unknown.
+local conditions = {
+  ["equals"] = function(_, value, when) return value == when.value end,
+  ["differs"] = function(_, value, when) return value ~= when.value end,
+  ["oneself"] = function(view, value)
+    if view.user ~= nil then return view.user ~= false and fold(view.user) == fold(value) end
+  end,
+  ["the partner"] = function(view, value)
+    if view.partner ~= nil then return view.partner ~= false and fold(view.partner) == fold(value) end
+  end,
+  ["no partner"] = function(view)
+    if view.partner ~= nil then return view.partner == false end
+  end,
+  ["not accepted"] = function(view)
+    if view.accepted ~= nil then return not view.accepted end
+  end,
+}
+
+local function holds(when, view, values)
+  if not when then return true end
+  local decide = conditions[when.kind]
+  local value = when.field and values[when.field]
+  if decide and (value or not when.field) then
+    return decide(view, value, when)
+  end
+end
+
+-- The link between two connections -----------------------------------------------------------------------------------
+
+-- `conn` has the partner `name` now. The chat gets a number, the same at both ends, when both are in the capture.
+local function meet(conn, name, accepted)
+  local view = conn.view
+  if view.partner and fold(view.partner) == fold(name) and view.chat then
+    return change(conn, {accepted = accepted})
+  end
+  local other = conn.server.names[fold(name)]
+  local chat = other and other ~= conn and other.chat
+  if chat and chat.first == other and not chat.second
+      and (not view.user or fold(view.user) == fold(chat.partner)) then
+    chat.second = conn
+    if not view.user then -- the capture began after it took its name
+      change(conn, {user = chat.partner})
+      conn.server.names[fold(chat.partner)] = conn
+    end
+    conn.peer, other.peer = other, conn
+    change(other, {peer = conn.stream})
+  else
+    chats = chats + 1
+    chat = {id = chats, first = conn, partner = name}
+    conn.peer = nil
+  end
+  conn.chat, conn.lines = chat, queue()
+  change(conn, {partner = name, accepted = accepted, chat = chat.id, peer = conn.peer and conn.peer.stream or false})
+end
+
+local function release(conn)
+  local user = conn.view.user
+  if user and conn.server.names[fold(user)] == conn then
+    conn.server.names[fold(user)] = nil
+  end
+end
+
+-- What an outcome does to its own connection; `value(variable)` gives the names.
+local function perform(conn, does, value)
+  if does.bind then
+    local name = value(does.bind)
+    change(conn, {user = name})
+    if name then conn.server.names[fold(name)] = conn end
+  end
+  if does.link or does.accept then
+    local name = value("peer") or value(does.link or does.accept)
+    if name then
+      meet(conn, name, true)
+    else
+      change(conn, {accepted = true})
+    end
+  end
+  if does.retract and conn.view.partner then change(conn, {accepted = false}) end
+  if does.unlink then change(conn, {partner = false, accepted = false}) end
+  if does.release then release(conn) end
+end
+
+-- What a client sends ------------------------------------------------------------------------------------------------
+
+local function has_place(states, verb)
+  for state in pairs(states.has) do
+    if spec.rows[state][verb] then return true end
+  end
+  return false
+end
+
+-- Whether `verb` will have a place when what is unanswered has succeeded.
+local function will_have_place(conn, verb)
+  local states = conn.view.states
+  for index = conn.pending.first, conn.pending.last do
+    local entry = conn.pending[index]
+    if not entry.fault then
+      states = views.after(states, "may " .. entry.verb, function(state, add)
+        add(state)
+        for _, row in ipairs(spec.rows[state][entry.verb] or {}) do
+          if row.to then add(row.to) end
+        end
+      end)
+    end
+  end
+  return has_place(states, verb)
+end
+
+local function unanswered(conn, verbs)
+  for index = conn.pending.first, conn.pending.last do
+    local entry = conn.pending[index]
+    if not entry.silent and not entry.fault and verbs[entry.verb] then return entry end
+  end
+end
+
+-- The rules for clients. What crossed a push is judged by the state before the push, too.
+local function judge_request(conn, frame, record)
+  local view, verb, client = conn.view, frame.verb, spec.client
+  local other = client.one_unanswered[verb] and unanswered(conn, client.one_unanswered)
+  if other then
+    local why = ("%s in frame %d is unanswered"):format(other.verb, other.record.number)
+    violation(record, "one-unanswered", "client", why, client.one_unanswered_rule)
+  end
+  local may_follow = client.may_follow[verb]
+  if not has_place(view.states, verb) and not (conn.previous and has_place(conn.previous, verb)) then
+    local why = ("%s has no place in %s"):format(verb, view.states.text)
+    if may_follow and unanswered(conn, {[may_follow] = true}) then
+      return
+    elseif will_have_place(conn, verb) then
+      violation(record, "early", "client", why .. " yet")
+    else
+      local fault = fault_named.state
+      violation(record, fault.error, "client", why, fault.rule)
+    end
+  elseif view.states.only and not conn.previous then
+    local when = (client.only_if[view.states.only] or {})[verb]
+    if when and holds(when, view, frame.values) == false then
+      local why = ("in %s, only if %s"):format(view.states.only, when.text)
+      violation(record, "not-now", "client", why, client.only_if_rule)
+    end
+  end
+end
+
+-- Links a client's reply with the push that wanted it.
+local function match_probe(conn, frame, record)
+  for index = conn.probes.first, conn.probes.last do
+    local probe = conn.probes[index]
+    local same = probe.reply[1] == frame.verb
+    for _, part in ipairs(probe.reply) do
+      if type(part) == "table" and frame.values[part.field] ~= (part.word or probe.values[part.variable]) then
+        same = false
+      end
+    end
+    if same then
+      record.request, probe.record.response = probe.record, record
+      return drop(conn.probes, index)
+    end
+  end
+end
+
+local function client(conn, frame, record)
+  record.before, record.after = conn.view, conn.view
+  if conn.silenced then
+    record.kind = "discarded"
+    return
+  end
+  local entry = {record = record, verb = frame.echo, fault = frame.fault, values = frame.values}
+  record.verb = frame.form and frame.verb
+  if frame.fault then
+    violation(record, frame.fault.error, "client", frame.why, frame.fault.rule)
+  else
+    judge_request(conn, frame, record)
+    match_probe(conn, frame, record)
+    entry.silent = not frame.form.answered
+    if frame.form.relays and conn.peer then
+      put(conn.lines, entry, LINES)
+    end
+    conn.silenced = frame.form.ends
+  end
+  put(conn.pending, entry, PENDING)
+end
+
+-- A client's line that is too long: the server says its goodbye and discards the rest.
+local function too_long(conn, record)
+  record.before, record.after, record.kind = conn.view, conn.view, conn.silenced and "discarded" or "request"
+  if not conn.silenced then
+    violation(record, spec.too_long, "client", ("%d octets without an ending"):format(spec.max_octets))
+  end
+  conn.silenced = true
+end
+
+-- What the server sends ----------------------------------------------------------------------------------------------
+
+-- Which unanswered request a refusal of a silent one means. The lines that have reached the partner are out; where his
+-- connection is not in the capture, it is the first one after the last change of state, or else the last one before.
+local function better(conn, chosen, index)
+  if conn.peer then return chosen or index end
+  return chosen and chosen > conn.turn and chosen or index
+end
+
+-- Takes the request that an answer belongs to out of the queue; also gives the one that it overtook.
+local function take(conn, verb, refused)
+  local pending, silent, chosen, overtaken = conn.pending, nil, nil, nil
+  for index = pending.first, pending.last do
+    local entry = pending[index]
+    if entry.silent then
+      if refused and entry.verb == verb and not entry.record.relayed_to then silent = better(conn, silent, index) end
+    elseif silent or entry.verb == verb then
+      chosen = silent or index
+      break
+    else
+      overtaken = overtaken or entry
+    end
+  end
+  chosen = chosen or silent
+  if not chosen then return nil end
+  local entry = pending[chosen]
+  if overtaken then
+    pending[chosen] = {record = entry.record, silent = true, values = {}}
+    return entry, overtaken
+  end
+  if chosen > pending.first then conn.row_broken = true end -- by frames that succeeded silently
+  drop(pending, chosen)
+  return entry
+end
+
+local function answered(conn, frame, record, verb, refused)
+  local entry, overtaken = take(conn, verb, refused)
+  if not entry then
+    if conn.sure then violation(record, "unexpected-answer", "server", "no request before it is unanswered") end
+    return nil
+  end
+  record.request, entry.record.response = entry.record, record
+  if overtaken and conn.sure then
+    local why = ("%s in frame %d has no answer yet"):format(overtaken.verb, overtaken.record.number)
+    violation(record, "out-of-order", "server", why)
+  end
+  return entry
+end
+
+-- Counts a fault, or a frame that is none, for the budgets of the state.
+local function spend(conn, fault, verb)
+  local state = conn.view.states.only
+  local counts = fault and not fault.uncounted[verb]
+  for index, budget in ipairs(spec.budgets) do
+    if budget.in_a_row and (conn.row_broken or not counts) then conn.spent[index] = 0 end
+    if counts and state and budget.states[state] then
+      conn.spent[index] = (conn.spent[index] or 0) + 1
+      if conn.whole and conn.spent[index] >= budget.faults then conn.must_end = budget end
+    end
+  end
+  conn.row_broken = false
+end
+
+-- Moves the connection to `states`; if the table has no way there, says so and believes the frame.
+local function move(conn, record, event, step, code, what)
+  local states = views.after(conn.view.states, event, step)
+  if states.empty then
+    violation(record, code, "server", ("%s has no place in %s"):format(what, conn.view.states.text))
+    states = views.after(views.every, event, step)
+    if states.empty then return end
+  end
+  if states ~= conn.view.states then
+    change(conn, {states = states})
+  end
+end
+
+-- The row of the table that `fits`, in the state or in one of the states that the connection can be in.
+local function find_row(states, verb, fits)
+  for state in pairs(states.has) do
+    for index, row in ipairs(spec.rows[state][verb] or {}) do
+      if fits(row) then return row, spec.rows[state][verb], index end
+    end
+  end
+end
+
+-- An outcome is right if nothing that comes before it in the table holds, and its own condition can.
+local function judge_outcome(conn, record, entry, rows, index)
+  if not (entry and conn.view.states.only) then return end
+  for i = 1, index - 1 do
+    if holds(rows[i].when, conn.view, entry.values) then
+      local why = ("%s, so it must be %s"):format(rows[i].when.text, rows[i].label)
+      return violation(record, "wrong-outcome", "server", why, rows[i].rule)
+    end
+  end
+  if holds(rows[index].when, conn.view, entry.values) == false then
+    local why = ("not so: %s"):format(rows[index].when.text)
+    violation(record, "wrong-outcome", "server", why, rows[index].rule)
+  end
+end
+
+-- What a field of an answer must be: the value, and whether its case counts. nil where the capture cannot tell.
+local function expected(conn, entry, row, variable)
+  if entry.values[variable] then return entry.values[variable], true end
+  if variable == "me" then return conn.view.user, true end
+  if variable == "count" then return tostring(entry.items or 0), true end
+  if variable == "peer" then return entry.values[row.does.link or row.does.accept], false end
+end
+
+local function judge_values(conn, record, entry, row, frame)
+  for _, part in ipairs(row.answer) do
+    if type(part) == "table" then
+      local found, wanted, exact = frame.values[part.field], part.word, true
+      if part.variable then wanted, exact = expected(conn, entry, row, part.variable) end
+      if wanted and found and wanted ~= found and (exact or fold(wanted) ~= fold(found)) then
+        local why = ("%s is %s and must be %s"):format(part.field, found, wanted)
+        violation(record, "wrong-value", "server", why, row.rule)
+      elseif wanted and found and part.variable ~= "count" then
+        conn.sure = true -- it echoes this request, so whatever was sent before it has been answered
+      end
+    end
+  end
+end
+
+local handlers = {}
+
+function handlers.answer(conn, frame, record)
+  local verb = frame.form.verb
+  local entry = answered(conn, frame, record, verb)
+  record.verb, conn.listing, conn.previous = verb, nil, nil
+  spend(conn)
+  if entry and entry.fault then
+    local why = ("the request has the fault %s"):format(entry.fault.error)
+    violation(record, "wrong-outcome", "server", why, entry.fault.rule)
+  end
+  local function succeeds(row) return not row.error end
+  local row, rows, index = find_row(conn.view.states, verb, succeeds)
+  if row then
+    judge_outcome(conn, record, entry, rows, index)
+  else
+    row = find_row(views.every, verb, succeeds)
+  end
+  if entry then judge_values(conn, record, entry, row, frame) end
+  move(conn, record, "answer " .. frame.form.key, function(state, add)
+    for _, found in ipairs(spec.rows[state][verb] or {}) do
+      if not found.error then add(found.to or state) end
+    end
+  end, "wrong-outcome", frame.form.key)
+  record.rule = record.rule or row.rule
+  perform(conn, row.does, function(variable)
+    for _, part in ipairs(row.answer) do
+      if type(part) == "table" and part.variable == variable then return frame.values[part.field] end
+    end
+    return entry and entry.values[variable]
+  end)
+  if row.to == spec.final then conn.over = true end
+end
+
+function handlers.item(conn, frame, record)
+  local verb, pending = frame.form.verb, conn.pending
+  record.verb = verb
+  local entry = conn.listing
+  for index = pending.first, pending.last do
+    if entry or not pending[index].silent then
+      entry = entry or pending[index]
+      break
+    end
+  end
+  if entry and entry.verb == verb then
+    entry.items = (entry.items or 0) + 1
+    conn.listing, record.request = entry, entry.record
+  elseif conn.sure then
+    violation(record, "unexpected-answer", "server", "no request before it has such items")
+  end
+end
+
+-- A refusal for a fault that any frame can have.
+local function general_refusal(conn, record, entry, fault, verb)
+  record.rule = fault.rule
+  local excused = entry and entry.fault and entry.fault.error or nil
+  if entry and excused ~= fault.error and (excused or fault.fault ~= "state") then
+    local why = excused and ("the fault is " .. excused) or "the request has no such fault"
+    violation(record, "wrong-outcome", "server", why, (entry.fault or fault).rule)
+  elseif fault.fault == "state" then
+    move(conn, record, "no place " .. verb, function(state, add)
+      if not spec.rows[state][verb] then add(state) end
+    end, "wrong-outcome", fault.error .. " for " .. verb)
+  end
+  spend(conn, fault, verb)
+end
+
+function handlers.refusal(conn, frame, record)
+  local code, verb = frame.values[frame.form.code], frame.values[frame.form.about]
+  local entry = answered(conn, frame, record, verb, true)
+  record.verb, conn.previous = verb, nil
+  local fault = fault_of_error[code]
+  if not spec.errors[code] then
+    violation(record, "unknown-code", "server", "there is no error " .. code)
+  elseif fault then
+    general_refusal(conn, record, entry, fault, verb)
+  else
+    local function refuses(row) return row.error == code end
+    local row, rows, index = find_row(conn.view.states, verb, refuses)
+    if entry and entry.fault then
+      violation(record, "wrong-outcome", "server", "the fault is " .. entry.fault.error, entry.fault.rule)
+    elseif row then
+      judge_outcome(conn, record, entry, rows, index)
+    end
+    move(conn, record, "refusal " .. verb .. " " .. code, function(state, add)
+      for _, found in ipairs(spec.rows[state][verb] or {}) do
+        if refuses(found) then add(state) end
+      end
+    end, "wrong-outcome", code .. " for " .. verb)
+    record.rule = row and row.rule
+    if row then perform(conn, row.does, function() end) end
+    spend(conn)
+  end
+end
+
+-- Where a push with this cause finds a connection, and where it leaves it.
+local function pushed(cause)
+  return function(state, add)
+    local fits = not cause.states or cause.states[state]
+    if cause.source then
+      fits = state == cause.source
+    elseif next(cause.does) then
+      fits = spec.linked[state]
+    end
+    if fits then add(cause.to or state) end
+  end
+end
+
+local function words_fit(cause, values)
+  for field, word in pairs(cause.words) do
+    if values[field] ~= word then return false end
+  end
+  return true
+end
+
+-- A line from the partner: links it with the request that sent it.
+local function match_line(conn, frame, record)
+  local peer = conn.peer
+  if not peer then return end
+  for index = peer.lines.first, peer.lines.last do
+    local entry = peer.lines[index]
+    local same = true
+    for name, value in pairs(frame.values) do
+      same = same and entry.values[name] == value
+    end
+    if same then
+      record.relayed_from, entry.record.relayed_to = entry.record, record
+      return drop(peer.lines, index)
+    end
+  end
+  if peer.whole and conn.whole then
+    violation(record, "unknown-line", "server", "the partner has sent no such line that was not delivered before")
+  end
+end
+
+function handlers.push(conn, frame, record)
+  local form, chosen, before = frame.form, nil, conn.view.states
+  for index, cause in ipairs(form.moves) do
+    if words_fit(cause, frame.values) then
+      chosen = chosen or index
+      if not views.after(before, form.key .. " " .. index, pushed(cause)).empty then
+        chosen = index
+        break
+      end
+    end
+  end
+  if form.reply then put(conn.probes, {record = record, reply = form.reply, values = frame.values}, LINES) end
+  local cause = form.moves[chosen]
+  if not cause then return end
+  record.rule = cause.rule
+  move(conn, record, form.key .. " " .. chosen, pushed(cause), "wrong-push", form.key)
+  local me = cause.me and frame.values[cause.me]
+  local partner = conn.view.partner
+  if cause.does.link then
+    meet(conn, me, false)
+  elseif cause.does.unlink then
+    if partner == false or partner and me and fold(partner) ~= fold(me) then
+      violation(record, "wrong-push", "server", me .. " is not the partner", cause.rule)
+    end
+    change(conn, {partner = false, accepted = false})
+  elseif cause.does.relay then
+    if partner == false then
+      violation(record, "wrong-push", "server", "there is no partner", cause.rule)
+    end
+    match_line(conn, frame, record)
+  end
+  if next(cause.does) and not cause.does.relay then conn.turn = conn.pending.last end
+  if conn.view.states ~= before then conn.previous = conn.previous or before end
+end
+
+function handlers.goodbye(conn, frame, record)
+  local code = frame.values[frame.form.code]
+  local goodbye = spec.goodbyes[code]
+  if not goodbye then
+    violation(record, "unknown-code", "server", "there is no goodbye " .. code)
+  else
+    local only, spent = conn.view.states.only, conn.must_end and conn.must_end.goodbye == code
+    for _, cause in ipairs(goodbye.why) do
+      if not cause.states or not only or cause.states[only] then
+        record.rule = cause.rule
+        break
+      end
+    end
+    for _, budget in ipairs(spec.budgets) do
+      if budget.goodbye == code and conn.whole and not spent then
+        violation(record, "early-goodbye", "server", "not so many faults were answered", budget.rule)
+        break
+      end
+    end
+    if spent then conn.must_end = nil end
+  end
+  release(conn)
+  change(conn, {states = views.after(conn.view.states, "goodbye", function(_, add) add(spec.final) end)})
+  conn.over, conn.silenced = true, true
+end
+
+local function server(conn, frame, record)
+  record.before, record.after = conn.view, conn.view
+  if conn.over then
+    violation(record, "after-the-end", "server", "nothing may follow it")
+    return
+  end
+  local must_end, listing = conn.must_end, conn.listing
+  if frame.fault then
+    violation(record, frame.fault.error, "server", frame.why, frame.fault.rule)
+  elseif not frame.form then
+    violation(record, "unknown-frame", "server", "the spec has no frame that begins so")
+  else
+    handlers[frame.kind](conn, frame, record)
+  end
+  if must_end and must_end == conn.must_end then
+    local why = ("it must be the goodbye %s"):format(must_end.goodbye)
+    violation(record, "missing-goodbye", "server", why, must_end.rule)
+    conn.must_end = nil
+  end
+  if listing and record.request ~= listing.record then
+    violation(record, "interrupted", "server", ("the items for frame %d are not at their end"):format(listing.record.number))
+  end
+  record.after = conn.view
+end
+
+return {
+  reset = reset, connection = connection, lost = lost, client = client, server = server, too_long = too_long,
+}

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 from pychat.server import Server
-from pychat.spec import Spec, load, shipped
+from pychat.spec import Spec, load, loads, shipped
 
 ROOT = Path(__file__).parents[1]
 SPEC_FILE = ROOT / "spec" / "pychat.yaml"
@@ -33,6 +33,15 @@ def need(program: str) -> str:
             pytest.fail(message)
         pytest.skip(message)
     return path
+
+
+def changed(*replacements: str) -> Spec:
+    """A copy of the shipped spec with texts replaced: old, new, old, new, …"""
+    text = SPEC_FILE.read_text()
+    for old, new in zip(replacements[::2], replacements[1::2], strict=True):
+        assert old in text, f"{old!r} is not in the spec any more"
+        text = text.replace(old, new)
+    return loads(text.encode(), "changed.yaml")
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +9,8 @@ from pychat.codec import Codec, Frame
 from pychat.hub import Connection, Hub
 from pychat.relay import compile_runs
 from pychat.spec import Spec, shipped
+
+from .conftest import changed
 
 SPEC = shipped()
 RUN = compile_runs(SPEC)["PAIRED"]
@@ -87,16 +87,12 @@ def run(spec: Spec, steps: list[tuple[str, bytes]], bulk: bool) -> list[tuple[ob
     ]
 
 
-def with_small_queues() -> Spec:
-    """The shipped spec with marks that a test reaches."""
-    from pychat.spec import loads, shipped_file
-
-    text = shipped_file().read_text()
-    text = re.sub(r"queue_mark: \{octets: \d+", "queue_mark: {octets: 3000", text)
-    return loads(re.sub(r"queue_stop: \{octets: \d+", "queue_stop: {octets: 5000", text).encode())
-
-
-SMALL = with_small_queues()
+SMALL = changed(
+    "queue_mark: {octets: 262144",
+    "queue_mark: {octets: 3000",
+    "queue_stop: {octets: 1048576",
+    "queue_stop: {octets: 5000",
+)
 
 
 @settings(max_examples=300)

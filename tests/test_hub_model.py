@@ -1,0 +1,186 @@
+"""Several users against the hub, and a model of the design's table that was written by hand, without the spec's rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from pychat.hub import Connection, Hub
+from pychat.spec import shipped
+
+WHO = st.sampled_from("abcd")
+NAMES = st.sampled_from(["ann", "Ann", "bob", "BOB", "cy", "dee"])
+
+
+@dataclass
+class User:
+    """One connection, as the table says it must be."""
+
+    state: str = "CONNECTED"
+    name: str = ""
+    partner: str | None = None
+    accepted: bool = False
+    faults: int = 0
+    due: list[str] = field(default_factory=list)
+
+
+class Chat(RuleBasedStateMachine):
+    """Each rule is a frame; the model says what everybody gets, and the hub must have sent just that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hub = Hub(shipped())
+        self.users: dict[str, User] = {}
+        self.connections: dict[str, Connection] = {}
+        for who in "abcd":
+            self._open(who)
+
+    def _open(self, who: str) -> None:
+        self.users[who] = User()
+        self.connections[who] = Connection()
+        self.hub.open(self.connections[who], who, 0.0, loopback=True)
+
+    def _find(self, name: str) -> str | None:
+        return next((w for w, u in self.users.items() if u.name and u.name.lower() == name.lower()), None)
+
+    def _send(self, who: str, line: str, *due: str) -> None:
+        user = self.users[who]
+        user.due += due
+        user.faults += any("wrong-state" in answer for answer in due) and not line.startswith("MSG")
+        last = user.state == "CONNECTED" and user.faults == 5
+        if last:
+            user.due.append("BYE too-many-errors Too many errors.")
+        self.hub.receive(self.connections[who], line.encode() + b"\n", 0.0)
+        self._compare()
+        if last:
+            self._open(who)
+
+    def _compare(self) -> None:
+        for who, user in self.users.items():
+            connection = self.connections[who]
+            octets = b"".join(connection.outbox)
+            connection.outbox.clear()
+            self.hub.sent(connection, len(octets), 0.0)
+            lines = [" ".join(x.split(" ")[:3]) if x.startswith("ERR") else x for x in octets.decode().splitlines()]
+            if any(line.startswith("USER") for line in lines):
+                lines.sort()
+                user.due.sort()
+            assert lines == user.due, f"{who}: {lines} instead of {user.due}"
+            user.due.clear()
+
+    def _part(self, who: str, reason: str) -> None:
+        user = self.users[who]
+        if user.partner is not None:
+            other = self.users[user.partner]
+            other.due.append(f"GONE {user.name} {reason}")
+            other.partner, other.accepted = None, False
+        user.partner, user.accepted = None, False
+
+    @rule(who=WHO, name=NAMES)
+    def name(self, who: str, name: str) -> None:
+        user = self.users[who]
+        if user.state != "CONNECTED":
+            self._send(who, f"NAME {name}", "ERR NAME wrong-state")
+        elif self._find(name):
+            self._send(who, f"NAME {name}", "ERR NAME name-taken")
+        else:
+            user.state, user.name = "NAMED", name
+            self._send(who, f"NAME {name}", f"OK NAME {name}")
+
+    @rule(who=WHO, name=NAMES)
+    def chat(self, who: str, name: str) -> None:
+        user, found = self.users[who], self._find(name)
+        line = f"CHAT {name}"
+        if user.state == "CONNECTED":
+            self._send(who, line, "ERR CHAT wrong-state")
+        elif user.state == "PAIRED":
+            if found is not None and found == user.partner:
+                user.accepted = True
+                self._send(who, line, f"OK CHAT {self.users[found].name}")
+            else:
+                user.accepted = False
+                self._send(who, line, "ERR CHAT already-paired")
+        elif found is None:
+            self._send(who, line, "ERR CHAT no-such-user")
+        elif found == who:
+            self._send(who, line, "ERR CHAT self-chat")
+        elif self.users[found].state == "PAIRED":
+            self._send(who, line, "ERR CHAT user-busy")
+        else:
+            other = self.users[found]
+            user.state = other.state = "PAIRED"
+            user.partner, other.partner = found, who
+            user.accepted, other.accepted = True, False
+            other.due.append(f"PAIRED {user.name}")
+            self._send(who, line, f"OK CHAT {other.name}")
+
+    @rule(who=WHO, text=st.sampled_from(["hi", " x ", "é", "a\tb"]))
+    def msg(self, who: str, text: str) -> None:
+        user = self.users[who]
+        if user.state != "PAIRED":
+            self._send(who, f"MSG {text}", "ERR MSG wrong-state")
+        elif user.partner is None:
+            self._send(who, f"MSG {text}", "ERR MSG partner-gone")
+        elif not user.accepted:
+            self._send(who, f"MSG {text}", "ERR MSG not-accepted")
+        else:
+            self.users[user.partner].due.append(f"MSG {text}")
+            self._send(who, f"MSG {text}")
+
+    @rule(who=WHO)
+    def leave(self, who: str) -> None:
+        user = self.users[who]
+        if user.state != "PAIRED":
+            self._send(who, "LEAVE", "ERR LEAVE wrong-state")
+        else:
+            self._part(who, "left")
+            user.state = "NAMED"
+            self._send(who, "LEAVE", "OK LEAVE")
+
+    @rule(who=WHO)
+    def who(self, who: str) -> None:
+        if self.users[who].state == "CONNECTED":
+            self._send(who, "WHO", "ERR WHO wrong-state")
+        else:
+            named = [user for user in self.users.values() if user.name]
+            items = [f"USER {u.name} {'busy' if u.state == 'PAIRED' else 'free'}" for u in named]
+            self._send(who, "WHO", *items, f"OK WHO {len(named)}")
+
+    @rule(who=WHO, how=st.sampled_from(["quit", "reset", "finish"]))
+    def go(self, who: str, how: str) -> None:
+        self._part(who, "quit" if how == "quit" else "lost")
+        connection = self.connections[who]
+        self.users[who].name = ""
+        if how == "quit":
+            self._send(who, "QUIT", "OK QUIT")
+        elif how == "reset":
+            self.hub.lose(connection, 0.0)
+        else:
+            self.hub.finish(connection, 0.0)
+        self._compare()
+        self.hub.forget(connection)
+        self._open(who)
+
+    @precondition(lambda self: any(user.state == "CONNECTED" and user.due == [] for user in self.users.values()))
+    @rule(who=WHO, token=st.sampled_from(["t", "~"]))
+    def ping(self, who: str, token: str) -> None:
+        self._send(who, f"PING {token}", f"PONG {token}")
+
+    @invariant()
+    def the_link_is_symmetric_and_names_are_unique(self) -> None:
+        """What the hub believes is what the model believes."""
+        by_connection = {id(connection): who for who, connection in self.connections.items()}
+        for who, connection in self.connections.items():
+            user = self.users[who]
+            assert connection.state == user.state
+            partner = by_connection[id(connection.partner)] if connection.partner is not None else None
+            assert partner == user.partner
+            assert user.partner is None or connection.accepted == user.accepted
+        assert len(self.hub.names) == sum(bool(user.name) for user in self.users.values())
+
+
+TestChat = Chat.TestCase
+TestChat.settings = settings(max_examples=150, stateful_step_count=40)

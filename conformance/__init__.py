@@ -1,0 +1,31 @@
+"""The judge: whether a server or a client, in any language, follows the spec. Its own wire code, its own model.
+
+It imports nothing of `pychat` but the spec: a mistake that judge and server shared would pass for a rule. It knows no
+verb and no state by name; what a verb means is what the rows of the spec say that it does.
+
+    spec ──► frames   a line of octets: which request or reply it is, or which fault it has
+             model    what a correct server would send, to whom, for each octet that comes (`World`; no clock, no socket)
+             matrix   cells: state × message × variant, each with the shortest way into its state, found in the model
+             probe    the requests that tell the states of a connection apart
+             play     a script of who sends and who gets what (plays/*.yaml, the spec's examples, cells, walks: one format)
+             script   a play made ready to run: unique names, what must have come before the next send, the final probes
+    wire ──► player   runs a script against a server over real sockets, and says pass or fail with the reason
+             scenes   the cases that no script can tell: timers, slow readers, shutdown (functions with the same result)
+             target   the implementation under test: started, watched, killed with its process group
+             puppet   the other way round: the suite plays the server, and drives a client by the line contract
+    suite ─► run      the cases, selected; their verdicts, by several workers
+             record   JSON lines: a header, a line a case, a footer; each of reports/* is made from it alone
+             walk     random scripts by Hypothesis, shrunk to the shortest one that fails; saved as a play
+             selftest runs the suite against implementations that are broken on purpose
+
+In-process interface (what `selftest` and the tests use):
+
+    from conformance.suite import server_cases, client_cases, select      # list[Case]; Case.id is STATE/MESSAGE/variant
+    from conformance.run import Options, run_suite                        # run_suite(...) -> list[Result]
+    from conformance.target import Command, Address                       # what is judged
+
+    results = run_suite(Command("python srv.py --port {port}"), server_cases(spec), Options(jobs=2, fail_fast=True))
+    killed = any(result.verdict.bad for result in results)                # result.id, .rule, .verdict, .wanted, .got
+"""
+
+__version__ = "1.0.0"

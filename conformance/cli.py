@@ -1,0 +1,194 @@
+"""The command line: `pychat-conformance server|client|list|explain|replay|shrink|report|selftest`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pychat.spec import Spec, SpecError, load, shipped
+
+from . import __version__
+from .known import Known, KnownError
+from .play import SEGMENTS, PlayError, Segment
+from .record import case_line, footer, header
+from .run import Options, run_suite
+from .suite import Case, SelectionError, select
+from .target import Address, Command, StartError, Target
+from .terminal import Terminal
+from .verdict import Result, exit_code
+
+
+class MisuseError(click.ClickException):
+    """The command was used wrongly; exit code 2."""
+
+    exit_code = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__)
+def main() -> None:
+    """Judges a server or a client of the PySocket Chat protocol, in any language, by replaying octets over sockets.
+
+    Exit codes: 0 conforms; 1 a MUST failed, a known failure passed or is stale; 2 misuse or no case selected;
+    3 it would not start, or cases were blocked; 4 the suite failed or is incomplete.
+    """
+
+
+def _spec(path: Path | None) -> Spec:
+    try:
+        return load(path) if path else shipped()
+    except SpecError as error:
+        raise MisuseError(str(error)) from None
+    except OSError as error:
+        raise MisuseError(f"{path}: {error.strerror}") from None
+
+
+def _known(path: Path | None) -> Known:
+    try:
+        return Known.load(path) if path else Known()
+    except KnownError as error:
+        raise MisuseError(str(error)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise MisuseError(f"{path}: {error}") from None
+
+
+def _segments(text: str) -> tuple[Segment, ...]:
+    words = text.split(",")
+    for word in words:
+        if word not in SEGMENTS:
+            raise MisuseError(f"there is no segment {word!r}; there are {', '.join(SEGMENTS)}")
+    return tuple(segment for segment in SEGMENTS if segment in words)
+
+
+def _cases(make: Callable[[], list[Case]]) -> list[Case]:
+    try:
+        return make()
+    except PlayError as error:
+        raise MisuseError(str(error)) from None
+
+
+def _select(cases: list[Case], patterns: tuple[str, ...]) -> list[Case]:
+    try:
+        return select(cases, patterns)
+    except SelectionError as error:
+        raise MisuseError(str(error)) from None
+
+
+def judging(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that judging a server and judging a client share."""
+    options: list[Callable[[Any], Any]] = [
+        click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="Judge by this spec; `{spec}` in the command."),
+        click.option("--profile", default="core", show_default=True, help="The profiles that it claims, with commas."),
+        click.option("--level", type=click.Choice(["must", "should"]), default="must", show_default=True),
+        click.option("--select", "patterns", multiple=True, metavar="PATTERN", help="Only these: 'PAIRED/*', R-CHAT-1, an id."),
+        click.option("--known", "known_file", type=click.Path(path_type=Path), help="The list of known failures."),
+        click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Workers."),
+        click.option("--segment", default=",".join(SEGMENTS), show_default=True, help="How the octets are cut."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Of the walks."),
+        click.option("--walk", "walks", type=click.IntRange(0), default=0, show_default=True, help="How many random walks."),
+        click.option("--patience", type=click.FloatRange(0.1, 600), default=5.0, show_default=True, help="Seconds for a sign of life."),
+        click.option("--max-wait", type=click.FloatRange(0, 3600), default=10.0, show_default=True, help="Longest timer to wait for, in seconds."),
+        click.option("--fail-fast", is_flag=True, help="Stop at the first failure."),
+        click.option("--report", "reports", multiple=True, metavar="KIND=FILE", help="json, junit, html, md, gradescope, badge."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.option("--cmd", "command", help="A program: './srv --port {port}'.")
+@click.option("--connect", "address", metavar="HOST:PORT", help="A server that runs already.")
+@judging
+def server(command: str | None, address: str | None, **options: Any) -> None:
+    """Judges a server."""
+    from .suite import server_cases
+
+    if (command is None) == (address is None):
+        raise MisuseError("give either --cmd or --connect")
+    spec = _spec(options["spec_file"])
+    target = Command(command, str(options["spec_file"] or shipped_file())) if command else _address(address or "")
+    cases = _cases(lambda: server_cases(spec, _segments(options["segment"]), " ".join(options["profile"].split(","))))
+    where = f"--cmd {shlex.quote(command)}" if command else f"--connect {address}"
+    sys.exit(_judge("server", spec, target, cases, where, options))
+
+
+def shipped_file() -> Path:
+    """Where the shipped spec lies, for commands that want a file."""
+    from importlib import resources
+
+    installed = Path(str(resources.files("pychat"))) / "data" / "pychat.yaml"
+    return installed if installed.exists() else Path(__file__).parents[1] / "spec" / "pychat.yaml"
+
+
+def _address(text: str) -> Address:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise MisuseError(f"{text!r} is not HOST:PORT")
+    return Address(host.strip("[]"), int(port))
+
+
+def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, options: dict[str, Any]) -> int:
+    """Runs the selected cases and writes the reports; the exit code."""
+    from .reports import Reports
+
+    chosen = _select(cases, options["patterns"])
+    if not chosen:
+        raise MisuseError("no case is selected")
+    known = _known(options["known_file"])
+    terminal = Terminal()
+    spec_option = f" --spec {shlex.quote(str(options['spec_file']))}" if options["spec_file"] else ""
+    prefix = f"pychat-conformance {of} {where}{spec_option}"
+    shown = {key: str(value) for key, value in options.items() if key != "reports" and value}
+    head = header(spec, chosen, of=of, command=f"{of} {where}", options=shown)
+    reports = Reports.open(options["reports"], head)
+    planned = len(chosen)
+
+    def on_result(result: Result) -> None:
+        terminal.progress(result, planned)
+        reports.add(case_line(result))
+
+    run = Options(
+        jobs=options["jobs"],
+        patience=options["patience"],
+        max_wait=options["max_wait"],
+        profiles=tuple(options["profile"].split(",")),
+        fail_fast=options["fail_fast"],
+        known=known,
+        replay=prefix,
+        on_result=on_result,
+    )
+    started = time.monotonic()
+    try:
+        results = run_suite(target, chosen, run, spec=spec)
+    except StartError as error:
+        reports.abandon()
+        raise NoStartError(str(error)) from None
+    except KeyboardInterrupt:
+        reports.abandon()
+        raise
+    finally:
+        terminal.close_progress()
+    seconds = time.monotonic() - started
+    stale = known.stale(case.key for case in cases)
+    planned = len(results) if options["fail_fast"] else planned
+    code = exit_code(results, level=options["level"], planned=planned, stale=len(stale))
+    terminal.summary(spec, results, of=of, seconds=seconds, stale=stale)
+    if len(results) == len(chosen):
+        reports.finish(footer(results, seconds=seconds, exit_code=code, stale=stale))
+    else:
+        reports.abandon()
+        terminal.say("stopped at the first failure: no report but the record was written, and that without its footer")
+    return code
+
+
+class NoStartError(click.ClickException):
+    """The implementation would not start; exit code 3."""
+
+    exit_code = 3

@@ -1,0 +1,138 @@
+"""Lines of octets and what they say: the judge's own wire code. Knows no socket, no state, and no verb by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pychat.spec import Spec
+from pychat.spec.model import ANY_VERB, Fault, Form, Reply
+
+ANY_WORDS = "…"  # in a wanted frame: any words, but not none
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A request: its verb and the values of its fields."""
+
+    verb: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Faulty:
+    """A line that is no request; `verb` is what its refusal names."""
+
+    fault: Fault
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A frame of a server: which reply it is, and the values of its fields."""
+
+    reply: Reply
+    values: Mapping[str, str]
+
+
+class Cutter:
+    """Cuts a stream into lines, their endings removed; at most one frame's worth of octets is kept."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._accepts = sorted(spec.framing.accepts, key=len, reverse=True)
+        self._max = spec.framing.max_octets
+        self._rest = b""
+
+    def feed(self, octets: bytes) -> list[bytes | None]:
+        """The lines that are whole now; None for one that is too long, whole or not."""
+        *lines, self._rest = (self._rest + octets).split(b"\n")
+        found = [self._without_ending(line + b"\n") if len(line) < self._max else None for line in lines]
+        return [*found, None] if len(self._rest) >= self._max else found
+
+    def _without_ending(self, line: bytes) -> bytes:
+        return line.removesuffix(next(ending for ending in self._accepts if line.endswith(ending)))
+
+    @property
+    def rest(self) -> bytes:
+        """The octets after the last ending."""
+        return self._rest
+
+
+def parse_request(spec: Spec, line: bytes) -> Parsed | Faulty:
+    """What a line that a client sent says; the faults are looked for in their order, all but that of the state."""
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        return Faulty("encoding", ANY_VERB)
+    word = text.partition(" ")[0]
+    if re.fullmatch(spec.framing.verb, word) is None:
+        return Faulty("syntax", ANY_VERB)
+    request = spec.requests.get(word)
+    if request is None:
+        return Faulty("verb", ANY_VERB)
+    values = read_form(spec, request.form, text)
+    return Faulty("syntax", word) if values is None else Parsed(word, values)
+
+
+def parse_reply(spec: Spec, text: str) -> Received | None:
+    """What a line that a server sent says, None if it is no frame of a server."""
+    words = text.split(" ")
+    for count in range(len(words), 0, -1):
+        reply = spec.replies.get(" ".join(words[:count]))
+        if reply is not None:
+            values = read_form(spec, reply.form, text)
+            return None if values is None else Received(reply, values)
+    return None
+
+
+def read_form(spec: Spec, form: Form, text: str) -> dict[str, str] | None:
+    """The values of a form's fields in `text`, None if it is not of this form."""
+    parts = text.split(" ", len(form.parts) - 1)
+    if len(parts) != len(form.parts):
+        return None
+    values = {}
+    for shape, part in zip(form.parts, parts, strict=True):
+        if isinstance(shape, str):
+            if part != shape:
+                return None
+        elif not spec.types[shape.type].accepts(part):
+            return None
+        else:
+            values[shape.name] = part
+    return values
+
+
+def write_form(form: Form, values: Mapping[str, str]) -> str:
+    """The frame of this form, without its ending."""
+    return " ".join(part if isinstance(part, str) else values[part.name] for part in form.parts)
+
+
+def matches(wanted: str, got: str) -> bool:
+    """Whether a frame is the wanted one. A wanted frame that ends in ` …` leaves the words open, but not empty."""
+    if not wanted.endswith(f" {ANY_WORDS}"):
+        return wanted == got
+    prefix = wanted.removesuffix(ANY_WORDS)
+    return got.startswith(prefix) and len(got) > len(prefix)
+
+
+def quote(octets: bytes, limit: int = 200) -> str:
+    """Octets as a person reads them: UTF-8 text stays, the rest is written \\x07; long ones are cut in the middle."""
+    text = "".join(_visible(char) for char in octets.decode("utf-8", "surrogateescape"))
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit // 2]} …({len(octets)} octets)… {text[-limit // 4 :]}"
+
+
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", '"': '\\"'}
+
+
+def _visible(char: str) -> str:
+    if char in _NAMED:
+        return _NAMED[char]
+    point = ord(char)
+    if 0xDC80 <= point <= 0xDCFF:  # an octet that is no UTF-8
+        return f"\\x{point - 0xDC00:02x}"
+    if char.isprintable():
+        return char
+    return "".join(f"\\x{octet:02x}" for octet in char.encode())

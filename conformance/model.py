@@ -1,0 +1,327 @@
+"""The reference model: what a correct server sends, to whom, for each octet that comes. No clock, no socket, no verb.
+
+Where the server under test is one of many possible ones, this is the one that the rows of the spec describe, played
+with one thing at a time. Time is left out: what timers do is judged by `scenes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from pychat.spec import Spec
+from pychat.spec.model import Condition, Effect, Outcome, Template
+
+from .frames import ANY_WORDS, Cutter, Faulty, Parsed, parse_request
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A frame that is due; it may end in `…` for any words."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Items that are due in any order, and the answer that ends them with nothing between."""
+
+    items: tuple[str, ...]
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of the stream is due."""
+
+
+Due = Text | Items | End
+
+
+@dataclass(slots=True)
+class Peer:
+    """A connection as the server sees it."""
+
+    id: str
+    state: str
+    name: str | None = None
+    partner: str | None = None  # the other's id
+    accepted: bool = False
+    counts: dict[int, int] = field(default_factory=dict)  # budget → faults so far
+    finished: bool = False  # the client has ended its sending half
+    cutter: Cutter | None = None
+
+    def key(self) -> tuple[object, ...]:
+        """What tells two states of a connection apart, but for the counts of faults."""
+        return self.id, self.state, self.name, self.partner, self.accepted
+
+    def configuration(self, spec: Spec) -> str:
+        """The state, and for a linked one which of its ends: `PAIRED`, `PAIRED+called`, `PAIRED+alone`."""
+        if self.state not in spec.link.held_in:
+            return self.state
+        if self.partner is None:
+            return f"{self.state}+alone"
+        return self.state if self.accepted else f"{self.state}+called"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a line was taken for: the row of the table, or the fault that it has."""
+
+    who: str
+    row: Outcome | None
+    error: str | None
+
+    @property
+    def name(self) -> str:
+        return self.row.name if self.row else f"fault/{self.error}"
+
+
+class World:
+    """All connections of a play, from the server's side. `feed`, `finish` and `reset` give what is due to whom."""
+
+    def __init__(self, spec: Spec, profiles: str = "core") -> None:
+        self.spec = spec
+        self.profiles = profiles
+        self.peers: dict[str, Peer] = {}
+        self.taken: list[Taken] = []
+        self._due: dict[str, list[Due]] = {}
+
+    def key(self) -> tuple[object, ...]:
+        return tuple(peer.key() for _, peer in sorted(self.peers.items()))
+
+    def copy(self) -> World:
+        """A copy of its own; only between lines (a half line is not copied)."""
+        other = World(self.spec, self.profiles)
+        other.peers = {
+            id_: replace(peer, counts=dict(peer.counts), cutter=Cutter(self.spec)) for id_, peer in self.peers.items()
+        }
+        return other
+
+    def open(self, who: str) -> Peer:
+        """The connection `who`, opened now if it is new."""
+        if who not in self.peers:
+            self.peers[who] = Peer(who, self.spec.initial, cutter=Cutter(self.spec))
+        return self.peers[who]
+
+    def is_open(self, who: str) -> bool:
+        """Whether the server still reads from `who`."""
+        peer = self.peers.get(who)
+        return peer is None or (peer.state != self.spec.final and not peer.finished)
+
+    def feed(self, who: str, octets: bytes) -> dict[str, list[Due]]:
+        """`who` sends octets."""
+        self._due = {}
+        peer = self.open(who)
+        assert peer.cutter is not None
+        for line in peer.cutter.feed(octets):
+            if peer.state == self.spec.final:
+                break
+            if line is None:
+                self._say_goodbye(peer, self.spec.goodbye_when("too-long").code)
+            else:
+                self._line(peer, line)
+        return self._due
+
+    def finish(self, who: str) -> dict[str, list[Due]]:
+        """`who` ends its sending half: what has no ending is dropped, the server closes."""
+        self._due = {}
+        peer = self.open(who)
+        peer.finished = True
+        if peer.state != self.spec.final:
+            self._end(peer, self._lost())
+            self._give(who, End())
+        return self._due
+
+    def reset(self, who: str) -> dict[str, list[Due]]:
+        """`who` resets the connection."""
+        self._due = {}
+        peer = self.open(who)
+        if peer.state != self.spec.final:
+            self._end(peer, self._lost())
+        peer.finished = True
+        return self._due
+
+    def row_for(self, who: str, line: bytes) -> str:
+        """The name of the row that a line would take now; nothing changes."""
+        return self._judge(self.open(who), parse_request(self.spec, line)).name
+
+    # What a line does
+
+    def _give(self, who: str, due: Due) -> None:
+        self._due.setdefault(who, []).append(due)
+
+    def _lost(self) -> str:
+        """The reason that is told for every end but silence and the final request (the ending's rule)."""
+        return self.spec.goodbye_when("too-long").gone or ""
+
+    def _say_goodbye(self, peer: Peer, code: str) -> None:
+        self._give(peer.id, Text(f"{self.spec.goodbye.key} {code} {ANY_WORDS}"))
+        self._give(peer.id, End())
+        self._end(peer, self.spec.goodbyes[code].gone)
+
+    def _judge(self, peer: Peer, said: Parsed | Faulty) -> Taken:
+        if isinstance(said, Faulty):
+            return Taken(peer.id, None, self.spec.fault_rule(said.fault).error)
+        rows = self.spec.states[peer.state].recv.get(said.verb)
+        if rows is None:
+            return Taken(peer.id, None, self.spec.fault_rule("state").error)
+        row = next(row for row in rows if self._holds(row.condition, peer, said))
+        return Taken(peer.id, row, row.error)
+
+    def _line(self, peer: Peer, line: bytes) -> None:
+        said = parse_request(self.spec, line)
+        taken = self._judge(peer, said)
+        self.taken.append(taken)
+        if taken.row is None:
+            self._fault(peer, said, taken)
+            return
+        self._count(peer, counted=False)
+        assert isinstance(said, Parsed)
+        if taken.error is not None:
+            self._refuse(peer, said.verb, taken.error)
+        self._apply(peer, taken.row, said)
+
+    def _refuse(self, peer: Peer, verb: str, code: str) -> None:
+        self._give(peer.id, Text(f"{self.spec.refusal.key} {verb} {code} {ANY_WORDS}"))
+
+    def _fault(self, peer: Peer, said: Parsed | Faulty, taken: Taken) -> None:
+        assert taken.error is not None
+        fault = said.fault if isinstance(said, Faulty) else "state"
+        self._refuse(peer, said.verb, taken.error)
+        goodbye = self._count(peer, counted=said.verb not in self.spec.fault_rule(fault).uncounted)
+        if goodbye is not None:
+            self._say_goodbye(peer, goodbye)
+
+    def _count(self, peer: Peer, *, counted: bool) -> str | None:
+        """Counts a frame; the goodbye if it was a fault too many."""
+        for index, budget in enumerate(self.spec.budgets):
+            if peer.state not in budget.states:
+                continue
+            if counted:
+                peer.counts[index] = peer.counts.get(index, 0) + 1
+                if peer.counts[index] >= budget.faults:
+                    return budget.goodbye
+            elif budget.in_a_row:
+                peer.counts[index] = 0
+        return None
+
+    # Rows
+
+    def _named(self, name: str) -> Peer | None:
+        key = self._fold(name)
+        return next((p for p in self.peers.values() if p.name is not None and self._fold(p.name) == key), None)
+
+    def _fold(self, name: str) -> str:
+        return self.spec.types[self.spec.link.key].fold(name)
+
+    def _holds(self, condition: Condition | None, peer: Peer, said: Parsed) -> bool:
+        if condition is None:
+            return True
+        value = said.values.get(condition.field or "", "")
+        if condition.kind in ("equals", "differs"):
+            return (value == condition.value) == (condition.kind == "equals")
+        if condition.kind == "no partner":
+            return peer.partner is None
+        if condition.kind == "not accepted":
+            return not peer.accepted
+        user = self._named(value)
+        return {
+            "taken": user is not None,
+            "unknown": user is None,
+            "oneself": user is peer,
+            "linked": user is not None and user.state in self.spec.link.held_in,
+            "the partner": user is not None and user.id == peer.partner,
+        }[condition.kind]
+
+    def _apply(self, peer: Peer, row: Outcome, said: Parsed) -> None:
+        partner = self.peers.get(peer.partner or "")
+        values, me = dict(said.values), peer.name
+        for effect in row.effects:
+            user = self._named(values[effect.field]) if effect.field else None
+            if effect.kind == "link":
+                partner = user
+            elif effect.kind == "list":
+                self._list(peer, row, values)
+            self._effect(peer, effect, user, values)
+        values |= self._names(me or peer.name, partner)
+        if row.answer is not None and not row.does("list"):
+            self._give(peer.id, Text(self._fill(row.answer, values)))
+        self._tell(partner, row, values)
+        if row.to is not None:
+            peer.state = row.to
+        if row.to == self.spec.final:
+            self._give(peer.id, End())
+
+    def _fill(self, template: Template, values: Mapping[str, str]) -> str:
+        return template.fill({"profiles": self.profiles, **values})
+
+    def _names(self, me: str | None, partner: Peer | None) -> dict[str, str]:
+        names = {"me": me or ""}
+        return names | ({"peer": partner.name} if partner is not None and partner.name is not None else {})
+
+    def _tell(self, partner: Peer | None, row: Outcome, values: Mapping[str, str]) -> None:
+        if partner is None or row.partner is None:
+            return
+        self._give(partner.id, Text(self._fill(row.partner.push, values)))
+        if row.partner.to is not None:
+            partner.state = row.partner.to
+
+    def _effect(self, peer: Peer, effect: Effect, user: Peer | None, values: Mapping[str, str]) -> None:
+        if effect.kind == "bind":
+            peer.name = values[effect.field or ""]
+        elif effect.kind == "link" and user is not None:
+            peer.partner, user.partner = user.id, peer.id
+            peer.accepted, user.accepted = True, False
+        elif effect.kind in ("accept", "retract"):
+            peer.accepted = effect.kind == "accept"
+        elif effect.kind == "unlink":
+            self._unlink(peer)
+        elif effect.kind == "release":
+            peer.name = None
+
+    def _unlink(self, peer: Peer) -> None:
+        other = self.peers.get(peer.partner or "")
+        if other is not None:
+            other.partner, other.accepted = None, False
+        peer.partner, peer.accepted = None, False
+
+    def listed(self) -> tuple[tuple[str, bool], ...]:
+        """Each user's name, and whether he is in a state that holds the link."""
+        return tuple(
+            (peer.name, peer.state in self.spec.link.held_in) for peer in self.peers.values() if peer.name is not None
+        )
+
+    def _list(self, peer: Peer, row: Outcome, values: dict[str, str]) -> None:
+        request = self.spec.requests[row.verb]
+        assert request.item is not None
+        assert row.answer is not None
+        users = self.listed()
+        items = tuple(self.item(name, linked=linked) for name, linked in users)
+        values["count"] = str(len(users))
+        self._give(peer.id, Items(items, self._fill(row.answer, values)))
+
+    def item(self, name: str, *, linked: bool) -> str:
+        """An item of the listing: the name, and the word of the two that says whether the user is linked."""
+        request = next(request for request in self.spec.requests.values() if request.item is not None)
+        assert request.item is not None
+        parts = []
+        for part in request.item.parts:
+            if isinstance(part, str):
+                parts.append(part)
+            elif part.type == self.spec.link.key:
+                parts.append(name)
+            else:
+                parts.append(self.spec.types[part.type].one_of[1 if linked else 0])
+        return " ".join(parts)
+
+    def _end(self, peer: Peer, reason: str | None) -> None:
+        """The connection ends without a request; without a reason nobody is told."""
+        ending = self.spec.ending
+        partner = self.peers.get(peer.partner or "")
+        if partner is not None and reason is not None:
+            values = self._names(peer.name, partner) | {"reason": reason}
+            self._give(partner.id, Text(self._fill(ending.partner.push, values)))
+        self._unlink(peer)
+        peer.name = None
+        peer.state = ending.to

@@ -1,0 +1,270 @@
+"""Plays: scripts of who sends and who gets what, and their reader. Knows no socket and no model.
+
+    a> frame      a sends it (an ending is added)      a> "octets\\r\\n"   exactly these octets
+    a>|           a ends its sending half              a>!                a resets the connection
+    a< frame      a gets it, next in its stream; a last word … stands for any words, but not for none
+    a<|           a gets the end of the stream         a>> "octets"       sent, and taken without a reset
+    a~            a has got nothing more, proved by a request of its own and its answer
+    a= PAIRED     a is in this state, proved by a request that is answered so in no other: PAIRED+called is the end that
+                  was called and has not accepted, PAIRED+alone the one whose partner is gone
+    together:     (the last step) these are sent at the same moment; what comes must fit one order of them
+
+For clients the suite plays the server: `c>` is what it must get, `c<` what it sends, and
+    u> command    the user types it                    u< line            the client prints it
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import yaml
+
+from pychat.spec import Spec, SpecError
+from pychat.spec.model import Step as ExampleStep
+from pychat.spec.reading import Document, read
+
+StepKind = Literal["send", "finish", "reset", "receive", "end", "taken", "silent", "state", "together"]
+Segment = Literal["whole", "octet", "coalesced"]
+SEGMENTS: tuple[Segment, ...] = ("whole", "octet", "coalesced")
+USER = "u"  # in a client's play: who types and reads
+MARKS: dict[str, StepKind] = {
+    ">": "send", ">|": "finish", ">!": "reset", ">>": "taken", "<": "receive", "<|": "end", "~": "silent", "=": "state"
+}  # fmt: skip
+STEP = re.compile(r"(?P<who>[a-z][0-9]*)(?P<mark>>\||>!|>>|<\||>|<|~|=)(?: (?P<text>.*))?", re.DOTALL)
+ID = re.compile(r"[A-Z]+/[A-Z*]+/[a-z0-9-]+")
+KEYS = {"id", "title", "doc", "rules", "steps", "mistakes", "of", "segments", "rounds", "exact", "profile", "setup"}
+
+
+class PlayError(Exception):
+    """A file of plays that breaks the format; says file, line and reason of each fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A line of a play. `octets` of a send are exact; `together` holds the sends of a race."""
+
+    who: str
+    kind: StepKind
+    octets: bytes = b""
+    text: str = ""
+    together: tuple[Step, ...] = ()
+
+    def __str__(self) -> str:
+        if self.kind == "together":
+            return "together: " + ", ".join(str(step) for step in self.together)
+        mark = next(mark for mark, kind in MARKS.items() if kind == self.kind)
+        return f"{self.who}{mark} {self.text}".rstrip(" ") if self.text == "" else f"{self.who}{mark} {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """A case as a script. The first `setup` steps only lead to the state in which the rest is judged."""
+
+    id: str
+    title: str
+    rules: tuple[str, ...]
+    steps: tuple[Step, ...]
+    doc: str = ""
+    mistakes: tuple[str, ...] = ()
+    of: Literal["server", "client"] = "server"
+    segments: tuple[Segment, ...] = SEGMENTS
+    setup: int = 0
+    rounds: int = 1
+    exact: bool = False  # names keep their lengths
+    profile: str = "core"
+    source: str = ""
+
+
+def plays_of(path: Path, spec: Spec) -> list[Play]:
+    """The plays in a file.
+
+    Raises:
+        OSError: it cannot be read.
+        PlayError: it breaks the format.
+    """
+    try:
+        document = read(path.read_bytes(), path.name)
+    except SpecError as error:
+        raise PlayError(str(error)) from None
+    return _Reader(document, spec).plays()
+
+
+def shipped_plays(spec: Spec) -> list[Play]:
+    """The plays that come with the suite, in the order of their files."""
+    folder = Path(__file__).parent / "plays"
+    return [play for path in sorted(folder.glob("*.yaml")) for play in plays_of(path, spec)]
+
+
+def example_plays(spec: Spec) -> list[Play]:
+    """The spec's own examples."""
+    return [
+        Play(
+            id=f"{_first_state(spec)}/{spec.protocol.upper()}/{example.id}",
+            title=example.title,
+            doc=example.doc,
+            rules=example.rules,
+            steps=tuple(_of_example(step) for step in example.steps),
+            profile=example.profile,
+            source="an example of the spec",
+        )
+        for example in spec.examples.values()
+    ]
+
+
+def _first_state(spec: Spec) -> str:
+    return spec.initial
+
+
+def _of_example(step: ExampleStep) -> Step:
+    return Step(step.who, cast("StepKind", step.kind), step.octets, step.text)
+
+
+def send(spec: Spec, who: str, octets: bytes) -> Step:
+    """The step in which `who` sends `octets`, written as a frame where that is possible."""
+    ending = spec.framing.writes
+    text = ""
+    if octets.endswith(ending) and octets.count(b"\n") == 1:
+        try:
+            text = octets[: -len(ending)].decode()
+        except UnicodeDecodeError:
+            text = ""
+    if not text or not text.isprintable() or text[0] in '" ' or text[-1] == " ":
+        text = quoted(octets)
+    return Step(who, "send", octets, text)
+
+
+def quoted(octets: bytes) -> str:
+    """Octets between double quotes, in ASCII."""
+    names = {9: "\\t", 10: "\\n", 13: "\\r", 34: '\\"', 92: "\\\\"}
+    return '"' + "".join(names.get(o) or (chr(o) if 32 <= o < 127 else f"\\x{o:02x}") for o in octets) + '"'
+
+
+def to_yaml(plays: Iterable[Play]) -> str:
+    """The plays as a file that `plays_of` reads."""
+    data = []
+    for play in plays:
+        entry: dict[str, Any] = {"id": play.id, "title": play.title, "rules": list(play.rules)}
+        if play.doc:
+            entry["doc"] = play.doc
+        if play.setup:
+            entry["setup"] = play.setup
+        if play.of != "server":
+            entry["of"] = play.of
+        entry["steps"] = [
+            {"together": [str(part) for part in step.together]} if step.kind == "together" else str(step)
+            for step in play.steps
+        ]
+        data.append(entry)
+    return str(yaml.safe_dump({"plays": data}, sort_keys=False, allow_unicode=True, width=110))
+
+
+class _Reader:
+    """From a document to plays; notes the faults of all of them."""
+
+    def __init__(self, document: Document, spec: Spec) -> None:
+        self.document = document
+        self.spec = spec
+
+    def plays(self) -> list[Play]:
+        data = self.document.data
+        if not isinstance(data, dict) or set(data) != {"plays"} or not isinstance(data["plays"], list):
+            self.document.blame((), "a file of plays has the key plays alone, with a list of them")
+            self._check()
+            return []
+        found = [self._play(("plays", index), value) for index, value in enumerate(data["plays"])]
+        self._check()
+        return [play for play in found if play is not None]
+
+    def _check(self) -> None:
+        try:
+            self.document.check()
+        except SpecError as error:
+            raise PlayError(str(error)) from None
+
+    def _play(self, path: tuple[str | int, ...], value: Any) -> Play | None:
+        if not isinstance(value, dict) or not {"id", "title", "rules", "steps"} <= set(value):
+            self.document.blame(path, "a play needs id, title, rules and steps")
+            return None
+        for key in set(value) - KEYS:
+            self.document.blame((*path, key), f"unknown key {key}; there are {', '.join(sorted(KEYS))}", key=True)
+        if not ID.fullmatch(str(value["id"])):
+            self.document.blame((*path, "id"), f"{value['id']!r} is no id like STATE/MESSAGE/variant")
+        for index, rule in enumerate(value["rules"]):
+            if rule not in self.spec.rules:
+                self.document.blame((*path, "rules", index), f"there is no rule {rule}")
+        self._kinds(path, value)
+        steps = [self._step((*path, "steps", index), text) for index, text in enumerate(value["steps"])]
+        return Play(
+            id=str(value["id"]),
+            title=value["title"],
+            doc=value.get("doc", ""),
+            rules=tuple(value["rules"]),
+            mistakes=tuple(value.get("mistakes", ())),
+            of=value.get("of", "server"),
+            segments=tuple(value.get("segments", SEGMENTS)),
+            setup=value.get("setup", 0),
+            rounds=value.get("rounds", 1),
+            exact=value.get("exact", False),
+            profile=value.get("profile", "core"),
+            steps=tuple(step for step in steps if step is not None),
+            source=f"{self.document.source}:{self.document.values[path].line}",
+        )
+
+    def _kinds(self, path: tuple[str | int, ...], value: Mapping[str, Any]) -> None:
+        for key, kind, words in (
+            ("title", str, "a text"), ("doc", str, "a text"), ("rules", list, "a list"), ("steps", list, "a list"),
+            ("mistakes", list, "a list"), ("setup", int, "a number"), ("rounds", int, "a number"), ("exact", bool, "true or false"),
+        ):  # fmt: skip
+            if key in value and not isinstance(value[key], kind):
+                self.document.blame((*path, key), f"{key} must be {words}")
+        self._check()
+        if value.get("of", "server") not in ("server", "client"):
+            self.document.blame((*path, "of"), "a play is of server or client")
+        for segment in value.get("segments", ()):
+            if segment not in SEGMENTS:
+                self.document.blame((*path, "segments"), f"{segment} is none of {', '.join(SEGMENTS)}")
+        if value.get("profile", "core") not in self.spec.profiles:
+            self.document.blame((*path, "profile"), f"there is no profile {value['profile']}")
+
+    def _step(self, path: tuple[str | int, ...], value: Any) -> Step | None:
+        if isinstance(value, dict) and set(value) == {"together"} and isinstance(value["together"], list):
+            parts = [self._step((*path, "together", index), text) for index, text in enumerate(value["together"])]
+            if path[-1] != len(cast("Any", self.document.data)["plays"][path[1]]["steps"]) - 1:
+                self.document.blame(path, "together is the last step")
+            if any(part is None or part.kind not in ("send", "finish", "reset") for part in parts):
+                self.document.blame(path, "together holds what is sent: >, >| and >!")
+            return Step("", "together", together=tuple(part for part in parts if part is not None))
+        matched = STEP.fullmatch(value) if isinstance(value, str) else None
+        if matched is None:
+            self.document.blame(path, f"{value!r} is no step like `a> frame` or `a< frame`")
+            return None
+        kind, text = MARKS[matched["mark"]], matched["text"]
+        if (kind in ("send", "receive", "taken", "state")) != (text is not None):
+            self.document.blame(path, "this step has a text, or must not have one")
+        if kind == "state" and text not in self._configurations():
+            self.document.blame(path, f"there is no state {text}; there are {', '.join(self._configurations())}")
+        octets = b""
+        if kind in ("send", "taken") and text is not None:
+            octets = self._octets(path, text) if text.startswith('"') else text.encode() + self.spec.framing.writes
+        return Step(matched["who"], kind, octets, text or "")
+
+    def _configurations(self) -> list[str]:
+        names = []
+        for name in self.spec.live_states:
+            names += [name, f"{name}+called", f"{name}+alone"] if self.spec.states[name].linked else [name]
+        return names
+
+    def _octets(self, path: tuple[str | int, ...], text: str) -> bytes:
+        try:
+            value = ast.literal_eval("b" + text)
+        except (SyntaxError, ValueError):
+            self.document.blame(
+                path, "octets are written in double quotes, in ASCII with \\n, \\r, \\t and \\x00 to \\xff"
+            )
+            return b""
+        return value if isinstance(value, bytes) else b""

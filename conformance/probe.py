@@ -1,0 +1,139 @@
+"""Requests that only look: the barrier that proves silence, and the probes that tell the states apart. Found in the spec.
+
+The barrier is the request that every state answers with an echo of its field. A probe is a request that the model
+answers in the connection's own state as in no other one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from pychat.spec import Spec
+from pychat.spec.model import Outcome, Variable
+
+from .frames import write_form
+from .model import Due, Peer, World
+
+PHANTOM = "?"  # the partner of a connection that is only imagined to have one
+
+
+class Barrier:
+    """The request whose answer proves that everything before it was handled. Raises LookupError if the spec has none."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.verb = barrier_verb(spec)
+        self.form = spec.requests[self.verb].form
+        row = spec.states[spec.initial].recv[self.verb][0]
+        assert row.answer is not None
+        self.template = row.answer
+        self.field = self.form.fields[0]
+        self._numbers = itertools.count(1)
+
+    def token(self) -> str:
+        """A value for the field that was not used before."""
+        accepts = self.spec.types[self.field.type].accepts
+        number = next(self._numbers)
+        return next(text for text in (f"judge-{number}", f"j{number}", str(number)) if accepts(text))
+
+    def request(self, token: str) -> bytes:
+        return write_form(self.form, {self.field.name: token}).encode() + self.spec.framing.writes
+
+    def answer(self, token: str) -> str:
+        return self.template.fill({self.field.name: token})
+
+
+def barrier_verb(spec: Spec) -> str:
+    """The request that every state answers alike, with its own field. Raises LookupError if there is none."""
+    for verb, request in spec.requests.items():
+        rows = [spec.states[state].recv.get(verb, ()) for state in spec.live_states]
+        if len(request.form.fields) == 1 and all(len(row) == 1 and _echoes(row[0]) for row in rows):
+            return verb
+    raise LookupError(
+        f"{spec.source}: no request is answered with its own field in every state, so silence has no proof"
+    )
+
+
+def _echoes(row: Outcome) -> bool:
+    if row.answer is None or row.effects or row.to is not None or row.partner is not None:
+        return False
+    return any(isinstance(part, Variable) for part in row.answer.parts)
+
+
+def lister(spec: Spec) -> bytes | None:
+    """The request that lists the users, None if the spec has none without fields."""
+    verb = spec.verb_that("list")
+    return verb.encode() + spec.framing.writes if verb and not spec.requests[verb].form.fields else None
+
+
+def configurations(spec: Spec) -> list[str]:
+    """Each live state; one that holds the link stands for its three ends."""
+    names: list[str] = []
+    for name in spec.live_states:
+        names += [name, f"{name}+called", f"{name}+alone"] if spec.states[name].linked else [name]
+    return names
+
+
+_chosen: dict[tuple[str, str], int | None] = {}
+
+
+def probe_for(world: World, who: str) -> bytes | None:
+    """The request that `who` is answered in his own state as in no other; None where none tells any states apart."""
+    spec = world.spec
+    key = (spec.sha256, world.peers[who].configuration(spec))
+    if key not in _chosen:
+        _chosen[key] = _choose(world, who)
+    index = _chosen[key]
+    return None if index is None else next(itertools.islice(candidates(spec, world.peers[who].name), index, None))
+
+
+def candidates(spec: Spec, own: str | None) -> Iterator[bytes]:
+    """One request of each verb: of the users it names oneself, of the other fields it has an ordinary value."""
+    for request in spec.requests.values():
+        values = {}
+        for field in request.form.fields:
+            type_ = spec.types[field.type]
+            values[field.name] = own if own is not None and field.type == spec.link.key else type_.good[0]
+        yield write_form(request.form, values).encode() + spec.framing.writes
+
+
+def _choose(world: World, who: str) -> int | None:
+    others = list(_imagined(world, who))
+    best: tuple[int, int, int] | None = None
+    for index, request in enumerate(candidates(world.spec, world.peers[who].name)):
+        here = world.copy()
+        dues = here.feed(who, request)
+        if here.key() != world.key():
+            continue
+        same = sum(_seen(other.copy(), who, request) == _visible(dues) for other in others)
+        faulty = sum(here.peers[who].counts.values()) - sum(world.peers[who].counts.values())
+        best = min(best or (len(others), 1, 0), (same, max(faulty, 0), index))
+    return best[2] if best is not None and best[0] < len(others) else None
+
+
+def _seen(world: World, who: str, request: bytes) -> object:
+    return _visible(world.feed(who, request))
+
+
+def _visible(dues: dict[str, list[Due]]) -> object:
+    return sorted((who, [str(due) for due in due_list]) for who, due_list in dues.items() if who != PHANTOM)
+
+
+def _imagined(world: World, who: str) -> Iterator[World]:
+    """The same world with `who` in each other configuration."""
+    spec = world.spec
+    for name in configurations(spec):
+        if name == world.peers[who].configuration(spec):
+            continue
+        other = world.copy()
+        peer, state = other.peers[who], name.partition("+")[0]
+        other.peers[PHANTOM] = Peer(PHANTOM, state, name=spec.types[spec.link.key].good[-1])
+        if peer.partner is not None:
+            other.peers[peer.partner].partner = None
+        linked = spec.states[state].linked and not name.endswith("+alone")
+        peer.state, peer.partner = state, PHANTOM if linked else None
+        peer.accepted = linked and not name.endswith("+called")
+        if not peer.name and state != spec.initial:
+            peer.name = spec.types[spec.link.key].good[0]
+        yield other

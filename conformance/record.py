@@ -1,0 +1,161 @@
+"""The record of a run: JSON lines, a header, a line a case, a footer. Every report is made from it alone.
+
+A record without its footer is of a run that was cut short; it is refused, so that it cannot look whole.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pychat.spec import Spec
+
+from . import __version__
+from .suite import Case
+from .verdict import Result, Verdict
+from .wire import Entry
+
+FORMAT = 1
+
+
+class RecordError(Exception):
+    """A file that is no whole record; says file, line and reason."""
+
+
+@dataclass
+class Record:
+    """A whole run, as plain data."""
+
+    header: dict[str, Any]
+    cases: list[dict[str, Any]] = field(default_factory=list)
+    footer: dict[str, Any] = field(default_factory=dict)
+
+    def lines(self) -> Iterable[str]:
+        return (json.dumps(part, ensure_ascii=False) for part in (self.header, *self.cases, self.footer))
+
+    @classmethod
+    def load(cls, path: Path) -> Record:
+        """Raises OSError when it cannot be read, RecordError when it is not whole."""
+        return cls.parse(path.read_text(encoding="utf-8"), str(path))
+
+    @classmethod
+    def parse(cls, text: str, source: str) -> Record:
+        parts = []
+        for number, line in enumerate(text.splitlines(), 1):
+            try:
+                part = json.loads(line)
+            except ValueError:
+                raise RecordError(f"{source}:{number}: not JSON; the record is cut short or was changed") from None
+            if not isinstance(part, dict):
+                raise RecordError(f"{source}:{number}: not a line of a record")
+            parts.append(part)
+        if not parts or parts[0].get("type") != "header":
+            raise RecordError(f"{source}:1: a record begins with its header")
+        if parts[0].get("format") != FORMAT:
+            raise RecordError(f"{source}:1: this suite reads format {FORMAT}")
+        if parts[-1].get("type") != "footer" or parts[-1].get("complete") is not True:
+            raise RecordError(f"{source}:{len(parts)}: no footer: the run was cut short, so no report is made of it")
+        if parts[-1]["cases"] != len(parts) - 2 or parts[-1]["cases"] != len(parts[0]["planned"]):
+            raise RecordError(f"{source}: {len(parts) - 2} cases, but {len(parts[0]['planned'])} were planned")
+        return cls(parts[0], parts[1:-1], parts[-1])
+
+
+def header(spec: Spec, cases: Sequence[Case], *, of: str, command: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The first line: what is judged, by what, how, and what is to come."""
+    return {
+        "type": "header",
+        "format": FORMAT,
+        "suite": __version__,
+        "of": of,
+        "command": command,
+        "protocol": spec.title,
+        "spec": spec.source,
+        "sha256": spec.sha256,
+        "options": options,
+        "python": platform.python_version(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "states": list(spec.live_states),
+        "messages": [*spec.requests],
+        "rules": {rule.id: {"of": rule.of, "level": rule.level, "text": rule.text} for rule in spec.rules.values()},
+        "planned": [case.key for case in cases],
+    }
+
+
+def case_line(result: Result) -> dict[str, Any]:
+    """A result as a line."""
+    return {
+        "type": "case",
+        "id": result.id,
+        "segment": result.segment,
+        "kind": result.kind,
+        "title": result.title,
+        "rules": list(result.rules),
+        "rule": result.rule,
+        "level": result.level,
+        "verdict": result.verdict.value,
+        "step": result.step,
+        "wanted": result.wanted,
+        "got": result.got,
+        "note": result.note,
+        "ms": result.ms,
+        "transcript": [_entry(entry) for entry in result.entries],
+        "left_out": result.left_out,
+        "stderr": result.stderr,
+        "replay": result.replay,
+    }
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    line: dict[str, Any] = {"ms": entry.ms, "who": entry.who, "mark": entry.mark}
+    if entry.octets:
+        line["hex"] = entry.octets.hex()
+    if entry.text:
+        line["text"] = entry.text
+    return line
+
+
+def footer(results: Sequence[Result], *, seconds: float, exit_code: int, stale: Sequence[str]) -> dict[str, Any]:
+    """The last line: it says that nothing is missing."""
+    return {
+        "type": "footer",
+        "complete": True,
+        "cases": len(results),
+        "counts": counts(results),
+        "figures": figures(results),
+        "stale": list(stale),
+        "seconds": round(seconds, 2),
+        "exit": exit_code,
+    }
+
+
+def counts(results: Iterable[Result]) -> dict[str, int]:
+    """How often each verdict was given, in the order of `Verdict`."""
+    found = Counter(result.verdict for result in results)
+    return {verdict.value: found[verdict] for verdict in Verdict if found[verdict]}
+
+
+def figures(results: Sequence[Result]) -> dict[str, dict[str, int]]:
+    """For each kind of case: how many there are, were exercised, and passed."""
+    found: dict[str, dict[str, int]] = {}
+    for kind in ("cell", "play", "scene", "walk"):
+        some = [result for result in results if result.kind == kind]
+        if some:
+            found[kind] = {
+                "all": len(some),
+                "exercised": sum(result.verdict.ran for result in some),
+                "passed": sum(result.verdict.good for result in some),
+            }
+    return found
+
+
+def rules_covered(spec: Spec, results: Iterable[Result], of: str) -> tuple[list[str], list[str]]:
+    """The rules that bind this side and were exercised, and those that were not."""
+    seen = {rule for result in results if result.verdict.ran for rule in result.rules}
+    mine = [rule.id for rule in spec.rules.values() if rule.of in (of, "both")]
+    return [rule for rule in mine if rule in seen], [rule for rule in mine if rule not in seen]

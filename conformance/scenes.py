@@ -1,0 +1,11 @@
+"""The cases that no script can tell: timers, slow readers, shutdown, limits."""
+
+from __future__ import annotations
+
+from pychat.spec import Spec
+
+from .suite import Case
+
+
+def server_scenes(spec: Spec) -> list[Case]:
+    return []

@@ -1,0 +1,179 @@
+"""Between a case and the implementation: one worker's server, kept alive from case to case; one verdict for each case.
+
+A server that is stuck, flooded or dead is replaced before the next case, so that no case harms another. What a scene
+may ask for (a server of its own, with other values in its command) is here too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+import traceback
+from dataclasses import dataclass, field
+
+from pychat.spec import Spec
+
+from .inbox import FloodError
+from .player import MismatchError, Player, Stage, UnreachableError
+from .script import Compiler, Names
+from .suite import Case
+from .target import Command, Running, StartError, Target
+from .verdict import Result, Verdict
+from .wire import Transcript
+
+TIDY_SECONDS = 1.0  # for a server to close its ends after a case
+HEALTH_SECONDS = 2.0
+
+_numbers = itertools.count(random.SystemRandom().randrange(10_000, 90_000))
+
+
+def unique_number() -> int:
+    """A number that no other case has, nor another run of the suite against the same server a minute ago."""
+    return next(_numbers)
+
+
+class NotTestedError(Exception):
+    """The implementation offers no way to test this; the message says what it takes."""
+
+
+class BrokenError(Exception):
+    """What a scene saw is not what was due."""
+
+    def __init__(self, wanted: str, got: str, step: str = "") -> None:
+        super().__init__(f"wanted {wanted}, got {got}")
+        self.wanted, self.got, self.step = wanted, got, step
+
+
+@dataclass
+class Stagehand:
+    """One worker's place. `spec` is what both sides follow here, perhaps with shorter timers than the judged one."""
+
+    target: Target
+    spec: Spec
+    patience: float = 5.0
+    profiles: str = "core"
+    values: dict[str, str] = field(default_factory=dict)
+    max_wait: float = 10.0
+    running: Running | None = None
+    stage: Stage | None = None
+    number: int = 0
+    untidy: int = 0
+
+    def address(self) -> tuple[str, int]:
+        """Where the server listens, started now if it is not running. Raises StartError."""
+        if self.running is None or not self.running.alive:
+            self.stop()
+            self.running = self.target.start(**self.values)
+        return self.running.address
+
+    def stop(self) -> None:
+        if self.running is not None:
+            self.running.stop()
+            self.running = None
+
+    def verdict(self, case: Case) -> Result:
+        """Runs a case; never raises for what an implementation does."""
+        result = Result(
+            case.id, case.segment, case.rules, case.level, Verdict.PASS, kind=case.kind, title=case.title
+        )  # fmt: skip
+        transcript = Transcript()
+        try:
+            self.number = unique_number()
+            self.stage = Stage(self.spec, self.address(), self.patience, transcript)
+            transcript.started = time.monotonic()
+            self._play(case)
+        except MismatchError as problem:
+            result.verdict = Verdict.BLOCKED if problem.setup else Verdict.FAIL
+            result.step, result.wanted, result.got = problem.step, problem.wanted, problem.got
+            result.broken = problem.rule if problem.rule in case.rules else ""
+        except BrokenError as problem:
+            result.verdict = Verdict.FAIL
+            result.step, result.wanted, result.got = problem.step, problem.wanted, problem.got
+        except FloodError as problem:
+            result.verdict, result.wanted, result.got = Verdict.FAIL, "an end of its frames", str(problem)
+        except NotTestedError as reason:
+            result.verdict, result.note = Verdict.NOT_TESTED, str(reason)
+        except (UnreachableError, StartError) as problem:
+            result.verdict, result.note = Verdict.BLOCKED, str(problem)
+        except Exception as bug:  # a bug of the suite is a verdict of its own
+            result.verdict = Verdict.ERROR
+            result.note = f"{bug!r} at {traceback.extract_tb(bug.__traceback__)[-1]}"
+        result.ms = round((time.monotonic() - transcript.started) * 1000, 1)
+        self._after(case, result)
+        result.entries, result.left_out = transcript.entries, transcript.left_out
+        return result
+
+    def _play(self, case: Case) -> None:
+        assert self.stage is not None
+        if case.scene is not None:
+            case.scene(self)
+            return
+        assert case.play is not None
+        for _ in range(case.play.rounds):
+            self.number = unique_number()
+            script = Compiler(self.spec, case.play, self.number, case.segment, self.profiles).compile()
+            Player(self.stage).play(script)
+            if case.play.rounds > 1:
+                self.stage.close(TIDY_SECONDS)
+                self.stage.inboxes.clear()
+
+    def _after(self, case: Case, result: Result) -> None:
+        """Closes, and leaves a server that the next case can use."""
+        if self.stage is None:
+            return
+        failed = result.verdict not in (Verdict.PASS, Verdict.NOT_TESTED)
+        tidy = self.stage.close(TIDY_SECONDS if self.untidy < 3 and not failed else 0.0)
+        self.untidy += not tidy and not failed
+        if result.verdict is Verdict.PASS and self.stage.notes:
+            result.verdict, result.note = Verdict.NONSTRICT, "; ".join(dict.fromkeys(self.stage.notes))
+        if failed and self.running is not None:
+            self._examine(result)
+        self.stage = None
+
+    def _examine(self, result: Result) -> None:
+        assert self.running is not None
+        if self._dead():
+            death = self.running.death()
+            result.stderr = self.running.stderr()
+            result.note = f"{result.note + '; ' if result.note else ''}{death} in this case"
+            if result.verdict is Verdict.BLOCKED:
+                result.verdict, result.wanted, result.got = Verdict.FAIL, "a server that lives", death
+            self.stop()
+            return
+        result.stderr = self.running.stderr()
+        if self.target.restartable and not self._healthy():
+            result.note = (
+                f"{result.note + '; ' if result.note else ''}it answered nobody afterwards, and was started again"
+            )
+            self.stop()
+
+    def _dead(self) -> bool:
+        """Whether the process has ended; a connection that broke a moment ago may be its last sign."""
+        assert self.running is not None
+        if self.running.process is None:
+            return False
+        deadline = time.monotonic() + 0.05
+        while self.running.alive and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return not self.running.alive
+
+    def _healthy(self) -> bool:
+        """Whether a newcomer is answered."""
+        assert self.running is not None
+        stage = Stage(self.spec, self.running.address, HEALTH_SECONDS)
+        try:
+            return Player(stage).barrier(stage.inbox("h"))
+        except (UnreachableError, FloodError):
+            return False
+        finally:
+            stage.close(0)
+
+    # For scenes
+
+    def names(self) -> Names:
+        return Names(self.spec, self.number)
+
+    def has(self, name: str) -> bool:
+        """Whether the command can be given this value."""
+        return isinstance(self.target, Command) and self.target.has(name)

@@ -1,0 +1,137 @@
+"""The cases: where they come from, what they show, and which of them are asked for. Runs none of them."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pychat.spec import Spec
+
+from .matrix import Matrix
+from .play import Play, Segment, example_plays, shipped_plays
+
+if TYPE_CHECKING:
+    from .stagehand import Stagehand
+
+Lane = Literal["shared", "quick", "alone"]  # a server for many cases; one with short timers; one for this case alone
+Kind = Literal["cell", "play", "scene", "walk"]
+
+
+class SelectionError(Exception):
+    """A pattern that matches no case; says the nearest ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One question to an implementation. It has either a play or a scene."""
+
+    id: str
+    title: str
+    rules: tuple[str, ...]
+    level: str
+    kind: Kind
+    play: Play | None = None
+    scene: Callable[[Stagehand], None] | None = None
+    segment: Segment = "whole"
+    lane: Lane = "shared"
+    profile: str = "core"
+    doc: str = ""
+    mistakes: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The id, with the way in which the octets are cut."""
+        return self.id if self.segment == "whole" else f"{self.id}@{self.segment}"
+
+    @property
+    def state(self) -> str:
+        return self.id.split("/")[0]
+
+    @property
+    def message(self) -> str:
+        return self.id.split("/")[1]
+
+
+def server_cases(
+    spec: Spec, segments: Sequence[Segment] = ("whole", "octet", "coalesced"), profiles: str = "core"
+) -> list[Case]:
+    """Every case for servers: the cells, the plays, the spec's examples, the scenes."""
+    from .scenes import server_scenes
+
+    plays = [play for play in shipped_plays(spec) if play.of == "server"]
+    found = [case for play in Matrix(spec, profiles).plays() for case in cases_of(spec, play, "cell", segments)]
+    found += [case for play in (*plays, *example_plays(spec)) for case in cases_of(spec, play, "play", segments)]
+    return _checked([*found, *server_scenes(spec)])
+
+
+def client_cases(spec: Spec, segments: Sequence[Segment] = ("whole", "octet", "coalesced")) -> list[Case]:
+    """Every case for clients."""
+    from .client_scenes import client_scenes
+
+    plays = [play for play in shipped_plays(spec) if play.of == "client"]
+    found = [case for play in plays for case in cases_of(spec, play, "play", segments)]
+    return _checked([*found, *client_scenes(spec)])
+
+
+def cases_of(spec: Spec, play: Play, kind: Kind, segments: Sequence[Segment]) -> list[Case]:
+    """A play in each of the wanted ways to cut its octets."""
+    return [
+        Case(
+            id=play.id,
+            title=play.title,
+            rules=play.rules,
+            level=level_of(spec, play.rules),
+            kind=kind,
+            play=play,
+            segment=segment,
+            profile=play.profile,
+            doc=play.doc,
+            mistakes=play.mistakes,
+        )
+        for segment in segments
+        if segment in play.segments
+    ]
+
+
+def level_of(spec: Spec, rules: Iterable[str]) -> str:
+    """The strongest level of these rules."""
+    levels = [spec.rules[rule].level for rule in rules]
+    return next(level for level in ("MUST", "SHOULD", "MAY") if level in levels)
+
+
+def _checked(cases: list[Case]) -> list[Case]:
+    keys = [case.key for case in cases]
+    twice = {key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else set()
+    assert not twice, f"two cases have the id {sorted(twice)}"
+    return cases
+
+
+def select(cases: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
+    """The cases that one of the patterns matches (`PAIRED/*`, a rule's id, a whole key); all without patterns.
+
+    Raises:
+        SelectionError: a pattern matches nothing.
+    """
+    if not patterns:
+        return list(cases)
+    found: dict[str, Case] = {}
+    for pattern in patterns:
+        matched = [case for case in cases if _matches(case, pattern)]
+        if not matched:
+            raise SelectionError(f"no case matches {pattern!r}{nearest(cases, pattern)}")
+        found |= {case.key: case for case in matched}
+    return [case for case in cases if case.key in found]
+
+
+def _matches(case: Case, pattern: str) -> bool:
+    return pattern in case.rules or any(fnmatch.fnmatchcase(name, pattern) for name in (case.id, case.key))
+
+
+def nearest(cases: Iterable[Case], text: str) -> str:
+    """`; the nearest are …`, for messages."""
+    names = sorted({case.id for case in cases})
+    found = difflib.get_close_matches(text.strip("*"), names, n=3, cutoff=0.4)
+    return f"; the nearest are {', '.join(found)}" if found else ""

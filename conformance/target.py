@@ -1,0 +1,231 @@
+"""The implementation under test: a program that is started, watched and killed with its group, or an address.
+
+Its output is kept, bounded. Nothing here knows a frame; that it listens is shown by a connection that is accepted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import IO, Protocol
+
+KEPT = 64 * 1024  # octets of its output
+ANNOUNCED = re.compile(rb"listening on \[?(?P<host>[^\s\]]+?)\]?:(?P<port>[0-9]+)\b")
+START_SECONDS = 10.0
+STOP_SECONDS = 1.0
+ATTEMPTS = 3  # a free port may be taken by somebody else before the server takes it
+
+
+class StartError(Exception):
+    """The implementation would not start, or does not listen; the message says why, with its last words."""
+
+
+class Target(Protocol):
+    """What is judged. `start` gives one that runs, and is safe to call from several threads."""
+
+    @property
+    def restartable(self) -> bool: ...
+
+    def start(self, **values: str) -> Running: ...
+
+
+@dataclass(slots=True)
+class Running:
+    """An implementation that listens at `address`."""
+
+    address: tuple[str, int]
+    process: Process | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self.process is None or self.process.popen.poll() is None
+
+    def death(self) -> str:
+        """How it died, with its last words; nothing when it lives."""
+        if self.process is None or self.process.popen.poll() is None:
+            return ""
+        return f"it {self.process.ending()}"
+
+    def stderr(self) -> str:
+        return self.process.tail() if self.process else ""
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A server that runs already; it is shared with others and never restarted."""
+
+    host: str
+    port: int
+    restartable: bool = False
+
+    def start(self, **values: str) -> Running:
+        try:
+            socket.create_connection((self.host, self.port), START_SECONDS).close()
+        except OSError as error:
+            raise StartError(f"{self.host}:{self.port} takes no connection: {error.strerror or error}") from None
+        return Running((self.host, self.port))
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program; `{port}` and `{spec}` in its words are filled in. Without `{port}` it must say where it listens."""
+
+    text: str
+    spec_file: str = ""
+    env: dict[str, str] = field(default_factory=dict, hash=False)
+    restartable: bool = True
+
+    def words(self, **values: str) -> list[str]:
+        """Its words. Raises StartError for a quote that is not closed or a name in braces that there is not."""
+        try:
+            words = shlex.split(self.text)
+        except ValueError as error:
+            raise StartError(f"{self.text!r} is no command: {error}") from None
+        if not words:
+            raise StartError("the command is empty")
+        return [re.sub(r"\{([a-z]+)\}", lambda m: values.get(m[1], m[0]), word) for word in words]
+
+    def has(self, name: str) -> bool:
+        return f"{{{name}}}" in self.text
+
+    def start(self, **values: str) -> Running:
+        problem = ""
+        for _ in range(ATTEMPTS):
+            process, problem = self._try({"spec": self.spec_file, "host": "127.0.0.1", **values})
+            if process is not None:
+                return process
+            if "address already in use" not in problem.lower():
+                break
+        raise StartError(problem)
+
+    def _try(self, values: dict[str, str]) -> tuple[Running | None, str]:
+        host, port = values["host"], free_port() if self.has("port") else 0
+        process = Process.spawn(self.words(port=str(port), **values), self.env)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if process.popen.poll() is not None:
+                process.join()
+                problem = f"`{self.text}` {process.ending()} before it listened{_words(process)}"
+                process.kill()
+                return None, problem
+            announced = process.announced
+            if announced is not None:
+                host, port = announced
+            if port and _listens(host, port):
+                return Running((_reachable(host), port), process), ""
+            process.spoke.wait(0.01)
+        problem = f"`{self.text}` does not listen"
+        problem += (
+            f" on port {port} after {START_SECONDS:g} s"
+            if port
+            else ", or does not say where: `listening on HOST:PORT`"
+        )
+        problem += _words(process)
+        process.kill()
+        return None, problem
+
+
+class Process:
+    """A program in a process group of its own, its output read by two threads until its end; `kill` joins them."""
+
+    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+        self.popen = popen
+        self.spoke = threading.Event()  # it has written to its standard output
+        self.announced: tuple[str, int] | None = None
+        self._stdout, self._stderr = bytearray(), bytearray()
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream, kept), daemon=True)
+            for stream, kept in ((popen.stdout, self._stdout), (popen.stderr, self._stderr))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @classmethod
+    def spawn(cls, words: list[str], env: dict[str, str]) -> Process:
+        """Raises StartError for what cannot be executed."""
+        try:
+            popen = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                start_new_session=True, env={**os.environ, **env},
+            )  # fmt: skip
+        except OSError as error:
+            raise StartError(f"{words[0]} cannot be executed: {error.strerror}") from None
+        return cls(popen)
+
+    def _read(self, stream: IO[bytes], kept: bytearray) -> None:
+        while octets := os.read(stream.fileno(), 65536):
+            kept += octets
+            del kept[:-KEPT]
+            if kept is self._stdout and self.announced is None:
+                found = ANNOUNCED.search(bytes(kept))
+                if found is not None:
+                    self.announced = found["host"].decode(), int(found["port"])
+                    self.spoke.set()
+
+    def join(self) -> None:
+        """Waits for the readers, which end when the program and its children have closed their outputs."""
+        for reader in self._readers:
+            reader.join(STOP_SECONDS)
+
+    def tail(self, lines: int = 15) -> str:
+        """The last lines of its standard error."""
+        return "\n".join(bytes(self._stderr).decode("utf-8", "replace").splitlines()[-lines:])
+
+    def ending(self) -> str:
+        code = self.popen.poll()
+        if code is not None and code < 0:
+            return f"was ended by signal {signal.Signals(-code).name}"
+        return f"ended with code {code}"
+
+    def signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, number)
+
+    def kill(self) -> None:
+        """Ends the whole group, first politely. Its leader may be dead already, its children may not."""
+        if self.popen.poll() is None:
+            self.signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.popen.wait(STOP_SECONDS)
+        self.signal(signal.SIGKILL)
+        self.popen.wait()
+        self.join()
+        for stream, reader in zip((self.popen.stdout, self.popen.stderr), self._readers, strict=True):
+            if stream is not None and not reader.is_alive():
+                stream.close()
+
+
+def free_port() -> int:
+    """A port that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((_reachable(host), port), 1) as stream:
+            return bool(stream.getsockname() != stream.getpeername())  # else TCP connected the socket with itself
+    except OSError:
+        return False
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
+
+
+def _words(process: Process) -> str:
+    tail = process.tail(5)
+    return f"; it said:\n{tail}" if tail else ""

@@ -1,0 +1,154 @@
+"""One connection to the implementation under test: octets both ways, written down as they pass. Knows no frame.
+
+What ends a connection is told apart: FIN, reset, and nothing at all. A reset is never taken for silence.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+
+EndKind = Literal["FIN", "RST"]
+CHUNK = 1 << 16
+KEPT_ENTRIES = 400  # of a transcript; a flood must not fill the report
+KEPT_OCTETS = 4096  # of one entry
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What passed: `mark` is `>` sent, `<` got, `>|` FIN sent, `<|` FIN got, `>!` and `<!` resets, `#` a remark."""
+
+    ms: float
+    who: str
+    mark: str
+    octets: bytes = b""
+    text: str = ""
+
+
+@dataclass(slots=True)
+class Transcript:
+    """What passed in a case, in its order; bounded. The octets that were left out are counted."""
+
+    started: float = field(default_factory=time.monotonic)
+    entries: list[Entry] = field(default_factory=list)
+    left_out: int = 0
+
+    def note(self, who: str, mark: str, octets: bytes = b"", text: str = "") -> None:
+        if len(self.entries) >= KEPT_ENTRIES:
+            self.left_out += max(len(octets), 1)
+            return
+        self.left_out += max(0, len(octets) - KEPT_OCTETS)
+        ms = round((time.monotonic() - self.started) * 1000, 3)
+        self.entries.append(Entry(ms, who, mark, octets[:KEPT_OCTETS], text))
+
+
+class Wire:
+    """A TCP connection. Nothing here waits longer than its deadline, in seconds of the monotonic clock."""
+
+    def __init__(self, who: str, stream: socket.socket, transcript: Transcript) -> None:
+        self.who = who
+        self.stream = stream
+        self.transcript = transcript
+        self.end: EndKind | None = None
+        self.finished = False
+        stream.setblocking(False)
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self, octets: bytes, deadline: float, step: int = 0) -> int:
+        """How many octets the system took before the deadline, `step` at a time (0: as many as it takes).
+
+        A peer that has closed takes the rest unseen; reading tells how it closed.
+        """
+        self.transcript.note(self.who, ">", octets, "octet by octet" if step == 1 else "")
+        view, sent = memoryview(octets), 0
+        while sent < len(octets):
+            try:
+                sent += self.stream.send(view[sent : sent + step] if step else view[sent:])
+            except BlockingIOError:
+                if not self._wait(write=True, deadline=deadline):
+                    self.transcript.note(self.who, "#", text=f"only {sent} of {len(octets)} octets were taken")
+                    return sent
+            except OSError:
+                return len(octets)
+        return sent
+
+    def finish(self) -> None:
+        """Ends the sending half."""
+        self.transcript.note(self.who, ">|")
+        self.finished = True
+        try:
+            self.stream.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.end = self.end or "RST"
+
+    def reset(self) -> None:
+        """Closes with a reset."""
+        self.transcript.note(self.who, ">!")
+        self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.stream.close()
+        self.end = "RST"
+        self.finished = True
+
+    def read(self, deadline: float) -> bytes:
+        """The next octets; none when the deadline has passed or the stream has ended (`end` tells)."""
+        while self.end is None:
+            try:
+                octets = self.stream.recv(CHUNK)
+            except BlockingIOError:
+                if not self._wait(write=False, deadline=deadline):
+                    return b""
+            except OSError:
+                self._ended("RST")
+            else:
+                if octets:
+                    self.transcript.note(self.who, "<", octets)
+                    return octets
+                self._ended("FIN")
+        return b""
+
+    def acknowledged(self, deadline: float) -> bool:
+        """Whether the peer's TCP took all that was sent, and no reset came."""
+        while True:
+            if self.stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0:
+                self.transcript.note(self.who, "<!")
+                self.end = "RST"
+                return False
+            state, unacknowledged = _tcp_info(self.stream)
+            if state == _TCP_CLOSE:
+                return False
+            if unacknowledged == 0:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.001)  # the kernel has no event for an acknowledgement
+
+    def close(self) -> None:
+        self.stream.close()
+
+    def _ended(self, kind: EndKind) -> None:
+        self.end = kind
+        self.transcript.note(self.who, "<|" if kind == "FIN" else "<!")
+
+    def _wait(self, *, write: bool, deadline: float) -> bool:
+        left = max(0.0, deadline - time.monotonic())
+        poll = select.poll()
+        poll.register(self.stream, select.POLLOUT if write else select.POLLIN)
+        return bool(poll.poll(left * 1000))
+
+
+_TCP_CLOSE = 7
+
+
+def _tcp_info(stream: socket.socket) -> tuple[int, int]:
+    """The state of a TCP connection, and its segments that were not acknowledged (Linux: struct tcp_info)."""
+    info = stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    return info[0], struct.unpack_from("I", info, 24)[0]
+
+
+def connect(who: str, address: tuple[str, int], transcript: Transcript, timeout: float) -> Wire:
+    """A new connection. Raises OSError when the address does not accept one in time."""
+    return Wire(who, socket.create_connection(address, timeout), transcript)

@@ -78,7 +78,10 @@ def server(
         serving = Server(spec, host, port, io_threads=io_threads, max_connections=room, log=log)
     except OSError as error:
         where = f"{host}:{spec.transport.port if port is None else port}"
-        _fail(f"cannot listen on {where}: {error.strerror or error}")
+        # An error of the resolver has a number below zero and words of its own.
+        _fail(
+            f"cannot listen on {where}: {os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or error}"
+        )
     stop = threading.Event()
 
     def on_signal(number: int, _: object) -> None:

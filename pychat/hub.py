@@ -53,6 +53,7 @@ class Connection:
         "partner",
         "paused",
         "paused_since",
+        "probing",
         "queued",
         "splitter",
         "state",
@@ -74,6 +75,7 @@ class Connection:
         self.held = False  # the owner wants no frame taken now
         self.touched = False  # it is in Hub.touched
         self.faults = 0
+        self.probing = 0  # octets in the queue that a timer has put there
         self.fired = 0  # a bit for each timer that has fired in this silence
         self.opened = self.active = self.paused_since = 0.0
         self.ended: float | None = None
@@ -176,8 +178,13 @@ class Hub:
     def sent(self, connection: Connection, octets: int, now: float) -> None:
         """The network took so many octets of the outbox."""
         connection.queued -= octets
-        connection.active = now
-        connection.fired &= self._lasting
+        if connection.probing:  # that the network took our own probe says nothing about the peer
+            probing = min(octets, connection.probing)
+            connection.probing -= probing
+            octets -= probing
+        if octets:
+            connection.active = now
+            connection.fired &= self._lasting
         if connection.queued <= self._mark:
             connection.full_since = None
             partner = connection.partner
@@ -496,7 +503,9 @@ class Hub:
             self._pushed += 1
             form = self.spec.pushes[timer.push].form
             fields = {field.name: str(self._pushed) for field in form.fields}
-            self._put(connection, self.codec.encode_reply(form.key, fields), now)
+            frame = self.codec.encode_reply(form.key, fields)
+            connection.probing += len(frame)
+            self._put(connection, frame, now)
         else:
             connection.broken = True
             self._end(connection, timer.gone, now)

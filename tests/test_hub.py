@@ -312,6 +312,26 @@ def test_one_ping_after_silence(table: Table) -> None:
     assert len(frames) == 1
 
 
+def test_the_servers_own_ping_does_not_break_the_silence(table: Table) -> None:
+    """R-TIME-3: that the network took the PING is no sign of life; an octet is, and so is a line that was taken."""
+    table.named("a")
+    table.later(120)
+    assert table.got("a").startswith("PING ")
+    table.later(479)
+    assert table.got("a") == ""
+    table.later(1)
+    assert table.got("a").startswith("BYE timeout ")
+
+
+def test_who_only_listens_is_not_silent(table: Table) -> None:
+    """What is taken of his queue shows that he is there."""
+    table.chat()
+    for _ in range(10):
+        table.later(119)
+        table.say("a", "MSG x")
+        assert table.got("b") == "MSG x"
+
+
 def test_the_clock_of_silence_stands_still_while_nobody_reads() -> None:
     """A sender who is held back by his partner's queue is not silent."""
     table = Table(changed("since: full, after: 30 s", "since: full, after: 9000 s"))

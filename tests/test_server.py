@@ -1,0 +1,458 @@
+"""The server over real sockets: the table, the crossings, slow and hostile peers, and its own end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pychat.server import Server
+from pychat.spec import Spec
+
+from .conftest import PATIENCE, Peer, Stage, changed
+
+Start = Callable[..., Stage]
+
+
+def test_two_people_talk(stage: Stage) -> None:
+    """A chat, a refusal, a leave: what everybody gets."""
+    alice, bob = stage.chat()
+    alice.send("MSG Hello", "MSG  again ")
+    assert bob.lines(2) == ["MSG Hello", "MSG  again "]
+    bob.send("MSG Grüße")
+    assert alice.line() == "MSG Grüße"
+    assert alice.ask("CHAT carol").startswith("ERR CHAT already-paired ")
+    assert alice.ask("CHAT bob") == "OK CHAT bob"
+    assert alice.ask("LEAVE") == "OK LEAVE"
+    assert bob.line() == "GONE alice left"
+    assert bob.ask("MSG late").startswith("ERR MSG partner-gone ")
+    assert bob.ask("LEAVE") == "OK LEAVE"
+    assert set(alice.ask("WHO").split("\n") + alice.lines(2)) == {"USER alice free", "USER bob free", "OK WHO 2"}
+    assert bob.ask("QUIT") == "OK QUIT"
+    assert bob.line() == "<end>"
+
+
+def test_a_half_close_is_answered_to_the_last_frame(stage: Stage) -> None:
+    """`printf 'NAME a\\nWHO\\n' | nc …` works (R-CLOSE-2)."""
+    peer = stage.peer()
+    peer.send_octets(b"NAME a\r\nWHO\nQUI")
+    peer.finish()
+    assert peer.lines(4) == ["OK NAME a", "USER a free", "OK WHO 1", "<end>"]
+    assert stage.peer().ask("NAME a") == "OK NAME a"
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_frames_come_in_any_segments(stage: Stage, size: int) -> None:
+    """R-FRAME-6, with a segment for each octet or three."""
+    alice, bob = stage.chat()
+    octets = "MSG Grüße 🙂\r\nMSG x\nPING y\n".encode()
+    for start in range(0, len(octets), size):
+        alice.send_octets(octets[start : start + size])
+    assert bob.lines(2) == ["MSG Grüße 🙂", "MSG x"]
+    assert alice.line() == "PONG y"
+
+
+def test_the_last_frame_survives_what_is_still_sent(stage: Stage) -> None:
+    """R-CLOSE-1: no reset destroys the BYE of somebody who goes on sending."""
+    peer = stage.peer()
+    peer.send_octets(b"GET / HTTP/1.1\n" * 5 + b"x" * 500_000)
+    lines = peer.lines(7)
+    assert [line.split(" ")[2] for line in lines[:5]] == ["unknown-verb"] * 5
+    assert lines[5].startswith("BYE too-many-errors ")
+    assert lines[6] == "<end>"
+
+
+def test_a_line_that_is_too_long_ends_in_a_goodbye(stage: Stage) -> None:
+    """R-FRAME-5, and the partner is told."""
+    alice, bob = stage.chat()
+    alice.send_octets(b"MSG " + b"x" * 4092)
+    assert alice.line().startswith("BYE line-too-long ")
+    assert alice.line() == "<end>"
+    assert bob.line() == "GONE alice lost"
+
+
+# The crossings: two connections whose frames reach the server before either has read an answer
+
+
+def test_two_calls_cross(stage: Stage) -> None:
+    """CHAT against CHAT: both succeed, whichever comes first."""
+    for number in range(30):
+        alice, bob = stage.user(f"a{number}"), stage.user(f"b{number}")
+        alice.send(f"CHAT b{number}")
+        bob.send(f"CHAT a{number}")
+        first, second = alice.lines(1), bob.lines(1)
+        caller, called = (alice, bob) if first == [f"OK CHAT b{number}"] else (bob, alice)
+        rest = called.line()
+        assert {second[0], first[0]} >= {f"OK CHAT {'b' if caller is alice else 'a'}{number}"}
+        assert rest.startswith("OK CHAT ")
+        called.send("MSG hi")
+        assert caller.line() == "MSG hi"
+
+
+def test_a_call_with_a_line_against_a_third_persons_call(stage: Stage) -> None:
+    """What was meant for bob never reaches dave, whoever wins (R-MSG-2)."""
+    for number in range(40):
+        alice, bob, dave = (stage.user(f"{who}{number}") for who in ("a", "b", "d"))
+        dave.send(f"CHAT a{number}")
+        alice.send(f"CHAT b{number}", "MSG for bob")
+        assert "MSG for bob" not in dave.barrier()
+        lines, got = alice.barrier(), bob.barrier()
+        assert ("MSG for bob" in got) == (f"OK CHAT b{number}" in lines)
+        if f"OK CHAT b{number}" not in lines:
+            assert [line.split(" ")[2] for line in lines if line.startswith("ERR")] == [
+                "already-paired",
+                "not-accepted",
+            ]
+
+
+def test_a_line_crosses_a_leave(stage: Stage) -> None:
+    """MSG against LEAVE: delivered before the GONE, or refused; never both, never neither (R-MSG-4)."""
+    for number in range(30):
+        alice, bob = stage.chat(f"a{number}", f"b{number}")
+        bob.send("MSG there?")
+        alice.send("LEAVE")
+        got, answers = alice.barrier(), bob.barrier()
+        assert got.index("OK LEAVE") == len(got) - 1
+        refused = [line for line in answers if line.startswith("ERR MSG partner-gone")]
+        assert (got[0] == "MSG there?") != bool(refused)
+
+
+def test_both_leave(stage: Stage) -> None:
+    """LEAVE against LEAVE: each gets one OK, and both can be called again."""
+    for number in range(30):
+        alice, bob = stage.chat(f"a{number}", f"b{number}")
+        alice.send("LEAVE")
+        bob.send("LEAVE")
+        answers = alice.barrier() + bob.barrier()
+        assert answers.count("OK LEAVE") == 2
+        assert sum(line.startswith("GONE") for line in answers) == 1
+        assert bob.ask(f"CHAT a{number}") == f"OK CHAT a{number}"
+        assert alice.line() == f"PAIRED b{number}"
+
+
+def test_a_late_line_reaches_nobody_else(stage: Stage) -> None:
+    """Alice leaves bob and pairs with carol, while bob's line is in flight."""
+    for number in range(30):
+        alice, bob = stage.chat(f"a{number}", f"b{number}")
+        carol = stage.user(f"c{number}")
+        bob.send("MSG only for alice")
+        alice.send("LEAVE", f"CHAT c{number}", "MSG for carol")
+        got = alice.barrier()
+        assert "MSG only for alice" not in got[got.index("OK LEAVE") :]
+        assert carol.barrier() == [f"PAIRED a{number}", "MSG for carol"]
+        bob.barrier()
+
+
+def test_pairs_find_together_over_threads_while_they_talk(start: Start) -> None:
+    """A chat's ends move to one thread; lines behind the CHAT, and lines to and fro, stay whole and in order."""
+    stage = start(io_threads=4)
+    for number in range(50):
+        alice, bob = stage.user(f"a{number}"), stage.user(f"b{number}")
+        alice.send(f"CHAT b{number}", *[f"MSG {n}" for n in range(50)])
+        bob.send(f"CHAT a{number}")
+        assert bob.lines(1)[0] in (f"PAIRED a{number}", f"OK CHAT a{number}")
+        heard = [line for line in bob.barrier() + alice_then(bob, alice) if line.startswith("MSG")]
+        assert heard == [f"MSG {n}" for n in range(50)] or heard == []
+
+
+def alice_then(bob: Peer, alice: Peer) -> list[str]:
+    """What bob has got when everything that alice sent has been handled."""
+    alice.barrier()
+    return bob.barrier()
+
+
+# Many, slow and hostile
+
+
+def test_500_chats_at_once(start: Start) -> None:
+    """Every line is delivered once, in order, to the right person."""
+    stage = start(io_threads=2)
+    chats = [stage.chat(f"a{number}", f"b{number}") for number in range(500)]
+    lines = 20
+    expected: dict[socket.socket, bytes] = {}
+    with selectors.DefaultSelector() as selector:
+        for number, (alice, bob) in enumerate(chats):
+            for sender, receiver, tag in ((alice, bob, "ab"), (bob, alice, "ba")):
+                octets = b"".join(f"MSG {tag} {number} {n}\n".encode() for n in range(lines))
+                sender.send_octets(octets)
+                expected[receiver.socket] = octets
+                selector.register(receiver.socket, selectors.EVENT_READ)
+        got = dict.fromkeys(expected, b"")
+        waiting = len(expected)
+        while waiting:
+            ready = selector.select(PATIENCE)
+            assert ready, f"{waiting} users still wait for lines"
+            for key, _ in ready:
+                sock = key.fileobj
+                assert isinstance(sock, socket.socket)
+                got[sock] += sock.recv(65536)
+                if len(got[sock]) >= len(expected[sock]):
+                    assert got[sock] == expected[sock]
+                    selector.unregister(sock)
+                    waiting -= 1
+
+
+def test_a_reader_that_stops_reading_holds_up_its_partner_only(start: Start) -> None:
+    """R-FLOW-1 and R-FLOW-3: the sender waits, others do not, and no line is lost."""
+    stage = start()
+    alice = stage.user("alice")
+    bob = stage.user("bob", receive_buffer=4096)
+    carol, dave = stage.chat("carol", "dave")
+    assert alice.ask("CHAT bob") == "OK CHAT bob"
+    line = b"MSG " + b"x" * 995 + b"\n"
+    alice.socket.setblocking(False)
+    sent = 0
+    with pytest.raises(BlockingIOError):  # noqa: PT012  # which send it is does not matter
+        while True:
+            sent += alice.socket.send(line[sent % 1000 :] + line * 60)
+            assert sent < 50_000_000, "nothing holds the sender back"
+            carol.send(f"MSG {sent}")
+            assert dave.line() == f"MSG {sent}"
+    alice.socket.settimeout(PATIENCE)
+    rest = line[sent % 1000 :] if sent % 1000 else b""
+    sender = threading.Thread(target=alice.send_octets, args=(rest,))
+    sender.start()
+    assert bob.line() == "PAIRED alice"
+    total = (sent + len(rest)) // 1000
+    assert all(found == line[:-1].decode() for found in bob.lines(total))
+    sender.join()
+    assert bob.barrier() == []
+
+
+def test_who_floods_with_requests_and_never_reads_is_stopped(start: Start) -> None:
+    """R-FLOW-2: his queue is bounded, so his sending blocks."""
+    stage = start()
+    peer = stage.user("a", receive_buffer=4096)
+    peer.socket.setblocking(False)
+    sent = 0
+    with pytest.raises(BlockingIOError):  # noqa: PT012
+        while sent < 100_000_000:
+            sent += peer.socket.send(b"WHO\n" * 10_000)
+    assert sent < 50_000_000
+    assert stage.user("b").barrier() == []
+
+
+def test_a_queue_that_stays_full_is_closed(start: Start) -> None:
+    """R-FLOW-4, with a shorter timer."""
+    stage = start(changed("since: full, after: 30 s", "since: full, after: 200 ms"))
+    alice, bob = stage.user("alice"), stage.user("bob", receive_buffer=4096)
+    assert alice.ask("CHAT bob") == "OK CHAT bob"
+    flood = threading.Thread(target=lambda: alice.send_octets(b"MSG " + b"x" * 1995 + b"\n") or alice.send_octets((b"MSG " + b"x" * 1995 + b"\n") * 4000))  # fmt: skip
+    flood.start()
+    assert alice.line() == "GONE bob lost"
+    flood.join()
+    assert bob.line() == "PAIRED alice"
+
+
+def test_timers_over_real_time(start: Start) -> None:
+    """R-TIME-1 to R-TIME-3, with shorter durations."""
+    stage = start(
+        changed(
+            "after: 30 s, goodbye", "after: 150 ms, goodbye", "after: 120 s", "after: 100 ms", "after: 600 s", "after: 300 ms",
+        )
+    )  # fmt: skip
+    slow, silent = stage.peer(), stage.user("silent")
+    slow.send_octets(b"NA")
+    assert silent.line().startswith("PING ")
+    assert silent.line().startswith("BYE timeout ")
+    assert silent.line() == "<end>"
+    assert slow.line().startswith("PING ")
+    assert slow.line().startswith("BYE timeout ")
+    assert slow.line() == "<end>"
+
+
+def test_resets_leak_neither_a_name_nor_a_descriptor_nor_a_thread(stage: Stage) -> None:
+    """RST in mid-frame, half-closes and closes, in every state."""
+    threads = threading.active_count()
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(60):
+        alice, bob = stage.chat()
+        carol = stage.peer()
+        alice.send_octets(b"MSG half a li")
+        alice.reset()
+        assert bob.line() == "GONE alice lost"
+        carol.send_octets(b"NAME alice\n")
+        assert carol.line() == "OK NAME alice"
+        if number % 2:
+            bob.reset()
+        else:
+            bob.finish()
+            assert bob.line() == "<end>"
+            bob.close()
+        carol.send("QUIT")
+        assert carol.lines(2) == ["OK QUIT", "<end>"]
+        carol.close()
+    last = stage.user("last")
+    assert last.ask("WHO") == "USER last free"
+    last.close()
+    deadline = threading.Event()
+    for _ in range(200):
+        if len(os.listdir("/proc/self/fd")) <= before:
+            break
+        deadline.wait(0.01)
+    assert len(os.listdir("/proc/self/fd")) <= before
+    assert threading.active_count() == threads
+
+
+# The process
+
+
+@contextmanager
+def process(*options: str) -> Iterator[tuple[subprocess.Popen[str], tuple[str, int]]]:
+    """A server in a process of its own, and its address."""
+    command = [sys.executable, "-m", "pychat", "server", "--port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            assert running.stdout is not None
+            host, _, port = running.stdout.readline().removeprefix("listening on ").strip().rpartition(":")
+            yield running, (host, int(port))
+        finally:
+            running.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_under_load(number: signal.Signals) -> None:
+    """BYE shutting-down to everybody, no GONE, exit code 0, in less than 5 s."""
+    with process("--io-threads", "2") as (running, address):
+        stage = [Peer(address) for _ in range(20)]
+        for index, peer in enumerate(stage):
+            assert peer.ask(f"NAME u{index}") == f"OK NAME u{index}"
+        for index in range(0, 20, 2):
+            assert stage[index].ask(f"CHAT u{index + 1}") == f"OK CHAT u{index + 1}"
+        stop = threading.Event()
+
+        def talk(peer: Peer) -> None:
+            try:
+                while not stop.is_set():
+                    peer.send_octets(b"MSG under load\n" * 50)
+            except OSError:
+                pass
+
+        talkers = [threading.Thread(target=talk, args=(peer,)) for peer in stage[::2]]
+        for talker in talkers:
+            talker.start()
+        assert stage[1].lines(500)[-1] == "MSG under load"
+        running.send_signal(number)
+        for peer in stage[1::2]:
+            line = ""
+            while (found := peer.line()) not in ("<end>", "<reset>"):
+                assert not found.startswith("GONE")
+                line = found
+            assert line.startswith("BYE shutting-down ")
+        assert running.wait(5) == 0
+        stop.set()
+        for talker in talkers:
+            talker.join()
+        for peer in stage:
+            peer.close()
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    """Also when somebody's last frame is not taken."""
+    with process() as (running, address):
+        peer = Peer(address, receive_buffer=2048)
+        assert peer.ask("NAME a") == "OK NAME a"
+        peer.send_octets(b"PING x\n" * 50_000)
+        running.send_signal(signal.SIGTERM)
+        assert running.stderr is not None
+        while "stopping" not in running.stderr.readline():
+            pass
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(2) in (0, 128 + signal.SIGTERM)
+        peer.close()
+
+
+def test_running_out_of_descriptors_neither_spins_nor_kills() -> None:
+    """Who comes too late is told so; when somebody goes, the next one is served."""
+    with process("--log-level", "error") as (running, address):
+        open_now = len(os.listdir(f"/proc/{running.pid}/fd"))
+        resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (open_now + 5, open_now + 5))
+        peers = [Peer(address) for _ in range(9)]
+        answers = [peer.ask(f"NAME u{number}") for number, peer in enumerate(peers)]
+        assert sum(answer.startswith("OK NAME") for answer in answers) == 5
+        before = _cpu(running.pid)
+        assert all(a.startswith(("OK NAME", "BYE server-full ", "<reset>")) for a in answers), answers
+        assert peers[0].ask("PING x") == "PONG x"
+        assert _cpu(running.pid) - before < 0.5
+        assert peers[0].ask("QUIT") == "OK QUIT"
+        peers[0].close()
+        for _ in range(100):
+            late = Peer(address)
+            answer = late.ask("NAME late")
+            late.close()
+            if answer == "OK NAME late":
+                break
+        assert answer == "OK NAME late"
+        assert running.poll() is None
+        for peer in peers:
+            peer.close()
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of processor time that a process has used."""
+    words = Path(f"/proc/{pid}/stat").read_text().split()
+    return (int(words[13]) + int(words[14])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--host", "203.0.113.1"], "cannot listen on 203.0.113.1:0: "),
+        (["--host", "no.such.host.invalid"], "cannot listen on no.such.host.invalid:0: "),
+        (["--spec", str(Path(__file__))], "not YAML"),
+    ],
+)
+def test_a_server_that_cannot_start_says_why_in_one_line(arguments: list[str], words: str) -> None:
+    """Exit code 1, and no trace of Python."""
+    command = [sys.executable, "-m", "pychat", "server", "--port", "0", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert result.returncode == 1
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_port_in_use_is_said_in_one_line(stage: Stage) -> None:
+    """As a user meets it most often."""
+    host, port = stage.server.address
+    command = [sys.executable, "-m", "pychat", "server", "--port", str(port)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert result.returncode == 1
+    assert result.stderr == f"pychat: cannot listen on {host}:{port}: {os.strerror(errno.EADDRINUSE)}\n"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_log_shows_nothing_of_a_peers_octets_unescaped(form: str) -> None:
+    """Names are harmless by their type, and lines are not logged at all."""
+    with process("--log-level", "debug", "--log-format", form) as (running, address):
+        peer = Peer(address)
+        peer.send_octets(b"NAME \x1b[2J\nNAME a\nMSG secret\x07\n\xff\nQUIT\n")
+        while peer.line() != "<end>":
+            pass
+        peer.close()
+        running.terminate()
+        _, log = running.communicate(timeout=PATIENCE)
+    assert "named" in log
+    assert "secret" not in log
+    assert all(line.isprintable() for line in log.splitlines())
+
+
+def test_ipv6_is_served(spec: Spec) -> None:
+    """Where the machine has it."""
+    try:
+        server = Server(spec, "::1", 0)
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    with server, socket.create_connection(server.address[:2], PATIENCE) as sock:
+        sock.sendall(b"NAME a\n")
+        assert sock.recv(100) == b"OK NAME a\n"

@@ -28,10 +28,10 @@ and, where they are known:
                                     it ends the chat)
     pychat.partner_stream  number   tcp.stream of the partner's connection
     pychat.chat            number   the number of the chat, the same at both ends: a filter for a whole chat
-    pychat.response_in     frame    on requests, and on pushes that want a reply. Points forward: two passes only (-2)
+    pychat.response_in     frame    on requests, and on pushes that want a reply. It points forward: see below
     pychat.request_in      frame    on answers, their items and refusals, and on a client's reply to a push
     pychat.time            seconds  from the request to this answer
-    pychat.relayed_in      frame    on a line that was passed on: where it reached the partner. Two passes only (-2)
+    pychat.relayed_in      frame    on a line that was passed on: where it reached the partner. It points forward
     pychat.relayed_from    frame    on a line that came from the partner: where he sent it
     pychat.relay_time      seconds  from there to here
     pychat.rule            string   the rule that the frame obeys, or breaks: R-CHAT-1
@@ -41,4 +41,7 @@ and, where they are known:
 
 `pychat.violation` alone is a display filter for whatever breaks the spec; a refusal or a goodbye has an expert
 information of its own (pychat.expert.refusal, pychat.expert.goodbye) and no violation, if it is right.
+
+What points forward is known when the whole capture has been read: always in Wireshark, and in tshark with two passes and
+a display filter (`tshark -2 -Y pychat`; without the filter, tshark's first pass has no fields of TCP to look at).
 """

@@ -89,19 +89,30 @@ end
 
 -- Connections --------------------------------------------------------------------------------------------------------
 
-local connections, calls = {}, {}
+local connections, calls, latest = {}, {}, 0 -- calls: frame → call → records; latest: the last frame that was followed
+local begun = {} -- the pairs of ends that have sent data, where TCP's fields are missing
 
 function proto.init()
-  connections, calls = {}, {}
+  connections, calls, latest, begun = {}, {}, 0, {}
   follow.reset()
 end
 
 local SYN = 1 -- in tcp.completeness
 
--- Whether the capture has the connection from its SYN on, and this is its first octet.
-local function from_the_start()
+-- Whether the capture has the connection from its SYN on, and these octets are its first. Without TCP's fields: whether
+-- these ends have not sent anything yet.
+local function from_the_start(pinfo, tvb)
   local completeness = value_of(tcp_completeness)
-  return completeness and completeness % 2 == SYN and value_of(tcp_position) == 1
+  if completeness then -- what is reassembled ends where the segment does
+    local first = value_of(tcp_position) + value_of(tcp_octets) - tvb:reported_len()
+    return completeness % 2 == SYN and first == 1
+  end
+  local ends = {tostring(pinfo.src) .. " " .. pinfo.src_port, tostring(pinfo.dst) .. " " .. pinfo.dst_port}
+  table.sort(ends)
+  local key = table.concat(ends, " ")
+  local first = not begun[key]
+  begun[key] = true
+  return first
 end
 
 -- The complete lines of `octets`, each without its ending.
@@ -139,10 +150,9 @@ local function sent_by_client(pinfo, octets)
   return pinfo.dst_port <= pinfo.src_port -- servers have the lower ones
 end
 
-local function connect(pinfo, stream, by_client)
+local function connect(pinfo, stream, by_client, started)
   local address, port = tostring(pinfo.dst), pinfo.dst_port
   if not by_client then address, port = tostring(pinfo.src), pinfo.src_port end
-  local started = from_the_start()
   local conn = follow.connection(address .. " " .. port, stream, started)
   conn.address, conn.port = address, port
   conn.client_port = by_client and pinfo.src_port or pinfo.dst_port
@@ -293,10 +303,10 @@ local function add_message(tree, range, frame)
 end
 
 -- Adds the tree of one frame, and gives its words for the Info column.
-local function show(tree, range, line, frame, record, side)
+local function show(tree, range, line, frame, record, side, conn)
   local kind = record.kind or frame.kind
   local mark = side == "client" and " > " or " < "
-  local user = record.after.user or record.before.user or record.who
+  local user = record.after.user or record.before.user or conn.client_port
   local words = visible(line)
   if kind == "fragment" then words = "[part of a frame] " .. words end
   if kind == "discarded" then words = "[discarded] " .. words end
@@ -324,15 +334,22 @@ local function set_columns(pinfo, who, words)
 end
 
 -- Dissection ---------------------------------------------------------------------------------------------------------
+-- tshark -2 without a filter has no fields of TCP on its first pass. Frames are only cut then, so that TCP reassembles
+-- them, and what is missing is found on the second pass, which is in order too.
 
 local nothing = {verb = "", kind = "unknown", values = {}, spans = {}}
 
--- The records of this call on the first pass: an empty table to be filled.
+-- The records of this call: a list with a record for each frame, empty at first; nil if it was missed and is past.
 local function records_of(pinfo, tvb)
-  local of_frame = calls[pinfo.number] or {}
-  calls[pinfo.number] = of_frame
+  local of_frame = calls[pinfo.number]
+  if not of_frame then
+    of_frame = {}
+    calls[pinfo.number] = of_frame
+  end
   local key = tvb:offset() * 2 ^ 24 + tvb:len() -- what is reassembled has the offset 0, a segment never
-  of_frame[key] = of_frame[key] or {}
+  if not of_frame[key] and pinfo.number >= latest then
+    of_frame[key], latest = {new = true}, pinfo.number
+  end
   return of_frame[key]
 end
 
@@ -344,28 +361,36 @@ local function wait_for_rest(pinfo, tvb, first)
   return true
 end
 
-local function dissect(tvb, pinfo, tree, conn)
+-- Calls `take(line, crlf, what, offset, octets)` for each frame of the segment, and asks TCP for what is missing.
+local function each_frame(tvb, pinfo, take)
   local octets = tvb:raw(0, tvb:len())
-  local side = is_client(conn, pinfo) and "client" or "server"
-  local records, words, who = records_of(pinfo, tvb), {}, nil
-  if not pinfo.visited then note_loss(conn) end
   local first = 1
   while first <= #octets do
     local last, what = cut(octets, first)
-    if what == "partial" and wait_for_rest(pinfo, tvb, first) then break end
+    if what == "partial" and wait_for_rest(pinfo, tvb, first) then return end
     local line, crlf = octets:sub(first, last), false
     if octets:byte(last) == 10 then line, crlf = bare(line:sub(1, -2)) end
-    local index = #words + 1
-    if not pinfo.visited then
-      records[index] = first_pass(conn, side, line, crlf, what, pinfo)
-      records[index].who = conn.client_port
-    end
-    local record = records[index]
-    if not record then break end
-    local frame = what == "whole" and (side == "client" and frames.request or frames.reply)(line) or nothing
-    who, words[index] = show(tree, tvb(first - 1, last - first + 1), line, frame, record, side)
+    take(line, crlf, what, first - 1, last - first + 1)
     first = last + 1
   end
+end
+
+local function dissect(tvb, pinfo, tree, conn)
+  local side = is_client(conn, pinfo) and "client" or "server"
+  local records, words, who = records_of(pinfo, tvb), {}, nil
+  if not records then return tvb:len() end
+  local is_new = records.new
+  records.new = nil
+  if is_new then note_loss(conn) end
+  each_frame(tvb, pinfo, function(line, crlf, what, offset, octets)
+    local index = #words + 1
+    if is_new then
+      records[index] = first_pass(conn, side, line, crlf, what, pinfo)
+    end
+    local record = records[index]
+    local frame = what == "whole" and (side == "client" and frames.request or frames.reply)(line) or nothing
+    who, words[index] = show(tree, tvb(offset, octets), line, frame, record, side, conn)
+  end)
   if who then set_columns(pinfo, who, words) end
   return tvb:len()
 end
@@ -373,41 +398,41 @@ end
 function proto.dissector(tvb, pinfo, tree)
   if tvb:len() == 0 then return 0 end
   local stream = value_of(tcp_stream)
-  if not stream then return 0 end
+  if not stream then
+    each_frame(tvb, pinfo, function() end)
+    return tvb:len()
+  end
   local conn = connections[stream]
-    or connect(pinfo, stream, sent_by_client(pinfo, tvb:raw(0, tvb:len())))
+    or connect(pinfo, stream, sent_by_client(pinfo, tvb:raw(0, tvb:len())), from_the_start(pinfo, tvb))
   return dissect(tvb, pinfo, tree, conn)
 end
 
--- Recognises the protocol on any port: all lines of the segment must be right frames of one side. At the beginning of a
--- connection they are what a client may begin with, or a goodbye; later one of them has a field. Servers have the lower
--- ports where the lines are right for both sides.
-local function looks_right(octets, has_lower_port)
+-- Recognises the protocol on any port: all lines of the segment must be right frames of one side. A connection begins
+-- with what a client may say first; what the server says, and what is said later, must have a field. Servers have the
+-- lower ports where the lines are right for both sides. Gives the side, or nil, and whether
+-- the connection begins here.
+local function recognise(pinfo, tvb)
+  local octets = tvb:raw(0, tvb:len())
   local _, requests, request_fields = count_right(octets, frames.request)
   local _, replies, reply_fields = count_right(octets, frames.reply)
-  if from_the_start() then
-    local verb = octets:match("^[^ \r\n]*")
-    if requests and spec.rows[spec.initial][verb] then return true, true end
-    local form = replies and (spec.replies[verb] or {})[1]
-    return form and form.kind == "goodbye", false
-  end
-  local by_client = requests and request_fields > 0
-  local by_server = replies and reply_fields > 0
-  if by_client and by_server then by_client = has_lower_port end
-  return by_client or by_server, by_client
+  local started = from_the_start(pinfo, tvb)
+  if requests and started and spec.rows[spec.initial][octets:match("^[^ \r\n]*")] then return "client", started end
+  local by_client, by_server = requests and request_fields > 0, replies and reply_fields > 0
+  if by_client and by_server then return pinfo.dst_port <= pinfo.src_port and "client" or "server" end
+  return by_client and "client" or by_server and "server", false
 end
 
 proto:register_heuristic("tcp", function(tvb, pinfo, tree)
+  if tvb:len() == 0 then return false end
   local stream = value_of(tcp_stream)
-  if not stream or tvb:len() == 0 then return false end
-  local octets = tvb:raw(0, tvb:len())
-  if not connections[stream] then
-    local right, by_client = looks_right(octets, pinfo.dst_port <= pinfo.src_port)
-    if not right then return false end
-    connect(pinfo, stream, by_client)
+  local conn = stream and connections[stream]
+  if not conn then
+    local side, started = recognise(pinfo, tvb)
+    if not side then return false end
+    if stream then connect(pinfo, stream, side == "client", side == "client" and started) end
   end
   pinfo.conversation = proto
-  dissect(tvb, pinfo, tree, connections[stream])
+  proto.dissector(tvb, pinfo, tree)
   return true
 end)
 

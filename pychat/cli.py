@@ -106,7 +106,7 @@ def server(
 @main.command()
 @click.argument("address", required=False, metavar="[HOST[:PORT]]")
 @click.option("--name", help="The name to take; asked for without it.")
-@click.option("--chat", metavar="NAME", help="Open a chat with this user at once.")
+@click.option("--chat", metavar="USER", help="Open a chat with this user at once.")
 @click.option(
     "--plain", is_flag=True, help="Read commands from stdin and print what happens, one line each; for programs."
 )

@@ -1,0 +1,101 @@
+"""The command line, as somebody types it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import PATIENCE, ROOT, SPEC_FILE
+
+
+def pychat(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pychat", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=cwd)
+
+
+@pytest.mark.parametrize("command", [[], ["server"], ["client"], ["demo"], ["spec"], ["spec", "check"], ["completion"]])
+def test_help_says_what_a_command_does(command: list[str]) -> None:
+    """Each command has help, with its options and what they default to."""
+    result = pychat(*command, "--help")
+    assert result.returncode == 0
+    assert result.stdout.startswith("Usage: ")
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["server", "--port", "70000"],
+        ["server", "--io-threads", "0"],
+        ["server", "--log-level", "loud"],
+        ["client", "host:port"],
+        ["spec", "check", "no-such-file.yaml"],
+        ["completion", "csh"],
+    ],
+)
+def test_misuse_has_exit_code_2(arguments: list[str]) -> None:
+    """And a line that says what was wrong."""
+    result = pychat(*arguments)
+    assert result.returncode == 2
+    assert "Error: " in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_spec_check_finds_the_shipped_spec_clean() -> None:
+    """With the file and without it."""
+    for arguments in ([], [str(SPEC_FILE)]):
+        result = pychat("spec", "check", *arguments)
+        assert result.returncode == 0, result.stdout
+        assert result.stdout.endswith(": no faults\n")
+
+
+def test_spec_check_prints_faults_as_a_compiler_does(tmp_path: Path) -> None:
+    """File, line, column, reason; exit code 1."""
+    file = tmp_path / "mine.yaml"
+    text = (
+        SPEC_FILE.read_text().replace("error: user-busy", "error: user-bored").replace("to: NAMED, a", "to: NAMD, a", 1)
+    )
+    file.write_text(text)
+    result = pychat("spec", "check", str(file))
+    assert result.returncode == 1
+    lines = result.stdout.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith(f"{file}:") for line in lines)
+    assert "there is no error user-bored" in result.stdout
+
+
+def test_spec_check_replays_the_examples(tmp_path: Path) -> None:
+    """An example that is not what the machines do is a fault at its line."""
+    file = tmp_path / "mine.yaml"
+    file.write_text(SPEC_FILE.read_text().replace("      - a< PONG t2\n", "      - a< PONG t3\n"))
+    result = pychat("spec", "check", str(file))
+    assert result.returncode == 1
+    number = file.read_text().splitlines().index("      - a< PONG t3") + 1
+    assert result.stdout.startswith(f"{file}:{number}:")
+    assert "wanted a< PONG t3, got a< PONG t2" in result.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(shell: str) -> None:
+    """What `eval` gets is for this command."""
+    result = pychat("completion", shell)
+    assert result.returncode == 0
+    assert "_PYCHAT_COMPLETE" in result.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`pychat --help` is quick because it loads neither the spec nor a terminal."""
+    code = "import sys, pychat.cli; print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(result.stdout.split()) & {
+        "yaml",
+        "jsonschema",
+        "transitions",
+        "prompt_toolkit",
+        "pychat.spec",
+        "json",
+    }

@@ -6,19 +6,25 @@ subclass of the engine (`engine`) that overrides one step.
 
     rows       derived from every row of the table: dropped, wrong target, no answer, two answers, wrong code, …
     numbers    derived from every number and every word of the spec: lengths, budgets, endings, reasons, timers
-    conduct    written by hand: what a server does beside its table
+    frames     written by hand: how a server reads frames;  chats  what it does with users and lines
+    conduct    … and the order and the ends of what it sends
     engine     the correct server that they change;  server  its sockets and its command line
-    client     the same for clients: a correct client made of small steps, and its mutants
+    client_rows, client_conduct, client_engine, client     the same for clients
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pychat.spec.model import Spec
 
-from .engine import Engine
+if TYPE_CHECKING:
+    from .client_engine import Engine as ClientEngine
+    from .engine import Engine as ServerEngine
+
+E = TypeVar("E")
 
 
 def unchanged(spec: Spec) -> Spec:
@@ -27,27 +33,31 @@ def unchanged(spec: Spec) -> Spec:
 
 
 @dataclass(frozen=True)
-class Mutant:
-    """A server in which one thing is broken. `near` begins the ids of the cases that should see it first."""
+class Mutant(Generic[E]):
+    """An implementation in which one thing is broken. `near` begins the ids of the cases that should see it first."""
 
     name: str
     breaks: str
     change: Callable[[Spec], Spec] = unchanged
-    engine: type[Engine] = Engine
+    engine: type[E] | None = None  # None: the correct one
     near: str = ""
     timed: bool = False  # only a case that waits for a timer can see it
 
 
-CORRECT = Mutant("none", "Nothing: the correct server.")
-
-
-def server_mutants(spec: Spec) -> list[Mutant]:
+def server_mutants(spec: Spec) -> list[Mutant[ServerEngine]]:
     """All of them, each name once."""
     from . import conduct, numbers, rows
 
     return [*rows.mutants(spec), *numbers.mutants(spec), *conduct.mutants(spec)]
 
 
-def find_server(spec: Spec, name: str) -> Mutant | None:
-    """The mutant of this name, None if there is none."""
-    return next((mutant for mutant in [CORRECT, *server_mutants(spec)] if mutant.name == name), None)
+def client_mutants(spec: Spec) -> list[Mutant[ClientEngine]]:
+    """All of them, each name once."""
+    from . import client_conduct
+
+    return list(client_conduct.mutants(spec))
+
+
+def find(mutants: list[Mutant[E]], name: str) -> Mutant[E] | None:
+    """The mutant of this name, `none` for the correct implementation; None if there is none."""
+    return next((mutant for mutant in [Mutant[E]("none", "Nothing."), *mutants] if mutant.name == name), None)

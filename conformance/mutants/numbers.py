@@ -14,11 +14,12 @@ from typing import Any
 from pychat.spec.model import Outcome, Spec, Template, Type, Variable
 
 from . import Mutant
+from .engine import Engine
 
 EARLY, LATE = 0.5, 3.0  # what a wrong timer multiplies its seconds by
 
 
-def mutants(spec: Spec) -> Iterator[Mutant]:
+def mutants(spec: Spec) -> Iterator[Mutant[Engine]]:
     """Types, framing, budgets, goodbyes, timers, queue marks, and the words of answers."""
     asked = dict.fromkeys(field.type for request in spec.requests.values() for field in request.form.fields)
     for name in asked:
@@ -34,8 +35,8 @@ def mutants(spec: Spec) -> Iterator[Mutant]:
 # --- types ------------------------------------------------------------------------------------------------------------
 
 
-def _type(kind: Type) -> Iterator[Mutant]:
-    def mutant(what: str, breaks: str, **fields: Any) -> Mutant:
+def _type(kind: Type) -> Iterator[Mutant[Engine]]:
+    def mutant(what: str, breaks: str, **fields: Any) -> Mutant[Engine]:
         return Mutant(
             f"type/{kind.name}:{what}", f"{kind.name}: {breaks}", partial(_with_type, new=replace(kind, **fields))
         )
@@ -84,8 +85,8 @@ def _slug(value: str) -> str:
 # --- framing, budgets, goodbyes ---------------------------------------------------------------------------------------
 
 
-def _framing(spec: Spec) -> Iterator[Mutant]:
-    def mutant(what: str, breaks: str, **fields: Any) -> Mutant:
+def _framing(spec: Spec) -> Iterator[Mutant[Engine]]:
+    def mutant(what: str, breaks: str, **fields: Any) -> Mutant[Engine]:
         framing = replace(spec.framing, **fields)
         return Mutant(f"framing:{what}", breaks, lambda spec: replace(spec, framing=framing))
 
@@ -100,7 +101,7 @@ def _framing(spec: Spec) -> Iterator[Mutant]:
     yield mutant("endless", "no line is too long", max_octets=size * 1000)
 
 
-def _budgets(spec: Spec) -> Iterator[Mutant]:
+def _budgets(spec: Spec) -> Iterator[Mutant[Engine]]:
     for index, budget in enumerate(spec.budgets):
         where = "+".join(sorted(budget.states))
         for what, breaks, fields in (
@@ -123,7 +124,7 @@ def _budgets(spec: Spec) -> Iterator[Mutant]:
             )
 
 
-def _goodbyes(spec: Spec) -> Iterator[Mutant]:
+def _goodbyes(spec: Spec) -> Iterator[Mutant[Engine]]:
     codes = list(spec.goodbyes)
     reasons = [goodbye.gone for goodbye in spec.goodbyes.values() if goodbye.gone is not None]
     for code, goodbye in spec.goodbyes.items():
@@ -143,7 +144,7 @@ def _goodbyes(spec: Spec) -> Iterator[Mutant]:
 # --- time and queues --------------------------------------------------------------------------------------------------
 
 
-def _timers(spec: Spec) -> Iterator[Mutant]:
+def _timers(spec: Spec) -> Iterator[Mutant[Engine]]:
     for name, timer in spec.timers.items():
         if timer.since == "goodbye":
             continue  # the closing mutants are for that
@@ -159,7 +160,7 @@ def _with_timer(spec: Spec, name: str, factor: float) -> Spec:
     return replace(spec, timers={**spec.timers, name: replace(timer, after=timer.after * factor)})
 
 
-def _queues(spec: Spec) -> Iterator[Mutant]:
+def _queues(spec: Spec) -> Iterator[Mutant[Engine]]:
     huge = 1 << 40
     for what, breaks, limits in (
         (
@@ -175,7 +176,7 @@ def _queues(spec: Spec) -> Iterator[Mutant]:
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-def _templates(spec: Spec) -> Iterator[Mutant]:
+def _templates(spec: Spec) -> Iterator[Mutant[Engine]]:
     """A word of a frame is another one: the value that was typed for the owner's spelling, a name for another name."""
     for state, row in spec.outcomes():
         at, near = f"{state}/{row.name}", f"{state}/{row.verb}"

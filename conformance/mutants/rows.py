@@ -20,7 +20,7 @@ Frames = Callable[[str], list[str]]  # what is written in the place of an answer
 Change = tuple[str, str, Outcome]  # a short name, what is broken, the row in its place
 
 
-def mutants(spec: Spec) -> Iterator[Mutant]:
+def mutants(spec: Spec) -> Iterator[Mutant[Engine]]:
     """A handful for each row, for each cell without rows, for the end of a connection and for each general fault."""
     for state, row in spec.outcomes():
         yield from _row_changed(spec, state, row)
@@ -37,7 +37,7 @@ def mutants(spec: Spec) -> Iterator[Mutant]:
 # --- a wrong row ------------------------------------------------------------------------------------------------------
 
 
-def _row_changed(spec: Spec, state: str, row: Outcome) -> Iterator[Mutant]:
+def _row_changed(spec: Spec, state: str, row: Outcome) -> Iterator[Mutant[Engine]]:
     at, near = f"{state}/{row.name}", f"{state}/{row.verb}"
     yield Mutant(
         f"{at}:dropped", f"{at}: the row is missing", partial(_with_row, state=state, row=row, new=()), near=near
@@ -140,10 +140,10 @@ class _AtRow(Engine):
             super().push(other, push, words)
 
 
-def _row_said_wrong(spec: Spec, state: str, row: Outcome) -> Iterator[Mutant]:
+def _row_said_wrong(spec: Spec, state: str, row: Outcome) -> Iterator[Mutant[Engine]]:
     at = f"{state}/{row.name}"
 
-    def mutant(what: str, breaks: str, **step: object) -> Mutant:
+    def mutant(what: str, breaks: str, **step: object) -> Mutant[Engine]:
         engine = type("AtRow", (_AtRow,), {"row": at, **step})
         return Mutant(f"{at}:{what}", f"{at}: {breaks}", engine=engine, near=f"{state}/{row.verb}")
 
@@ -167,14 +167,14 @@ def _row_said_wrong(spec: Spec, state: str, row: Outcome) -> Iterator[Mutant]:
 # --- cells without rows, endings, faults ------------------------------------------------------------------------------
 
 
-def _allowed(spec: Spec, state: str, verb: str) -> Mutant:
+def _allowed(spec: Spec, state: str, verb: str) -> Mutant[Engine]:
     """A request that has no place in the state is taken as in another state."""
     rows = next(other.recv[verb] for other in spec.states.values() if verb in other.recv)
     change = partial(_with_cell, state=state, verb=verb, rows=rows)
     return Mutant(f"{state}/{verb}:allowed", f"{verb} is taken in {state}", change, near=f"{state}/{verb}")
 
 
-def _ending(spec: Spec) -> Iterator[Mutant]:
+def _ending(spec: Spec) -> Iterator[Mutant[Engine]]:
     ending = spec.ending
     for effect in ending.effects:
         kept = tuple(other for other in ending.effects if other != effect)
@@ -212,7 +212,7 @@ class _AtFault(Engine):
             peer.outbox += octets
 
 
-def _fault(spec: Spec, fault: Fault, error: str) -> Iterator[Mutant]:
+def _fault(spec: Spec, fault: Fault, error: str) -> Iterator[Mutant[Engine]]:
     codes = list(spec.errors)
     other = codes[(codes.index(error) + 1) % len(codes)]
     yield Mutant(

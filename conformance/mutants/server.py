@@ -17,7 +17,7 @@ import time
 
 from pychat.spec import load, shipped
 
-from . import find_server
+from . import find, server_mutants
 from .engine import Engine, Peer
 
 TICK = 0.05
@@ -150,10 +150,11 @@ def main() -> None:
     parser.add_argument("--max-connections", type=int, default=1000)
     options = parser.parse_args()
     spec = load(options.spec) if options.spec else shipped()
-    mutant = find_server(spec, options.mutant)
+    mutant = find(server_mutants(spec), options.mutant)
     if mutant is None:
         sys.exit(f"there is no mutant {options.mutant}")
-    server = Server(mutant.engine(mutant.change(spec), options.max_connections), options.host, options.port)
+    engine = (mutant.engine or Engine)(mutant.change(spec), options.max_connections)
+    server = Server(engine, options.host, options.port)
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "stopping", True))
     print("listening on {}:{}".format(*server.listener.getsockname()[:2]), flush=True)
     server.run()

@@ -1,0 +1,577 @@
+"""Client mutants that no table can hold. Each class is one overridden step of the client's engine.
+
+The class's docstring says what is broken. Knows no verb, no state and no command by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pychat.spec.model import Reply, Spec, Template
+
+from . import Mutant, client_rows
+from .client_engine import BrokenError, Engine, Wish
+
+# --- probes of the server ---------------------------------------------------------------------------------------------
+
+
+class ProbeUnanswered(Engine):
+    """Does not answer the server's probe."""
+
+    def reply(self, template: Template, values: Mapping[str, str]) -> None:
+        pass
+
+
+class ProbeAnsweredOnce(Engine):
+    """Answers only the first probe."""
+
+    answers = 1
+
+    def reply(self, template: Template, values: Mapping[str, str]) -> None:
+        if self.answers:
+            super().reply(template, values)
+        self.answers = 0
+
+
+class ProbeAnsweredTwice(Engine):
+    """Answers a probe twice."""
+
+    def reply(self, template: Template, values: Mapping[str, str]) -> None:
+        super().reply(template, values)
+        super().reply(template, values)
+
+
+class ProbeAnsweredWrong(Engine):
+    """Answers a probe with a token of its own."""
+
+    def reply(self, template: Template, values: Mapping[str, str]) -> None:
+        super().reply(template, dict.fromkeys(values, "mine"))
+
+
+class ProbeTokenFolded(Engine):
+    """Answers a probe with its token in small letters."""
+
+    def reply(self, template: Template, values: Mapping[str, str]) -> None:
+        super().reply(template, {name: value.lower() for name, value in values.items()})
+
+
+class ProbeTokenCut(Engine):
+    """Answers a probe with the first 16 characters of its token."""
+
+    def reply(self, template: Template, values: Mapping[str, str]) -> None:
+        super().reply(template, {name: value[:16] for name, value in values.items()})
+
+
+class ProbeAnsweredWithName(Engine):
+    """Answers probes only when it has a name."""
+
+    def reply(self, template: Template, values: Mapping[str, str]) -> None:
+        if self.state != self.spec.initial:
+            super().reply(template, values)
+
+
+class ProbeAnsweredAlone(Engine):
+    """Answers probes only when it has no partner."""
+
+    def reply(self, template: Template, values: Mapping[str, str]) -> None:
+        if self.partner is None:
+            super().reply(template, values)
+
+
+class ProbeWaits(Engine):
+    """Answers a probe only when nothing is unanswered."""
+
+    def reply(self, template: Template, values: Mapping[str, str]) -> None:
+        if not self.unanswered:
+            super().reply(template, values)
+
+
+# --- requests that nobody has asked for -------------------------------------------------------------------------------
+
+
+class _Volunteers(Engine):
+    """Sends a request by itself."""
+
+    def volunteer(self, kind: str, *fields: str) -> None:
+        for word, template in self.spec.contract.commands.items():
+            if self.does(template.form.verb, kind) and template.form.verb != self.spec.quit_verb:
+                self.command(" ".join([word, *fields]).encode())
+
+
+class AcceptsByItself(_Volunteers):
+    """Accepts every call without being told to."""
+
+    def pushed(self, reply: Reply, values: Mapping[str, str]) -> None:
+        alone = self.partner is None
+        super().pushed(reply, values)
+        if alone and self.partner is not None:
+            self.volunteer("link", self.partner)
+
+
+class LeavesByItself(_Volunteers):
+    """Leaves by itself when the partner is gone."""
+
+    def pushed(self, reply: Reply, values: Mapping[str, str]) -> None:
+        linked = self.partner is not None
+        super().pushed(reply, values)
+        if linked and self.partner is None:
+            self.volunteer("unlink")
+
+
+class GoneIsFree(Engine):
+    """Sees itself free again when the partner is gone."""
+
+    def pushed(self, reply: Reply, values: Mapping[str, str]) -> None:
+        linked = self.partner is not None
+        super().pushed(reply, values)
+        if linked and self.partner is None:
+            self.move(next(s.name for s in self.spec.states.values() if not (s.initial or s.final or s.linked)))
+
+
+class PartnerRemembered(Engine):
+    """Takes the one who has gone for the partner."""
+
+    former = ""
+
+    def is_partner(self, name: str) -> bool:
+        self.former = self.partner or self.former
+        return self.fold(name) == self.fold(self.former)
+
+    def pushed(self, reply: Reply, values: Mapping[str, str]) -> None:
+        self.former = self.partner or self.former
+        super().pushed(reply, values)
+
+
+class PartnerCaseMatters(Engine):
+    """Compares the partner's name as it is written."""
+
+    def is_partner(self, name: str) -> bool:
+        return name == self.partner
+
+
+class ResendsRefused(Engine):
+    """Sends again what was refused, once."""
+
+    sent: dict[str, str]
+    again = True
+
+    def write(self, frame: str) -> None:
+        self.__dict__.setdefault("sent", {})[frame.split(" ")[0]] = frame
+        super().write(frame)
+
+    def refused(self, values: Mapping[str, str]) -> None:
+        verb = values[self.spec.refusal.fields[0].name]
+        wish = self.unanswered[0] if self.oldest() == verb else None
+        super().refused(values)
+        if self.again and verb in self.__dict__.get("sent", {}):
+            self.again = False
+            if wish is not None:
+                self.unanswered.append(wish)
+            super().write(self.sent[verb])
+
+
+class ResendsRefusedLines(ResendsRefused):
+    """Sends a line again that was refused, when it has a partner again."""
+
+    waiting = ""
+
+    def refused(self, values: Mapping[str, str]) -> None:
+        Engine.refused(self, values)
+        verb = values[self.spec.refusal.fields[0].name]
+        if self.does(verb, "relay"):
+            self.waiting = self.sent.get(verb, "")
+
+    def understand(self, reply: Reply, values: Mapping[str, str]) -> None:
+        super().understand(reply, values)
+        if self.waiting and self.partner is not None and reply.kind in ("answer", "push"):
+            frame, self.waiting = self.waiting, ""
+            self.write(frame)
+
+
+class LinesForAnybody(Engine):
+    """Sends a line to whoever is the partner when it can be sent, not to the one for whom it was typed."""
+
+    def is_meant(self, wish: Wish) -> bool:
+        return True
+
+
+class LinesWaitForPartner(Engine):
+    """Holds a line until there is a partner, whoever that is."""
+
+    def must_wait(self, wish: Wish) -> bool:
+        return super().must_wait(wish) or (self.does(wish.verb, "relay") and self.partner is None)
+
+    def is_meant(self, wish: Wish) -> bool:
+        return True
+
+
+class PushIsAnswer(Engine):
+    """Takes any push for the answer to what is unanswered."""
+
+    def pushed(self, reply: Reply, values: Mapping[str, str]) -> None:
+        super().pushed(reply, values)
+        if self.spec.pushes[reply.form.verb].reply is None:
+            self.unanswered.clear()
+
+    def answered(self, reply: Reply, values: Mapping[str, str]) -> None:
+        if self.oldest() == reply.verb:
+            super().answered(reply, values)
+
+
+class RefusalIsAnyAnswer(Engine):
+    """Takes a refusal of any verb for the answer to the oldest request."""
+
+    def refused(self, values: Mapping[str, str]) -> None:
+        del self.unanswered[:1]
+
+    def answered(self, reply: Reply, values: Mapping[str, str]) -> None:
+        if self.oldest() == reply.verb:
+            super().answered(reply, values)
+
+
+class RefusalHoldsForEver(Engine):
+    """Waits for an answer although there was a refusal."""
+
+    def refused(self, values: Mapping[str, str]) -> None:
+        pass
+
+
+# --- reading the stream -----------------------------------------------------------------------------------------------
+
+
+class SegmentIsFrame(Engine):
+    """Takes the end of a segment for the end of a line."""
+
+    def receive(self, octets: bytes) -> None:
+        super().receive(octets if octets.endswith(b"\n") else octets + b"\n")
+
+    def take(self, line: bytes) -> None:
+        if line:
+            super().take(line)
+
+
+class OneFrameASegment(Engine):
+    """Takes the first frame of a segment and drops the rest."""
+
+    def receive(self, octets: bytes) -> None:
+        end = octets.find(b"\n")
+        super().receive(octets[: end + 1] if end >= 0 else octets)
+
+
+class PartialLineDropped(Engine):
+    """Forgets what stands after the last LF of a segment that has one."""
+
+    def receive(self, octets: bytes) -> None:
+        super().receive(octets[: octets.rfind(b"\n") + 1] or octets)
+
+
+class SegmentsDecoded(Engine):
+    """Decodes each segment by itself, so that a character cut in two is broken."""
+
+    def receive(self, octets: bytes) -> None:
+        super().receive(octets.decode("utf-8", "replace").encode())
+
+
+class CarriageReturnKept(Engine):
+    """Does not take a CR for a part of the ending."""
+
+    def cut(self) -> bytes | None:
+        end = self.inbox.find(b"\n")
+        kept = end > 0 and self.inbox[end - 1 : end] == b"\r"
+        line = super().cut()
+        return line + b"\r" if kept and line is not None else line
+
+    def decode(self, line: bytes) -> str:
+        return super().decode(line).replace("\r", "?")
+
+
+class CarriageReturnNeeded(Engine):
+    """Takes only CRLF for an ending."""
+
+    def receive(self, octets: bytes) -> None:
+        super().receive(re.sub(rb"(?<!\r)\n", b" ", octets))
+
+
+class LastLineTaken(Engine):
+    """Takes what has no LF when the server has finished sending."""
+
+    def end(self) -> None:
+        if self.inbox:
+            self.receive(b"\n")
+        super().end()
+
+
+class ShortLines(Engine):
+    """Reads no more than 512 octets of a line."""
+
+    def take(self, line: bytes) -> None:
+        super().take(line[:512])
+
+
+class AnswersOnly(Engine):
+    """Understands pushes only when nothing is unanswered, and drops the others."""
+
+    def understand(self, reply: Reply, values: Mapping[str, str]) -> None:
+        self.dropped = reply.kind == "push" and bool(self.unanswered)
+        if not self.dropped:
+            super().understand(reply, values)
+
+    dropped = False
+
+    def print(self, reply: Reply, values: Mapping[str, str]) -> None:
+        if not self.dropped:
+            super().print(reply, values)
+
+
+class WaitsForCommands(Engine):
+    """Takes what the server has sent only when a command comes."""
+
+    def receive(self, octets: bytes) -> None:
+        self.inbox += octets
+
+    def command(self, line: bytes) -> None:
+        super().receive(b"")
+        super().command(line)
+
+
+class WritesFirst(Engine):
+    """Does not read while something waits to be written."""
+
+    reads_while_writing = False
+
+
+# --- what it says -----------------------------------------------------------------------------------------------------
+
+
+class _WordsMatter(Engine):
+    """Knows only some words of a refusal or a goodbye."""
+
+    def parse(self, text: str) -> tuple[Reply, dict[str, str]]:
+        reply, values = super().parse(text)
+        if reply.kind in ("refusal", "goodbye") and not self.known(text, values):
+            raise BrokenError("these words are unknown")
+        return reply, values
+
+    def known(self, text: str, values: Mapping[str, str]) -> bool:
+        return True
+
+
+class WordsCompared(_WordsMatter):
+    """Takes a refusal or a goodbye only with the words that the spec has for its code."""
+
+    def known(self, text: str, values: Mapping[str, str]) -> bool:
+        words = [error.words for error in self.spec.errors.values()]
+        words += [goodbye.words for goodbye in self.spec.goodbyes.values()]
+        return any(text.endswith(" " + known) for known in words)
+
+
+class CodesCompared(_WordsMatter):
+    """Takes only the codes that it knows."""
+
+    def known(self, text: str, values: Mapping[str, str]) -> bool:
+        return bool({*self.spec.errors, *self.spec.goodbyes} & set(values.values()))
+
+
+class NamesFolded(Engine):
+    """Prints names in small letters."""
+
+    def printed(self, template: Template, values: Mapping[str, str]) -> str:
+        names = {field.name for field in template.form.fields if field.type == self.spec.link.key}
+        return super().printed(template, {n: v.lower() if n in names else v for n, v in values.items()})
+
+
+class TextStripped(Engine):
+    """Strips spaces from the ends of what it prints."""
+
+    def printed(self, template: Template, values: Mapping[str, str]) -> str:
+        return super().printed(template, {name: value.strip(" ") for name, value in values.items()})
+
+
+class TextSpacesCollapsed(Engine):
+    """Makes one space of several in what it prints."""
+
+    def printed(self, template: Template, values: Mapping[str, str]) -> str:
+        return re.sub(" +", " ", super().printed(template, values))
+
+
+class TextInAscii(Engine):
+    """Makes question marks of what is not ASCII."""
+
+    def say(self, line: str) -> None:
+        super().say(line.encode("ascii", "replace").decode())
+
+
+class TextCut(Engine):
+    """Prints no more than 512 characters."""
+
+    def say(self, line: str) -> None:
+        super().say(line[:512])
+
+
+class SaidStripped(Engine):
+    """Strips spaces from the ends of what was typed."""
+
+    def command(self, line: bytes) -> None:
+        super().command(line.strip(b" "))
+
+
+class SaidCollapsed(Engine):
+    """Makes one space of several in what was typed."""
+
+    def command(self, line: bytes) -> None:
+        super().command(re.sub(b" +", b" ", line))
+
+
+class SaidInAscii(Engine):
+    """Makes question marks of what was typed and is not ASCII."""
+
+    def write(self, frame: str) -> None:
+        super().write(frame.encode("ascii", "replace").decode())
+
+
+class NoEnding(Engine):
+    """Sends the last request without an ending."""
+
+    def write(self, frame: str) -> None:
+        super().write(frame)
+        if self.quitting:
+            del self.outbox[-len(self.spec.framing.writes) :]
+
+
+class TwoEndings(Engine):
+    """Sends an empty line after each frame."""
+
+    def write(self, frame: str) -> None:
+        super().write(frame)
+        self.outbox += self.spec.framing.writes
+
+
+class CarriageReturnWritten(Engine):
+    """Ends its frames with a CR alone."""
+
+    def write(self, frame: str) -> None:
+        self.outbox += frame.encode() + b"\r"
+
+
+class VerbsInSmallLetters(Engine):
+    """Writes verbs in small letters."""
+
+    def write(self, frame: str) -> None:
+        verb, space, rest = frame.partition(" ")
+        super().write(verb.lower() + space + rest)
+
+
+class FieldsUnchecked(Engine):
+    """Sends whatever was typed, however long, and whether it is text or not."""
+
+    def checked(self, shape: Any, words: list[str]) -> dict[str, str] | None:
+        return {field.name: word for field, word in zip(shape.fields, words, strict=True)}
+
+
+class RefusesSilently(Engine):
+    """Neither sends nor refuses a command that is not possible."""
+
+    def refuse(self, word: str, why: str) -> None:
+        pass
+
+
+class RefusesEverythingEarly(Engine):
+    """Loses commands that have to wait, without a word."""
+
+    def must_wait(self, wish: Wish) -> bool:
+        if super().must_wait(wish) and wish in self.held:
+            self.held.remove(wish)
+            return True
+        return False
+
+
+# --- how it ends ------------------------------------------------------------------------------------------------------
+
+
+class EndsWithoutAsking(Engine):
+    """Hangs up without the request that ends the connection."""
+
+    def send(self, wish: Wish) -> None:
+        if wish.verb == self.spec.quit_verb:
+            self.quitting = self.over = True
+        else:
+            super().send(wish)
+
+
+class EndsWithFailure(Engine):
+    """Ends with an exit code of failure, although the end was asked for."""
+
+    @property
+    def code(self) -> int:
+        return 1
+
+
+class IgnoresEndOfCommands(Engine):
+    """Goes on when its stdin has ended."""
+
+    def finish(self) -> None:
+        pass
+
+
+class GoesOnAfterGoodbye(Engine):
+    """Takes what comes after the goodbye."""
+
+    def take(self, line: bytes) -> None:
+        super().take(line)
+        self.over = False
+
+
+class GoesOnAfterNonsense(Engine):
+    """Skips what the server may not send, and goes on."""
+
+    def receive(self, octets: bytes) -> None:
+        self.inbox += octets
+        while not self.over:
+            try:
+                if (line := self.cut()) is None:
+                    return
+                self.take(line)
+            except BrokenError:
+                continue
+
+    def cut(self) -> bytes | None:
+        if len(self.inbox) >= self.spec.framing.max_octets and b"\n" not in self.inbox:
+            self.inbox.clear()
+        return super().cut()
+
+
+class EncodingReplaced(Engine):
+    """Puts U+FFFD in the place of what is not valid UTF-8, and goes on."""
+
+    def decode(self, line: bytes) -> str:
+        return line.decode("utf-8", "replace")
+
+
+class AnswersUnmatched(Engine):
+    """Takes an answer that nobody has asked for."""
+
+    def answered(self, reply: Reply, values: Mapping[str, str]) -> None:
+        if self.oldest() == reply.verb:
+            super().answered(reply, values)
+
+
+class LongLinesTaken(Engine):
+    """Knows no limit of a line."""
+
+    def cut(self) -> bytes | None:
+        end = self.inbox.find(b"\n")
+        if end < 0:
+            return None
+        line = bytes(self.inbox[:end])
+        del self.inbox[: end + 1]
+        return line.removesuffix(b"\r")
+
+
+def mutants(spec: Spec) -> Iterator[Mutant[Engine]]:
+    """The derived ones, and each class of this file whose name is public."""
+    yield from client_rows.mutants(spec)
+    for name, engine in globals().items():
+        if isinstance(engine, type) and issubclass(engine, Engine) and engine is not Engine and name[0] != "_":
+            yield Mutant(re.sub("(?<=.)(?=[A-Z])", "-", name).lower(), engine.__doc__ or "", engine=engine)

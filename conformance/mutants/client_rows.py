@@ -1,0 +1,170 @@
+"""Client mutants derived from the table, the rules for clients and the line contract.
+
+Knows no verb, no state and no command by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from pychat.spec.model import Reply, Spec, Template, Variable
+
+from . import Mutant
+from .client_engine import CONNECTED, LOST, Engine, Wish
+
+
+def mutants(spec: Spec) -> Iterator[Mutant[Engine]]:
+    """What it sends without its place, what it misunderstands, and what it prints wrong."""
+    yield from _sends_without_place(spec)
+    yield from _crowds(spec)
+    yield from _misunderstands(spec)
+    yield from _misprints(spec)
+
+
+def _made(base: type[Engine], name: str, breaks: str, **fields: Any) -> Mutant[Engine]:
+    return Mutant(name, breaks, engine=type(base.__name__, (base,), fields))
+
+
+# --- derived from the table and the rules for clients -----------------------------------------------------------------
+
+
+class _SendsAnyway(Engine):
+    verb, where = "", ""
+
+    def must_wait(self, wish: Wish) -> bool:
+        return super().must_wait(wish) and not (wish.verb == self.verb and self.state == self.where)
+
+    def may_send(self, wish: Wish) -> bool:
+        return super().may_send(wish) or (wish.verb == self.verb and self.state == self.where)
+
+
+def _sends_without_place(spec: Spec) -> Iterator[Mutant[Engine]]:
+    for state in spec.live_states:
+        for verb in spec.requests:
+            if verb not in spec.states[state].recv:
+                breaks = f"sends {verb} while it sees itself {state}"
+                yield _made(_SendsAnyway, f"{state}/{verb}:sent", breaks, verb=verb, where=state)
+    for state, conditions in spec.client.only_if.items():
+        for verb in conditions:
+            breaks = f"sends {verb} while it sees itself {state}, whatever its fields"
+            yield _made(_SendsAnyway, f"{state}/{verb}:any", breaks, verb=verb, where=state)
+
+
+class _Crowds(Engine):
+    first, second = "", ""
+
+    def must_wait(self, wish: Wish) -> bool:
+        return super().must_wait(wish) and not self.pair(wish)
+
+    def is_crowded(self, wish: Wish) -> bool:
+        return super().is_crowded(wish) and not self.pair(wish)
+
+    def may_send(self, wish: Wish) -> bool:
+        return super().may_send(wish) or self.pair(wish)
+
+    def pair(self, wish: Wish) -> bool:
+        return wish.verb == self.second and any(other.verb == self.first for other in self.unanswered)
+
+
+def _crowds(spec: Spec) -> Iterator[Mutant[Engine]]:
+    """Two requests unanswered, of which there may be only one."""
+    for first in sorted(spec.client.one_unanswered):
+        for second in sorted(spec.client.one_unanswered):
+            breaks = f"sends {second} while {first} is unanswered"
+            yield _made(_Crowds, f"unanswered/{first}-{second}", breaks, first=first, second=second)
+
+
+class _Ignores(Engine):
+    """Takes a reply, but its view stays what it was."""
+
+    key = ""
+
+    def understand(self, reply: Reply, values: Mapping[str, str]) -> None:
+        before = self.state, self.partner
+        super().understand(reply, values)
+        if reply.key == self.key:
+            self.state, self.partner = before
+
+
+class _TakesForSuccess(Engine):
+    """Takes the refusal of a request for its success."""
+
+    verb = ""
+
+    def refused(self, values: Mapping[str, str]) -> None:
+        wish = next((wish for wish in self.unanswered if wish.verb == self.verb), None)
+        super().refused(values)
+        if values[self.spec.refusal.fields[0].name] == self.verb and wish is not None:
+            for row in [row for row in self.recv.get(self.verb, ()) if row.error is None][-1:]:
+                self.move(row.to)
+                linked = row.does("link") or row.does("accept")
+                self.partner = next(iter(wish.values.values()), None) if linked else self.partner
+
+
+def _misunderstands(spec: Spec) -> Iterator[Mutant[Engine]]:
+    moving = [
+        verb for verb in spec.requests if any(r.verb == verb and r.to and r.error is None for _, r in spec.outcomes())
+    ]
+    for reply in spec.replies.values():
+        final = reply.verb == spec.quit_verb
+        told = reply.kind == "push" and spec.pushes[reply.form.verb].reply is None
+        relayed = told and any(r.does("relay") and r.verb == reply.form.verb for _, r in spec.outcomes())
+        if not final and not relayed and (told or (reply.kind == "answer" and reply.verb in moving)):
+            yield _made(_Ignores, f"{reply.key}:ignored", f"its view does not change with {reply.key}", key=reply.key)
+    for verb in moving:
+        if verb != spec.quit_verb and any(r.verb == verb and r.error is not None for _, r in spec.outcomes()):
+            breaks = f"takes the refusal of {verb} for its success"
+            yield _made(_TakesForSuccess, f"{verb}:refusal-ignored", breaks, verb=verb)
+
+
+# --- derived from the line contract -----------------------------------------------------------------------------------
+
+
+class _Prints(Engine):
+    """Prints another line for one reply."""
+
+    key = ""
+    times = 1
+    whole = True
+
+    def print(self, reply: Reply, values: Mapping[str, str]) -> None:
+        for _ in range(self.times if reply.key == self.key else 1):
+            super().print(reply, values)
+
+    def printed(self, template: Template, values: Mapping[str, str]) -> str:
+        line = super().printed(template, values)
+        mine = template == self.spec.contract.prints.get(self.key)
+        return line if self.whole or not mine else line.rpartition(" ")[0] or line
+
+
+class _Silent(Engine):
+    """Keeps a notice to itself."""
+
+    notice = ""
+
+    def say(self, line: str) -> None:
+        if line.split(" ")[0] != self.notice:
+            super().say(line)
+
+
+def _misprints(spec: Spec) -> Iterator[Mutant[Engine]]:
+    for key, template in spec.contract.prints.items():
+        yield _made(_Prints, f"print/{key}:never", f"prints nothing for {key}", key=key, times=0)
+        yield _made(_Prints, f"print/{key}:twice", f"prints the line for {key} twice", key=key, times=2)
+        if any(isinstance(part, Variable) for part in template.parts):
+            yield _made(_Prints, f"print/{key}:short", f"the line for {key} lacks its last word", key=key, whole=False)
+    for notice in (CONNECTED, LOST):
+        yield _made(_Silent, f"notice/{notice}:never", f"does not print `{notice}`", notice=notice)
+    reply = next((push for push in spec.pushes.values() if push.reply is not None), None)
+    if reply is not None:
+        template = Template((reply.verb.lower(),), reply.form)
+        change = partial(_with_print, key=reply.form.key, template=template)
+        yield Mutant(f"print/{reply.verb}:printed", f"prints {reply.verb}, which it answers by itself", change)
+
+
+def _with_print(spec: Spec, key: str, template: Template) -> Spec:
+    prints = {**spec.contract.prints, key: template}
+    return replace(spec, contract=replace(spec.contract, prints=prints))

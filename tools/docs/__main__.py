@@ -9,8 +9,9 @@ import click
 
 from pychat.spec import Spec, SpecError, load
 
+from . import html, markdown
+from .drawings import drawings
 from .machines import NoGraphviz
-from .markdown import render
 from .material import Material, cases_by_rule
 from .page import page
 from .play import Differs, perform, plays, real_server
@@ -22,27 +23,42 @@ FAILED = 1
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=ROOT / "site",
-              help="Where the HTML page goes.", show_default="site")
-@click.option("--spec", "source", type=click.Path(path_type=Path, exists=True, dir_okay=False), default=SPEC,
-              help="Another protocol; its Markdown goes to --out too.", show_default="spec/pychat.yaml")
-@click.option("--check", is_flag=True, help="Write nothing; fail if the Markdown is not fresh or an example is not true.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=ROOT / "site",
+    help="Where the HTML page goes.",
+    show_default="site",
+)
+@click.option(
+    "--spec",
+    "source",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=SPEC,
+    help="Another protocol; its Markdown goes to --out too.",
+    show_default="spec/pychat.yaml",
+)
+@click.option(
+    "--check", is_flag=True, help="Write nothing; fail if the Markdown is not fresh or an example is not true."
+)
 def main(out: Path, source: Path, check: bool) -> None:
     """Write the protocol's page. Each example on it is played against the real server first."""
     try:
         spec = load(source)
         material = Material(spec, cases_by_rule(spec))
         count = play_all(spec, source)
-        markdown = render(page(material))
+        made = page(material)
+        words = markdown.render(made)
         target = MARKDOWN if source.resolve() == SPEC else out / "PROTOCOL.md"
         if check:
-            if not target.exists() or target.read_text(encoding="utf-8") != markdown:
+            if not target.exists() or target.read_text(encoding="utf-8") != words:
                 raise Differs(f"{target.name} is not what the spec says now; run python -m tools.docs")
             click.echo(f"{target.name} is fresh, {count} examples are true")
             return
         out.mkdir(parents=True, exist_ok=True)
-        target.write_text(markdown, encoding="utf-8")
-        click.echo(f"{count} examples played; wrote {target}")
+        target.write_text(words, encoding="utf-8")
+        (out / "index.html").write_text(html.render(made, drawings(material), count), encoding="utf-8")
+        click.echo(f"{count} examples played; wrote {target} and {out / 'index.html'}")
     except (SpecError, Differs, NoGraphviz, OSError) as error:
         click.echo(f"docs: {error}", err=True)
         sys.exit(FAILED)

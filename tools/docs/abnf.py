@@ -70,7 +70,9 @@ class _Writer:
         rules = [*self._frames(), *self._types()]
         rules += self.extra.values()
         yield from rules
-        words = {word for rule in rules for word in re.findall(r"[A-Z]+", re.sub(r'%s"[^"]*"|"[^"]*"', "", rule.elements))}
+        words = {
+            word for rule in rules for word in re.findall(r"[A-Z]+", re.sub(r'%s"[^"]*"|"[^"]*"', "", rule.elements))
+        }
         for name, elements in CORE.items():
             if name in words:
                 yield GrammarRule(name, elements, "", "RFC 5234, B.1")
@@ -266,5 +268,3 @@ def utf8(low: int, high: int) -> Iterator[list[tuple[int, int]]]:
             yield from utf8(high // block * block, high)
             return
     yield list(zip(first, final, strict=True))
-
-

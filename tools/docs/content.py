@@ -85,11 +85,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under their heads; `matrix` when the first cell of a row is a head too, and the cells are looked up."""
+    """Rows under their heads; `matrix` when the first cell of a row is a head too, and the cells are looked up.
+
+    Cells that say nothing but what is at the anchor `faint` stand back.
+    """
 
     head: tuple[str, ...]
     rows: tuple[Row, ...]
     matrix: bool = False
+    faint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

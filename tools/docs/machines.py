@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+OTHER_END = "partner"  # how the machine's events say that a row happened at the other end
 Href = Callable[[str], str | None]
 
 
@@ -72,17 +73,20 @@ def dot(machine: Any, href: Href, state_href: Href, final: str) -> str:
     """The machine in Graphviz's language."""
     lines = [
         "digraph machine {",
-        '  graph [rankdir=TB, nodesep=0.9, ranksep=0.75, bgcolor=transparent, pad=0.1];',
+        "  graph [rankdir=TB, nodesep=0.9, ranksep=0.75, bgcolor=transparent, pad=0.1];",
         '  node [shape=plain, fontname="Helvetica", fontsize=13];',
         '  edge [fontname="Helvetica", fontsize=11.5, arrowsize=0.8];',
         '  begin [shape=circle, width=0.16, label="", style=filled, class=begin];',
     ]
     kept = stays(machine)
     for state in machine.states:
-        lines.append(f"  {_id(state)} [class={'final' if state == final else 'state'}, label=<{_box(state, kept[state], href, state_href)}>];")
+        lines.append(
+            f"  {_id(state)} [class={'final' if state == final else 'state'}, label=<{_box(state, kept[state], href, state_href)}>];"
+        )
     lines.append(f"  begin -> {_id(machine.initial)};")
     for edge in changes(machine):
-        lines.append(f"  {_id(edge.source)} -> {_id(edge.target)} [label=<{_label(edge, href)}>];")
+        weight = 1 if edge.target == final else 8  # the way through the machine is straight, the ways out go around
+        lines.append(f"  {_id(edge.source)} -> {_id(edge.target)} [weight={weight}, label=<{_label(edge, href)}>];")
     return "\n".join([*lines, "}"])
 
 
@@ -93,16 +97,15 @@ def _id(name: str) -> str:
 def _box(state: str, events: list[str], href: Href, state_href: Href) -> str:
     """A state with what leaves it as it is, a line for each first word."""
     title = f'<TR><TD CELLPADDING="7"{_href(state_href(state))}><B>{html.escape(state)}</B></TD></TR>'
-    grouped: dict[str, list[str]] = {}
+    grouped: dict[tuple[str, str], list[str]] = {}
     for event in events:
-        first, _, label = event.partition("/")
-        grouped.setdefault(first, [])
-        if label:
-            grouped[first].append(label)
+        verb, label, end = _parts(event)
+        grouped.setdefault((verb, end), []).append(label)
     lines = []
-    for first, labels in grouped.items():
-        words = f"{first}" + (f"  {', '.join(labels)}" if labels and len(labels) < 4 else "")
-        lines.append(f'<TR><TD ALIGN="LEFT" CELLPADDING="1"{_href(href(first))}><FONT POINT-SIZE="10.5">{html.escape(words)}</FONT></TD></TR>')
+    for (verb, end), labels in sorted(grouped.items(), key=lambda item: item[0][1]):
+        words = f"{verb}{end}" if end else f"{verb}  {', '.join(labels)}"
+        cell = f'<FONT POINT-SIZE="10.5">{html.escape(words)}</FONT>'
+        lines.append(f'<TR><TD ALIGN="LEFT" CELLPADDING="1"{_href(href(verb))}>{cell}</TD></TR>')
     body = ""
     if lines:
         table = f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0">{"".join(lines)}</TABLE>'
@@ -113,8 +116,18 @@ def _box(state: str, events: list[str], href: Href, state_href: Href) -> str:
 def _label(edge: Edge, href: Href) -> str:
     rows = []
     for event in edge.events:
-        rows.append(f'<TR><TD ALIGN="LEFT"{_href(href(event.partition("/")[0]))}>{html.escape(event)}</TD></TR>')
+        verb, label, end = _parts(event)
+        words = "/".join(part for part in (verb, label) if part) + end
+        rows.append(f'<TR><TD ALIGN="LEFT"{_href(href(verb))}>{html.escape(words)}</TD></TR>')
     return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{"".join(rows)}</TABLE>'
+
+
+def _parts(event: str) -> tuple[str, str, str]:
+    """`CHAT/opened/partner` as its verb, its label, and that it happened at the other end."""
+    words = event.split("/")
+    if len(words) > 1 and words[-1] == OTHER_END:
+        return words[0], "/".join(words[1:-1]), " of the partner"
+    return words[0], "/".join(words[1:]), ""
 
 
 def _href(target: str | None) -> str:
@@ -132,7 +145,11 @@ def _svg(source: str, name: str) -> str:
     svg = re.sub(r"<!--.*?-->\n?", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<title>.*?</title>\n?", "", svg)
     svg = re.sub(r' (?:id|xlink:title|font-family)="[^"]*"', "", svg)
-    svg = re.sub(r'<svg width="(\d+)pt" height="\d+pt"', rf'<svg class="machine" role="img" aria-label="{name}" style="width:\1pt"', svg)
+    svg = re.sub(
+        r'<svg width="(\d+)pt" height="\d+pt"',
+        rf'<svg class="machine" role="img" aria-label="{name}" style="width:\1pt"',
+        svg,
+    )
     svg = svg.replace('xmlns:xlink="http://www.w3.org/1999/xlink"', "").replace("xlink:href", "href")
     svg = svg.replace('xmlns="http://www.w3.org/2000/svg" ', "")
     return re.sub(r' (?:fill|stroke)="(?!none)[^"]*"', "", svg)

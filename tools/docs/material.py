@@ -106,7 +106,8 @@ class Material:
 
     def _is(self, form: Form, line: str) -> bool:
         parts = [
-            re.escape(part) if isinstance(part, str) else f"(?:{self.spec.types[part.type].pattern})" for part in form.parts
+            re.escape(part) if isinstance(part, str) else f"(?:{self.spec.types[part.type].pattern})"
+            for part in form.parts
         ]
         return re.fullmatch(" ".join(parts), line) is not None
 

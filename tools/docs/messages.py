@@ -15,18 +15,32 @@ def sections(of: Material) -> tuple[Section, ...]:
     answers = [reply for reply in spec.replies.values() if reply.kind in ("answer", "item")]
     return (
         Section(
-            "requests", text("What a client sends"), (_overview(of),),
+            "requests",
+            text("What a client sends"),
+            (_overview(of),),
             tuple(_request(of, request) for request in spec.requests.values()),
             "every request",
         ),
-        Section("replies", text("What answers a request"), (), (
-            *(_answer(of, reply) for reply in answers),
-            _refusal(of),
-        ), "answers, items and refusals"),
-        Section("pushes", text("What the server sends by itself"), (), (
-            *(_push(of, push) for push in spec.pushes.values()),
-            _goodbye(of),
-        ), "pushes and the goodbye"),
+        Section(
+            "replies",
+            text("What answers a request"),
+            (),
+            (
+                *(_answer(of, reply) for reply in answers),
+                _refusal(of),
+            ),
+            "answers, items and refusals",
+        ),
+        Section(
+            "pushes",
+            text("What the server sends by itself"),
+            (),
+            (
+                *(_push(of, push) for push in spec.pushes.values()),
+                _goodbye(of),
+            ),
+            "pushes and the goodbye",
+        ),
     )
 
 
@@ -34,12 +48,16 @@ def _overview(of: Material) -> Table:
     rows = []
     for request in of.spec.requests.values():
         errors = [o.error for _, o in of.spec.outcomes() if o.verb == request.verb and o.error]
-        rows.append(Row((
-            (*code(request.verb, of.names.request(request.verb)), *of.names.form(request.form)[1:]),
-            of.in_states(of.legal(request.verb)),
-            of.names.form(request.answer) if request.answer else text("none"),
-            join([code(error, of.names.error(error)) for error in dict.fromkeys(errors)]) or text("–"),
-        )))
+        rows.append(
+            Row(
+                (
+                    (*code(request.verb, of.names.request(request.verb)), *of.names.form(request.form)[1:]),
+                    of.in_states(of.legal(request.verb)),
+                    of.names.form(request.answer) if request.answer else text("none"),
+                    join([code(error, of.names.error(error)) for error in dict.fromkeys(errors)]) or text("–"),
+                )
+            )
+        )
     return Table(("request", "in", "answer", "refusals of its own"), tuple(rows))
 
 
@@ -49,9 +67,16 @@ def _fields(of: Material, form: Form) -> list[Block]:
     rows = []
     for field in form.fields:
         kind = of.spec.types[field.type]
-        rows.append(Row((
-            code(f"<{field.name}>"), code(kind.name, of.names.type(kind.name)), type_form(kind), text(octets(*kind.octets)),
-        )))
+        rows.append(
+            Row(
+                (
+                    code(f"<{field.name}>"),
+                    code(kind.name, of.names.type(kind.name)),
+                    type_form(kind),
+                    text(octets(*kind.octets)),
+                )
+            )
+        )
     return [Table(("field", "type", "form", "length"), tuple(rows))]
 
 
@@ -73,7 +98,9 @@ def _request(of: Material, request: Request) -> Section:
         Wire("client", of.sent_example(request.verb)),
         of.rules(tuple(of.rules_about(request.verb))),
     ]
-    return Section(of.names.request(request.verb), (*code(request.verb), *text(" from a client")), tuple(blocks), (), request.doc)
+    return Section(
+        of.names.request(request.verb), (*code(request.verb), *text(" from a client")), tuple(blocks), (), request.doc
+    )
 
 
 def _elsewhere(of: Material, verb: str) -> Spans:
@@ -112,17 +139,19 @@ def _rows(of: Material, request: Request) -> Table:
     for states, outcomes in groups:
         for outcome in outcomes:
             only = len(outcomes) == 1
-            rows.append(Row(
-                (
-                    of.in_states(states),
-                    text("always") if only else of.wording.condition(outcome.condition),
-                    of.wording.answer(outcome),
-                    of.wording.then(outcome),
-                    (*code(outcome.name), *text(" "), *link(outcome.rule, outcome.rule)),
-                ),
-                of.names.outcome(states[0] if len(groups) > 1 else None, outcome),
-                "refusal" if outcome.error else "",
-            ))
+            rows.append(
+                Row(
+                    (
+                        of.in_states(states),
+                        text("always") if only else of.wording.condition(outcome.condition),
+                        of.wording.answer(outcome),
+                        of.wording.then(outcome),
+                        (*code(outcome.name), *text(" "), *link(outcome.rule, outcome.rule)),
+                    ),
+                    of.names.outcome(states[0] if len(groups) > 1 else None, outcome),
+                    "refusal" if outcome.error else "",
+                )
+            )
     return Table(("in", "when", "answer", "then", "row and rule"), tuple(rows))
 
 
@@ -147,7 +176,12 @@ def _answer(of: Material, reply: Reply) -> Section:
         ("longest", text(f"{of.longest(reply.form)} octets with its ending")),
     ]
     words = (*text(what), *code(request.verb, of.names.request(request.verb)), *text(", when it succeeds."))
-    blocks: list[Block] = [Paragraph(words), Facts(tuple(facts)), *_fields(of, reply.form), Wire("server", of.got_example(reply))]
+    blocks: list[Block] = [
+        Paragraph(words),
+        Facts(tuple(facts)),
+        *_fields(of, reply.form),
+        Wire("server", of.got_example(reply)),
+    ]
     return Section(of.names.reply(reply), code(reply.key), tuple(blocks), (), plain(words))
 
 
@@ -174,7 +208,10 @@ def _push(of: Material, push: Push) -> Section:
         facts.append(("client answers", of.names.template(push.reply)))
     facts.append(("longest", text(f"{of.longest(push.form)} octets with its ending")))
     blocks: list[Block] = [
-        Paragraph(of.names.prose(push.doc)), Facts(tuple(facts)), *_fields(of, push.form), Wire("server", of.got_example(reply)),
+        Paragraph(of.names.prose(push.doc)),
+        Facts(tuple(facts)),
+        *_fields(of, push.form),
+        Wire("server", of.got_example(reply)),
     ]
     return Section(of.names.reply(reply), (*code(push.verb), *text(" from the server")), tuple(blocks), (), push.doc)
 
@@ -186,15 +223,27 @@ def _occasions(of: Material, push: Push) -> list[Spans]:
     for _, outcome in of.spec.outcomes():
         if outcome.partner is not None and outcome.partner.push.form is push.form:
             who = "somebody" if outcome.partner.to is not None else f"the {partner}"
-            words = (*text(f"{who} has sent "), *code(outcome.verb, of.names.request(outcome.verb)),
-                     *text(" ("), *code(" ".join(str(outcome.partner.push).split(" "))), *text(")"))
+            words = (
+                *text(f"{who} has sent "),
+                *code(outcome.verb, of.names.request(outcome.verb)),
+                *text(" ("),
+                *code(" ".join(str(outcome.partner.push).split(" "))),
+                *text(")"),
+            )
             found.setdefault(plain(words), words)
     if of.spec.ending.partner.push.form is push.form:
-        words = (*text(f"the {partner}'s connection has ended without a request ("), *code(str(of.spec.ending.partner.push)), *text(")"))
+        words = (
+            *text(f"the {partner}'s connection has ended without a request ("),
+            *code(str(of.spec.ending.partner.push)),
+            *text(")"),
+        )
         found[plain(words)] = words
     for timer in of.spec.timers.values():
         if timer.push == push.verb:
-            words = (*text(f"after {duration(timer.after)} of {timer.since}, "), *link(timer.name, of.names.timer(timer.name)))
+            words = (
+                *text(f"after {duration(timer.after)} of {timer.since}, "),
+                *link(timer.name, of.names.timer(timer.name)),
+            )
             found[plain(words)] = words
     return list(found.values())
 
@@ -204,13 +253,15 @@ def _refusal(of: Material) -> Section:
     reply = spec.replies[spec.refusal.key]
     blocks: list[Block] = [
         Paragraph(of.names.prose(spec.refusal_doc)),
-        Facts((
-            ("form", of.names.form(spec.refusal)),
-            ("sent by", text("the server")),
-            ("answers", text("any request, or a line that is none")),
-            ("codes", link("the table of errors", "errors")),
-            ("longest", text(f"{of.longest(spec.refusal)} octets with its ending")),
-        )),
+        Facts(
+            (
+                ("form", of.names.form(spec.refusal)),
+                ("sent by", text("the server")),
+                ("answers", text("any request, or a line that is none")),
+                ("codes", link("the table of errors", "errors")),
+                ("longest", text(f"{of.longest(spec.refusal)} octets with its ending")),
+            )
+        ),
         *_fields(of, spec.refusal),
         Wire("server", of.got_example(reply)),
     ]
@@ -222,13 +273,15 @@ def _goodbye(of: Material) -> Section:
     reply = spec.replies[spec.goodbye.key]
     blocks: list[Block] = [
         Paragraph(of.names.prose(spec.goodbye_doc)),
-        Facts((
-            ("form", of.names.form(spec.goodbye)),
-            ("sent by", text("the server")),
-            ("codes", link("the table of goodbyes", "goodbyes")),
-            *_client_moves(of, reply),
-            ("longest", text(f"{of.longest(spec.goodbye)} octets with its ending")),
-        )),
+        Facts(
+            (
+                ("form", of.names.form(spec.goodbye)),
+                ("sent by", text("the server")),
+                ("codes", link("the table of goodbyes", "goodbyes")),
+                *_client_moves(of, reply),
+                ("longest", text(f"{of.longest(spec.goodbye)} octets with its ending")),
+            )
+        ),
         *_fields(of, spec.goodbye),
         Wire("server", of.got_example(reply)),
     ]

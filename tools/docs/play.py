@@ -38,6 +38,7 @@ class Act:
     step: int
     octets: bytes = b""
     cause: int | None = None
+    shown: str = ""  # as a drawing has it, without the words of a refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,10 @@ class Play:
 
 def plays(spec: Spec) -> dict[str, Play]:
     """Every example of the spec."""
-    return {name: Play(example, _people(spec, example), tuple(_acts(spec, example))) for name, example in spec.examples.items()}
+    return {
+        name: Play(example, _people(spec, example), tuple(_acts(spec, example)))
+        for name, example in spec.examples.items()
+    }
 
 
 def words_of(spec: Spec, frame: str) -> str:
@@ -81,7 +85,7 @@ def _people(spec: Spec, example: Example) -> dict[str, str]:
 def _acts(spec: Spec, example: Example) -> Iterator[Act]:
     acts: list[Act] = []
     for index, step in enumerate(example.steps):
-        acts += _lines(spec, step, index) if step.kind == "send" else [Act(step.who, step.kind, words_of(spec, step.text), index)]
+        acts += _lines(spec, step, index) if step.kind == "send" else [_received(spec, step, index)]
     causes = _Causes(spec, acts)
     for index, act in enumerate(acts):
         if act.kind in ("receive", "end"):
@@ -96,8 +100,12 @@ def _lines(spec: Spec, step: Step, index: int) -> list[Act]:
         bare = line.removesuffix(spec.framing.writes).removesuffix(b"\n")
         shown = bare.decode("utf-8", "backslashreplace").replace("\r", "␍")
         shown += "" if line.endswith(b"\n") else " (no LF)"
-        acts.append(Act(step.who, "send", shown, index, line))
+        acts.append(Act(step.who, "send", shown, index, line, shown=shown))
     return acts
+
+
+def _received(spec: Spec, step: Step, index: int) -> Act:
+    return Act(step.who, step.kind, words_of(spec, step.text), index, shown=step.text)
 
 
 @dataclass(slots=True)
@@ -147,7 +155,9 @@ class _Causes:
             if act.who != who or act.kind != "send" or (who, earlier) in self.used:
                 continue
             first = act.text.split(" ")[0].rstrip("␍")
-            if first == verb or (verb not in self.spec.requests and (first not in self.spec.requests or "\\x" in act.text)):
+            if first == verb or (
+                verb not in self.spec.requests and (first not in self.spec.requests or "\\x" in act.text)
+            ):
                 if not item:
                     self.used.update((who, i) for i in range(earlier + 1) if self.acts[i].who == who)
                 return earlier

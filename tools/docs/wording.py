@@ -80,7 +80,13 @@ class Wording:
             case "oneself":
                 return (*field, *text(" is one's own"))
             case "linked":
-                return (*text("the user "), *field, *text(" is "), *held, *text(f" (with a {link_name} or with nobody)"))
+                return (
+                    *text("the user "),
+                    *field,
+                    *text(" is "),
+                    *held,
+                    *text(f" (with a {link_name} or with nobody)"),
+                )
             case "the partner":
                 return (*field, *text(f" is the {link_name}, who is still there"))
             case "equals":
@@ -107,7 +113,13 @@ class Wording:
             case "bind":
                 return (*text("the connection has the name "), *field, *text(" from now on, spelled as it was sent"))
             case "link":
-                return (*text("this end and "), *field, *text(f" are each other's {name}; this end has accepted, "), *field, *text(" has not"))
+                return (
+                    *text("this end and "),
+                    *field,
+                    *text(f" are each other's {name}; this end has accepted, "),
+                    *field,
+                    *text(" has not"),
+                )
             case "accept":
                 return text("this end has accepted")
             case "retract":
@@ -141,7 +153,15 @@ class Wording:
             who = text(f"the {self.spec.link.name} ")
             push = self.names.template(outcome.partner.push)
             if outcome.partner.to is not None:
-                parts.append((*who, *text("is "), *code(outcome.partner.to, self.names.state(outcome.partner.to)), *text(" and gets "), *push))
+                parts.append(
+                    (
+                        *who,
+                        *text("is "),
+                        *code(outcome.partner.to, self.names.state(outcome.partner.to)),
+                        *text(" and gets "),
+                        *push,
+                    )
+                )
             else:
                 parts.append((*who, *text("gets "), *push))
         if outcome.to == self.spec.final:
@@ -162,18 +182,34 @@ class Wording:
 
     def budget(self, budget: Budget) -> Spans:
         """How many faults a state allows."""
-        states = join([code(name, self.names.state(name)) for name in self.spec.states if name in budget.states], " and ")
+        states = join(
+            [code(name, self.names.state(name)) for name in self.spec.states if name in budget.states], " and "
+        )
         counted = "in a row" if budget.in_a_row else "in all"
         bye = code(f"{self.spec.goodbye.verb} {budget.goodbye}", self.names.goodbye(budget.goodbye))
-        return (*text("In "), *states, *text(f": the fault number {budget.faults}, counted {counted}, gets its own "),
-                *code(self.spec.refusal.verb), *text(", and "), *bye, *text(" after it. "), *link(budget.rule, budget.rule))
+        return (
+            *text("In "),
+            *states,
+            *text(f": the fault number {budget.faults}, counted {counted}, gets its own "),
+            *code(self.spec.refusal.verb),
+            *text(", and "),
+            *bye,
+            *text(" after it. "),
+            *link(budget.rule, budget.rule),
+        )
 
     def timer(self, timer: Timer) -> Spans:
         """What happens when a time is over."""
         if timer.goodbye is not None:
-            return (*text("the server says "), *code(f"{self.spec.goodbye.verb} {timer.goodbye}", self.names.goodbye(timer.goodbye)))
+            return (
+                *text("the server says "),
+                *code(f"{self.spec.goodbye.verb} {timer.goodbye}", self.names.goodbye(timer.goodbye)),
+            )
         if timer.push is not None:
-            return (*text("the server sends one "), *code(timer.push, self.names.frame(self.spec.pushes[timer.push].form.key)))
+            return (
+                *text("the server sends one "),
+                *code(timer.push, self.names.frame(self.spec.pushes[timer.push].form.key)),
+            )
         if timer.gone is not None:
             return (*text(f"the server closes the connection; its {self.spec.link.name} is told "), *code(timer.gone))
         return text("the server stops waiting for the end of the stream and closes the socket")

@@ -1,0 +1,128 @@
+"""A page as one HTML file that needs nothing else: no network, no script to be read, a script to be searched."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from html import escape
+from itertools import groupby
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from .content import Block, Grammar, Page, Row, Rules, Section, Span, Spans, Table, Wire, plain
+
+HERE = Path(__file__).parent
+_ABNF = re.compile(
+    r'(?P<string>%s"[^"]*"|"[^"]*")|(?P<comment>;[^\n]*)|(?P<octets>%x[0-9A-F.-]+)|(?P<name>[A-Za-z][A-Za-z0-9-]*)'
+)
+
+
+def render(page: Page, drawings: Mapping[str, str], played: int) -> str:
+    """The whole page. `drawings` has an SVG element for each diagram's name; `played` examples were run for it."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"spans": spans, "plain": plain, "grammar": grammar, "hexdump": hexdump, "faint": faint}
+    environment.tests["block"] = lambda block, name: type(block).__name__ == name
+    return environment.get_template("page.html.j2").render(
+        page=page,
+        drawings={name: Markup(svg) for name, svg in drawings.items()},  # noqa: S704  # our own drawings
+        played=played,
+        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704  # our own files
+        script=Markup((HERE / "page.js").read_text(encoding="utf-8")),  # noqa: S704
+        index=Markup(_json(list(_index(page)))),  # noqa: S704  # escaped there
+    )
+
+
+def _json(data: object) -> str:
+    """JSON that may stand inside a script element."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def spans(words: Spans) -> Markup:
+    """Words with their styles and links; code that stands side by side is one piece, with its links inside."""
+    parts = []
+    for style, group in groupby(words, key=lambda span: span.style):
+        shown = "".join(_linked_span(span) for span in group)
+        parts.append({"code": f"<code>{shown}</code>", "strong": f"<strong>{shown}</strong>", "text": shown}[style])
+    return Markup("".join(parts))  # noqa: S704  # escaped above
+
+
+def _linked_span(span: Span) -> str:
+    shown = escape(span.text)
+    return f'<a href="#{escape(span.target)}">{shown}</a>' if span.target else shown
+
+
+def faint(cell: Spans, target: str) -> bool:
+    """Whether a cell says nothing but what is at the anchor, or nothing at all."""
+    return (bool(target) and {span.target for span in cell} == {target}) or plain(cell) == "–"
+
+
+def grammar(found: Grammar) -> Markup:
+    """The grammar with a link from each use of a rule to the rule."""
+    known = {name for name, _, _ in found.rules}
+    lines = []
+    for name, _, text in found.rules:
+        head, equals, body = text.partition("=")
+        lines.append(
+            f'<span id="abnf-{escape(name.lower())}"><b>{escape(head)}</b>{equals}{_linked(body, known)}</span>'
+        )
+    return Markup("\n".join(lines))  # noqa: S704  # escaped above
+
+
+def _linked(body: str, known: set[str]) -> str:
+    parts, last = [], 0
+    for token in _ABNF.finditer(body):
+        parts.append(escape(body[last : token.start()]))
+        last = token.end()
+        shown = escape(token[0])
+        if token["name"] in known:
+            parts.append(f'<a href="#abnf-{escape(token[0].lower())}">{shown}</a>')
+        else:
+            kind = token.lastgroup or ""
+            parts.append(f'<span class="{kind}">{shown}</span>')
+    return "".join([*parts, escape(body[last:])])
+
+
+def hexdump(wire: Wire) -> list[tuple[str, str]]:
+    """Sixteen octets a line: in hexadecimal, and as characters."""
+    rows = []
+    for start in range(0, len(wire.octets), 16):
+        part = wire.octets[start : start + 16]
+        rows.append((part.hex(" "), "".join(chr(octet) if 0x20 <= octet < 0x7F else "·" for octet in part)))
+    return rows
+
+
+def _index(page: Page) -> Iterator[tuple[str, str, str]]:
+    """What can be found: a title, what is said of it, and its anchor."""
+    for section in page.walk():
+        yield plain(section.title), section.summary, section.anchor
+        for block in section.blocks:
+            yield from _found_in(section, block)
+
+
+def _found_in(section: Section, block: Block) -> Iterator[tuple[str, str, str]]:
+    if isinstance(block, Table):
+        for row in block.rows:
+            if row.anchor:
+                yield (
+                    _row_title(row),
+                    f"{plain(section.title)}: {' · '.join(plain(cell) for cell in row.cells[1:])}",
+                    row.anchor,
+                )
+    elif isinstance(block, Rules) and block.home:
+        for rule in block.rules:
+            yield rule.id, plain(rule.spans), rule.id
+    elif isinstance(block, Grammar):
+        for name, _, text in block.rules:
+            yield name, " ".join(text.split()), f"abnf-{name.lower()}"
+
+
+def _row_title(row: Row) -> str:
+    """The name of a row: its first cell; a row of a verb's table has it in its last one."""
+    if (row.anchor or "").startswith("row-"):
+        return next((span.text for span in row.cells[-1] if span.style == "code"), "")
+    return plain(row.cells[0])

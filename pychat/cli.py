@@ -78,10 +78,7 @@ def server(
         serving = Server(spec, host, port, io_threads=io_threads, max_connections=room, log=log)
     except OSError as error:
         where = f"{host}:{spec.transport.port if port is None else port}"
-        # An error of the resolver has a number below zero and words of its own.
-        _fail(
-            f"cannot listen on {where}: {os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or error}"
-        )
+        _fail(f"cannot listen on {where}: {_reason(error)}")
     stop = threading.Event()
 
     def on_signal(number: int, _: object) -> None:
@@ -194,6 +191,13 @@ def _spec(file: Path | None) -> Spec:
 def _fail(message: str) -> NoReturn:
     click.echo(f"pychat: {message}", err=True)
     sys.exit(1)
+
+
+def _reason(error: OSError) -> str:
+    """The system's words alone; an error of the resolver has a number below zero and words of its own."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def _endpoint(address: tuple[str, int]) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .codec import BadFrame, Codec, Frame, LineTooLong, Splitter
+from .connection import Connection
 from .machine import ENDING, ENDING_PARTNER, partner_event, server_machine
 from .relay import compile_runs
 from .spec.model import ANY_VERB, Condition, Effect, Fault, Goodbye, Outcome, Request, Spec, Timer
@@ -19,68 +20,8 @@ from .spec.model import ANY_VERB, Condition, Effect, Fault, Goodbye, Outcome, Re
 Log = Callable[..., None]
 
 
-def _no_log(event: str, **fields: object) -> None:
+def no_log(event: str, **fields: object) -> None:
     """For who wants no log."""
-
-
-class Connection:
-    """One connection, as the hub sees it. Whoever owns the transport reads the attributes in the first paragraph.
-
-    outbox    chunks of octets to be sent, in order; the owner takes them away and says so with `Hub.sent`
-    queued    octets that were put into the outbox and have not been sent
-    paused    nothing is to be read from it now (R-FLOW-1, R-FLOW-2)
-    finished  its peer has ended the stream
-    broken    it is to be closed at once, without another octet
-
-    Times are in seconds of the caller's clock.
-    """
-
-    __slots__ = (
-        "accepted",
-        "active",
-        "address",
-        "broken",
-        "ended",
-        "faults",
-        "finished",
-        "fired",
-        "full_since",
-        "held",
-        "id",
-        "name",
-        "opened",
-        "outbox",
-        "partner",
-        "paused",
-        "paused_since",
-        "probing",
-        "queued",
-        "splitter",
-        "state",
-        "touched",
-    )
-
-    def __init__(self) -> None:
-        self.id = 0
-        self.state = ""
-        self.name = ""
-        self.partner: Connection | None = None
-        self.accepted = False
-        self.address = ""
-        self.outbox: list[bytes] = []
-        self.queued = 0
-        self.paused = False
-        self.finished = False
-        self.broken = False
-        self.held = False  # the owner wants no frame taken now
-        self.touched = False  # it is in Hub.touched
-        self.faults = 0
-        self.probing = 0  # octets in the queue that a timer has put there
-        self.fired = 0  # a bit for each timer that has fired in this silence
-        self.opened = self.active = self.paused_since = 0.0
-        self.ended: float | None = None
-        self.full_since: float | None = None
-        self.splitter: Splitter
 
 
 class Hub:
@@ -89,7 +30,7 @@ class Hub:
     `max_connections` are admitted, and of them one in `limits.address_share` from one address other than loopback.
     """
 
-    def __init__(self, spec: Spec, max_connections: int = 10_000, log: Log = _no_log, bulk: bool = True) -> None:
+    def __init__(self, spec: Spec, max_connections: int = 10_000, log: Log = no_log, bulk: bool = True) -> None:
         self.spec = spec
         self.codec = Codec(spec)
         self.max_connections = max_connections

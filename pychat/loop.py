@@ -17,7 +17,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from .hub import Connection, Hub, Log
+from .connection import Connection
+from .hub import Hub, Log
 
 READ, WRITE = select.POLLIN, select.POLLOUT
 TROUBLE = select.POLLERR | select.POLLHUP

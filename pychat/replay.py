@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from .hub import Connection, Hub
+from .connection import Connection
+from .hub import Hub
 from .spec.model import Example, Spec, Step
 
 WILDCARD = "…"  # stands for any words at the end of a frame

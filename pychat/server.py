@@ -16,7 +16,8 @@ import socket
 import threading
 import time
 
-from .hub import Connection, Hub, Log, _no_log
+from .connection import Connection
+from .hub import Hub, Log, no_log
 from .loop import READ, Channel, Loop
 from .spec import Spec
 
@@ -50,7 +51,7 @@ class Server:
         *,
         io_threads: int = 1,
         max_connections: int = 10_000,
-        log: Log = _no_log,
+        log: Log = no_log,
     ) -> None:
         self.spec = spec
         self.log = log

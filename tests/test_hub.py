@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pychat.hub import Connection, Hub
+from pychat.connection import Connection
+from pychat.hub import Hub
 from pychat.replay import replay
 from pychat.spec import Spec, shipped
 

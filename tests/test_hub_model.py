@@ -8,7 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pychat.hub import Connection, Hub
+from pychat.connection import Connection
+from pychat.hub import Hub
 from pychat.spec import shipped
 
 WHO = st.sampled_from("abcd")

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pychat.codec import Codec, Frame
-from pychat.hub import Connection, Hub
+from pychat.connection import Connection
+from pychat.hub import Hub
 from pychat.relay import compile_runs
 from pychat.spec import Spec, shipped
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pychat.hub import Connection, Hub
+from pychat.connection import Connection
+from pychat.hub import Hub
 from pychat.session import MAX_UNANSWERED, Event, LocalProtocolError, Protocol, RemoteProtocolError, Session, View
 from pychat.spec import Spec, loads, shipped
 

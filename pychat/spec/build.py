@@ -8,51 +8,33 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from .model import (
     ANY_VERB,
-    Budget,
     Chapter,
     ClientRules,
     Condition,
-    ConditionKind,
     Contract,
-    Effect,
-    EffectKind,
-    Ending,
     Error,
     Example,
-    FaultRule,
-    Field,
     Form,
-    Framing,
-    Goodbye,
     Limits,
-    Link,
-    Outcome,
-    PartnerEffect,
-    Push,
-    Request,
-    Rule,
     Spec,
-    State,
     Step,
     StepKind,
     Template,
     Timer,
     Transport,
-    Type,
     Variable,
 )
 from .reading import Document, Path
+from .rows import RowBuilder
 
 T = TypeVar("T")
 
-ENDINGS = {"LF": b"\n", "CRLF": b"\r\n"}
 SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0}
-USER_CONDITIONS = ("taken", "unknown", "oneself", "linked", "the partner")
 CLIENT_CONDITIONS = ("the partner", "equals", "differs", "no partner", "not accepted")
 STEP = re.compile(r"(?P<who>[a-z]+)(?P<mark>>\||>!|<\||>|<)(?: (?P<text>.*))?", re.DOTALL)
 STEP_KINDS: dict[str, StepKind] = {">": "send", ">|": "finish", ">!": "reset", "<": "receive", "<|": "end"}
@@ -73,11 +55,7 @@ def seconds(duration: str) -> float:
     return float(number) * SECONDS[unit]
 
 
-class _Builder:
-    def __init__(self, document: Document) -> None:
-        self.document = document
-        self.data = cast("dict[str, Any]", document.data)
-
+class _Builder(RowBuilder):
     # The parts are built in the order in which they need one another.
 
     def build(self, sha256: str) -> Spec:
@@ -159,340 +137,6 @@ class _Builder:
 
     def _table(self, name: str, make: Callable[[Path, str, dict[str, Any]], T]) -> dict[str, T]:
         return {key: make((name, key), key, value) for key, value in self.data[name].items()}
-
-    def _blame(self, path: Path, reason: str, *, key: bool = False) -> None:
-        self.document.blame(path, reason, key=key)
-
-    def _known(self, path: Path, name: str, names: Iterable[str], what: str, *, key: bool = False) -> None:
-        if name not in set(names):
-            self._blame(path, f"there is no {what} {name}", key=key)
-
-    def _profile(self, path: Path, value: Mapping[str, Any]) -> str:
-        profile: str = value.get("profile", "core")
-        self._known((*path, "profile"), profile, self.profiles, "profile")
-        return profile
-
-    def _rule_of(self, path: Path, value: Mapping[str, Any]) -> str:
-        rule: str = value["rule"]
-        self._known((*path, "rule"), rule, self.rules, "rule")
-        return rule
-
-    def _states(self, path: Path, names: list[str]) -> frozenset[str]:
-        for index, name in enumerate(names):
-            self._known((*path, index), name, self.data["states"], "state")
-        return frozenset(names)
-
-    def _rule(self, path: Path, name: str, value: dict[str, Any]) -> Rule:
-        if value["level"] not in value["text"]:
-            self._blame((*path, "text"), f"the text of a {value['level']} rule must say {value['level']}")
-        return Rule(name, value["of"], value["level"], value["text"], self._profile(path, value))
-
-    def _framing(self, value: dict[str, Any]) -> Framing:
-        self._regex(("framing", "verb"), value["verb"])
-        if value["writes"] not in value["accepts"]:
-            self._blame(("framing", "accepts"), f"{value['writes']} is written, so it must be accepted")
-        accepts = tuple(ENDINGS[ending] for ending in value["accepts"])
-        return Framing("utf-8", ENDINGS[value["writes"]], accepts, value["max_octets"], value["verb"])
-
-    # Types
-
-    def _regex(self, path: Path, pattern: str) -> bool:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            self._blame(path, f"not a regular expression: {error}")
-            return False
-        return True
-
-    def _type(self, path: Path, name: str, value: dict[str, Any]) -> Type:
-        shapes = [key for key in ("match", "one_of", "forbid") if key in value]
-        if len(shapes) > 1:
-            self._blame((*path, shapes[1]), f"{shapes[0]} and {shapes[1]} exclude each other", key=True)
-        match = value.get("match")
-        if match is not None and not self._regex((*path, "match"), match):
-            match = None
-        result = Type(
-            name=name,
-            doc=value["doc"],
-            octets=self._octets(path, value, match),
-            match=match,
-            one_of=tuple(value.get("one_of", ())),
-            forbid=tuple(self._code_points((*path, "forbid", i), v) for i, v in enumerate(value.get("forbid", ()))),
-            rest_of_line=value.get("rest_of_line", False),
-            fold_case=value.get("fold") == "case",
-            good=tuple(value.get("good", value.get("one_of", ()))),
-            bad=tuple(value.get("bad", ())),
-            profile=self._profile(path, value),
-        )
-        for index, text in enumerate(value.get("good", ())):
-            if not result.accepts(text):
-                self._blame((*path, "good", index), f"{text!r} is not of the type {name}")
-        for index, text in enumerate(value.get("bad", ())):
-            if result.accepts(text):
-                self._blame((*path, "bad", index), f"{text!r} is of the type {name}")
-        if not result.rest_of_line and any(" " in text for text in result.good):
-            self._blame((*path, "good"), "only the rest of a line may hold a space")
-        return result
-
-    def _octets(self, path: Path, value: dict[str, Any], match: str | None) -> tuple[int, int]:
-        if "octets" in value:
-            low, high = (int(number) for number in value["octets"].split(".."))
-            if not 0 < low <= high:
-                self._blame((*path, "octets"), "the least must be at least 1, and at most the most")
-            return low, high
-        if "one_of" in value:
-            lengths = [len(word) for word in value["one_of"]]
-            return min(lengths), max(lengths)
-        if match is None:
-            self._blame(path, "a type without match or one_of needs octets")
-            return 1, 1
-        low, high = _width(match)
-        if low < 1 or high > self.framing.max_octets:
-            self._blame((*path, "match"), "the expression sets no bounds to the length; bound it, or add octets")
-        return low, high
-
-    def _code_points(self, path: Path, text: str) -> tuple[int, int]:
-        points = [int(point.removeprefix("U+"), 16) for point in text.split("..")]
-        if points[-1] < points[0] or points[-1] > 0x10FFFF:
-            self._blame(path, f"{text} is no range of characters")
-            return 0, 0
-        return points[0], points[-1]
-
-    # Frames
-
-    def _form(self, path: Path, wire: str) -> Form:
-        parts: list[str | Field] = []
-        words = wire.split(" ")
-        for index, word in enumerate(words):
-            matched = re.fullmatch(r"<([a-z]+):([a-z]+)>", word)
-            if matched is None:
-                if not re.fullmatch(r"[!-;=?-~]+", word):
-                    self._blame(path, f"{word!r} is neither a word nor a field like <name:type>")
-                parts.append(word)
-                continue
-            parts.append(Field(matched[1], matched[2]))
-            if matched[2] not in self.types:
-                self._blame(path, f"there is no type {matched[2]}")
-            elif self.types[matched[2]].rest_of_line and index != len(words) - 1:
-                self._blame(path, f"<{matched[1]}> is the rest of the line, so it must be the last field")
-        if isinstance(parts[0], Field) or not re.fullmatch(self.framing.verb, parts[0]):
-            self._blame(path, f"a frame begins with a verb of the form {self.framing.verb}")
-            return Form(("?",))
-        form = Form(tuple(parts))
-        names = [field.name for field in form.fields]
-        if len(set(names)) < len(names):
-            self._blame(path, "two fields have the same name")
-        longest = sum(len(p) if isinstance(p, str) else self._longest(p) for p in parts) + len(parts) - 1
-        if longest + len(self.framing.writes) > self.framing.max_octets:
-            self._blame(path, f"the longest such frame has more than {self.framing.max_octets} octets")
-        return form
-
-    def _longest(self, field: Field) -> int:
-        return self.types[field.type].octets[1] if field.type in self.types else 0
-
-    def _expect_fields(self, path: Path, form: Form, meanings: list[str]) -> None:
-        if len(form.fields) != len(meanings):
-            self._blame(path, f"it has a field each for {', '.join(meanings)}")
-
-    def _request(self, path: Path, verb: str, value: dict[str, Any]) -> Request:
-        form = self._form((*path, "wire"), value["wire"])
-        if form.verb != verb:
-            self._blame((*path, "wire"), f"the wire form of {verb} must begin with it")
-        answer = self._form((*path, "answer"), value["answer"]) if "answer" in value else None
-        item = self._form((*path, "item"), value["item"]) if "item" in value else None
-        if item is not None and answer is None:
-            self._blame((*path, "item"), "items need an answer that ends them")
-        return Request(verb, value["doc"], form, answer, item, self._profile(path, value))
-
-    def _push(self, path: Path, value: dict[str, Any]) -> Push:
-        verb = str(path[-1])
-        form = self._form((*path, "wire"), value["wire"])
-        if form.verb != verb:
-            self._blame((*path, "wire"), f"the wire form of {verb} must begin with it")
-        reply = None
-        if "reply" in value:
-            forms = [request.form for request in self.requests.values()]
-            names = {field.name for field in form.fields}
-            reply = self._template((*path, "reply"), value["reply"], forms, names)
-        return Push(verb, value["doc"], form, reply, self._profile(path, value))
-
-    def _template(self, path: Path, text: str, forms: Iterable[Form], names: Iterable[str]) -> Template:
-        parts: list[str | Variable] = []
-        for word in text.split(" "):
-            if word.startswith("<") and word.endswith(">"):
-                parts.append(Variable(word[1:-1]))
-                if word[1:-1] not in set(names):
-                    self._blame(path, f"{word} has no value here; there are {', '.join(sorted(names)) or 'none'}")
-            else:
-                parts.append(word)
-        for form in forms:
-            if self._fits(parts, form):
-                return Template(tuple(parts), form)
-        expected = " or ".join(str(form) for form in forms) or "no frame at all"
-        self._blame(path, f"does not fit {expected}")
-        return Template(tuple(parts), Form(("?",)))
-
-    def _fits(self, parts: list[str | Variable], form: Form) -> bool:
-        if len(parts) != len(form.parts):
-            return False
-        for part, shape in zip(parts, form.parts, strict=True):
-            if isinstance(shape, str):
-                if part != shape:
-                    return False
-            elif isinstance(part, str) and not self.types[shape.type].accepts(part):
-                return False
-        return True
-
-    # Codes, states and their rows
-
-    def _goodbye_code(self, path: Path, code: str, value: dict[str, Any]) -> Goodbye:
-        profile = self._profile(path, value)
-        return Goodbye(code, value["words"], value["doc"], value.get("when"), value.get("gone"), profile)
-
-    def _link(self, value: dict[str, Any]) -> Link:
-        self._known(("link", "key"), value["key"], self.types, "type")
-        return Link(value["name"], value["key"], value["doc"], self._states(("link", "held_in"), value["held_in"]))
-
-    def _state(self, path: Path, name: str, value: dict[str, Any]) -> State:
-        final = value.get("final", False)
-        if final and "recv" in value:
-            self._blame((*path, "recv"), "a final state receives nothing", key=True)
-        recv: dict[str, tuple[Outcome, ...]] = {}
-        sources: list[tuple[Path, dict[str, Any]]] = [((*path, "recv"), value.get("recv", {}))]
-        if not final:
-            sources.append((("always",), self.data.get("always", {})))
-        for source, table in sources:
-            for verb, rows in table.items():
-                where = (*source, verb)
-                if verb not in self.requests:
-                    self._blame(where, f"there is no request {verb}", key=True)
-                    continue
-                if verb in recv:
-                    self._blame((*path, "recv", verb), f"{verb} has its outcomes under always", key=True)
-                    continue
-                recv[verb] = self._rows(where, verb, rows)
-        profile = self._profile(path, value)
-        linked = name in self.link.held_in
-        return State(name, value["doc"], value.get("initial", False), final, linked, recv, profile)
-
-    def _rows(self, path: Path, verb: str, rows: list[dict[str, Any]]) -> tuple[Outcome, ...]:
-        outcomes = [self._outcome((*path, index), verb, row) for index, row in enumerate(rows)]
-        for index, outcome in enumerate(outcomes):
-            last = index == len(outcomes) - 1
-            if last and outcome.condition is not None:
-                self._blame((*path, index), f"the last outcome of {verb} has a condition, so there may be none at all")
-            if not last and outcome.condition is None:
-                self._blame((*path, index), "this outcome has no condition, so those after it are never reached")
-        return tuple(outcomes)
-
-    def _outcome(self, path: Path, verb: str, row: dict[str, Any]) -> Outcome:
-        request = self.requests[verb]
-        error = row.get("error")
-        if error is not None:
-            self._known((*path, "error"), error, self.errors, "error")
-            for key in ("answer", "to", "partner"):
-                if key in row:
-                    self._blame((*path, key), f"a refusal has no {key}", key=True)
-        elif (request.answer is None) != ("answer" not in row):
-            wanted = "no answer" if request.answer is None else f"the answer {request.answer}"
-            self._blame(path, f"{verb} has {wanted} when it succeeds")
-        effects = self._effects((*path, "do"), row.get("do", []), request)
-        kinds = {effect.kind for effect in effects}
-        if "list" in kinds and request.item is None:
-            self._blame((*path, "do"), f"{verb} has no items to list")
-        names = {field.name for field in request.form.fields} | {"me"}
-        names |= {"peer"} if kinds & {"link", "accept"} else set()
-        names |= {"count"} if "list" in kinds else set()
-        answers = [request.answer] if request.answer else []
-        answer = None
-        if "answer" in row:
-            answer = self._template((*path, "answer"), row["answer"], answers, names | {"profiles"})
-        to = row.get("to")
-        if to is not None:
-            self._known((*path, "to"), to, self.data["states"], "state")
-        partner = self._partner((*path, "partner"), row["partner"], names) if "partner" in row else None
-        if kinds & {"link", "unlink", "relay"} and partner is None:
-            self._blame(path, "what happens to the partner is missing")
-        if "link" in kinds and partner is not None:
-            for where, state in (("to", to), ("partner", partner.to)):
-                if state not in self.link.held_in:
-                    self._blame((*path, where), "who is linked must be in a state that holds the link")
-        return Outcome(
-            verb=verb,
-            label=row["outcome"] if error is None else error,
-            rule=self._rule_of(path, row),
-            condition=self._condition((*path, "if"), row["if"], request) if "if" in row else None,
-            error=error,
-            answer=answer,
-            to=to,
-            effects=effects,
-            partner=partner,
-            profile=self._profile(path, row),
-        )
-
-    def _partner(self, path: Path, value: dict[str, Any], names: Iterable[str]) -> PartnerEffect:
-        for key in ("in", "to"):
-            if key in value:
-                self._known((*path, key), value[key], self.data["states"], "state")
-        pushes = [push.form for push in self.pushes.values()]
-        push = self._template((*path, "push"), value["push"], pushes, names)
-        return PartnerEffect(push, value.get("in"), value.get("to"))
-
-    def _condition(self, path: Path, text: str, request: Request | None) -> Condition:
-        if not text.startswith("<"):
-            return Condition(cast("ConditionKind", text))
-        field, _, rest = text[1:].partition("> is ")
-        kind, value = rest, None
-        if rest.endswith('"'):
-            kind = "differs" if rest.startswith("not ") else "equals"
-            value = rest.removeprefix("not ")[1:-1]
-        form = request.form if request else None
-        type_name = next((f.type for f in form.fields if f.name == field), None) if form else None
-        if type_name is None:
-            self._blame(path, f"{request.verb if request else 'it'} has no field {field}")
-        elif kind in USER_CONDITIONS and type_name != self.link.key:
-            self._blame(path, f"<{field}> is no {self.link.key}, so it names no user")
-        elif value is not None and not self.types[type_name].accepts(value):
-            self._blame(path, f"{value!r} is not of the type {type_name}")
-        return Condition(cast("ConditionKind", kind), field, value)
-
-    def _effects(self, path: Path, texts: list[str], request: Request | None) -> tuple[Effect, ...]:
-        effects = []
-        for index, text in enumerate(texts):
-            kind, _, field = text.partition(" ")
-            name = field.strip("<>") or None
-            if name is not None:
-                types = {f.name: f.type for f in request.form.fields} if request else {}
-                if types.get(name) != self.link.key:
-                    self._blame((*path, index), f"<{name}> is no field of the type {self.link.key}")
-            effects.append(Effect(cast("EffectKind", kind), name))
-        return tuple(effects)
-
-    def _ending(self, path: Path, value: dict[str, Any]) -> Ending:
-        self._known((*path, "to"), value["to"], self.data["states"], "state")
-        partner = self._partner((*path, "partner"), value["partner"], {"me", "reason"})
-        reasons = {self.data["goodbyes"][code].get("gone") for code in self.goodbyes}
-        reasons |= {timer.get("gone") for timer in self.data["timers"].values()} | {value["gone"]}
-        for shape, part in zip(partner.push.form.parts, partner.push.parts, strict=False):
-            if part == Variable("reason") and isinstance(shape, Field):
-                for reason in reasons - {None}:
-                    if not self.types[shape.type].accepts(reason):
-                        self._blame(path, f"the reason {reason} is not of the type {shape.type}")
-        effects = self._effects((*path, "do"), value["do"], None)
-        return Ending(value["to"], effects, partner, value["gone"], self._rule_of(path, value))
-
-    def _fault(self, path: Path, value: dict[str, Any]) -> FaultRule:
-        self._known((*path, "error"), value["error"], self.errors, "error")
-        uncounted = value.get("uncounted", [])
-        for index, verb in enumerate(uncounted):
-            self._known((*path, "uncounted", index), verb, self.requests, "request")
-        return FaultRule(value["fault"], value["error"], self._rule_of(path, value), frozenset(uncounted))
-
-    def _budget(self, path: Path, value: dict[str, Any]) -> Budget:
-        self._known((*path, "goodbye"), value["goodbye"], self.goodbyes, "goodbye")
-        states = self._states((*path, "in"), value["in"])
-        in_a_row = value["counted"] == "in-a-row"
-        return Budget(states, value["faults"], in_a_row, value["goodbye"], self._rule_of(path, value))
 
     # The client, time, examples
 
@@ -638,11 +282,3 @@ class _Builder:
         if "title" not in value and path[-1] not in self.data:
             self._blame(path, f"there is no part {path[-1]} of a spec, so the chapter needs a title", key=True)
         return Chapter(str(path[-1]), value.get("title"), tuple(value["text"]), tuple(rules))
-
-
-def _width(pattern: str) -> tuple[int, int]:
-    """The least and the most characters that a regular expression matches."""
-    from re import _parser  # type: ignore[attr-defined]  # the only place where Python says it
-
-    low, high = _parser.parse(pattern).getwidth()
-    return int(low), int(high)

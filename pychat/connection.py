@@ -1,0 +1,65 @@
+"""One connection, as the hub sees it. No socket: whoever owns the transport keeps that himself."""
+
+from __future__ import annotations
+
+from .codec import Splitter
+
+
+class Connection:
+    """The state of one connection. Whoever owns the transport reads these attributes:
+
+    outbox    chunks of octets to be sent, in order; the owner takes them away and says so with `Hub.sent`
+    queued    octets that were put into the outbox and have not been sent
+    paused    nothing is to be read from it now (R-FLOW-1, R-FLOW-2)
+    finished  its peer has ended the stream
+    broken    it is to be closed at once, without another octet
+
+    Times are in seconds of the caller's clock.
+    """
+
+    __slots__ = (
+        "accepted",
+        "active",
+        "address",
+        "broken",
+        "ended",
+        "faults",
+        "finished",
+        "fired",
+        "full_since",
+        "held",
+        "id",
+        "name",
+        "opened",
+        "outbox",
+        "partner",
+        "paused",
+        "paused_since",
+        "probing",
+        "queued",
+        "splitter",
+        "state",
+        "touched",
+    )
+
+    def __init__(self) -> None:
+        self.id = 0
+        self.state = ""
+        self.name = ""
+        self.partner: Connection | None = None
+        self.accepted = False
+        self.address = ""
+        self.outbox: list[bytes] = []
+        self.queued = 0
+        self.paused = False
+        self.finished = False
+        self.broken = False
+        self.held = False  # the owner wants no frame taken now
+        self.touched = False  # it is in Hub.touched
+        self.faults = 0
+        self.probing = 0  # octets in the queue that a timer has put there
+        self.fired = 0  # a bit for each timer that has fired in this silence
+        self.opened = self.active = self.paused_since = 0.0
+        self.ended: float | None = None
+        self.full_since: float | None = None
+        self.splitter: Splitter

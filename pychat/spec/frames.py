@@ -1,0 +1,223 @@
+"""Types and frames of a spec file: the part of its data that says what octets look like.
+
+The shape of the data is known to be right here; names and meanings are checked. Each part notes its faults in the
+document and goes on, so that one check shows all of them. Knows nothing of states.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .model import Field, Form, Framing, Push, Request, Rule, Template, Type, Variable
+from .reading import Document, Path
+
+ENDINGS = {"LF": b"\n", "CRLF": b"\r\n"}
+
+
+class FrameBuilder:
+    """Builds types, forms and templates. The attributes are filled in the order in which the parts need one another."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.data: dict[str, Any] = document.data if isinstance(document.data, dict) else {}
+        self.profiles: dict[str, str] = {}
+        self.rules: dict[str, Rule] = {}
+        self.framing: Framing
+        self.types: dict[str, Type] = {}
+        self.requests: dict[str, Request] = {}
+        self.pushes: dict[str, Push] = {}
+
+    # What every part needs
+
+    def _blame(self, path: Path, reason: str, *, key: bool = False) -> None:
+        self.document.blame(path, reason, key=key)
+
+    def _known(self, path: Path, name: str, names: Iterable[str], what: str, *, key: bool = False) -> None:
+        if name not in set(names):
+            self._blame(path, f"there is no {what} {name}", key=key)
+
+    def _profile(self, path: Path, value: Mapping[str, Any]) -> str:
+        profile: str = value.get("profile", "core")
+        self._known((*path, "profile"), profile, self.profiles, "profile")
+        return profile
+
+    def _rule_of(self, path: Path, value: Mapping[str, Any]) -> str:
+        rule: str = value["rule"]
+        self._known((*path, "rule"), rule, self.rules, "rule")
+        return rule
+
+    def _states(self, path: Path, names: list[str]) -> frozenset[str]:
+        for index, name in enumerate(names):
+            self._known((*path, index), name, self.data["states"], "state")
+        return frozenset(names)
+
+    def _rule(self, path: Path, name: str, value: dict[str, Any]) -> Rule:
+        if value["level"] not in value["text"]:
+            self._blame((*path, "text"), f"the text of a {value['level']} rule must say {value['level']}")
+        return Rule(name, value["of"], value["level"], value["text"], self._profile(path, value))
+
+    def _framing(self, value: dict[str, Any]) -> Framing:
+        self._regex(("framing", "verb"), value["verb"])
+        if value["writes"] not in value["accepts"]:
+            self._blame(("framing", "accepts"), f"{value['writes']} is written, so it must be accepted")
+        accepts = tuple(ENDINGS[ending] for ending in value["accepts"])
+        return Framing("utf-8", ENDINGS[value["writes"]], accepts, value["max_octets"], value["verb"])
+
+    # Types
+
+    def _regex(self, path: Path, pattern: str) -> bool:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            self._blame(path, f"not a regular expression: {error}")
+            return False
+        return True
+
+    def _type(self, path: Path, name: str, value: dict[str, Any]) -> Type:
+        shapes = [key for key in ("match", "one_of", "forbid") if key in value]
+        if len(shapes) > 1:
+            self._blame((*path, shapes[1]), f"{shapes[0]} and {shapes[1]} exclude each other", key=True)
+        match = value.get("match")
+        if match is not None and not self._regex((*path, "match"), match):
+            match = None
+        result = Type(
+            name=name,
+            doc=value["doc"],
+            octets=self._octets(path, value, match),
+            match=match,
+            one_of=tuple(value.get("one_of", ())),
+            forbid=tuple(self._code_points((*path, "forbid", i), v) for i, v in enumerate(value.get("forbid", ()))),
+            rest_of_line=value.get("rest_of_line", False),
+            fold_case=value.get("fold") == "case",
+            good=tuple(value.get("good", value.get("one_of", ()))),
+            bad=tuple(value.get("bad", ())),
+            profile=self._profile(path, value),
+        )
+        for index, text in enumerate(value.get("good", ())):
+            if not result.accepts(text):
+                self._blame((*path, "good", index), f"{text!r} is not of the type {name}")
+        for index, text in enumerate(value.get("bad", ())):
+            if result.accepts(text):
+                self._blame((*path, "bad", index), f"{text!r} is of the type {name}")
+        if not result.rest_of_line and any(" " in text for text in result.good):
+            self._blame((*path, "good"), "only the rest of a line may hold a space")
+        return result
+
+    def _octets(self, path: Path, value: dict[str, Any], match: str | None) -> tuple[int, int]:
+        if "octets" in value:
+            low, high = (int(number) for number in value["octets"].split(".."))
+            if not 0 < low <= high:
+                self._blame((*path, "octets"), "the least must be at least 1, and at most the most")
+            return low, high
+        if "one_of" in value:
+            lengths = [len(word) for word in value["one_of"]]
+            return min(lengths), max(lengths)
+        if match is None:
+            self._blame(path, "a type without match or one_of needs octets")
+            return 1, 1
+        low, high = _width(match)
+        if low < 1 or high > self.framing.max_octets:
+            self._blame((*path, "match"), "the expression sets no bounds to the length; bound it, or add octets")
+        return low, high
+
+    def _code_points(self, path: Path, text: str) -> tuple[int, int]:
+        points = [int(point.removeprefix("U+"), 16) for point in text.split("..")]
+        if points[-1] < points[0] or points[-1] > 0x10FFFF:
+            self._blame(path, f"{text} is no range of characters")
+            return 0, 0
+        return points[0], points[-1]
+
+    # Frames
+
+    def _form(self, path: Path, wire: str) -> Form:
+        parts: list[str | Field] = []
+        words = wire.split(" ")
+        for index, word in enumerate(words):
+            matched = re.fullmatch(r"<([a-z]+):([a-z]+)>", word)
+            if matched is None:
+                if not re.fullmatch(r"[!-;=?-~]+", word):
+                    self._blame(path, f"{word!r} is neither a word nor a field like <name:type>")
+                parts.append(word)
+                continue
+            parts.append(Field(matched[1], matched[2]))
+            if matched[2] not in self.types:
+                self._blame(path, f"there is no type {matched[2]}")
+            elif self.types[matched[2]].rest_of_line and index != len(words) - 1:
+                self._blame(path, f"<{matched[1]}> is the rest of the line, so it must be the last field")
+        if isinstance(parts[0], Field) or not re.fullmatch(self.framing.verb, parts[0]):
+            self._blame(path, f"a frame begins with a verb of the form {self.framing.verb}")
+            return Form(("?",))
+        form = Form(tuple(parts))
+        names = [field.name for field in form.fields]
+        if len(set(names)) < len(names):
+            self._blame(path, "two fields have the same name")
+        longest = sum(len(p) if isinstance(p, str) else self._longest(p) for p in parts) + len(parts) - 1
+        if longest + len(self.framing.writes) > self.framing.max_octets:
+            self._blame(path, f"the longest such frame has more than {self.framing.max_octets} octets")
+        return form
+
+    def _longest(self, field: Field) -> int:
+        return self.types[field.type].octets[1] if field.type in self.types else 0
+
+    def _expect_fields(self, path: Path, form: Form, meanings: list[str]) -> None:
+        if len(form.fields) != len(meanings):
+            self._blame(path, f"it has a field each for {', '.join(meanings)}")
+
+    def _request(self, path: Path, verb: str, value: dict[str, Any]) -> Request:
+        form = self._form((*path, "wire"), value["wire"])
+        if form.verb != verb:
+            self._blame((*path, "wire"), f"the wire form of {verb} must begin with it")
+        answer = self._form((*path, "answer"), value["answer"]) if "answer" in value else None
+        item = self._form((*path, "item"), value["item"]) if "item" in value else None
+        if item is not None and answer is None:
+            self._blame((*path, "item"), "items need an answer that ends them")
+        return Request(verb, value["doc"], form, answer, item, self._profile(path, value))
+
+    def _push(self, path: Path, value: dict[str, Any]) -> Push:
+        verb = str(path[-1])
+        form = self._form((*path, "wire"), value["wire"])
+        if form.verb != verb:
+            self._blame((*path, "wire"), f"the wire form of {verb} must begin with it")
+        reply = None
+        if "reply" in value:
+            forms = [request.form for request in self.requests.values()]
+            names = {field.name for field in form.fields}
+            reply = self._template((*path, "reply"), value["reply"], forms, names)
+        return Push(verb, value["doc"], form, reply, self._profile(path, value))
+
+    def _template(self, path: Path, text: str, forms: Iterable[Form], names: Iterable[str]) -> Template:
+        parts: list[str | Variable] = []
+        for word in text.split(" "):
+            if word.startswith("<") and word.endswith(">"):
+                parts.append(Variable(word[1:-1]))
+                if word[1:-1] not in set(names):
+                    self._blame(path, f"{word} has no value here; there are {', '.join(sorted(names)) or 'none'}")
+            else:
+                parts.append(word)
+        for form in forms:
+            if self._fits(parts, form):
+                return Template(tuple(parts), form)
+        expected = " or ".join(str(form) for form in forms) or "no frame at all"
+        self._blame(path, f"does not fit {expected}")
+        return Template(tuple(parts), Form(("?",)))
+
+    def _fits(self, parts: list[str | Variable], form: Form) -> bool:
+        if len(parts) != len(form.parts):
+            return False
+        for part, shape in zip(parts, form.parts, strict=True):
+            if isinstance(shape, str):
+                if part != shape:
+                    return False
+            elif isinstance(part, str) and not self.types[shape.type].accepts(part):
+                return False
+        return True
+
+
+def _width(pattern: str) -> tuple[int, int]:
+    """The least and the most characters that a regular expression matches."""
+    from re import _parser  # type: ignore[attr-defined]  # the only place where Python says it
+
+    low, high = _parser.parse(pattern).getwidth()
+    return int(low), int(high)

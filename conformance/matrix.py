@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pychat.spec import Spec
-from pychat.spec.model import Field, Request, Type
+from pychat.spec.model import Budget, Field, Outcome, Request, Type
 
 from .frames import write_form
 from .model import World
-from .play import Play, Segment, Step, send
+from .play import SEGMENTS, Play, Segment, Step, send
 from .probe import configurations
 
+BOTH: tuple[Segment, ...] = ("whole", "coalesced")
 CAST = ("a", "b", "c")
 SUBJECT = CAST[0]
+END = "EOF"  # the message of cells about the end of a connection
 ANY_LINE = "LINE"  # the message of cells about lines that are no request
 
 
@@ -31,7 +33,7 @@ class Variant:
     octets: bytes
     rules: tuple[str, ...]
     title: str
-    segments: tuple[Segment, ...] = ("whole", "octet", "coalesced")
+    segments: tuple[Segment, ...] = SEGMENTS
     exact: bool = False
 
 
@@ -46,6 +48,7 @@ class Matrix:
 
     def plays(self) -> list[Play]:
         found = [*self._rows(), *self._wrong_states(), *self._lines(), *self._fields(), *self._order()]
+        found += [*self._budgets(), *self._lengths(), *self._ends()]
         unique = {play.id: play for play in found}
         assert len(unique) == len(found), sorted(play.id for play in found if found.count(play) > 1)
         return found
@@ -216,6 +219,129 @@ class Matrix:
                 title = f"{verb} without its field in {name}, where it has no place, is {syntax.error}"
                 variant = Variant("syntax-before-state", verb.encode() + self.ending, (rule,), title)
                 yield self._cell(self.ways.to_configuration(configuration), name, verb, variant)
+
+    # How many faults are too many
+
+    def _budgets(self) -> Iterator[Play]:
+        for budget in self.spec.budgets:
+            for name in self.spec.live_states:
+                if name not in budget.states:
+                    continue
+                way = self.ways.to_configuration(name)
+                for variant in self._budget_variants(name, budget):
+                    yield self._cell(way, name, ANY_LINE, variant)
+
+    def _budget_variants(self, state: str, budget: Budget) -> Iterator[Variant]:
+        most, goodbye = budget.faults, budget.goodbye
+        faults = self._one_of_each_fault(state)
+        some = [faults[number % len(faults)] for number in range(most)]
+        good = next(iter(self._calm_lines(state)))
+        rules, both = (budget.rule,), BOTH
+        yield Variant(goodbye, b"".join(some), rules, f"{most} faults in {state} are too many", both)
+        yield Variant(
+            f"not-yet-{goodbye}", b"".join(some[1:]), rules, f"{most - 1} faults in {state} are not too many", both
+        )
+        broken = b"".join([*some[1:], good, *some[1:]])
+        says = "begin a new row" if budget.in_a_row else "count on after a good line"
+        yield Variant(f"{goodbye}-after-a-good-line", broken, rules, f"faults in {state} {says}", both)
+        fault = self.spec.fault_rule("state")
+        for line in self._uncounted_lines(state):
+            word = line.split()[0].decode().lower()
+            title = f"{fault.error} for {word.upper()} never counts in {state}"
+            yield Variant(f"{word}-never-counts", line * (most + 1), ("R-ERR-9", budget.rule), title, both)
+            if budget.in_a_row:
+                title = f"{word.upper()} ends a row of faults in {state}"
+                octets = b"".join([*some[1:], line, some[0]])
+                yield Variant(f"{word}-ends-a-row", octets, ("R-ERR-9", budget.rule), title, both)
+        for row, line in self._refused_lines(state):
+            title = f"{row.error} for {row.verb} never counts in {state}"
+            never = ("R-ERR-9", budget.rule)
+            yield Variant(f"{row.verb.lower()}-{row.error}-never-counts", line * (most + 1), never, title, both)
+
+    def _one_of_each_fault(self, state: str) -> list[bytes]:
+        """A line with each fault that counts in this state."""
+        absent = [r for v, r in self.spec.requests.items() if v not in self.spec.states[state].recv]
+        uncounted = self.spec.fault_rule("state").uncounted
+        lines = [b"\xff", b"XYZZY", b""]
+        lines += [write_form(r.form, self.ways.values(r)).encode() for r in absent if r.verb not in uncounted][:1]
+        return [line + self.ending for line in lines]
+
+    def _calm_lines(self, state: str) -> Iterator[bytes]:
+        """Requests that succeed in this state and change nothing."""
+        for rows in self.spec.states[state].recv.values():
+            if len(rows) == 1 and rows[0].to is None and not rows[0].effects:
+                form = self.spec.requests[rows[0].verb].form
+                yield write_form(form, self.ways.values(self.spec.requests[rows[0].verb])).encode() + self.ending
+
+    def _uncounted_lines(self, state: str) -> Iterator[bytes]:
+        for verb in sorted(self.spec.fault_rule("state").uncounted):
+            if verb not in self.spec.states[state].recv:
+                request = self.spec.requests[verb]
+                yield write_form(request.form, self.ways.values(request)).encode() + self.ending
+
+    def _refused_lines(self, state: str) -> Iterator[tuple[Outcome, bytes]]:
+        """Each refusal that can be had at the end of the shortest way into the state."""
+        for rows in self.spec.states[state].recv.values():
+            for row in rows:
+                found = self.ways.to_row(state, row.name)
+                if row.error is not None and found is not None and found[0] == self.ways.to_configuration(state):
+                    yield row, found[1]
+
+    # How long a line may be
+
+    def _lengths(self) -> Iterator[Play]:
+        most = self.spec.framing.max_octets
+        code = self.spec.goodbye_when("too-long").code
+        rules = tuple(rule for rule in ("R-FRAME-5", "R-FRAME-4", "R-CLOSE-3") if rule in self.spec.rules)
+        variants = [
+            Variant(code, b"x" * most, rules, f"{most} octets without an ending are too long"),
+            Variant(f"{code}-with-ending", b"x" * most + b"\n", rules, f"{most + 1} octets with their LF are too long"),
+            Variant(
+                f"{code}-with-cr", b"x" * (most - 1) + b"\r\n", rules, f"{most + 1} octets with their CRLF are too long"
+            ),
+            Variant(f"{code}-by-far", b"x" * most * 4, rules, f"{4 * most} octets without an ending are too long"),
+            Variant("longest-line", b"x" * (most - 1) + b"\n", rules, f"{most} octets with their LF are not too long"),
+            Variant(
+                "longest-line-crlf",
+                b"x" * (most - 2) + b"\r\n",
+                rules,
+                f"{most} octets with their CRLF are not too long",
+            ),
+        ]
+        for configuration in configurations(self.spec):
+            name, _, tail = configuration.partition("+")
+            for variant in variants:
+                if variant.name != code and tail:
+                    continue
+                named = replace(variant, name=f"{variant.name}-when-{tail}" if tail else variant.name)
+                yield self._cell(self.ways.to_configuration(configuration), name, ANY_LINE, named)
+
+    # How a connection ends without a request
+
+    def _ends(self) -> Iterator[Play]:
+        calm = next(iter(self._calm_lines(self.spec.initial)))
+        rules = ("R-CLOSE-2", self.spec.ending.rule)
+        for configuration in configurations(self.spec):
+            name, _, tail = configuration.partition("+")
+            way = self.ways.to_configuration(configuration)
+            suffix = f"-when-{tail}" if tail else ""
+            finish, line = Step(SUBJECT, "finish"), send(self.spec, SUBJECT, calm)
+            half = send(self.spec, SUBJECT, calm[:-1])
+            for variant, steps, title in (
+                ("half-close", (finish,), "ends its sending half"),
+                ("half-close-after-a-line", (line, finish), "sends a line and ends its sending half"),
+                ("half-close-in-a-line", (half, finish), "ends its sending half in the middle of a line"),
+            ):
+                title = f"who is {configuration} {title}"
+                yield self._steps(f"{name}/{END}/{variant}{suffix}", title, rules, way, steps)
+            if self.spec.states[name].linked and tail != "alone":  # else nobody can see when it has taken effect
+                title = f"who is {configuration} resets the connection"
+                yield self._steps(f"{name}/{END}/reset{suffix}", title, rules[1:], way, (Step(SUBJECT, "reset"),))
+
+    def _steps(
+        self, id_: str, title: str, rules: tuple[str, ...], way: tuple[Step, ...], steps: tuple[Step, ...]
+    ) -> Play:
+        return Play(id_, title, rules, (*way, *steps), setup=len(way), segments=("whole",), source="the matrix")
 
 
 BAD_UTF8 = {

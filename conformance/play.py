@@ -251,6 +251,8 @@ class _Reader:
         octets = b""
         if kind in ("send", "taken") and text is not None:
             octets = self._octets(path, text) if text.startswith('"') else text.encode() + self.spec.framing.writes
+        if kind == "receive" and text is not None and text.startswith('"'):
+            text = self._octets(path, text).decode("utf-8", "replace")
         return Step(matched["who"], kind, octets, text or "")
 
     def _configurations(self) -> list[str]:

@@ -125,7 +125,6 @@ class Player:
 
     def _send(self, action: Send) -> None:
         inbox = self.stage.inbox(action.who)
-        inbox.tokens.extend(action.tokens)
         if inbox.wire.send(action.octets, self.stage.deadline(), action.octetwise) < len(action.octets):
             raise self.fail(f"that {action.who}'s octets are read", "a full socket", timeout=True)
         (self.partial.discard if action.octets.endswith(b"\n") else self.partial.add)(action.who)

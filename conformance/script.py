@@ -11,29 +11,36 @@ from dataclasses import dataclass, field
 
 from pychat.spec import Spec
 
-from .frames import Parsed, parse_reply, parse_request, write_form
+from .frames import Parsed, matches, parse_reply, parse_request, write_form
 from .model import Due, End, Items, Text, World
 from .play import Play, Segment, Step
 from .probe import Barrier, lister, probe_for
 
 
+class ContradictionError(Exception):
+    """A play says otherwise than the model: one of them is wrong, and it is not the implementation under test."""
+
+
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Octets to send; `probe` for those that only look at the state."""
+    """Octets to send, whole or octet by octet."""
 
     who: str
     octets: bytes
     octetwise: bool = False
-    tokens: tuple[str, ...] = ()  # of the barrier requests that are glued to it
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
+    """The end of the sending half."""
+
     who: str
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
+    """A reset of the connection."""
+
     who: str
 
 
@@ -98,6 +105,8 @@ class Op:
 
 @dataclass(slots=True)
 class Script:
+    """A play with what is to be done for it, in order."""
+
     play: Play
     ops: list[Op] = field(default_factory=list)
 
@@ -179,6 +188,7 @@ class Compiler:
         self.part = "setup"
         self.items: list[str] = []
         self.rule = ""
+        self.glue: set[str] = set()  # the answers to barriers that are glued to lines
 
     def compile(self) -> Script:
         for index, step in enumerate(self.play.steps):
@@ -206,10 +216,12 @@ class Compiler:
         elif step.kind == "receive":
             self._receive(step.who, self.names.in_reply(step.text))
         elif step.kind == "end":
+            self._pay_glue(step.who)
             self._add(Receive(step.who, End()))
-            self._paid(step.who)
+            self._paid(step.who, End())
         elif step.kind == "silent":
             self._settle("")
+            self._pay_glue(step.who)
             self._add(Quiet((step.who,)))
         elif step.kind == "state":
             self._state(step)
@@ -224,9 +236,17 @@ class Compiler:
             self.owed.setdefault(who, []).extend(due)
             self.totals[who] = self.totals.get(who, 0) + len(due)
 
-    def _paid(self, who: str) -> None:
-        if self.owed.get(who):
-            self.owed[who].pop(0)
+    def _paid(self, who: str, due: Due) -> None:
+        """A play names what is due; it must be what the model says, or one of the two is wrong."""
+        owed = self.owed.get(who) or [None]
+        first = owed.pop(0)
+        same = due == first
+        if isinstance(due, Items) and isinstance(first, Items):
+            same = sorted(due.items) == sorted(first.items) and due.answer == first.answer
+        elif isinstance(due, Text) and isinstance(first, Text):
+            same = matches(first.text, due.text) or matches(due.text, first.text)
+        if not same:
+            raise ContradictionError(f"{self.play.id}, step {self.step}: the model says {first}")
 
     def _settle(self, who: str) -> None:
         """Before `who` sends: the effects of what the others have sent must be there."""
@@ -240,30 +260,33 @@ class Compiler:
 
     def _send(self, who: str, octets: bytes) -> None:
         self._settle(who)
-        tokens: tuple[str, ...] = ()
+        glued: set[str] = set()
         if self.part == "play" and self.segment == "coalesced" and octets.endswith(b"\n") and self._between_lines(who):
-            tokens = (self.barrier.token(), self.barrier.token())
-            octets = self.barrier.request(tokens[0]) + octets + self.barrier.request(tokens[1])
-        octetwise = self.part == "play" and self.segment == "octet"
-        self._add(Send(who, octets, octetwise, tokens))
+            before, after = self.barrier.token(), self.barrier.token()
+            octets = self.barrier.request(before) + octets + self.barrier.request(after)
+            glued = {self.barrier.answer(before), self.barrier.answer(after)}
+        self._add(Send(who, octets, self.part == "play" and self.segment == "octet"))
+        self.glue |= glued
+        fed = len(self.world.taken)
         dues = self.world.feed(who, octets)
-        self._note_rule(tokens)
-        answers = {self.barrier.answer(token) for token in tokens}
-        if who in dues:
-            dues[who] = [due for due in dues[who] if not (isinstance(due, Text) and due.text in answers)]
+        self._note_rule(fed, glued=bool(glued))
         self._owe(who, dues)
 
-    def _note_rule(self, tokens: tuple[str, ...]) -> None:
-        """The rule of the line that was fed last, barriers left out."""
-        taken = [
-            line
-            for line in self.world.taken[-len(tokens) - 1 :]
-            if line.row is None or line.row.verb != self.barrier.verb
-        ]
+    def _note_rule(self, fed: int, *, glued: bool) -> None:
+        """The rule of the last line that was fed, without the barriers around it."""
+        taken = self.world.taken[fed:]
+        if glued:
+            taken = taken[1:-1] if len(taken) > 2 else taken[1:]
         if taken:
             last = taken[-1]
             fault = next((fault for fault in self.spec.faults if fault.error == last.error), None)
             self.rule = last.row.rule if last.row else fault.rule if fault else ""
+
+    def _pay_glue(self, who: str) -> None:
+        """The answers to what was glued to a line are due where the model says, though no play names them."""
+        owed = self.owed.get(who, [])
+        while owed and isinstance(owed[0], Text) and owed[0].text in self.glue:
+            self._add(Receive(who, owed.pop(0)))
 
     def _between_lines(self, who: str) -> bool:
         cutter = self.world.open(who).cutter
@@ -274,12 +297,12 @@ class Compiler:
         if got is not None and got.reply.kind == "item":
             self.items.append(text)
             return
-        if self.items or (got is not None and got.reply.verb and self._lists(got.reply.verb)):
-            self._add(Receive(who, Items(tuple(self.items), text)))
-            self.items = []
-        else:
-            self._add(Receive(who, Text(text)))
-        self._paid(who)
+        self._pay_glue(who)
+        listing = self.items or (got is not None and got.reply.verb and self._lists(got.reply.verb))
+        due: Due = Items(tuple(self.items), text) if listing else Text(text)
+        self.items = []
+        self._add(Receive(who, due))
+        self._paid(who, due)
 
     def _lists(self, verb: str) -> bool:
         return self.spec.requests[verb].item is not None
@@ -289,7 +312,8 @@ class Compiler:
     def _state(self, step: Step) -> None:
         self._pay_all()
         peer = self.world.open(step.who)
-        assert peer.configuration(self.spec) == step.text, f"{self.play.id}: {step} but {peer.configuration(self.spec)}"
+        if peer.configuration(self.spec) != step.text:
+            raise ContradictionError(f"{self.play.id}, step {step}: the model says {peer.configuration(self.spec)}")
         self._probe(step.who)
 
     def _probe(self, who: str) -> None:

@@ -1,0 +1,188 @@
+"""The judge's own measure: correct implementations must pass, and each one that is broken on purpose must fail.
+
+A mutant is judged until the first case that fails (`killed by`); cases that are near to what is broken come first. A
+mutant that passes everything has survived: either the suite lacks a case, or the change can be seen by nobody, and then
+`mutants.EQUIVALENT` says why. Knows no verb and no state.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pychat.spec import Spec
+
+from .mutants import Mutant, client_mutants, equivalent, server_mutants
+from .record import figures, rules_covered
+from .run import Options, run_suite
+from .suite import Case, client_cases, server_cases
+from .target import Command, StartError
+from .verdict import Result, Verdict
+
+Side = Literal["server", "client"]
+BLOCKED_ENOUGH = 12  # cases that could not be asked, after which a mutant is left
+STUDENT = Path(__file__).parents[1] / "tests" / "student"
+WHERE = {"server": "--port {port} --spec {spec} --max-connections {max}", "client": "--spec {spec} {host} {port}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A correct implementation, and how it is started."""
+
+    name: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of a mutant: the first result that failed, or why it lives."""
+
+    mutant: Mutant[Any]
+    killer: Result | None
+    asked: int
+    seconds: float
+    note: str = ""
+
+    @property
+    def excuse(self) -> str:
+        return "" if self.killer else equivalent(self.mutant.name)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Everything that a self-test has found about one side."""
+
+    side: Side
+    subjects: dict[str, list[Result]]
+    trials: list[Trial]
+    seconds: float
+
+    @property
+    def survivors(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.killer is None and not trial.excuse]
+
+    @property
+    def good(self) -> bool:
+        return not self.survivors and all(result.verdict.good or not result.verdict.ran for result in self.results())
+
+    def results(self) -> Iterable[Result]:
+        return (result for results in self.subjects.values() for result in results)
+
+
+def subjects(side: Side) -> list[Subject]:
+    """The correct implementations: the shipped one, the one the mutants are made of, and the independent one."""
+    python = shlex.quote(sys.executable)
+    shipped = "--host 127.0.0.1 --port {port} --spec {spec} --max-connections {max}"
+    contract = "{host}:{port} --plain --spec {spec}"
+    found = [
+        Subject(f"shipped {side}", f"{python} -m pychat {side} {shipped if side == 'server' else contract}"),
+        Subject(f"mutable {side}", command(side, "none")),
+    ]
+    student = STUDENT / f"{side}.py"
+    if student.exists():  # an installed package has no tests
+        fields = "--port {port} --max-connections {max}" if side == "server" else "{host} {port}"
+        found.append(Subject(f"student {side}", f"{python} {shlex.quote(str(student))} {fields}"))
+    return found
+
+
+def command(side: Side, mutant: str) -> str:
+    """How a mutant is started."""
+    return f"{shlex.quote(sys.executable)} -m conformance.mutants.{side} --mutant {shlex.quote(mutant)} {WHERE[side]}"
+
+
+def in_order(cases: Sequence[Case], mutant: Mutant[Any]) -> list[Case]:
+    """The cases, those first that are likely to kill: the ones near to the change, then plays, then whole segments."""
+
+    def rank(case: Case) -> tuple[bool, bool, bool, bool]:
+        near = bool(mutant.near) and case.id.startswith(mutant.near + "/")
+        waits = case.kind == "scene"
+        return not (waits and mutant.timed), waits, not near, case.kind != "play" or case.segment != "whole"
+
+    return sorted(cases, key=rank)
+
+
+def try_mutant(side: Side, mutant: Mutant[Any], cases: Sequence[Case], spec: Spec, spec_file: str) -> Trial:
+    """Judges a mutant until a case fails. A case that could not be asked kills nobody."""
+    started = time.monotonic()
+    target = Command(command(side, mutant.name), spec_file)
+    waiting, asked, blocked = in_order(cases, mutant), 0, 0
+    while waiting and blocked < BLOCKED_ENOUGH:
+        try:
+            results = run_suite(target, waiting, Options(jobs=1, fail_fast=True, patience=PATIENCE), spec=spec)
+        except StartError as error:
+            return Trial(mutant, None, asked, time.monotonic() - started, f"it would not start: {error}")
+        asked += len(results)
+        killer = next((result for result in results if result.verdict.bad), None)
+        if killer is not None:
+            return Trial(mutant, killer, asked, time.monotonic() - started)
+        seen = {result.key for result in results}
+        waiting = [case for case in waiting if case.key not in seen]
+        blocked += any(result.verdict is Verdict.BLOCKED for result in results)
+    note = f"{blocked} times the way to a case failed, and no case did" if blocked else ""
+    return Trial(mutant, None, asked, time.monotonic() - started, note)
+
+
+PATIENCE = 2.0  # seconds; a mute mutant costs them once
+
+
+def selftest(
+    side: Side,
+    spec: Spec,
+    spec_file: str,
+    *,
+    jobs: int = 2,
+    wanted: Callable[[Mutant[Any]], bool] = lambda mutant: True,
+    on_trial: Callable[[Trial], None] = lambda trial: None,
+) -> Outcome:
+    """Judges every subject and every wanted mutant of one side."""
+    started = time.monotonic()
+    cases = server_cases(spec) if side == "server" else client_cases(spec)
+    judged = {
+        subject.name: run_suite(Command(subject.command, spec_file), cases, Options(jobs=jobs), spec=spec)
+        for subject in subjects(side)
+    }
+    mutants: list[Mutant[Any]] = [*(server_mutants(spec) if side == "server" else client_mutants(spec))]
+    lock = threading.Lock()  # guards what `on_trial` touches
+
+    def work(mutant: Mutant[Any]) -> Trial:
+        trial = try_mutant(side, mutant, cases, spec, spec_file)
+        with lock:
+            on_trial(trial)
+        return trial
+
+    with ThreadPoolExecutor(jobs) as pool:
+        trials = list(pool.map(work, filter(wanted, mutants)))
+    return Outcome(side, judged, trials, time.monotonic() - started)
+
+
+def report(spec: Spec, outcome: Outcome) -> list[str]:
+    """The figures, a line each: failures and survivors first."""
+    lines = []
+    for name, results in outcome.subjects.items():
+        bad = [result for result in results if result.verdict.ran and not result.verdict.good]
+        lines += [f"FAIL {name}: {result.key}: {result.words}" for result in bad]
+    for trial in outcome.survivors:
+        lines.append(
+            f"SURVIVED {trial.mutant.name}: {trial.mutant.breaks}" + (f" ({trial.note})" if trial.note else "")
+        )
+    excused = [trial for trial in outcome.trials if trial.excuse]
+    lines += [f"equivalent {trial.mutant.name}: {trial.excuse}" for trial in excused]
+    for name, results in outcome.subjects.items():
+        covered, missing = rules_covered(spec, results, outcome.side)
+        parts = [f"{kind}s {f['passed']}/{f['exercised']}/{f['all']}" for kind, f in figures(results).items()]
+        rules = f"rules {len(covered)}/{len(covered) + len(missing)}" + (
+            f" (not {', '.join(missing)})" if missing else ""
+        )
+        lines.append(f"{name}: {', '.join(parts)} passed/exercised/all, {rules}")
+    killed = sum(trial.killer is not None for trial in outcome.trials)
+    more = f", {len(excused)} equivalent" if excused else ""
+    more += f", {len(outcome.survivors)} survived" if outcome.survivors else ""
+    lines.append(f"{outcome.side} mutants: killed {killed} of {len(outcome.trials)}{more}, in {outcome.seconds:.0f} s")
+    return lines

@@ -91,7 +91,7 @@ class Protocol:
     """The client's side of a spec, worked out once for all sessions. Immutable.
 
     The verbs are found by what they mean: `bind` takes a name, `list` asks who is there, `link` calls somebody,
-    `relay` says a line, `unlink` leaves, `quit` ends. Each is None where the spec has no such request.
+    `accept` accepts a call, `relay` says a line, `unlink` leaves, `quit` ends. None: the spec has no such request.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -101,6 +101,7 @@ class Protocol:
         self.bind = spec.verb_that("bind")
         self.list = spec.verb_that("list")
         self.link = spec.verb_that("link")
+        self.accept = spec.verb_that("accept")
         self.relay = spec.verb_that("relay")
         self.unlink = spec.verb_that("unlink")
         self.quit = spec.quit_verb

@@ -1,0 +1,487 @@
+"""What a person's lines mean, and what he is told. No terminal, no socket, no thread, no clock, and no verb.
+
+A line is typed *for* somebody: for the chat that was open, as its user was shown it, when he began to type. It is sent
+to nobody else (R-CLIENT-9): a chat is an object here, not a name, so that another one who has taken the same name since
+is another one. Whoever is called accepts with the first line that he begins after he was shown the call, and a chat
+whose partner has gone is left by itself only while the input line is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+from typing import Protocol as TypingProtocol
+
+from .client import Ended, Happening, Note, Wire
+from .session import Event, LocalProtocolError, Protocol, View
+from .visible import hexdump, visible_octets
+
+MOST_SHOWN = 1024  # octets of one read or write that are dumped
+
+Kind = Literal["said", "heard", "info", "warning", "wire"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Something to be shown. `name` said it; what came from the network is not made visible yet."""
+
+    kind: Kind
+    text: str
+    name: str | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Chat:
+    """One chat, or one call. Two with the same name are two."""
+
+    name: str
+
+
+class Network(TypingProtocol):
+    """What is needed of a `pychat.client.Client`."""
+
+    wire: bool
+
+    def send(self, verb: str, *values: str, timeout: float) -> bytes: ...
+
+
+class Talk:
+    """A person's side of the client: what he types goes in, requests go to the network, and `lines` are to be shown.
+
+    Everything is called from one thread. `online` gives it a connection, `happened` what comes from it.
+    """
+
+    def __init__(self, protocol: Protocol, name: str | None = None, chat: str | None = None) -> None:
+        self.protocol = protocol
+        self.lines: list[Line] = []
+        self.view = View(protocol.spec.initial)
+        self.chat: Chat | None = None  # whom a line is for that is begun now
+        self.users: dict[str, str] = {}  # names that were seen, and what was said about each
+        self.wanted_name = name
+        self.done = False  # the user wants to go
+        self._last_name: str | None = None  # before the connection was lost
+        self._wanted_chat = chat
+        self._network: Network | None = None
+        self._calling: Chat | None = None  # a call of one's own that is not answered yet
+        self._typing = False  # the input line is not empty
+        self._typed_for: Chat | None = None
+        self._leaving = False  # the end of this chat is asked for
+        self._held: tuple[str, tuple[str, ...]] | None = None  # a request that waits for an answer before it
+        self._listed: list[Event] = []
+        self._raw = False
+
+    # What the screen says beside the lines
+
+    @property
+    def online_now(self) -> bool:
+        return self._network is not None
+
+    @property
+    def in_chat(self) -> bool:
+        """Whether one is in a chat, be it with somebody who has gone."""
+        return self.view.state in self.protocol.spec.link.held_in
+
+    @property
+    def prompt(self) -> str:
+        """What stands before the input line: for whom it is."""
+        if self.view.name is None:
+            return "Your name: "
+        if self.chat is None:
+            return "Chat with: " if self.online_now else "> "
+        return f"To {self.chat.name}: "
+
+    @property
+    def status(self) -> str:
+        """The state, for people: who and where one is, and what can be done."""
+        parts = [self.view.name or "no name", self.view.state, self._can_do()]
+        return " · ".join(part for part in parts if part)
+
+    def _can_do(self) -> str:
+        if not self.online_now:
+            return ""
+        if self.view.name is None:
+            return "type the name that you want"
+        if self._calling is not None:
+            return f"calling {self._calling.name} …"
+        if not self.in_chat:
+            return "type a name to open a chat"
+        if self.view.partner is None:
+            return f"{self.chat.name if self.chat else 'your partner'} is gone"
+        if self._must_accept():
+            return f"{self.view.partner} calls: answer to accept, /leave to decline"
+        return f"in a chat with {self.view.partner}"
+
+    # What the person does
+
+    def typing(self, text: str) -> None:
+        """The input line has changed. Where typing begins, it is settled for whom it is."""
+        if text and not self._typing:
+            self._typed_for = self.chat
+        self._typing = bool(text)
+        self._settle()
+
+    def enter(self, text: str) -> None:
+        """The input line is finished, and empty again."""
+        begun_for = self._typed_for if self._typing else self.chat
+        self._typing = False
+        self._settle()
+        for line in text.splitlines():
+            if line.startswith("/") and not line.startswith("//"):
+                self._command(line)
+            elif line.strip():
+                self._line(line.removeprefix("/") if line.startswith("//") else line, begun_for)
+        self._settle()
+
+    def _command(self, line: str) -> None:
+        word, _, rest = line[1:].partition(" ")
+        command = COMMANDS.get(word)
+        if command is None:
+            self._warn(
+                f"There is no /{word}. /help shows what there is; // at the start says a line that begins with /"
+            )
+        elif bool(command.argument) != bool(rest.strip()):
+            self._warn(f"It is used so: /{word} {command.argument}".rstrip())
+        else:
+            command.run(self, rest.strip())
+
+    def _line(self, line: str, begun_for: Chat | None) -> None:
+        if self.view.name is None:
+            self._take_name(line.strip())
+        elif begun_for is not self.chat:
+            whom = (
+                f"you typed it for {begun_for.name}" if begun_for else f"you began it before {self._chat_name} called"
+            )
+            self._warn(f"Not sent, because {whom}. The Up key brings it back: {line}")
+        elif not self.online_now:
+            self._warn(f"Not sent, because there is no connection. The Up key brings it back: {line}")
+        elif self.chat is None:
+            self._call(line.strip())
+        else:
+            self._say(line)
+
+    @property
+    def _chat_name(self) -> str:
+        return self.chat.name if self.chat is not None else "somebody"
+
+    def _take_name(self, name: str) -> None:
+        if not self._is_name(name):
+            return
+        self.wanted_name = name
+        if self.protocol.bind is not None and self.online_now:
+            self._ask(self.protocol.bind, name)
+
+    def _is_name(self, name: str) -> bool:
+        kind = self.protocol.spec.types[self.protocol.spec.link.key]
+        try:
+            good = kind.accepts(name)
+        except UnicodeEncodeError:
+            good = False
+        if not good:
+            self._warn(f"{name!r:.40} is no name. {kind.doc} (It has the form {kind.match}.)")
+        return good
+
+    def _call(self, name: str) -> None:
+        if not self._is_name(name) or self.protocol.link is None:
+            return
+        if self._calling is not None:
+            self._warn(f"{self._calling.name} has not answered yet.")
+        elif self.in_chat and self.view.partner is not None and not self._leaving:
+            if self._same(name, self.view.partner):
+                self._accept()
+            else:
+                self._warn(f"You are in a chat with {self.view.partner}; /leave ends it.")
+        else:
+            self._ask(self.protocol.link, name)
+
+    def _say(self, text: str) -> None:
+        if self.protocol.relay is None:
+            return
+        if self._calling is None and self.view.partner is None:
+            self._warn(f"Not sent, because {self._chat_name} is gone: {text}")
+            return
+        try:
+            self.protocol.codec.encode_request(
+                self.protocol.relay, self.protocol.fields(self.protocol.relay, (text,), {})
+            )
+        except (ValueError, LocalProtocolError) as error:
+            self._warn(f"Not sent: {error}")
+            return
+        if self._must_accept() and not self._accept():
+            return
+        if self._send(self.protocol.relay, text):
+            self.lines.append(Line("said", text, self.view.name))
+
+    def _must_accept(self) -> bool:
+        """Whether one was called and is not heard yet."""
+        return (
+            self.protocol.accept is not None
+            and self._calling is None
+            and self.view.partner is not None
+            and not self.view.accepted
+        )
+
+    def _accept(self) -> bool:
+        """Accepts the call; what is said next may follow at once (R-CLIENT-4)."""
+        assert self.view.partner is not None
+        if self.protocol.accept is None or self.view.accepted:
+            return True
+        accepted = self._send(self.protocol.accept, self.view.partner)
+        if accepted:
+            self._calling = self.chat
+        return accepted
+
+    def _leave(self) -> None:
+        if self._calling is None and not self.in_chat:
+            self._warn("You are in no chat.")
+        elif not self._leaving and self.protocol.unlink is not None:
+            self._leaving = True
+            self.chat = None
+            self._ask(self.protocol.unlink)
+
+    def _settle(self) -> None:
+        """Leaves a chat whose partner has gone, as soon as nothing is half typed for him."""
+        gone = self.in_chat and self.view.partner is None and self._calling is None
+        if gone and not self._typing and not self._leaving and self.protocol.unlink is not None and self.online_now:
+            self._leaving = True
+            self.chat = None
+            self._ask(self.protocol.unlink)
+
+    # What the commands do
+
+    def _chat_command(self, name: str) -> None:
+        if self.view.name is None or not self.online_now:
+            self._warn("Take a name first." if self.online_now else "There is no connection.")
+        else:
+            self._call(name)
+
+    def _who_command(self, _: str) -> None:
+        if self.protocol.list is not None:
+            self._ask(self.protocol.list)
+
+    def _leave_command(self, _: str) -> None:
+        self._leave()
+
+    def _raw_command(self, _: str) -> None:
+        self._raw = not self._raw
+        if self._network is not None:
+            self._network.wire = self._raw
+        words = "The octets on the wire are shown from now on: → sent, ← received. /raw stops it."
+        self._info(words if self._raw else "The octets on the wire are not shown any more.")
+
+    def _help_command(self, _: str) -> None:
+        self._info("Type a name to open a chat, then what you want to say.")
+        for word, command in COMMANDS.items():
+            self._info(f"  {f'/{word} {command.argument}':<12}{command.words}")
+        self._info("  Tab         completes commands and names;  Up and Down bring lines back")
+
+    def _quit_command(self, _: str) -> None:
+        self.done = True
+
+    # What comes
+
+    def online(self, network: Network) -> None:
+        """There is a connection; the name is taken again."""
+        self._network = network
+        network.wire = self._raw
+        self.view = View(self.protocol.spec.initial)
+        if self.wanted_name is not None and self.protocol.bind is not None:
+            self._ask(self.protocol.bind, self.wanted_name)
+
+    def happened(self, happening: Happening) -> None:
+        """Something came from the connection."""
+        if isinstance(happening, Event):
+            self.view = happening.view
+            self._event(happening)
+            self._ask_held()
+            self._settle()
+        elif isinstance(happening, Wire):
+            self._wire(happening)
+        elif isinstance(happening, Note):
+            self._info(happening.words)
+        else:
+            self._offline(happening)
+
+    def _event(self, event: Event) -> None:
+        if event.kind == "refusal":
+            self._refused(event)
+        elif event.kind == "goodbye":
+            self._warn(f"The server ends the connection: {event.text}")
+        elif event.kind == "item":
+            self._listed.append(event)
+        elif event.view.state != self.protocol.spec.final:
+            meanings = _TOLD if event.mirrored else _DONE
+            for effect in event.effects:
+                if effect in meanings:
+                    meanings[effect](self, event)
+
+    def _named(self, event: Event) -> None:
+        self._info(f"You are {event.name}{' again' if self._last_name == event.name else ''}.")
+        self.wanted_name = self._last_name = event.name
+        self._who_command("")
+        if self._wanted_chat is not None:
+            name, self._wanted_chat = self._wanted_chat, None
+            self._call(name)
+
+    def _listed_all(self, _: Event) -> None:
+        users, self._listed = self._listed, []
+        self.users = {event.name: _rest(event) for event in users if event.name is not None}
+        others = [f"{name} ({rest})" for name, rest in sorted(self.users.items()) if name != self.view.name]
+        if others:
+            self._info(f"Here {'is' if len(others) == 1 else 'are'} {', '.join(others)}.")
+        else:
+            self._info(f"Nobody else is here yet. Others can call you: you are {self.view.name}.")
+
+    def _called(self, event: Event) -> None:
+        partner = event.view.partner or ""
+        self.users.setdefault(partner, "")
+        if self._calling is None or not self._same(self._calling.name, partner):
+            self.chat, self._calling = Chat(partner), None
+            self._leaving, self._held = False, None  # what was held was for another chat
+        how = "Answer to accept, /leave declines." if self.protocol.accept is not None else "/leave ends it."
+        self._info(f"{partner} calls you. {how}")
+
+    def _through(self, event: Event) -> None:
+        chat, self._calling = self._calling or Chat(""), None
+        chat.name = event.view.partner or ""  # as its owner writes it
+        if not self._leaving:
+            self.chat = chat
+            self._info(f"You are in a chat with {chat.name}; /leave ends it.")
+
+    def _accepted(self, event: Event) -> None:
+        self._calling = None
+        self._info(f"You and {event.view.partner} hear each other now; /leave ends it.")
+
+    def _heard(self, event: Event) -> None:
+        self.lines.append(Line("heard", event.text, self.view.partner))
+
+    def _gone(self, event: Event) -> None:
+        self._info(f"{event.name} is gone ({_rest(event)}).")
+        if not self.in_chat:
+            self._end_chat()
+
+    def _left(self, _: Event) -> None:
+        self._info("The chat is over.")
+        self._end_chat()
+
+    def _end_chat(self) -> None:
+        self.chat, self._leaving = None, False
+
+    def _refused(self, event: Event) -> None:
+        verb, words = event.verb, event.text
+        if verb == self.protocol.bind:
+            self.wanted_name = None
+            name = event.request.get(self._name_field(verb), "?")
+            lost = " Perhaps it is your lost connection that has it still." if name == self._last_name else ""
+            self._warn(f"You cannot be {name}: {words}{lost}")
+        elif verb == self.protocol.relay:
+            self._warn(f"A line was not delivered: {words}")
+        elif verb == self.protocol.link:
+            name = event.request.get(self._name_field(verb), "?")
+            self._warn(f"No chat with {name}: {words}")
+            if self._calling is not None:
+                self.chat, self._calling = self.chat if self.in_chat else None, None
+        else:
+            self._leaving = self._leaving and verb != self.protocol.unlink
+            self._warn(f"{verb} was refused: {words}")
+
+    def _name_field(self, verb: str | None) -> str:
+        fields = self.protocol.spec.requests[verb or ""].form.fields
+        return next((part.name for part in fields if part.type == self.protocol.spec.link.key), "")
+
+    def _wire(self, wire: Wire) -> None:
+        arrow = "→" if wire.direction == "sent" else "←"
+        shown = wire.octets[:MOST_SHOWN]
+        self.lines.append(Line("wire", f"{arrow} {len(wire.octets)} octets  {visible_octets(shown)}"))
+        self.lines += [Line("wire", f"  {row}") for row in hexdump(shown)]
+        if len(shown) < len(wire.octets):
+            self.lines.append(Line("wire", f"  … and {len(wire.octets) - len(shown)} more"))
+
+    def _offline(self, ended: Ended) -> None:
+        if not self.done and ended.how != "goodbye":
+            self._warn(f"The connection is lost: {ended.words}")
+        self._network = None
+        self.view = View(self.protocol.spec.final, self.view.name)
+        self._calling, self._held, self._listed = None, None, []
+        self._end_chat()
+
+    # Requests
+
+    def _ask(self, verb: str, *values: str) -> None:
+        """Sends a request, or holds it while an answer is to come that may allow it."""
+        try:
+            self._request(verb, *values)
+        except LocalProtocolError as error:
+            if error.waiting:
+                self._held = (verb, values)
+            elif verb != self.protocol.unlink:
+                self._warn(f"That is not possible now: {error}")
+            else:
+                self._leaving = False
+        except (ConnectionError, TimeoutError) as error:
+            self._warn(f"Not sent: {error}")
+
+    def _ask_held(self) -> None:
+        if self._held is not None:
+            (verb, values), self._held = self._held, None
+            self._ask(verb, *values)
+
+    def _send(self, verb: str, *values: str) -> bool:
+        """Sends a request now, or says why not."""
+        try:
+            self._request(verb, *values)
+        except (LocalProtocolError, ConnectionError, TimeoutError) as error:
+            self._warn(f"Not sent: {error}")
+            return False
+        return True
+
+    def _request(self, verb: str, *values: str) -> None:
+        if self._network is None:
+            raise ConnectionError("there is no connection")
+        self._network.send(verb, *values, timeout=0)
+        if verb == self.protocol.link and not self.in_chat:
+            self._calling = self.chat = Chat(values[0])
+
+    def _same(self, one: str, other: str) -> bool:
+        fold = self.protocol.spec.types[self.protocol.spec.link.key].fold
+        return fold(one) == fold(other)
+
+    def _info(self, text: str) -> None:
+        self.lines.append(Line("info", text))
+
+    def _warn(self, text: str) -> None:
+        self.lines.append(Line("warning", text))
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A line that begins with a slash: what it does, the word it needs, and words for /help."""
+
+    run: Callable[[Talk, str], None]
+    argument: str
+    words: str
+
+
+COMMANDS: Mapping[str, Command] = {
+    "chat": Command(Talk._chat_command, "NAME", "opens a chat with NAME, or accepts NAME's call"),
+    "leave": Command(Talk._leave_command, "", "ends the chat, or declines a call"),
+    "who": Command(Talk._who_command, "", "shows who is here"),
+    "raw": Command(Talk._raw_command, "", "shows the octets on the wire, or hides them"),
+    "help": Command(Talk._help_command, "", "shows this"),
+    "quit": Command(Talk._quit_command, "", "ends the program"),
+}
+
+# What an event means, by what it changed: first what the other end caused, then what one's own request did.
+_TOLD = {"link": Talk._called, "relay": Talk._heard, "unlink": Talk._gone}
+_DONE = {
+    "bind": Talk._named,
+    "list": Talk._listed_all,
+    "link": Talk._through,
+    "accept": Talk._accepted,
+    "unlink": Talk._left,
+}
+
+
+def _rest(event: Event) -> str:
+    """The fields that are no name: why somebody is gone, whether he is free."""
+    return " ".join(value for value in event.fields.values() if value != event.name)

@@ -1,0 +1,429 @@
+"""What a person's lines mean, and above all for whom they are: real sessions and the real hub, each step by hand."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+
+from pychat.client import Ended, Wire
+from pychat.connection import Connection
+from pychat.hub import Hub
+from pychat.session import Protocol, Session, shipped_protocol
+from pychat.spec import Spec
+from pychat.talk import COMMANDS, Talk
+
+
+class Desk:
+    """A person with the client's inside, and the hub at the other end. What travels is carried when a test says so."""
+
+    def __init__(self, hub: Hub, name: str | None, protocol: Protocol | None = None, chat: str | None = None) -> None:
+        protocol = protocol or shipped_protocol()
+        self.hub, self.wire = hub, False
+        self.session, self.connection = Session(protocol), Connection()
+        self.up: deque[bytes] = deque()
+        self.sent: list[str] = []
+        self.talk = Talk(protocol, name, chat)
+        hub.open(self.connection, "here", 0.0, loopback=True)
+        self.talk.online(self)
+
+    def send(self, verb: str, *values: str, timeout: float) -> bytes:
+        octets = self.session.request(verb, *values)
+        self.up.append(octets)
+        self.sent.append(octets.decode().rstrip("\r\n"))
+        return octets
+
+    def carry_up(self) -> None:
+        """The hub takes what was sent."""
+        while self.up:
+            self.hub.receive(self.connection, self.up.popleft(), 0.0)
+
+    def carry_down(self) -> None:
+        """The person is shown what the hub has said."""
+        octets, self.connection.outbox = b"".join(self.connection.outbox), []
+        for event in self.session.receive(octets):
+            self.talk.happened(event)
+
+    def type(self, text: str) -> None:
+        """Begins or changes the input line."""
+        self.talk.typing(text)
+
+    def enter(self, text: str) -> None:
+        """Types a line and Enter."""
+        self.talk.typing(text)
+        self.talk.typing("")
+        self.talk.typing(text)
+        self.finish(text)
+
+    def finish(self, text: str) -> None:
+        """Presses Enter on what was typed before."""
+        self.talk.enter(text)
+
+    def shown(self) -> list[str]:
+        """What was shown since the last time."""
+        lines, self.talk.lines = self.talk.lines, []
+        return [f"{line.name}: {line.text}" if line.name else line.text for line in lines]
+
+
+@pytest.fixture
+def hub(spec: Spec) -> Hub:
+    """The server's mind."""
+    return Hub(spec)
+
+
+def settle(*desks: Desk) -> None:
+    """Carries everything until nothing moves."""
+    while any(desk.up or desk.connection.outbox for desk in desks):
+        for desk in desks:
+            desk.carry_up()
+            desk.carry_down()
+
+
+def room(hub: Hub, *names: str) -> list[Desk]:
+    """People who are there, with nothing on the way and nothing to be shown."""
+    desks = [Desk(hub, name) for name in names]
+    settle(*desks)
+    for desk in desks:
+        desk.sent.clear()
+        desk.shown()
+    return desks
+
+
+def lose(hub: Hub, desk: Desk) -> None:
+    """The connection breaks, and both ends know it."""
+    hub.lose(desk.connection, 0.0)
+    hub.forget(desk.connection)
+    desk.talk.happened(Ended("lost", "the server closed the connection"))
+
+
+def come_back(hub: Hub, desk: Desk) -> Desk:
+    """The same person on a new connection."""
+    again = Desk(hub, None)
+    again.talk = desk.talk
+    again.talk.lines.clear()
+    again.talk.online(again)
+    return again
+
+
+def test_a_name_is_asked_for_until_it_is_free(hub: Hub) -> None:
+    """And who is there is shown."""
+    room(hub, "alice")
+    desk = Desk(hub, None)
+    assert desk.talk.prompt == "Your name: "
+    desk.enter("9lives")
+    assert "is no name" in desk.shown()[0]
+    desk.enter("ALICE")
+    settle(desk)
+    assert desk.shown() == ["You cannot be ALICE: That name is taken."]
+    assert desk.talk.prompt == "Your name: "
+    desk.enter(" bob ")
+    settle(desk)
+    assert desk.shown() == ["You are bob.", "Here is alice (free)."]
+    assert desk.talk.prompt == "Chat with: "
+    assert desk.sent == ["NAME ALICE", "NAME bob", "WHO"]
+
+
+def test_a_name_opens_a_chat_and_then_lines_are_said(hub: Hub) -> None:
+    """As the course's description has it."""
+    alice, bob = room(hub, "alice", "Bob")
+    alice.enter("bob")
+    settle(alice, bob)
+    assert alice.shown() == ["You are in a chat with Bob; /leave ends it."]
+    assert alice.talk.prompt == "To Bob: "
+    assert bob.shown() == ["alice calls you. Answer to accept, /leave declines."]
+    alice.enter("hello")
+    settle(alice, bob)
+    assert alice.shown() == ["alice: hello"]
+    assert bob.shown() == ["alice: hello"]
+
+
+def test_who_is_called_accepts_with_his_first_line(hub: Hub) -> None:
+    """The acceptance and the line go together."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    settle(alice, bob)
+    assert "calls: answer to accept" in bob.talk.status
+    bob.enter("hi")
+    assert bob.sent == ["CHAT alice", "MSG hi"]
+    bob.enter("there")  # before the answer has come
+    settle(alice, bob)
+    assert bob.sent == ["CHAT alice", "MSG hi", "MSG there"]
+    assert alice.shown()[-2:] == ["bob: hi", "bob: there"]
+    assert bob.shown()[-1] == "You and alice hear each other now; /leave ends it."
+
+
+def test_who_is_called_declines_with_leave(hub: Hub) -> None:
+    """The caller learns it, and is free again by himself, since he types nothing."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    settle(alice, bob)
+    bob.enter("/leave")
+    settle(alice, bob)
+    assert bob.shown()[-1] == "The chat is over."
+    assert alice.shown()[-2:] == ["bob is gone (left).", "The chat is over."]
+    assert alice.talk.prompt == bob.talk.prompt == "Chat with: "
+
+
+def test_a_line_begun_before_the_call_was_shown_accepts_nothing(hub: Hub) -> None:
+    """It was for nobody, or a name; it is not said to the caller."""
+    alice, bob = room(hub, "alice", "bob")
+    bob.type("carol")
+    alice.enter("bob")
+    settle(alice, bob)
+    bob.finish("carol")
+    settle(alice, bob)
+    assert bob.sent == []
+    assert bob.shown()[-1] == ("Not sent, because you began it before alice called. The Up key brings it back: carol")
+    bob.enter("now for you")
+    assert bob.sent == ["CHAT alice", "MSG now for you"]
+
+
+def test_a_half_typed_line_is_for_nobody_else(hub: Hub) -> None:
+    """While it stands there, the chat with the one who has gone is not left, so nobody can call."""
+    alice, bob, carol = room(hub, "alice", "bob", "carol")
+    alice.enter("bob")
+    settle(alice, bob)
+    alice.type("only for b")
+    bob.enter("/leave")
+    settle(alice, bob)
+    assert alice.shown()[-1] == "bob is gone (left)."
+    assert alice.sent == ["CHAT bob"]
+    carol.enter("alice")
+    settle(alice, carol)
+    assert carol.shown() == ["No chat with alice: That user is in a chat."]
+    alice.finish("only for bob")
+    settle(alice, bob, carol)
+    assert alice.sent == ["CHAT bob", "LEAVE"]
+    assert alice.shown() == [
+        "Not sent, because you typed it for bob. The Up key brings it back: only for bob",
+        "The chat is over.",
+    ]
+
+
+def test_a_chat_whose_partner_has_gone_is_left_when_the_line_is_deleted(hub: Hub) -> None:
+    """An empty line is for nobody."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    settle(alice, bob)
+    alice.type("h")
+    bob.enter("/leave")
+    settle(alice, bob)
+    alice.type("")
+    assert alice.sent == ["CHAT bob", "LEAVE"]
+
+
+def test_another_one_with_the_same_name_is_another_one(hub: Hub) -> None:
+    """A line that was half typed for bob when the connection was lost is not for the bob who calls after it."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    settle(alice, bob)
+    alice.type("sec")
+    lose(hub, alice)
+    again = come_back(hub, alice)
+    settle(again, bob)
+    bob.enter("alice")
+    settle(again, bob)
+    assert again.talk.prompt == "To bob: "
+    again.finish("secret")
+    assert again.shown()[-1].startswith("Not sent, because you typed it for bob.")
+    assert again.sent == ["NAME alice", "WHO"]
+
+
+def test_a_call_that_loses_the_race_takes_no_line_along(hub: Hub) -> None:
+    """Alice calls bob and types for him, but dave's call wins: the line is not said to dave."""
+    alice, _, dave = room(hub, "alice", "bob", "dave")
+    alice.enter("bob")
+    alice.type("for bob alone")
+    dave.enter("alice")
+    dave.carry_up()
+    settle(alice, dave)
+    alice.finish("for bob alone")
+    settle(alice, dave)
+    assert alice.sent == ["CHAT bob"]
+    shown = alice.shown()
+    assert shown[0] == "dave calls you. Answer to accept, /leave declines."
+    assert shown[1].startswith("No chat with bob: ")
+    assert shown[2].startswith("Not sent, because you typed it for bob.")
+    assert not any("for bob" in line for line in dave.shown())
+    alice.enter("hello dave")
+    assert alice.sent == ["CHAT bob", "CHAT dave", "MSG hello dave"]
+
+
+def test_a_line_that_follows_its_call_at_once_is_refused_with_it(hub: Hub) -> None:
+    """It is not sent again by itself (R-CLIENT-5)."""
+    alice, _, dave = room(hub, "alice", "bob", "dave")
+    alice.enter("bob")
+    alice.enter("hi bob")
+    dave.enter("alice")
+    dave.carry_up()
+    settle(alice, dave)
+    assert alice.sent == ["CHAT bob", "MSG hi bob"]
+    assert alice.shown()[-1].startswith("A line was not delivered: You have not accepted this chat")
+
+
+def test_crossing_calls_become_one_chat(hub: Hub) -> None:
+    """What was typed for him meanwhile is for him."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    bob.enter("alice")
+    bob.type("hello a")
+    alice.carry_up()
+    bob.carry_down()
+    bob.finish("hello alice")
+    settle(alice, bob)
+    assert bob.sent == ["CHAT alice", "MSG hello alice"]
+    assert alice.shown()[-1] == "bob: hello alice"
+
+
+def test_only_one_call_or_leave_is_unanswered(hub: Hub) -> None:
+    """A leave that must wait for the call's answer is said after it; a second one is not."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    alice.enter("/leave")
+    alice.enter("/leave")
+    assert alice.sent == ["CHAT bob"]
+    settle(alice, bob)
+    assert alice.sent == ["CHAT bob", "LEAVE"]
+    assert alice.talk.prompt == "Chat with: "
+    assert bob.shown()[-1] == "The chat is over."
+
+
+def test_a_leave_that_waits_is_not_for_another_chat(hub: Hub) -> None:
+    """Alice takes her call to bob back, but dave's call wins: his is not declined by it."""
+    alice, _, dave = room(hub, "alice", "bob", "dave")
+    alice.enter("bob")
+    alice.enter("/leave")
+    dave.enter("alice")
+    dave.carry_up()
+    settle(alice, dave)
+    assert alice.sent == ["CHAT bob"]
+    assert alice.talk.prompt == "To dave: "
+
+
+def test_a_call_follows_a_leave(hub: Hub) -> None:
+    """`/chat` after the partner has gone waits for the answer to LEAVE."""
+    alice, bob, carol = room(hub, "alice", "bob", "carol")
+    alice.enter("bob")
+    settle(alice, bob)
+    alice.type("/chat c")
+    bob.enter("/leave")
+    settle(alice, bob)
+    alice.finish("/chat carol")
+    assert alice.sent == ["CHAT bob", "LEAVE"]
+    settle(alice, bob, carol)
+    assert alice.sent == ["CHAT bob", "LEAVE", "CHAT carol"]
+    assert alice.talk.prompt == "To carol: "
+
+
+def test_what_cannot_be_sent_is_said_clearly(hub: Hub) -> None:
+    """One line each, and nothing on the wire."""
+    alice, bob = room(hub, "alice", "bob")
+    for line, words in (
+        ("/leave", "You are in no chat."),
+        ("/dance", "There is no /dance."),
+        ("/chat", "It is used so: /chat NAME"),
+        ("/who now", "It is used so: /who"),
+        ("hello there", "'hello there' is no name."),
+    ):
+        alice.enter(line)
+        assert alice.shown()[0].startswith(words)
+    assert alice.sent == []
+    alice.enter("bob")
+    settle(alice, bob)
+    alice.shown()
+    alice.enter("/chat carol")
+    assert alice.shown() == ["You are in a chat with bob; /leave ends it."]
+    alice.enter("x" * 2001)
+    assert alice.shown()[0].startswith("Not sent: the text of MSG has 2001 octets")
+    bob.enter("bell\x07")
+    assert bob.shown()[-1].startswith("Not sent: ")
+    assert bob.sent == []  # not even the acceptance
+    alice.enter("//slash")
+    assert alice.sent[-1] == "MSG /slash"
+
+
+def test_a_pasted_text_is_said_line_by_line(hub: Hub) -> None:
+    """Each line is a frame."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    settle(alice, bob)
+    alice.enter("one\ntwo\n")
+    assert alice.sent[1:] == ["MSG one", "MSG two"]
+
+
+def test_the_name_is_taken_again_after_a_loss(hub: Hub) -> None:
+    """And what was typed for the lost chat goes nowhere."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    settle(alice, bob)
+    alice.type("half")
+    lose(hub, alice)
+    assert alice.shown()[-1] == "The connection is lost: the server closed the connection"
+    alice.finish("half a line")
+    assert alice.shown()[-1].startswith("Not sent, because you typed it for bob.")
+    again = come_back(hub, alice)
+    settle(again)
+    assert again.shown() == ["You are alice again.", "Here is bob (busy)."]
+    assert again.sent == ["NAME alice", "WHO"]
+
+
+def test_a_name_that_is_still_taken_after_a_loss_is_asked_for(hub: Hub) -> None:
+    """The lost connection may hold it for a while."""
+    (alice,) = room(hub, "alice")
+    alice.talk.happened(Ended("lost", "no route to host"))
+    again = come_back(hub, alice)
+    settle(again)
+    assert again.shown()[-1].endswith("Perhaps it is your lost connection that has it still.")
+    assert again.talk.prompt == "Your name: "
+
+
+def test_octets_are_shown_when_they_are_wanted(hub: Hub) -> None:
+    """/raw, as a capture shows them."""
+    (alice,) = room(hub, "alice")
+    alice.enter("/raw")
+    assert alice.wire
+    alice.talk.happened(Wire("received", b"MSG \x1b\xff\n"))
+    assert alice.shown()[1:] == [
+        "← 7 octets  MSG \\x1b\\xff\\n",
+        "  0000  4d 53 47 20 1b ff 0a                              MSG ...",
+    ]
+    alice.talk.happened(Wire("sent", b"x" * 5000))
+    assert alice.shown()[-1] == "  … and 3976 more"
+    alice.enter("/raw")
+    assert not alice.wire
+
+
+def test_help_names_every_command(hub: Hub) -> None:
+    """From the same table that runs them."""
+    (alice,) = room(hub, "alice")
+    alice.enter("/help")
+    text = "\n".join(alice.shown())
+    assert all(f"/{command}" in text for command in COMMANDS)
+    alice.enter("/quit")
+    assert alice.talk.done
+
+
+def test_a_chat_can_be_wanted_from_the_beginning(hub: Hub) -> None:
+    """`--name` and `--chat`."""
+    (bob,) = room(hub, "bob")
+    alice = Desk(hub, "alice", chat="bob")
+    settle(alice, bob)
+    assert alice.talk.prompt == "To bob: "
+
+
+def test_another_protocol_is_talked(little: Spec) -> None:
+    """Without consent, and with a hang-up that frees both ends."""
+    hub, protocol = Hub(little), Protocol(little)
+    ann, bob = Desk(hub, "ann", protocol), Desk(hub, "bob", protocol)
+    settle(ann, bob)
+    ann.enter("bob")
+    settle(ann, bob)
+    assert bob.shown()[-1] == "ann calls you. /leave ends it."
+    bob.enter("hello")
+    assert bob.sent[-1] == "say hello"
+    settle(ann, bob)
+    assert ann.shown()[-1] == "bob: hello"
+    ann.enter("/leave")
+    settle(ann, bob)
+    assert bob.shown()[-1] == "ann is gone (hung)."
+    assert ann.talk.prompt == bob.talk.prompt == "Chat with: "

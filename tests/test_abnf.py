@@ -13,7 +13,7 @@ from pychat.spec import Spec, load, shipped
 from pychat.spec.model import Type
 from tools.docs import abnf
 from tools.docs.grammar import ABNF, NotABNF
-from tools.docs.page import layout
+from tools.docs.reference import layout
 
 from .conftest import ROOT
 

@@ -1,1 +1,1 @@
-"""The protocol's page, made from the spec alone: `python -m tools.docs`. Knows no verb, state or code of any protocol."""
+"""The protocol's page, from the spec alone: `python -m tools.docs`. Knows no verb, no state and no code by name."""

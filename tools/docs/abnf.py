@@ -33,7 +33,7 @@ _NAMED_RANGES = {(0x21, 0x7E): "VCHAR", (0x30, 0x39): "DIGIT", (0x20, 0x20): "SP
 _MAX = 0x10FFFF
 
 
-class Untranslatable(ValueError):
+class Untranslatable(ValueError):  # noqa: N818  # it says what the expression is
     """A regular expression has a part that ABNF, or this translation of it, cannot say."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -22,22 +22,31 @@ Spans: TypeAlias = tuple[Span, ...]
 
 
 def text(words: str) -> Spans:
+    """Words as they stand."""
     return (Span(words),)
 
 
 def code(words: str, target: str | None = None) -> Spans:
+    """Words of the wire or of the spec."""
     return (Span(words, "code", target),)
 
 
-def strong(words: str) -> Spans:
-    return (Span(words, "strong"),)
-
-
 def link(words: str, target: str) -> Spans:
+    """Words that lead to an anchor."""
     return (Span(words, "text", target),)
 
 
-def join(parts: list[Spans], separator: str = ", ") -> Spans:
+def say(words: str, *parts: Spans) -> Spans:
+    """A sentence with a part in the place of each `{}`."""
+    pieces = words.split("{}")
+    assert len(pieces) == len(parts) + 1, words
+    spans: list[Span] = []
+    for piece, part in zip(pieces, (*parts, ()), strict=True):
+        spans += ([Span(piece)] if piece else []) + list(part)
+    return tuple(spans)
+
+
+def join(parts: Iterable[Spans], separator: str = ", ") -> Spans:
     """The parts in one, with the separator between them."""
     spans: list[Span] = []
     for part in parts:
@@ -48,23 +57,22 @@ def join(parts: list[Spans], separator: str = ", ") -> Spans:
 
 
 def plain(spans: Spans) -> str:
+    """The words without styles and links."""
     return "".join(span.text for span in spans)
 
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """Prose. A `note` stands apart from the text around it."""
+    """Prose."""
 
     spans: Spans
-    note: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Points, numbered or not."""
+    """Points."""
 
     items: tuple[Spans, ...]
-    numbered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +102,6 @@ class Table:
     rows: tuple[Row, ...]
     matrix: bool = False
     faint: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """Text as it stands."""
-
-    text: str
-    language: str = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class Diagram:
     instead: tuple[Block, ...] = ()
 
 
-Block: TypeAlias = Paragraph | Listing | Facts | Table | Code | Grammar | Wire | Rules | Conversation | Diagram
+Block: TypeAlias = Paragraph | Listing | Facts | Table | Grammar | Wire | Rules | Conversation | Diagram
 
 
 @dataclass(frozen=True, slots=True)

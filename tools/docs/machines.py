@@ -18,7 +18,7 @@ OTHER_END = "partner"  # how the machine's events say that a row happened at the
 Href = Callable[[str], str | None]
 
 
-class NoGraphviz(RuntimeError):
+class NoGraphviz(RuntimeError):  # noqa: N818  # it says what is missing
     """The program `dot` is not there, or failed."""
 
 
@@ -80,9 +80,8 @@ def dot(machine: Any, href: Href, state_href: Href, final: str) -> str:
     ]
     kept = stays(machine)
     for state in machine.states:
-        lines.append(
-            f"  {_id(state)} [class={'final' if state == final else 'state'}, label=<{_box(state, kept[state], href, state_href)}>];"
-        )
+        kind = "final" if state == final else "state"
+        lines.append(f"  {_id(state)} [class={kind}, label=<{_box(state, kept[state], href, state_href)}>];")
     lines.append(f"  begin -> {_id(machine.initial)};")
     for edge in changes(machine):
         weight = 1 if edge.target == final else 8  # the way through the machine is straight, the ways out go around

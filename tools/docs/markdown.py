@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from .content import (
     Block,
-    Code,
     Conversation,
     Diagram,
     Facts,
@@ -67,13 +66,11 @@ def _block(block: Block) -> list[str]:
         case Paragraph():
             return [spans(block.spans)]
         case Listing():
-            return [f"{'1.' if block.numbered else '-'} {spans(item)}" for item in block.items]
+            return [f"- {spans(item)}" for item in block.items]
         case Facts():
             return _facts(block)
         case Table():
             return _table(block)
-        case Code():
-            return [f"```{block.language}", block.text, "```"]
         case Grammar():
             return ["```abnf", block.text, "```"]
         case Wire():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from pychat.spec import Spec
-from pychat.spec.model import Form, Reply, Type
+from pychat.spec.model import Form, Reply
 from pychat.spec.view import Move, moves
 
 from .content import Block, Paragraph, Rules, RuleText, Span, Spans, join, link, text
@@ -45,22 +45,23 @@ class Material:
     def chapter(self, name: str, *, rules: bool = True) -> list[Block]:
         """The prose of a chapter, then the rules that it explains."""
         chapter = self.spec.chapters.get(name)
-        if chapter is None:
-            return []
-        blocks: list[Block] = [Paragraph(self.names.prose(words)) for words in chapter.text]
-        if rules and chapter.rules:
-            blocks.append(self.rules(chapter.rules))
-        return blocks
+        words = chapter.text if chapter is not None else ()
+        return [*(Paragraph(self.names.prose(line)) for line in words), *(self.chapter_rules(name) if rules else ())]
 
-    def rules(self, ids: tuple[str, ...]) -> Rules:
+    def chapter_rules(self, name: str) -> list[Block]:
+        """The rules that a chapter explains, for a part that has tables between."""
+        chapter = self.spec.chapters.get(name)
+        return [self.rules(chapter.rules)] if chapter is not None and chapter.rules else []
+
+    def rules(self, ids: Iterable[str]) -> Rules:
         return Rules(tuple(self.rule(id_) for id_ in ids))
 
-    def rule(self, id_: str) -> RuleText:
+    def rule(self, id_: str, shown: Spans = ()) -> RuleText:
         rule = self.spec.rules[id_]
-        return RuleText(id_, rule.level, rule.of, self.names.rule_text(rule.text))
+        return RuleText(id_, rule.level, rule.of, self.names.rule_text(rule.text), shown)
 
-    def rule_links(self, ids: list[str]) -> Spans:
-        return join([link(id_, id_) for id_ in dict.fromkeys(ids)])
+    def rule_links(self, ids: Iterable[str]) -> Spans:
+        return join([link(id_, id_) for id_ in ids])
 
     def rules_about(self, verb: str) -> list[str]:
         """The rules of a verb's rows, and those of the same groups."""
@@ -73,9 +74,6 @@ class Material:
         """The octets of the longest frame of this form, with the ending that is written."""
         sizes = [len(p) if isinstance(p, str) else self.spec.types[p.type].octets[1] for p in form.parts]
         return sum(sizes) + len(sizes) - 1 + len(self.spec.framing.writes)
-
-    def type_of(self, form: Form, field: str) -> Type:
-        return self.spec.types[next(f.type for f in form.fields if f.name == field)]
 
     def sample(self, form: Form) -> str:
         """A frame of this form from the types' own good values, for what no example shows."""
@@ -121,7 +119,7 @@ class Material:
         """These states in words; all of them are `any state`."""
         if names == list(self.spec.live_states):
             return text("any state")
-        return join(self.names.states(names), " or ")
+        return join([self.wording.state(name) for name in names], " or ")
 
     def frame_link(self, key: str) -> Spans:
         return (Span(key, "code", self.names.frame(key)),)

@@ -86,9 +86,6 @@ class Names:
             return self.reply(self.spec.replies[key])
         return self.request(key) if key in self.spec.requests else None
 
-    def states(self, names: list[str]) -> list[Spans]:
-        return [(Span(name, "code", self.state(name)),) for name in names]
-
     def line(self, words: str, *, sent: bool) -> Spans:
         """A frame of an example; its first words are linked."""
         parts = words.split(" ")

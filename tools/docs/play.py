@@ -244,7 +244,7 @@ def _await_all_that_is_due(play: Play, now: int, ends: dict[str, _End]) -> None:
     """Waits until the server has taken every earlier frame of the others, so that the order is the example's."""
     due: dict[str, int] = {}
     seen: dict[str, int] = {}
-    for index, act in enumerate(play.acts):
+    for act in play.acts:
         if act.kind != "receive":
             continue
         seen[act.who] = seen.get(act.who, 0) + 1

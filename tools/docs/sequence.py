@@ -75,8 +75,8 @@ def draw(play: Play, server: str = "server") -> str:
     layout.place()
     columns, width = _columns(play, left, right)
     head = (
-        f'<svg class="sequence" role="img" aria-label="{html.escape(play.example.title)}" viewBox="0 0 {width:g} {layout.height:g}" '
-        f'style="width:{width:g}px" xmlns="http://www.w3.org/2000/svg">'
+        f'<svg class="sequence" role="img" aria-label="{html.escape(play.example.title)}" '
+        f'viewBox="0 0 {width:g} {layout.height:g}" style="width:{width:g}px" xmlns="http://www.w3.org/2000/svg">'
     )
     parts = [head, *_lifelines(play, columns, layout.height, server)]
     parts += [_arrow(arrow, columns) for arrow in layout.arrows]

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from pychat.spec import Spec
-from pychat.spec.model import ANY_VERB, Budget, Condition, Effect, Outcome, Since, Template, Timer, Type, Variable
+from pychat.spec.model import (
+    ANY_VERB,
+    Budget,
+    Condition,
+    Effect,
+    Fault,
+    Outcome,
+    PartnerEffect,
+    Since,
+    Template,
+    Timer,
+    Type,
+    Variable,
+)
 
-from .content import Span, Spans, code, join, link, text
+from .content import Spans, code, join, link, plain, say, text
 from .names import Names
 
 SINCE: dict[Since, str] = {
@@ -14,13 +27,12 @@ SINCE: dict[Since, str] = {
     "full": "in which the send queue stays above its mark",
     "goodbye": "since the last frame",
 }
-FAULTS = {
+FAULTS: dict[Fault, str] = {
     "encoding": "the line is not valid UTF-8",
     "verb": "the first word has the form of a verb and is no request",
     "syntax": "the line is not of the form of its verb, or begins with no verb",
     "state": "the request has no place in the connection's state",
 }
-WHOM = {"server": "server", "client": "client", "both": "both"}
 
 
 def duration(seconds: float) -> str:
@@ -29,33 +41,33 @@ def duration(seconds: float) -> str:
 
 
 def number(value: int) -> str:
-    """Large numbers with spaces, and with their size in words."""
-    grouped = f"{value:,}"
+    """A number that can be read, a large round one in its unit too."""
     for size, unit in ((1 << 20, "MiB"), (1 << 10, "KiB")):
         if value >= 64 * 1024 and value % size == 0:
-            return f"{grouped} ({value // size} {unit})"
-    return grouped
+            return f"{value:,} ({value // size} {unit})"
+    return f"{value:,}"
 
 
 def octets(least: int, most: int) -> str:
+    """A range of lengths."""
     if least == most:
-        return f"{most} octet" + ("" if most == 1 else "s")
+        return "1 octet" if most == 1 else f"{most:,} octets"
     return f"{least} to {most:,} octets"
 
 
 def type_form(kind: Type) -> Spans:
     """What a value of the type looks like."""
+    parts: list[Spans] = []
     if kind.one_of:
-        return join([code(word) for word in kind.one_of], " or ")
-    spans: list[Span] = []
+        parts.append(join([code(word) for word in kind.one_of], " or "))
     if kind.match is not None:
-        spans += code(kind.match)
+        parts.append(code(kind.match))
     if kind.forbid:
         ranges = [f"U+{low:04X}" if low == high else f"U+{low:04X} to U+{high:04X}" for low, high in kind.forbid]
-        spans += text("any characters but " + ", ".join(ranges))
+        parts.append(text("any characters but " + ", ".join(ranges)))
     if kind.rest_of_line:
-        spans += text("; the rest of the line, spaces included")
-    return tuple(spans)
+        parts.append(text("the rest of the line, spaces included"))
+    return join(parts, "; ")
 
 
 class Wording:
@@ -64,158 +76,136 @@ class Wording:
     def __init__(self, spec: Spec, names: Names) -> None:
         self.spec = spec
         self.names = names
+        self.partner = spec.link.name
+
+    def state(self, name: str) -> Spans:
+        return code(name, self.names.state(name))
+
+    def request(self, verb: str) -> Spans:
+        return code(verb, self.names.request(verb))
+
+    def error(self, error: str) -> Spans:
+        return code(error, self.names.error(error))
+
+    def bye(self, goodbye: str) -> Spans:
+        return code(f"{self.spec.goodbye.verb} {goodbye}", self.names.goodbye(goodbye))
 
     def condition(self, condition: Condition | None) -> Spans:
         """When a row is taken, as the server sees it."""
         if condition is None:
             return text("otherwise")
-        field = code(f"<{condition.field}>") if condition.field else ()
-        held = join([code(name, self.names.state(name)) for name in self._held()], " or ")
-        link_name = self.spec.link.name
+        field, value = code(f"<{condition.field}>"), code(condition.value or "")
         match condition.kind:
             case "taken":
-                return (*text("a connection has the name "), *field, *text(" already" + self._folded()))
+                folded = self.spec.types[self.spec.link.key].fold_case
+                case = ", compared without regard to case" if folded else ""
+                return say("a connection has the name {} already" + case, field)
             case "unknown":
-                return (*text("no connection has the name "), *field)
+                return say("no connection has the name {}", field)
             case "oneself":
-                return (*field, *text(" is one's own"))
+                return say("{} is one's own", field)
             case "linked":
-                return (
-                    *text("the user "),
-                    *field,
-                    *text(" is "),
-                    *held,
-                    *text(f" (with a {link_name} or with nobody)"),
-                )
+                held = join([self.state(name) for name in self.spec.states if name in self.spec.link.held_in], " or ")
+                return say(f"the user {{}} is {{}} (with a {self.partner} or with nobody)", field, held)
             case "the partner":
-                return (*field, *text(f" is the {link_name}, who is still there"))
+                return say(f"{{}} is the {self.partner}, who is still there", field)
             case "equals":
-                return (*field, *text(" is "), *code(condition.value or ""))
+                return say("{} is {}", field, value)
             case "differs":
-                return (*field, *text(" is not "), *code(condition.value or ""))
+                return say("{} is not {}", field, value)
             case "no partner":
-                return text(f"the {link_name} has gone")
+                return text(f"the {self.partner} has gone")
             case "not accepted":
                 return text("this end has not accepted")
-        return text(str(condition))
 
-    def _held(self) -> list[str]:
-        return [name for name in self.spec.states if name in self.spec.link.held_in]
-
-    def _folded(self) -> str:
-        return ", compared without regard to case" if self.spec.types[self.spec.link.key].fold_case else ""
-
-    def effect(self, effect: Effect, outcome: Outcome | None = None) -> Spans:
-        """What a row changes in what the server knows."""
-        field = code(f"<{effect.field}>") if effect.field else ()
-        name = self.spec.link.name
+    def effect(self, effect: Effect, verb: str = "") -> Spans:
+        """What a row changes in what the server knows; `verb` is the request that it answers."""
+        field = code(f"<{effect.field}>")
         match effect.kind:
             case "bind":
-                return (*text("the connection has the name "), *field, *text(" from now on, spelled as it was sent"))
+                return say("the connection has the name {} from now on, spelled as it was sent", field)
             case "link":
-                return (
-                    *text("this end and "),
-                    *field,
-                    *text(f" are each other's {name}; this end has accepted, "),
-                    *field,
-                    *text(" has not"),
-                )
+                words = f"this end and {{}} are each other's {self.partner}; this end has accepted, {{}} has not"
+                return say(words, field, field)
             case "accept":
                 return text("this end has accepted")
             case "retract":
-                return text(f"while there is a {name}, this end has no longer accepted")
+                return text(f"while there is a {self.partner}, this end has no longer accepted")
             case "relay":
-                return text(f"the frame goes to the {name} octet for octet")
+                return text(f"the line goes to the {self.partner} octet for octet")
             case "unlink":
-                return text(f"the other end, if there still is one, has no {name} any more")
+                return text(f"the other end, if there still is one, has no {self.partner} any more")
             case "release":
                 return text("the name is free")
             case "list":
-                item = self.spec.requests[outcome.verb].item if outcome else None
+                item = self.spec.requests[verb].item
                 assert item is not None, "the loader has checked it"
-                return (*text("first one "), *self.names.form(item), *text(" for each user, oneself too"))
-        return text(str(effect))
+                return say("first one {} for each user, oneself too", self.names.form(item))
 
     def answer(self, outcome: Outcome) -> Spans:
         """What comes back."""
         if outcome.error is not None:
-            verb = self.spec.refusal.verb
-            return (*code(f"{verb} {outcome.verb} "), *code(outcome.error, self.names.error(outcome.error)))
+            return (*code(f"{self.spec.refusal.verb} {outcome.verb} "), *self.error(outcome.error))
         return text("none") if outcome.answer is None else self.names.template(outcome.answer)
 
     def then(self, outcome: Outcome) -> Spans:
         """What a row changes: states, knowledge, the other end."""
-        parts: list[Spans] = []
-        if outcome.to is not None:
-            parts.append((*text("this connection is "), *code(outcome.to, self.names.state(outcome.to))))
-        parts += [self.effect(effect, outcome) for effect in outcome.effects]
+        parts = [say("this connection is {}", self.state(outcome.to))] if outcome.to is not None else []
+        parts += [self.effect(effect, outcome.verb) for effect in outcome.effects]
         if outcome.partner is not None:
-            who = text(f"the {self.spec.link.name} ")
-            push = self.names.template(outcome.partner.push)
-            if outcome.partner.to is not None:
-                parts.append(
-                    (
-                        *who,
-                        *text("is "),
-                        *code(outcome.partner.to, self.names.state(outcome.partner.to)),
-                        *text(" and gets "),
-                        *push,
-                    )
-                )
-            else:
-                parts.append((*who, *text("gets "), *push))
+            parts.append(
+                self.other_end(outcome.partner, "that end" if outcome.does("unlink") else f"the {self.partner}")
+            )
         if outcome.to == self.spec.final:
             parts.append(text("the server closes the connection"))
         return join(parts, "; ") if parts else text("nothing changes")
 
-    def variables(self, template: Template) -> Spans:
-        """What the variables of a frame stand for, where it is not plain."""
+    def other_end(self, partner: PartnerEffect, who: str) -> Spans:
+        """What the other end gets, and where it moves."""
+        push = self.names.template(partner.push)
+        if partner.to is None:
+            return say(f"{who} gets {{}}", push)
+        return say(f"{who} is {{}} and gets {{}}", self.state(partner.to), push)
+
+    def variables(self, templates: list[Template]) -> Spans:
+        """What the variables of frames stand for, where a field of the request does not say it."""
         known = {
-            "me": "the name of this connection, as it was sent",
-            "peer": f"the name of the {self.spec.link.name}, in his own spelling",
-            "count": "the number of the items",
-            "profiles": "the profiles that the server offers, " + " ".join(self.spec.profiles),
-            "reason": "why the connection ended",
+            "me": text("this connection's own name, as it was sent"),
+            "peer": text(f"the name of the {self.partner}, in his own spelling"),
+            "count": text("the number of the items"),
+            "profiles": say("what the server offers: {}", code(" ".join(self.spec.profiles))),
+            "reason": text("why the connection ended"),
         }
-        names = [part.name for part in template.parts if isinstance(part, Variable) and part.name in known]
-        return join([(*code(f"<{name}>"), *text(f" is {known[name]}")) for name in names], "; ")
+        used = {part.name for template in templates for part in template.parts if isinstance(part, Variable)}
+        return join([say("{} is {}", code(f"<{name}>"), known[name]) for name in known if name in used], "; ")
 
     def budget(self, budget: Budget) -> Spans:
         """How many faults a state allows."""
-        states = join(
-            [code(name, self.names.state(name)) for name in self.spec.states if name in budget.states], " and "
-        )
+        states = join([self.state(name) for name in self.spec.states if name in budget.states], " and ")
         counted = "in a row" if budget.in_a_row else "in all"
-        bye = code(f"{self.spec.goodbye.verb} {budget.goodbye}", self.names.goodbye(budget.goodbye))
-        return (
-            *text("In "),
-            *states,
-            *text(f": the fault number {budget.faults}, counted {counted}, gets its own "),
-            *code(self.spec.refusal.verb),
-            *text(", and "),
-            *bye,
-            *text(" after it. "),
-            *link(budget.rule, budget.rule),
+        words = f"In {{}}: fault number {budget.faults}, counted {counted}, gets its own {{}}, and {{}} after it. {{}}"
+        return say(
+            words, states, code(self.spec.refusal.verb), self.bye(budget.goodbye), link(budget.rule, budget.rule)
         )
 
     def timer(self, timer: Timer) -> Spans:
         """What happens when a time is over."""
         if timer.goodbye is not None:
-            return (
-                *text("the server says "),
-                *code(f"{self.spec.goodbye.verb} {timer.goodbye}", self.names.goodbye(timer.goodbye)),
-            )
+            return say("the server says {}", self.bye(timer.goodbye))
         if timer.push is not None:
-            return (
-                *text("the server sends one "),
-                *code(timer.push, self.names.frame(self.spec.pushes[timer.push].form.key)),
-            )
+            push = code(timer.push, self.names.frame(self.spec.pushes[timer.push].form.key))
+            return say("the server sends one {}", push)
         if timer.gone is not None:
-            return (*text(f"the server closes the connection; its {self.spec.link.name} is told "), *code(timer.gone))
+            return say(f"the server closes the connection; its {self.partner} is told {{}}", code(timer.gone))
         return text("the server stops waiting for the end of the stream and closes the socket")
 
-    def fault_verb(self, fault: str) -> Spans:
+    def fault_verb(self, fault: Fault) -> Spans:
         """What a refusal names for a fault."""
         if fault == "syntax":
-            return (*text("the verb; "), *code(ANY_VERB), *text(" if the line begins with no request's verb"))
+            return say("the verb; {} if the line begins with no request's verb", code(ANY_VERB))
         return text("the verb") if fault == "state" else code(ANY_VERB)
+
+
+def unique(parts: list[Spans]) -> list[Spans]:
+    """The parts, each one once."""
+    return list({plain(part): part for part in parts}.values())

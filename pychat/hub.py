@@ -44,6 +44,8 @@ class Hub:
         self._runs = compile_runs(spec) if bulk else {}
         self._recv = {name: state.recv for name, state in spec.states.items()}
         self._budgets = {name: spec.budget(name) for name in spec.states}
+        self._in_a_row = {state for budget in spec.budgets if budget.in_a_row for state in budget.states}
+        self._longest = spec.framing.max_octets
         self._fault_rules = {rule.fault: rule for rule in spec.faults}
         self._timers = tuple(timer for timer in spec.timers.values() if timer.since != "goodbye")
         self._lasting = sum(1 << index for index, timer in enumerate(self._timers) if timer.since == "accept")
@@ -88,14 +90,56 @@ class Hub:
 
     def receive(self, connection: Connection, octets: bytes, now: float) -> None:
         """Takes octets that have come. What comes after the last frame is discarded."""
-        if connection.state == self._final:
-            return
+        run = self.take_run(connection, octets, now)
+        if run is not None:
+            assert connection.partner is not None, "take_run has seen to it"
+            self.put(connection.partner, run, now)
+        elif connection.state != self._final:
+            connection.active = now
+            connection.fired &= self._lasting
+            connection.splitter.feed(octets)
+            self._advance(connection, now)
+
+    def take_run(self, connection: Connection, octets: bytes, now: float) -> bytes | None:
+        """Takes octets that are a run of lines for the partner (see `relay`); None, and nothing done, if they are not.
+
+        The caller gives the run to the partner before anything else: with `put`, or straight to the network.
+        """
+        partner = connection.partner
+        if partner is None or not connection.accepted or connection.paused or connection.held:
+            return None
+        run = self._runs.get(connection.state)
+        if run is None:
+            return None
+        if connection.splitter:
+            octets = connection.splitter.rest() + octets
+        end = octets.rfind(b"\n") + 1
+        rest = len(octets) - end
+        whole = octets[:end] if rest else octets
+        # As in the step-by-step way, the queue is not above its mark before any of these frames.
+        if not end or rest >= self._longest or partner.queued + end > self._mark or not run.accepts(whole):
+            return None
+        if rest or connection.splitter:
+            connection.splitter.replace(octets[end:])
+        if connection.faults and connection.state in self._in_a_row:
+            connection.faults = 0
         connection.active = now
         connection.fired &= self._lasting
-        if connection.accepted and self._relay(connection, octets, now):
-            return
-        connection.splitter.feed(octets)
-        self._advance(connection, now)
+        return whole
+
+    def put(self, connection: Connection, octets: bytes, now: float) -> None:
+        """Adds octets to what is to be sent."""
+        if octets:
+            connection.outbox.append(octets)
+            connection.queued += len(octets)
+            if connection.queued > self._mark and connection.full_since is None:
+                connection.full_since = now
+            self.touch(connection)
+
+    def delivered(self, connection: Connection, now: float) -> None:
+        """The network took octets that were never queued."""
+        connection.active = now
+        connection.fired &= self._lasting
 
     def resume(self, connection: Connection, now: float) -> None:
         """Goes on with a connection that was paused or held, if nothing stands in its way any more."""
@@ -108,13 +152,13 @@ class Hub:
         if connection.state != self._final:
             self._advance(connection, now)
         else:
-            self._touch(connection)
+            self.touch(connection)
 
     def lose(self, connection: Connection, now: float) -> None:
         """The connection broke: a reset, an error, or its owner gives it up."""
         connection.broken = True
         self._end(connection, self.spec.ending.gone, now)
-        self._touch(connection)
+        self.touch(connection)
 
     def sent(self, connection: Connection, octets: int, now: float) -> None:
         """The network took so many octets of the outbox."""
@@ -130,9 +174,9 @@ class Hub:
             connection.full_since = None
             partner = connection.partner
             if partner is not None and partner.paused:
-                self._touch(partner)
+                self.touch(partner)
         if connection.paused:
-            self._touch(connection)
+            self.touch(connection)
 
     def forget(self, connection: Connection) -> None:
         """The connection is closed and gone."""
@@ -180,27 +224,6 @@ class Hub:
 
     # Frames
 
-    def _relay(self, connection: Connection, octets: bytes, now: float) -> bool:
-        """Forwards a whole run at once; False when the octets must go step by step. Nothing is done then."""
-        partner, run = connection.partner, self._runs.get(connection.state)
-        if partner is None or run is None or connection.paused or connection.held:
-            return False
-        if connection.splitter:
-            octets = connection.splitter.rest() + octets
-        end = octets.rfind(b"\n") + 1
-        whole = octets if end == len(octets) else octets[:end]
-        # As in the step-by-step way, the queue is not above its mark before any of these frames.
-        if not end or partner.queued + end > self._mark or not run.accepts(whole):
-            return False
-        connection.splitter.replace(octets[end:])
-        budget = self._budgets[connection.state]
-        if budget is not None and budget.in_a_row:
-            connection.faults = 0
-        self._put(partner, whole, now)
-        if len(octets) - end >= self.spec.framing.max_octets:
-            self._advance(connection, now)
-        return True
-
     def _advance(self, connection: Connection, now: float) -> None:
         """Handles the whole lines that have come, as far as nothing blocks; the check comes before each frame."""
         while connection.state != self._final:
@@ -224,12 +247,12 @@ class Hub:
         if not connection.paused:
             connection.paused = True
             connection.paused_since = now
-            self._touch(connection)
+            self.touch(connection)
 
     def _unpause(self, connection: Connection, now: float) -> None:
         connection.paused = False
         connection.active += now - connection.paused_since  # the clock of its silence stood still (R-TIME-2)
-        self._touch(connection)
+        self.touch(connection)
 
     def _handle(self, connection: Connection, line: bytes, now: float) -> None:
         frame = self.codec.decode_request(line)
@@ -272,8 +295,7 @@ class Hub:
             if effect.kind == "link":
                 other = self.names[self._key.fold(frame.fields[str(effect.field)])]
         values = self._values(connection, other, outcome, frame)
-        budget = self._budgets[connection.state]
-        if outcome.to is not None or (budget is not None and budget.in_a_row):
+        if outcome.to is not None or connection.state in self._in_a_row:
             connection.faults = 0
         self._events[outcome.name].trigger(connection)
         if outcome.partner is not None and other is not None:
@@ -296,13 +318,13 @@ class Hub:
         if outcome.does("list"):
             roster, count = self._list(self.spec.requests[outcome.verb])
             values["count"] = str(count)
-            self._put(connection, roster, now)
+            self.put(connection, roster, now)
         if outcome.error is not None:
-            self._put(connection, self._refusal(outcome.verb, outcome.error), now)
+            self.put(connection, self._refusal(outcome.verb, outcome.error), now)
         if outcome.answer is not None:
-            self._put(connection, self.codec.encode(outcome.answer.fill(values)), now)
+            self.put(connection, self.codec.encode(outcome.answer.fill(values)), now)
         if outcome.partner is not None and other is not None:
-            self._put(other, self.codec.encode(outcome.partner.push.fill(values)), now)
+            self.put(other, self.codec.encode(outcome.partner.push.fill(values)), now)
 
     def _values(
         self, connection: Connection, other: Connection | None, outcome: Outcome, frame: Frame
@@ -337,7 +359,7 @@ class Hub:
         if other is not None:
             other.partner, other.accepted = None, False
             if other.paused:
-                self._touch(other)
+                self.touch(other)
 
     def _release(self, connection: Connection) -> None:
         if connection.name and self.names.get(self._key.fold(connection.name)) is connection:
@@ -375,7 +397,7 @@ class Hub:
 
     def _refuse_fault(self, connection: Connection, fault: Fault, verb: str, now: float) -> None:
         rule = self._fault_rules[fault]
-        self._put(connection, self._refusal(verb, rule.error), now)
+        self.put(connection, self._refusal(verb, rule.error), now)
         budget = self._budgets[connection.state]
         if budget is None:
             return
@@ -397,7 +419,7 @@ class Hub:
     def _say_goodbye(self, connection: Connection, goodbye: Goodbye, now: float) -> None:
         values = (goodbye.code, goodbye.words)
         fields = dict(zip((field.name for field in self.spec.goodbye.fields), values, strict=True))
-        self._put(connection, self.codec.encode_reply(self.spec.goodbye.key, fields), now)
+        self.put(connection, self.codec.encode_reply(self.spec.goodbye.key, fields), now)
         self.log("goodbye", id=connection.id, name=connection.name, code=goodbye.code)
         self._end(connection, goodbye.gone, now)
 
@@ -414,7 +436,7 @@ class Hub:
             self._effect(effect, connection, other, frame)
         if other is not None and reason is not None:
             values = {"me": connection.name, "reason": reason}
-            self._put(other, self.codec.encode(ending.partner.push.fill(values)), now)
+            self.put(other, self.codec.encode(ending.partner.push.fill(values)), now)
         if connection.name:
             self.log("ended", id=connection.id, name=connection.name, reason=reason or "stop")
         self._close(connection, now)
@@ -423,7 +445,7 @@ class Hub:
         connection.ended = connection.active = now
         connection.paused = False
         connection.splitter.replace(b"")
-        self._touch(connection)
+        self.touch(connection)
 
     # Time
 
@@ -446,7 +468,7 @@ class Hub:
             fields = {field.name: str(self._pushed) for field in form.fields}
             frame = self.codec.encode_reply(form.key, fields)
             connection.probing += len(frame)
-            self._put(connection, frame, now)
+            self.put(connection, frame, now)
         else:
             connection.broken = True
             self._end(connection, timer.gone, now)
@@ -459,21 +481,13 @@ class Hub:
         if due > now:
             return due
         connection.broken = True
-        self._touch(connection)
+        self.touch(connection)
         return float("inf")
 
     # Small things
 
-    def _put(self, connection: Connection, octets: bytes, now: float) -> None:
-        if not octets:
-            return
-        connection.outbox.append(octets)
-        connection.queued += len(octets)
-        if connection.queued > self._mark and connection.full_since is None:
-            connection.full_since = now
-        self._touch(connection)
-
-    def _touch(self, connection: Connection) -> None:
+    def touch(self, connection: Connection) -> None:
+        """Notes that a connection wants attention."""
         if not connection.touched:
             connection.touched = True
             self.touched.append(connection)

@@ -114,7 +114,10 @@ class Loop:
                 channel = channels.get(fd)
                 if channel is not None:
                     try:
-                        self._handle(channel, mask, now)
+                        if mask == READ:
+                            self._read(channel, now)
+                        else:
+                            self._handle(channel, mask, now)
                     except Exception as error:  # a bug of ours must cost one connection, not all of them
                         self._log("bug", level="error", id=channel.id, error=repr(error))
                         self._lose(channel, now)
@@ -146,15 +149,46 @@ class Loop:
         except OSError:
             self._lose(channel, now)
             return
+        target = None  # a partner who can have the run at once
         with self._lock:
-            if octets:
+            run = self._hub.take_run(channel, octets, now)
+            if run is not None:
+                partner = channel.partner
+                assert isinstance(partner, Channel)
+                if partner.queued == 0 and partner.loop is self:
+                    target = partner
+                else:
+                    self._hub.put(partner, run, now)
+            elif octets:
                 self._hub.receive(channel, octets, now)
             else:
                 self._hub.finish(channel, now)
+                self._hub.touch(channel)
             touched = self._hub.take_touched()
-        if not octets and channel not in touched:
-            touched.append(channel)
-        self._settle(touched, now)
+        if target is not None and run is not None:
+            self._forward(target, run, touched, now)
+        if touched:
+            self._settle(touched, now)
+
+    def _forward(self, partner: Channel, run: bytes, work: list[Connection], now: float) -> None:
+        """Gives a run to a partner of this thread for whom nothing waits, without a detour through his outbox.
+
+        It saves an append, a swap and two rounds of the lock for each read, a third of what the relay of a single line
+        costs beside its system calls (`python -m tools.bench`, interactive).
+        """
+        try:
+            taken = partner.sock.send(run)
+        except BlockingIOError:
+            taken = 0
+        except OSError:
+            self._lose(partner, now)
+            return
+        if taken:
+            self._hub.delivered(partner, now)
+        if taken < len(run):
+            with self._lock:
+                self._hub.put(partner, run[taken:], now)
+                work += self._hub.take_touched()
 
     def _lose(self, channel: Channel, now: float) -> None:
         with self._lock:

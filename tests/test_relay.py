@@ -113,3 +113,20 @@ def test_they_are_the_same_where_queues_are_full(steps: list[tuple[str, bytes]])
 def test_a_spec_that_does_more_to_a_line_has_no_bulk_way(little: Spec) -> None:
     """A push of another verb, or another ending, is no verbatim relay."""
     assert compile_runs(little) == {}
+
+
+@given(st.lists(LINES, min_size=1, max_size=4), st.integers(0, 60))
+def test_long_runs_are_checked_as_short_ones_are(lines: list[bytes], filler: int) -> None:
+    """The cheap ways for short and for long runs accept the same; a bad line is found wherever it stands."""
+    octets = b"".join(line + b"\n" for line in lines)
+    good = b"MSG " + "é".encode() * 500 + b"\n"
+    assert RUN.accepts(good * filler + octets) == RUN.accepts(octets)
+    assert RUN.accepts(octets + good * filler) == RUN.accepts(octets)
+
+
+def test_forbidden_characters_beyond_ascii_are_found() -> None:
+    """All of U+0080..U+009F, and their neighbours pass."""
+    for size in (1, 600):
+        for point in range(0x7E, 0x110):
+            text = chr(point) * size
+            assert RUN.accepts(f"MSG {text}\n".encode()) == SPEC.types["text"].accepts(text)

@@ -1,0 +1,69 @@
+"""Reports on a capture: `python -m tools.report CAPTURE [--out FILE.pdf] [--html FILE] [--json FILE]`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from pychat.spec import SpecError, load, shipped
+
+from .build import analyse
+from .tshark import ReportError
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("capture", type=_FILE)
+@click.option("--out", type=_FILE, help="The PDF.  [default: analysis_report.pdf, unless only --html or --json is asked for]")
+@click.option("--html", "html_file", type=_FILE, help="The same as one HTML file.")
+@click.option("--json", "json_file", type=_FILE, help="The same as JSON, with all figures and frame numbers.")
+@click.option("--spec", "spec_file", type=_FILE, help="Another protocol's spec.")
+@click.option("--decode-as", multiple=True, metavar="RULE", help="Passed to tshark's -d, such as tcp.port==5000,pychat.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def main(
+    capture: Path,
+    out: Path | None,
+    html_file: Path | None,
+    json_file: Path | None,
+    spec_file: Path | None,
+    decode_as: tuple[str, ...],
+    quiet: bool,
+) -> None:
+    """Analyses a capture of the chat from the handshake to the conversation, and writes a report."""
+
+    def say(words: str) -> None:
+        if not quiet:
+            click.echo(f"report: {words}", err=True)
+
+    try:
+        spec = load(spec_file) if spec_file else shipped()
+        document = analyse(capture, spec, say, decode_as)
+        if out is None and html_file is None and json_file is None:
+            out = Path("analysis_report.pdf")
+        if json_file is not None:
+            from .render import plain
+
+            json_file.write_text(json.dumps(plain(document), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            say(f"{json_file}")
+        if html_file is not None:
+            from .html import html
+
+            html_file.write_text(html(document), encoding="utf-8")
+            say(f"{html_file}")
+        if out is not None:
+            from .pdf import pdf
+
+            say("typesetting")
+            out.write_bytes(pdf(document, capture.name))
+            say(f"{out}")
+    except (ReportError, SpecError, OSError, ValueError) as error:
+        click.echo(f"report: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""TCP connections: who opened them, how, and who closed them. Knows no line of the chat but who speaks first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tools.report.evidence import Evidence
+from tools.report.packets import ACK, FIN, RST, SYN, Line, Packet
+from tools.report.reading import Capture, Endpoint
+
+from .coverage import Coverage
+
+
+@dataclass(slots=True)
+class Options:
+    """What one end offers in its SYN. `window` in octets, as written in the SYN (it is never scaled there)."""
+
+    mss: int | None
+    shift: int | None
+    sack: bool
+    timestamps: bool
+    window: int
+
+
+@dataclass(slots=True)
+class Handshake:
+    """The three segments, as frame numbers and absolute sequence numbers."""
+
+    syn: int
+    syn_ack: int
+    ack: int
+    client_isn: int
+    server_isn: int
+    syn_ack_acks: int
+    ack_seq: int
+    ack_acks: int
+    client: Options
+    server: Options
+    rtt: float | None
+    server_took: float
+    client_took: float
+    evidence: Evidence
+    repeated: int = 0  # SYNs before the one that was answered
+
+
+@dataclass(slots=True)
+class Close:
+    """How a connection ended. `how` is fin, reset, refused, half-closed or open; `by` is client or server."""
+
+    how: str
+    by: str
+    words: str
+    first: int | None
+    evidence: Evidence
+    fins: list[tuple[int, str]] = field(default_factory=list)
+    resets: list[tuple[int, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Connection:
+    """One TCP connection of the chat, or an attempt at one. Octets are those of the payload."""
+
+    stream: int
+    client: Endpoint
+    server: Endpoint
+    user: str
+    first: float
+    last: float
+    packets: list[Packet]
+    lines: list[Line]
+    handshake: Handshake | None
+    close: Close
+    packets_up: int
+    packets_down: int
+    octets_up: int
+    octets_down: int
+    unreadable: str = ""
+
+    @property
+    def who(self) -> str:
+        """The user's name, or the client's end while it has none."""
+        return self.user or f"{bracketed(self.client)}"
+
+    @property
+    def evidence(self) -> Evidence:
+        return Evidence.of(f"tcp.stream eq {self.stream}", (packet.number for packet in self.packets))
+
+
+def bracketed(end: Endpoint) -> str:
+    """An end as people write it: `10.0.0.1:8255`, `[::1]:8255`."""
+    address, port = end
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def connections(capture: Capture) -> list[Connection]:
+    """The connections with a server of the chat, in the order of their first packet."""
+    streams: dict[int, list[Packet]] = {}
+    servers = set(capture.servers)
+    for packet in capture.packets:
+        if packet.stream >= 0 and servers & {(packet.src, packet.sport), (packet.dst, packet.dport)}:
+            streams.setdefault(packet.stream, []).append(packet)
+    return [_connection(number, packets) for number, packets in streams.items()]
+
+
+def _connection(number: int, packets: list[Packet]) -> Connection:
+    first = packets[0]
+    up = [packet for packet in packets if packet.from_client]
+    down = [packet for packet in packets if not packet.from_client]
+    client, server = (first.src, first.sport), (first.dst, first.dport)
+    if not first.from_client:
+        client, server = server, client
+    lines = [line for packet in packets for line in packet.lines]
+    return Connection(
+        stream=number,
+        client=client,
+        server=server,
+        user=next((line.user for line in reversed(lines) if line.user), ""),
+        first=first.time,
+        last=packets[-1].time,
+        packets=packets,
+        lines=lines,
+        handshake=_handshake(number, packets),
+        close=_close(number, packets),
+        packets_up=len(up),
+        packets_down=len(down),
+        octets_up=_octets(up),
+        octets_down=_octets(down),
+        unreadable=_unreadable(packets, lines),
+    )
+
+
+def _octets(packets: Sequence[Packet]) -> int:
+    """The octets that these packets carry, those that were sent again counted once."""
+    seen = Coverage()
+    return sum(seen.add(packet.seq, packet.seq + packet.payload) for packet in packets if packet.payload)
+
+
+def _unreadable(packets: Sequence[Packet], lines: Sequence[Line]) -> str:
+    """Why nothing of a connection with payload can be read; empty when it can, or when there is nothing."""
+    if lines or not any(packet.payload for packet in packets):
+        return ""
+    if any("tls" in packet.protocols.split(":") for packet in packets):
+        return "TLS: encrypted"
+    if any(packet.captured < packet.length for packet in packets if packet.payload):
+        return "cut off by the snap length"
+    return "not this protocol"
+
+
+def _handshake(number: int, packets: Sequence[Packet]) -> Handshake | None:
+    """The handshake, when the capture holds all of it."""
+    syns = [packet for packet in packets if packet.has(SYN) and not packet.has(ACK)]
+    answer = next((packet for packet in packets if packet.has(SYN) and packet.has(ACK)), None)
+    if not syns or answer is None:
+        return None
+    syn = syns[-1] if syns[-1].number < answer.number else syns[0]
+    third = next(
+        (packet for packet in packets if packet.number > answer.number and packet.from_client and packet.has(ACK)), None
+    )
+    if third is None or third.has(RST):
+        return None
+    return Handshake(
+        syn=syn.number,
+        syn_ack=answer.number,
+        ack=third.number,
+        client_isn=syn.seq_raw,
+        server_isn=answer.seq_raw,
+        syn_ack_acks=answer.ack_raw,
+        ack_seq=third.seq_raw,
+        ack_acks=third.ack_raw,
+        client=_options(syn),
+        server=_options(answer),
+        rtt=next((packet.initial_rtt for packet in packets if packet.initial_rtt is not None), None),
+        server_took=answer.time - syn.time,
+        client_took=third.time - answer.time,
+        evidence=Evidence.of(
+            f"tcp.stream eq {number} && frame.number <= {third.number}",
+            (packet.number for packet in packets if packet.number <= third.number),
+        ),
+        repeated=len(syns) - 1,
+    )
+
+
+def _options(packet: Packet) -> Options:
+    return Options(packet.mss, packet.shift, packet.sack, packet.timestamps, packet.window_raw)
+
+
+def _close(number: int, packets: Sequence[Packet]) -> Close:
+    fins = [(packet.number, _side(packet)) for packet in packets if packet.has(FIN)]
+    resets = [(packet.number, _side(packet)) for packet in packets if packet.has(RST)]
+    marks = sorted([*fins, *resets])
+    evidence = Evidence.of(
+        f"tcp.stream eq {number} && (tcp.flags.fin == 1 || tcp.flags.reset == 1)", (frame for frame, _ in marks)
+    )
+    if not marks:
+        return Close("open", "", "still open at the end of the capture", None, evidence)
+    first, by = marks[0]
+    how, words = _ending(packets, fins, resets)
+    return Close(how, by, words, first, evidence, fins, resets)
+
+
+def _ending(
+    packets: Sequence[Packet], fins: list[tuple[int, str]], resets: list[tuple[int, str]]
+) -> tuple[str, str]:
+    """How it ended and the words for it."""
+    if not fins:
+        by = resets[0][1]
+        if packets[0].has(SYN) and not any(packet.has(SYN) and packet.has(ACK) for packet in packets) and by == "server":
+            return "refused", "refused: a RST answers the SYN"
+        return "reset", f"reset by the {by}"
+    by = fins[0][1]
+    if resets:
+        return "reset", f"FIN by the {by} first, then a RST by the {resets[0][1]}"
+    if len({side for _, side in fins}) == 1:
+        return "half-closed", f"FIN by the {by}; the other half is still open"
+    return "fin", f"FIN by the {by} first, then by the {'server' if by == 'client' else 'client'}"
+
+
+def _side(packet: Packet) -> str:
+    return "client" if packet.from_client else "server"

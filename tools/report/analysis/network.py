@@ -1,0 +1,99 @@
+"""The network layer: addresses, TTL and route, identification, fragments, checksums, and who is behind which hardware."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tools.report.evidence import Evidence
+from tools.report.packets import Packet
+
+_STARTS = (64, 128, 255)  # what systems begin with: Unix, Windows, routers
+
+
+@dataclass(slots=True)
+class Source:
+    """An address that sends packets of the chat, as its IP headers show it at the place of the capture."""
+
+    address: str
+    version: int
+    packets: int
+    ttls: list[int]
+    start: int
+    hops: int
+    hardware: list[str]
+    ids: str
+    df: int
+    fragments: int
+    checksums_good: int
+    checksums_bad: int
+    evidence: Evidence
+
+
+def sources(packets: Sequence[Packet]) -> list[Source]:
+    """The addresses, in the order in which they appear."""
+    by_address: dict[str, list[Packet]] = {}
+    for packet in packets:
+        by_address.setdefault(packet.src, []).append(packet)
+    return [_source(address, sent) for address, sent in by_address.items()]
+
+
+def _source(address: str, sent: Sequence[Packet]) -> Source:
+    ttls = Counter(packet.ttl for packet in sent)
+    top = max(ttls)
+    start = next((value for value in _STARTS if value >= top), 255)
+    family = "ipv6" if ":" in address else "ip"
+    streams = sorted({packet.stream for packet in sent})
+    return Source(
+        address=address,
+        version=sent[0].version,
+        packets=len(sent),
+        ttls=sorted(ttls),
+        start=start,
+        hops=start - top,
+        hardware=sorted({packet.eth_src for packet in sent if packet.eth_src}),
+        ids=_identification(sent),
+        df=sum(packet.df for packet in sent),
+        fragments=sum(packet.fragment for packet in sent),
+        checksums_good=sum(packet.ip_checksum_ok is True for packet in sent),
+        checksums_bad=sum(packet.ip_checksum_ok is False for packet in sent),
+        evidence=Evidence.of(
+            f"{family}.src == {address} && {in_streams(streams)}", (packet.number for packet in sent)
+        ),
+    )
+
+
+def in_streams(streams: Sequence[int]) -> str:
+    """A filter for these TCP streams."""
+    if len(streams) == 1:
+        return f"tcp.stream eq {streams[0]}"
+    runs: list[str] = []
+    first = last = streams[0]
+    for number in [*streams[1:], -1]:
+        if number == last + 1:
+            last = number
+            continue
+        runs.append(str(first) if first == last else f"{first} .. {last}")
+        first = last = number
+    return "tcp.stream in {" + ", ".join(runs) + "}"
+
+
+def _identification(sent: Sequence[Packet]) -> str:
+    """How the identification goes on from packet to packet."""
+    if sent[0].version == 6:
+        return "none in IPv6"
+    by_stream: dict[int, list[int]] = {}
+    for packet in sent:
+        by_stream.setdefault(packet.stream, []).append(int(packet.ip_id or "0", 0))
+    steps: Counter[str] = Counter()
+    for ids in by_stream.values():
+        for one, other in zip(ids, ids[1:], strict=False):
+            gap = (other - one) & 0xFFFF
+            steps["the same" if gap == 0 else "+1" if gap == 1 else "up" if gap < 0x100 else "jumps"] += 1
+    if not steps:
+        return "one packet"
+    usual, count = steps.most_common(1)[0]
+    share = count / steps.total()
+    words = {"the same": "always the same", "+1": "+1 a packet", "up": "grows", "jumps": "jumps"}[usual]
+    return words if share > 0.98 else f"{words} ({share:.0%})"

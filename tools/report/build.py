@@ -1,0 +1,111 @@
+"""From a capture to a document, and from there to files."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pychat.spec import Spec
+from tools.dissector.script import script
+from tools.vocabulary import Vocabulary
+
+from . import tshark
+from .analysis import chats
+from .analysis.connections import bracketed
+from .document import Document, plural, quoted
+from .findings import Findings, Source
+from .reading import read
+from .sections import SECTIONS
+
+Say = Callable[[str], None]
+
+
+def analyse(path: Path, spec: Spec, say: Say, decode_as: tuple[str, ...] = ()) -> Document:
+    """The report on a capture. Raises ReportError."""
+    version = tshark.version()
+    if not path.is_file():
+        raise tshark.ReportError(f"there is no capture {path}")
+    with tempfile.TemporaryDirectory(prefix="pychat-report-") as folder:
+        dissector = Path(folder) / f"{spec.protocol}.lua"
+        dissector.write_text(script(spec), encoding="utf-8")
+        reader = tshark.Tshark(path, dissector, decode_as)
+        capture = read(reader, spec.protocol, say)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        findings = Findings(capture, spec, Vocabulary.of(spec), Source(reader, version, digest, path.stat().st_size))
+        say("writing the sections")
+        sections = [section for make in SECTIONS for section in make(findings)]
+        return Document(
+            title="Analysis of a chat on the wire",
+            subtitle=f"{spec.title}: TCP traffic from the handshake to the conversation",
+            facts=_facts(findings),
+            sections=sections,
+            data=_data(findings),
+        )
+
+
+def _facts(findings: Findings) -> list[tuple[str, str]]:
+    begun = datetime.fromtimestamp(findings.start, UTC)
+    return [
+        ("Capture", quoted(findings.capture.path.name)),
+        ("Recorded", f"{begun:%d %B %Y, %H:%M:%S} UTC, {findings.duration:.1f} s"),
+        ("Server", ", ".join(quoted(bracketed(end)) for end in findings.capture.servers[:3])),
+        ("People", ", ".join(findings.people[:12]) + (" …" if len(findings.people) > 12 else "") or "nobody took a name"),
+        ("Content", f"{plural(len(findings.packets), 'packet')} on {plural(len(findings.connections), 'TCP connection')}"),
+        ("Read with", f"TShark {findings.source.version} and the dissector made from the protocol's specification"),
+        ("Checkable", "under each statement: the frames, and the display filter that shows them"),
+    ]
+
+
+def _data(findings: Findings) -> dict[str, Any]:
+    """What programs read: the figures behind the sections."""
+    return {
+        "capture": {"packets": findings.capture.total, "sha256": findings.source.digest, "seconds": findings.duration},
+        "connections": [
+            {
+                "stream": one.stream,
+                "client": bracketed(one.client),
+                "server": bracketed(one.server),
+                "user": one.user,
+                "first": one.first,
+                "last": one.last,
+                "packets": [one.packets_up, one.packets_down],
+                "octets": [one.octets_up, one.octets_down],
+                "handshake": _plain(one.handshake),
+                "close": _plain(one.close),
+                "states": [_plain(period) for period in chats.periods(one)],
+                "unreadable": one.unreadable,
+            }
+            for one in findings.connections
+        ],
+        "chats": [_plain(chat) for chat in findings.chats],
+        "requests": [_plain(request) for request in findings.requests],
+        "refusals": [
+            {"frame": line.number, "user": line.user, "verb": line.request, "code": line.values.get("code", "")}
+            for line in findings.lines
+            if line.kind == "refusal"
+        ],
+        "violations": [_plain(fault) for fault in findings.faults],
+        "tcp_analysis": {sign.name: list(sign.evidence.frames) for sign in findings.signs},
+        "sources": [_plain(source) for source in findings.sources],
+        "segmentation": [
+            {
+                "stream": one.connection.stream,
+                "from": "client" if one.from_client else "server",
+                "segments": len(one.segments),
+                "lines": len(one.lines),
+                "spanning": [{"frames": list(placed.frames), "complete": placed.line.number, "octets": placed.line.length} for placed in one.spanning],
+                "most_in_one": max(one.complete_in().values(), default=0),
+            }
+            for one in findings.directions
+        ],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A dataclass as JSON; evidence keeps its filter and frames."""
+    return None if value is None else dataclasses.asdict(value)

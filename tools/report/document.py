@@ -1,0 +1,121 @@
+"""A report as data: sections of blocks, which HTML, PDF and JSON are made from. Knows no packet and no layout.
+
+In texts, what stands between backticks is code. Everything else is shown as it is: nothing in a capture can be markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .evidence import Evidence
+
+Align = Literal["left", "right", "center"]
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A few sentences, and what shows that they are true."""
+
+    text: str
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`share` is the column's part of the free width; 0 means as wide as its content. `code`: shown in monospace."""
+
+    title: str
+    align: Align = "left"
+    share: float = 0
+    code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A numbered table. `widest`: set in small type, since it has many columns."""
+
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str]]
+    evidence: Evidence | None = None
+    small: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A numbered figure: an SVG drawing; `alt` says what it shows to who cannot see it."""
+
+    caption: str
+    svg: str
+    alt: str
+    evidence: Evidence | None = None
+    width: int = 100  # percent of the text's width
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A numbered figure of lines in monospace, such as octets."""
+
+    caption: str
+    lines: Sequence[str]
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Figures that catch the eye: each a number and what it counts."""
+
+    items: Sequence[tuple[str, str]]
+
+
+Block = Paragraph | Table | Figure | Listing | Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section, or with `level` 2 a part of the one before it."""
+
+    title: str
+    blocks: Sequence[Block]
+    level: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The whole report. `facts` stand on the title page; `data` is what only programs read."""
+
+    title: str
+    subtitle: str
+    facts: Sequence[tuple[str, str]]
+    sections: Sequence[Section]
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def quoted(text: str, most: int = 0) -> str:
+    """Text of a capture as code within a text; cut after `most` characters."""
+    if most and len(text) > most:
+        text = text[: most - 1] + "…"
+    return f"`{text.replace('`', 'ˋ')}`"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """`1 frame`, `2 frames`, `1,024 frames`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def seconds(value: float | None) -> str:
+    """A duration in the unit that fits: `14 µs`, `2.31 ms`, `1.5 s`."""
+    if value is None:
+        return "–"
+    if abs(value) < 0.0009995:
+        return f"{value * 1e6:.3g} µs" if abs(value) < 99.95e-6 else f"{value * 1e6:.0f} µs"
+    if abs(value) < 0.9995:
+        return f"{value * 1e3:.3g} ms"
+    return f"{value:.3g} s" if value < 99.95 else f"{value:,.0f} s"
+
+
+def octets(count: float) -> str:
+    """A number of octets with its thousands apart."""
+    return f"{count:,.0f}"

@@ -1,0 +1,62 @@
+"""What stands behind a sentence: the numbers of the frames, and the display filter that shows exactly these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+_SHOWN = 6  # ranges that a reader is shown before the rest is counted
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """`display_filter`, typed into Wireshark, shows the frames `frames` and no others."""
+
+    display_filter: str
+    frames: tuple[int, ...]
+
+    @classmethod
+    def of(cls, display_filter: str, frames: Iterable[int]) -> Evidence:
+        return cls(display_filter, tuple(sorted(set(frames))))
+
+    @classmethod
+    def frames_alone(cls, frames: Iterable[int]) -> Evidence:
+        """Frames that nothing but their numbers has in common."""
+        numbers = sorted(set(frames))
+        return cls(numbers_filter(numbers), tuple(numbers))
+
+    @property
+    def words(self) -> str:
+        """`frame 5`, `frames 3–5, 9 and 12 more`, `no frame`."""
+        if not self.frames:
+            return "no frame"
+        spans = ranges(self.frames)
+        shown = ", ".join(_span(span) for span in spans[:_SHOWN])
+        rest = sum(last - first + 1 for first, last in spans[_SHOWN:])
+        more = f" and {rest} more" if rest else ""
+        return f"frame{'s' if len(self.frames) > 1 else ''} {shown}{more}"
+
+
+def ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Sorted numbers as first and last of each unbroken run."""
+    if not numbers:
+        return []
+    breaks = [index for index, (one, other) in enumerate(pairwise(numbers), 1) if other != one + 1]
+    edges = [0, *breaks, len(numbers)]
+    return [(numbers[first], numbers[last - 1]) for first, last in pairwise(edges)]
+
+
+def numbers_filter(numbers: Sequence[int]) -> str:
+    """A filter for these frame numbers."""
+    if len(numbers) == 1:
+        return f"frame.number == {numbers[0]}"
+    parts = [str(first) if first == last else f"{first} .. {last}" for first, last in ranges(numbers)]
+    return "frame.number in {" + ", ".join(parts) + "}"
+
+
+def _span(span: tuple[int, int]) -> str:
+    first, last = span
+    if first == last:
+        return str(first)
+    return f"{first}, {last}" if last == first + 1 else f"{first}–{last}"

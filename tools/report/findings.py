@@ -1,0 +1,113 @@
+"""Everything that the analyses find in a capture, in one place for the sections. Knows no words and no layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from pychat.spec import Spec
+from tools.vocabulary import Vocabulary
+
+from .analysis import chats, network, segments, transport
+from .analysis.connections import Connection, connections
+from .evidence import Evidence
+from .packets import Line, Packet
+from .reading import Capture
+from .tshark import Tshark
+
+
+@dataclass(slots=True)
+class Source:
+    """Where the findings come from, for those who want to repeat them. `digest` is the capture's SHA-256."""
+
+    tshark: Tshark
+    version: str
+    digest: str
+    size: int
+
+
+@dataclass
+class Findings:
+    """The findings. What takes time is found once, when it is first asked for."""
+
+    capture: Capture
+    spec: Spec
+    words: Vocabulary
+    source: Source
+
+    @property
+    def protocol(self) -> str:
+        return self.spec.protocol
+
+    @cached_property
+    def start(self) -> float:
+        """The time of the first packet, seconds since the epoch."""
+        return self.capture.packets[0].time
+
+    @cached_property
+    def duration(self) -> float:
+        return self.capture.packets[-1].time - self.start
+
+    @cached_property
+    def connections(self) -> list[Connection]:
+        return connections(self.capture)
+
+    @cached_property
+    def speaking(self) -> list[Connection]:
+        """The connections on which something of the protocol was said."""
+        return [connection for connection in self.connections if connection.lines]
+
+    @cached_property
+    def by_stream(self) -> dict[int, Connection]:
+        return {connection.stream: connection for connection in self.connections}
+
+    @cached_property
+    def packets(self) -> list[Packet]:
+        """The packets of the chat's connections, in the order of the capture."""
+        return sorted((packet for one in self.connections for packet in one.packets), key=lambda packet: packet.number)
+
+    @cached_property
+    def lines(self) -> list[Line]:
+        return self.capture.lines
+
+    @cached_property
+    def chats(self) -> list[chats.Chat]:
+        return chats.chats(self.lines, self.words, self.protocol)
+
+    @cached_property
+    def requests(self) -> list[chats.Requests]:
+        return chats.requests(self.lines, self.spec, self.protocol)
+
+    @cached_property
+    def faults(self) -> list[chats.Fault]:
+        return chats.faults(self.speaking)
+
+    @cached_property
+    def signs(self) -> list[transport.Sign]:
+        return transport.signs(self.connections)
+
+    @cached_property
+    def directions(self) -> list[segments.Direction]:
+        return [direction for connection in self.speaking for direction in segments.directions(connection)]
+
+    @cached_property
+    def sources(self) -> list[network.Source]:
+        return network.sources(self.packets)
+
+    @cached_property
+    def scope(self) -> str:
+        """A filter for the packets of the chat's connections."""
+        return transport.streams_filter(self.connections)
+
+    @cached_property
+    def people(self) -> list[str]:
+        """The names that were taken, in the order of their connections."""
+        return list(dict.fromkeys(connection.user for connection in self.connections if connection.user))
+
+    def since(self, time: float) -> str:
+        """A time as seconds since the first packet."""
+        return f"{time - self.start:.3f} s"
+
+    def select(self, display_filter: str, packets: list[Packet]) -> Evidence:
+        """Evidence within the chat's connections."""
+        return Evidence.of(f"{display_filter} && {self.scope}", (packet.number for packet in packets))

@@ -1,0 +1,155 @@
+"""A ladder diagram: both ends of a chat and the server between them, with TCP's line and the chat's line of each packet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .analysis.chats import Chat
+from .analysis.connections import Connection, bracketed
+from .drawing import ACCENT, FAINT, GREEN, INK, RED, RULE, Drawing, shortened
+from .findings import Findings
+from .packets import ACK, FIN, RST, SYN, Line, Packet
+
+_WIDTH, _LEFT, _RIGHT, _FRAME, _TIME = 800, 150, 720, 42, 104
+_TALLEST = 980  # pixels of a diagram that fits on a page
+_MOST_ROWS = 120
+_TALL, _LOW, _LINE_STEP = 31, 22, 12
+
+
+@dataclass(slots=True)
+class Step:
+    """A packet in the diagram, or `skipped` packets that are left out."""
+
+    packet: Packet | None
+    connection: Connection | None
+    skipped: int = 0
+
+
+def ladders(findings: Findings, chat: Chat) -> tuple[list[str], list[int]]:
+    """The diagrams of one chat, as many as it needs pages, and the frames in them."""
+    ends = [findings.by_stream[stream] for stream in _ends(findings, chat)]
+    steps = _steps(ends, chat)
+    drawings: list[str] = []
+    sheet = _sheet(ends)
+    for step in steps:
+        if sheet.height + _height(step) > _TALLEST:
+            drawings.append(_finished(sheet))
+            sheet = _sheet(ends)
+        _draw(sheet, step, ends, findings)
+    drawings.append(_finished(sheet))
+    return drawings, [step.packet.number for step in steps if step.packet is not None]
+
+
+def _ends(findings: Findings, chat: Chat) -> list[int]:
+    """The caller's stream first."""
+    return sorted(chat.streams, key=lambda stream: findings.by_stream[stream].user != chat.caller)[:2]
+
+
+def _steps(ends: Sequence[Connection], chat: Chat) -> list[Step]:
+    """What is shown: everything if it is little; else the beginning, the chat, the end, and what matters."""
+    last = chat.ended
+    packets = sorted(
+        ((packet, connection) for connection in ends for packet in connection.packets), key=lambda pair: pair[0].number
+    )
+    wanted = {packet.number for packet, _ in packets}
+    if len(packets) > _MOST_ROWS:
+        wanted = {packet.number for packet, _ in packets if _matters(packet, chat)}
+    if len(wanted) > _MOST_ROWS:
+        ordered = sorted(wanted)
+        wanted = {*ordered[: _MOST_ROWS * 2 // 3], *ordered[-_MOST_ROWS // 3 :]}
+    steps: list[Step] = []
+    for packet, connection in packets:
+        if packet.number in wanted:
+            steps.append(Step(packet, connection))
+        elif steps and steps[-1].packet is None:
+            steps[-1].skipped += 1
+        else:
+            steps.append(Step(None, None, 1))
+    assert last >= 0
+    return steps
+
+
+def _matters(packet: Packet, chat: Chat) -> bool:
+    if packet.has(SYN) or packet.has(FIN) or packet.has(RST):
+        return True
+    return any(line.chat in (None, chat.number) for line in packet.lines)
+
+
+def _sheet(ends: Sequence[Connection]) -> Drawing:
+    sheet = Drawing(_WIDTH)
+    heads = [(_LEFT, ends[0].who, bracketed(ends[0].client)), (_middle(), "server", bracketed(ends[0].server))]
+    if len(ends) > 1:
+        heads.append((_RIGHT, ends[1].who, bracketed(ends[1].client)))
+    for x, name, address in heads:
+        sheet.text(x, 14, name, 13, INK, "middle", bold=True)
+        sheet.text(x, 28, address, 9.5, FAINT, "middle")
+    sheet.text(_FRAME, 28, "frame", 9.5, FAINT, "end")
+    sheet.text(_TIME, 28, "seconds", 9.5, FAINT, "end")
+    sheet.height = 36
+    return sheet
+
+
+def _middle() -> float:
+    return (_LEFT + _RIGHT) / 2
+
+
+def _height(step: Step) -> float:
+    if step.packet is None:
+        return _LOW
+    shown = len(_shown(step.packet.lines))
+    return _TALL + max(0, shown - 1) * _LINE_STEP if shown else _LOW
+
+
+def _shown(lines: Sequence[Line]) -> list[str]:
+    """The chat's lines of a packet; of many, the first and the last."""
+    words = [line.words for line in lines]
+    if len(words) > 4:
+        words = [*words[:2], f"… {len(words) - 3} more …", words[-1]]
+    return words
+
+
+def _draw(sheet: Drawing, step: Step, ends: Sequence[Connection], findings: Findings) -> None:
+    top = sheet.height
+    bottom = top + _height(step)
+    if step.packet is None:
+        sheet.text(_middle() - 10, top + 14, f"⋮ {step.skipped} packets left out", 9.5, FAINT, "middle")
+        sheet.height = bottom
+        return
+    packet, connection = step.packet, step.connection
+    end = _LEFT if connection is ends[0] else _RIGHT
+    start, stop = (end, _middle()) if packet.from_client else (_middle(), end)
+    centre = (start + stop) / 2
+    words = _shown(packet.lines)
+    arrow = bottom - 13
+    for index, text in enumerate(words):
+        colour = ACCENT if packet.from_client else GREEN
+        sheet.text(centre, arrow - 4 - (len(words) - 1 - index) * _LINE_STEP, shortened(text, 42), 10, colour, "middle", True)
+    colour = RED if packet.has(RST) or packet.analysis & _REPAIRS else INK if words else FAINT
+    sheet.arrow(start, stop, arrow, colour)
+    sheet.text(centre, arrow + 9.5, _transport(packet), 8, RED if colour == RED else FAINT, "middle")
+    sheet.text(_FRAME, arrow + 3.5, str(packet.number), 9.5, INK, "end")
+    sheet.text(_TIME, arrow + 3.5, f"{packet.time - findings.start:.4f}", 9.5, FAINT, "end")
+    sheet.height = bottom
+
+
+_REPAIRS = frozenset(
+    {"tcp.analysis.retransmission", "tcp.analysis.fast_retransmission", "tcp.analysis.duplicate_ack", "tcp.analysis.zero_window"}
+)  # fmt: skip
+
+
+def _transport(packet: Packet) -> str:
+    """TCP's line: flags and numbers, relative as Wireshark shows them."""
+    words = f"{packet.flag_words}  seq {packet.seq}"
+    if packet.has(ACK):
+        words += f"  ack {packet.ack}"
+    return words + (f"  len {packet.payload}" if packet.payload else "")
+
+
+def _finished(sheet: Drawing) -> str:
+    """The sheet with its lifelines, which run behind everything else."""
+    bottom = sheet.height + 4
+    lifelines = Drawing(_WIDTH)
+    for x in (_LEFT, _middle(), _RIGHT):
+        lifelines.line(x, 34, x, bottom, RULE, 1.2)
+    return sheet.over(lifelines)

@@ -1,0 +1,89 @@
+"""Plots with matplotlib, as SVG that is the same each time. Knows numbers and labels; what they mean is the caller's."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from .drawing import ACCENT, FAINT, GREEN, INK, ORANGE, RED, RULE, VIOLET
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = (ACCENT, ORANGE, GREEN, VIOLET, RED, "#4a7c7e", "#8a6d3b", "#7a7a7a")
+_MOST_POINTS = 3000
+_STYLE: dict[str, Any] = {
+    "svg.hashsalt": "pychat",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.5,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "legend.frameon": False,
+    "legend.fontsize": 7.5,
+    "lines.linewidth": 1.2,
+}
+
+
+@cache
+def _pyplot() -> Any:
+    """matplotlib without a screen; slow to import, and not needed for JSON alone."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def plot(draw: Callable[[Any], None], *, rows: int = 1, columns: int = 1, height: float = 2.4, width: float = 6.6) -> str:
+    """An SVG of `rows` times `columns` panels, in inches; `draw` is given the panels (or the only one)."""
+    pyplot = _pyplot()
+    with pyplot.rc_context(_STYLE):
+        figure, axes = pyplot.subplots(rows, columns, figsize=(width, height), squeeze=False)
+        panels = [panel for row in axes for panel in row]
+        draw(panels[0] if len(panels) == 1 else panels)
+        figure.tight_layout()
+        output = io.StringIO()
+        figure.savefig(output, format="svg", metadata={"Date": None, "Creator": None})
+        pyplot.close(figure)
+    return output.getvalue()
+
+
+def thinned(points: Sequence[Any]) -> Sequence[Any]:
+    """At most as many of the points as a printed plot can show, evenly, the first and the last among them."""
+    if len(points) <= _MOST_POINTS:
+        return points
+    step = (len(points) - 1) / (_MOST_POINTS - 1)
+    return [points[round(index * step)] for index in range(_MOST_POINTS)]
+
+
+def bars(axes: Axes, names: Sequence[str], spans: Sequence[Sequence[tuple[float, float, str]]], colours: dict[str, str]) -> None:
+    """For each name a row of coloured spans: start, length and the key of its colour. The first name is on top."""
+    for index, row in enumerate(spans):
+        for start, length, key in row:
+            axes.barh(index, max(length, 1e-9), left=start, height=0.62, color=colours[key], edgecolor="white", linewidth=0.4)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+
+
+def swatches(axes: Axes, colours: dict[str, str]) -> None:
+    """A legend of colours above the panel."""
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
+    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=len(handles), handlelength=1.2, borderaxespad=0.2)

@@ -1,0 +1,88 @@
+"""What was captured, and how each figure of the report can be checked in Wireshark."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tools.report.document import Block, Column, Paragraph, Section, Table, octets, plural, quoted
+from tools.report.evidence import Evidence
+from tools.report.findings import Findings
+from tools.report.tshark import PREFERENCES
+
+_COMMENTS_SHOWN = 30
+
+
+def checking(findings: Findings) -> list[Section]:
+    """The capture and the commands that show what the report says."""
+    blocks: list[Block] = [
+        Paragraph(
+            "Under every statement, table and figure stands a line that begins with ▸: the numbers of the frames that "
+            "show it, and a display filter. Open the capture in Wireshark with the protocol's dissector, type the filter, "
+            "and exactly these frames are shown. “Frame” is Wireshark's word for a captured packet and its number; a frame "
+            f"of the chat protocol is called a *line* here, because it is one.".replace("*", "")
+        ),
+        Table(
+            "How to open the capture as this report has read it",
+            (Column("Step"), Column("Command", share=1, code=True)),
+            (
+                ("Write the dissector", f"python -m tools.dissector --out {findings.protocol}.lua"),
+                ("Open the capture", _wireshark(findings)),
+            ),
+        ),
+        _file(findings),
+    ]
+    comments = [packet for packet in findings.capture.packets if packet.comment]
+    if comments:
+        shown = comments[:_COMMENTS_SHOWN]
+        more = f" (the first {len(shown)} of {len(comments)})" if len(comments) > len(shown) else ""
+        blocks.append(
+            Table(
+                f"Comments that the capture carries on its frames{more}",
+                (Column("Frame", "right"), Column("Time", "right"), Column("Comment", share=1)),
+                [(str(packet.number), findings.since(packet.time), packet.comment) for packet in shown],
+                Evidence.of("frame.comment", (packet.number for packet in comments)),
+            )
+        )
+    return [Section("The capture, and how to check this report", blocks)]
+
+
+def _wireshark(findings: Findings) -> str:
+    preferences = " ".join(f"-o {preference}" for preference in PREFERENCES)
+    return (
+        f"wireshark -X lua_script:{findings.protocol}.lua {preferences} {findings.source.tshark.capture.name}"
+    )
+
+
+def _file(findings: Findings) -> Table:
+    capture = findings.capture
+    cut = sum(packet.captured < packet.length for packet in capture.packets)
+    begun = datetime.fromtimestamp(findings.start, UTC)
+    rows = [
+        ("File", quoted(capture.path.name) + f", {octets(findings.source.size)} octets"),
+        ("SHA-256", quoted(findings.source.digest)),
+        ("First packet", f"{begun:%Y-%m-%d %H:%M:%S}.{begun.microsecond:06d} UTC"),
+        ("Duration", f"{findings.duration:.3f} s"),
+        ("Packets", _counted(findings)),
+        ("Link layer", _link(findings)),
+        ("Cut off by the snap length", f"{plural(cut, 'packet')}" if cut else "none: every packet is whole"),
+        ("Protocol", f"{findings.spec.title}, version {findings.spec.version} ({quoted(findings.protocol)} in Wireshark)"),
+        ("Read with", f"TShark {findings.source.version}"),
+    ]
+    return Table("The capture", (Column("What"), Column("Value", share=1)), rows)
+
+
+def _counted(findings: Findings) -> str:
+    capture = findings.capture
+    words = f"{capture.total:,}, of which {len(findings.packets):,} belong to the chat's TCP connections"
+    rest = capture.total - len(findings.packets)
+    return words + (f"; {plural(rest, 'other')} (such as ARP) {'is' if rest == 1 else 'are'} not counted below" if rest else "")
+
+
+def _link(findings: Findings) -> str:
+    first = findings.packets[0] if findings.packets else findings.capture.packets[0]
+    names = first.protocols.split(":")
+    if names[0] == "eth":
+        same = {packet.src for packet in findings.packets} == {"127.0.0.1"}
+        return "Ethernet" + (" frames of the loopback interface" if same or first.src == first.dst else "")
+    words = {"sll": "Linux “cooked” capture", "null": "BSD loopback", "raw": "raw IP", "ip": "raw IP", "ipv6": "raw IP"}
+    return words.get(names[0], names[0])

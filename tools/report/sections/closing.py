@@ -1,0 +1,88 @@
+"""How the connections ended: FIN or RST, and by whom."""
+
+from __future__ import annotations
+
+from tools.report.analysis.connections import Connection
+from tools.report.document import Block, Column, Paragraph, Section, Table
+from tools.report.evidence import Evidence
+from tools.report.findings import Findings
+from tools.report.packets import ACK, FIN, RST
+
+_SHOWN = 40
+_SEGMENTS = 8
+
+
+def closing(findings: Findings) -> list[Section]:
+    """The ends of the connections."""
+    marks = [frame for one in findings.connections for frame in one.close.evidence.frames]
+    shown = findings.connections[:_SHOWN]
+    rows = [
+        (
+            str(one.stream),
+            one.who,
+            one.close.words,
+            ", ".join(f"{frame} ({side})" for frame, side in one.close.fins) or "–",
+            ", ".join(f"{frame} ({side})" for frame, side in one.close.resets[:3]) or "–",
+            one.lines[-1].words[:28] if one.lines else "–",
+        )
+        for one in shown
+    ]
+    blocks: list[Block] = [
+        Paragraph(
+            "Each direction of a connection is closed by itself: a FIN says that its sender will send no more, takes one sequence number, and is acknowledged. "
+            "Whoever sends the first FIN keeps the connection in TIME-WAIT for a while, so that late segments cannot be taken for a new one. "
+            "A RST ends both directions at once, and what was on its way is lost."
+        ),
+        Table(
+            "The ends of the connections: frames with FIN and RST, and the last line of the chat before them",
+            (
+                Column("Stream", "right"), Column("Who"), Column("How", share=1.2), Column("FIN", share=0.8), Column("RST", share=0.6), Column("Last line", code=True, share=1.2),
+            ),  # fmt: skip
+            rows,
+            Evidence.of(f"(tcp.flags.fin == 1 || tcp.flags.reset == 1) && {findings.scope}", marks),
+            small=True,
+        ),
+    ]
+    for how in ("fin", "reset", "refused"):
+        one = next((one for one in findings.connections if one.close.how == how), None)
+        if one is not None:
+            blocks.append(_detail(one))
+    return [Section("Closing the connections", blocks)]
+
+
+def _detail(one: Connection) -> Table:
+    """The segments from the first FIN or RST on."""
+    assert one.close.first is not None
+    first = min(one.close.first, one.packets[0].number) if one.close.how == "refused" else one.close.first
+    last = [packet for packet in one.packets if packet.number >= first]
+    rows = []
+    for packet in last[:_SEGMENTS]:
+        rows.append(
+            (
+                str(packet.number),
+                f"{packet.time - last[0].time:.6f}",
+                "client → server" if packet.from_client else "server → client",
+                packet.flag_words,
+                str(packet.seq),
+                str(packet.ack) if packet.has(ACK) else "–",
+                _meaning(packet.flags, packet.payload),
+            )
+        )
+    return Table(
+        f"The end of stream {one.stream} ({one.who}): {one.close.words}. Time in seconds since the first of these segments",
+        (
+            Column("Frame", "right"), Column("Time", "right"), Column("Direction"), Column("Flags"), Column("Seq", "right"), Column("Ack", "right"), Column("Meaning", share=1),
+        ),  # fmt: skip
+        rows,
+        Evidence.of(f"tcp.stream eq {one.stream} && frame.number >= {first}", (packet.number for packet in last)),
+    )
+
+
+def _meaning(flags: int, payload: int) -> str:
+    if flags & RST:
+        return "the connection is gone, at once"
+    if flags & FIN:
+        return "nothing more will come from here"
+    if flags & 0x02:
+        return "asks for a connection"
+    return f"{payload} octets of payload" if payload else "acknowledges what came before, a FIN too"

@@ -1,0 +1,110 @@
+"""The flow of messages between clients and server: ladder diagrams, requests and their answers."""
+
+from __future__ import annotations
+
+from tools.report.analysis.chats import Chat
+from tools.report.analysis.transport import Spread
+from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, plural, quoted, seconds
+from tools.report.evidence import Evidence
+from tools.report.findings import Findings
+from tools.report.ladder import ladders
+
+
+def flows(findings: Findings) -> list[Section]:
+    """One chat step by step, then all requests in figures."""
+    words = findings.words
+    blocks: list[Block] = [
+        Paragraph(
+            f"Each client talks to the server alone; the server passes a {quoted(words.say)} on to the partner's connection. "
+            "So one line between two people is two messages, on two TCP connections."
+        )
+    ]
+    chosen = _chosen(findings)
+    if chosen is not None:
+        blocks += _ladder(findings, chosen)
+    return [Section("Client–server message flows", blocks), Section("Requests and answers", _requests(findings), 2)]
+
+
+def _chosen(findings: Findings) -> Chat | None:
+    """The chat that shows most in few packets: lines both ways, and an end, of two connections in the capture."""
+    whole = [chat for chat in findings.chats if len(chat.streams) >= 2]
+    both = [chat for chat in whole if chat.by(chat.caller) and chat.by(chat.called) and len(chat.said) <= 40]
+    return max(both or whole, key=lambda chat: min(len(chat.said), 12), default=None)
+
+
+def _ladder(findings: Findings, chat: Chat) -> list[Block]:
+    drawings, frames = ladders(findings, chat)
+    streams = ", ".join(str(stream) for stream in chat.streams[:2])
+    blocks: list[Block] = []
+    for index, svg in enumerate(drawings):
+        part = f" ({index + 1} of {len(drawings)})" if len(drawings) > 1 else ""
+        blocks.append(
+            Figure(
+                f"Chat {chat.number} between {chat.caller} and {chat.called}{part}. Above each arrow the lines of the chat "
+                "(blue from a client, green from the server), below it TCP's flags and relative numbers",
+                svg,
+                f"Ladder diagram of the packets between {chat.caller}, the server and {chat.called}",
+                Evidence.of(f"tcp.stream in {{{streams}}}", _all(findings, chat)) if index == len(drawings) - 1 else None,
+            )
+        )
+    assert frames
+    return blocks
+
+
+def _all(findings: Findings, chat: Chat) -> list[int]:
+    streams = set(chat.streams[:2])
+    return [packet.number for packet in findings.packets if packet.stream in streams]
+
+
+def _requests(findings: Findings) -> list[Block]:
+    rows = []
+    for request in findings.requests:
+        delay = request.delay
+        rows.append(
+            (
+                request.verb,
+                str(request.sent),
+                str(request.granted) if request.granted or request.refused else "–",
+                str(request.refused),
+                *(_spread(delay)),
+            )
+        )
+    sent = [line.number for line in findings.lines if line.kind == "request"]
+    answered = [line for line in findings.lines if line.delay is not None]
+    table = Table(
+        "Requests of the clients, what became of them, and the delay from request to answer at the place of the capture",
+        (
+            Column("Request", code=True, share=1), Column("Sent", "right"), Column("Granted", "right"), Column("Refused", "right"),
+            Column("Least", "right"), Column("Median", "right"), Column("95 %", "right"), Column("Most", "right"),
+        ),  # fmt: skip
+        rows,
+        Evidence.of(f'{findings.protocol}.kind == "request"', sent),
+    )
+    blocks: list[Block] = [table]
+    delays = [line.delay for line in answered if line.delay is not None]
+    spread = Spread.of(delays)
+    if spread is not None:
+        blocks.append(
+            Paragraph(
+                f"{plural(spread.count, 'answer')} came after {seconds(spread.least)} to {seconds(spread.most)}; half of them within {seconds(spread.median)}.",
+                Evidence.of(f"{findings.protocol}.time", (line.number for line in answered)),
+            )
+        )
+    relayed = [line for line in findings.lines if line.relay_time is not None]
+    spread = Spread.of([line.relay_time for line in relayed if line.relay_time is not None])
+    if spread is not None:
+        blocks.append(
+            Paragraph(
+                f"{plural(spread.count, 'line')} reached the partner. From the last segment of a line at the server to the last segment of it on the partner's "
+                f"connection it took {seconds(spread.least)} to {seconds(spread.most)}, {seconds(spread.median)} in the middle. "
+                f"There is no answer to a {quoted(findings.words.say)} that succeeds.",
+                Evidence.of(f"{findings.protocol}.relay_time", (line.number for line in relayed)),
+            )
+        )
+    return blocks
+
+
+def _spread(delay: Spread | None) -> tuple[str, str, str, str]:
+    if delay is None:
+        return ("–", "–", "–", "–")
+    return seconds(delay.least), seconds(delay.median), seconds(delay.p95), seconds(delay.most)

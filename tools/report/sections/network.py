@@ -1,0 +1,216 @@
+"""The network layer: an IP header field by field, all senders, the route by TTL, neighbours."""
+
+from __future__ import annotations
+
+from tools.report.analysis.network import Source
+from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, plural, quoted
+from tools.report.drawing import ACCENT, FAINT, INK, Drawing
+from tools.report.evidence import Evidence
+from tools.report.findings import Findings
+from tools.report.packets import Packet
+
+_SHOWN = 30
+# The fields of a header, with what they say. `{}` is tshark's value.
+_IPV4 = (
+    ("ip.version", "Version", "IP version 4"),
+    ("ip.hdr_len", "Header length", "octets; 20 are a header without options"),
+    ("ip.dsfield", "Differentiated services", "0x00: nothing special is asked of the routers"),
+    ("ip.len", "Total length", "octets of header and payload"),
+    ("ip.id", "Identification", "would tell the fragments of one packet from another's"),
+    ("ip.flags.df", "Don't fragment", "1: a router may not cut the packet, it must report that it is too long"),
+    ("ip.flags.mf", "More fragments", "0: this is no fragment, or the last one"),
+    ("ip.frag_offset", "Fragment offset", "0: this is no fragment, or the first one"),
+    ("ip.ttl", "Time to live", "every router takes one off; at zero the packet is dropped"),
+    ("ip.proto", "Protocol", "6 is TCP"),
+    ("ip.checksum", "Header checksum", "over the header alone; a router computes it anew, since it changes the TTL"),
+    ("ip.src", "Source", ""),
+    ("ip.dst", "Destination", ""),
+)
+_IPV6 = (
+    ("ipv6.version", "Version", "IP version 6"),
+    ("ipv6.tclass", "Traffic class", "0x00: nothing special is asked of the routers"),
+    ("ipv6.flow", "Flow label", "the same for the packets of one connection"),
+    ("ipv6.plen", "Payload length", "octets after the header of 40"),
+    ("ipv6.nxt", "Next header", "6 is TCP"),
+    ("ipv6.hlim", "Hop limit", "every router takes one off; there is no checksum to compute anew"),
+    ("ipv6.src", "Source", ""),
+    ("ipv6.dst", "Destination", ""),
+)
+
+
+def network(findings: Findings) -> list[Section]:
+    """IP headers and routing."""
+    blocks: list[Block] = []
+    example = next((packet for packet in findings.packets if packet.lines and packet.from_client), findings.packets[0])
+    blocks += [
+        Paragraph(
+            f"Frame {example.number} carries {quoted(example.lines[0].words, 50) if example.lines else 'a segment'} from {example.src} to {example.dst}. "
+            "Its IP header, field by field:"
+        ),
+        _header(findings, example),
+        _table(findings),
+        *_fragments(findings),
+    ]
+    return [
+        Section("IP headers and routing", blocks),
+        Section("The route by the time to live", _route(findings), 2),
+        *_neighbours(findings),
+    ]
+
+
+def _header(findings: Findings, packet: Packet) -> Table:
+    fields = _IPV6 if packet.version == 6 else _IPV4
+    names = [name for name, _, _ in fields]
+    row = next(findings.source.tshark.rows(names, f"frame.number == {packet.number}"))
+    rows = [(title, name, values[0] if values else "–", words) for (name, title, words), values in zip(fields, row, strict=True)]
+    return Table(
+        f"The IP header of frame {packet.number}",
+        (Column("Field"), Column("In Wireshark", code=True), Column("Value", code=True), Column("Meaning", share=1)),
+        rows,
+        Evidence.frames_alone([packet.number]),
+    )
+
+
+def _table(findings: Findings) -> Table:
+    shown = findings.sources[:_SHOWN]
+    rows = [
+        (
+            source.address,
+            f"{source.packets:,}",
+            ", ".join(str(ttl) for ttl in source.ttls),
+            source.ids,
+            f"{source.df:,}",
+            str(source.fragments),
+            _checksums(source),
+            ", ".join(source.hardware) or "–",
+        )
+        for source in shown
+    ]
+    more = f" (the first {len(shown)} of {len(findings.sources)})" if len(findings.sources) > len(shown) else ""
+    return Table(
+        f"The senders{more}: what their IP headers have in common, as they were seen at the place of the capture",
+        (
+            Column("Source", code=True), Column("Packets", "right"), Column("TTL", "right"), Column("Identification", share=1),
+            Column("DF set", "right"), Column("Fragments", "right"), Column("Header checksums"), Column("Source MAC", code=True),
+        ),  # fmt: skip
+        rows,
+        findings.select("ip || ipv6" if False else "tcp", findings.packets),
+        small=True,
+    )
+
+
+def _checksums(source: Source) -> str:
+    if source.version == 6:
+        return "none in IPv6"
+    if source.checksums_bad:
+        return f"{source.checksums_good:,} good, {source.checksums_bad:,} bad"
+    return f"all {source.checksums_good:,} good" if source.checksums_good == source.packets else "not verified"
+
+
+def _fragments(findings: Findings) -> list[Block]:
+    pieces = [packet for packet in findings.packets if packet.fragment]
+    largest = max((packet.ip_length + (40 if packet.version == 6 else 0) for packet in findings.packets), default=0)
+    words = "No packet is a fragment: TCP keeps its segments below the MTU, so that IP need not cut them."
+    if pieces:
+        words = f"{plural(len(pieces), 'packet')} came in fragments."
+    return [
+        Paragraph(
+            f"{words} The longest IP packet has {largest:,} octets.",
+            findings.select("(ip.flags.mf == 1 || ip.frag_offset > 0)", pieces),
+        )
+    ]
+
+
+def _route(findings: Findings) -> list[Block]:
+    servers = {end[0] for end in findings.capture.servers}
+    clients = [source for source in findings.sources if source.address not in servers]
+    hosts = [source for source in findings.sources if source.address in servers]
+    blocks: list[Block] = [
+        Paragraph(
+            "A sender writes 64 (Unix), 128 (Windows) or 255 into the time to live, and each router takes one off. "
+            "So the next of these numbers above what is seen, less what is seen, is the number of routers on the way."
+        )
+    ]
+    if hosts and clients:
+        blocks.append(
+            Figure(
+                "The way of the packets, by the time to live at the place of the capture",
+                _way(clients[:8], hosts[0]),
+                "Clients on the left, the routers that their packets have passed, and the server on the right",
+                _route_evidence(findings, clients),
+            )
+        )
+    behind = {mac for source in clients for mac in source.hardware}
+    routed = [source for source in clients if source.hops]
+    if len(behind) == 1 and len(routed) > 1:
+        frames = [packet for packet in findings.packets if packet.from_client]
+        blocks.append(
+            Paragraph(
+                f"All packets of the {plural(len(clients), 'client address', 'client addresses')} come from one Ethernet address, {quoted(next(iter(behind)))}. "
+                "That is not a client's own but the router's: at every hop the frame gets a new Ethernet header, while the IP addresses stay.",
+                findings.select(f"eth.src == {next(iter(behind))}", frames),
+            )
+        )
+    return blocks
+
+
+def _route_evidence(findings: Findings, clients: list[Source]) -> Evidence:
+    addresses = {source.address for source in clients}
+    return findings.select("tcp.dstport in {" + ", ".join(str(port) for port in sorted({end[1] for end in findings.capture.servers})) + "}", [packet for packet in findings.packets if packet.src in addresses])
+
+
+def _way(clients: list[Source], server: Source) -> str:
+    sheet = Drawing(800)
+    step = 34
+    middle = 20 + step * len(clients) / 2
+    routed = max(source.hops for source in clients)
+    for index, source in enumerate(clients):
+        y = 14 + index * step
+        sheet.box(4, y, 212, 26)
+        sheet.text(110, y + 17, source.address, 10, INK, "middle")
+        sheet.text(226, y + 12, f"TTL {source.start}", 9, FAINT)
+        if routed:
+            sheet.line(216, y + 13, 345, middle, ACCENT, 1)
+        else:
+            sheet.line(216, y + 13, 584, middle, ACCENT, 1)
+    if routed:
+        sheet.box(345, middle - 20, 130, 40, "#ffffff", ACCENT)
+        sheet.text(410, middle - 3, plural(routed, "router"), 11, ACCENT, "middle", bold=True)
+        sheet.text(410, middle + 12, f"TTL − {routed}", 9, FAINT, "middle")
+        sheet.line(475, middle, 584, middle, ACCENT, 1)
+        sheet.text(530, middle - 6, f"TTL {', '.join(str(ttl) for ttl in sorted({t for s in clients for t in s.ttls}))}", 9, FAINT, "middle")
+    sheet.box(584, middle - 20, 212, 40)
+    sheet.text(690, middle - 3, server.address, 10, INK, "middle")
+    away = "the place of the capture" if not server.hops else f"{plural(server.hops, 'router')} away"
+    sheet.text(690, middle + 12, f"server: TTL {server.ttls[-1]}, {away}", 8, FAINT, "middle")
+    sheet.height = max(sheet.height, middle + 24)
+    return sheet.svg()
+
+
+def _neighbours(findings: Findings) -> list[Section]:
+    """ARP: who asks for whose hardware address."""
+    asked = [packet for packet in findings.capture.packets if "arp" in packet.protocols.split(":")]
+    if not asked:
+        return []
+    rows = list(findings.source.tshark.rows(("frame.number", "arp.opcode", "arp.src.proto_ipv4", "arp.src.hw_mac", "arp.dst.proto_ipv4"), "arp"))
+    told = [
+        (row[0][0], "who has" if row[1][:1] == ["1"] else "is at", row[2][0], row[3][0], row[4][0]) for row in rows[:8] if all(row)
+    ]
+    return [
+        Section(
+            "The neighbours",
+            [
+                Paragraph(
+                    "IP addresses do not say whom to give a packet on the wire. Each host asks for the hardware address of its next hop only: "
+                    "of a neighbour on its own network, or of the router when the destination is elsewhere."
+                ),
+                Table(
+                    "ARP questions and answers" + (f" (the first {len(told)} of {len(rows)})" if len(rows) > len(told) else ""),
+                    (Column("Frame", "right"), Column("Says"), Column("Sender", code=True), Column("Its MAC", code=True), Column("About or to", code=True, share=1)),
+                    told,
+                    Evidence.of("arp", (packet.number for packet in asked)),
+                ),
+            ],
+            2,
+        )
+    ]

@@ -1,0 +1,110 @@
+"""What did not go as its sender wanted: refusals, goodbyes, probes, and frames that break the specification."""
+
+from __future__ import annotations
+
+from tools.report.document import Block, Column, Paragraph, Section, Table, plural, quoted
+from tools.report.evidence import Evidence
+from tools.report.findings import Findings
+from tools.report.packets import Line
+
+_SHOWN = 30
+
+
+def problems(findings: Findings) -> list[Section]:
+    """Refusals and violations."""
+    return [
+        Section("Refusals, goodbyes and violations", _refusals(findings)),
+        Section("Violations of the specification", _violations(findings), 2),
+    ]
+
+
+def _refusals(findings: Findings) -> list[Block]:
+    blocks: list[Block] = []
+    refusals = [line for line in findings.lines if line.kind == "refusal"]
+    if refusals:
+        asked = {line.number: line for line in findings.lines if line.kind == "request"}
+        rows = [
+            (
+                str(line.number),
+                findings.since(line.time),
+                _who(findings, line),
+                quoted(asked[line.request_in].words, 30) if line.request_in in asked else "–",
+                quoted(line.values.get("code", "")),
+                findings.spec.errors[line.values["code"]].doc if line.values.get("code") in findings.spec.errors else "",
+            )
+            for line in refusals[:_SHOWN]
+        ]
+        more = f" (the first {len(rows)} of {len(refusals)})" if len(refusals) > len(rows) else ""
+        blocks.append(
+            Table(
+                f"Requests that were refused{more}. A refusal changes nothing, and the connection goes on",
+                (Column("Frame", "right"), Column("Time", "right"), Column("Who"), Column("Request", share=0.9), Column("Code", share=0.7), Column("What it means", share=1.4)),
+                rows,
+                Evidence.of(f'{findings.protocol}.kind == "refusal"', (line.number for line in refusals)),
+                small=True,
+            )
+        )
+    else:
+        blocks.append(Paragraph("No request was refused.", Evidence(f'{findings.protocol}.kind == "refusal"', ())))
+    goodbyes = [line for line in findings.lines if line.kind == "goodbye"]
+    if goodbyes:
+        rows_ = [(str(line.number), findings.since(line.time), _who(findings, line), quoted(line.words, 70)) for line in goodbyes[:_SHOWN]]
+        blocks.append(
+            Table(
+                "Connections that the server ended with a last frame",
+                (Column("Frame", "right"), Column("Time", "right"), Column("Who"), Column("Last frame", share=1)),
+                rows_,
+                Evidence.of(f'{findings.protocol}.kind == "goodbye"', (line.number for line in goodbyes)),
+            )
+        )
+    probes = [line for line in findings.lines if line.verb == findings.words.probe and not line.from_client]
+    if probes:
+        answered = sum(any(other.verb == findings.words.probed and other.stream == line.stream and other.number > line.number for other in findings.lines) for line in probes[:200])
+        blocks.append(
+            Paragraph(
+                f"After silence, the server asked {plural(len(probes), 'time')} whether a client is still there; {answered} of these questions were answered.",
+                Evidence.of(f'{findings.protocol}.verb == "{findings.words.probe}" && {findings.protocol}.from == "server"', (line.number for line in probes)),
+            )
+        )
+    return blocks
+
+
+def _who(findings: Findings, line: Line) -> str:
+    return line.user or findings.by_stream[line.stream].who
+
+
+def _violations(findings: Findings) -> list[Block]:
+    evidence = Evidence.of(f"{findings.protocol}.violation", (fault.frame for fault in findings.faults))
+    if not findings.faults:
+        return [Paragraph("No frame of the protocol breaks the specification, from either side.", evidence)]
+    first = findings.faults[0]
+    rows = [
+        (
+            str(fault.frame),
+            findings.since(fault.time),
+            fault.who,
+            fault.by,
+            fault.state,
+            quoted(fault.words, 40) if fault.words else "(an empty line)",
+            quoted(fault.violation),
+            fault.rule or "–",
+        )
+        for fault in findings.faults[:_SHOWN]
+    ]
+    more = f" (the first {len(rows)} of {len(findings.faults)})" if len(findings.faults) > len(rows) else ""
+    return [
+        Paragraph(
+            f"The first illegal frame is in frame {first.frame}: the {first.by} of {first.who} sent {quoted(first.words, 60)} in the state {quoted(first.state)}, "
+            f"which is {quoted(first.violation)}" + (f" (rule {first.rule})." if first.rule else "."),
+            Evidence.frames_alone([first.frame]),
+        ),
+        Table(
+            f"Frames of the protocol that break the specification{more}",
+            (
+                Column("Frame", "right"), Column("Time", "right"), Column("Who", share=0.9), Column("By"), Column("State"), Column("Line", share=1.3), Column("Violation", share=0.8), Column("Rule"),
+            ),  # fmt: skip
+            rows,
+            evidence,
+            small=True,
+        ),
+    ]

@@ -1,0 +1,77 @@
+"""Ports and sockets: which four numbers make each connection."""
+
+from __future__ import annotations
+
+from tools.report.analysis.connections import Connection, bracketed
+from tools.report.document import Block, Column, Paragraph, Section, Table, octets, plural, quoted, seconds
+from tools.report.findings import Findings
+
+_SHOWN = 40
+
+
+def sockets(findings: Findings) -> list[Section]:
+    """The table of connections."""
+    servers = sorted({one.server for one in findings.connections})
+    ports = sorted({one.client[1] for one in findings.connections})
+    server_words = ", ".join(quoted(bracketed(end)) for end in servers)
+    packets = findings.packets
+    blocks: list[Block] = [
+        Paragraph(
+            "A TCP connection is known by four numbers: the address and the port at each end. All connections of this chat "
+            f"share the server's end, {server_words}; the client's end tells them apart. The client's system "
+            f"has chosen its ports from the ephemeral range ({ports[0]} to {ports[-1]} here), while the server's port must be known in advance.",
+            findings.select("tcp", packets),
+        ),
+        _table(findings),
+        Paragraph(
+            "The server has one listening socket and, for each connection, one more socket with the same local address and port: "
+            f"{plural(len(findings.connections), 'connection')} in this capture, at most {_at_once(findings.connections)} of them open at the same time."
+        ),
+    ]
+    return [Section("Ports and socket connections", blocks)]
+
+
+def _table(findings: Findings) -> Table:
+    shown = findings.connections[:_SHOWN]
+    rows = [
+        (
+            str(one.stream),
+            one.user or one.unreadable or "–",
+            bracketed(one.client),
+            bracketed(one.server),
+            findings.since(one.first),
+            seconds(one.last - one.first),
+            f"{one.packets_up} / {one.packets_down}",
+            f"{octets(one.octets_up)} / {octets(one.octets_down)}",
+            one.close.how,
+        )
+        for one in shown
+    ]
+    more = f" (the first {len(shown)} of {len(findings.connections)})" if len(findings.connections) > len(shown) else ""
+    return Table(
+        f"The connections{more}. Packets and octets of payload: from the client / from the server; octets that were sent again count once",
+        (
+            Column("Stream", "right"),
+            Column("User", share=1.1),
+            Column("Client's socket", share=1.6, code=True),
+            Column("Server's socket", share=1.5, code=True),
+            Column("Begins at", "right"),
+            Column("Lasts", "right"),
+            Column("Packets", "right"),
+            Column("Octets", "right"),
+            Column("End"),
+        ),
+        rows,
+        findings.select("tcp.stream <= " + str(max(one.stream for one in shown)), [p for p in findings.packets if p.stream <= max(one.stream for one in shown)]),
+        small=True,
+    )
+
+
+def _at_once(connections: list[Connection]) -> int:
+    """The most connections that were open at the same time."""
+    marks = sorted([(one.first, 1) for one in connections] + [(one.last, -1) for one in connections])
+    most = now = 0
+    for _, step in marks:
+        now += step
+        most = max(most, now)
+    return most

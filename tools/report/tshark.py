@@ -1,0 +1,99 @@
+"""Runs tshark and gives its fields as rows. Knows no field's meaning, and dissects nothing itself."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# No octet of a chat can be one of these two: its text has no control characters but TAB.
+_BETWEEN_FIELDS = "\x1e"
+_BETWEEN_VALUES = "\x1f"
+# Lost segments come again later: without the first one, what follows a hole would be read as another frame.
+PREFERENCES = ("tcp.reassemble_out_of_order:TRUE", "ip.check_checksum:TRUE", "tcp.check_checksum:TRUE")
+_REPORT_EVERY = 20_000  # rows between two words of progress
+
+Row = list[list[str]]
+Progress = Callable[[int], None]
+
+
+class ReportError(Exception):
+    """A report that cannot be made; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tshark:
+    """How this capture is read: the same dissector and preferences for every question, and for the reader to repeat."""
+
+    capture: Path
+    dissector: Path
+    decode_as: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> list[str]:
+        """The words that every run begins with. Checksums are verified, names are not looked up."""
+        words = ["tshark", "-n", "-r", str(self.capture), "-X", f"lua_script:{self.dissector}"]
+        words += [word for preference in PREFERENCES for word in ("-o", preference)]
+        for rule in self.decode_as:
+            words += ["-d", rule]
+        return words
+
+    def rows(self, fields: Sequence[str], display_filter: str = "", progress: Progress | None = None) -> Iterator[Row]:
+        """For each packet, for each field, its values; one pass, nothing kept. Raises ReportError."""
+        words = [*self.command, "-T", "fields", "-E", f"separator={_BETWEEN_FIELDS}", "-E", "occurrence=a"]
+        words += ["-E", f"aggregator={_BETWEEN_VALUES}"]
+        for name in fields:
+            words += ["-e", name]
+        if display_filter:
+            words += ["-Y", display_filter]
+        for number, line in enumerate(self.lines(words), 1):
+            parts = line.split(_BETWEEN_FIELDS)
+            yield [part.split(_BETWEEN_VALUES) if part else [] for part in parts]
+            if progress is not None and number % _REPORT_EVERY == 0:
+                progress(number)
+
+    def lines(self, words: Sequence[str]) -> Iterator[str]:
+        """What tshark prints, line by line. Raises ReportError when it ends with a complaint."""
+        with tempfile.TemporaryFile() as complaints:
+            process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=complaints)
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    yield line.decode("utf-8", "backslashreplace").rstrip("\n")
+            finally:
+                process.stdout.close()
+                if process.poll() is None:
+                    process.terminate()
+                process.wait()
+            complaints.seek(0)
+            self._check(process.returncode, complaints.read().decode(errors="replace"))
+
+    def _check(self, code: int, complaints: str) -> None:
+        said = [line for line in complaints.splitlines() if "Running as user" not in line and line.strip()]
+        text = " ".join(said)
+        if "cut short" in text:
+            raise ReportError(
+                f"{self.capture} is truncated: it ends in the middle of a packet. "
+                f"Save what is whole with `editcap {self.capture} whole.pcapng`, and report on that"
+            )
+        if "isn't a capture file" in text or "not a capture file" in text or "format TShark understands" in text:
+            raise ReportError(f"{self.capture} is not a capture; give a .pcapng or .pcap file of dumpcap or Wireshark")
+        if "Lua Error" in text or "lua" in text.lower() and "error" in text.lower():
+            raise ReportError(f"the dissector does not load: {said[0]}")
+        if code not in (0, None):
+            raise ReportError(f"tshark cannot read {self.capture}: {said[-1] if said else f'exit code {code}'}")
+
+
+def version() -> str:
+    """The version of tshark. Raises ReportError when there is none."""
+    if shutil.which("tshark") is None:
+        raise ReportError("tshark is missing: apt-get install tshark (Wireshark's package for the terminal)")
+    done = subprocess.run(["tshark", "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"TShark \(Wireshark\) (\S+)", done.stdout)
+    if found is None:
+        raise ReportError(f"tshark does not work: {(done.stderr or done.stdout).strip()[:200]}")
+    return found[1].rstrip(".")

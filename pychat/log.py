@@ -1,6 +1,7 @@
 """The server's log: one line an event on stderr, written by a thread of its own. It knows no connection.
 
-A full pipe must never stop the chat: what the device does not take in time is dropped, and how much is said.
+A slow or full device must never stop the chat: an event costs its thread a small tuple, and what the device does not
+take in time is dropped, and how much is said.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ import json
 import queue
 import sys
 import threading
+import time
 from datetime import UTC, datetime
 from typing import TextIO
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
 WAITING = 10_000  # records
+PAUSE = 0.02  # seconds; so a burst of events wakes the writer once, and not once for each
+
+Record = tuple[float, str, str, dict[str, object]]  # time, level, event, fields
 
 
 class EventLog:
@@ -22,10 +27,11 @@ class EventLog:
 
     def __init__(self, level: str = "info", form: str = "text", stream: TextIO | None = None) -> None:
         self._threshold = LEVELS.index(level)
-        self._json = form == "json"
+        self._format = _as_json if form == "json" else _as_text
         self._stream = stream or sys.stderr
-        self._records: queue.Queue[str | None] = queue.Queue(WAITING)
+        self._records: queue.SimpleQueue[Record | None] = queue.SimpleQueue()
         self._dropped = 0
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
 
     def start(self) -> None:
@@ -36,36 +42,47 @@ class EventLog:
         """Notes an event. Fields that are None are left out."""
         if LEVELS.index(level) < self._threshold:
             return
-        known = {name: value for name, value in fields.items() if value is not None}
-        try:
-            self._records.put_nowait(self._form(event, level, known))
-        except queue.Full:
+        if self._records.qsize() < WAITING:
+            self._records.put((time.time(), level, event, fields))
+        else:
             self._dropped += 1
 
     def stop(self) -> None:
         """Writes what waits, for a second at most, and ends the thread."""
-        try:
-            self._records.put(None, timeout=1)
-            self._thread.join(timeout=1)
-        except queue.Full:  # the device takes nothing; the thread ends with the process
-            pass
-
-    def _form(self, event: str, level: str, fields: dict[str, object]) -> str:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        if self._json:
-            return json.dumps({"time": now, "level": level, "event": event, **fields})
-        words = [f"{name}={_value(value)}" for name, value in fields.items()]
-        return " ".join([now, level, event, *words])
+        self._stopping.set()
+        self._records.put(None)
+        self._thread.join(timeout=1)  # a device that takes nothing does not hold up the end of the process
 
     def _write_all(self) -> None:
-        while (record := self._records.get()) is not None:
+        ended = False
+        while not ended:
+            batch = [self._records.get()]
+            self._stopping.wait(PAUSE)
+            while not self._records.empty():
+                batch.append(self._records.get())
+            ended = None in batch
+            lines = [self._format(*record) for record in batch if record is not None]
             if self._dropped:
                 dropped, self._dropped = self._dropped, 0
-                record = f"{self._form('dropped', 'warning', {'records': dropped})}\n{record}"
+                lines.append(self._format(time.time(), "warning", "dropped", {"records": dropped}))
             try:
-                print(record, file=self._stream, flush=True)
+                print(*lines, sep="\n", end="\n" if lines else "", file=self._stream, flush=True)
             except (OSError, ValueError):  # nobody reads it any more
                 return
+
+
+def _as_text(when: float, level: str, event: str, fields: dict[str, object]) -> str:
+    words = [f"{name}={_value(value)}" for name, value in fields.items() if value is not None]
+    return " ".join([_timestamp(when), level, event, *words])
+
+
+def _as_json(when: float, level: str, event: str, fields: dict[str, object]) -> str:
+    known = {name: value for name, value in fields.items() if value is not None}
+    return json.dumps({"time": _timestamp(when), "level": level, "event": event, **known})
+
+
+def _timestamp(when: float) -> str:
+    return datetime.fromtimestamp(when, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _value(value: object) -> str:

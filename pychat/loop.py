@@ -120,7 +120,8 @@ class Loop:
                             self._handle(channel, mask, now)
                     except Exception as error:  # a bug of ours must cost one connection, not all of them
                         self._log("bug", level="error", id=channel.id, error=repr(error))
-                        self._lose(channel, now)
+                        if channels.get(fd) is channel:
+                            self._close(channel)
                 elif fd == wakee:
                     self._read_mail(now)
             if self._timers and self._timers[0][0] <= now:
@@ -173,8 +174,7 @@ class Loop:
     def _forward(self, partner: Channel, run: bytes, work: list[Connection], now: float) -> None:
         """Gives a run to a partner of this thread for whom nothing waits, without a detour through his outbox.
 
-        It saves an append, a swap and two rounds of the lock for each read, a third of what the relay of a single line
-        costs beside its system calls (`python -m tools.bench`, interactive).
+        It saves an append, a swap and two rounds of the lock, which counts where each read brings a single line.
         """
         try:
             taken = partner.sock.send(run)
@@ -203,9 +203,11 @@ class Loop:
             assert isinstance(channel, Channel)
             if channel.loop is not self:
                 channel.loop.post(channel)
+            elif self._channels.get(channel.fd) is not channel:
+                continue  # it is closed, and another one may have its descriptor
             elif channel.moving_to is not None and channel.ended is None:
                 self._hand_over(channel)
-            elif channel.fd in self._channels:
+            else:
                 self._look_after(channel, work, now)
 
     def _look_after(self, channel: Channel, work: list[Connection], now: float) -> None:
@@ -223,7 +225,7 @@ class Loop:
                 self._hub.resume(channel, now)
                 work += self._hub.take_touched()
         if channel.ended is not None or channel.full_since is not None:
-            self._plan(channel, now)
+            self._plan(channel, work, now)
         interest = (0 if channel.paused or channel.finished else READ) | (WRITE if channel.pending is not None else 0)
         if interest != channel.interest:
             channel.interest = interest
@@ -305,21 +307,22 @@ class Loop:
         while self._mailbox:
             channel = self._mailbox.popleft()
             if channel.loop is self and channel.fd not in self._channels and channel.sock.fileno() >= 0:
-                self._adopt(channel, now)
+                self._adopt(channel, work, now)
             work.append(channel)
         self._settle(work, now)
 
-    def _adopt(self, channel: Channel, now: float) -> None:
+    def _adopt(self, channel: Channel, work: list[Connection], now: float) -> None:
         self._channels[channel.fd] = channel
         channel.interest = READ
         self._poll.register(channel.fd, READ)
         channel.held = False
-        self._plan(channel, now)
+        self._plan(channel, work, now)
 
-    def _plan(self, channel: Channel, now: float) -> None:
-        """Plans the next look at a connection, if it is sooner than what is planned."""
+    def _plan(self, channel: Channel, work: list[Connection], now: float) -> None:
+        """Does what is due, and plans the next look at a connection, if it is sooner than what is planned."""
         with self._lock:
             due = self._hub.tick(channel, now)
+            work += self._hub.take_touched()
         if due < channel.due:
             channel.due = due
             heapq.heappush(self._timers, (due, next(self._order), channel))
@@ -330,9 +333,7 @@ class Loop:
             due, _, channel = heapq.heappop(self._timers)
             if due == channel.due and channel.loop is self and self._channels.get(channel.fd) is channel:
                 channel.due = FOREVER
-                self._plan(channel, now)
-        with self._lock:
-            work += self._hub.take_touched()
+                self._plan(channel, work, now)
         self._settle(work, now)
 
 

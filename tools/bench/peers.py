@@ -1,0 +1,276 @@
+"""Who is measured: a row for each server, and how its protocol greets, calls, says a line and delivers it.
+
+Every peer carries the same texts between the same two users, each in the frames of its own protocol. Knows no socket
+and no process.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pychat.spec import Spec, shipped
+from pychat.spec.model import Field, Form
+from tools.vocabulary import Vocabulary
+
+ANY_LENGTH = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What a client sends, and the octets with which the last answer to it ends."""
+
+    sends: bytes = b""
+    until: bytes = b""
+
+
+NOTHING = Exchange()
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """How the users are listed: the request and the end of its answer, and how names are read from the answer."""
+
+    exchange: Exchange
+    names: Callable[[bytes], list[bytes]]
+
+
+class Dialect:
+    """A protocol, as far as the load speaks it. This one has no greeting and no names: octets to whoever is there."""
+
+    longest = ANY_LENGTH  # octets of a text
+    aside: Exchange | None = None  # what the server may push at any time (`until`), and the answer (`sends`)
+
+    def greet(self, me: str) -> Exchange:
+        """A connection takes a name, and is ready for lines to it."""
+        return NOTHING
+
+    def call(self, me: str, peer: str) -> Exchange:
+        """A user begins a chat."""
+        return NOTHING
+
+    def accept(self, me: str, peer: str) -> Exchange:
+        """Who was called agrees."""
+        return NOTHING
+
+    def quit(self, me: str) -> bytes:
+        """What is said before the sending half is ended."""
+        return b""
+
+    def line(self, me: str, peer: str, text: bytes) -> bytes:
+        """A line to the peer as its sender writes it."""
+        return b"MSG " + text + b"\n"
+
+    def delivered(self, me: str, peer: str, text: bytes) -> bytes:
+        """The same line as the peer gets it."""
+        return self.line(me, peer, text)
+
+    def listing(self, me: str, users: int) -> Listing | None:
+        """How `me` asks who is there, None where nobody can."""
+        return None
+
+
+class Chat(Dialect):
+    """The protocol of a spec. What its verbs mean is asked of the spec."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.words = Vocabulary.of(spec)
+        self.longest = max(spec.types[field.type].octets[1] for field in spec.requests[self.words.say].form.fields)
+
+    def greet(self, me: str) -> Exchange:
+        return self._request(self.words.name, me)
+
+    def call(self, me: str, peer: str) -> Exchange:
+        return self._request(self.words.call, peer)
+
+    def accept(self, me: str, peer: str) -> Exchange:
+        return self._request(self.words.call, peer)
+
+    def quit(self, me: str) -> bytes:
+        return self._request(self.words.quit, "").sends
+
+    def line(self, me: str, peer: str, text: bytes) -> bytes:
+        return b"%s %s\n" % (self.words.say.encode(), text)
+
+    def delivered(self, me: str, peer: str, text: bytes) -> bytes:
+        return b"%s %s\n" % (self.words.heard.encode(), text)
+
+    def listing(self, me: str, users: int) -> Listing | None:
+        item = self.spec.requests[self.words.list].item
+        assert item is not None
+        name = re.compile(rb"^%s (\S+) \S+\n" % item.key.encode(), re.MULTILINE)
+        return Listing(self._request(self.words.list, str(users)), name.findall)
+
+    def _request(self, verb: str, value: str) -> Exchange:
+        request = self.spec.requests[verb]
+        assert request.answer is not None
+        return Exchange(_filled(request.form, value), _filled(request.answer, value))
+
+
+def _filled(form: Form, value: str) -> bytes:
+    return " ".join(value if isinstance(part, Field) else part for part in form.parts).encode() + b"\n"
+
+
+class Nats(Dialect):
+    """The text protocol of NATS: each user subscribes to a subject of his own name."""
+
+    aside = Exchange(sends=b"PONG\r\n", until=b"PING\r\n")
+
+    def greet(self, me: str) -> Exchange:
+        opening = b'CONNECT {"verbose":false,"pedantic":false}\r\nSUB %s 1\r\nPING\r\n' % me.encode()
+        return Exchange(opening, b"PONG\r\n")
+
+    def line(self, me: str, peer: str, text: bytes) -> bytes:
+        return b"PUB %s %d\r\n%s\r\n" % (peer.encode(), len(text), text)
+
+    def delivered(self, me: str, peer: str, text: bytes) -> bytes:
+        return b"MSG %s 1 %d\r\n%s\r\n" % (peer.encode(), len(text), text)
+
+
+class Irc(Dialect):
+    """RFC 2812: a private message to a nick. A message has at most 512 octets, its prefix included."""
+
+    longest = 440
+
+    def greet(self, me: str) -> Exchange:
+        return Exchange(b"NICK %s\r\nUSER %s 0 * :%s\r\nPING greeted\r\n" % ((me.encode(),) * 3), b":greeted\r\n")
+
+    def quit(self, me: str) -> bytes:
+        return b"QUIT\r\n"
+
+    def line(self, me: str, peer: str, text: bytes) -> bytes:
+        return b"PRIVMSG %s :%s\r\n" % (peer.encode(), text)
+
+    def delivered(self, me: str, peer: str, text: bytes) -> bytes:
+        return b":%s!~%s@bench PRIVMSG %s :%s\r\n" % (me.encode(), me.encode(), peer.encode(), text)
+
+    def listing(self, me: str, users: int) -> Listing | None:
+        end = b" 366 %s * :End of NAMES list\r\n" % me.encode()
+        return Listing(Exchange(b"NAMES\r\n", end), _names_of_replies)
+
+
+def _names_of_replies(answer: bytes) -> list[bytes]:
+    """The nicks in the replies to NAMES, many to a line. (WHO stops after 25.)"""
+    return [name for line in answer.splitlines()[:-1] for name in line.rpartition(b":")[2].split()]
+
+
+class Mqtt(Dialect):
+    """MQTT 3.1.1 at QoS 0: each user subscribes to a topic of his own name."""
+
+    def greet(self, me: str) -> Exchange:
+        connect = _packet(0x10, _counted(b"MQTT") + b"\x04\x02\x00\x00" + _counted(me.encode()))
+        subscribe = _packet(0x82, b"\x00\x01" + _counted(me.encode()) + b"\x00")
+        return Exchange(connect + subscribe, b"\x90\x03\x00\x01\x00")
+
+    def quit(self, me: str) -> bytes:
+        return _packet(0xE0, b"")
+
+    def line(self, me: str, peer: str, text: bytes) -> bytes:
+        return _packet(0x30, _counted(peer.encode()) + text)
+
+
+def _counted(octets: bytes) -> bytes:
+    return len(octets).to_bytes(2, "big") + octets
+
+
+def _packet(kind: int, body: bytes) -> bytes:
+    """An MQTT control packet: its length is a number of 7 bits an octet, the least significant first (2.2.3)."""
+    rest, length = len(body), bytearray()
+    while True:
+        rest, low = divmod(rest, 128)
+        length.append(low | (0x80 if rest else 0))
+        if not rest:
+            return bytes([kind]) + bytes(length) + body
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A server. Its `config` is written with {port} filled in, and {config} in its command is where; a server without
+    a config takes a free port and prints `listening on HOST:PORT`.
+
+    `source` is a C file that is compiled to {program}. `needs` are the programs without which the row is left out.
+    `most` is how many connections it is asked to carry, `backlog` how many may wait to be accepted: one more than the
+    server listens for waits a second until its SYN is sent again. An `extra` row runs only
+    when it is asked for by name.
+    """
+
+    name: str
+    dialect: Dialect
+    command: Sequence[str]
+    config: str = ""
+    needs: Sequence[str] = ()
+    version: Sequence[str] = ()
+    help: Sequence[str] = ()
+    source: str = ""
+    most: int = ANY_LENGTH
+    backlog: int = 64
+    extra: bool = False
+
+    @property
+    def missing(self) -> str | None:
+        """The first program that is needed and not installed."""
+        return next((program for program in self.needs if shutil.which(program) is None), None)
+
+
+NATS = """
+listen: "127.0.0.1:{port}"
+max_connections: 20000
+ping_interval: "1h"
+write_deadline: "60s"
+"""
+
+# Names that are not looked up, and no penalties: what it would wait for on purpose is taken away.
+NGIRCD = """
+[Global]
+Name = bench.local
+Info = bench
+Listen = 127.0.0.1
+Ports = {port}
+MotdPhrase = -
+[Limits]
+MaxConnections = 0
+MaxConnectionsIP = 0
+MaxNickLength = 31
+MaxPenaltyTime = 0
+PingTimeout = 3600
+PongTimeout = 3600
+[Options]
+CloakHost = bench
+DNS = no
+Ident = no
+PAM = no
+"""
+
+MOSQUITTO = """
+listener {port} 127.0.0.1
+allow_anonymous true
+persistence false
+log_type none
+sys_interval 0
+max_connections -1
+max_queued_messages 0
+set_tcp_nodelay true
+"""
+
+
+def all_peers(spec: Spec | None = None) -> dict[str, Peer]:
+    """Every row by its name: the server of this project first, the limit last."""
+    chat = Chat(spec or shipped())
+    pychat = [sys.executable, "-m", "pychat"]
+    server = [*pychat, "server", "--host", "127.0.0.1", "--port", "0"]
+    rows = (
+        Peer("pychat", chat, server, help=[*pychat, "--help"]),
+        *(Peer(f"pychat-{n}", chat, [*server, "--io-threads", str(n)], extra=True) for n in (1, 2, 4)),
+        Peer("nats-server", Nats(), ["nats-server", "-c", "{config}"], NATS, ["nats-server"], ["nats-server", "-v"]),
+        Peer(
+            "ngircd", Irc(), ["ngircd", "-n", "-f", "{config}"], NGIRCD, ["ngircd"], ["ngircd", "--version"], backlog=8
+        ),
+        Peer("mosquitto", Mqtt(), ["mosquitto", "-c", "{config}"], MOSQUITTO, ["mosquitto"], ["mosquitto", "-h"]),
+        Peer("threads", chat, [sys.executable, "-m", "tools.bench.threads"]),
+        Peer("limit", Dialect(), ["{program}"], needs=["gcc"], source="forwarder.c"),
+    )
+    return {row.name: row for row in rows}

@@ -1,0 +1,146 @@
+"""A server as a process of its own: started, measured from outside, and ended. Knows no protocol."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+from tools.bench.peers import Peer
+
+ROOT = Path(__file__).parents[2]
+READY = 15.0  # seconds until a server must listen
+READY_WORDS = "listening on "
+
+
+class NotStartedError(Exception):
+    """A server did not come up; the message holds its last words."""
+
+
+def raise_limits() -> int:
+    """Lets this process and the servers that it starts open as many files as the system allows. Returns the number."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def cores() -> tuple[set[int], set[int]]:
+    """The cores of the servers and the one of the load, which shares it with no server where there are two."""
+    allowed = sorted(os.sched_getaffinity(0))
+    return set(allowed[:-1] or allowed), {allowed[-1]}
+
+
+class Server:
+    """A running peer, in a directory of its own. As a context manager it is ended with its process group."""
+
+    def __init__(self, peer: Peer, on: set[int] | None = None) -> None:
+        self.peer = peer
+        self._directory = tempfile.TemporaryDirectory(prefix="pychat-bench-")
+        self._log = Path(self._directory.name, "log")
+        try:
+            self._start(on)
+        except BaseException:
+            self._directory.cleanup()
+            raise
+
+    def _start(self, on: set[int] | None) -> None:
+        peer, directory = self.peer, Path(self._directory.name)
+        places = {"config": str(directory / "config"), "program": str(directory / "program")}
+        port = _free_port() if peer.config else 0
+        if peer.source:
+            source = str(Path(__file__).with_name(peer.source))
+            subprocess.run(["gcc", "-O2", "-o", places["program"], source], check=True)
+        if peer.config:
+            Path(places["config"]).write_text(peer.config.format(port=port), encoding="utf-8")
+        ours = os.sched_getaffinity(0)
+        began = time.monotonic()
+        with self._log.open("wb") as log:
+            # The child inherits the cores. Set from outside afterwards, threads that it has already would keep theirs.
+            os.sched_setaffinity(0, on or ours)
+            try:
+                self._process = subprocess.Popen(
+                    [word.format(**places) for word in peer.command],
+                    cwd=ROOT,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log if peer.config else subprocess.PIPE,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            finally:
+                os.sched_setaffinity(0, ours)
+        try:
+            self.address = ("127.0.0.1", port or self._announced())
+            if port:
+                self._await_listener()
+        except BaseException:
+            self._end()
+            raise
+        self.ready = time.monotonic() - began
+
+    def _announced(self) -> int:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline().decode(errors="replace").strip()
+        if not line.startswith(READY_WORDS):
+            raise NotStartedError(f"{self.peer.name} did not start: {line} {self.last_words()}")
+        return int(line.rpartition(":")[2])
+
+    def _await_listener(self) -> None:
+        deadline = time.monotonic() + READY
+        while True:
+            try:
+                socket.create_connection(self.address, 1).close()
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise NotStartedError(f"{self.peer.name} did not start: {self.last_words()}") from None
+                time.sleep(0.002)
+            else:
+                return
+
+    def last_words(self) -> str:
+        """The end of what the server has logged."""
+        return self._log.read_text(encoding="utf-8", errors="replace")[-400:].strip()
+
+    def cpu(self) -> int:
+        """The CPU time of all threads of the server so far, those that have ended too, in nanoseconds.
+
+        The process's own CPU clock: clock_getcpuclockid(3) makes its id of the pid so.
+        """
+        return time.clock_gettime_ns((~self._process.pid << 3) | 2)
+
+    def memory(self, what: str = "VmRSS") -> int:
+        """Resident octets now, or the most that they ever were (`VmHWM`)."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
+        return int(next(line for line in status.splitlines() if line.startswith(what)).split()[1]) * 1024
+
+    def _end(self) -> None:
+        try:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            self._process.wait(5)
+        except ProcessLookupError:
+            pass
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+        self._directory.cleanup()
+
+
+def _free_port() -> int:
+    """A port that was free a moment ago, for servers that cannot say which one they took."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

@@ -1,0 +1,177 @@
+"""What the runs say: medians, tables, ratios and targets. Knows no process and no socket."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tools.bench.workloads import WORKLOADS, Figures
+
+OURS = "pychat"
+LIMIT = "limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One measurement of one peer. `trouble` says why there are no figures; `lost` whether that is the peer's fault."""
+
+    workload: str
+    peer: str
+    number: int
+    figures: Figures
+    trouble: str = ""
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A figure in the table: its title, where {unit} stands for what is counted, and its format."""
+
+    figure: str
+    title: str
+    form: str
+
+
+COLUMNS = (
+    Column("rate", "{unit}s/s", ",.0f"),
+    Column("offered", "offered/s", ",.0f"),
+    Column("cpu_us", "CPU µs/{unit}", ".3g"),
+    Column("p50_ms", "p50 ms", ".3g"),
+    Column("p99_ms", "p99 ms", ".3g"),
+    Column("p999_ms", "p99.9 ms", ".3g"),
+    Column("least", "least/mean", ".2f"),
+    Column("kept", "kept", ".2f"),
+    Column("before_ms", "p99 before", ".3g"),
+    Column("after_ms", "p99 after", ".3g"),
+    Column("drain_s", "drained s", ".2f"),
+    Column("named_s", "all named s", ".2f"),
+    Column("kib_each", "KiB each", ".2f"),
+    Column("help_s", "--help s", ".3f"),
+    Column("ready_s", "ready s", ".3f"),
+    Column("memory_mib", "peak MiB", ".1f"),
+    Column("server_share", "its CPU", ".0%"),
+    Column("load_share", "load's CPU", ".0%"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a figure of ours must be: at most (or at least) `wanted`, times that of the peer `of` if it names one."""
+
+    workload: str
+    figure: str
+    wanted: float
+    of: str = ""
+    at_least: bool = False
+
+
+TARGETS = (
+    Target("pipelined-64", "cpu_us", 0.9, "nats-server"),
+    Target("pipelined-64", "cpu_us", 0.5, "ngircd"),
+    Target("pipelined-64", "cpu_us", 0.06, "mosquitto"),
+    Target("pipelined-64", "cpu_us", 3.5, LIMIT),
+    Target("pipelined-1000", "cpu_us", 1.2, "nats-server"),
+    Target("interactive-50", "cpu_us", 1.0, "nats-server"),
+    Target("interactive-50", "cpu_us", 1.25, LIMIT),
+    Target("interactive-50", "p99_ms", 1.25, "mosquitto"),
+    Target("interactive-4000", "rate", 0.9, "mosquitto", at_least=True),
+    Target("interactive-4000", "least", 0.5, at_least=True),
+    Target("idle-8000", "kib_each", 3.0),
+    Target("idle-8000", "named_s", 10.0),
+    Target("startup", "help_s", 0.25),
+    Target("startup", "ready_s", 0.5),
+)
+
+Medians = dict[tuple[str, str], Figures]  # by workload and peer
+
+
+def medians(runs: Iterable[Run]) -> Medians:
+    """The median of each figure over the runs that have it."""
+    gathered: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for run in runs:
+        cell = gathered.setdefault((run.workload, run.peer), {})
+        for figure, value in run.figures.items():
+            cell.setdefault(figure, []).append(value)
+    return {
+        key: {figure: statistics.median(values) for figure, values in cell.items()} for key, cell in gathered.items()
+    }
+
+
+def tables(runs: Sequence[Run]) -> str:
+    """A Markdown table for each workload, and one of the targets."""
+    found = medians(runs)
+    names = dict.fromkeys(run.workload for run in runs)
+    peers = list(dict.fromkeys(run.peer for run in runs))
+    parts = [_table(name, peers, found, runs) for name in names]
+    rows = [row for target in TARGETS if (row := _verdict(target, found)) is not None]
+    if rows:
+        parts.append("### Targets\n\n" + markdown(["workload", "figure", "wanted", "found", ""], rows))
+    return "\n\n".join(parts)
+
+
+def _table(name: str, peers: Sequence[str], found: Medians, runs: Sequence[Run]) -> str:
+    unit = WORKLOADS[name].unit
+    cells = {peer: found.get((name, peer), {}) for peer in peers}
+    columns = [column for column in COLUMNS if any(column.figure in figures for figures in cells.values())]
+    ours = cells.get(OURS, {}).get("cpu_us")
+    rows, notes = [], []
+    for peer, figures in cells.items():
+        troubles = dict.fromkeys(
+            run.trouble for run in runs if (run.workload, run.peer) == (name, peer) and run.trouble
+        )
+        notes += [f"{peer}: {trouble}." for trouble in troubles]
+        if not figures:
+            continue
+        row = [peer, *(_shown(figures.get(column.figure), column.form) for column in columns)]
+        if ours is not None:
+            theirs = figures.get("cpu_us")
+            row.append(f"{ours / theirs:.2f}" if theirs else "")
+        rows.append(row)
+    titles = ["server", *(column.title.format(unit=unit) for column in columns)]
+    if ours is not None:
+        titles.append(f"CPU {OURS} : it")
+    return "\n\n".join([f"### {name}: {WORKLOADS[name].doc}", markdown(titles, rows), *notes])
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form if abs(value) < 100 or "," in form or "%" in form else ",.0f")
+
+
+def ratio(target: Target, found: Medians) -> float | None:
+    """Our figure, as a multiple of the peer's where the target names one; None where one of them was not measured."""
+    ours = found.get((target.workload, OURS), {}).get(target.figure)
+    theirs = found.get((target.workload, target.of), {}).get(target.figure) if target.of else 1.0
+    return None if ours is None or not theirs else ours / theirs
+
+
+def reached(target: Target, found: Medians) -> bool | None:
+    """Whether a target holds, None where it was not measured."""
+    value = ratio(target, found)
+    return None if value is None else (value >= target.wanted if target.at_least else value <= target.wanted)
+
+
+def _verdict(target: Target, found: Medians) -> list[str] | None:
+    value = ratio(target, found)
+    if value is None:
+        return None
+    column = next(column for column in COLUMNS if column.figure == target.figure)
+    sign, of = "≥" if target.at_least else "≤", f" × {target.of}" if target.of else ""
+    title = column.title.format(unit=WORKLOADS[target.workload].unit)
+    verdict = "reached" if reached(target, found) else "NOT REACHED"
+    return [target.workload, title, f"{sign} {target.wanted:g}{of}", f"{value:.3g}{of}", verdict]
+
+
+def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose columns are lined up, the first one left, the others right."""
+    widths = [max(len(row[place]) for row in (titles, *rows)) for place in range(len(titles))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+
+    def line(cells: Sequence[str]) -> str:
+        fitted = [
+            cells[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)),
+        ]
+        return f"| {' | '.join(fitted)} |"
+
+    return "\n".join([line(titles), line(rule), *(line(row) for row in rows)])

@@ -1,0 +1,284 @@
+"""What the servers are asked to do, and what is measured while they do it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tools.bench.load import ASCII, EUROPE_AND_ASIA, End, Load, LostLineError, connected, disconnected, exchange, paired
+from tools.bench.peers import Peer
+from tools.bench.process import ROOT, Server
+
+Figures = dict[str, float]
+FLOOD = 1 << 20  # lines in flight: more than any socket takes
+LARGE = 1000  # chats or users, above which a quick run is content with fewer
+KIB, MIB = 1024, 1024 * 1024
+PERCENTILES = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long and how wide: seconds before the clock runs, while it does, and within which everything that was said
+    must have arrived afterwards; and by what large crowds are divided.
+    """
+
+    warm: float = 0.5
+    seconds: float = 2.0
+    drain: float = 20.0
+    divide: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A row: `chats` with `window` lines of `octets` in flight in each direction, or `users` that are only there.
+
+    `unit` is what is counted and paid for; `needs` what a peer must be able to do beside relaying.
+    """
+
+    name: str
+    doc: str
+    measure: Callable[[Server, Workload, Pace], Figures]
+    chats: int = 50
+    window: int = 1
+    octets: int = 64
+    users: int = 0
+    unit: str = "line"
+    filler: str = field(default=ASCII, repr=False)
+    needs: str = ""
+
+    @property
+    def connections(self) -> int:
+        return self.users or 2 * self.chats
+
+    def unfit(self, peer: Peer) -> str:
+        """Why a peer is not asked, empty when it is."""
+        if self.octets > peer.dialect.longest:
+            return f"its lines end at {peer.dialect.longest} octets"
+        if self.connections > peer.most:
+            return f"is not asked for more than {peer.most} connections"
+        if self.needs == "listing" and peer.dialect.listing("", 0) is None:
+            return "lists no users"
+        if self.needs == "command" and not peer.help:
+            return "has no command of this project"
+        return ""
+
+
+def relay(server: Server, work: Workload, pace: Pace) -> Figures:
+    """Chats in which a line is said for each one that arrives."""
+    with _chats(server, work, pace) as load:
+        load.start()
+        load.run(pace.warm)
+        figures = _measured(server, load, pace.seconds)
+        load.drain(pace.drain)
+    return figures
+
+
+def crowd(server: Server, work: Workload, pace: Pace) -> Figures:
+    """The same, beside one who says more than any socket takes, and one who does so to a partner that never reads.
+
+    Latencies and shares are those of the honest. `kept` is the share of the lines for the deaf one that were there
+    when he listened at last.
+    """
+    with _chats(server, work, pace, extra=2) as load:
+        ends = list(load.ends.values())
+        flooder, flooded, talker, deaf = ends[-4:]
+        for end in ends[-4:]:
+            end.counted, end.tolerated = False, True
+        flooder.window = talker.window = FLOOD
+        flooded.window = deaf.window = 0
+        load.hear(deaf, on=False)
+        load.start()
+        load.run(pace.warm)
+        figures = _measured(server, load, pace.seconds)
+        load.stop()
+        load.hear(deaf, on=True)
+        load.drain(pace.drain)
+        figures["kept"] = deaf.heard / max(talker.said, 1)
+    return figures
+
+
+def overload(server: Server, work: Workload, pace: Pace) -> Figures:
+    """Twice the lines that it can carry, offered on time whether or not the ones before have arrived.
+
+    What it can carry is what arrives when every socket is kept full. `before_ms` and `after_ms` are the p99 latencies
+    of the same chats with one line in flight each, `drain_s` is how long the last line needs after the load's end.
+    """
+    with _chats(server, work, pace) as load:
+        ends = list(load.ends.values())
+        for end in ends:
+            end.window = FLOOD
+        load.start()
+        load.run(pace.warm)
+        carried = _measured(server, load, pace.seconds)["rate"]
+        load.drain(pace.drain)
+        before = _calm(load, pace)
+        offer = _Offer(load, ends, 2 * carried)
+        load.run(pace.warm, offer.tick)
+        figures = _measured(server, load, pace.seconds, offer.tick)
+        figures["offered"] = offer.rate
+        figures["drain_s"] = load.drain(pace.drain)
+        figures["before_ms"], figures["after_ms"] = before, _calm(load, pace)
+        figures["memory_mib"] = server.memory("VmHWM") / MIB
+    return figures
+
+
+class _Offer:
+    """Lines that are said at a rate, the same for each end."""
+
+    def __init__(self, load: Load, ends: Sequence[End], rate: float) -> None:
+        self.rate, self._load, self._ends = rate, load, ends
+        self._each = rate / len(ends) / 1e9
+        self._began, self._said = time.perf_counter_ns(), 0
+
+    def tick(self, now: int) -> None:
+        due = int((now - self._began) * self._each)
+        if due > self._said:
+            for end in self._ends:
+                self._load.say(end, due - self._said, now)
+            self._said = due
+
+
+def _calm(load: Load, pace: Pace) -> float:
+    """The p99 latency in milliseconds with one line in flight in each direction."""
+    for end in load.ends.values():
+        end.window = 1
+    load.start()
+    load.run(pace.warm)
+    del load.latencies[:]
+    load.run(pace.seconds / 2)
+    p99 = _latencies(load)["p99_ms"]
+    load.drain(pace.drain)
+    return p99
+
+
+def churn(server: Server, work: Workload, pace: Pace) -> Figures:
+    """Connections that come, take a name, say goodbye, and are closed by the server."""
+    dialect, count = server.peer.dialect, 0
+    meter = _Meter(server)
+    while time.perf_counter() < meter.began + pace.seconds:
+        disconnected(connected(server.address, server.peer, work.users, count), dialect)
+        count += work.users
+    return meter.figures(count)
+
+
+def idle(server: Server, work: Workload, pace: Pace) -> Figures:
+    """Connections that have a name and do nothing."""
+    count, before = work.users // pace.divide, server.memory()
+    meter = _Meter(server)
+    with Load(connected(server.address, server.peer, count)):
+        figures = meter.figures(count)
+        figures["named_s"] = time.perf_counter() - meter.began
+        figures["kib_each"] = (server.memory() - before) / KIB / count
+    return figures
+
+
+def who(server: Server, work: Workload, pace: Pace) -> Figures:
+    """One user asks again and again who is there."""
+    dialect, count = server.peer.dialect, work.users // pace.divide
+    with Load(connected(server.address, server.peer, count)) as load:
+        ends = list(load.ends.values())
+        names = sorted(end.name.encode() for end in ends)
+        listing = dialect.listing(ends[0].name, count)
+        assert listing is not None
+        answers, known = 0, b""
+        meter = _Meter(server)
+        while (now := time.perf_counter()) < meter.began + pace.seconds:
+            answer = exchange([(ends[0], listing.exchange)])[0]
+            if answer != known and sorted(found := listing.names(answer)) != names:
+                raise LostLineError(f"{len(found)} users were listed, {count} are there")
+            known = answer
+            answers += 1
+            load.latencies.append(int((time.perf_counter() - now) * 1e9))
+        return meter.figures(answers * count) | _latencies(load)
+
+
+def startup(server: Server, work: Workload, pace: Pace) -> Figures:
+    """How long the command takes to explain itself, and the server to listen."""
+    began = time.perf_counter()
+    subprocess.run(server.peer.help, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+    return {"help_s": time.perf_counter() - began, "ready_s": server.ready}
+
+
+def _chats(server: Server, work: Workload, pace: Pace, extra: int = 0) -> Load:
+    dialect = server.peer.dialect
+    chats = work.chats // pace.divide if work.chats >= LARGE else work.chats
+    load = Load(connected(server.address, server.peer, 2 * (chats + extra)))
+    try:
+        paired(list(load.ends.values()), dialect, work.octets, work.window, work.filler)
+        load.listen()
+    except BaseException:
+        load.close()
+        raise
+    return load
+
+
+class _Meter:
+    """What the server and the load have used since its making."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._cpu, self._own = server.cpu(), time.process_time_ns()
+        self.began = time.perf_counter()
+
+    def figures(self, count: int) -> Figures:
+        """What `count` lines, or whatever is counted, have cost."""
+        wall = time.perf_counter() - self.began
+        own = time.process_time_ns() - self._own
+        cpu = self._server.cpu() - self._cpu
+        return {
+            "rate": count / wall,
+            "cpu_us": cpu / 1e3 / max(count, 1),
+            "server_share": cpu / 1e9 / wall,
+            "load_share": own / 1e9 / wall,
+            "memory_mib": self._server.memory("VmHWM") / MIB,
+        }
+
+
+def _measured(server: Server, load: Load, seconds: float, tick: Callable[[int], None] | None = None) -> Figures:
+    """What happens in so many seconds. `least` is what the worst-served direction got, as a share of the mean."""
+    before = [(end, end.heard) for end in load.ends.values()]
+    del load.latencies[:]
+    meter = _Meter(server)
+    load.run(seconds, tick)
+    figures = meter.figures(sum(end.heard - heard for end, heard in before))
+    served = [end.heard - heard for end, heard in before if end.counted]
+    figures["least"] = min(served) * len(served) / max(sum(served), 1)
+    return figures | _latencies(load)
+
+
+def _latencies(load: Load) -> Figures:
+    waits = sorted(load.latencies)
+    return {name: waits[int(share * len(waits))] / 1e6 for name, share in PERCENTILES.items()} if waits else {}
+
+
+WORKLOADS = {
+    work.name: work
+    for work in (
+        Workload("interactive-1", "1 chat, one line in flight each way", relay, chats=1),
+        Workload("interactive-50", "50 chats, one line in flight each way", relay),
+        Workload("interactive-4000", "4,000 chats, one line in flight each way", relay, chats=4000),
+        Workload("pipelined-64", "50 chats, 64 lines of 64 octets in flight each way", relay, window=64),
+        Workload(
+            "pipelined-1000", "50 chats, 64 lines of 1,000 octets in flight each way", relay, window=64, octets=1000
+        ),
+        Workload(
+            "pipelined-utf8",
+            "the same, where half of the letters are not ASCII",
+            relay,
+            window=64,
+            octets=1000,
+            filler=EUROPE_AND_ASIA,
+        ),
+        Workload("churn", "connections that come, take a name and go", churn, users=32, unit="connection"),
+        Workload("idle-8000", "8,000 connections with a name that do nothing", idle, users=8000, unit="connection"),
+        Workload("crowd", "50 honest chats beside a flooder and one who never reads", crowd),
+        Workload(
+            "who-5000", "one of 5,000 users asks who is there", who, users=5000, unit="listed user", needs="listing"
+        ),
+        Workload("fairness", "500 chats, 16 lines in flight each way", relay, chats=500, window=16),
+        Workload("overload", "twice the lines that the server can carry", overload, window=64),
+        Workload("startup", "the command and the server from nothing", startup, users=1, unit="start", needs="command"),
+    )
+}

@@ -16,7 +16,7 @@ from contextlib import suppress
 from datetime import datetime
 from functools import partial
 
-from prompt_toolkit import PromptSession, print_formatted_text
+from prompt_toolkit import PromptSession
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
@@ -25,6 +25,7 @@ from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import ColorDepth
+from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
@@ -88,7 +89,7 @@ class Terminal:
     def run(self) -> int:
         """Shows the chat until its user ends it."""
         host, port = self._client.address
-        self._show([Line("info", f"Connected to {host}:{port}. /help shows what you can do.")])
+        self._talk.lines.append(Line("info", f"Connected to {host}:{port}. /help shows what you can do."))
         try:
             self._editor.prompt(pre_run=self._begin)
         finally:
@@ -155,10 +156,19 @@ class Terminal:
         self._show(lines)
 
     def _show(self, lines: Iterable[Line]) -> None:
-        parts = [part for line in lines for part in self._rendered(line)]
-        if parts:
-            depth = ColorDepth.DEPTH_1_BIT if os.environ.get("NO_COLOR") else None
-            print_formatted_text(FormattedText(parts[:-1]), style=STYLE, color_depth=depth)
+        """Prints lines above the input line.
+
+        The editor's own way to do so hands the terminal back for a moment, and what is typed in that moment is echoed
+        in the middle of the text. Here the terminal is the editor's all the time: it only takes its line away.
+        """
+        parts = FormattedText(part for line in lines for part in self._rendered(line))
+        if not parts:
+            return
+        app = self._editor.app
+        app.renderer.erase()
+        print_formatted_text(app.output, parts, STYLE, color_depth=app.color_depth)
+        app.renderer.request_absolute_cursor_position()
+        app.invalidate()
 
     def _rendered(self, line: Line) -> list[tuple[str, str]]:
         """A line with its time; every text is made visible here, wherever it came from (R-CLIENT-8)."""
@@ -211,7 +221,7 @@ class Terminal:
 
     def _wait_for_attempt(self, reason: str, pause: float) -> None:
         """Waits `pause` seconds or until Enter is pressed; without a name, until there is one."""
-        self._trouble = f"{reason}; next attempt in {pause:.0f} s"
+        self._trouble = f"{reason}; next attempt in {pause:.1f} s"
         if self._talk.wanted_name is None:
             self._trouble = "type your name to connect"
         self._in_editor(lambda: None)

@@ -10,9 +10,10 @@ import click
 from pychat.spec import Spec, SpecError, load
 
 from . import html, markdown
+from .cases import cases
 from .drawings import drawings
 from .machines import NoGraphviz
-from .material import Material, cases_by_rule
+from .material import Material
 from .page import page
 from .play import Differs, perform, plays, real_server
 
@@ -45,8 +46,8 @@ def main(out: Path, source: Path, check: bool) -> None:
     """Write the protocol's page. Each example on it is played against the real server first."""
     try:
         spec = load(source)
-        material = Material(spec, cases_by_rule(spec))
         count = play_all(spec, source)
+        material = Material(spec, cases(spec))
         made = page(material)
         words = markdown.render(made)
         target = MARKDOWN if source.resolve() == SPEC else out / "PROTOCOL.md"
@@ -57,7 +58,11 @@ def main(out: Path, source: Path, check: bool) -> None:
             return
         out.mkdir(parents=True, exist_ok=True)
         target.write_text(words, encoding="utf-8")
-        (out / "index.html").write_text(html.render(made, drawings(material), count), encoding="utf-8")
+        site = {"index.html": html.render(made, drawings(material), material.cases, count)}
+        if material.cases:
+            site["cases.html"] = html.render_cases(made, material.cases)
+        for name, words_ in site.items():
+            (out / name).write_text(words_, encoding="utf-8")
         click.echo(f"{count} examples played; wrote {target} and {out / 'index.html'}")
     except (SpecError, Differs, NoGraphviz, OSError) as error:
         click.echo(f"docs: {error}", err=True)

@@ -125,13 +125,14 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class RuleText:
-    """One numbered rule with the anchors of what shows it."""
+    """One numbered rule, the conversations that show it, and the ids and anchors of the conformance cases that do."""
 
     id: str
     level: str
     of: str
     spans: Spans
     shown: Spans = ()
+    cases: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

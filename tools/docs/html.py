@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from .cases import CaseText
 from .content import Block, Grammar, Page, Row, Rules, Section, Span, Spans, Table, Wire, plain
 
 HERE = Path(__file__).parent
@@ -20,21 +21,39 @@ _ABNF = re.compile(
 )
 
 
-def render(page: Page, drawings: Mapping[str, str], played: int) -> str:
+def render(page: Page, drawings: Mapping[str, str], cases: Sequence[CaseText], played: int) -> str:
     """The whole page. `drawings` has an SVG element for each diagram's name; `played` examples were run for it."""
-    environment = Environment(
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            page=page,
+            drawings={name: Markup(svg) for name, svg in drawings.items()},  # noqa: S704  # our own drawings
+            judged=bool(cases),
+            played=played,
+            style=_file("page.css"),
+            script=_file("page.js"),
+            index=Markup(_json(list(_index(page)))),  # noqa: S704  # escaped there
+        )
+    )
+
+
+def render_cases(page: Page, cases: Sequence[CaseText]) -> str:
+    """A page of its own for the conformance cases, to which the rules lead."""
+    return _environment().get_template("cases.html.j2").render(page=page, cases=cases, style=_file("page.css"))
+
+
+def _environment() -> Environment:
+    found = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"spans": spans, "plain": plain, "grammar": grammar, "hexdump": hexdump, "faint": faint}
-    environment.tests["block"] = lambda block, name: type(block).__name__ == name
-    return environment.get_template("page.html.j2").render(
-        page=page,
-        drawings={name: Markup(svg) for name, svg in drawings.items()},  # noqa: S704  # our own drawings
-        played=played,
-        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704  # our own files
-        script=Markup((HERE / "page.js").read_text(encoding="utf-8")),  # noqa: S704
-        index=Markup(_json(list(_index(page)))),  # noqa: S704  # escaped there
-    )
+    found.filters |= {"spans": spans, "plain": plain, "grammar": grammar, "hexdump": hexdump, "faint": faint}
+    found.tests["block"] = lambda block, name: type(block).__name__ == name
+    return found
+
+
+def _file(name: str) -> Markup:
+    return Markup((HERE / name).read_text(encoding="utf-8"))  # noqa: S704  # our own files
 
 
 def _json(data: object) -> str:

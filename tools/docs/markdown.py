@@ -21,6 +21,7 @@ from .content import (
     Wire,
 )
 
+MOST_CASES = 5  # ids of a rule; the HTML page has all of them
 _SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\*_<>[]`|#"})
 
 
@@ -121,9 +122,17 @@ def _rules(rules: Rules) -> list[str]:
         anchor = f'<a id="{rule.id}"></a>' if rules.home else ""
         name = f"**{rule.id}**" if rules.home else f"[{rule.id}](#{rule.id})"
         lines.append(f"- {anchor}{name} ({rule.of}) {spans(rule.spans)}")
-        if rule.shown:
+        if rules.home and rule.shown:
             lines.append(f"  Shown by {spans(rule.shown)}.")
+        if rules.home and rule.cases:
+            lines.append(f"  Judged by {_cases([id_ for id_, _ in rule.cases])}.")
     return lines
+
+
+def _cases(ids: list[str]) -> str:
+    shown = [f"`{id_}`" for id_ in dict.fromkeys(ids)]
+    more = len(shown) - MOST_CASES
+    return ", ".join(shown[:MOST_CASES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _conversation(conversation: Conversation) -> list[str]:

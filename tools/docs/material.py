@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from pychat.spec import Spec
 from pychat.spec.model import Form, Reply
 from pychat.spec.view import Move, moves
 
+from .cases import CaseText, by_rule
 from .content import Block, Paragraph, Rules, RuleText, Span, Spans, join, link, text
 from .names import Names
 from .play import Play, plays
@@ -19,10 +20,14 @@ from .wording import Wording
 
 @dataclass(frozen=True)
 class Material:
-    """A spec with all that is derived from it for the page. `cases` has the ids of the cases that show a rule."""
+    """A spec with all that is derived from it for the page, and the conformance cases that show its rules."""
 
     spec: Spec
-    cases: Mapping[str, tuple[str, ...]]
+    cases: tuple[CaseText, ...] = ()
+
+    @cached_property
+    def cases_of(self) -> dict[str, tuple[CaseText, ...]]:
+        return by_rule(self.cases)
 
     @cached_property
     def names(self) -> Names:
@@ -58,7 +63,8 @@ class Material:
 
     def rule(self, id_: str, shown: Spans = ()) -> RuleText:
         rule = self.spec.rules[id_]
-        return RuleText(id_, rule.level, rule.of, self.names.rule_text(rule.text), shown)
+        cases = tuple((case.id, case.anchor) for case in self.cases_of.get(id_, ()))
+        return RuleText(id_, rule.level, rule.of, self.names.rule_text(rule.text), shown, cases)
 
     def rule_links(self, ids: Iterable[str]) -> Spans:
         return join([link(id_, id_) for id_ in ids])
@@ -123,9 +129,3 @@ class Material:
 
     def frame_link(self, key: str) -> Spans:
         return (Span(key, "code", self.names.frame(key)),)
-
-
-def cases_by_rule(spec: Spec) -> dict[str, tuple[str, ...]]:
-    """The ids of the conformance cases that show each rule."""
-    del spec
-    return {}

@@ -12,7 +12,7 @@ from .content import Span, Spans
 _PROSE = re.compile(
     r"`(?P<quoted>[^`]+)`"
     r"|(?P<rule>\bR-[A-Z]+-[0-9]+\b)"
-    r"|(?P<caps>\b[A-Z][A-Z]+(?: [A-Z][A-Z]+)?\b)"
+    r"|(?P<caps>\b[A-Z][A-Z]+(?: (?:[A-Z]+|[a-z]+(?:-[a-z]+)*)\b)?)"
     r"|(?P<code>\b[a-z]+(?:-[a-z]+)+\b)"
 )
 _LEVELS = re.compile(r"\b(MUST NOT|MUST|SHOULD NOT|SHOULD|MAY)\b")
@@ -58,8 +58,12 @@ class Names:
         return f"example-{slug(name)}"
 
     def outcome(self, state: str | None, outcome: Outcome) -> str:
-        """`state` None: the row is the same in every state."""
-        return "-".join(["row", *([slug(state)] if state else []), slug(outcome.verb), slug(outcome.label)])
+        """`state` None: the row is the same in every state. A second row with the same label has a number."""
+        words = ["row", *([slug(state)] if state else []), slug(outcome.verb), slug(outcome.label)]
+        tables = (held.recv.get(outcome.verb, ()) for held in self.spec.states.values())
+        rows = next(rows for rows in tables if outcome in rows)
+        same = [row for row in rows if row.label == outcome.label]
+        return "-".join(words if same[0] == outcome else [*words, str(same.index(outcome) + 1)])
 
     # Links
 
@@ -141,11 +145,14 @@ class Names:
         return self._capitals(start, found["caps"])
 
     def _capitals(self, start: int, words: str) -> list[tuple[int, int, Span]]:
-        if words in self.spec.replies and " " in words:
-            return [(start, start + len(words), Span(words, "code", self.frame(words)))]
+        first, _, second = words.partition(" ")
+        if (second and words in self.spec.replies) or (
+            first == self.spec.goodbye.verb and second in self.spec.goodbyes
+        ):
+            return [(start, start + len(words), Span(words, "code", self.find(words)))]
         spans = []
-        for word in re.finditer(r"[A-Z]+", words):
-            target = self.find(word[0])
+        for word in re.finditer(r"[A-Z]+|[a-z-]+", words):
+            target = self.find(word[0]) if word[0].isupper() or "-" in word[0] else None
             if target is not None:
                 spans.append((start + word.start(), start + word.end(), Span(word[0], "code", target)))
         return spans

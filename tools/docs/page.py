@@ -163,12 +163,8 @@ def _rules(of: Material) -> Section:
 
 
 def _shown(of: Material, id_: str) -> Spans:
-    examples = [
-        link(example.title, of.names.example(example.id))
-        for example in of.spec.examples.values()
-        if id_ in example.rules
-    ]
-    return join([*examples, *(code(case) for case in of.cases.get(id_, ()))], " · ")
+    examples = [example for example in of.spec.examples.values() if id_ in example.rules]
+    return join([link(example.title, of.names.example(example.id)) for example in examples], " · ")
 
 
 def _contract(of: Material) -> Section:

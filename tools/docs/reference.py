@@ -10,7 +10,7 @@ from . import states
 from .abnf import grammar
 from .content import Block, Facts, Grammar, Listing, Paragraph, Row, Section, Spans, Table, code, join, link, say, text
 from .material import Material
-from .wording import FAULTS, SINCE, duration, number, octets, type_form, unique
+from .wording import FAULTS, SINCE, duration, octets, type_form, unique
 
 ENDINGS = {b"\n": "LF (0x0A)", b"\r\n": "CR LF (0x0D 0x0A)"}
 ABNF = (
@@ -47,7 +47,7 @@ def _framing(of: Material) -> Section:
             ("encoding", text("UTF-8")),
             ("a server writes", text(ENDINGS[framing.writes])),
             ("a receiver accepts", text(" and ".join(ENDINGS[ending] for ending in framing.accepts))),
-            ("longest frame", text(f"{number(framing.max_octets)} octets with its ending")),
+            ("longest frame", text(f"{octets(framing.max_octets)} with its ending")),
             ("verb", code(framing.verb)),
         )
     )
@@ -191,8 +191,8 @@ def _limits(of: Material) -> Section:
     limits = of.spec.limits
     values = {
         "tolerance": duration(limits.tolerance),
-        "queue_mark": f"{number(limits.queue_mark)} octets",
-        "queue_stop": f"{number(limits.queue_stop)} octets",
+        "queue_mark": octets(limits.queue_mark),
+        "queue_stop": octets(limits.queue_stop),
         "address_share": f"one in {limits.address_share}",
     }
     rows = []

@@ -40,19 +40,14 @@ def duration(seconds: float) -> str:
     return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
 
 
-def number(value: int) -> str:
-    """A number that can be read, a large round one in its unit too."""
+def octets(least: int, most: int | None = None) -> str:
+    """A number of octets or a range of it; a large round one in its unit too."""
+    if most is not None and least != most:
+        return f"{least} to {most:,} octets"
     for size, unit in ((1 << 20, "MiB"), (1 << 10, "KiB")):
-        if value >= 64 * 1024 and value % size == 0:
-            return f"{value:,} ({value // size} {unit})"
-    return f"{value:,}"
-
-
-def octets(least: int, most: int) -> str:
-    """A range of lengths."""
-    if least == most:
-        return "1 octet" if most == 1 else f"{most:,} octets"
-    return f"{least} to {most:,} octets"
+        if least >= 64 * 1024 and least % size == 0:
+            return f"{least:,} octets ({least // size} {unit})"
+    return "1 octet" if least == 1 else f"{least:,} octets"
 
 
 def type_form(kind: Type) -> Spans:

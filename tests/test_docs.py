@@ -1,0 +1,277 @@
+"""The protocol's page: fresh, whole, true, without a dangling link, and about any protocol."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pychat.machine import client_machine, server_machine
+from pychat.server import Server
+from pychat.spec import Spec
+from tools.docs import html, markdown, play
+from tools.docs.__main__ import MARKDOWN, main
+from tools.docs.cases import CaseText, cases
+from tools.docs.content import Conversation, Page, plain
+from tools.docs.drawings import drawings
+from tools.docs.machines import changes, stays
+from tools.docs.material import Material
+from tools.docs.names import Names
+from tools.docs.page import page
+from tools.docs.sequence import draw
+
+from .conftest import ROOT, SPEC_FILE, need
+
+FEW = (
+    CaseText("PAIRED/MSG/one", "One", "", ("R-MSG-1",), ("a> MSG hi",)),
+    CaseText("CONNECTED/*/two", "Two", "Why.", ("R-ERR-3",), ()),
+)
+
+
+@pytest.fixture(scope="module")
+def made(spec: Spec) -> Page:
+    return page(Material(spec, FEW))
+
+
+@pytest.fixture(params=["spec", "little"])
+def any_spec(request: pytest.FixtureRequest) -> Spec:
+    found: Spec = request.getfixturevalue(request.param)
+    return found
+
+
+class Links(HTMLParser):
+    """The anchors of a page, what its links lead to, what it loads, and whether every element is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.anchors: Counter[str] = Counter()
+        self.targets: set[str] = set()
+        self.loaded: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "input", "br", "link", "img"):
+            self.open.append(tag)
+        for name, value in attrs:
+            if name == "id" and value:
+                self.anchors[value] += 1
+            elif name == "href" and value and tag == "a":
+                self.targets.add(value)
+            elif name in ("src", "href") and value:
+                self.loaded.append(value)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in ("meta", "input", "br", "link", "img"):
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open
+        assert self.open.pop() == tag
+
+
+def test_the_markdown_is_fresh(spec: Spec) -> None:
+    """What is committed is what the spec and the judge say now."""
+    assert MARKDOWN.read_text(encoding="utf-8") == markdown.render(page(Material(spec, cases(spec)))), (
+        "run python -m tools.docs"
+    )
+
+
+def test_the_markdown_has_no_dangling_link(made: Page) -> None:
+    """Each link leads to an anchor of the page, and no anchor stands twice."""
+    text = markdown.render(made)
+    anchors = Counter(re.findall(r'<a id="([^"]+)"></a>', text))
+    assert [anchor for anchor, count in anchors.items() if count > 1] == []
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors.keys()
+
+
+def test_the_page_loads_nothing_and_leads_nowhere_outside(made: Page, any_spec: Spec) -> None:
+    """One file: every element closed, every link answered, nothing from the network."""
+    need("dot")
+    material = Material(any_spec, FEW)
+    whole = page(material)
+    index = Links(html.render(whole, drawings(material), FEW, 1))
+    judged = Links(html.render_cases(whole, FEW))
+    assert index.open == judged.open == []
+    assert index.loaded == judged.loaded == []
+    assert max(index.anchors.values()) == 1
+    for target in index.targets | judged.targets:
+        file, _, anchor = target.partition("#")
+        where = {"": index, "index.html": index, "cases.html": judged}[file]
+        if any_spec.protocol == material.spec.protocol and anchor.startswith("R-") and anchor not in any_spec.rules:
+            continue  # the cases are the shipped protocol's
+        assert not anchor or anchor in where.anchors, target
+
+
+def test_everything_with_a_name_has_an_anchor(any_spec: Spec) -> None:
+    """Verbs, replies, states, rows, types, codes, timers, rules, examples, grammar rules, commands."""
+    need("dot")
+    material, names = Material(any_spec), Names(any_spec)
+    anchors = Links(html.render(page(material), drawings(material), (), 1)).anchors
+    wanted = {names.request(verb) for verb in any_spec.requests}
+    wanted |= {names.reply(reply) for reply in any_spec.replies.values()}
+    wanted |= {names.state(state) for state in any_spec.states}
+    wanted |= {names.type(kind) for kind in any_spec.types}
+    wanted |= {names.error(code) for code in any_spec.errors} | {names.goodbye(code) for code in any_spec.goodbyes}
+    wanted |= {names.timer(name) for name in any_spec.timers} | {names.example(name) for name in any_spec.examples}
+    wanted |= any_spec.rules.keys() | {f"command-{name}" for name in any_spec.contract.commands}
+    assert wanted <= anchors.keys()
+
+
+def test_every_rule_stands_on_the_page_with_its_cases(made: Page, spec: Spec) -> None:
+    """In full, and with what shows it."""
+    text = markdown.render(made)
+    for rule in spec.rules:
+        assert f'<a id="{rule}"></a>' in text
+    assert "Judged by `PAIRED/MSG/one`" in text
+
+
+def test_every_example_stands_on_the_page_with_the_words_that_are_said(made: Page, spec: Spec) -> None:
+    """No line is left out, and no `…` is left in."""
+    conversations = [
+        block for part in made.walk() for block in part.blocks if isinstance(block, Conversation) and not block.hands
+    ]
+    assert [found.example for found in conversations] == list(spec.examples)
+    for found in conversations:
+        frames = [plain(line.frame) for line in found.lines]
+        assert not any(frame.endswith("…") for frame in frames)
+        assert len(frames) >= len(spec.examples[found.example].steps)
+
+
+def test_the_pages_words_are_all_of_the_spec(little: Spec, spec: Spec) -> None:
+    """A page of another protocol has none of the first one's verbs, states and codes."""
+    text = markdown.render(page(Material(little)))
+    first = {*spec.requests, *spec.states, *spec.pushes, spec.refusal.verb, spec.goodbye.verb}
+    first |= {code for code in {*spec.errors, *spec.goodbyes} if "-" in code}
+    first -= {*little.requests, *little.states}
+    found = {word for word in first if re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text)}
+    assert found == set()
+
+
+# What caused what
+
+
+def test_each_frame_of_an_example_has_a_cause(any_spec: Spec) -> None:
+    """An answer comes from its own end, a push from another one."""
+    for found in play.plays(any_spec).values():
+        for act in found.acts:
+            if act.kind not in ("receive", "end"):
+                continue
+            assert act.cause is not None, (found.example.id, act)
+            cause = found.acts[act.cause]
+            reply = any_spec.replies.get(act.text.split(" ")[0])
+            assert (cause.who != act.who) == (reply is not None and reply.kind == "push"), (found.example.id, act)
+
+
+def crossings(svg: str) -> int:
+    """How often a frame to an end crosses one from it."""
+    found = re.findall(r'class="frame ([a-z]+)" x1="([\d.]+)" y1="([\d.]+)" x2="([\d.]+)" y2="([\d.]+)"', svg)
+    lines = [(kind, *map(float, numbers)) for kind, *numbers in found]
+    sent = [(x1, y1, y2) for kind, x1, y1, _, y2 in lines if kind == "in"]
+    got = [(x2, y1, y2) for kind, _, y1, x2, y2 in lines if kind == "out"]
+    return sum(abs(a - b) < 10 and left < came and gone < seen for a, gone, came in sent for b, left, seen in got)
+
+
+def test_frames_that_crossed_cross_in_the_drawing(spec: Spec) -> None:
+    """They do where an example is about a crossing, and nowhere in a plain chat."""
+    found = {name: crossings(draw(example)) for name, example in play.plays(spec).items()}
+    assert found["private-chat"] == found["greeting"] == found["refusals"] == 0
+    assert found["crossing-calls"] == found["line-against-leave"] == found["leave-against-leave"] == 1
+    assert found["call-and-line-against-a-call"] >= 2
+
+
+def test_every_step_of_an_example_is_drawn(any_spec: Spec) -> None:
+    """One arrow for each, and every one at a place."""
+    for found in play.plays(any_spec).values():
+        svg = draw(found)
+        assert svg.count("<g>") == len(found.acts)
+        assert "nan" not in svg
+
+
+# The machines
+
+
+def test_the_diagram_has_every_event_of_the_machine(any_spec: Spec) -> None:
+    """Edges and boxes together say all that the machine does, and side by side runs no edge."""
+    for machine in (server_machine(any_spec), client_machine(any_spec)):
+        edges = changes(machine)
+        assert len({(edge.source, edge.target) for edge in edges}) == len(edges)
+        shown = {event for edge in edges for event in edge.events} | {
+            e for kept in stays(machine).values() for e in kept
+        }
+        assert shown == set(machine.events)
+
+
+# Played
+
+
+def test_the_examples_are_true(spec: Spec, little: Spec) -> None:
+    """Each of both protocols, against the real server."""
+    for served in (spec, little):
+        with Server(served, "127.0.0.1", 0) as server:
+            for found in play.plays(served).values():
+                play.perform(served, found, server.address)
+
+
+@pytest.mark.parametrize(
+    ("step", "text", "reason"),
+    [
+        (1, "OK NAME alicia", "the server said 'OK NAME alice', not 'OK NAME alicia'"),
+        (4, "", "where its stream should end"),
+    ],
+)
+def test_an_example_that_is_not_true_is_found(spec: Spec, step: int, text: str, reason: str) -> None:
+    """A frame that differs, and an end that does not come."""
+    example = spec.examples["who-is-there"]
+    steps = list(example.steps)
+    steps[step] = replace(steps[step], text=text) if text else replace(steps[step], kind="end", text="")
+    wrong = replace(spec, examples={example.id: replace(example, steps=tuple(steps))})
+    with Server(spec, "127.0.0.1", 0) as server, pytest.raises(play.Differs, match=reason):
+        play.perform(wrong, play.plays(wrong)[example.id], server.address)
+
+
+def test_a_frame_of_which_an_example_says_nothing_is_found(spec: Spec) -> None:
+    """The last frame is left out of the example."""
+    example = spec.examples["who-is-there"]
+    wrong = replace(spec, examples={example.id: replace(example, steps=example.steps[:-1])})
+    with Server(spec, "127.0.0.1", 0) as server, pytest.raises(play.Differs, match="says nothing"):
+        play.perform(wrong, play.plays(wrong)[example.id], server.address)
+
+
+# The command
+
+
+def test_the_command_writes_the_site(tmp_path: Path) -> None:
+    """Both protocols; the second one's Markdown goes beside its page."""
+    need("dot")
+    result = CliRunner().invoke(main, ["--out", str(tmp_path), "--spec", str(ROOT / "tests" / "little.yaml")])
+    assert result.exit_code == 0, result.output
+    assert {file.name for file in tmp_path.iterdir()} == {"index.html", "PROTOCOL.md"}
+    assert "1 examples played" in result.output
+
+
+def test_the_check_writes_nothing_and_says_what_is_stale(tmp_path: Path) -> None:
+    """A page that is not what the spec says is a failure with a reason."""
+    result = CliRunner().invoke(
+        main, ["--check", "--out", str(tmp_path), "--spec", str(ROOT / "tests" / "little.yaml")]
+    )
+    assert result.exit_code == 1
+    assert "run python -m tools.docs" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_build_fails_where_an_example_is_not_true(tmp_path: Path) -> None:
+    """The message names the example, the step, and both frames; nothing is written."""
+    text = SPEC_FILE.read_text(encoding="utf-8").replace("- a< OK WHO 1\n", "- a< OK WHO 2\n", 1)
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(text, encoding="utf-8")
+    result = CliRunner().invoke(main, ["--out", str(tmp_path / "site"), "--spec", str(wrong)])
+    assert result.exit_code == 1
+    assert "who-is-there, step 5 (a< OK WHO 2): the server said 'OK WHO 1', not 'OK WHO 2'" in result.output
+    assert not (tmp_path / "site").exists()

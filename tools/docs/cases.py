@@ -1,0 +1,56 @@
+"""The conformance cases that show each rule, as far as the judge is there. Knows no case by its name."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pychat.spec import Spec, shipped
+
+
+@dataclass(frozen=True, slots=True)
+class CaseText:
+    """A case as a page shows it: what it asks, and its steps as the judge writes them."""
+
+    id: str
+    title: str
+    doc: str
+    rules: tuple[str, ...]
+    steps: tuple[str, ...]
+
+    @property
+    def group(self) -> str:
+        """The state and the message that it is about."""
+        return self.id.rpartition("/")[0]
+
+    @property
+    def anchor(self) -> str:
+        return self.id.lower().replace("/", "-").replace("*", "any")
+
+
+def cases(spec: Spec) -> tuple[CaseText, ...]:
+    """Every case for servers, then every one for clients; none where the judge is not installed.
+
+    The judge's plays are written for the shipped protocol, so another one has none yet.
+    """
+    if spec.protocol != shipped().protocol:
+        return ()
+    with contextlib.suppress(ImportError):
+        from conformance.suite import client_cases, server_cases
+
+        found = [*server_cases(spec, ("whole",)), *client_cases(spec, ("whole",))]
+        return tuple(
+            CaseText(case.id, case.title, case.doc, case.rules, tuple(map(str, case.play.steps)) if case.play else ())
+            for case in sorted(found, key=lambda case: case.kind == "cell")  # what was written by hand comes first
+        )
+    return ()
+
+
+def by_rule(found: Iterable[CaseText]) -> dict[str, tuple[CaseText, ...]]:
+    """The cases that show each rule."""
+    result: dict[str, tuple[CaseText, ...]] = {}
+    for case in found:
+        for rule in case.rules:
+            result[rule] = (*result.get(rule, ()), case)
+    return result

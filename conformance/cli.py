@@ -113,18 +113,10 @@ def server(command: str | None, address: str | None, **options: Any) -> None:
     if (command is None) == (address is None):
         raise MisuseError("give either --cmd or --connect")
     spec = _spec(options["spec_file"])
-    target = Command(command, str(options["spec_file"] or shipped_file())) if command else _address(address or "")
+    target = Command(command) if command else _address(address or "")
     cases = _cases(lambda: server_cases(spec, _segments(options["segment"]), " ".join(options["profile"].split(","))))
     where = f"--cmd {shlex.quote(command)}" if command else f"--connect {address}"
     sys.exit(_judge("server", spec, target, cases, where, options))
-
-
-def shipped_file() -> Path:
-    """Where the shipped spec lies, for commands that want a file."""
-    from importlib import resources
-
-    installed = Path(str(resources.files("pychat"))) / "data" / "pychat.yaml"
-    return installed if installed.exists() else Path(__file__).parents[1] / "spec" / "pychat.yaml"
 
 
 def _address(text: str) -> Address:
@@ -161,6 +153,7 @@ def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, o
         profiles=tuple(options["profile"].split(",")),
         fail_fast=options["fail_fast"],
         known=known,
+        spec_file=options["spec_file"],
         replay=prefix,
         on_result=on_result,
     )

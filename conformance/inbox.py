@@ -48,6 +48,7 @@ class Inbox:
         self.tokens: deque[str] = deque()  # of barrier requests that are not answered yet
         self.answered = 0
         self.notes: list[str] = []
+        self.answers = True  # pushes that want a reply get it at once
         self._rest = b""
         self._items: list[str] = []
 
@@ -89,7 +90,7 @@ class Inbox:
         got = parse_reply(self.spec, unit.text) if unit.flaw is None else None
         if got is not None and got.reply.kind == "push":
             push = self.spec.pushes[got.reply.form.verb]
-            if push.reply is not None:
+            if push.reply is not None and self.answers:
                 answer = push.reply.fill(got.values).encode() + self.spec.framing.writes
                 self.wire.send(answer, time.monotonic() + 1)
                 self.notes.append(f"{self.wire.who} got {unit.text} before any silence, and answered it")

@@ -7,6 +7,7 @@ here it is only decided what to ask. Knows no socket.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -44,7 +45,7 @@ class Matrix:
         self.spec = spec
         self.profiles = profiles
         self.ending = spec.framing.writes
-        self.ways = Ways(spec)
+        self.ways = ways_of(spec)
 
     def plays(self) -> list[Play]:
         found = [*self._rows(), *self._wrong_states(), *self._lines(), *self._fields(), *self._order()]
@@ -495,6 +496,18 @@ class Ways:
 
     def _first(self, goal: Callable[[World], bool]) -> tuple[Step, ...]:
         return next(way for world, way in self._worlds if goal(world))
+
+
+_ways: dict[str, Ways] = {}
+_ways_lock = threading.Lock()  # guards `_ways`; held while they are found, which takes a second
+
+
+def ways_of(spec: Spec) -> Ways:
+    """The ways through a spec's model, found once."""
+    with _ways_lock:
+        if spec.sha256 not in _ways:
+            _ways[spec.sha256] = Ways(spec)
+        return _ways[spec.sha256]
 
 
 DEPTH = 6  # requests; every row of the table is nearer

@@ -6,6 +6,7 @@ answer, and one that comes without the frame is the proof. Patience only makes a
 
 from __future__ import annotations
 
+import socket
 import time
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from .inbox import FloodError, Inbox, Unit
 from .model import Due, End, Items, Text
 from .probe import Barrier
 from .script import Branch, Finish, Op, Quiet, Race, Receive, Reset, Script, Send, Settle, Taken
-from .wire import Transcript, connect
+from .wire import Transcript, Wire, connect
 
 HURRY = 0.25  # seconds without anything, after which barriers are sent
 
@@ -61,7 +62,17 @@ class Stage:
             self.inboxes[who] = Inbox(self.spec, wire, self.barrier)
         return self.inboxes[who]
 
+    def adopt(self, who: str, stream: socket.socket) -> None:
+        """Opens the connection `who` on a socket that was prepared. Raises UnreachableError."""
+        try:
+            stream.connect(self.address)
+        except OSError as error:
+            stream.close()
+            raise UnreachableError(f"{self.address[0]}:{self.address[1]} takes no connection: {error}") from None
+        self.inboxes[who] = Inbox(self.spec, Wire(who, stream, self.transcript), self.barrier)
+
     def deadline(self) -> float:
+        """When patience ends, if it begins now."""
         return time.monotonic() + self.patience
 
     def close(self, wait: float) -> bool:
@@ -164,6 +175,14 @@ class Player:
                 continue
             inbox.pump(min(hurry, deadline) if not asked else deadline)
 
+    def _wait_end(self, inbox: Inbox) -> None:
+        """Waits for the end of the stream, whatever comes before it."""
+        deadline = time.monotonic() if self.late else self.stage.deadline()
+        while not inbox.ended:
+            if not inbox.pump(deadline) and time.monotonic() >= deadline:
+                self.late = True
+                return
+
     def _ask(self, inbox: Inbox) -> bool:
         """Sends a barrier on this connection, once the others have answered theirs."""
         for other in self.stage.inboxes.values():
@@ -195,7 +214,7 @@ class Player:
         for who, total, ends in action.totals:
             inbox = self.stage.inbox(who)
             if ends:
-                self.wait(inbox, len(inbox.units), end=True)
+                self._wait_end(inbox)
             elif inbox.total < total:
                 self.wait(inbox, len(inbox.units) + total - inbox.total)
 
@@ -296,7 +315,7 @@ class Player:
                     raise self.fail(f"an answer to {inbox.wire.who}'s {self.stage.barrier.verb}", "none", timeout=True)
         for inbox in everybody:
             if inbox.wire.finished:
-                self.wait(inbox, len(inbox.units), end=True)
+                self._wait_end(inbox)
         self.run(self._fitting(action).then)
 
     def _fitting(self, action: Race) -> Branch:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import queue
+import collections
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from pathlib import Path
 
 from pychat.spec import Spec, shipped
 
 from .known import Known
-from .stagehand import Stagehand
+from .quick import quicken
+from .stagehand import Stagehand, values_of
 from .suite import Case
-from .target import StartError, Target
+from .target import Address, Command, Target
 from .verdict import Result, Verdict
 
+TIMED = 24  # workers for the cases that mostly wait
 GIVE_UP = 10  # cases in a row that could not be asked, after which the rest is not asked
 
 
@@ -29,46 +34,51 @@ class Options:
     fail_fast: bool = False
     known: Known = field(default_factory=Known)
     replay: str = ""
+    spec_file: Path | None = None
     on_result: Callable[[Result], None] = lambda result: None
 
 
-class _Work:
-    """The cases that wait, shared by the workers. `lock` guards everything here; it is held for moments only."""
+class Work:
+    """Cases that wait, shared by workers, and their results. `lock` guards everything here, for moments only.
 
-    def __init__(self, cases: Sequence[Case], options: Options) -> None:
-        self.waiting: queue.SimpleQueue[Case] = queue.SimpleQueue()
-        for case in cases:
-            self.waiting.put(case)
+    A part of the work (`whole`) has its own queue, and shares everything else with the whole.
+    """
+
+    def __init__(self, cases: Sequence[Case], options: Options, whole: Work | None = None) -> None:
+        self.waiting = collections.deque(sorted(cases, key=lambda case: case.kind != "scene"))  # the longest first
         self.options = options
         self.lock = threading.Lock()
         self.results: list[Result] = []
         self.stopped = False
         self.unasked = 0
+        self.whole = self if whole is None else whole
+
+    def __len__(self) -> int:
+        return len(self.waiting)
 
     def take(self) -> Case | None:
-        if self.stopped:
-            return None
         try:
-            return self.waiting.get_nowait()
-        except queue.Empty:
+            return None if self.whole.stopped else self.waiting.popleft()
+        except IndexError:
             return None
 
     def report(self, case: Case, result: Result) -> None:
-        with self.lock:
-            if self.stopped and self.options.fail_fast:
+        whole = self.whole
+        with whole.lock:
+            if whole.stopped and self.options.fail_fast:
                 return
             result = self.options.known.judge(result)
             if self.options.replay:
                 result.replay = f"{self.options.replay} --select '{case.id}' --segment {case.segment}"
-            self.unasked = self.unasked + 1 if result.verdict is Verdict.BLOCKED else 0
-            self.results.append(result)
+            whole.unasked = whole.unasked + 1 if result.verdict is Verdict.BLOCKED else 0
+            whole.results.append(result)
             self.options.on_result(result)
             if self.options.fail_fast and (result.verdict.bad or result.verdict is Verdict.BLOCKED):
-                self.stopped = True
+                whole.stopped = True
 
     @property
     def hopeless(self) -> bool:
-        return self.unasked >= GIVE_UP
+        return self.whole.unasked >= GIVE_UP
 
 
 def run_suite(
@@ -80,52 +90,110 @@ def run_suite(
         StartError: the implementation would not start at all.
     """
     options, spec = options or Options(), spec or shipped()
-    work = _Work([case for case in cases if case.profile in options.profiles], options)
+    file = str(options.spec_file or shipped_file())
+    command = target if isinstance(target, Command) else None
+
+    def hand() -> Stagehand:
+        profiles = " ".join(options.profiles)
+        values = values_of(spec, file)
+        return Stagehand(target, spec, options.patience, profiles, values, options.max_wait, command=command)
+
+    asked = [case for case in cases if case.profile in options.profiles]
+    work = Work([case for case in asked if case.lane != "quick"], options)
+    timed = Work([case for case in asked if case.lane == "quick"], options, work)
     for case in cases:
         if case.profile not in options.profiles:
             work.report(case, _unasked(case, Verdict.NOT_APPLICABLE, f"the profile {case.profile} was not declared"))
-    hands = [
-        Stagehand(target, spec, options.patience, " ".join(options.profiles), max_wait=options.max_wait)
-        for _ in range(options.jobs)
-    ]
+    hands = [hand() for _ in range(options.jobs)]
+    crews = [(hand, work) for hand in hands]
+    quick = None
     try:
         hands[0].address()
-        threads = [
-            threading.Thread(target=_labour, args=(work, hand), name=f"judge-{n}") for n, hand in enumerate(hands)
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                thread.join()
-        except KeyboardInterrupt:
-            work.stopped = True
-            for thread in threads:
-                thread.join()
-            raise
+        if len(timed) and command is not None and any(command.has(name) for name in ("spec", *spec.timers)):
+            quick = _Quick(command, spec, Path(file))
+            crews += [(quick.hand(options), timed) for _ in range(min(len(timed), TIMED))]
+        else:
+            crews += [(hand(), timed)] if command is None else [(hands[0], timed)]
+        _employ(crews, work)
     finally:
-        for hand in hands:
-            hand.stop()
+        for each, _ in crews:
+            each.stop()
+        if quick is not None:
+            quick.stop()
     order = {case.key: number for number, case in enumerate(cases)}
     return sorted(work.results, key=lambda result: order[result.key])
 
 
-def _labour(work: _Work, hand: Stagehand) -> None:
-    """A worker: born and joined in `run_suite`, ended by an empty queue or `stopped`."""
-    while (case := work.take()) is not None:
-        if work.hopeless:
-            work.report(
-                case, _unasked(case, Verdict.BLOCKED, f"not asked: {GIVE_UP} cases before it could not be asked")
-            )
-        else:
-            work.report(case, hand.verdict(case))
+class _Quick:
+    """One server with short timers, for all the cases that wait for them."""
+
+    def __init__(self, command: Command, spec: Spec, file: Path) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="pychat-conformance-")
+        try:
+            self.quick = quicken(file, Path(self.folder.name))
+            self.running = command.start(**values_of(self.quick.spec, str(self.quick.path)))
+        except BaseException:
+            self.folder.cleanup()
+            raise
+        self.command, self.judged = command, spec
+
+    def hand(self, options: Options) -> Stagehand:
+        """A place at this server."""
+        return Stagehand(
+            Address(*self.running.address), self.quick.spec, options.patience, " ".join(options.profiles),
+            max_wait=options.max_wait, quick_of=self.judged, command=self.command,
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        self.running.stop()
+        self.folder.cleanup()
+
+
+def _employ(crews: Sequence[tuple[Stagehand, Work]], work: Work) -> None:
+    """A thread for each worker, born and joined here; each ends with its empty queue, or when `work` is stopped."""
+    by_hand: dict[int, list[tuple[Stagehand, Work]]] = {}
+    for hand, queue_ in crews:
+        by_hand.setdefault(id(hand), []).append((hand, queue_))
+    threads = [
+        threading.Thread(target=_labour, args=(crew,), name=f"judge-{number}")
+        for number, crew in enumerate(by_hand.values())
+    ]
+    for thread in threads:
+        thread.start()
     try:
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt:
+        work.stopped = True
+        for thread in threads:
+            thread.join()
+        raise
+
+
+def _labour(crew: Sequence[tuple[Stagehand, Work]]) -> None:
+    for hand, work in crew:
+        while (case := work.take()) is not None:
+            if work.hopeless:
+                note = f"not asked: {GIVE_UP} cases before it could not be asked"
+                work.report(case, _unasked(case, Verdict.BLOCKED, note))
+            elif case.lane == "alone" and hand.target.restartable:
+                alone = replace(hand, running=None)
+                try:
+                    work.report(case, alone.verdict(case))
+                finally:
+                    alone.stop()
+            else:
+                work.report(case, hand.verdict(case))
         hand.stop()
-    except (OSError, StartError):  # pragma: no cover  # nothing is left to be done about it
-        return
 
 
 def _unasked(case: Case, verdict: Verdict, note: str) -> Result:
     return Result(
         case.id, case.segment, case.rules, case.level, verdict, note=note, kind=case.kind, title=case.title
     )  # fmt: skip
+
+
+def shipped_file() -> Path:
+    """Where the shipped spec lies, for commands that want a file."""
+    installed = Path(str(resources.files("pychat"))) / "data" / "pychat.yaml"
+    return installed if installed.exists() else Path(__file__).parents[1] / "spec" / "pychat.yaml"

@@ -1,11 +1,138 @@
-"""The cases that no script can tell: timers, slow readers, shutdown, limits."""
+"""Scenes: the cases that no script can tell, and what they have in common. The scenes are in timing, flow and limits.
+
+A scene is led into its state by the shortest way through the model, and then looks at time, amounts or processes. It
+raises `BrokenError` for what is not as it is due, and `NotTestedError` where the implementation offers no way to see it.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
 from pychat.spec import Spec
 
-from .suite import Case
+from .frames import matches, parse_reply
+from .inbox import Inbox, Unit
+from .matrix import SUBJECT, ways_of
+from .play import Play
+from .player import Player, shown
+from .model import Text
+from .script import Compiler
+from .stagehand import BrokenError, Stagehand
+from .suite import Case, Lane, level_of
+
+Act = Callable[[Stagehand], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a scene is called and shows; `run` plays it."""
+
+    id: str
+    title: str
+    rules: tuple[str, ...]
+    run: Act
+    lane: Lane = "shared"
+    doc: str = ""
+    mistakes: tuple[str, ...] = ()
 
 
 def server_scenes(spec: Spec) -> list[Case]:
-    return []
+    """Every scene for servers, whose rules the spec has."""
+    from . import flow, limits, timing
+
+    found = [*timing.scenes(spec), *flow.scenes(spec), *limits.scenes(spec)]
+    return [as_case(spec, scene) for scene in found if set(scene.rules) <= set(spec.rules)]
+
+
+def as_case(spec: Spec, scene: Scene) -> Case:
+    """A scene as a case; its octets are cut in one way only."""
+    return Case(
+        id=scene.id, title=scene.title, rules=scene.rules, level=level_of(spec, scene.rules), kind="scene",
+        scene=scene.run, lane=scene.lane, doc=scene.doc, mistakes=scene.mistakes,
+    )  # fmt: skip
+
+
+def lead(hand: Stagehand, configuration: str, **renamed: str) -> dict[str, str]:
+    """Leads the subject into a configuration; the players' unique names. Raises MismatchError if the way fails.
+
+    `renamed` gives other ids to the cast: `lead(hand, state, a="x")` makes x the subject.
+    """
+    assert hand.stage is not None
+    way = ways_of(hand.judged).to_configuration(configuration)
+    steps = tuple(replace(step, who=renamed.get(step.who, step.who)) for step in way)
+    play = Play("LEAD/IN/way", "the way into the state", (), steps, setup=len(steps))
+    compiler = Compiler(hand.spec, play, hand.number, profiles=hand.profiles)
+    script = compiler.compile(finale=False)
+    Player(hand.stage).play(script)
+    for who in {renamed.get(SUBJECT, SUBJECT)} - set(hand.stage.inboxes):
+        hand.stage.inbox(who)
+    return {who: peer.name for who, peer in compiler.world.peers.items() if peer.name is not None}
+
+
+def named_state(spec: Spec) -> str:
+    """The state in which one has a name and no link."""
+    return next(row.to for _, row in spec.outcomes() if row.does("bind") and row.to is not None)
+
+
+def linked_state(spec: Spec) -> str:
+    """The state that holds the link."""
+    return next(name for name in spec.live_states if spec.states[name].linked)
+
+
+def send(hand: Stagehand, who: str, text: str) -> None:
+    """Sends one frame."""
+    assert hand.stage is not None
+    hand.stage.inbox(who).wire.send(text.encode() + hand.spec.framing.writes, hand.stage.deadline())
+
+
+def next_unit(inbox: Inbox, deadline: float) -> Unit | None:
+    """The next frame, None at the deadline or the end of the stream."""
+    while not inbox.units:
+        if not inbox.pump(deadline) and (inbox.ended or time.monotonic() >= deadline):
+            return None
+    return inbox.units.popleft()
+
+
+def expect(hand: Stagehand, who: str, wanted: str, seconds: float | None = None) -> Unit:
+    """The next frame, which must be this one, in so many seconds (the patience without). Raises BrokenError."""
+    assert hand.stage is not None
+    inbox = hand.stage.inbox(who)
+    unit = next_unit(inbox, time.monotonic() + (hand.patience if seconds is None else seconds))
+    if unit is None or unit.flaw or not matches(wanted, unit.text):
+        raise BrokenError(shown(who, Text(wanted)), described(who, inbox, unit))
+    return unit
+
+
+def expect_end(hand: Stagehand, who: str, seconds: float | None = None) -> None:
+    """The end of the stream is next. Raises BrokenError."""
+    assert hand.stage is not None
+    inbox = hand.stage.inbox(who)
+    unit = next_unit(inbox, time.monotonic() + (hand.patience if seconds is None else seconds))
+    if unit is not None or not inbox.ended:
+        raise BrokenError(f"{who} < the end of the stream", described(who, inbox, unit))
+
+
+def described(who: str, inbox: Inbox, unit: Unit | None) -> str:
+    """What came instead."""
+    if unit is not None:
+        return f"{who} < {unit}"
+    return f"{who} < {'the end of the stream' if inbox.wire.end == 'FIN' else 'a reset'}" if inbox.ended else "nothing"
+
+
+def answered(hand: Stagehand, who: str) -> bool:
+    """Whether this connection's barrier is answered."""
+    assert hand.stage is not None
+    return Player(hand.stage).barrier(hand.stage.inbox(who)) and not hand.stage.inbox(who).ended
+
+
+def goodbye(spec: Spec, code: str) -> str:
+    """The server's last frame with this code, its words left open."""
+    return f"{spec.goodbye.key} {code} …"
+
+
+def is_reply(spec: Spec, text: str, key: str) -> bool:
+    """Whether a frame is the reply of this key."""
+    got = parse_reply(spec, text)
+    return got is not None and got.reply.key == key

@@ -190,12 +190,13 @@ class Compiler:
         self.rule = ""
         self.glue: set[str] = set()  # the answers to barriers that are glued to lines
 
-    def compile(self) -> Script:
+    def compile(self, *, finale: bool = True) -> Script:
+        """The script; without the finale it ends after the last step."""
         for index, step in enumerate(self.play.steps):
             self.step, self.part = step, "setup" if index < self.play.setup else "play"
             self._do(step)
         self.part = "probe"
-        if not self.play.steps or self.play.steps[-1].kind != "together":
+        if finale and (not self.play.steps or self.play.steps[-1].kind != "together"):
             self._finale()
         return self.script
 
@@ -238,8 +239,8 @@ class Compiler:
 
     def _paid(self, who: str, due: Due) -> None:
         """A play names what is due; it must be what the model says, or one of the two is wrong."""
-        owed = self.owed.get(who) or [None]
-        first = owed.pop(0)
+        owed = self.owed.get(who)
+        first = owed.pop(0) if owed else None
         same = due == first
         if isinstance(due, Items) and isinstance(first, Items):
             same = sorted(due.items) == sorted(first.items) and due.answer == first.answer

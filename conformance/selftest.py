@@ -7,6 +7,7 @@ mutant that passes everything has survived: either the suite lacks a case, or th
 
 from __future__ import annotations
 
+import fnmatch
 import shlex
 import sys
 import threading
@@ -29,7 +30,15 @@ from .verdict import Result, Verdict
 Side = Literal["server", "client"]
 BLOCKED_ENOUGH = 12  # cases that could not be asked, after which a mutant is left
 STUDENT = Path(__file__).parents[1] / "tests" / "student"
-WHERE = {"server": "--port {port} --spec {spec} --max-connections {max}", "client": "--spec {spec} {host} {port}"}
+FIELDS = {
+    "server": "--host {host} --port {port} --spec {spec} --max-connections {max}",
+    "client": "--spec {spec} {host} {port}",
+}
+STUDENT_FIELDS = {
+    "server": "--host {host} --port {port} --max-connections {max} --registration {registration} --probe {probe}"
+    " --silence {silence} --stalled {stalled} --linger {linger}",
+    "client": "{host} {port}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,52 +88,59 @@ class Outcome:
 def subjects(side: Side) -> list[Subject]:
     """The correct implementations: the shipped one, the one the mutants are made of, and the independent one."""
     python = shlex.quote(sys.executable)
-    shipped = "--host 127.0.0.1 --port {port} --spec {spec} --max-connections {max}"
-    contract = "{host}:{port} --plain --spec {spec}"
+    fields = FIELDS["server"] if side == "server" else "{host}:{port} --plain --spec {spec}"
     found = [
-        Subject(f"shipped {side}", f"{python} -m pychat {side} {shipped if side == 'server' else contract}"),
+        Subject(f"shipped {side}", f"{python} -m pychat {side} {fields}"),
         Subject(f"mutable {side}", command(side, "none")),
     ]
     student = STUDENT / f"{side}.py"
     if student.exists():  # an installed package has no tests
-        fields = "--port {port} --max-connections {max}" if side == "server" else "{host} {port}"
-        found.append(Subject(f"student {side}", f"{python} {shlex.quote(str(student))} {fields}"))
+        found.append(Subject(f"student {side}", f"{python} {shlex.quote(str(student))} {STUDENT_FIELDS[side]}"))
     return found
 
 
 def command(side: Side, mutant: str) -> str:
     """How a mutant is started."""
-    return f"{shlex.quote(sys.executable)} -m conformance.mutants.{side} --mutant {shlex.quote(mutant)} {WHERE[side]}"
+    return f"{shlex.quote(sys.executable)} -m conformance.mutants.{side} --mutant {shlex.quote(mutant)} {FIELDS[side]}"
 
 
-def in_order(cases: Sequence[Case], mutant: Mutant[Any]) -> list[Case]:
-    """The cases, those first that are likely to kill: the ones near to the change, then plays, then whole segments."""
+def stages(cases: Sequence[Case], mutant: Mutant[Any]) -> list[list[Case]]:
+    """The cases in the order in which they are likely to kill: near to the change, the plays, the rest, the scenes."""
+    found: list[list[Case]] = [[], [], [], [], []]
+    for case in cases:
+        near = bool(mutant.near) and fnmatch.fnmatchcase(case.id, mutant.near)
+        if case.lane == "quick":
+            place = 0 if near else 4
+        elif case.kind == "scene":
+            place = 0 if near else 3
+        elif case.segment == "whole":
+            place = 0 if near else 1 if case.kind == "play" else 2
+        else:
+            place = 2
+        found[place].append(case)
+    return [stage for stage in found if stage]
 
-    def rank(case: Case) -> tuple[bool, bool, bool, bool]:
-        near = bool(mutant.near) and case.id.startswith(mutant.near + "/")
-        waits = case.kind == "scene"
-        return not (waits and mutant.timed), waits, not near, case.kind != "play" or case.segment != "whole"
 
-    return sorted(cases, key=rank)
-
-
-def try_mutant(side: Side, mutant: Mutant[Any], cases: Sequence[Case], spec: Spec, spec_file: str) -> Trial:
+def try_mutant(side: Side, mutant: Mutant[Any], cases: Sequence[Case], spec: Spec, spec_file: Path | None) -> Trial:
     """Judges a mutant until a case fails. A case that could not be asked kills nobody."""
     started = time.monotonic()
-    target = Command(command(side, mutant.name), spec_file)
-    waiting, asked, blocked = in_order(cases, mutant), 0, 0
-    while waiting and blocked < BLOCKED_ENOUGH:
-        try:
-            results = run_suite(target, waiting, Options(jobs=1, fail_fast=True, patience=PATIENCE), spec=spec)
-        except StartError as error:
-            return Trial(mutant, None, asked, time.monotonic() - started, f"it would not start: {error}")
-        asked += len(results)
-        killer = next((result for result in results if result.verdict.bad), None)
-        if killer is not None:
-            return Trial(mutant, killer, asked, time.monotonic() - started)
-        seen = {result.key for result in results}
-        waiting = [case for case in waiting if case.key not in seen]
-        blocked += any(result.verdict is Verdict.BLOCKED for result in results)
+    target = Command(command(side, mutant.name))
+    options = Options(jobs=1, fail_fast=True, patience=PATIENCE, spec_file=spec_file)
+    asked = blocked = 0
+    for stage in stages(cases, mutant):
+        waiting = stage
+        while waiting and blocked < BLOCKED_ENOUGH:
+            try:
+                results = run_suite(target, waiting, options, spec=spec)
+            except StartError as error:
+                return Trial(mutant, None, asked, time.monotonic() - started, f"it would not start: {error}")
+            asked += len(results)
+            killer = next((result for result in results if result.verdict.bad), None)
+            if killer is not None:
+                return Trial(mutant, killer, asked, time.monotonic() - started)
+            seen = {result.key for result in results}
+            waiting = [case for case in waiting if case.key not in seen]
+            blocked += any(result.verdict is Verdict.BLOCKED for result in results)
     note = f"{blocked} times the way to a case failed, and no case did" if blocked else ""
     return Trial(mutant, None, asked, time.monotonic() - started, note)
 
@@ -135,7 +151,7 @@ PATIENCE = 2.0  # seconds; a mute mutant costs them once
 def selftest(
     side: Side,
     spec: Spec,
-    spec_file: str,
+    spec_file: Path | None = None,
     *,
     jobs: int = 2,
     wanted: Callable[[Mutant[Any]], bool] = lambda mutant: True,
@@ -145,7 +161,7 @@ def selftest(
     started = time.monotonic()
     cases = server_cases(spec) if side == "server" else client_cases(spec)
     judged = {
-        subject.name: run_suite(Command(subject.command, spec_file), cases, Options(jobs=jobs), spec=spec)
+        subject.name: run_suite(Command(subject.command), cases, Options(jobs=jobs, spec_file=spec_file), spec=spec)
         for subject in subjects(side)
     }
     mutants: list[Mutant[Any]] = [*(server_mutants(spec) if side == "server" else client_mutants(spec))]

@@ -13,6 +13,7 @@ import traceback
 from dataclasses import dataclass, field
 
 from pychat.spec import Spec
+from pychat.spec.model import Timer
 
 from .inbox import FloodError
 from .player import MismatchError, Player, Stage, UnreachableError
@@ -55,6 +56,8 @@ class Stagehand:
     profiles: str = "core"
     values: dict[str, str] = field(default_factory=dict)
     max_wait: float = 10.0
+    quick_of: Spec | None = None  # the judged spec, where `spec` is its copy with short timers
+    command: Command | None = None  # how the server was started, if the suite started it
     running: Running | None = None
     stage: Stage | None = None
     number: int = 0
@@ -176,4 +179,22 @@ class Stagehand:
 
     def has(self, name: str) -> bool:
         """Whether the command can be given this value."""
-        return isinstance(self.target, Command) and self.target.has(name)
+        return self.command is not None and self.command.has(name)
+
+    def offers(self, timer: Timer) -> bool:
+        """Whether the server was told how long this timer is."""
+        return self.has("spec") or self.has(timer.name)
+
+    @property
+    def is_quick(self) -> bool:
+        return self.quick_of is not None
+
+    @property
+    def judged(self) -> Spec:
+        """The spec that is judged, its timers as they are."""
+        return self.quick_of or self.spec
+
+
+def values_of(spec: Spec, spec_file: str) -> dict[str, str]:
+    """What the names in a command's braces stand for, besides `port` and `host`."""
+    return {"spec": spec_file, "max": "1000"} | {timer.name: f"{timer.after:g}" for timer in spec.timers.values()}

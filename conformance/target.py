@@ -80,10 +80,9 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program; `{port}` and `{spec}` in its words are filled in. Without `{port}` it must say where it listens."""
+    """A program; `{port}` and other names in its words are filled in. Without `{port}` it must say where it listens."""
 
     text: str
-    spec_file: str = ""
     env: dict[str, str] = field(default_factory=dict, hash=False)
     restartable: bool = True
 
@@ -103,7 +102,7 @@ class Command:
     def start(self, **values: str) -> Running:
         problem = ""
         for _ in range(ATTEMPTS):
-            process, problem = self._try({"spec": self.spec_file, "host": "127.0.0.1", **values})
+            process, problem = self._try({"host": "127.0.0.1", **values})
             if process is not None:
                 return process
             if "address already in use" not in problem.lower():

@@ -36,9 +36,10 @@ class Transcript:
     started: float = field(default_factory=time.monotonic)
     entries: list[Entry] = field(default_factory=list)
     left_out: int = 0
+    quiet: bool = False  # bulk that nobody wants to read is only counted
 
     def note(self, who: str, mark: str, octets: bytes = b"", text: str = "") -> None:
-        if len(self.entries) >= KEPT_ENTRIES:
+        if self.quiet or len(self.entries) >= KEPT_ENTRIES:
             self.left_out += max(len(octets), 1)
             return
         self.left_out += max(0, len(octets) - KEPT_OCTETS)
@@ -75,6 +76,16 @@ class Wire:
             except OSError:
                 return len(octets)
         return sent
+
+    def offer(self, octets: bytes) -> int:
+        """How many octets the system takes at once; not written down."""
+        try:
+            return self.stream.send(octets)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self.end = self.end or "RST"
+            return 0
 
     def finish(self) -> None:
         """Ends the sending half."""

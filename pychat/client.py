@@ -153,9 +153,11 @@ class Client:
                         raise
                     self._wait_to_send(deadline, str(error))
                     continue
+                idle = not self._out
                 self._out += octets
                 break
-        self._wake()
+        if idle:  # else the thread knows that there is something to write
+            self._wake()
         return octets
 
     def post(self, words: str) -> None:
@@ -173,9 +175,11 @@ class Client:
         """All that has come, at least one thing; nothing after `timeout` seconds, or when the end was taken before."""
         with self._changed:
             self._changed.wait_for(lambda: self._come or self._ended is not None, timeout)
+            stopped = self._weight >= TAKE_MARK
             come, self._come, self._weight = list(self._come), deque(), 0
             self._changed.notify_all()
-        self._wake()  # reading may have stopped
+        if stopped:
+            self._wake()
         return come
 
     def __iter__(self) -> Iterator[Happening]:

@@ -23,6 +23,7 @@ from .spec import Spec, shipped
 from .spec.model import ANY_VERB, Condition, EffectKind, Field, Reply, ReplyKind, Template, Variable
 from .spec.view import Move, moves
 
+VIEWED = frozenset({"bind", "link", "accept", "retract", "unlink"})  # effects that change what a client knows
 SEEN_HERE = ("no partner", "not accepted")  # conditions of refusals that a client can check by its own view
 MAX_UNANSWERED = 1000  # requests: what a client remembers is bounded, however slow its server is
 
@@ -405,7 +406,7 @@ class Session:
             self.protocol.machine.events[shape.reply.key].trigger(self)
         except MachineError:
             raise got.unexpected(f"it has no place in {self.state}") from None
-        if move.to is not None or move.effects:
+        if move.to is not None or not VIEWED.isdisjoint(move.effects):
             self.view = self._viewed(got.name, move)
         return Event(
             kind=shape.reply.kind,

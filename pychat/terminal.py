@@ -9,7 +9,9 @@ the connection is lost.
 from __future__ import annotations
 
 import os
+import sys
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -35,6 +37,7 @@ from .talk import COMMANDS, Line, Talk
 from .visible import visible
 
 GOODBYE = 2.0  # seconds that the end waits for its answer
+STEADY = 60.0  # seconds after which a connection was good, so that the next loss is a new one
 
 # Readable on dark and on light grounds; a name has the same one everywhere.
 NAME_COLOURS = ("#d7005f", "#d75f00", "#af8700", "#5f8700", "#00875f", "#0087af", "#5f87d7", "#875fd7", "#d75faf")
@@ -55,7 +58,7 @@ def run_terminal(host: str, port: int, name: str | None, chat: str | None, proto
     try:
         client = Client.connect(host, port, protocol=protocol)
     except ConnectError as error:
-        print(f"pychat: {error}")
+        print(f"pychat: {error}", file=sys.stderr)
         return 1
     return Terminal(client, (host, port), Talk(protocol, name, chat)).run()
 
@@ -172,13 +175,13 @@ class Terminal:
 
     def _rendered(self, line: Line) -> list[tuple[str, str]]:
         """A line with its time; every text is made visible here, wherever it came from (R-CLIENT-8)."""
-        time = ("class:time", datetime.now().astimezone().strftime("%H:%M "))
+        clock = ("class:time", datetime.now().astimezone().strftime("%H:%M "))
         end = ("", "\n")
         if line.name is not None:
             name = visible(line.name)
-            return [time, (f"bold {self._colour(name)}", f"{name}: "), ("", visible(line.text)), end]
+            return [clock, (f"bold {self._colour(name)}", f"{name}: "), ("", visible(line.text)), end]
         mark = {"info": "* ", "warning": "! "}.get(line.kind, "")
-        return [time, (f"class:{line.kind}", mark + visible(line.text)), end]
+        return [clock, (f"class:{line.kind}", mark + visible(line.text)), end]
 
     def _colour(self, name: str) -> str:
         kinds = self._talk.protocol.spec
@@ -189,15 +192,16 @@ class Terminal:
 
     def _follow(self) -> None:
         """Hands over what comes, and connects again, until the editor has ended."""
-        pauses = delays()
+        pauses, since = delays(), time.monotonic()
         while not self._over.is_set():
             while come := self._client.take():
                 self._in_editor(partial(self._take, come))
                 if isinstance(come[-1], Ended):
                     break
-            if self._talk.view.name is not None:
-                pauses = delays()  # it was a good connection
+            if time.monotonic() - since > STEADY:
+                pauses = delays()
             client = self._connect_again(pauses)
+            since = time.monotonic()
             if client is not None:
                 self._client = client
                 self._in_editor(partial(self._talk.online, client))

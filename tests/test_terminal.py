@@ -13,9 +13,9 @@ import pexpect
 import pytest
 
 from pychat.server import Server
-from pychat.spec import Spec
+from pychat.spec import Spec, loads
 
-from .conftest import PATIENCE, Stage
+from .conftest import PATIENCE, SPEC_FILE, Stage
 
 ENTER, TAB, UP, CTRL_C, CTRL_D = "\r", "\t", "\x1b[A", "\x03", "\x04"
 WHERE = "\x1b[6n"
@@ -204,6 +204,18 @@ def test_a_lost_connection_comes_back_with_the_name(spec: Spec, sit: Sit) -> Non
         alice.type(CTRL_C)
         alice.type(CTRL_D)
         assert alice.end() == 0
+
+
+def test_a_person_may_think_about_his_name(start: Callable[..., Stage], sit: Sit) -> None:
+    """The server does not wait for it for ever; the client connects again when there is one."""
+    impatient = loads(
+        SPEC_FILE.read_bytes().replace(b"after: 30 s, goodbye: timeout", b"after: 50 ms, goodbye: timeout")
+    )
+    alice = sit(start(impatient).server.address)
+    alice.see("Your name:", "! The server ends the connection: You have been silent for too long.")
+    alice.see("type your name to connect")
+    alice.enter("alice")
+    alice.see("* Connected again.", "* You are alice.")
 
 
 def test_a_server_that_is_away_is_one_clear_line(sit: Sit) -> None:

@@ -89,6 +89,11 @@ class Peer:
         line, self._buffer = self._buffer.split(b"\n", 1)
         return line.decode()
 
+    def rest(self) -> bytes:
+        """What has been read beyond the last line."""
+        rest, self._buffer = self._buffer, b""
+        return rest
+
     def lines(self, count: int) -> list[str]:
         return [self.line() for _ in range(count)]
 

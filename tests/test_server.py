@@ -166,6 +166,17 @@ def test_pairs_find_together_over_threads_while_they_talk(start: Start) -> None:
         assert heard == [f"MSG {n}" for n in range(50)] or heard == []
 
 
+def test_both_ends_of_a_chat_live_on_one_thread(start: Start) -> None:
+    """So that a relay crosses no thread; whoever calls moves to the one who is called."""
+    stage = start(io_threads=4)
+    for number in range(8):
+        alice, bob = stage.chat(f"a{number}", f"b{number}")
+        alice.send("MSG from the new thread")
+        assert bob.line() == "MSG from the new thread"
+        names = stage.server._hub.names
+        assert names[f"a{number}"].loop is names[f"b{number}"].loop  # type: ignore[attr-defined]
+
+
 def alice_then(bob: Peer, alice: Peer) -> list[str]:
     """What bob has got when everything that alice sent has been handled."""
     alice.barrier()
@@ -228,6 +239,21 @@ def test_a_reader_that_stops_reading_holds_up_its_partner_only(start: Start) -> 
     assert all(found == line[:-1].decode() for found in bob.lines(total))
     sender.join()
     assert bob.barrier() == []
+
+
+def test_lines_stay_in_order_while_a_queue_fills_and_drains(stage: Stage) -> None:
+    """What goes straight to the network never overtakes what waits in the queue (R-MSG-5)."""
+    alice, bob = stage.user("alice"), stage.user("bob", receive_buffer=4096)
+    assert alice.ask("CHAT bob") == "OK CHAT bob"
+    octets = b"".join(b"MSG %06d %s\n" % (number, b"x" * 80) for number in range(40_000))
+    sender = threading.Thread(target=alice.send_octets, args=(octets,))
+    sender.start()
+    assert bob.line() == "PAIRED alice"
+    got = bytearray(bob.rest())
+    while len(got) < len(octets):
+        got += bob.socket.recv(3000)
+    sender.join()
+    assert bytes(got) == octets
 
 
 def test_who_floods_with_requests_and_never_reads_is_stopped(start: Start) -> None:

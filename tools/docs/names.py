@@ -174,8 +174,8 @@ class Names:
         parts = words.split(" ")
         if parts[0] == spec.goodbye.verb and len(parts) > 1 and parts[1] in spec.goodbyes:
             return self.goodbye(parts[1])
-        for count in range(len(parts), 0, -1):
-            key = " ".join(parts[:count])
-            if key in spec.replies or (count == 1 and key in spec.requests):
-                return self.frame(key) if key in spec.replies else self.request(key)
-        return self._code(words)
+        if parts[0] in spec.requests:
+            return self.request(parts[0])
+        keys = (" ".join(parts[:count]) for count in range(len(parts), 0, -1))
+        key = next((key for key in keys if key in spec.replies), None)
+        return self._code(words) if key is None else self.frame(key)

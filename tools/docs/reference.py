@@ -76,15 +76,15 @@ def _types(of: Material) -> Section:
         bad = [code(value) for value in kind.bad if value.isprintable()]
         cells = (
             code(kind.name),
+            of.names.prose(kind.doc),
             type_form(kind),
             text(octets(*kind.octets)),
             join(good) or text("–"),
             join(bad) or text("–"),
-            of.names.prose(kind.doc),
         )
         rows.append(Row(cells, of.names.type(kind.name)))
     note = Paragraph(text("Lengths are octets of UTF-8. A form is a regular expression that the whole field matches."))
-    table = Table(("type", "form", "length", "good", "bad", "about"), tuple(rows))
+    table = Table(("type", "about", "form", "length", "good", "bad"), tuple(rows))
     return Section("types", title(of, "types"), (note, *of.chapter("types"), table), (), "what fields may hold")
 
 

@@ -116,6 +116,10 @@ class Load:
     def start(self) -> None:
         """Fills every window. From now on a line that arrives lets its sender say the next one."""
         self.replying = True
+        self.fill()
+
+    def fill(self) -> None:
+        """Says as many lines as fit into every window."""
         now = time.perf_counter_ns()
         for end in self.ends.values():
             self.say(end, end.window - (end.said - end.peer.heard), now)

@@ -1,0 +1,205 @@
+"""The benchmark measures what it says, and a server cannot win by losing."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tools.bench.__main__ import chosen, main, measure
+from tools.bench.load import End, Load, LostLineError, connected, paired
+from tools.bench.peers import Dialect, Nats, Peer, all_peers
+from tools.bench.process import NotStartedError, Server
+from tools.bench.report import OURS, TARGETS, Run, markdown, medians, ratio, reached, tables
+from tools.bench.workloads import WORKLOADS, Pace
+
+from .conftest import need
+
+PEERS = all_peers()
+TINY = Pace(warm=0.02, seconds=0.08, drain=10.0, divide=100)
+
+# Pairs its connections in their order and forwards line by line, but for the line that it spoils.
+SPOILER = """
+import socket, sys, threading
+
+how, ends, gone = sys.argv[1], [], b""
+
+def forward(source, number):
+    for count, line in enumerate(source.makefile("rb")):
+        to = ends[number ^ 1]
+        if count == 20 and number == 0:
+            match how:
+                case "lose": continue
+                case "double": line += line
+                case "change": line = line[:-3] + b"?" + line[-2:]
+                case "misdeliver": to = ends[2]
+                case "delay": held = line; continue
+                case "close": to.shutdown(socket.SHUT_RDWR)
+        if count == 21 and how == "delay" and number == 0:
+            line += held
+        try:
+            to.sendall(line)
+        except OSError:
+            return
+
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    print(f"listening on 127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    while True:
+        ends.append(listener.accept()[0])
+        if len(ends) % 2 == 0:
+            for number in (len(ends) - 2, len(ends) - 1):
+                threading.Thread(target=forward, args=(ends[number], number), daemon=True).start()
+"""
+
+
+@pytest.fixture(params=[name for name, peer in PEERS.items() if not peer.extra])
+def peer(request: pytest.FixtureRequest) -> Peer:
+    """Each server of the benchmark."""
+    found = PEERS[request.param]
+    for program in found.needs:
+        need(program)
+    return found
+
+
+def spoiler(how: str, directory: Path) -> Peer:
+    script = directory / "spoiler.py"
+    script.write_text(SPOILER)
+    return Peer(how, Dialect(), [sys.executable, str(script), how])
+
+
+@pytest.mark.parametrize("work", ["interactive-1", "pipelined-64"])
+def test_every_peer_delivers_what_is_said_to_it(peer: Peer, work: str) -> None:
+    """Each line arrives, at the right person, in order, unchanged; and costs CPU time and memory."""
+    run = measure(peer, WORKLOADS[work], TINY)
+    assert not run.trouble
+    assert run.figures["rate"] > 0
+    assert run.figures["cpu_us"] > 0
+    assert run.figures["memory_mib"] > 0.5
+
+
+@pytest.mark.parametrize("name", [name for name in WORKLOADS if name not in {"interactive-1", "pipelined-64"}])
+def test_every_workload_runs_on_this_server(name: str) -> None:
+    """No figure is missing, and nothing is lost."""
+    run = measure(PEERS[OURS], WORKLOADS[name], TINY)
+    assert not run.trouble
+    assert all(value >= 0 for value in run.figures.values())
+    for target in TARGETS:
+        if target.workload == name:
+            assert target.figure in run.figures
+
+
+@pytest.mark.parametrize("how", ["lose", "double", "change", "misdeliver", "delay", "close"])
+def test_a_server_cannot_win_by_losing(how: str, tmp_path: Path) -> None:
+    """One line of a direction is spoiled, and there is no figure but a reason that names a person."""
+    run = measure(spoiler(how, tmp_path), WORKLOADS["fairness"], TINY)
+    assert run.lost
+    assert not run.figures
+    assert "u000" in run.trouble
+
+
+def test_a_line_that_is_lost_at_the_very_end_is_missed(tmp_path: Path) -> None:
+    """Nothing comes after it that could differ: the load waits for all that it has said."""
+    with Server(spoiler("lose", tmp_path)) as server, Load(connected(server.address, server.peer, 2)) as load:
+        ends = list(load.ends.values())
+        paired(ends, server.peer.dialect, octets=64, window=21)
+        ends[1].window = 0
+        load.listen()
+        load.fill()
+        with pytest.raises(LostLineError, match=r"1 lines have not arrived after 0\.2 s, the first is for u0001"):
+            load.drain(0.2)
+
+
+def test_a_probe_between_lines_is_answered_and_is_no_line() -> None:
+    """A nats-server sends PING when it likes, and closes a connection that does not answer."""
+    ours, theirs = socket.socketpair()
+    with theirs, Load([End(ours, "u0001")]) as load:
+        (end,) = load.ends.values()
+        dialect = Nats()
+        end.talks_to(end, dialect, octets=64, window=1, filler="x")
+        load.listen()
+        line = bytes(end.due[: end.heard_line])
+        end.said = 1
+        for part in (b"PI", b"NG\r\n" + line[:9], line[9:]):
+            theirs.sendall(part)
+        load.drain(5)
+        assert end.heard == 1
+        assert theirs.recv(100) == b"PONG\r\n"
+
+
+def test_a_server_that_does_not_start_is_named_with_its_last_words() -> None:
+    """No stack trace, but what it said itself."""
+    mute = Peer("mute", Dialect(), [sys.executable, "-c", "raise SystemExit('no such luck')"])
+    with pytest.raises(NotStartedError, match=r"mute did not start: .*no such luck"):
+        Server(mute)
+    assert "no such luck" in measure(mute, WORKLOADS["interactive-1"], TINY).trouble
+
+
+def figures_of(ours: float, theirs: float) -> list[Run]:
+    target = TARGETS[0]
+    return [
+        Run(target.workload, name, number, {target.figure: value})
+        for number in range(3)
+        for name, value in ((OURS, ours * (1 + number)), (target.of, theirs * (1 + number)))
+    ]
+
+
+def test_targets_compare_medians_and_say_whether_they_are_reached() -> None:
+    """The ratio stands beside the verdict, and what was not measured is neither."""
+    for ours, verdict in ((0.8, True), (0.95, False)):
+        runs = figures_of(ours, 1.0)
+        assert ratio(TARGETS[0], medians(runs)) == pytest.approx(ours)
+        assert reached(TARGETS[0], medians(runs)) is verdict
+        assert ("NOT REACHED" not in tables(runs)) is verdict
+    assert reached(TARGETS[0], medians(figures_of(1, 1)[:1])) is None
+
+
+def test_every_target_names_what_is_measured() -> None:
+    """A workload, and a peer or none."""
+    assert {target.workload for target in TARGETS} <= set(WORKLOADS)
+    assert {target.of for target in TARGETS} <= {*PEERS, ""}
+
+
+def test_tables_are_lined_up() -> None:
+    """They are read in a terminal as well as in a page."""
+    lines = markdown(["server", "lines"], [["a", "1,000"], ["bbbbbbbb", "2"]]).splitlines()
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_the_command_writes_a_table_a_record_and_a_picture(tmp_path: Path) -> None:
+    """One short run of two servers."""
+    record, picture = tmp_path / "bench.json", tmp_path / "bench.png"
+    words = [
+        "--quick",
+        "--seconds",
+        "0.05",
+        "--runs",
+        "2",
+        "--peers",
+        "pychat,threads",
+        "--workloads",
+        "interactive-50",
+    ]
+    result = CliRunner().invoke(main, [*words, "--json", str(record), "--plot", str(picture)])
+    assert result.exit_code == 0, result.output
+    assert "| pychat " in result.stdout
+    assert "4/4 interactive-50" in result.stderr
+    written = json.loads(record.read_text())
+    assert [(run["peer"], run["number"]) for run in written["runs"]] == [
+        ("pychat", 1),
+        ("threads", 1),
+        ("threads", 2),
+        ("pychat", 2),
+    ]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_name_that_is_none_is_refused_with_those_that_are() -> None:
+    """Exit code 2, and no stack trace."""
+    result = CliRunner().invoke(main, ["--peers", "nobody"])
+    assert result.exit_code == 2
+    assert "'nobody' is none of pychat" in result.stderr
+    assert "pychat-2" not in chosen(None, PEERS, "--peers")

@@ -1,0 +1,136 @@
+"""`python -m tools.check`: searches what a server and a few clients can come to for what must not be."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from conformance.play import Play, to_yaml
+from pychat.spec import Spec, SpecError, load, shipped
+
+from .explore import Bounds, Found, Search
+from .promela import promela as as_promela
+from .properties import PROPERTIES
+from .rows import Tables, UnsupportedSpecError, compile_tables
+from .trace import Trace, trace
+
+SOUND, FAULTY, MISUSE, INCOMPLETE = range(4)  # exit codes
+QUEUE = re.compile(r"([1-9])/([1-9])")
+REPORT_SECONDS = 5.0  # between two lines of progress
+
+File = click.Path(dir_okay=False, path_type=Path)
+
+
+def _lengths(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
+    """The lengths of the queues to and from the server, read from `2/3`."""
+    matched = QUEUE.fullmatch(value)
+    if matched is None:
+        raise click.BadParameter(f"{value!r} is not like 2/3, two lengths from 1 to 9")
+    return int(matched[1]), int(matched[2])
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--clients", type=click.IntRange(1, 4), default=2, show_default=True, help="How many clients there are.")
+@click.option(
+    "--queue",
+    callback=_lengths,
+    default="2/2",
+    show_default=True,
+    metavar="UP/DOWN",
+    help="Frames in a queue to and from the server.",
+)
+@click.option("--spec", "path", type=File, help="Another spec than the shipped one.")
+@click.option("--limit", type=click.IntRange(1), metavar="STATES", help="Give up after so many states.")
+@click.option("--export", type=File, help="Write the traces as conformance plays.")
+@click.option("--promela", type=File, help="Write the same model for SPIN, and search nothing.")
+def main(
+    clients: int,
+    queue: tuple[int, int],
+    path: Path | None,
+    limit: int | None,
+    export: Path | None,
+    promela: Path | None,
+) -> None:
+    """Search every state that a server and a few clients can come to, over bounded queues, built from the spec.
+
+    Prints a shortest trace to each fault. Exits with 0 if there is none, with 1 if there is one, with 2 on misuse, and
+    with 3 if --limit ended the search before all was seen.
+    """
+    bounds = Bounds(clients, *queue)
+    try:
+        spec = shipped() if path is None else load(path)
+        tables = compile_tables(spec)
+        if promela is not None:
+            _write(promela, as_promela(tables, bounds).text)
+            return
+        sys.exit(_search(spec, tables, bounds, limit, export))
+    except (OSError, SpecError, UnsupportedSpecError) as error:
+        click.echo(f"{error}", err=True)
+        sys.exit(MISUSE)
+
+
+def _search(spec: Spec, tables: Tables, bounds: Bounds, limit: int | None, export: Path | None) -> int:
+    search = Search(tables, bounds)
+    found = search.run(limit=limit, progress=_Reporter())
+    traces = [trace(search, fault) for fault in found.traces]
+    for each in traces:
+        click.echo(f"{each.diagram()}\n")
+    if export is not None:
+        _write(export, to_yaml(_numbered([each.play() for each in traces if each.moments])))
+    click.echo(_summary(spec, tables, found, traces))
+    return FAULTY if traces else SOUND if found.complete else INCOMPLETE
+
+
+class _Reporter:
+    """Says how far a long search is."""
+
+    def __init__(self) -> None:
+        self.due = REPORT_SECONDS
+
+    def __call__(self, found: Found) -> None:
+        if found.seconds >= self.due:
+            self.due = found.seconds + REPORT_SECONDS
+            pace = found.states / found.seconds
+            words = f"{found.states:,} states, {found.waiting:,} waiting, depth {found.depth}, {pace:,.0f} states/s"
+            click.echo(words, err=True)
+
+
+def _summary(spec: Spec, tables: Tables, found: Found, traces: list[Trace]) -> str:
+    bounds = found.bounds
+    names = f"{bounds.clients} client{'s' if bounds.clients > 1 else ''}"
+    size = f"{found.states:,} states, {found.steps:,} steps, depth {found.depth}, {found.seconds:.1f} s"
+    lines = [f"{spec.title} {spec.version}: {names}, queues of {bounds.up} up and {bounds.down} down: {size}"]
+    if not found.complete:
+        lines.append("not all states were seen")
+    broken = Counter(each.fault.property for each in traces)
+    for name, sentence in PROPERTIES.items():
+        said = f"{broken[name]} faults" if broken[name] > 1 else "1 fault" if broken[name] else "holds"
+        lines.append(f"  {said:9} {name}: {sentence}")
+    rows = [row for row in tables.rows if not row.misplaced]
+    fired = sum(row.index in found.fired for row in rows)
+    lines.append(f"  {fired} of {len(rows)} rows fired")
+    return "\n".join(lines)
+
+
+def _numbered(plays: list[Play]) -> list[Play]:
+    """The plays with ids that differ."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for play in plays:
+        seen[play.id] += 1
+        numbered.append(play if seen[play.id] == 1 else replace(play, id=f"{play.id}-{seen[play.id]}"))
+    return numbered
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    click.echo(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

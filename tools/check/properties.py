@@ -1,0 +1,42 @@
+"""What must hold, each property with its sentence. Knows no spec and no state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+UNSPECIFIED = "unspecified reception"
+UNPLACED = "reply without a place"
+ANSWERS = "one answer to each request"
+ASYMMETRIC = "asymmetric link"
+MISDELIVERED = "misdelivered line"
+OTHER_CHAT = "end of another chat"
+VIEWS = "differing views"
+AMBIGUOUS = "ambiguous reply"
+DEADLOCK = "deadlock"
+DEAD_END = "dead end"
+NEVER = "row that never fires"
+
+PROPERTIES: Mapping[str, str] = {
+    UNSPECIFIED: "Each request that a client may send meets a row in the server's state.",
+    UNPLACED: "Each reply has a place in the state in which its client sees itself.",
+    ANSWERS: "Each request gets exactly one answer, in the order of the requests.",
+    ASYMMETRIC: "Who has a partner is that one's partner, and only in a state that holds the link.",
+    MISDELIVERED: "A line reaches nobody but the partner whom its sender believed in when he sent it.",
+    OTHER_CHAT: "A request ends no other chat than the one that its sender saw when he sent it.",
+    VIEWS: "When nothing is on its way to a client, it sees itself as the server does.",
+    AMBIGUOUS: "A client can tell from a reply, and from the state that it sees, what has changed.",
+    DEADLOCK: "There is a next step until all connections are over.",
+    DEAD_END: "Each connection can come to its end by requests.",
+    NEVER: "Each row fires somewhere.",
+}
+
+
+class Fault(NamedTuple):
+    """A property that does not hold, and what shows it."""
+
+    property: str
+    about: str
+
+    def __str__(self) -> str:
+        return f"{self.property}: {self.about}"

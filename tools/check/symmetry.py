@@ -1,0 +1,74 @@
+"""Which states are the same but for the numbers of connections and names. Knows no spec.
+
+No rule of a spec can tell one connection from another, or one name from another, before they do something. So of all
+states that differ only in their numbers one is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import permutations
+
+from .model import NOBODY, End
+
+State = tuple[int, ...]  # the number of each connection's End
+
+
+class Symmetry:
+    """Picks one state among those that are like it. `ends` are numbered by `number`."""
+
+    def __init__(self, clients: int, ends: list[End], number: Callable[[End], int]) -> None:
+        self._ends, self._number = ends, number
+        orders = list(permutations(range(clients)))
+        self._renamings = [(connections, names) for connections in orders for names in orders]
+        self._known: list[dict[int, int]] = [{} for _ in self._renamings]
+        self._by_names: dict[tuple[int, ...], list[tuple[dict[int, int], int, tuple[int, ...]]]] = {}
+
+    def canonical(self, state: State) -> State:
+        """The state that stands for `state` and all those that are like it; each name in use has its owner's number."""
+        ends = self._ends
+        names = tuple([ends[number].name for number in state])
+        candidates = self._by_names.get(names)
+        if candidates is None:
+            candidates = self._by_names[names] = list(self._candidates(names))
+        best: State | None = None
+        for known, renaming, order in candidates:
+            try:
+                renamed = tuple([known[state[i]] for i in order])
+            except KeyError:
+                renamed = tuple([self._rename(known, renaming, state[i]) for i in order])
+            if best is None or renamed < best:
+                best = renamed
+        assert best is not None, "two connections have one name"
+        return best
+
+    def _candidates(self, held: tuple[int, ...]) -> Iterator[tuple[dict[int, int], int, tuple[int, ...]]]:
+        for index, (connections, names) in enumerate(self._renamings):
+            if all(name == NOBODY or names[name] == connections[i] for i, name in enumerate(held)):
+                yield self._known[index], index, tuple(connections.index(i) for i in range(len(held)))
+
+    def _rename(self, known: dict[int, int], renaming: int, number: int) -> int:
+        found = known.get(number)
+        if found is None:
+            connections, names = self._renamings[renaming]
+            found = known[number] = self._number(renamed(self._ends[number], connections, names))
+        return found
+
+
+def renamed(end: End, connections: tuple[int, ...], names: tuple[int, ...]) -> End:
+    """The end with other numbers for connections and names."""
+    who, name = (*connections, NOBODY), (*names, NOBODY)  # so that NOBODY, the last one, stays itself
+    return end._replace(
+        me=who[end.me],
+        name=name[end.name],
+        partner=who[end.partner],
+        own_name=name[end.own_name],
+        peer=who[end.peer],
+        peer_name=name[end.peer_name],
+        unanswered=tuple(sent._replace(name=name[sent.name]) for sent in end.unanswered),
+        up=tuple(
+            sent._replace(name=name[sent.name], meant=who[sent.meant], meant_name=name[sent.meant_name])
+            for sent in end.up
+        ),
+        down=tuple(told._replace(name=name[told.name], who=who[told.who]) for told in end.down),
+    )

@@ -42,7 +42,8 @@ def test_a_new_error() -> None:
             "  name-taken: {words",
             "  name-reserved: {words: That name is reserved., doc: Nobody may have it.}\n  name-taken: {words",
             "        - {if: <name> is taken,",
-            "        - {if: '<name> is \"root\"', error: name-reserved, rule: R-NAME-2}\n        - {if: <name> is taken,",
+            "        - {if: '<name> is \"root\"', error: name-reserved, rule: R-NAME-2}\n"
+            "        - {if: <name> is taken,",
         )
     )
     assert table.say("a", "NAME root") == "ERR NAME name-reserved"
@@ -68,7 +69,8 @@ def test_one_more_timer_and_other_durations() -> None:
     """A second PING at 300 s, and a registration in 5 s."""
     table = Table(
         changed(
-            "  silence: {since", "  second: {since: silence, after: 300 s, push: PING, rule: R-TIME-2}\n  silence: {since",
+            "  silence: {since",
+            "  second: {since: silence, after: 300 s, push: PING, rule: R-TIME-2}\n  silence: {since",
             "after: 30 s, goodbye", "after: 5 s, goodbye",
         )
     )  # fmt: skip

@@ -71,7 +71,7 @@ FAULTS = [
     (b"MSG", "syntax", "MSG"),
     (b"MSG ", "syntax", "MSG"),
     (b"MSG " + b"x" * 2001, "syntax", "MSG"),
-    ("MSG ".encode() + "é".encode() * 1001, "syntax", "MSG"),
+    (b"MSG " + "é".encode() * 1001, "syntax", "MSG"),
     (b"MSG a\rb", "syntax", "MSG"),
     (b"MSG \x1b[2J", "syntax", "MSG"),
     (b"MSG \x00", "syntax", "MSG"),

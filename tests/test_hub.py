@@ -134,7 +134,7 @@ def test_an_example_that_does_not_happen_is_found(spec: Spec) -> None:
     ],
 )
 def test_each_row_of_the_table(table: Table, state: str, line: str, answer: str) -> None:
-    """The design's table, row for row: what is answered."""
+    """The table, row for row: what is answered."""
     table.named("other", "busy", "third")
     table.say("busy", "CHAT third")
     table.open("me")

@@ -1,4 +1,4 @@
-"""Several users against the hub, and a model of the design's table that was written by hand, without the spec's rows."""
+"""Several users against the hub, and a model of the protocol that was written by hand, without the spec's rows."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ SMALL = changed(
 @settings(max_examples=300)
 @given(conversations())
 def test_bulk_and_step_by_step_are_the_same(steps: list[tuple[str, bytes]]) -> None:
-    """Octets, states, acceptance, counts, queues and what is left over: all equal, whatever was sent and however cut."""
+    """Octets, states, acceptance, counts, queues and what is left over: all equal, however it was cut."""
     assert run(SPEC, steps, bulk=True) == run(SPEC, steps, bulk=False)
 
 

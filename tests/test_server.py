@@ -274,7 +274,8 @@ def test_a_queue_that_stays_full_is_closed(start: Start) -> None:
     stage = start(changed("since: full, after: 30 s", "since: full, after: 200 ms"))
     alice, bob = stage.user("alice"), stage.user("bob", receive_buffer=4096)
     assert alice.ask("CHAT bob") == "OK CHAT bob"
-    flood = threading.Thread(target=lambda: alice.send_octets(b"MSG " + b"x" * 1995 + b"\n") or alice.send_octets((b"MSG " + b"x" * 1995 + b"\n") * 4000))  # fmt: skip
+    lines = (b"MSG " + b"x" * 1995 + b"\n") * 4000
+    flood = threading.Thread(target=alice.send_octets, args=(lines,))
     flood.start()
     assert alice.line() == "GONE bob lost"
     flood.join()
@@ -285,7 +286,9 @@ def test_timers_over_real_time(start: Start) -> None:
     """R-TIME-1 to R-TIME-3, with shorter durations."""
     stage = start(
         changed(
-            "after: 30 s, goodbye", "after: 150 ms, goodbye", "after: 120 s", "after: 100 ms", "after: 600 s", "after: 300 ms",
+            "after: 30 s, goodbye", "after: 150 ms, goodbye",
+            "after: 120 s", "after: 100 ms",
+            "after: 600 s", "after: 300 ms",
         )
     )  # fmt: skip
     slow, silent = stage.peer(), stage.user("silent")

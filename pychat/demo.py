@@ -60,7 +60,7 @@ class Scene:
 
 
 ALICE, BOB = "alice", "Bob"
-HELLO = "Hello, Bob! 👋"
+HELLO = "Hello, Bob! A café later?"
 COLOURS = {"bold": "1", "dim": "2", ALICE: "36", BOB: "35", "server": "32", "refused": "31"}
 
 PLAY = (
@@ -254,7 +254,7 @@ class Page:
         wanted = out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         self._colours = COLOURS if wanted else {}
         try:
-            "│─▶◀◆…👋".encode(out.encoding or "ascii")
+            "│─▶◀◆…é".encode(out.encoding or "ascii")
             self._bar, self._dash, self._right, self._left, self._dot = "│─▶◀◆"
         except UnicodeEncodeError:
             self._bar, self._dash, self._right, self._left, self._dot = "|-><*"

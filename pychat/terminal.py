@@ -73,6 +73,7 @@ class Terminal:
         self._over = threading.Event()  # the editor has ended
         self._hurry = threading.Event()  # connect again at once
         self._shown = threading.Event()  # what was handed over is shown; set for good when the editor has ended
+        self._printing = False  # lines wait for the terminal
         self._trouble = ""  # why there is no connection, for the status line
         self._thread = threading.Thread(target=self._follow, name="pychat-network", daemon=True)
         self._editor: PromptSession[str] = PromptSession(
@@ -94,14 +95,21 @@ class Terminal:
         host, port = self._client.address
         self._talk.lines.append(Line("info", f"Connected to {host}:{port}. /help shows what you can do."))
         try:
-            self._editor.prompt(pre_run=self._begin)
+            self._editor.prompt(pre_run=self._wait_for_editor)
         finally:
             self._over.set()  # before the others, which only wake the thread to see it
             self._shown.set()
             self._hurry.set()
             self._client.close(timeout=GOODBYE)
-            self._thread.join(timeout=GOODBYE)  # it may be in an attempt to connect, which nothing can break off
+            if self._thread.is_alive():
+                self._thread.join(timeout=GOODBYE)  # it may be in an attempt to connect, which nothing can break off
         return 0
+
+    def _wait_for_editor(self) -> None:
+        """The editor is about to take the terminal; what is shown before would be answered to nobody."""
+        loop = self._editor.app.loop
+        assert loop is not None, "it runs"
+        loop.call_soon(self._begin)
 
     def _begin(self) -> None:
         self._talk.online(self._client)
@@ -155,23 +163,30 @@ class Terminal:
     # What is shown
 
     def _flush(self) -> None:
-        lines, self._talk.lines = self._talk.lines, []
-        self._show(lines)
+        """Prints the lines that are to be shown above the input line.
 
-    def _show(self, lines: Iterable[Line]) -> None:
-        """Prints lines above the input line.
-
-        The editor's own way to do so hands the terminal back for a moment, and what is typed in that moment is echoed
-        in the middle of the text. Here the terminal is the editor's all the time: it only takes its line away.
+        The editor's own way to print hands the terminal back for a moment, and what is typed in that moment is echoed
+        in the middle of the text. Here the terminal is the editor's all the time: it only takes its line away. The
+        editor asks the terminal where the cursor is; before the answer has come, nothing may move it.
         """
-        parts = FormattedText(part for line in lines for part in self._rendered(line))
-        if not parts:
-            return
         app = self._editor.app
+        if not self._talk.lines or self._printing:
+            return
+        if app.renderer.waiting_for_cpr:
+            self._printing = True
+            app.create_background_task(self._flush_later())
+            return
+        lines, self._talk.lines = self._talk.lines, []
+        parts = FormattedText(part for line in lines for part in self._rendered(line))
         app.renderer.erase()
         print_formatted_text(app.output, parts, STYLE, color_depth=app.color_depth)
         app.renderer.request_absolute_cursor_position()
         app.invalidate()
+
+    async def _flush_later(self) -> None:
+        await self._editor.app.renderer.wait_for_cpr_responses()
+        self._printing = False
+        self._flush()
 
     def _rendered(self, line: Line) -> list[tuple[str, str]]:
         """A line with its time; every text is made visible here, wherever it came from (R-CLIENT-8)."""
@@ -243,20 +258,21 @@ class Terminal:
     def _in_editor(self, action: Callable[[], None]) -> None:
         """Does something in the editor's thread, and waits until it is done or the editor has ended."""
         self._shown.clear()
-        loop = self._editor.app.loop
-        if loop is None or self._over.is_set():
+        app = self._editor.app
+        if app.loop is None or self._over.is_set():
             return
-
-        def act() -> None:
-            try:
-                action()
-                self._after()
-            finally:
-                self._shown.set()
-
         with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(act)
+            app.loop.call_soon_threadsafe(lambda: app.create_background_task(self._do(action)))
             self._shown.wait()
+
+    async def _do(self, action: Callable[[], None]) -> None:
+        """Acts when the screen is ready, so that what comes counts from the moment in which it is shown."""
+        try:
+            await self._editor.app.renderer.wait_for_cpr_responses()
+            action()
+            self._after()
+        finally:
+            self._shown.set()
 
 
 class TalkCompleter(Completer):

@@ -1,6 +1,6 @@
 """A copy of a spec with short timers, so that what takes minutes is seen in seconds. Given to both sides.
 
-Each timer keeps its meaning and its place in the order of those that count from the same moment.
+Each timer keeps its meaning and its place in the order of all, so that none fires where another one is looked at.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import yaml
 
 from pychat.spec import Spec, loads
 
-FIRST = 3.0  # seconds; long against a second of tolerance, so that twice as late is seen
-NEXT = 2.5  # seconds between two timers of one kind
-LINGER = 1.0
+FIRST = {"goodbye": 1.0, "full": 2.5, "accept": 3.0, "silence": 4.0}  # seconds of the first timer of each kind …
+NEXT = 2.5  # … and between two of one kind: long against a second of tolerance, so that twice as late is seen
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,11 @@ class Quick:
 def quicken(spec_file: Path, folder: Path | None = None) -> Quick:
     """Writes the copy. Raises OSError or SpecError as `pychat.spec.load` does."""
     data = yaml.safe_load(spec_file.read_bytes())
-    seconds: dict[str, float] = {}
+    seconds: dict[str, float] = dict(FIRST)
     timers = loads(spec_file.read_bytes(), str(spec_file)).timers
     for timer in sorted(timers.values(), key=lambda timer: timer.after):
-        before = seconds.get(timer.since)
-        seconds[timer.since] = LINGER if timer.since == "goodbye" else FIRST if before is None else before + NEXT
         data["timers"][timer.name]["after"] = f"{round(min(timer.after, seconds[timer.since]) * 1000)} ms"
+        seconds[timer.since] += NEXT
     octets = yaml.safe_dump(data, sort_keys=False, width=120).encode("ascii")
     path = Path(tempfile.mkdtemp(prefix="pychat-quick-") if folder is None else folder) / "quick.yaml"
     path.write_bytes(octets)

@@ -34,7 +34,7 @@ def unchanged(spec: Spec) -> Spec:
 
 @dataclass(frozen=True)
 class Mutant(Generic[E]):
-    """An implementation in which one thing is broken. `near` begins the ids of the cases that should see it first."""
+    """An implementation in which one thing is broken. `near` is a pattern of the ids of cases that may see it."""
 
     name: str
     breaks: str
@@ -61,3 +61,12 @@ def client_mutants(spec: Spec) -> list[Mutant[ClientEngine]]:
 def find(mutants: list[Mutant[E]], name: str) -> Mutant[E] | None:
     """The mutant of this name, `none` for the correct implementation; None if there is none."""
     return next((mutant for mutant in [Mutant[E]("none", "Nothing."), *mutants] if mutant.name == name), None)
+
+
+# Changes that nobody can see, each with the reason; the name of a mutant, or the beginning of several.
+EQUIVALENT: dict[str, str] = {}
+
+
+def equivalent(name: str) -> str:
+    """Why nobody can tell this mutant from a correct implementation; nothing if somebody can."""
+    return next((reason for start, reason in EQUIVALENT.items() if name.startswith(start)), "")

@@ -1,6 +1,6 @@
 """Server mutants that no table can hold: what a server does beside its rows, in this file and in `frames` and `chats`.
 
-Each class is one overridden step of the engine; its docstring says what is broken. Knows no verb, no state, no code by name.
+Each class is one overridden step of the engine; its docstring says what is broken. Knows no verb, state and code by name.
 """
 
 from __future__ import annotations

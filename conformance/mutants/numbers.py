@@ -37,9 +37,8 @@ def mutants(spec: Spec) -> Iterator[Mutant[Engine]]:
 
 def _type(kind: Type) -> Iterator[Mutant[Engine]]:
     def mutant(what: str, breaks: str, **fields: Any) -> Mutant[Engine]:
-        return Mutant(
-            f"type/{kind.name}:{what}", f"{kind.name}: {breaks}", partial(_with_type, new=replace(kind, **fields))
-        )
+        change = partial(_with_type, new=replace(kind, **fields))
+        return Mutant(f"type/{kind.name}:{what}", f"{kind.name}: {breaks}", change, near=f"*/*/{kind.name}-*")
 
     low, high = kind.octets
     yield mutant("unchecked", "anything without a space passes", match=None, forbid=(), one_of=(), octets=(0, 1 << 20))
@@ -148,11 +147,14 @@ def _timers(spec: Spec) -> Iterator[Mutant[Engine]]:
     for name, timer in spec.timers.items():
         if timer.since == "goodbye":
             continue  # the closing mutants are for that
+        near = f"*/TIME/{name}*"
         rest = {other: kept for other, kept in spec.timers.items() if other != name}
-        yield Mutant(f"timer/{name}:never", f"{name} never runs out", partial(_with, timers=rest), timed=True)
+        yield Mutant(
+            f"timer/{name}:never", f"{name} never runs out", partial(_with, timers=rest), near=near, timed=True
+        )
         for what, factor in (("early", EARLY), ("late", LATE)):
             change = partial(_with_timer, name=name, factor=factor)
-            yield Mutant(f"timer/{name}:{what}", f"{name} takes {factor} times as long", change, timed=True)
+            yield Mutant(f"timer/{name}:{what}", f"{name} takes {factor} times as long", change, near=near, timed=True)
 
 
 def _with_timer(spec: Spec, name: str, factor: float) -> Spec:
@@ -179,7 +181,7 @@ def _queues(spec: Spec) -> Iterator[Mutant[Engine]]:
 def _templates(spec: Spec) -> Iterator[Mutant[Engine]]:
     """A word of a frame is another one: the value that was typed for the owner's spelling, a name for another name."""
     for state, row in spec.outcomes():
-        at, near = f"{state}/{row.name}", f"{state}/{row.verb}"
+        at, near = f"{state}/{row.name}", f"{state}/{row.verb}/*"
         for what, template in _respelled(spec, row.answer):
             change = partial(_with_row, state=state, row=row, new=replace(row, answer=template))
             yield Mutant(f"{at}:answer-{what}", f"{at}: the answer is {template}", change, near=near)

@@ -38,7 +38,7 @@ def mutants(spec: Spec) -> Iterator[Mutant[Engine]]:
 
 
 def _row_changed(spec: Spec, state: str, row: Outcome) -> Iterator[Mutant[Engine]]:
-    at, near = f"{state}/{row.name}", f"{state}/{row.verb}"
+    at, near = f"{state}/{row.name}", f"{state}/{row.verb}/*"
     yield Mutant(
         f"{at}:dropped", f"{at}: the row is missing", partial(_with_row, state=state, row=row, new=()), near=near
     )
@@ -145,7 +145,7 @@ def _row_said_wrong(spec: Spec, state: str, row: Outcome) -> Iterator[Mutant[Eng
 
     def mutant(what: str, breaks: str, **step: object) -> Mutant[Engine]:
         engine = type("AtRow", (_AtRow,), {"row": at, **step})
-        return Mutant(f"{at}:{what}", f"{at}: {breaks}", engine=engine, near=f"{state}/{row.verb}")
+        return Mutant(f"{at}:{what}", f"{at}: {breaks}", engine=engine, near=f"{state}/{row.verb}/*")
 
     if row.partner is not None and (state in spec.link.held_in or row.does("link")):
         yield mutant("partner-not-told", "the partner gets nothing", pushes=0)
@@ -171,7 +171,7 @@ def _allowed(spec: Spec, state: str, verb: str) -> Mutant[Engine]:
     """A request that has no place in the state is taken as in another state."""
     rows = next(other.recv[verb] for other in spec.states.values() if verb in other.recv)
     change = partial(_with_cell, state=state, verb=verb, rows=rows)
-    return Mutant(f"{state}/{verb}:allowed", f"{verb} is taken in {state}", change, near=f"{state}/{verb}")
+    return Mutant(f"{state}/{verb}:allowed", f"{verb} is taken in {state}", change, near=f"{state}/{verb}/*")
 
 
 def _ending(spec: Spec) -> Iterator[Mutant[Engine]]:

@@ -1,6 +1,6 @@
 """Server mutants that no table can hold: what a server does beside its rows, in this file and in `frames` and `chats`.
 
-Each class is one overridden step of the engine; its docstring says what is broken. Knows no verb, state and code by name.
+Each class is one overridden step of the engine; its docstring says what is broken. Knows no verb and no state by name.
 """
 
 from __future__ import annotations
@@ -253,6 +253,15 @@ class OnlyFramesAreSigns(Engine):
 
 TIMED = {AnyFrameStartsAnew, ProbesForEver, OnlyFramesAreSigns}
 HELPERS = {Engine, Relay}
+NEAR = {  # patterns of the cases that may see it, where the plays do not
+    StopTellsPartners: "*/STOP/*",
+    StopsSilently: "*/STOP/*",
+    FullHangsUp: "*/OPEN/*",
+    NeverFull: "*/OPEN/*",
+    AnyFrameStartsAnew: "*/TIME/registration*",
+    ProbesForEver: "*/TIME/silence*",
+    OnlyFramesAreSigns: "*/TIME/probe*",
+}
 
 
 def mutants(spec: Spec) -> Iterator[Mutant[Engine]]:
@@ -260,4 +269,5 @@ def mutants(spec: Spec) -> Iterator[Mutant[Engine]]:
     for name, engine in {**vars(frames), **vars(chats), **globals()}.items():
         if isinstance(engine, type) and issubclass(engine, Engine) and engine not in HELPERS and name[0] != "_":
             words = re.sub("(?<=.)(?=[A-Z])", "-", name).lower()
-            yield Mutant(words, engine.__doc__ or "", engine=engine, timed=engine in TIMED)
+            near = NEAR.get(engine, "")
+            yield Mutant(words, engine.__doc__ or "", engine=engine, near=near, timed=engine in TIMED)

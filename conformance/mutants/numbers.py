@@ -131,13 +131,14 @@ def _goodbyes(spec: Spec) -> Iterator[Mutant[Engine]]:
         other = codes[(codes.index(code) + 1) % len(codes)]
         renamed = replace(goodbye, code=other)
         change = partial(_with, goodbyes={**spec.goodbyes, code: renamed})
-        yield Mutant(f"goodbye/{code}:wrong-code", f"{code} is called {other}", change, timed=timed)
+        near = "*/TIME/*" if timed else f"*/*/*{code}*"
+        yield Mutant(f"goodbye/{code}:wrong-code", f"{code} is called {other}", change, near=near, timed=timed)
         if goodbye.gone is not None:
             reason = next((reason for reason in reasons if reason != goodbye.gone), "")
             for what, gone in (("wrong-reason", reason), ("partner-not-told", None)):
                 change = partial(_with, goodbyes={**spec.goodbyes, code: replace(goodbye, gone=gone)})
                 breaks = f"after {code}, the partner is told {gone or 'nothing'}"
-                yield Mutant(f"goodbye/{code}:{what}", breaks, change, timed=timed)
+                yield Mutant(f"goodbye/{code}:{what}", breaks, change, near=near, timed=timed)
 
 
 # --- time and queues --------------------------------------------------------------------------------------------------
@@ -172,7 +173,7 @@ def _queues(spec: Spec) -> Iterator[Mutant[Engine]]:
         ),
         ("self-not-slowed", "whoever does not read is read all the same", replace(spec.limits, queue_stop=huge)),
     ):
-        yield Mutant(f"queue:{what}", breaks, partial(_with, limits=limits))
+        yield Mutant(f"queue:{what}", breaks, partial(_with, limits=limits), near="*/*/*slow*")
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

@@ -68,6 +68,11 @@ class Server:
             return
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        idle, interval, probes = self.engine.spec.transport.keepalive
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, round(idle))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, round(interval))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, probes)
         peer = self.engine.open(str(address[0]), time.monotonic())
         self.sockets[peer] = sock
         self.selector.register(sock, selectors.EVENT_READ, peer)

@@ -67,7 +67,7 @@ class Talk:
         self._typing = False  # the input line is not empty
         self._typed_for: Chat | None = None
         self._leaving = False  # the end of this chat is asked for
-        self._held: tuple[str, tuple[str, ...]] | None = None  # a request that waits for an answer before it
+        self._held: dict[str, tuple[str, ...]] = {}  # requests that wait for an answer before them, oldest first
         self._listed: list[Event] = []
         self._raw = False
 
@@ -337,7 +337,9 @@ class Talk:
         self.users.setdefault(partner, "")
         if self._calling is None or not self._same(self._calling.name, partner):
             self.chat, self._calling = Chat(partner), None
-            self._leaving, self._held = False, None  # what was held was for another chat
+            self._leaving, self._held = False, {}  # what was held was for another chat
+        elif self.chat is not None:
+            self.chat.name = partner  # as its owner writes it
         how = "Answer to accept, /leave declines." if self.protocol.accept is not None else "/leave ends it."
         self._info(f"{partner} calls you. {how}")
 
@@ -402,7 +404,7 @@ class Talk:
             self._warn(f"The connection is lost: {ended.words}")
         self._network = None
         self.view = View(self.protocol.spec.final, self.view.name)
-        self._calling, self._held, self._listed = None, None, []
+        self._calling, self._held, self._listed = None, {}, []
         self._end_chat()
 
     # Requests
@@ -413,7 +415,7 @@ class Talk:
             self._request(verb, *values)
         except LocalProtocolError as error:
             if error.waiting:
-                self._held = (verb, values)
+                self._held[verb] = values
             elif verb != self.protocol.unlink:
                 self._warn(f"That is not possible now: {error}")
             else:
@@ -422,8 +424,8 @@ class Talk:
             self._warn(f"Not sent: {error}")
 
     def _ask_held(self) -> None:
-        if self._held is not None:
-            (verb, values), self._held = self._held, None
+        held, self._held = self._held, {}
+        for verb, values in held.items():
             self._ask(verb, *values)
 
     def _send(self, verb: str, *values: str) -> bool:

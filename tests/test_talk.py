@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pychat.client import Ended, Wire
 from pychat.connection import Connection
 from pychat.hub import Hub
 from pychat.session import Protocol, Session, shipped_protocol
-from pychat.spec import Spec
+from pychat.spec import Spec, shipped
 from pychat.talk import COMMANDS, Talk
 
 
@@ -409,6 +412,63 @@ def test_a_chat_can_be_wanted_from_the_beginning(hub: Hub) -> None:
     alice = Desk(hub, "alice", chat="bob")
     settle(alice, bob)
     assert alice.talk.prompt == "To bob: "
+
+
+class Typist(Desk):
+    """Somebody who does anything at any moment. Each line says for whom it was begun; Enter may come much later."""
+
+    half = ""
+
+    def act(self, chance: random.Random, names: list[str]) -> None:
+        """One thing, at random."""
+        kind = chance.randrange(6)
+        if self.half:
+            if kind < 3:
+                line, self.half = self.half, ""
+                self.finish(line)
+            elif kind == 3:
+                self.half = ""
+                self.type("")
+        elif kind < 3:
+            chat = self.talk.chat
+            self.half = f"for {chat.name.lower() if chat else 'nobody'}"
+            self.type(self.half[:2])
+            self.type(self.half)
+        else:
+            self.enter(chance.choice(["/leave", f"/chat {chance.choice(names)}", chance.choice(names)]))
+
+    def carry(self, chance: random.Random) -> None:
+        """One of the two directions moves."""
+        self.carry_up() if chance.random() < 0.5 else self.carry_down()
+
+
+@given(seed=st.integers(0, 2**32))
+def test_no_line_ever_reaches_anybody_but_whom_it_was_begun_for(seed: int) -> None:
+    """R-CLIENT-9, in whatever order things are typed, sent, taken and shown; and everybody ends up able to talk."""
+    hub, chance = Hub(shipped()), random.Random(seed)
+    people = [Typist(hub, name) for name in ("alice", "Bob", "carol")]
+    names = ["alice", "bob", "CAROL"]
+    for _ in range(300):
+        person = chance.choice(people)
+        person.act(chance, names) if chance.random() < 0.5 else person.carry(chance)
+        for each in people:
+            check_heard(each)
+    for person in people:
+        person.type("")
+    settle(*people)
+    for each in people:
+        check_heard(each)
+        assert not each.session.unanswered
+        assert each.talk.view == each.session.view
+        assert (each.talk.chat is not None) == each.talk.in_chat
+        assert each.talk.chat is None or each.talk.chat.name == each.talk.view.partner
+
+
+def check_heard(person: Desk) -> None:
+    """Every line that he heard was begun for him."""
+    lines, person.talk.lines = person.talk.lines, []
+    heard = [line.text for line in lines if line.kind == "heard" and line.text.startswith("for ")]
+    assert all(text == f"for {person.connection.name.lower()}" for text in heard)
 
 
 def test_another_protocol_is_talked(little: Spec) -> None:

@@ -56,13 +56,12 @@ def main(out: Path, source: Path, check: bool) -> None:
                 raise Differs(f"{target.name} is not what the spec says now; run python -m tools.docs")
             click.echo(f"{target.name} is fresh, {count} examples are true")
             return
-        out.mkdir(parents=True, exist_ok=True)
-        target.write_text(words, encoding="utf-8")
-        site = {"index.html": html.render(made, drawings(material), material.cases, count)}
+        site = {out / "index.html": html.render(made, drawings(material), material.cases, count), target: words}
         if material.cases:
-            site["cases.html"] = html.render_cases(made, material.cases)
-        for name, words_ in site.items():
-            (out / name).write_text(words_, encoding="utf-8")
+            site[out / "cases.html"] = html.render_cases(made, material.cases)
+        out.mkdir(parents=True, exist_ok=True)
+        for file, content in site.items():
+            file.write_text(content, encoding="utf-8")
         click.echo(f"{count} examples played; wrote {target} and {out / 'index.html'}")
     except (SpecError, Differs, NoGraphviz, OSError) as error:
         click.echo(f"docs: {error}", err=True)

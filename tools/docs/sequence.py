@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 
 from .play import Act, Play
 
-STEP = 34  # pixels between two events of one lifeline
-SLANT = 16  # how much lower a frame arrives at least
+STEP = 38  # pixels between two events of one lifeline
+SLANT = 17  # how much lower a frame arrives at least
 TOP, BOTTOM, SIDE = 58, 26, 70
 LETTER = 7.3  # the width of a character of the labels
-GAP = (230, 330)  # between two lifelines: the least and the most
+GAP = (230, 340)  # between two lifelines: the least and the most
+NARROW = 540  # pixels below which a drawing is not squeezed, but scrolled
 LONGEST = 46  # characters of a label; what is longer is cut
 
 
@@ -35,6 +36,7 @@ class _Layout:
 
     play: Play
     sides: dict[str, int]
+    columns: dict[str, float]
     arrows: list[_Arrow] = field(default_factory=list)
     height: float = 0.0
 
@@ -42,7 +44,7 @@ class _Layout:
         last: dict[str, float] = {}  # of each person: his lowest event
         server = float(TOP)
         handled: dict[int, float] = {}
-        spoke: dict[str, int] = {}
+        spoke: dict[str, int] = {}  # of each person: what he has sent since he last got something
         for index, act in enumerate(self.play.acts):
             if act.kind in ("send", "finish", "reset"):
                 start = max(self._free(act.who, last), server - SLANT + STEP / 2)
@@ -53,11 +55,17 @@ class _Layout:
                 self.arrows.append(_Arrow(act, start, end))
             else:
                 start = handled.get(act.cause, server) if act.cause is not None else server
-                crossing = act.cause is not None and act.cause < spoke.get(act.who, 0)
-                end = max(start + SLANT, self._free(act.who, last) + (STEP * 0.6 if crossing else 0))
+                end = max(start + SLANT, self._free(act.who, last))
+                if act.cause is not None and act.cause < spoke.pop(act.who, 0):
+                    end += STEP * 0.3 + self._drop(act, end - start)
                 last[act.who] = end
                 self.arrows.append(_Arrow(act, start, end))
         self.height = max(max(arrow.start, arrow.end) for arrow in self.arrows) + BOTTOM
+
+    def _drop(self, act: Act, fall: float) -> float:
+        """How much a label falls along its line: a crossing one needs so much room below the line that it crosses."""
+        distance = abs(self.columns[act.who] - self.columns[""])
+        return len(_label(act)) * LETTER * fall / distance
 
     def _free(self, who: str, last: dict[str, float]) -> float:
         """The first height at which an end may do something: lines of two people never lie over each other."""
@@ -71,12 +79,13 @@ def draw(play: Play, server: str = "server") -> str:
     left, right = people[:1], people[1:]
     if len(people) > 3:
         left, right = people[:2], people[2:]
-    layout = _Layout(play, {**dict.fromkeys(left, -1), **dict.fromkeys(right, 1)})
-    layout.place()
     columns, width = _columns(play, left, right)
+    layout = _Layout(play, {**dict.fromkeys(left, -1), **dict.fromkeys(right, 1)}, columns)
+    layout.place()
     head = (
         f'<svg class="sequence" role="img" aria-label="{html.escape(play.example.title)}" '
-        f'viewBox="0 0 {width:g} {layout.height:g}" style="width:{width:g}px" xmlns="http://www.w3.org/2000/svg">'
+        f'viewBox="0 0 {width:g} {layout.height:g}" '
+        f'style="width:{width:g}px;min-width:{min(width, NARROW):g}px" xmlns="http://www.w3.org/2000/svg">'
     )
     parts = [head, *_lifelines(play, columns, layout.height, server)]
     parts += [_arrow(arrow, columns) for arrow in layout.arrows]
@@ -88,7 +97,7 @@ def _columns(play: Play, left: Sequence[str], right: Sequence[str]) -> tuple[dic
     longest: dict[str, int] = {}
     for act in play.acts:
         longest[act.who] = max(longest.get(act.who, 0), len(_label(act)))
-    gaps = {who: min(max(longest[who] * LETTER + 40, GAP[0]), GAP[1]) for who in play.people}
+    gaps = {who: min(max(longest[who] * LETTER + 96, GAP[0]), GAP[1]) for who in play.people}
     columns: dict[str, float] = {}
     x = float(SIDE)
     for who in reversed(left):

@@ -240,7 +240,8 @@ def test_a_call_that_loses_the_race_takes_no_line_along(hub: Hub) -> None:
     dave.enter("alice")
     dave.carry_up()
     settle(alice, dave)
-    alice.finish("for bob alone")
+    alice.type("for bob alone, he types on")
+    alice.finish("for bob alone, he types on")
     settle(alice, dave)
     assert alice.sent == ["CHAT bob"]
     shown = alice.shown()
@@ -429,6 +430,9 @@ class Typist(Desk):
             elif kind == 3:
                 self.half = ""
                 self.type("")
+            else:
+                self.type(self.half + " ")
+                self.type(self.half)
         elif kind < 3:
             chat = self.talk.chat
             self.half = f"for {chat.name.lower() if chat else 'nobody'}"

@@ -309,13 +309,13 @@ class Player:
             else:
                 self.stage.inbox(send.who).wire.reset()
         everybody = list(self.stage.inboxes.values())
-        for _ in range(2):  # the second round sees what the first one's requests have pushed
+        for _ in range(2):  # the second round sees what the first one's requests and ends have pushed
             for inbox in everybody:
                 if not inbox.ended and not inbox.wire.finished and not self.barrier(inbox) and not inbox.ended:
                     raise self.fail(f"an answer to {inbox.wire.who}'s {self.stage.barrier.verb}", "none", timeout=True)
-        for inbox in everybody:
-            if inbox.wire.finished:
-                self._wait_end(inbox)
+            for inbox in everybody:
+                if inbox.wire.finished:
+                    self._wait_end(inbox)
         self.run(self._fitting(action).then)
 
     def _fitting(self, action: Race) -> Branch:

@@ -1,4 +1,4 @@
-"""Captures that were never sent: TCP connections written octet by octet into a pcap file. Knows no protocol above TCP."""
+"""Captures that were never sent: TCP connections written segment by segment into a file. Knows nothing above TCP."""
 
 from __future__ import annotations
 
@@ -64,7 +64,16 @@ class Flow:
         (source, source_port), (target, target_port) = ends if side == "client" else ends[::-1]
         acknowledged = self.next[other] if flags & ACK else 0
         tcp = struct.pack(
-            ">HHIIBBHHH", source_port, target_port, self.next[side] % 2**32, acknowledged % 2**32, 5 << 4, flags, 65535, 0, 0
+            ">HHIIBBHHH",
+            source_port,
+            target_port,
+            self.next[side] % 2**32,
+            acknowledged % 2**32,
+            5 << 4,
+            flags,
+            65535,
+            0,
+            0,
         )
         length = 20 + len(tcp) + len(octets)
         ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, length, 0, 0, 64, 6, 0, source, target)
@@ -89,7 +98,9 @@ class Capture:
         octets = bytearray(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
         for number, packet in enumerate(self.packets):
             seconds, microseconds = divmod(number * _STEP, 1_000_000)
-            octets += struct.pack("<IIII", 1_700_000_000 + seconds, microseconds, min(len(packet), snapped), len(packet))
+            octets += struct.pack(
+                "<IIII", 1_700_000_000 + seconds, microseconds, min(len(packet), snapped), len(packet)
+            )
             octets += packet[:snapped]
         path.write_bytes(octets)
         return path

@@ -1,9 +1,9 @@
 """A Wireshark dissector, written from the spec: `python -m tools.dissector --out pychat.lua`.
 
-`rules.py` turns the spec into Lua data, `engine/*.lua` is the fixed program that follows them; together they are the
-script. Neither knows a verb, a state or a code by name. What follows names the fields for the shipped spec; in another
-one, its `protocol` takes the place of `pychat`. A frame of the protocol is one tree (one `pychat` layer in `-T json`
-and `-T pdml`), so a segment with three frames has three; each has, always:
+`rules.py` turns the spec into Lua data, `engine/*.lua` is the fixed program that follows them; `script.py` makes one
+file of both. Neither knows a verb, a state or a code by name. What follows names the fields for the shipped spec; in
+another one, its `protocol` takes the place of `pychat`. A frame of the protocol is one tree (one `pychat` layer in
+`-T json` and `-T pdml`), so a segment with three frames has three; each has, always:
 
     pychat.line            string   the line without its ending
     pychat.length          number   its octets, with the ending
@@ -18,9 +18,9 @@ and `-T pdml`), so a segment with three frames has three; each has, always:
 
 and, where they are known:
 
-    pychat.<field>         string or number: each field of the spec's messages: name, token, version, text, availability,
-                           count, reason, profiles, code, words. A field that has the name of one above has its verb in
-                           front: the verb in ERR is pychat.err.verb
+    pychat.<field>         string or number: each field of the spec's messages: name, token, version, text,
+                           availability, count, reason, profiles, code, words. A field that has the name of one of
+                           these has its verb in front: the verb in ERR is pychat.err.verb
     pychat.request         string   the verb of the request that it is or answers: CHAT for `CHAT bob`, `OK CHAT bob`,
                                     `ERR CHAT user-busy …`; WHO for its USER items
     pychat.user            string   the connection's own name, as its owner wrote it (in an answer: after it)
@@ -42,6 +42,6 @@ and, where they are known:
 `pychat.violation` alone is a display filter for whatever breaks the spec; a refusal or a goodbye has an expert
 information of its own (pychat.expert.refusal, pychat.expert.goodbye) and no violation, if it is right.
 
-What points forward is known when the whole capture has been read: always in Wireshark, and in tshark with two passes and
-a display filter (`tshark -2 -Y pychat`; without the filter, tshark's first pass has no fields of TCP to look at).
+What points forward is known when the whole capture has been read: always in Wireshark, and in tshark with two passes
+and a display filter (`tshark -2 -Y pychat`; without the filter, tshark's first pass has no fields of TCP to look at).
 """

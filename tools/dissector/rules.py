@@ -36,7 +36,7 @@ VIOLATIONS: Mapping[str, tuple[str, str]] = {
     "unknown-line": ("error", "The partner has sent no such line"),
 }
 
-# The fields of every protocol, by the last part of their names. A message's field of such a name gets its verb in front.
+# The fields of every protocol. A message's field that has the name of one of them gets its verb in front.
 OWN_FIELDS = (
     "line", "length", "from", "kind", "verb", "state", "state_after", "request", "user", "partner", "partner_stream",
     "chat", "response_in", "request_in", "time", "relayed_in", "relayed_from", "relay_time", "rule", "violation",
@@ -88,7 +88,9 @@ def rules(spec: Spec) -> Data:
         ],
         "client": _client(spec),
         "texts": {rule.id: rule.text for rule in spec.rules.values()},
-        "violations": {code: {"severity": severity, "words": words} for code, (severity, words) in _codes(spec).items()},
+        "violations": {
+            code: {"severity": severity, "words": words} for code, (severity, words) in _codes(spec).items()
+        },
     }
 
 
@@ -137,8 +139,9 @@ def _fields(spec: Spec) -> Data:
     for form in _forms(spec):
         for field in form.fields:
             type_ = spec.types[field.type]
-            found[_abbreviation(form, field)] = {
-                "name": field.name.capitalize(),
+            abbreviation = _abbreviation(form, field)
+            found[abbreviation] = {
+                "name": field.name.capitalize() if abbreviation == field.name else f"{form.verb}'s {field.name}",
                 "number": _is_number(type_),
                 "doc": type_.doc,
             }
@@ -224,8 +227,9 @@ def _row(row: Outcome) -> Data:
 
 def _move(partner: PartnerEffect, does: Iterable[str], rule: str) -> Data:
     """What a push does to the connection that gets it, and the words and the sender's name that tell it from others."""
-    words = {part["field"]: part["word"] for part in _template(partner.push) or [] if "word" in part}
-    names = {part["variable"]: part["field"] for part in _template(partner.push) or [] if "variable" in part}
+    parts = [part for part in _template(partner.push) or [] if not isinstance(part, str)]
+    words = {part["field"]: part["word"] for part in parts if "word" in part}
+    names = {part["variable"]: part["field"] for part in parts if "variable" in part}
     return {
         "source": partner.source,
         "to": partner.to,
@@ -247,9 +251,8 @@ def _moves(spec: Spec, key: str) -> list[Data]:
     if spec.ending.partner.push.form.key == key:
         effects = (effect.kind for effect in spec.ending.effects)
         moves.append(_move(spec.ending.partner, effects, spec.ending.rule))
-    for timer in spec.timers.values():
-        if timer.push == key:
-            moves.append({"does": {}, "words": {}, "rule": timer.rule, "states": _states(timer.states)})
+    timers = (timer for timer in spec.timers.values() if timer.push == key)
+    moves += [{"does": {}, "words": {}, "rule": timer.rule, "states": _states(timer.states)} for timer in timers]
     return moves
 
 

@@ -12,8 +12,11 @@ ENGINE = Path(__file__).with_name("engine")
 PARTS = (  # the parts of the engine in the order in which they need one another, and what each is given
     ("frames", "spec, rex_pcre2"),
     ("views", "spec"),
-    ("follow", "spec, views"),
-    ("dissect", "spec, frames, follow"),
+    ("connections", "spec, views"),
+    ("requests", "spec, views, connections"),
+    ("replies", "spec, views, connections"),
+    ("showing", "spec"),
+    ("dissect", "spec, frames, connections, requests, replies, showing"),
 )
 HEADER = """\
 -- {title}: a dissector for Wireshark 4, written by `python -m tools.dissector`. Do not edit it: change the spec.

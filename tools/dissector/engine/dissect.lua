@@ -1,77 +1,9 @@
--- The dissector: takes the octets of TCP, cuts them into frames, and shows what frames.lua reads and follow.lua knows.
--- The only part that knows Wireshark. What is found on the first pass is kept by frame, call and line, and shown again on
--- the later ones.
+-- The dissector: takes the octets of TCP and cuts them into frames, which are read, followed and shown by the other parts.
+-- What is found when a packet is seen first is kept by packet, call and frame, and shown again when it is seen again.
 
-local spec, frames, follow = ...
+local spec, frames, connections, requests, replies, showing = ...
 
-local name = spec.protocol
-local proto = Proto(name, spec.title)
-local NAMES_AT_MOST = 12 -- frames of one segment in the Info column
-
--- Fields -------------------------------------------------------------------------------------------------------------
-
-local function text_field(abbreviation, label, doc)
-  return ProtoField.string(name .. "." .. abbreviation, label, base.UNICODE, doc)
-end
-
-local function frame_field(abbreviation, label, kind, doc)
-  return ProtoField.framenum(name .. "." .. abbreviation, label, base.NONE, kind, doc)
-end
-
-local own = {
-  line = text_field("line", "Line", "The frame without its ending"),
-  length = ProtoField.uint32(name .. ".length", "Length", base.DEC, nil, nil, "Octets, with the ending"),
-  from = text_field("from", "From", "client or server"),
-  kind = text_field("kind", "Kind", "What the spec calls a frame of this kind"),
-  verb = text_field("verb", "Verb", "The first word"),
-  request = text_field("request", "Request", "The verb of the request that this is or answers"),
-  state = text_field("state", "State before", "The state of the connection before this frame"),
-  state_after = text_field("state_after", "State after", "The state of the connection after this frame"),
-  user = text_field("user", "User", "The connection's own name"),
-  partner = text_field("partner", "Partner", "The name at the other end of the link"),
-  partner_stream = ProtoField.uint32(name .. ".partner_stream", "Partner's TCP stream", base.DEC),
-  chat = ProtoField.uint32(name .. ".chat", "Chat", base.DEC, nil, nil, "The same number at both ends"),
-  response_in = frame_field("response_in", "Answer in", frametype.RESPONSE),
-  request_in = frame_field("request_in", "Request in", frametype.REQUEST),
-  time = ProtoField.relative_time(name .. ".time", "Time since the request"),
-  relayed_in = frame_field("relayed_in", "Reaches the partner in", frametype.NONE),
-  relayed_from = frame_field("relayed_from", "Sent by the partner in", frametype.NONE),
-  relay_time = ProtoField.relative_time(name .. ".relay_time", "Time since the partner sent it"),
-  rule = text_field("rule", "Rule", "The rule of the spec that this frame obeys, or breaks"),
-  violation = text_field("violation", "Violation", "What breaks the spec"),
-  violation_by = text_field("violation.by", "Violation by", "client or server"),
-}
-local of_message = {}
-for abbreviation, field in pairs(spec.fields) do
-  local full = name .. "." .. abbreviation
-  of_message[abbreviation] = field.number and ProtoField.uint64(full, field.name, base.DEC, nil, nil, field.doc)
-    or text_field(abbreviation, field.name, field.doc)
-end
-
-local all = {}
-for _, fields in ipairs({own, of_message}) do
-  for _, field in pairs(fields) do all[#all + 1] = field end
-end
-proto.fields = all
-
-local severities = {note = expert.severity.NOTE, warn = expert.severity.WARN, error = expert.severity.ERROR}
-local experts = {
-  refusal = ProtoExpert.new(name .. ".expert.refusal", "The request was refused",
-    expert.group.RESPONSE_CODE, expert.severity.NOTE),
-  goodbye = ProtoExpert.new(name .. ".expert.goodbye", "The server ends the connection",
-    expert.group.RESPONSE_CODE, expert.severity.WARN),
-  fragment = ProtoExpert.new(name .. ".expert.fragment", "Part of a frame", expert.group.REASSEMBLE,
-    expert.severity.NOTE),
-  discarded = ProtoExpert.new(name .. ".expert.discarded", "Comes after the end and is discarded",
-    expert.group.SEQUENCE, expert.severity.NOTE),
-}
-for code, violation in pairs(spec.violations) do
-  experts[code] = ProtoExpert.new(name .. ".expert." .. code, violation.words, expert.group.PROTOCOL,
-    severities[violation.severity])
-end
-local all_experts = {}
-for _, item in pairs(experts) do all_experts[#all_experts + 1] = item end
-proto.experts = all_experts
+local proto = showing.proto
 
 local tcp_stream = Field.new("tcp.stream")
 local tcp_completeness = Field.new("tcp.completeness")
@@ -89,12 +21,14 @@ end
 
 -- Connections --------------------------------------------------------------------------------------------------------
 
-local connections, calls, latest = {}, {}, 0 -- calls: frame → call → records; latest: the last frame that was followed
+local streams, calls, latest = {}, {}, 0 -- calls: frame → records of its first call, → its others; latest: the last frame that was followed
+local myself -- this dissector, which Wireshark knows once the script is loaded
 local begun = {} -- the pairs of ends that have sent data, where TCP's fields are missing
 
 function proto.init()
-  connections, calls, latest, begun = {}, {}, 0, {}
-  follow.reset()
+  streams, calls, latest, begun = {}, {}, 0, {}
+  myself = Dissector.get(spec.protocol)
+  connections.reset()
 end
 
 local SYN = 1 -- in tcp.completeness
@@ -153,11 +87,11 @@ end
 local function connect(pinfo, stream, by_client, started)
   local address, port = tostring(pinfo.dst), pinfo.dst_port
   if not by_client then address, port = tostring(pinfo.src), pinfo.src_port end
-  local conn = follow.connection(address .. " " .. port, stream, started)
+  local conn = connections.connection(address .. " " .. port, stream, started)
   conn.address, conn.port = address, port
   conn.client_port = by_client and pinfo.src_port or pinfo.dst_port
   conn.ends = {client = {synced = started}, server = {synced = started}}
-  connections[stream] = conn
+  streams[stream] = conn
   return conn
 end
 
@@ -169,7 +103,7 @@ end
 -- A gap in the capture: the next line may be the rest of one.
 local function note_loss(conn)
   if tcp_analysis() and tcp_lost() then
-    follow.lost(conn)
+    connections.lost(conn)
     conn.ends.client.synced, conn.ends.server.synced = false, false
   end
 end
@@ -186,171 +120,54 @@ local function cut(octets, first)
   return #octets, #octets >= most and "long" or "partial"
 end
 
+-- A frame that is no frame of the spec's: part of one, or too long.
+local nothing = {verb = "", kind = "unknown", values = {}, spans = {}}
+
+local read = {client = frames.request, server = frames.reply}
+local follow = {client = requests.follow, server = replies.follow}
+
+-- The record of a frame that comes for the first time, and what was read.
 local function first_pass(conn, side, line, crlf, what, pinfo)
   local record = {number = pinfo.number, time = pinfo.rel_ts}
   local stretch = conn.ends[side]
   local continues = stretch.long
   stretch.long = what == "long" and line:byte(-1) ~= 10 or nil
-  local read = side == "client" and frames.request or frames.reply
-  local frame = what == "whole" and not continues and read(line)
+  local frame = what == "whole" and not continues and read[side](line) or nil
   if frame and (stretch.synced or not frame.fault and frame.form) then
     follow[side](conn, frame, record)
     if side == "server" and crlf ~= spec.writes_crlf and not frame.fault then
-      record.violations = record.violations or {}
-      table.insert(record.violations, {code = "wrong-ending", by = side, why = crlf and "CRLF" or "LF"})
+      connections.violation(record, "wrong-ending", side, crlf and "it is CRLF" or "it is LF alone")
     end
   elseif what == "long" and side == "client" and not continues and stretch.synced then
-    follow.too_long(conn, record)
+    requests.too_long(conn, record)
   else
     record.before, record.after = conn.view, conn.view
     record.kind = conn.silenced and side == "client" and "discarded" or "fragment"
     if what == "long" and not continues and stretch.synced then
-      record.violations = {{code = spec.too_long, by = side, why = spec.max_octets .. " octets without an ending"}}
+      connections.violation(record, spec.too_long, side, spec.max_octets .. " octets without an ending")
     end
   end
   stretch.synced = what == "whole" or stretch.synced and what == "partial"
-  return record
-end
-
--- Showing ------------------------------------------------------------------------------------------------------------
-
--- Characters that would change how a line looks: controls, and those that turn the direction of writing.
-local function visible(text)
-  text = text:gsub("[%c]", function(c) return ("\\x%02x"):format(c:byte()) end)
-  text = text:gsub("\216\156", "\\u{61c}")
-  return (text:gsub("\226(\128)([\142\143\170-\174])", function(_, c) return ("\\u{20%02x}"):format(c:byte() - 128) end)
-    :gsub("\226\129([\166-\169])", function(c) return ("\\u{20%02x}"):format(c:byte() - 64 ) end))
-end
-
-local function add_text(tree, field, text)
-  if text then tree:add(field, text):set_generated() end
-end
-
-local function add_time(tree, field, from, to)
-  local seconds = math.max(0, to - from)
-  local whole = math.floor(seconds)
-  tree:add(field, NSTime.new(whole, math.floor((seconds - whole) * 1e9 + 0.5))):set_generated()
-end
-
-local function add_links(tree, record)
-  local request, response = record.request, record.response
-  if request then
-    tree:add(own.request_in, request.number):set_generated()
-    add_time(tree, own.time, request.time, record.time)
-  end
-  if response then tree:add(own.response_in, response.number):set_generated() end
-  if record.relayed_from then
-    tree:add(own.relayed_from, record.relayed_from.number):set_generated()
-    add_time(tree, own.relay_time, record.relayed_from.time, record.time)
-  end
-  if record.relayed_to then tree:add(own.relayed_in, record.relayed_to.number):set_generated() end
-end
-
-local function state_of(view)
-  return view.states.only or "unknown"
-end
-
-local function add_rule(tree, id)
-  if id then
-    local item = tree:add(own.rule, id):set_generated()
-    if spec.texts[id] then item:append_text(": " .. spec.texts[id]) end
-  end
-end
-
-local function add_experts(tree, record, frame, kind)
-  for _, violation in ipairs(record.violations or {}) do
-    local item = tree:add(own.violation, violation.code)
-    item:set_generated()
-    item:add_proto_expert_info(experts[violation.code], violation.code .. ": " .. visible(violation.why))
-    tree:add(own.violation_by, violation.by):set_generated()
-    add_rule(tree, violation.rule)
-  end
-  if kind == "refusal" or kind == "goodbye" then
-    local code = frame.values[frame.form.code] or ""
-    local known = spec.errors[code] or spec.goodbyes[code]
-    tree:add_proto_expert_info(experts[kind], code .. ": " .. (known and known.doc or ""))
-  elseif experts[kind] then
-    tree:add_proto_expert_info(experts[kind])
-  end
-end
-
-local function add_context(tree, record)
-  local before, after = record.before, record.after
-  local state, state_after = state_of(before), state_of(after)
-  local item = tree:add(own.state, state):set_generated()
-  if state == "unknown" then item:append_text(" (" .. before.states.text .. ")") end
-  tree:add(own.state_after, state_after):set_generated()
-  add_text(tree, own.user, after.user or before.user)
-  add_text(tree, own.partner, after.partner or before.partner)
-  local chat, peer = after.chat or before.chat, after.peer or before.peer
-  if chat then tree:add(own.chat, chat):set_generated() end
-  if peer then tree:add(own.partner_stream, peer):set_generated() end
-end
-
-local function add_message(tree, range, frame)
-  tree:add(own.verb, range(0, math.min(#frame.verb, range:len())), frame.verb)
-  for _, span in ipairs(frame.spans) do
-    local part, first, octets = span[1], span[2], span[3]
-    local field = of_message[part.abbreviation]
-    local where = range(math.min(first - 1, range:len() - 1), math.min(octets, range:len() - first + 1))
-    local value = frame.values[part.name]
-    if not spec.fields[part.abbreviation].number then
-      tree:add(field, where, value)
-    elseif value:find("^%d+$") and #value <= 18 then
-      tree:add(field, where, UInt64(value))
-    end
-  end
-end
-
--- Adds the tree of one frame, and gives its words for the Info column.
-local function show(tree, range, line, frame, record, side, conn)
-  local kind = record.kind or frame.kind
-  local mark = side == "client" and " > " or " < "
-  local user = record.after.user or record.before.user or conn.client_port
-  local words = visible(line)
-  if kind == "fragment" then words = "[part of a frame] " .. words end
-  if kind == "discarded" then words = "[discarded] " .. words end
-  if record.violations then words = words .. " [" .. record.violations[1].code .. "]" end
-
-  local item = tree:add(proto, range, spec.title .. ", " .. user .. mark .. words)
-  item:add_packet_field(own.line, range(0, #line), ENC_UTF_8)
-  item:add(own.length, range:len()):set_generated()
-  add_message(item, range, frame)
-  add_text(item, own.from, side)
-  add_text(item, own.kind, kind)
-  add_text(item, own.request, record.verb)
-  add_context(item, record)
-  add_links(item, record)
-  if not record.violations then add_rule(item, record.rule) end
-  add_experts(item, record, frame, kind)
-  return user .. mark, words
-end
-
-local function set_columns(pinfo, who, words)
-  pinfo.cols.protocol = name:upper()
-  local more = #words > NAMES_AT_MOST and (" | … %d more"):format(#words - NAMES_AT_MOST) or ""
-  pinfo.cols.info = who .. table.concat(words, " | ", 1, math.min(#words, NAMES_AT_MOST)) .. more
-  pinfo.cols.info:fence()
+  return record, frame or nothing
 end
 
 -- Dissection ---------------------------------------------------------------------------------------------------------
 -- tshark -2 without a filter has no fields of TCP on its first pass. Frames are only cut then, so that TCP reassembles
 -- them, and what is missing is found on the second pass, which is in order too.
 
-local nothing = {verb = "", kind = "unknown", values = {}, spans = {}}
-
 -- The records of this call: a list with a record for each frame, empty at first; nil if it was missed and is past.
 local function records_of(pinfo, tvb)
-  local of_frame = calls[pinfo.number]
-  if not of_frame then
-    of_frame = {}
-    calls[pinfo.number] = of_frame
-  end
+  local number = pinfo.number
   local key = tvb:offset() * 2 ^ 24 + tvb:len() -- what is reassembled has the offset 0, a segment never
-  if not of_frame[key] and pinfo.number >= latest then
-    of_frame[key], latest = {new = true}, pinfo.number
+  local records, others = calls[number], nil
+  while records and records.key ~= key do
+    records, others = records.others, records
   end
-  return of_frame[key]
+  if not records and number >= latest then
+    records, latest = {key = key, new = true}, number
+    if others then others.others = records else calls[number] = records end
+  end
+  return records
 end
 
 -- Whether to wait for the rest of a frame.
@@ -382,16 +199,24 @@ local function dissect(tvb, pinfo, tree, conn)
   local is_new = records.new
   records.new = nil
   if is_new then note_loss(conn) end
+  local looked_at = tree:referenced(myself)
   each_frame(tvb, pinfo, function(line, crlf, what, offset, octets)
     local index = #words + 1
+    local record, frame = records[index], nil
     if is_new then
-      records[index] = first_pass(conn, side, line, crlf, what, pinfo)
+      record, frame = first_pass(conn, side, line, crlf, what, pinfo)
+      records[index] = record
+    else
+      frame = what == "whole" and read[side](line) or nothing
     end
-    local record = records[index]
-    local frame = what == "whole" and (side == "client" and frames.request or frames.reply)(line) or nothing
-    who, words[index] = show(tree, tvb(offset, octets), line, frame, record, side, conn)
+    who, words[index] = showing.label(line, frame, record, side, conn)
+    if looked_at then
+      local range = tvb(offset, octets)
+      local item = tree:add(proto, range, spec.title .. ", " .. who .. words[index])
+      showing.show(item, range, line, frame, record, side)
+    end
   end)
-  if who then set_columns(pinfo, who, words) end
+  if who then showing.set_columns(pinfo, who, words) end
   return tvb:len()
 end
 
@@ -402,7 +227,7 @@ function proto.dissector(tvb, pinfo, tree)
     each_frame(tvb, pinfo, function() end)
     return tvb:len()
   end
-  local conn = connections[stream]
+  local conn = streams[stream]
     or connect(pinfo, stream, sent_by_client(pinfo, tvb:raw(0, tvb:len())), from_the_start(pinfo, tvb))
   return dissect(tvb, pinfo, tree, conn)
 end
@@ -425,7 +250,7 @@ end
 proto:register_heuristic("tcp", function(tvb, pinfo, tree)
   if tvb:len() == 0 then return false end
   local stream = value_of(tcp_stream)
-  local conn = stream and connections[stream]
+  local conn = stream and streams[stream]
   if not conn then
     local side, started = recognise(pinfo, tvb)
     if not side then return false end

@@ -1,269 +1,18 @@
--- Follows the connections of a capture: states, names, partners, which answer belongs to which request, and what breaks
--- the spec. Takes frames in the order of the capture. Knows no Wireshark; a number and a time are all it has of a packet.
+-- Follows what the server sends: which request it answers, what it changes, and whether the table has it so. Knows no
+-- Wireshark.
 --
--- Each frame has a record: number, time, before and after (views), kind (where it differs from the frame's), request and
--- response (the other record), relayed_from and relayed_to, rule, violations ({code, why, by, rule}).
--- A connection whose beginning is not in the capture, or has a gap, is not `sure`: what may answer a request that was not
--- seen is no violation then.
+-- The server's frames tell its decisions in their order, so the view before each of them is what the server knew when it
+-- decided.
 
-local spec, views = ...
+local spec, views, connections = ...
 
-local PENDING = 4096 -- requests without an answer that are remembered; the oldest is taken for done
-local LINES = 4096 -- lines that were sent and not seen at the partner
+local put, drop, fold, holds = connections.put, connections.drop, connections.fold, connections.holds
+local violation, change, perform = connections.violation, connections.change, connections.perform
 
-local fault_named, fault_of_error = {}, {}
+local fault_of_error = {}
 for _, row in ipairs(spec.faults) do
-  fault_named[row.fault], fault_of_error[row.error] = row, row
+  fault_of_error[row.error] = row
 end
-
-local servers, chats = {}, 0
-
-local function reset()
-  servers, chats = {}, 0
-end
-
-local function fold(name)
-  return name:lower()
-end
-
--- Queues: {first, last, [first..last]}.
-
-local function queue()
-  return {first = 1, last = 0}
-end
-
-local function put(items, item, most)
-  items.last = items.last + 1
-  items[items.last] = item
-  if items.last - items.first >= most then
-    items[items.first] = nil
-    items.first = items.first + 1
-  end
-end
-
-local function drop(items, index)
-  for i = items.first, index do
-    items[i] = nil
-  end
-  items.first = index + 1
-end
-
-local function connection(server, stream, started)
-  servers[server] = servers[server] or {names = {}}
-  return {
-    server = servers[server], stream = stream, view = started and views.fresh or views.blank, sure = started,
-    whole = started, pending = queue(), turn = 0, lines = queue(), probes = queue(), spent = {},
-  }
-end
-
--- Octets are missing: nothing is known any more, but for who it is.
-local function lost(conn)
-  conn.view = views.changed(views.blank, {user = conn.view.user})
-  conn.sure, conn.whole, conn.previous, conn.listing, conn.must_end = false, false, nil, nil, nil
-  conn.pending, conn.lines, conn.probes, conn.turn = queue(), queue(), queue(), 0
-end
-
-local function violation(record, code, by, why, rule)
-  record.violations = record.violations or {}
-  table.insert(record.violations, {code = code, by = by, why = why, rule = rule})
-end
-
-local function change(conn, changes)
-  conn.view = views.changed(conn.view, changes)
-end
-
--- Conditions of the spec, as far as a capture can decide them: true, false, or nil for unknown.
-local conditions = {
-  ["equals"] = function(_, value, when) return value == when.value end,
-  ["differs"] = function(_, value, when) return value ~= when.value end,
-  ["oneself"] = function(view, value)
-    if view.user ~= nil then return view.user ~= false and fold(view.user) == fold(value) end
-  end,
-  ["the partner"] = function(view, value)
-    if view.partner ~= nil then return view.partner ~= false and fold(view.partner) == fold(value) end
-  end,
-  ["no partner"] = function(view)
-    if view.partner ~= nil then return view.partner == false end
-  end,
-  ["not accepted"] = function(view)
-    if view.accepted ~= nil then return not view.accepted end
-  end,
-}
-
-local function holds(when, view, values)
-  if not when then return true end
-  local decide = conditions[when.kind]
-  local value = when.field and values[when.field]
-  if decide and (value or not when.field) then
-    return decide(view, value, when)
-  end
-end
-
--- The link between two connections -----------------------------------------------------------------------------------
-
--- `conn` has the partner `name` now. The chat gets a number, the same at both ends, when both are in the capture.
-local function meet(conn, name, accepted)
-  local view = conn.view
-  if view.partner and fold(view.partner) == fold(name) and view.chat then
-    return change(conn, {accepted = accepted})
-  end
-  local other = conn.server.names[fold(name)]
-  local chat = other and other ~= conn and other.chat
-  if chat and chat.first == other and not chat.second
-      and (not view.user or fold(view.user) == fold(chat.partner)) then
-    chat.second = conn
-    if not view.user then -- the capture began after it took its name
-      change(conn, {user = chat.partner})
-      conn.server.names[fold(chat.partner)] = conn
-    end
-    conn.peer, other.peer = other, conn
-    change(other, {peer = conn.stream})
-  else
-    chats = chats + 1
-    chat = {id = chats, first = conn, partner = name}
-    conn.peer = nil
-  end
-  conn.chat, conn.lines = chat, queue()
-  change(conn, {partner = name, accepted = accepted, chat = chat.id, peer = conn.peer and conn.peer.stream or false})
-end
-
-local function release(conn)
-  local user = conn.view.user
-  if user and conn.server.names[fold(user)] == conn then
-    conn.server.names[fold(user)] = nil
-  end
-end
-
--- What an outcome does to its own connection; `value(variable)` gives the names.
-local function perform(conn, does, value)
-  if does.bind then
-    local name = value(does.bind)
-    change(conn, {user = name})
-    if name then conn.server.names[fold(name)] = conn end
-  end
-  if does.link or does.accept then
-    local name = value("peer") or value(does.link or does.accept)
-    if name then
-      meet(conn, name, true)
-    else
-      change(conn, {accepted = true})
-    end
-  end
-  if does.retract and conn.view.partner then change(conn, {accepted = false}) end
-  if does.unlink then change(conn, {partner = false, accepted = false}) end
-  if does.release then release(conn) end
-end
-
--- What a client sends ------------------------------------------------------------------------------------------------
-
-local function has_place(states, verb)
-  for state in pairs(states.has) do
-    if spec.rows[state][verb] then return true end
-  end
-  return false
-end
-
--- Whether `verb` will have a place when what is unanswered has succeeded.
-local function will_have_place(conn, verb)
-  local states = conn.view.states
-  for index = conn.pending.first, conn.pending.last do
-    local entry = conn.pending[index]
-    if not entry.fault then
-      states = views.after(states, "may " .. entry.verb, function(state, add)
-        add(state)
-        for _, row in ipairs(spec.rows[state][entry.verb] or {}) do
-          if row.to then add(row.to) end
-        end
-      end)
-    end
-  end
-  return has_place(states, verb)
-end
-
-local function unanswered(conn, verbs)
-  for index = conn.pending.first, conn.pending.last do
-    local entry = conn.pending[index]
-    if not entry.silent and not entry.fault and verbs[entry.verb] then return entry end
-  end
-end
-
--- The rules for clients. What crossed a push is judged by the state before the push, too.
-local function judge_request(conn, frame, record)
-  local view, verb, client = conn.view, frame.verb, spec.client
-  local other = client.one_unanswered[verb] and unanswered(conn, client.one_unanswered)
-  if other then
-    local why = ("%s in frame %d is unanswered"):format(other.verb, other.record.number)
-    violation(record, "one-unanswered", "client", why, client.one_unanswered_rule)
-  end
-  local may_follow = client.may_follow[verb]
-  if not has_place(view.states, verb) and not (conn.previous and has_place(conn.previous, verb)) then
-    local why = ("%s has no place in %s"):format(verb, view.states.text)
-    if may_follow and unanswered(conn, {[may_follow] = true}) then
-      return
-    elseif will_have_place(conn, verb) then
-      violation(record, "early", "client", why .. " yet")
-    else
-      local fault = fault_named.state
-      violation(record, fault.error, "client", why, fault.rule)
-    end
-  elseif view.states.only and not conn.previous then
-    local when = (client.only_if[view.states.only] or {})[verb]
-    if when and holds(when, view, frame.values) == false then
-      local why = ("in %s, only if %s"):format(view.states.only, when.text)
-      violation(record, "not-now", "client", why, client.only_if_rule)
-    end
-  end
-end
-
--- Links a client's reply with the push that wanted it.
-local function match_probe(conn, frame, record)
-  for index = conn.probes.first, conn.probes.last do
-    local probe = conn.probes[index]
-    local same = probe.reply[1] == frame.verb
-    for _, part in ipairs(probe.reply) do
-      if type(part) == "table" and frame.values[part.field] ~= (part.word or probe.values[part.variable]) then
-        same = false
-      end
-    end
-    if same then
-      record.request, probe.record.response = probe.record, record
-      return drop(conn.probes, index)
-    end
-  end
-end
-
-local function client(conn, frame, record)
-  record.before, record.after = conn.view, conn.view
-  if conn.silenced then
-    record.kind = "discarded"
-    return
-  end
-  local entry = {record = record, verb = frame.echo, fault = frame.fault, values = frame.values}
-  record.verb = frame.form and frame.verb
-  if frame.fault then
-    violation(record, frame.fault.error, "client", frame.why, frame.fault.rule)
-  else
-    judge_request(conn, frame, record)
-    match_probe(conn, frame, record)
-    entry.silent = not frame.form.answered
-    if frame.form.relays and conn.peer then
-      put(conn.lines, entry, LINES)
-    end
-    conn.silenced = frame.form.ends
-  end
-  put(conn.pending, entry, PENDING)
-end
-
--- A client's line that is too long: the server says its goodbye and discards the rest.
-local function too_long(conn, record)
-  record.before, record.after, record.kind = conn.view, conn.view, conn.silenced and "discarded" or "request"
-  if not conn.silenced then
-    violation(record, spec.too_long, "client", ("%d octets without an ending"):format(spec.max_octets))
-  end
-  conn.silenced = true
-end
-
--- What the server sends ----------------------------------------------------------------------------------------------
 
 -- Which unanswered request a refusal of a silent one means. The lines that have reached the partner are out; where his
 -- connection is not in the capture, it is the first one after the last change of state, or else the last one before.
@@ -532,7 +281,7 @@ function handlers.push(conn, frame, record)
       end
     end
   end
-  if form.reply then put(conn.probes, {record = record, reply = form.reply, values = frame.values}, LINES) end
+  if form.reply then put(conn.probes, {record = record, reply = form.reply, values = frame.values}) end
   local cause = form.moves[chosen]
   if not cause then return end
   record.rule = cause.rule
@@ -540,7 +289,7 @@ function handlers.push(conn, frame, record)
   local me = cause.me and frame.values[cause.me]
   local partner = conn.view.partner
   if cause.does.link then
-    meet(conn, me, false)
+    connections.meet(conn, me, false)
   elseif cause.does.unlink then
     if partner == false or partner and me and fold(partner) ~= fold(me) then
       violation(record, "wrong-push", "server", me .. " is not the partner", cause.rule)
@@ -577,12 +326,12 @@ function handlers.goodbye(conn, frame, record)
     end
     if spent then conn.must_end = nil end
   end
-  release(conn)
+  connections.release(conn)
   change(conn, {states = views.after(conn.view.states, "goodbye", function(_, add) add(spec.final) end)})
   conn.over, conn.silenced = true, true
 end
 
-local function server(conn, frame, record)
+local function follow(conn, frame, record)
   record.before, record.after = conn.view, conn.view
   if conn.over then
     violation(record, "after-the-end", "server", "nothing may follow it")
@@ -607,6 +356,4 @@ local function server(conn, frame, record)
   record.after = conn.view
 end
 
-return {
-  reset = reset, connection = connection, lost = lost, client = client, server = server, too_long = too_long,
-}
+return {follow = follow}

@@ -1,0 +1,118 @@
+-- Follows what clients send, and judges it by the rules for clients. Knows no Wireshark.
+
+local spec, views, connections = ...
+
+local put, drop, violation = connections.put, connections.drop, connections.violation
+
+local fault_of_state
+for _, row in ipairs(spec.faults) do
+  if row.fault == "state" then fault_of_state = row end
+end
+
+local function has_place(states, verb)
+  for state in pairs(states.has) do
+    if spec.rows[state][verb] then return true end
+  end
+  return false
+end
+
+-- Whether `verb` will have a place when what is unanswered has succeeded.
+local function will_have_place(conn, verb)
+  local states = conn.view.states
+  for index = conn.pending.first, conn.pending.last do
+    local entry = conn.pending[index]
+    if not entry.fault then
+      states = views.after(states, "may " .. entry.verb, function(state, add)
+        add(state)
+        for _, row in ipairs(spec.rows[state][entry.verb] or {}) do
+          if row.to then add(row.to) end
+        end
+      end)
+    end
+  end
+  return has_place(states, verb)
+end
+
+local function unanswered(conn, verbs)
+  for index = conn.pending.first, conn.pending.last do
+    local entry = conn.pending[index]
+    if not entry.silent and not entry.fault and verbs[entry.verb] then return entry end
+  end
+end
+
+-- The rules for clients. What crossed a push is judged by the state before the push, too.
+local function judge_request(conn, frame, record)
+  local view, verb, client = conn.view, frame.verb, spec.client
+  local other = client.one_unanswered[verb] and unanswered(conn, client.one_unanswered)
+  if other then
+    local why = ("%s in frame %d is unanswered"):format(other.verb, other.record.number)
+    violation(record, "one-unanswered", "client", why, client.one_unanswered_rule)
+  end
+  local may_follow = client.may_follow[verb]
+  if not has_place(view.states, verb) and not (conn.previous and has_place(conn.previous, verb)) then
+    local why = ("%s has no place in %s"):format(verb, view.states.text)
+    if may_follow and unanswered(conn, {[may_follow] = true}) then
+      return
+    elseif will_have_place(conn, verb) then
+      violation(record, "early", "client", why .. " yet")
+    else
+      violation(record, fault_of_state.error, "client", why, fault_of_state.rule)
+    end
+  elseif view.states.only and not conn.previous then
+    local when = (client.only_if[view.states.only] or {})[verb]
+    if when and connections.holds(when, view, frame.values) == false then
+      local why = ("in %s, only if %s"):format(view.states.only, when.text)
+      violation(record, "not-now", "client", why, client.only_if_rule)
+    end
+  end
+end
+
+-- Links a client's reply with the push that wanted it.
+local function match_probe(conn, frame, record)
+  for index = conn.probes.first, conn.probes.last do
+    local probe = conn.probes[index]
+    local same = probe.reply[1] == frame.verb
+    for _, part in ipairs(probe.reply) do
+      if type(part) == "table" and frame.values[part.field] ~= (part.word or probe.values[part.variable]) then
+        same = false
+      end
+    end
+    if same then
+      record.request, probe.record.response = probe.record, record
+      return drop(conn.probes, index)
+    end
+  end
+end
+
+local function follow(conn, frame, record)
+  record.before, record.after = conn.view, conn.view
+  if conn.silenced then
+    record.kind = "discarded"
+    return
+  end
+  local entry = {record = record, verb = frame.echo, fault = frame.fault, values = frame.values}
+  record.verb = frame.form and frame.verb
+  if frame.fault then
+    violation(record, frame.fault.error, "client", frame.why, frame.fault.rule)
+  else
+    judge_request(conn, frame, record)
+    match_probe(conn, frame, record)
+    entry.silent = not frame.form.answered
+    if frame.form.relays and conn.peer then
+      put(conn.lines, entry)
+    end
+    conn.silenced = frame.form.ends
+  end
+  put(conn.pending, entry)
+end
+
+-- A client's line that is too long: the server says its goodbye and discards the rest.
+local function too_long(conn, record)
+  record.before, record.after, record.kind = conn.view, conn.view, conn.silenced and "discarded" or "request"
+  if not conn.silenced then
+    violation(record, spec.too_long, "client", ("%d octets without an ending"):format(spec.max_octets))
+  end
+  conn.silenced = true
+end
+
+return {follow = follow, too_long = too_long}

@@ -106,9 +106,11 @@ class Inbox:
         self._unit(unit)
 
     def _read(self, line: bytes) -> Unit:
-        flaw = None
-        if line.endswith(b"\r") and self.spec.framing.writes == b"\n":
-            line, flaw = line[:-1], "ended by CRLF; a server writes LF alone"
+        flaw, carriage = None, self.spec.framing.writes == b"\r\n"
+        if carriage and not line.endswith(b"\r"):
+            flaw = "ended by LF alone; a server writes CRLF"
+        elif line.endswith(b"\r"):
+            line, flaw = line[:-1], None if carriage else "ended by CRLF; a server writes LF alone"
         try:
             text = line.decode()
         except UnicodeDecodeError:

@@ -146,6 +146,10 @@ class World:
         """The name of the row that a line would take now; nothing changes."""
         return self._judge(self.open(who), parse_request(self.spec, line)).name
 
+    def holds(self, condition: Condition, who: str, said: Parsed) -> bool:
+        """Whether a condition holds for a request of `who`."""
+        return self._holds(condition, self.open(who), said)
+
     # What a line does
 
     def _give(self, who: str, due: Due) -> None:
@@ -322,6 +326,7 @@ class World:
         if partner is not None and reason is not None:
             values = self._names(peer.name, partner) | {"reason": reason}
             self._give(partner.id, Text(self._fill(ending.partner.push, values)))
+            partner.state = ending.partner.to or partner.state
         self._unlink(peer)
         peer.name = None
         peer.state = ending.to

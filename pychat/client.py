@@ -337,6 +337,11 @@ def delays(
         size = min(size * growth, most)
 
 
+def endpoint(host: str, port: int) -> str:
+    """An address as people write it: an IPv6 address stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _connect(host: str, port: int, timeout: float) -> socket.socket:
     """A connected socket: the first of the host's addresses that answers, within `timeout` seconds in all."""
     deadline = time.monotonic() + timeout
@@ -355,7 +360,7 @@ def _connect(host: str, port: int, timeout: float) -> socket.socket:
             reason = (error.strerror or str(error)).lower()
             continue
         return sock
-    raise ConnectError(f"cannot connect to {host}:{port}: {reason}")
+    raise ConnectError(f"cannot connect to {endpoint(host, port)}: {reason}")
 
 
 def _keep_alive(sock: socket.socket, protocol: Protocol) -> None:

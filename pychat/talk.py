@@ -235,17 +235,14 @@ class Talk:
         if self._calling is None and not self.in_chat:
             self._warn("You are in no chat.")
         elif not self._leaving and self.protocol.unlink is not None:
-            self._leaving = True
-            self.chat = None
+            self._leaving, self.chat = True, None
             self._ask(self.protocol.unlink)
 
     def _settle(self) -> None:
         """Leaves a chat whose partner has gone, as soon as nothing is half typed for him."""
         gone = self.in_chat and self.view.partner is None and self._calling is None
-        if gone and not self._typing and not self._leaving and self.protocol.unlink is not None and self.online_now:
-            self._leaving = True
-            self.chat = None
-            self._ask(self.protocol.unlink)
+        if gone and not self._typing:
+            self._leave()
 
     # What the commands do
 
@@ -372,7 +369,7 @@ class Talk:
     def _refused(self, event: Event) -> None:
         verb, words = event.verb, event.text
         if verb == self.protocol.bind:
-            self.wanted_name = None
+            self.wanted_name = self.view.name
             name = event.request.get(self._name_field(verb), "?")
             lost = " Perhaps it is your lost connection that has it still." if name == self._last_name else ""
             self._warn(f"You cannot be {name}: {words}{lost}")

@@ -9,6 +9,7 @@ the connection is lost.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -31,7 +32,7 @@ from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
-from .client import Client, ConnectError, Ended, Happening, delays
+from .client import Client, ConnectError, Ended, Happening, delays, endpoint
 from .session import Protocol
 from .talk import COMMANDS, Line, Talk
 from .visible import visible
@@ -92,10 +93,11 @@ class Terminal:
 
     def run(self) -> int:
         """Shows the chat until its user ends it."""
-        host, port = self._client.address
-        self._talk.lines.append(Line("info", f"Connected to {host}:{port}. /help shows what you can do."))
+        where = endpoint(*self._client.address)
+        self._talk.lines.append(Line("info", f"Connected to {where}. /help shows what you can do."))
         try:
-            self._editor.prompt(pre_run=self._wait_for_editor)
+            with suppress(EOFError):  # the terminal is gone
+                self._editor.prompt(pre_run=self._wait_for_editor)
         finally:
             self._over.set()  # before the others, which only wake the thread to see it
             self._shown.set()
@@ -109,7 +111,13 @@ class Terminal:
         """The editor is about to take the terminal; what is shown before would be answered to nobody."""
         loop = self._editor.app.loop
         assert loop is not None, "it runs"
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._quit)
         loop.call_soon(self._begin)
+
+    def _quit(self) -> None:
+        self._talk.done = True
+        self._after()
 
     def _begin(self) -> None:
         self._talk.online(self._client)
@@ -139,7 +147,7 @@ class Terminal:
                 buffer.reset()
                 self._talk.typing("")
             elif not buffer.text:
-                self._talk.done = True
+                self._quit()
             self._after()
 
         return keys
@@ -149,9 +157,9 @@ class Terminal:
         self._after()
 
     def _status(self) -> FormattedText:
-        host, port = self._address
-        trouble = f" · {self._trouble}" if self._trouble else ""
-        return FormattedText([("class:bottom-toolbar", visible(f" {self._talk.status} · {host}:{port}{trouble} "))])
+        parts = (self._talk.status, endpoint(*self._address), self._trouble)
+        text = " · ".join(part for part in parts if part)
+        return FormattedText([("class:bottom-toolbar", visible(f" {text} "))])
 
     def _after(self) -> None:
         """After everything that may have changed something: shows it, and ends when the user wants to."""

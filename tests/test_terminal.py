@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -240,6 +241,35 @@ def test_there_are_three_ways_to_end(start: Callable[..., Stage], sit: Sit, keys
     alice.type(keys)
     assert alice.end() == 0
     assert bob.line() == "GONE alice quit"
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_well(start: Callable[..., Stage], sit: Sit, signal_: signal.Signals) -> None:
+    """The terminal is given back as it was, and the partner is told."""
+    stage = start()
+    bob = stage.user("bob")
+    alice = sit(stage.server.address, "--name", "alice", "--chat", "bob")
+    alice.see("You are in a chat with bob")
+    alice.child.kill(signal_)
+    assert alice.end() == 0
+    assert bob.lines(2) == ["PAIRED alice", "GONE alice quit"]
+    assert alice.raw.rfind("\x1b[?2004l") > alice.raw.rfind("\x1b[?2004h")  # pasting is as it was
+
+
+def test_two_screens_talk(start: Callable[..., Stage], sit: Sit) -> None:
+    """Both ends are people."""
+    stage = start()
+    alice = sit(stage.server.address, "--name", "alice")
+    alice.see("Nobody else is here yet")
+    bob = sit(stage.server.address, "--name", "bob", "--chat", "alice")
+    bob.see("You are in a chat with alice")
+    alice.see("bob calls you")
+    alice.enter("hello bob")
+    bob.see("alice: hello bob")
+    bob.enter("hello alice")
+    alice.see("bob: hello alice")
+    bob.enter("/leave")
+    alice.see("bob is gone (left).", "The chat is over.", "Chat with:")
 
 
 @pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])

@@ -8,7 +8,7 @@ Knows no spec.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -76,7 +76,7 @@ class Search:
         self._closed: dict[int, _Shared] = {}
         self._given: dict[tuple[Gift, int], tuple[int | None, Faults]] = {}
         self._symmetry = Symmetry(bounds.clients, self._ends, self._number)
-        self._parents: dict[State, State | None] = {}
+        self._parents: dict[State, State | None] = {}  # of each state that was seen, the one before it
 
     def run(
         self,
@@ -110,6 +110,11 @@ class Search:
         if found.complete:
             self._note_unfired()
         return found
+
+    @property
+    def seen(self) -> Set[State]:
+        """The states that were seen, each one for all that are like it."""
+        return self._parents.keys()
 
     def canonical(self, world: World) -> State:
         """The state that stands for all that are like this one."""

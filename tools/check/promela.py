@@ -269,9 +269,10 @@ class _Writer:
             yield f"view[me] = {self.states[change.to]}"
         if "link" in change.effects:
             yield f"peer[me] = o; peer_name[me] = n; heard[me] = {int(not change.mirrored)}; fresh[me] = f"
-        if "unlink" in change.effects or not linked:
+        left = not linked and (change.to is not None or "link" in change.effects)
+        if "unlink" in change.effects or left:
             yield "peer[me] = NOBODY; peer_name[me] = NOBODY; heard[me] = 0"
-        if not linked:
+        if left:
             yield "fresh[me] = 0"
         if "bind" in change.effects:
             yield "own[me] = n"
@@ -416,7 +417,7 @@ class _Writer:
             return
         if row.to is not None:
             yield f"state[me] = {self.states[row.to]}"
-        if row.links or row.unlinks or (row.to or row.state) not in self.spec.link.held_in:
+        if row.links or row.unlinks or (row.to is not None and row.to not in self.spec.link.held_in):
             yield "age(me)"
         told = name if row.links or "bind" in row.effects else "NOBODY"
         for reply in row.answers:
@@ -436,7 +437,8 @@ class _Writer:
             yield "partner[o] = NOBODY; accepted[o] = 0"
         if row.partner_to is not None:
             yield f"state[o] = {self.states[row.partner_to]}"
-        yield "if :: LINKED(state[o]) -> skip :: else -> age(o) fi"
+        if not ({row.partner_to} if row.partner_to else row.partner_states) <= self.spec.link.held_in:
+            yield "if :: LINKED(state[o]) -> skip :: else -> age(o) fi"
         told = "name[me]" if row.links else "NOBODY"
         yield f"if :: !broken -> down[o]!{self.replies[str(row.push)]}, {told}, me, {int(row.links)} :: else -> skip fi"
 

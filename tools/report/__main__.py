@@ -18,11 +18,15 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("capture", type=_FILE)
-@click.option("--out", type=_FILE, help="The PDF.  [default: analysis_report.pdf, unless only --html or --json is asked for]")
+@click.option(
+    "--out", type=_FILE, help="The PDF.  [default: analysis_report.pdf, unless only --html or --json is asked for]"
+)
 @click.option("--html", "html_file", type=_FILE, help="The same as one HTML file.")
 @click.option("--json", "json_file", type=_FILE, help="The same as JSON, with all figures and frame numbers.")
 @click.option("--spec", "spec_file", type=_FILE, help="Another protocol's spec.")
-@click.option("--decode-as", multiple=True, metavar="RULE", help="Passed to tshark's -d, such as tcp.port==5000,pychat.")
+@click.option(
+    "--decode-as", multiple=True, metavar="RULE", help="Passed to tshark's -d, such as tcp.port==5000,pychat."
+)
 @click.option("--quiet", is_flag=True, help="No progress.")
 def main(
     capture: Path,

@@ -54,8 +54,14 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
         ("Capture", quoted(findings.capture.path.name)),
         ("Recorded", f"{begun:%d %B %Y, %H:%M:%S} UTC, {findings.duration:.1f} s"),
         ("Server", ", ".join(quoted(bracketed(end)) for end in findings.capture.servers[:3])),
-        ("People", ", ".join(findings.people[:12]) + (" …" if len(findings.people) > 12 else "") or "nobody took a name"),
-        ("Content", f"{plural(len(findings.packets), 'packet')} on {plural(len(findings.connections), 'TCP connection')}"),
+        (
+            "People",
+            ", ".join(findings.people[:12]) + (" …" if len(findings.people) > 12 else "") or "nobody took a name",
+        ),
+        (
+            "Content",
+            f"{plural(len(findings.packets), 'packet')} on {plural(len(findings.connections), 'TCP connection')}",
+        ),
         ("Read with", f"TShark {findings.source.version} and the dissector made from the protocol's specification"),
         ("Checkable", "under each statement: the frames, and the display filter that shows them"),
     ]
@@ -98,7 +104,10 @@ def _data(findings: Findings) -> dict[str, Any]:
                 "from": "client" if one.from_client else "server",
                 "segments": len(one.segments),
                 "lines": len(one.lines),
-                "spanning": [{"frames": list(placed.frames), "complete": placed.line.number, "octets": placed.line.length} for placed in one.spanning],
+                "spanning": [
+                    {"frames": list(placed.frames), "complete": placed.line.number, "octets": placed.line.length}
+                    for placed in one.spanning
+                ],
                 "most_in_one": max(one.complete_in().values(), default=0),
             }
             for one in findings.directions

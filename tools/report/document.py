@@ -97,7 +97,7 @@ def quoted(text: str, most: int = 0) -> str:
     """Text of a capture as code within a text; cut after `most` characters."""
     if most and len(text) > most:
         text = text[: most - 1] + "…"
-    return f"`{text.replace('`', 'ˋ')}`"
+    return f"`{text.replace('`', 'ˋ')}`" if text else ""
 
 
 def plural(count: int, one: str, many: str = "") -> str:

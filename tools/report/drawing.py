@@ -45,7 +45,14 @@ class Drawing:
         self._grow(y + height)
 
     def text(
-        self, x: float, y: float, words: str, size: float = 11, colour: str = INK, anchor: str = "start", bold: bool = False
+        self,
+        x: float,
+        y: float,
+        words: str,
+        size: float = 11,
+        colour: str = INK,
+        anchor: str = "start",
+        bold: bool = False,
     ) -> None:
         """Words with their base line at `y`; `anchor` is start, middle or end."""
         weight = ' font-weight="bold"' if bold else ""

@@ -8,7 +8,8 @@ from functools import cached_property
 from pychat.spec import Spec
 from tools.vocabulary import Vocabulary
 
-from .analysis import chats, network, segments, transport
+from .analysis import network, segments, transport
+from .analysis.chats import Chat, Fault, Requests, chats, faults, requests
 from .analysis.connections import Connection, connections
 from .evidence import Evidence
 from .packets import Line, Packet
@@ -71,16 +72,16 @@ class Findings:
         return self.capture.lines
 
     @cached_property
-    def chats(self) -> list[chats.Chat]:
-        return chats.chats(self.lines, self.words, self.protocol)
+    def chats(self) -> list[Chat]:
+        return chats(self.lines, self.words, self.protocol)
 
     @cached_property
-    def requests(self) -> list[chats.Requests]:
-        return chats.requests(self.lines, self.spec, self.protocol)
+    def requests(self) -> list[Requests]:
+        return requests(self.lines, self.spec, self.protocol)
 
     @cached_property
-    def faults(self) -> list[chats.Fault]:
-        return chats.faults(self.speaking)
+    def faults(self) -> list[Fault]:
+        return faults(self.speaking)
 
     @cached_property
     def signs(self) -> list[transport.Sign]:

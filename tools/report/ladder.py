@@ -1,19 +1,21 @@
-"""A ladder diagram: both ends of a chat and the server between them, with TCP's line and the chat's line of each packet."""
+"""A ladder diagram: both ends of a chat and the server between them, with TCP's and the chat's line of each packet."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .analysis.chats import Chat
 from .analysis.connections import Connection, bracketed
+from .document import plural
 from .drawing import ACCENT, FAINT, GREEN, INK, RED, RULE, Drawing, shortened
 from .findings import Findings
 from .packets import ACK, FIN, RST, SYN, Line, Packet
 
 _WIDTH, _LEFT, _RIGHT, _FRAME, _TIME = 800, 150, 720, 42, 104
-_TALLEST = 980  # pixels of a diagram that fits on a page
-_MOST_ROWS = 120
+_TALLEST = 940  # pixels of a diagram that fits on a page
+_MOST_ROWS = 72
 _TALL, _LOW, _LINE_STEP = 31, 22, 12
 
 
@@ -26,19 +28,21 @@ class Step:
     skipped: int = 0
 
 
-def ladders(findings: Findings, chat: Chat) -> tuple[list[str], list[int]]:
-    """The diagrams of one chat, as many as it needs pages, and the frames in them."""
+def ladders(findings: Findings, chat: Chat) -> list[str]:
+    """The diagrams of one chat, as many as it needs pages."""
     ends = [findings.by_stream[stream] for stream in _ends(findings, chat)]
     steps = _steps(ends, chat)
     drawings: list[str] = []
     sheet = _sheet(ends)
+    whole = sum(map(_height, steps))
+    tallest = sheet.height + whole / math.ceil(whole / (_TALLEST - sheet.height)) + _TALL
     for step in steps:
-        if sheet.height + _height(step) > _TALLEST:
+        if sheet.height + _height(step) > tallest:
             drawings.append(_finished(sheet))
             sheet = _sheet(ends)
         _draw(sheet, step, ends, findings)
     drawings.append(_finished(sheet))
-    return drawings, [step.packet.number for step in steps if step.packet is not None]
+    return drawings
 
 
 def _ends(findings: Findings, chat: Chat) -> list[int]:
@@ -47,14 +51,14 @@ def _ends(findings: Findings, chat: Chat) -> list[int]:
 
 
 def _steps(ends: Sequence[Connection], chat: Chat) -> list[Step]:
-    """What is shown: everything if it is little; else the beginning, the chat, the end, and what matters."""
-    last = chat.ended
+    """What is shown: everything if it is little; else the beginning, the chat and the end, without bare ACKs."""
     packets = sorted(
         ((packet, connection) for connection in ends for packet in connection.packets), key=lambda pair: pair[0].number
     )
     wanted = {packet.number for packet, _ in packets}
     if len(packets) > _MOST_ROWS:
-        wanted = {packet.number for packet, _ in packets if _matters(packet, chat)}
+        opening = {packet.number for connection in ends for packet in connection.packets[:3]}
+        wanted = {packet.number for packet, _ in packets if packet.number in opening or _matters(packet, chat)}
     if len(wanted) > _MOST_ROWS:
         ordered = sorted(wanted)
         wanted = {*ordered[: _MOST_ROWS * 2 // 3], *ordered[-_MOST_ROWS // 3 :]}
@@ -62,11 +66,10 @@ def _steps(ends: Sequence[Connection], chat: Chat) -> list[Step]:
     for packet, connection in packets:
         if packet.number in wanted:
             steps.append(Step(packet, connection))
-        elif steps and steps[-1].packet is None:
+        elif packet.payload and steps and steps[-1].packet is None:
             steps[-1].skipped += 1
-        else:
+        elif packet.payload:
             steps.append(Step(None, None, 1))
-    assert last >= 0
     return steps
 
 
@@ -103,7 +106,7 @@ def _height(step: Step) -> float:
 
 def _shown(lines: Sequence[Line]) -> list[str]:
     """The chat's lines of a packet; of many, the first and the last."""
-    words = [line.words for line in lines]
+    words = [line.whole for line in lines]
     if len(words) > 4:
         words = [*words[:2], f"… {len(words) - 3} more …", words[-1]]
     return words
@@ -113,7 +116,9 @@ def _draw(sheet: Drawing, step: Step, ends: Sequence[Connection], findings: Find
     top = sheet.height
     bottom = top + _height(step)
     if step.packet is None:
-        sheet.text(_middle() - 10, top + 14, f"⋮ {step.skipped} packets left out", 9.5, FAINT, "middle")
+        sheet.text(
+            _middle() - 10, top + 14, f"({plural(step.skipped, 'segment')} with payload left out)", 9.5, FAINT, "middle"
+        )
         sheet.height = bottom
         return
     packet, connection = step.packet, step.connection
@@ -124,7 +129,9 @@ def _draw(sheet: Drawing, step: Step, ends: Sequence[Connection], findings: Find
     arrow = bottom - 13
     for index, text in enumerate(words):
         colour = ACCENT if packet.from_client else GREEN
-        sheet.text(centre, arrow - 4 - (len(words) - 1 - index) * _LINE_STEP, shortened(text, 42), 10, colour, "middle", True)
+        sheet.text(
+            centre, arrow - 4 - (len(words) - 1 - index) * _LINE_STEP, shortened(text, 42), 10, colour, "middle", True
+        )
     colour = RED if packet.has(RST) or packet.analysis & _REPAIRS else INK if words else FAINT
     sheet.arrow(start, stop, arrow, colour)
     sheet.text(centre, arrow + 9.5, _transport(packet), 8, RED if colour == RED else FAINT, "middle")
@@ -134,8 +141,13 @@ def _draw(sheet: Drawing, step: Step, ends: Sequence[Connection], findings: Find
 
 
 _REPAIRS = frozenset(
-    {"tcp.analysis.retransmission", "tcp.analysis.fast_retransmission", "tcp.analysis.duplicate_ack", "tcp.analysis.zero_window"}
-)  # fmt: skip
+    {
+        "tcp.analysis.retransmission",
+        "tcp.analysis.fast_retransmission",
+        "tcp.analysis.duplicate_ack",
+        "tcp.analysis.zero_window",
+    }
+)
 
 
 def _transport(packet: Packet) -> str:

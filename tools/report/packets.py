@@ -70,9 +70,8 @@ class Packet:
     acks: int | None
     initial_rtt: float | None
     in_flight: int | None
-    analysis: frozenset[str]
-    segments: tuple[int, ...]
     comment: str
+    analysis: frozenset[str]
     from_client: bool = True
     lines: list[Line] = field(default_factory=list)
 
@@ -93,7 +92,7 @@ class Line:
     number: int
     time: float
     stream: int
-    words: str = ""
+    whole: str = ""
     length: int = 0
     sender: str = ""
     kind: str = ""
@@ -103,7 +102,6 @@ class Line:
     request: str = ""
     user: str = ""
     partner: str = ""
-    partner_stream: int | None = None
     chat: int | None = None
     request_in: int | None = None
     delay: float | None = None

@@ -55,7 +55,7 @@ def _characters(text: str) -> str:
 @cache
 def _known() -> frozenset[int]:
     """The characters of DejaVu Sans Mono, which typst brings along and matplotlib has a copy of."""
-    from fontTools.ttLib import TTFont
+    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
     from matplotlib import get_data_path
 
     with TTFont(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf", lazy=True) as font:

@@ -1,4 +1,4 @@
-"""Plots with matplotlib, as SVG that is the same each time. Knows numbers and labels; what they mean is the caller's."""
+"""Plots with matplotlib, as SVG that is the same each time. Knows numbers and labels, not what they mean."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = (ACCENT, ORANGE, GREEN, VIOLET, RED, "#4a7c7e", "#8a6d3b", "#7a7a7a")
-_MOST_POINTS = 3000
+_MOST_POINTS = 1500
 _STYLE: dict[str, Any] = {
     "svg.hashsalt": "pychat",
     "svg.fonttype": "path",
@@ -49,7 +49,9 @@ def _pyplot() -> Any:
     return pyplot
 
 
-def plot(draw: Callable[[Any], None], *, rows: int = 1, columns: int = 1, height: float = 2.4, width: float = 6.6) -> str:
+def plot(
+    draw: Callable[[Any], None], *, rows: int = 1, columns: int = 1, height: float = 2.4, width: float = 6.6
+) -> str:
     """An SVG of `rows` times `columns` panels, in inches; `draw` is given the panels (or the only one)."""
     pyplot = _pyplot()
     with pyplot.rc_context(_STYLE):
@@ -63,19 +65,23 @@ def plot(draw: Callable[[Any], None], *, rows: int = 1, columns: int = 1, height
     return output.getvalue()
 
 
-def thinned(points: Sequence[Any]) -> Sequence[Any]:
+def thinned(points: Sequence[Any], most: int = _MOST_POINTS) -> Sequence[Any]:
     """At most as many of the points as a printed plot can show, evenly, the first and the last among them."""
-    if len(points) <= _MOST_POINTS:
+    if len(points) <= most:
         return points
-    step = (len(points) - 1) / (_MOST_POINTS - 1)
-    return [points[round(index * step)] for index in range(_MOST_POINTS)]
+    step = (len(points) - 1) / (most - 1)
+    return [points[round(index * step)] for index in range(most)]
 
 
-def bars(axes: Axes, names: Sequence[str], spans: Sequence[Sequence[tuple[float, float, str]]], colours: dict[str, str]) -> None:
+def bars(
+    axes: Axes, names: Sequence[str], spans: Sequence[Sequence[tuple[float, float, str]]], colours: dict[str, str]
+) -> None:
     """For each name a row of coloured spans: start, length and the key of its colour. The first name is on top."""
     for index, row in enumerate(spans):
         for start, length, key in row:
-            axes.barh(index, max(length, 1e-9), left=start, height=0.62, color=colours[key], edgecolor="white", linewidth=0.4)
+            axes.barh(
+                index, max(length, 1e-9), left=start, height=0.62, color=colours[key], edgecolor="white", linewidth=0.4
+            )
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
@@ -86,4 +92,11 @@ def swatches(axes: Axes, colours: dict[str, str]) -> None:
     from matplotlib.patches import Patch
 
     handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
-    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=len(handles), handlelength=1.2, borderaxespad=0.2)
+    axes.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=len(handles),
+        handlelength=1.2,
+        borderaxespad=0.2,
+    )

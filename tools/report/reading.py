@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,28 @@ from .tshark import ReportError, Row, Tshark
 
 Endpoint = tuple[str, int]
 
-# How an attribute of a line is called in the dissector, where it is not called the same.
-_RENAMED = {"from": "sender", "time": "delay", "line": "words"}
-_NUMBERS = frozenset({"length", "partner_stream", "chat", "request_in", "relayed_from"})
-_SECONDS = frozenset({"delay", "relay_time"})
-_KNOWN = frozenset(field.name for field in dataclasses.fields(Line))
+# The dissector's own fields, the attributes of a line for them, and how they are read. What else it has are the fields
+# of the protocol's messages.
+_OWN: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "line": ("whole", str),
+    "length": ("length", int),
+    "from": ("sender", str),
+    "kind": ("kind", str),
+    "verb": ("verb", str),
+    "state": ("state", str),
+    "state_after": ("state_after", str),
+    "request": ("request", str),
+    "user": ("user", str),
+    "partner": ("partner", str),
+    "chat": ("chat", int),
+    "request_in": ("request_in", int),
+    "time": ("delay", float),
+    "relayed_from": ("relayed_from", int),
+    "relay_time": ("relay_time", float),
+    "rule": ("rule", str),
+    "violation": ("violation", str),
+    "violation_by": ("violation_by", str),
+}
 
 
 @dataclass(slots=True)
@@ -29,58 +45,50 @@ class Capture:
     packets: list[Packet]
     lines: list[Line]
     total: int
-    other: int
     servers: list[Endpoint]
-
-    def stream(self, number: int) -> list[Packet]:
-        return self._streams().get(number, [])
-
-    def _streams(self) -> dict[int, list[Packet]]:
-        streams: dict[int, list[Packet]] = {}
-        for packet in self.packets:
-            if packet.stream >= 0:
-                streams.setdefault(packet.stream, []).append(packet)
-        return streams
 
 
 def read(tshark: Tshark, protocol: str, say: Callable[[str], None]) -> Capture:
     """The capture. Raises ReportError when it cannot be read or holds nothing of the protocol."""
-    names = [name for _, fields, _, _ in PACKET_FIELDS for name in fields]
-    wanted = [*names, *ANALYSIS_NAMES, "tcp.segment", f"{protocol}.length"]
     packets: list[Packet] = []
-    holders: list[Packet] = []
     total = 0
-    for row in tshark.rows(wanted, progress=lambda count: say(f"{count} packets read")):
+    for row in tshark.rows(_FIELDS, lambda count: say(f"{count:,} packets read")):
         total += 1
         packet = _packet(row)
-        if packet is None:
-            continue
-        packets.append(packet)
-        holders += [packet] * len(row[-1])
-    if not holders:
+        if packet is not None:
+            packets.append(packet)
+    say(f"{total:,} packets; reading what of them is {protocol}")
+    lines = _lines(tshark, protocol, {packet.number: packet for packet in packets})
+    if not lines:
         raise ReportError(_why_nothing(tshark, total, packets, protocol))
-    lines = _lines(tshark, protocol, holders, say)
-    say(f"{total} packets, {len(lines)} frames of {protocol}")
+    say(f"{len(lines):,} frames of {protocol}")
     servers = _servers(packets)
     _turn(packets, servers)
-    return Capture(tshark.capture, packets, lines, total, total - len(packets), servers)
+    return Capture(tshark.capture, packets, lines, total, servers)
+
+
+_FIELDS = [name for _, fields, _, _ in PACKET_FIELDS for name in fields] + list(ANALYSIS_NAMES)
+# For each attribute of a packet the columns that may hold it, how it is read, and what it is without a value.
+_COLUMNS: list[tuple[str, tuple[int, ...], Callable[[str], Any], Any]] = []
+for _attribute, _names, _parse, _default in PACKET_FIELDS:
+    _COLUMNS.append((_attribute, tuple(_FIELDS.index(name) for name in _names), _parse, _default))
+_SIGNS = [(name, _FIELDS.index(name)) for name in ANALYSIS_NAMES]
 
 
 def _packet(row: Row) -> Packet | None:
+    """A packet of IP or ARP, None for any other."""
     values: dict[str, Any] = {}
-    column = 0
-    for attribute, fields, parse, default in PACKET_FIELDS:
-        found = next((row[column + index][0] for index in range(len(fields)) if row[column + index]), None)
-        values[attribute] = default if found is None else parse(found)
-        column += len(fields)
-    analysis = frozenset(name for index, name in enumerate(ANALYSIS_NAMES) if row[column + index])
-    column += len(ANALYSIS_NAMES)
-    segments = tuple(int(number) for number in row[column])
-    if "icmp" in values["protocols"]:  # the packet that it is about is quoted in it
-        values["stream"] = -1
+    for attribute, columns, parse, default in _COLUMNS:
+        values[attribute] = default
+        for column in columns:
+            if row[column]:
+                values[attribute] = parse(row[column])
+                break
     if not values["src"]:
         return None
-    return Packet(**values, analysis=analysis, segments=segments)
+    if "icmp" in values["protocols"]:  # the packet that it is about is quoted in it
+        values["stream"] = -1
+    return Packet(**values, analysis=frozenset(name for name, column in _SIGNS if row[column]))
 
 
 def _servers(packets: list[Packet]) -> list[Endpoint]:
@@ -113,29 +121,24 @@ def _why_nothing(tshark: Tshark, total: int, packets: list[Packet], protocol: st
     return f"{tshark.capture} holds no {protocol} in its {total} packets. Record it with `python -m tools.capture`"
 
 
-def _lines(tshark: Tshark, protocol: str, holders: list[Packet], say: Callable[[str], None]) -> list[Line]:
-    """The lines of these packets, each added to its own; tshark's JSON keeps every value with its line."""
-    say(f"reading {len(holders)} frames of {protocol}")
+def _lines(tshark: Tshark, protocol: str, packets: Mapping[int, Packet]) -> list[Line]:
+    """The lines of the capture, each added to its packet; tshark's JSON keeps every value with its line."""
     lines: list[Line] = []
-    for tree in _trees(tshark, protocol):
-        if len(lines) == len(holders):
-            break
-        packet = holders[len(lines)]
-        line = _line(packet, tree, protocol)
-        packet.lines.append(line)
-        lines.append(line)
-    if len(lines) != len(holders):
-        raise ReportError(f"tshark's two passes do not agree: {len(holders)} and {len(lines)} frames of {protocol}")
+    for number, trees in _trees(tshark, protocol):
+        packet = packets[number]
+        packet.lines = [_line(packet, tree, protocol) for tree in trees]
+        lines += packet.lines
     return lines
 
 
-def _trees(tshark: Tshark, protocol: str) -> Iterator[dict[str, Any]]:
-    """The protocol's layers, in the order of the capture."""
-    words = [*tshark.command, "-T", "ek", "-J", protocol, "-Y", protocol]
+def _trees(tshark: Tshark, protocol: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """For each packet with something of the protocol its number, and the protocol's layers in it."""
+    words = [*tshark.command, "-T", "ek", "-J", f"frame {protocol}", "-Y", protocol]
     for text in tshark.lines(words):
         if text.startswith('{"timestamp"'):
-            layer = json.loads(text)["layers"].get(protocol, [])
-            yield from layer if isinstance(layer, list) else [layer]
+            layers = json.loads(text)["layers"]
+            found = layers.get(protocol, [])
+            yield int(layers["frame"]["frame_frame_number"]), found if isinstance(found, list) else [found]
 
 
 def _line(packet: Packet, tree: dict[str, Any], protocol: str) -> Line:
@@ -145,14 +148,10 @@ def _line(packet: Packet, tree: dict[str, Any], protocol: str) -> Line:
         if not name.startswith(prefix):
             continue
         first = value[0] if isinstance(value, list) else value
-        attribute = name.removeprefix(prefix)
-        attribute = _RENAMED.get(attribute, attribute)
-        if attribute not in _KNOWN:
-            line.values[attribute] = str(first)
-        elif attribute in _NUMBERS:
-            setattr(line, attribute, int(first))
-        elif attribute in _SECONDS:
-            setattr(line, attribute, float(first))
+        field = name.removeprefix(prefix)
+        if field in _OWN:
+            attribute, parse = _OWN[field]
+            setattr(line, attribute, parse(first))
         else:
-            setattr(line, attribute, str(first))
+            line.values[field] = str(first)
     return line

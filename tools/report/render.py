@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from .document import Block, Document, Facts, Figure, Listing, Paragraph, Table
-from .evidence import Evidence
+from .evidence import Evidence, ranges
 
 _LONGEST_FILTER = 230  # characters on paper; the JSON has all of it
 _LONGEST_WORD = 24
@@ -78,7 +78,11 @@ def _plain(block: Block) -> dict[str, Any]:
 def _evidence(evidence: Evidence | None) -> dict[str, Any] | None:
     if evidence is None:
         return None
-    return {"words": evidence.words, "filter": evidence.display_filter, "frames": list(evidence.frames)}
+    return {
+        "words": evidence.words,
+        "filter": evidence.display_filter,
+        "frames": [list(span) for span in ranges(evidence.frames)],
+    }
 
 
 def _print(block: dict[str, Any], drawings: dict[str, str]) -> None:

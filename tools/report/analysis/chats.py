@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from pychat.spec import Spec
 from tools.report.evidence import Evidence
@@ -103,7 +104,9 @@ def _chat(number: int, lines: list[Line], words: Vocabulary, protocol: str) -> C
     else:
         caller, called = first.user, first.partner
     said = _said(lines, words)
-    acceptance = [line for line in lines if line.kind == "answer" and line.request == words.call and line.user == called]
+    acceptance = [
+        line for line in lines if line.kind == "answer" and line.request == words.call and line.user == called
+    ]
     end = next((line for line in lines if line.verb == words.gone or line.request == words.leave), None)
     return Chat(
         number=number,
@@ -128,7 +131,7 @@ def _said(lines: Sequence[Line], words: Vocabulary) -> list[Said]:
     waiting: dict[int, list[Said]] = {}
     for line in lines:
         if line.verb == words.say and line.from_client and not line.violation:
-            text = line.words.partition(" ")[2]
+            text = line.whole.partition(" ")[2]
             one = Said(line.number, line.time, line.user, text, line.length)
             said.append(one)
             waiting.setdefault(line.number, []).append(one)
@@ -152,7 +155,7 @@ def _end(lines: Sequence[Line], words: Vocabulary) -> str:
 def _thinking(said: Sequence[Said]) -> dict[str, Spread]:
     """How long each took to say something after the other one's line."""
     gaps: dict[str, list[float]] = {}
-    for before, after in zip(said, said[1:], strict=False):
+    for before, after in pairwise(said):
         if before.speaker != after.speaker:
             gaps.setdefault(after.speaker, []).append(after.time - before.time)
     return {who: spread for who, values in gaps.items() if (spread := Spread.of(values)) is not None}
@@ -203,7 +206,9 @@ def periods(connection: Connection) -> list[Period]:
 def faults(connections: Sequence[Connection]) -> list[Fault]:
     """The frames that break the spec, in the order of the capture."""
     found = [
-        Fault(line.number, line.time, connection.who, line.violation_by, line.violation, line.rule, line.words, line.state)
+        Fault(
+            line.number, line.time, connection.who, line.violation_by, line.violation, line.rule, line.whole, line.state
+        )
         for connection in connections
         for line in connection.lines
         if line.violation

@@ -199,13 +199,15 @@ def _close(number: int, packets: Sequence[Packet]) -> Close:
     return Close(how, by, words, first, evidence, fins, resets)
 
 
-def _ending(
-    packets: Sequence[Packet], fins: list[tuple[int, str]], resets: list[tuple[int, str]]
-) -> tuple[str, str]:
+def _ending(packets: Sequence[Packet], fins: list[tuple[int, str]], resets: list[tuple[int, str]]) -> tuple[str, str]:
     """How it ended and the words for it."""
     if not fins:
         by = resets[0][1]
-        if packets[0].has(SYN) and not any(packet.has(SYN) and packet.has(ACK) for packet in packets) and by == "server":
+        if (
+            packets[0].has(SYN)
+            and not any(packet.has(SYN) and packet.has(ACK) for packet in packets)
+            and by == "server"
+        ):
             return "refused", "refused: a RST answers the SYN"
         return "reset", f"reset by the {by}"
     by = fins[0][1]

@@ -1,10 +1,11 @@
-"""The network layer: addresses, TTL and route, identification, fragments, checksums, and who is behind which hardware."""
+"""The network layer: addresses, TTL and route, identification, fragments, checksums and hardware addresses."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tools.report.evidence import Evidence
 from tools.report.packets import Packet
@@ -58,9 +59,7 @@ def _source(address: str, sent: Sequence[Packet]) -> Source:
         fragments=sum(packet.fragment for packet in sent),
         checksums_good=sum(packet.ip_checksum_ok is True for packet in sent),
         checksums_bad=sum(packet.ip_checksum_ok is False for packet in sent),
-        evidence=Evidence.of(
-            f"{family}.src == {address} && {in_streams(streams)}", (packet.number for packet in sent)
-        ),
+        evidence=Evidence.of(f"{family}.src == {address} && {in_streams(streams)}", (packet.number for packet in sent)),
     )
 
 
@@ -88,7 +87,7 @@ def _identification(sent: Sequence[Packet]) -> str:
         by_stream.setdefault(packet.stream, []).append(int(packet.ip_id or "0", 0))
     steps: Counter[str] = Counter()
     for ids in by_stream.values():
-        for one, other in zip(ids, ids[1:], strict=False):
+        for one, other in pairwise(ids):
             gap = (other - one) & 0xFFFF
             steps["the same" if gap == 0 else "+1" if gap == 1 else "up" if gap < 0x100 else "jumps"] += 1
     if not steps:

@@ -1,4 +1,4 @@
-"""Which segments make which frames of the chat: positions in the stream, from tcp.seq, tcp.len and the lines' lengths."""
+"""Which segments make which frames of the chat: positions in the stream, from tcp.seq, tcp.len, line lengths."""
 
 from __future__ import annotations
 

@@ -61,7 +61,12 @@ def signs(connections: Sequence[Connection]) -> list[Sign]:
     scope = streams_filter(connections)
     found = []
     for name, words in ANALYSIS.items():
-        packets = [(connection.stream, packet) for connection in connections for packet in connection.packets if name in packet.analysis]  # noqa: E501
+        packets = [
+            (connection.stream, packet)
+            for connection in connections
+            for packet in connection.packets
+            if name in packet.analysis
+        ]
         if packets:
             evidence = Evidence.of(f"{name} && {scope}", (packet.number for _, packet in packets))
             found.append(Sign(name, words, evidence, sorted({stream for stream, _ in packets})))
@@ -75,7 +80,9 @@ def round_trips(connection: Connection) -> RoundTrips:
         connection.stream,
         Spread.of([packet.rtt for packet in measured if packet.rtt is not None and packet.from_client]),
         Spread.of([packet.rtt for packet in measured if packet.rtt is not None and not packet.from_client]),
-        Evidence.of(f"tcp.stream eq {connection.stream} && tcp.analysis.ack_rtt", (packet.number for packet in measured)),
+        Evidence.of(
+            f"tcp.stream eq {connection.stream} && tcp.analysis.ack_rtt", (packet.number for packet in measured)
+        ),
     )
 
 

@@ -17,9 +17,11 @@ def checking(findings: Findings) -> list[Section]:
     blocks: list[Block] = [
         Paragraph(
             "Under every statement, table and figure stands a line that begins with ▸: the numbers of the frames that "
-            "show it, and a display filter. Open the capture in Wireshark with the protocol's dissector, type the filter, "
-            "and exactly these frames are shown. “Frame” is Wireshark's word for a captured packet and its number; a frame "
-            f"of the chat protocol is called a *line* here, because it is one.".replace("*", "")
+            "show it, and a display filter. Open the capture in Wireshark with the protocol's dissector, type the "
+            "filter, "
+            "and exactly these frames are shown. “Frame” is Wireshark's word for a captured packet and its number; a "
+            "frame "
+            "of the chat protocol is called a line here, because it is one."
         ),
         Table(
             "How to open the capture as this report has read it",
@@ -48,9 +50,7 @@ def checking(findings: Findings) -> list[Section]:
 
 def _wireshark(findings: Findings) -> str:
     preferences = " ".join(f"-o {preference}" for preference in PREFERENCES)
-    return (
-        f"wireshark -X lua_script:{findings.protocol}.lua {preferences} {findings.source.tshark.capture.name}"
-    )
+    return f"wireshark -X lua_script:{findings.protocol}.lua {preferences} {findings.source.tshark.capture.name}"
 
 
 def _file(findings: Findings) -> Table:
@@ -65,7 +65,10 @@ def _file(findings: Findings) -> Table:
         ("Packets", _counted(findings)),
         ("Link layer", _link(findings)),
         ("Cut off by the snap length", f"{plural(cut, 'packet')}" if cut else "none: every packet is whole"),
-        ("Protocol", f"{findings.spec.title}, version {findings.spec.version} ({quoted(findings.protocol)} in Wireshark)"),
+        (
+            "Protocol",
+            f"{findings.spec.title}, version {findings.spec.version} ({quoted(findings.protocol)} in Wireshark)",
+        ),
         ("Read with", f"TShark {findings.source.version}"),
     ]
     return Table("The capture", (Column("What"), Column("Value", share=1)), rows)
@@ -75,7 +78,9 @@ def _counted(findings: Findings) -> str:
     capture = findings.capture
     words = f"{capture.total:,}, of which {len(findings.packets):,} belong to the chat's TCP connections"
     rest = capture.total - len(findings.packets)
-    return words + (f"; {plural(rest, 'other')} (such as ARP) {'is' if rest == 1 else 'are'} not counted below" if rest else "")
+    return words + (
+        f"; {plural(rest, 'other')} (such as ARP) {'is' if rest == 1 else 'are'} not counted below" if rest else ""
+    )
 
 
 def _link(findings: Findings) -> str:

@@ -23,21 +23,28 @@ def closing(findings: Findings) -> list[Section]:
             one.close.words,
             ", ".join(f"{frame} ({side})" for frame, side in one.close.fins) or "–",
             ", ".join(f"{frame} ({side})" for frame, side in one.close.resets[:3]) or "–",
-            one.lines[-1].words[:28] if one.lines else "–",
+            one.lines[-1].whole[:28] if one.lines else "–",
         )
         for one in shown
     ]
     blocks: list[Block] = [
         Paragraph(
-            "Each direction of a connection is closed by itself: a FIN says that its sender will send no more, takes one sequence number, and is acknowledged. "
-            "Whoever sends the first FIN keeps the connection in TIME-WAIT for a while, so that late segments cannot be taken for a new one. "
+            "Each direction of a connection is closed by itself: a FIN says that its sender will send no more, takes "
+            "one sequence number, and is acknowledged. "
+            "Whoever sends the first FIN keeps the connection in TIME-WAIT for a while, so that late segments cannot "
+            "be taken for a new one. "
             "A RST ends both directions at once, and what was on its way is lost."
         ),
         Table(
             "The ends of the connections: frames with FIN and RST, and the last line of the chat before them",
             (
-                Column("Stream", "right"), Column("Who"), Column("How", share=1.2), Column("FIN", share=0.8), Column("RST", share=0.6), Column("Last line", code=True, share=1.2),
-            ),  # fmt: skip
+                Column("Stream", "right"),
+                Column("Who"),
+                Column("How", share=1.2),
+                Column("FIN", share=0.8),
+                Column("RST", share=0.6),
+                Column("Last line", code=True, share=1.2),
+            ),
             rows,
             Evidence.of(f"(tcp.flags.fin == 1 || tcp.flags.reset == 1) && {findings.scope}", marks),
             small=True,
@@ -55,24 +62,30 @@ def _detail(one: Connection) -> Table:
     assert one.close.first is not None
     first = min(one.close.first, one.packets[0].number) if one.close.how == "refused" else one.close.first
     last = [packet for packet in one.packets if packet.number >= first]
-    rows = []
-    for packet in last[:_SEGMENTS]:
-        rows.append(
-            (
-                str(packet.number),
-                f"{packet.time - last[0].time:.6f}",
-                "client → server" if packet.from_client else "server → client",
-                packet.flag_words,
-                str(packet.seq),
-                str(packet.ack) if packet.has(ACK) else "–",
-                _meaning(packet.flags, packet.payload),
-            )
-        )
-    return Table(
-        f"The end of stream {one.stream} ({one.who}): {one.close.words}. Time in seconds since the first of these segments",
+    rows = [
         (
-            Column("Frame", "right"), Column("Time", "right"), Column("Direction"), Column("Flags"), Column("Seq", "right"), Column("Ack", "right"), Column("Meaning", share=1),
-        ),  # fmt: skip
+            str(packet.number),
+            f"{packet.time - last[0].time:.6f}",
+            "client → server" if packet.from_client else "server → client",
+            packet.flag_words,
+            str(packet.seq),
+            str(packet.ack) if packet.has(ACK) else "–",
+            _meaning(packet.flags, packet.payload),
+        )
+        for packet in last[:_SEGMENTS]
+    ]
+    return Table(
+        f"The end of stream {one.stream} ({one.who}): {one.close.words}. Time in seconds since the first of these "
+        "segments",
+        (
+            Column("Frame", "right"),
+            Column("Time", "right"),
+            Column("Direction"),
+            Column("Flags"),
+            Column("Seq", "right"),
+            Column("Ack", "right"),
+            Column("Meaning", share=1),
+        ),
         rows,
         Evidence.of(f"tcp.stream eq {one.stream} && frame.number >= {first}", (packet.number for packet in last)),
     )

@@ -15,14 +15,16 @@ def flows(findings: Findings) -> list[Section]:
     words = findings.words
     blocks: list[Block] = [
         Paragraph(
-            f"Each client talks to the server alone; the server passes a {quoted(words.say)} on to the partner's connection. "
+            f"Each client talks to the server alone; the server passes a {quoted(words.say)} on to the partner's "
+            "connection. "
             "So one line between two people is two messages, on two TCP connections."
         )
     ]
+    sections = [Section("Client–server message flows", [*blocks, *_requests(findings)])]
     chosen = _chosen(findings)
     if chosen is not None:
-        blocks += _ladder(findings, chosen)
-    return [Section("Client–server message flows", blocks), Section("Requests and answers", _requests(findings), 2)]
+        sections.append(Section("A chat step by step", _ladder(findings, chosen), 2))
+    return sections
 
 
 def _chosen(findings: Findings) -> Chat | None:
@@ -33,21 +35,24 @@ def _chosen(findings: Findings) -> Chat | None:
 
 
 def _ladder(findings: Findings, chat: Chat) -> list[Block]:
-    drawings, frames = ladders(findings, chat)
+    drawings = ladders(findings, chat)
     streams = ", ".join(str(stream) for stream in chat.streams[:2])
     blocks: list[Block] = []
     for index, svg in enumerate(drawings):
         part = f" ({index + 1} of {len(drawings)})" if len(drawings) > 1 else ""
         blocks.append(
             Figure(
-                f"Chat {chat.number} between {chat.caller} and {chat.called}{part}. Above each arrow the lines of the chat "
-                "(blue from a client, green from the server), below it TCP's flags and relative numbers",
+                f"Chat {chat.number} between {chat.caller} and {chat.called}{part}. Above each arrow the lines of "
+                "the chat "
+                "(blue from a client, green from the server), below it TCP's flags and relative numbers. In a long "
+                "chat, bare acknowledgements are left out",
                 svg,
                 f"Ladder diagram of the packets between {chat.caller}, the server and {chat.called}",
-                Evidence.of(f"tcp.stream in {{{streams}}}", _all(findings, chat)) if index == len(drawings) - 1 else None,
+                Evidence.of(f"tcp.stream in {{{streams}}}", _all(findings, chat))
+                if index == len(drawings) - 1
+                else None,
             )
         )
-    assert frames
     return blocks
 
 
@@ -72,11 +77,18 @@ def _requests(findings: Findings) -> list[Block]:
     sent = [line.number for line in findings.lines if line.kind == "request"]
     answered = [line for line in findings.lines if line.delay is not None]
     table = Table(
-        "Requests of the clients, what became of them, and the delay from request to answer at the place of the capture",
+        "Requests of the clients, what became of them, and the delay from request to answer at the place of the "
+        "capture",
         (
-            Column("Request", code=True, share=1), Column("Sent", "right"), Column("Granted", "right"), Column("Refused", "right"),
-            Column("Least", "right"), Column("Median", "right"), Column("95 %", "right"), Column("Most", "right"),
-        ),  # fmt: skip
+            Column("Request", code=True, share=1),
+            Column("Sent", "right"),
+            Column("Granted", "right"),
+            Column("Refused", "right"),
+            Column("Least", "right"),
+            Column("Median", "right"),
+            Column("95 %", "right"),
+            Column("Most", "right"),
+        ),
         rows,
         Evidence.of(f'{findings.protocol}.kind == "request"', sent),
     )
@@ -86,7 +98,8 @@ def _requests(findings: Findings) -> list[Block]:
     if spread is not None:
         blocks.append(
             Paragraph(
-                f"{plural(spread.count, 'answer')} came after {seconds(spread.least)} to {seconds(spread.most)}; half of them within {seconds(spread.median)}.",
+                f"{plural(spread.count, 'answer')} came after {seconds(spread.least)} to {seconds(spread.most)}; "
+                f"half of them within {seconds(spread.median)}.",
                 Evidence.of(f"{findings.protocol}.time", (line.number for line in answered)),
             )
         )
@@ -95,8 +108,10 @@ def _requests(findings: Findings) -> list[Block]:
     if spread is not None:
         blocks.append(
             Paragraph(
-                f"{plural(spread.count, 'line')} reached the partner. From the last segment of a line at the server to the last segment of it on the partner's "
-                f"connection it took {seconds(spread.least)} to {seconds(spread.most)}, {seconds(spread.median)} in the middle. "
+                f"{plural(spread.count, 'line')} reached the partner. From the last segment of a line at the server "
+                "to the last segment of it on the partner's "
+                f"connection it took {seconds(spread.least)} to {seconds(spread.most)}, {seconds(spread.median)} in "
+                "the middle. "
                 f"There is no answer to a {quoted(findings.words.say)} that succeeds.",
                 Evidence.of(f"{findings.protocol}.relay_time", (line.number for line in relayed)),
             )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tools.report.analysis.connections import Connection, Handshake, Options
-from tools.report.document import Block, Column, Paragraph, Section, Table, plural, quoted, seconds
+from tools.report.document import Block, Column, Paragraph, Section, Table, plural, seconds
+from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import SYN
+from tools.report.packets import ACK, SYN
 
 _SHOWN = 40
+_LISTED = 15  # connections whose frames a filter can name one by one
 
 
 def handshake(findings: Findings) -> list[Section]:
@@ -15,24 +19,33 @@ def handshake(findings: Findings) -> list[Section]:
     whole = [one for one in findings.connections if one.handshake is not None]
     blocks: list[Block] = [
         Paragraph(
-            "Before the first line of the chat, both ends exchange three segments. The client's SYN carries its initial sequence "
-            "number (ISN); the server's SYN, ACK acknowledges it plus one and carries the server's own; the client's ACK acknowledges "
-            "that plus one. A SYN takes one sequence number though it carries no octet, which is why Wireshark's relative numbers "
+            "Before the first line of the chat, both ends exchange three segments. The client's SYN carries its "
+            "initial sequence "
+            "number (ISN); the server's SYN, ACK acknowledges it plus one and carries the server's own; the client's "
+            "ACK acknowledges "
+            "that plus one. A SYN takes one sequence number though it carries no octet, which is why Wireshark's "
+            "relative numbers "
             "of the first octet are 1."
         )
     ]
     if not whole:
         blocks.append(Paragraph("No handshake is in this capture: it begins in the middle of its connections."))
         return [Section("The three-way handshake", blocks)]
-    blocks += [_detail(whole[0]), _arithmetic(whole[0]), _table(findings, whole), _options(findings, whole), *_missing(findings)]
+    blocks += [
+        _detail(whole[0]),
+        _arithmetic(whole[0]),
+        _table(findings, whole),
+        _options(findings, whole),
+        *_missing(findings),
+    ]
     return [Section("The three-way handshake", blocks)]
 
 
-def _segments(one: Connection) -> list[tuple[str, ...]]:
+def _segments(one: Connection) -> list[Sequence[str]]:
     shake = one.handshake
     assert shake is not None
     by_number = {packet.number: packet for packet in one.packets}
-    rows = []
+    rows: list[Sequence[str]] = []
     for number in (shake.syn, shake.syn_ack, shake.ack):
         packet = by_number[number]
         rows.append(
@@ -42,8 +55,8 @@ def _segments(one: Connection) -> list[tuple[str, ...]]:
                 "client → server" if packet.from_client else "server → client",
                 packet.flag_words,
                 str(packet.seq_raw),
-                str(packet.ack_raw) if packet.has(0x10) else "–",
-                f"{packet.seq} / {packet.ack if packet.has(0x10) else '–'}",
+                str(packet.ack_raw) if packet.has(ACK) else "–",
+                f"{packet.seq} / {packet.ack if packet.has(ACK) else '–'}",
                 f"{packet.window_raw:,}",
             )
         )
@@ -53,7 +66,8 @@ def _segments(one: Connection) -> list[tuple[str, ...]]:
 def _detail(one: Connection) -> Table:
     assert one.handshake is not None
     return Table(
-        f"The handshake of {one.who} (stream {one.stream}), segment by segment. Time in seconds since the SYN; window as written in the header",
+        f"The handshake of {one.who} (stream {one.stream}), segment by segment. Time in seconds since the SYN; "
+        "window as written in the header",
         (
             Column("Frame", "right"),
             Column("Time", "right"),
@@ -73,17 +87,19 @@ def _arithmetic(one: Connection) -> Paragraph:
     shake = one.handshake
     assert shake is not None
     return Paragraph(
-        f"Frame {shake.syn_ack} acknowledges {shake.syn_ack_acks} = {shake.client_isn} + 1, and frame {shake.ack} acknowledges "
+        f"Frame {shake.syn_ack} acknowledges {shake.syn_ack_acks} = {shake.client_isn} + 1, and frame {shake.ack} "
+        "acknowledges "
         f"{shake.ack_acks} = {shake.server_isn} + 1. "
-        f"The initial round-trip time, from the SYN to the third segment, is {seconds(shake.rtt)}: {seconds(shake.server_took)} from the SYN to its answer and "
-        f"{seconds(shake.client_took)} from there to the ACK, as seen at the place of the capture. The longer part is the way to the end that is farther away.",
+        f"The initial round-trip time, from the SYN to the third segment, is {seconds(shake.rtt)}: "
+        f"{seconds(shake.server_took)} from the SYN to its answer and "
+        f"{seconds(shake.client_took)} from there to the ACK, as seen at the place of the capture. The longer part "
+        "is the way to the end that is farther away.",
         shake.evidence,
     )
 
 
 def _table(findings: Findings, whole: list[Connection]) -> Table:
     shown = whole[:_SHOWN]
-    frames = [frame for one in whole for frame in _shake(one).evidence.frames]
     rows = []
     for one in shown:
         shake = _shake(one)
@@ -94,36 +110,39 @@ def _table(findings: Findings, whole: list[Connection]) -> Table:
                 f"{shake.syn}, {shake.syn_ack}, {shake.ack}",
                 str(shake.client_isn),
                 str(shake.server_isn),
-                "yes" if (shake.syn_ack_acks, shake.ack_acks) == ((shake.client_isn + 1) % 2**32, (shake.server_isn + 1) % 2**32) else "NO",
+                "yes"
+                if (shake.syn_ack_acks, shake.ack_acks)
+                == ((shake.client_isn + 1) % 2**32, (shake.server_isn + 1) % 2**32)
+                else "NO",
                 seconds(shake.rtt),
                 str(shake.repeated),
             )
         )
     more = f" (the first {len(shown)} of {len(whole)})" if len(whole) > len(shown) else ""
     return Table(
-        f"The handshakes{more}: frames of SYN, SYN-ACK and ACK, the initial sequence numbers, whether each is acknowledged plus one, and SYNs that had to be repeated",
+        f"The handshakes{more}: frames of SYN, SYN-ACK and ACK, the initial sequence numbers, whether each is "
+        "acknowledged plus one, and SYNs that had to be repeated",
         (
-            Column("Stream", "right"), Column("Who", share=1), Column("Frames", "right"), Column("Client's ISN", "right"),
-            Column("Server's ISN", "right"), Column("+ 1", "center"), Column("Initial RTT", "right"), Column("Repeated", "right"),
-        ),  # fmt: skip
+            Column("Stream", "right"),
+            Column("Who"),
+            Column("Frames", "right"),
+            Column("Client's ISN", "right"),
+            Column("Server's ISN", "right"),
+            Column("+ 1", "center"),
+            Column("Initial RTT", "right"),
+            Column("Repeated", "right"),
+        ),
         rows,
-        findings.select("(tcp.flags.syn == 1 || (tcp.seq == 1 && tcp.ack == 1 && tcp.len == 0 && tcp.flags == 0x10))", _syn_or_third(findings)) if len(frames) > 60 else _each(frames),
+        _evidence(findings, whole),
         small=True,
     )
 
 
-def _each(frames: list[int]):  # type: ignore[no-untyped-def]
-    from tools.report.evidence import Evidence
-
-    return Evidence.frames_alone(frames)
-
-
-def _syn_or_third(findings: Findings):  # type: ignore[no-untyped-def]
-    return [
-        packet
-        for packet in findings.packets
-        if packet.has(SYN) or (packet.seq == 1 and packet.ack == 1 and not packet.payload and packet.flags == 0x10)
-    ]
+def _evidence(findings: Findings, whole: list[Connection]) -> Evidence:
+    """The frames of the handshakes; of many, the SYNs, which one filter finds."""
+    if len(whole) <= _LISTED:
+        return Evidence.frames_alone(frame for one in whole for frame in _shake(one).evidence.frames)
+    return findings.select("tcp.flags.syn == 1", [packet for packet in findings.packets if packet.has(SYN)])
 
 
 def _shake(one: Connection) -> Handshake:
@@ -141,12 +160,18 @@ def _options(findings: Findings, whole: list[Connection]) -> Table:
     rows = [(*key, plural(len(streams), "connection")) for key, streams in groups.items()]
     syns = [packet for packet in findings.packets if packet.has(SYN)]
     return Table(
-        "What the ends offer in their SYNs: the largest segment that they want to receive (MSS), the factor of their windows, "
+        "What the ends offer in their SYNs: the largest segment that they want to receive (MSS), the factor of their "
+        "windows, "
         "selective acknowledgement (SACK) and timestamps",
         (
-            Column("From"), Column("MSS", "right"), Column("Window scale", "right"), Column("SACK"), Column("Timestamps"),
-            Column("Window", "right"), Column("In", share=1),
-        ),  # fmt: skip
+            Column("From"),
+            Column("MSS", "right"),
+            Column("Window scale", "right"),
+            Column("SACK"),
+            Column("Timestamps"),
+            Column("Window", "right"),
+            Column("In", share=1),
+        ),
         rows,
         findings.select("tcp.flags.syn == 1", syns),
     )
@@ -166,17 +191,28 @@ def _missing(findings: Findings) -> list[Block]:
     lost = [one for one in findings.connections if one.handshake is None]
     blocks: list[Block] = []
     sizes = {_shake(one).client.mss for one in findings.connections if one.handshake} - {None}
-    stamped = any(_shake(one).client.timestamps and _shake(one).server.timestamps for one in findings.connections if one.handshake)
+    stamped = any(
+        _shake(one).client.timestamps and _shake(one).server.timestamps for one in findings.connections if one.handshake
+    )
     if sizes and stamped:
         mss = min(size for size in sizes if size is not None)
         blocks.append(
             Paragraph(
-                f"The MSS of {mss:,} octets is the MTU less the IP and TCP headers. Both ends use timestamps, an option of 12 octets (with padding) "
+                f"The MSS of {mss:,} octets is the MTU less the IP and TCP headers. Both ends use timestamps, an "
+                "option of 12 octets (with padding) "
                 f"in every later segment, so that {mss - 12:,} octets of payload is the most that a segment carries."
             )
         )
     if lost:
-        names = ", ".join(f"stream {one.stream} ({one.close.how if one.close.how == 'refused' else 'begun before the capture, or not completed'})" for one in lost[:6])
-        blocks.append(Paragraph(f"Without a complete handshake in this capture: {names}{' and more' if len(lost) > 6 else ''}.", lost[0].evidence if len(lost) == 1 else None))
-    assert quoted
+        names = ", ".join(
+            f"stream {one.stream} "
+            f"({one.close.how if one.close.how == 'refused' else 'begun before the capture, or not completed'})"
+            for one in lost[:6]
+        )
+        blocks.append(
+            Paragraph(
+                f"Without a complete handshake in this capture: {names}{' and more' if len(lost) > 6 else ''}.",
+                lost[0].evidence if len(lost) == 1 else None,
+            )
+        )
     return blocks

@@ -44,7 +44,8 @@ def network(findings: Findings) -> list[Section]:
     example = next((packet for packet in findings.packets if packet.lines and packet.from_client), findings.packets[0])
     blocks += [
         Paragraph(
-            f"Frame {example.number} carries {quoted(example.lines[0].words, 50) if example.lines else 'a segment'} from {example.src} to {example.dst}. "
+            f"Frame {example.number} carries {quoted(example.lines[0].whole, 50) if example.lines else 'a segment'} "
+            f"from {example.src} to {example.dst}. "
             "Its IP header, field by field:"
         ),
         _header(findings, example),
@@ -61,8 +62,8 @@ def network(findings: Findings) -> list[Section]:
 def _header(findings: Findings, packet: Packet) -> Table:
     fields = _IPV6 if packet.version == 6 else _IPV4
     names = [name for name, _, _ in fields]
-    row = next(findings.source.tshark.rows(names, f"frame.number == {packet.number}"))
-    rows = [(title, name, values[0] if values else "–", words) for (name, title, words), values in zip(fields, row, strict=True)]
+    row = findings.source.tshark.few(names, [packet.number])[packet.number]
+    rows = [(title, name, value or "–", words) for (name, title, words), value in zip(fields, row, strict=True)]
     return Table(
         f"The IP header of frame {packet.number}",
         (Column("Field"), Column("In Wireshark", code=True), Column("Value", code=True), Column("Meaning", share=1)),
@@ -90,11 +91,17 @@ def _table(findings: Findings) -> Table:
     return Table(
         f"The senders{more}: what their IP headers have in common, as they were seen at the place of the capture",
         (
-            Column("Source", code=True), Column("Packets", "right"), Column("TTL", "right"), Column("Identification", share=1),
-            Column("DF set", "right"), Column("Fragments", "right"), Column("Header checksums"), Column("Source MAC", code=True),
-        ),  # fmt: skip
+            Column("Source", code=True),
+            Column("Packets", "right"),
+            Column("TTL", "right"),
+            Column("Identification", share=1),
+            Column("DF set", "right"),
+            Column("Fragments", "right"),
+            Column("Header checksums"),
+            Column("Source MAC", code=True),
+        ),
         rows,
-        findings.select("ip || ipv6" if False else "tcp", findings.packets),
+        findings.select("tcp", findings.packets),
         small=True,
     )
 
@@ -146,8 +153,10 @@ def _route(findings: Findings) -> list[Block]:
         frames = [packet for packet in findings.packets if packet.from_client]
         blocks.append(
             Paragraph(
-                f"All packets of the {plural(len(clients), 'client address', 'client addresses')} come from one Ethernet address, {quoted(next(iter(behind)))}. "
-                "That is not a client's own but the router's: at every hop the frame gets a new Ethernet header, while the IP addresses stay.",
+                f"All packets of the {plural(len(clients), 'client address', 'client addresses')} come from one "
+                f"Ethernet address, {quoted(next(iter(behind)))}. "
+                "That is not a client's own but the router's: at every hop the frame gets a new Ethernet header, "
+                "while the IP addresses stay.",
                 findings.select(f"eth.src == {next(iter(behind))}", frames),
             )
         )
@@ -156,7 +165,12 @@ def _route(findings: Findings) -> list[Block]:
 
 def _route_evidence(findings: Findings, clients: list[Source]) -> Evidence:
     addresses = {source.address for source in clients}
-    return findings.select("tcp.dstport in {" + ", ".join(str(port) for port in sorted({end[1] for end in findings.capture.servers})) + "}", [packet for packet in findings.packets if packet.src in addresses])
+    return findings.select(
+        "tcp.dstport in {"
+        + ", ".join(str(port) for port in sorted({end[1] for end in findings.capture.servers}))
+        + "}",
+        [packet for packet in findings.packets if packet.src in addresses],
+    )
 
 
 def _way(clients: list[Source], server: Source) -> str:
@@ -167,8 +181,8 @@ def _way(clients: list[Source], server: Source) -> str:
     for index, source in enumerate(clients):
         y = 14 + index * step
         sheet.box(4, y, 212, 26)
-        sheet.text(110, y + 17, source.address, 10, INK, "middle")
-        sheet.text(226, y + 12, f"TTL {source.start}", 9, FAINT)
+        sheet.text(12, y + 17, source.address, 10)
+        sheet.text(208, y + 17, f"TTL {source.start}", 9, FAINT, "end")
         if routed:
             sheet.line(216, y + 13, 345, middle, ACCENT, 1)
         else:
@@ -178,7 +192,14 @@ def _way(clients: list[Source], server: Source) -> str:
         sheet.text(410, middle - 3, plural(routed, "router"), 11, ACCENT, "middle", bold=True)
         sheet.text(410, middle + 12, f"TTL − {routed}", 9, FAINT, "middle")
         sheet.line(475, middle, 584, middle, ACCENT, 1)
-        sheet.text(530, middle - 6, f"TTL {', '.join(str(ttl) for ttl in sorted({t for s in clients for t in s.ttls}))}", 9, FAINT, "middle")
+        sheet.text(
+            530,
+            middle - 6,
+            f"TTL {', '.join(str(ttl) for ttl in sorted({t for s in clients for t in s.ttls}))}",
+            9,
+            FAINT,
+            "middle",
+        )
     sheet.box(584, middle - 20, 212, 40)
     sheet.text(690, middle - 3, server.address, 10, INK, "middle")
     away = "the place of the capture" if not server.hops else f"{plural(server.hops, 'router')} away"
@@ -192,21 +213,32 @@ def _neighbours(findings: Findings) -> list[Section]:
     asked = [packet for packet in findings.capture.packets if "arp" in packet.protocols.split(":")]
     if not asked:
         return []
-    rows = list(findings.source.tshark.rows(("frame.number", "arp.opcode", "arp.src.proto_ipv4", "arp.src.hw_mac", "arp.dst.proto_ipv4"), "arp"))
-    told = [
-        (row[0][0], "who has" if row[1][:1] == ["1"] else "is at", row[2][0], row[3][0], row[4][0]) for row in rows[:8] if all(row)
-    ]
+    shown = asked[:8]
+    opcodes = findings.source.tshark.few(("arp.opcode", "arp.src.hw_mac"), [packet.number for packet in shown])
+    told = []
+    for packet in shown:
+        opcode, hardware = opcodes[packet.number]
+        says = "who has" if opcode == "1" else "is at"
+        told.append((str(packet.number), says, packet.src, hardware or "–", packet.dst))
     return [
         Section(
             "The neighbours",
             [
                 Paragraph(
-                    "IP addresses do not say whom to give a packet on the wire. Each host asks for the hardware address of its next hop only: "
+                    "IP addresses do not say whom to give a packet on the wire. Each host asks for the hardware "
+                    "address of its next hop only: "
                     "of a neighbour on its own network, or of the router when the destination is elsewhere."
                 ),
                 Table(
-                    "ARP questions and answers" + (f" (the first {len(told)} of {len(rows)})" if len(rows) > len(told) else ""),
-                    (Column("Frame", "right"), Column("Says"), Column("Sender", code=True), Column("Its MAC", code=True), Column("About or to", code=True, share=1)),
+                    "ARP questions and answers"
+                    + (f" (the first {len(told)} of {len(asked)})" if len(asked) > len(told) else ""),
+                    (
+                        Column("Frame", "right"),
+                        Column("Says"),
+                        Column("Sender", code=True),
+                        Column("Its MAC", code=True),
+                        Column("About or to", code=True, share=1),
+                    ),
                     told,
                     Evidence.of("arp", (packet.number for packet in asked)),
                 ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tools.report.document import Block, Column, Paragraph, Section, Table, plural, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
@@ -22,15 +24,17 @@ def _refusals(findings: Findings) -> list[Block]:
     blocks: list[Block] = []
     refusals = [line for line in findings.lines if line.kind == "refusal"]
     if refusals:
-        asked = {line.number: line for line in findings.lines if line.kind == "request"}
+        asked = _asked(findings)
         rows = [
             (
                 str(line.number),
                 findings.since(line.time),
                 _who(findings, line),
-                quoted(asked[line.request_in].words, 30) if line.request_in in asked else "–",
+                asked(line),
                 quoted(line.values.get("code", "")),
-                findings.spec.errors[line.values["code"]].doc if line.values.get("code") in findings.spec.errors else "",
+                findings.spec.errors[line.values["code"]].doc
+                if line.values.get("code") in findings.spec.errors
+                else "",
             )
             for line in refusals[:_SHOWN]
         ]
@@ -38,7 +42,14 @@ def _refusals(findings: Findings) -> list[Block]:
         blocks.append(
             Table(
                 f"Requests that were refused{more}. A refusal changes nothing, and the connection goes on",
-                (Column("Frame", "right"), Column("Time", "right"), Column("Who"), Column("Request", share=0.9), Column("Code", share=0.7), Column("What it means", share=1.4)),
+                (
+                    Column("Frame", "right"),
+                    Column("Time", "right"),
+                    Column("Who"),
+                    Column("Request", share=0.9),
+                    Column("Code", share=0.7),
+                    Column("What it means", share=1.4),
+                ),
                 rows,
                 Evidence.of(f'{findings.protocol}.kind == "refusal"', (line.number for line in refusals)),
                 small=True,
@@ -48,7 +59,10 @@ def _refusals(findings: Findings) -> list[Block]:
         blocks.append(Paragraph("No request was refused.", Evidence(f'{findings.protocol}.kind == "refusal"', ())))
     goodbyes = [line for line in findings.lines if line.kind == "goodbye"]
     if goodbyes:
-        rows_ = [(str(line.number), findings.since(line.time), _who(findings, line), quoted(line.words, 70)) for line in goodbyes[:_SHOWN]]
+        rows_ = [
+            (str(line.number), findings.since(line.time), _who(findings, line), quoted(line.whole, 70))
+            for line in goodbyes[:_SHOWN]
+        ]
         blocks.append(
             Table(
                 "Connections that the server ended with a last frame",
@@ -59,14 +73,42 @@ def _refusals(findings: Findings) -> list[Block]:
         )
     probes = [line for line in findings.lines if line.verb == findings.words.probe and not line.from_client]
     if probes:
-        answered = sum(any(other.verb == findings.words.probed and other.stream == line.stream and other.number > line.number for other in findings.lines) for line in probes[:200])
+        answered = sum(
+            any(
+                other.verb == findings.words.probed and other.stream == line.stream and other.number > line.number
+                for other in findings.lines
+            )
+            for line in probes[:200]
+        )
         blocks.append(
             Paragraph(
-                f"After silence, the server asked {plural(len(probes), 'time')} whether a client is still there; {answered} of these questions were answered.",
-                Evidence.of(f'{findings.protocol}.verb == "{findings.words.probe}" && {findings.protocol}.from == "server"', (line.number for line in probes)),
+                f"After silence, the server asked {plural(len(probes), 'time')} whether a client is still there; "
+                f"{answered} of these questions were answered.",
+                Evidence.of(
+                    f'{findings.protocol}.verb == "{findings.words.probe}" && {findings.protocol}.from == "server"',
+                    (line.number for line in probes),
+                ),
             )
         )
     return blocks
+
+
+def _asked(findings: Findings) -> Callable[[Line], str]:
+    """Finds what a refusal answers; of several requests in one frame, the first that was not asked for yet."""
+    waiting: dict[tuple[int, int, str], list[Line]] = {}
+    for line in findings.lines:
+        if line.from_client:
+            waiting.setdefault((line.stream, line.number, line.request), []).append(line)
+
+    def asked(answer: Line) -> str:
+        if answer.request_in is None:
+            return "–"
+        same = waiting.get((answer.stream, answer.request_in, answer.request))
+        if not same:
+            return "–"
+        return quoted(same.pop(0).whole, 30) or "(an empty line)"
+
+    return asked
 
 
 def _who(findings: Findings, line: Line) -> str:
@@ -94,15 +136,23 @@ def _violations(findings: Findings) -> list[Block]:
     more = f" (the first {len(rows)} of {len(findings.faults)})" if len(findings.faults) > len(rows) else ""
     return [
         Paragraph(
-            f"The first illegal frame is in frame {first.frame}: the {first.by} of {first.who} sent {quoted(first.words, 60)} in the state {quoted(first.state)}, "
+            f"The first illegal frame is in frame {first.frame}: the {first.by} of {first.who} sent "
+            f"{quoted(first.words, 60)} in the state {quoted(first.state)}, "
             f"which is {quoted(first.violation)}" + (f" (rule {first.rule})." if first.rule else "."),
             Evidence.frames_alone([first.frame]),
         ),
         Table(
             f"Frames of the protocol that break the specification{more}",
             (
-                Column("Frame", "right"), Column("Time", "right"), Column("Who", share=0.9), Column("By"), Column("State"), Column("Line", share=1.3), Column("Violation", share=0.8), Column("Rule"),
-            ),  # fmt: skip
+                Column("Frame", "right"),
+                Column("Time", "right"),
+                Column("Who", share=0.9),
+                Column("By"),
+                Column("State"),
+                Column("Line", share=1.3),
+                Column("Violation", share=0.8),
+                Column("Rule"),
+            ),
             rows,
             evidence,
             small=True,

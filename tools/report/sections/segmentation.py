@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from pychat.visible import hexdump
 from tools.report.analysis.segments import Direction, Placed
 from tools.report.document import Block, Column, Figure, Listing, Paragraph, Section, Table, plural, quoted
+from tools.report.drawing import RED
 from tools.report.evidence import Evidence, numbers_filter
 from tools.report.findings import Findings
 from tools.report.packets import Packet
@@ -20,8 +22,10 @@ def segmentation(findings: Findings) -> list[Section]:
     """Lines against segments: figures for all, then the plainest examples."""
     blocks: list[Block] = [
         Paragraph(
-            "TCP carries a stream of octets and knows no lines. The sender's system cuts the stream into segments wherever it likes; "
-            "the receiver must put the octets together again and cut them at the line ends. Where each line lies in the stream follows "
+            "TCP carries a stream of octets and knows no lines. The sender's system cuts the stream into segments "
+            "wherever it likes; "
+            "the receiver must put the octets together again and cut them at the line ends. Where each line lies in "
+            "the stream follows "
             "from the sequence numbers of the segments and the lengths of the lines before it."
         ),
         _table(findings),
@@ -33,13 +37,18 @@ def segmentation(findings: Findings) -> list[Section]:
     shared = _best(findings, lambda one: max(one.complete_in().values(), default=0))
     if shared is not None and max(shared.complete_in().values(), default=0) > 1:
         sections.append(Section("Several lines in one segment", _shared(findings, shared), 2))
-    crumbs = max((placed for one in findings.directions for placed in one.spanning), key=lambda placed: len(placed.frames), default=None)
+    crumbs = max(
+        (placed for one in findings.directions for placed in one.spanning),
+        key=lambda placed: len(placed.frames),
+        default=None,
+    )
     if crumbs is not None and len(crumbs.frames) > 4:
-        sections.append(Section("The line with the most segments", _crumbs(findings, crumbs), 2))
+        sections.append(Section("The line with the most segments", _crumbs(crumbs), 2))
     return sections
 
 
-def _best(findings: Findings, measure):  # type: ignore[no-untyped-def]
+def _best(findings: Findings, measure: Callable[[Direction], int]) -> Direction | None:
+    """The direction with most of something, of those where every line's place is certain."""
     candidates = [one for one in findings.directions if one.certain]
     return max(candidates, key=measure, default=None)
 
@@ -65,9 +74,15 @@ def _table(findings: Findings) -> Table:
     return Table(
         "Segments with payload and the lines in them, for each direction; segments that were sent again count once",
         (
-            Column("Stream", "right"), Column("Direction", share=1), Column("Segments", "right"), Column("Largest", "right"),
-            Column("Lines", "right"), Column("Longest", "right"), Column("In several segments", "right"), Column("Sharing a segment", "right"),
-        ),  # fmt: skip
+            Column("Stream", "right"),
+            Column("Direction"),
+            Column("Segments", "right"),
+            Column("Largest", "right"),
+            Column("Lines", "right"),
+            Column("Longest", "right"),
+            Column("In several segments", "right"),
+            Column("Sharing a segment", "right"),
+        ),
         rows,
         findings.select("tcp.len > 0", carriers),
         small=True,
@@ -90,17 +105,16 @@ def _spanning(findings: Findings, direction: Direction) -> list[Block]:
     frames = [packet.number for packet in segments]
     blocks: list[Block] = [
         Figure(
-            f"Lines and segments in the stream of {direction.connection.who} (stream {stream}), by relative sequence number. Below, the segments with their "
+            f"Lines and segments in the stream of {direction.connection.who} (stream {stream}), by relative sequence "
+            "number. Below, the segments with their "
             "frame numbers; above, the lines with their lengths in octets",
             plot(lambda axes: _draw(axes, segments, lines), height=1.75),
             "Two rows of boxes along the octets of the stream: lines above, segments below; their edges do not meet",
             Evidence.frames_alone(frames),
         ),
-        _layout(findings, direction, lines),
+        _layout(direction, lines),
     ]
-    cut = example
-    blocks += _octets(findings, direction, cut)
-    return blocks
+    return blocks + _octets(findings, direction, example)
 
 
 def _dense(direction: Direction, placed: Placed) -> int:
@@ -109,25 +123,44 @@ def _dense(direction: Direction, placed: Placed) -> int:
     return sum(bool(own & set(other.frames)) for other in direction.spanning)
 
 
-def _draw(axes, segments: Sequence[Packet], lines: Sequence[Placed]) -> None:  # type: ignore[no-untyped-def]
+def _draw(axes: Any, segments: Sequence[Packet], lines: Sequence[Placed]) -> None:
     low, high = segments[0].seq, segments[-1].seq + segments[-1].payload
     for index, packet in enumerate(segments):
-        axes.barh(0, packet.payload, left=packet.seq, height=0.62, color=("#9db8cc", "#c7d7e3")[index % 2], edgecolor="white")
-        axes.text(packet.seq + packet.payload / 2, 0, f"frame {packet.number}\n{packet.payload}", ha="center", va="center", fontsize=7)
+        axes.barh(
+            0, packet.payload, left=packet.seq, height=0.62, color=("#9db8cc", "#c7d7e3")[index % 2], edgecolor="white"
+        )
+        axes.text(
+            packet.seq + packet.payload / 2,
+            0,
+            f"frame {packet.number}\n{packet.payload}",
+            ha="center",
+            va="center",
+            fontsize=7,
+        )
     for index, placed in enumerate(lines):
         start, end = max(low, placed.start), min(high, placed.end)
         axes.barh(1, end - start, left=start, height=0.62, color=COLOURS[index % 4], edgecolor="white", alpha=0.75)
         if (end - start) > (high - low) * 0.06:
-            axes.text((start + end) / 2, 1, f"{placed.line.length}", ha="center", va="center", fontsize=7, color="white", fontweight="bold")
-        axes.plot([placed.end, placed.end], [-0.35, 1.35], color="#b3312c", linewidth=0.7, linestyle=":") if placed.end < high else None
+            axes.text(
+                (start + end) / 2,
+                1,
+                f"{placed.line.length}",
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="white",
+                fontweight="bold",
+            )
+        if placed.end < high:
+            axes.plot([placed.end, placed.end], [-0.35, 1.35], color=RED, linewidth=0.7, linestyle=":")
     axes.set_yticks([0, 1], ["segments", "lines"])
     axes.set_xlim(low, high)
     axes.set_xlabel("relative sequence number (octets)")
     axes.grid(visible=False)
-    axes.ticklabel_format(style="plain", useOffset=False)
+    axes.ticklabel_format(axis="x", style="plain", useOffset=False)
 
 
-def _layout(findings: Findings, direction: Direction, lines: Sequence[Placed]) -> Table:
+def _layout(direction: Direction, lines: Sequence[Placed]) -> Table:
     by_number = {packet.number: packet for packet in direction.segments}
     rows = []
     for placed in lines:
@@ -136,14 +169,26 @@ def _layout(findings: Findings, direction: Direction, lines: Sequence[Placed]) -
             packet = by_number[number]
             first, last = max(placed.start, packet.seq), min(placed.end, packet.seq + packet.payload)
             parts.append(f"{number}: {last - first}")
-        rows.append((quoted(placed.line.words, 34), str(placed.line.length), f"{placed.start}–{placed.end - 1}", ", ".join(parts), str(placed.line.number)))
+        rows.append(
+            (
+                quoted(placed.line.whole, 34),
+                str(placed.line.length),
+                f"{placed.start}–{placed.end - 1}",
+                ", ".join(parts),
+                str(placed.line.number),
+            )
+        )
     used = sorted({number for placed in lines for number in placed.frames})
     return Table(
-        "Which frames make which line: octets of the line in each frame. Wireshark shows a line in the frame that completes it",
+        "Which frames make which line: octets of the line in each frame. Wireshark shows a line in the frame that "
+        "completes it",
         (
-            Column("Line", share=1.4), Column("Octets", "right"), Column("Sequence numbers", "right"),
-            Column("Frame: octets", share=1), Column("Complete in", "right"),
-        ),  # fmt: skip
+            Column("Line", share=1.4),
+            Column("Octets", "right"),
+            Column("Sequence numbers", "right"),
+            Column("Frame: octets", share=1),
+            Column("Complete in", "right"),
+        ),
         rows,
         Evidence.of(numbers_filter(used), used),
         small=True,
@@ -169,7 +214,8 @@ def _octets(findings: Findings, direction: Direction, placed: Placed) -> list[Bl
     first, second = by_number[one], by_number[other]
     return [
         Listing(
-            f"A line that is cut: frame {one} ends with sequence number {first.seq + first.payload - 1}, frame {other} goes on with {second.seq}",
+            f"A line that is cut: frame {one} ends with sequence number {first.seq + first.payload - 1}, frame "
+            f"{other} goes on with {second.seq}",
             lines,
             Evidence.frames_alone([one, other]),
         )
@@ -178,8 +224,8 @@ def _octets(findings: Findings, direction: Direction, placed: Placed) -> list[Bl
 
 def _payloads(findings: Findings, frames: Sequence[int]) -> dict[int, bytes]:
     """The payload of some frames, asked of tshark."""
-    rows = findings.source.tshark.rows(("frame.number", "tcp.payload"), numbers_filter(sorted(frames)))
-    return {int(row[0][0]): bytes.fromhex(row[1][0]) for row in rows if row[1]}
+    rows = findings.source.tshark.few(("tcp.payload",), frames)
+    return {number: bytes.fromhex(row[0]) for number, row in rows.items() if row[0]}
 
 
 def _shared(findings: Findings, direction: Direction) -> list[Block]:
@@ -187,31 +233,45 @@ def _shared(findings: Findings, direction: Direction) -> list[Block]:
     number, count = counts.most_common(1)[0]
     lines = [placed for placed in direction.lines if placed.line.number == number]
     packet = next(packet for packet in direction.segments if packet.number == number)
-    rows = [(str(index + 1), quoted(placed.line.words, 60), str(placed.line.length), f"{placed.start}–{placed.end - 1}") for index, placed in enumerate(lines[:12])]
+    rows = [
+        (str(index + 1), quoted(placed.line.whole, 60), str(placed.line.length), f"{placed.start}–{placed.end - 1}")
+        for index, placed in enumerate(lines[:12])
+    ]
     payload = _payloads(findings, [number]).get(number, b"")[:96]
     more = f"; the first {len(rows)} are shown" if count > len(rows) else ""
     return [
         Paragraph(
-            f"Frame {number} carries {packet.payload:,} octets, in which {plural(count, 'line')} are complete. A receiver that takes "
+            f"Frame {number} carries {packet.payload:,} octets, in which {plural(count, 'line')} are complete. A "
+            "receiver that takes "
             "a segment for a line would lose all but the first.",
             Evidence.frames_alone([number]),
         ),
         Table(
             f"The lines that frame {number} completes{more}",
-            (Column("", "right"), Column("Line", share=1), Column("Octets", "right"), Column("Sequence numbers", "right")),
+            (
+                Column("", "right"),
+                Column("Line", share=1),
+                Column("Octets", "right"),
+                Column("Sequence numbers", "right"),
+            ),
             rows,
             small=True,
         ),
-        Listing(f"The first octets of frame {number}: `0a` (LF) ends each line".replace("`", ""), hexdump(payload), Evidence.frames_alone([number])),
+        Listing(
+            f"The first octets of frame {number}: `0a` (LF) ends each line",
+            hexdump(payload),
+            Evidence.frames_alone([number]),
+        ),
     ]
 
 
-def _crumbs(findings: Findings, placed: Placed) -> list[Block]:
+def _crumbs(placed: Placed) -> list[Block]:
     frames = list(placed.frames)
     shown = ", ".join(str(number) for number in frames[:24]) + (" …" if len(frames) > 24 else "")
     return [
         Paragraph(
-            f"{quoted(placed.line.words, 60)} has {placed.line.length:,} octets and came in {plural(len(frames), 'segment')} (frames {shown}). "
+            f"{quoted(placed.line.whole, 60)} has {placed.line.length:,} octets and came in "
+            f"{plural(len(frames), 'segment')} (frames {shown}). "
             f"It is complete in frame {placed.line.number}; before that, there is nothing to be acted upon.",
             Evidence.frames_alone(frames),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from tools.report.analysis.chats import Chat, periods
@@ -11,7 +12,8 @@ from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.plots import COLOURS, bars, plot, swatches, thinned
 
-_SHOWN = 25
+_SHOWN = 30
+_LISTED = 60  # frames that a filter can name one by one
 
 
 def session(findings: Findings) -> list[Section]:
@@ -29,7 +31,9 @@ def _states(findings: Findings) -> list[Block]:
     colours = dict(zip(names, ("#b9c4ce", "#7fb08f", COLOURS[0], "#3a3f45", "#e0b0ae"), strict=False))
     rows = [periods(one) for one in shown]
     used = {period.state for row in rows for period in row}
-    spans = [[(period.begun - findings.start, period.ended - period.begun, period.state) for period in row] for row in rows]
+    spans = [
+        [(period.begun - findings.start, period.ended - period.begun, period.state) for period in row] for row in rows
+    ]
     moves = [line.number for line in findings.lines if line.state != line.state_after]
 
     def draw(axes: Any) -> None:
@@ -37,23 +41,26 @@ def _states(findings: Findings) -> list[Block]:
         swatches(axes, {name: colour for name, colour in colours.items() if name in used})
         axes.set_xlabel("seconds since the first packet")
 
+    more = f", the first {len(shown)} of {len(findings.speaking)}" if len(shown) < len(findings.speaking) else ""
     table = []
     for one, row in zip(shown, rows, strict=True):
         words = " → ".join(f"{period.state} {seconds(period.ended - period.begun)}" for period in row)
         table.append((one.who, words, ", ".join(str(period.frame) for period in row)))
     return [
         Paragraph(
-            "A connection is in one of the states of the specification, and only the server's answers and pushes move it, never a request alone. "
+            "A connection is in one of the states of the specification, and only the server's answers and pushes "
+            "move it, never a request alone. "
             f"{plural(len(moves), 'line')} of this capture moved a connection."
         ),
         Figure(
-            "The states of the connections over time (the stream's number in brackets)",
-            plot(draw, height=0.9 + 0.26 * len(shown)),
+            f"The states of the connections over time{more} (the stream's number in brackets)",
+            plot(draw, height=0.9 + 0.2 * len(shown)),
             "For each connection a bar whose colours are its states",
-            Evidence.of(f"{findings.protocol}.state != {findings.protocol}.state_after", moves) if False else Evidence.frames_alone(moves) if len(moves) <= 60 else None,
+            Evidence.frames_alone(moves) if len(moves) <= _LISTED else None,
         ),
         Table(
-            "The same in figures: how long each connection was in each state, and the frames that moved it (the first is its first packet)",
+            "The same in figures: how long each connection was in each state, and the frames that moved it (the "
+            "first is its first packet)",
             (Column("Who"), Column("States", share=2), Column("Frames", share=0.8)),
             table,
             small=True,
@@ -85,9 +92,16 @@ def _chats(findings: Findings) -> list[Block]:
     def draw(axes: Any) -> None:
         for index, chat in enumerate(shown):
             for row, who in enumerate(people):
-                points = thinned([line for line in chat.by(who)])
-                axes.scatter([line.time - findings.start for line in points], [row] * len(points), s=[8 + line.octets**0.5 * 2 for line in points],
-                             color=COLOURS[index % len(COLOURS)], alpha=0.75, label=f"chat {chat.number}" if who == chat.caller else None, linewidths=0)  # fmt: skip
+                points = thinned(chat.by(who), 1500 // len(people) + 2)
+                axes.scatter(
+                    [line.time - findings.start for line in points],
+                    [row] * len(points),
+                    s=[8 + line.octets**0.5 * 2 for line in points],
+                    color=COLOURS[index % len(COLOURS)],
+                    alpha=0.75,
+                    label=f"chat {chat.number}" if who == chat.caller else None,
+                    linewidths=0,
+                )
         axes.set_yticks(range(len(people)), people)
         axes.invert_yaxis()
         axes.margins(y=0.2)
@@ -99,9 +113,15 @@ def _chats(findings: Findings) -> list[Block]:
         Table(
             "The chats: who called whom, and what was said. Lines and octets: by the caller / by the called",
             (
-                Column("Chat", "right"), Column("Caller → called", share=1), Column("Begins at", "right"), Column("Lasts", "right"), Column("Accepted"),
-                Column("Lines", "right"), Column("Octets", "right"), Column("End"),
-            ),  # fmt: skip
+                Column("Chat", "right"),
+                Column("Caller → called", share=1),
+                Column("Begins at", "right"),
+                Column("Lasts", "right"),
+                Column("Accepted"),
+                Column("Lines", "right"),
+                Column("Octets", "right"),
+                Column("End"),
+            ),
             rows,
             Evidence.of(f"{findings.protocol}.chat", named),
             small=True,
@@ -113,7 +133,9 @@ def _chats(findings: Findings) -> list[Block]:
                 "Who said something when: a dot for each line, larger for a longer one, coloured by chat",
                 plot(draw, height=1.2 + 0.26 * len(people)),
                 "Dots along the time, one row for each person",
-                Evidence.of(_said_filter(findings), {line.frame for line in said}) if len(shown) == len(findings.chats) else None,
+                Evidence.of(_said_filter(findings), {line.frame for line in said})
+                if len(shown) == len(findings.chats)
+                else None,
             )
         )
     return blocks
@@ -155,7 +177,9 @@ def _patterns(findings: Findings) -> list[Block]:
         times = sorted(line.took * 1e3 for line in said if line.took is not None)
         if times:
             points = thinned(times)
-            panels[1].step(points, [(index + 1) / len(points) for index in range(len(points))], where="post", color=COLOURS[1])
+            panels[1].step(
+                points, [(index + 1) / len(points) for index in range(len(points))], where="post", color=COLOURS[1]
+            )
             panels[1].set_xscale("log")
         panels[1].set_title("Time to the partner")
         panels[1].set_xlabel("ms from the sender's segment to the partner's")
@@ -164,15 +188,27 @@ def _patterns(findings: Findings) -> list[Block]:
     evidence = Evidence.of(_said_filter(findings), {line.frame for line in said})
     return [
         Table(
-            "What each person said: lines, their octets, lines a minute while in a chat, and the time from the partner's line to the own next one",
+            "What each person said: lines, their octets, lines a minute while in a chat, and the time from the "
+            "partner's line to the own next one",
             (
-                Column("Who", share=1), Column("Lines", "right"), Column("Shortest", "right"), Column("Median", "right"), Column("Longest", "right"),
-                Column("A minute", "right"), Column("Thinks (median)", "right"), Column("at most", "right"),
-            ),  # fmt: skip
+                Column("Who", share=1),
+                Column("Lines", "right"),
+                Column("Shortest", "right"),
+                Column("Median", "right"),
+                Column("Longest", "right"),
+                Column("A minute", "right"),
+                Column("Thinks (median)", "right"),
+                Column("at most", "right"),
+            ),
             rows,
             evidence,
         ),
-        Figure("How long the lines are, and how quickly they reach the partner", plot(draw, columns=2, height=2.3), "A histogram and a curve", evidence),
+        Figure(
+            "How long the lines are, and how quickly they reach the partner",
+            plot(draw, columns=2, height=2.3),
+            "A histogram and a curve",
+            evidence,
+        ),
     ]
 
 
@@ -180,7 +216,7 @@ def _thinking(chats: list[Chat], who: str) -> Spread | None:
     """The think times of one person over all chats."""
     gaps = []
     for chat in chats:
-        for before, after in zip(chat.said, chat.said[1:], strict=False):
+        for before, after in pairwise(chat.said):
             if after.speaker == who and before.speaker != who:
                 gaps.append(after.time - before.time)
     return Spread.of(gaps)

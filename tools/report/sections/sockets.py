@@ -17,15 +17,19 @@ def sockets(findings: Findings) -> list[Section]:
     packets = findings.packets
     blocks: list[Block] = [
         Paragraph(
-            "A TCP connection is known by four numbers: the address and the port at each end. All connections of this chat "
+            "A TCP connection is known by four numbers: the address and the port at each end. All connections of "
+            "this chat "
             f"share the server's end, {server_words}; the client's end tells them apart. The client's system "
-            f"has chosen its ports from the ephemeral range ({ports[0]} to {ports[-1]} here), while the server's port must be known in advance.",
+            f"has chosen its ports from the ephemeral range ({ports[0]} to {ports[-1]} here), while the server's "
+            "port must be known in advance.",
             findings.select("tcp", packets),
         ),
         _table(findings),
         Paragraph(
-            "The server has one listening socket and, for each connection, one more socket with the same local address and port: "
-            f"{plural(len(findings.connections), 'connection')} in this capture, at most {_at_once(findings.connections)} of them open at the same time."
+            "The server has one listening socket and, for each connection, one more socket with the same local "
+            "address and port: "
+            f"{plural(len(findings.connections), 'connection')} in this capture, at most "
+            f"{_at_once(findings.connections)} of them open at the same time."
         ),
     ]
     return [Section("Ports and socket connections", blocks)]
@@ -49,7 +53,8 @@ def _table(findings: Findings) -> Table:
     ]
     more = f" (the first {len(shown)} of {len(findings.connections)})" if len(findings.connections) > len(shown) else ""
     return Table(
-        f"The connections{more}. Packets and octets of payload: from the client / from the server; octets that were sent again count once",
+        f"The connections{more}. Packets and octets of payload: from the client / from the server; octets that were "
+        "sent again count once",
         (
             Column("Stream", "right"),
             Column("User", share=1.1),
@@ -62,7 +67,10 @@ def _table(findings: Findings) -> Table:
             Column("End"),
         ),
         rows,
-        findings.select("tcp.stream <= " + str(max(one.stream for one in shown)), [p for p in findings.packets if p.stream <= max(one.stream for one in shown)]),
+        findings.select(
+            "tcp.stream <= " + str(max(one.stream for one in shown)),
+            [p for p in findings.packets if p.stream <= max(one.stream for one in shown)],
+        ),
         small=True,
     )
 

@@ -47,7 +47,8 @@ def _who(findings: Findings) -> Paragraph:
     people = f"{shown}{rest} used" if names else "Clients without a name used"
     return Paragraph(
         f"{people} the chat server at {servers}, each over a TCP connection of his own. "
-        f"In {plural(len(findings.chats), 'private chat')} they said {plural(sum(len(c.said) for c in findings.chats), 'line')}; "
+        f"In {plural(len(findings.chats), 'private chat')} they said "
+        f"{plural(sum(len(c.said) for c in findings.chats), 'line')}; "
         f"the protocol needed {plural(len(findings.lines), 'line')} of text for that, in both directions.",
         Evidence.of(findings.protocol, (line.number for line in findings.lines)),
     )
@@ -56,9 +57,12 @@ def _who(findings: Findings) -> Paragraph:
 def _began(findings: Findings) -> Paragraph:
     whole = [one for one in findings.connections if one.handshake is not None]
     trips = Spread.of([one.handshake.rtt for one in whole if one.handshake and one.handshake.rtt is not None])
-    words = f"{plural(len(whole), 'connection')} of {len(findings.connections)} began with a complete three-way handshake"
+    words = (
+        f"{plural(len(whole), 'connection')} of {len(findings.connections)} began with a complete three-way handshake"
+    )
     if trips is not None:
-        words += f"; the initial round trip took {seconds(trips.least)} to {seconds(trips.most)}, {seconds(trips.median)} in the middle"
+        words += f"; the initial round trip took {seconds(trips.least)} to {seconds(trips.most)}"
+        words += f", {seconds(trips.median)} in the middle"
     syns = [packet for packet in findings.packets if packet.has(SYN)]
     return Paragraph(words + ".", findings.select("tcp.flags.syn == 1", syns))
 
@@ -70,8 +74,10 @@ def _cut(findings: Findings) -> Paragraph:
     carriers = [packet for packet in findings.packets if packet.payload]
     largest = max((packet.payload for packet in carriers), default=0)
     return Paragraph(
-        f"TCP carried these lines in {plural(len(carriers), 'segment')} with payload, the largest of {largest:,} octets. "
-        f"{plural(len(spanning), 'line')} came in more than one segment, and {plural(shared, 'line')} shared a segment with others: "
+        f"TCP carried these lines in {plural(len(carriers), 'segment')} with payload, the largest of {largest:,} "
+        "octets. "
+        f"{plural(len(spanning), 'line')} came in more than one segment, and {plural(shared, 'line')} shared a "
+        "segment with others: "
         "a segment is not a line, and a receiver must cut the stream at the line ends itself.",
         findings.select("tcp.len > 0", carriers),
     )
@@ -83,16 +89,23 @@ def _repairs(findings: Findings) -> Paragraph:
     marked = [packet for packet in findings.packets if packet.number in frames]
     evidence = findings.select("tcp.analysis.retransmission", marked) if marked else None
     if not marked:
-        return Paragraph("TCP had nothing to repair: Wireshark's analysis finds no retransmission.", findings.select("tcp.analysis.retransmission", []))
+        return Paragraph(
+            "TCP had nothing to repair: Wireshark's analysis finds no retransmission.",
+            findings.select("tcp.analysis.retransmission", []),
+        )
     names = ", ".join(f"{len(sign.evidence.frames)} × {sign.words}" for sign in findings.signs)
-    return Paragraph(f"TCP had to repair the stream: {plural(len(marked), 'segment')} were sent again. In all, Wireshark finds {names}.", evidence)
+    return Paragraph(
+        f"TCP had to repair the stream: {plural(len(marked), 'segment')} were sent again. In all, Wireshark finds "
+        f"{names}.",
+        evidence,
+    )
 
 
 def _route(findings: Findings) -> Paragraph:
     client_ends = {one.client[0] for one in findings.connections}
     away = {source.hops for source in findings.sources if source.address in client_ends}
     if away == {0}:
-        words = "Every packet came with the TTL that its sender gave it: there is no router between the clients and the place of the capture."
+        words = "Every packet came with the TTL that its sender gave it: no router is between the clients and the capture."
     else:
         near, far = min(away, default=0), max(away, default=0)
         hops = plural(near, "router") if near == far else f"{near} to {far} routers"
@@ -100,7 +113,9 @@ def _route(findings: Findings) -> Paragraph:
     packets = [packet for packet in findings.packets if packet.from_client]
     version = "ip.ttl" if packets and packets[0].version == 4 else "ipv6.hlim"
     ttls = sorted({packet.ttl for packet in packets if packet.version == packets[0].version}) if packets else []
-    chosen = [packet for packet in packets if packet.ttl == ttls[0] and packet.version == packets[0].version] if ttls else []
+    chosen = (
+        [packet for packet in packets if packet.ttl == ttls[0] and packet.version == packets[0].version] if ttls else []
+    )
     servers = " || ".join(f"tcp.dstport == {port}" for port in sorted({end[1] for end in findings.capture.servers}))
     filter_words = f"{version} == {ttls[0]} && ({servers})" if ttls else version
     return Paragraph(words, findings.select(filter_words, chosen))
@@ -121,10 +136,13 @@ def _closed(findings: Findings) -> Paragraph:
 def _legal(findings: Findings) -> Paragraph:
     broken = f"{findings.protocol}.violation"
     if not findings.faults:
-        return Paragraph("Every frame of the protocol is one that the specification allows where it stands.", Evidence(broken, ()))
+        return Paragraph(
+            "Every frame of the protocol is one that the specification allows where it stands.", Evidence(broken, ())
+        )
     first = findings.faults[0]
     return Paragraph(
-        f"{plural(len(findings.faults), 'frame')} of the protocol broke the specification. The first one is in frame {first.frame}: "
+        f"{plural(len(findings.faults), 'frame')} of the protocol broke the specification. The first one is in frame "
+        f"{first.frame}: "
         f"{quoted(first.words, 60)} from the {first.by} ({first.who}), {quoted(first.violation)}.",
         Evidence.of(broken, (fault.frame for fault in findings.faults)),
     )

@@ -7,15 +7,17 @@ from typing import Any
 
 from tools.report.analysis.connections import Connection
 from tools.report.analysis.transport import Spread, data, round_trips
-from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, plural, seconds
-from tools.report.drawing import ACCENT, FAINT, GREEN, ORANGE, RED
+from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, seconds
+from tools.report.drawing import ACCENT, GREEN, ORANGE, RED
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Packet
 from tools.report.plots import plot, thinned
 
 _DRAWN = 2
+_BINS = 40
 _ROWS = 30
+_BULK = 8000  # octets from which a direction is a transfer rather than a talk
 _REPAIRS = frozenset(
     {"tcp.analysis.retransmission", "tcp.analysis.fast_retransmission", "tcp.analysis.spurious_retransmission"}
 )
@@ -23,19 +25,21 @@ _REPAIRS = frozenset(
 
 def transport(findings: Findings) -> list[Section]:
     """How TCP carried the chat."""
-    blocks: list[Block] = [
+    plots: list[Block] = [
         Paragraph(
-            "The following plots show the connection with the most octets in one direction, and others where there was trouble. "
-            "In the time–sequence graph (after Stevens) each dot is a segment with payload at its sequence number, and the line is what the "
+            "The following plots show the connection with the most octets in one direction, and others where there "
+            "was trouble. "
+            "In the time–sequence graph (after Stevens) each dot is a segment with payload at its sequence number, "
+            "and the line is what the "
             "receiver has acknowledged; the distance between them is what is on its way."
         )
     ]
     for connection, from_client in _interesting(findings):
-        blocks += _four_plots(findings, connection, from_client=from_client)
+        plots += _four_plots(findings, connection, from_client=from_client)
     return [
-        Section("TCP over time", blocks),
-        Section("Round-trip times", _round_trips(findings), 2),
+        Section("TCP over time", _round_trips(findings)),
         Section("Repairs and windows", _signs(findings), 2),
+        Section("Time–sequence, throughput, round trips and window", plots, 2),
     ]
 
 
@@ -59,56 +63,103 @@ def _four_plots(findings: Findings, one: Connection, *, from_client: bool) -> li
     sent = data(one.packets, from_client=from_client)
     acks = [packet for packet in one.packets if packet.from_client != from_client]
     start = one.first
+    low, high = _busy(sent, start)
 
     def draw(panels: Any) -> None:
         _sequence(panels[0], sent, acks, start)
-        _throughput(panels[1], sent, start)
+        _throughput(panels[1], sent, start, low, high)
         _rtt(panels[2], acks, start)
         _window(panels[3], acks, sent, start)
+        for panel in panels:
+            panel.set_xlim(low, high)
 
     return [
         Figure(
-            f"{who} (stream {one.stream}): time–sequence graph, throughput, round-trip times of acknowledgements, and window. "
-            "Times since the connection's first packet",
-            plot(draw, rows=2, columns=2, height=4.6),
+            f"{who} (stream {one.stream}): time–sequence graph, throughput, round-trip times of acknowledgements, "
+            "and window. "
+            f"Time since the connection's first packet; shown is when most octets moved, {seconds(high - low)} of "
+            f"{seconds(one.last - one.first)}",
+            plot(draw, rows=2, columns=2, height=3.5),
             f"Four plots of the octets from {who} over time",
             one.evidence,
         )
     ]
 
 
+def _busy(sent: Sequence[Packet], start: float) -> tuple[float, float]:
+    """The time in which all but a twentieth of the octets moved, with a margin; a talk is shown whole."""
+    total = sum(packet.payload for packet in sent)
+    low, high, gone = sent[0].time, sent[-1].time, 0
+    if total > _BULK:
+        for packet in sent:
+            if gone <= total * 0.025:
+                low = packet.time
+            if gone <= total * 0.975:
+                high = packet.time
+            gone += packet.payload
+    margin = max((high - low) * 0.06, 1e-4)
+    return low - start - margin, high - start + margin
+
+
 def _sequence(axes: Any, sent: Sequence[Packet], acks: Sequence[Packet], start: float) -> None:
     first = [packet for packet in sent if not packet.analysis & _REPAIRS]
     again = [packet for packet in sent if packet.analysis & _REPAIRS]
     line = thinned([packet for packet in acks if packet.ack])
-    axes.step([packet.time - start for packet in line], [packet.ack for packet in line], where="post", color=GREEN, label="acknowledged")
+    axes.step(
+        [packet.time - start for packet in line],
+        [packet.ack for packet in line],
+        where="post",
+        color=GREEN,
+        label="acknowledged",
+    )
     points = thinned(first)
-    axes.plot([packet.time - start for packet in points], [packet.seq for packet in points], ".", color=ACCENT, markersize=3.5, label="segment")
+    axes.plot(
+        [packet.time - start for packet in points],
+        [packet.seq for packet in points],
+        ".",
+        color=ACCENT,
+        markersize=3.5,
+        label="segment",
+    )
     if again:
-        axes.plot([packet.time - start for packet in again], [packet.seq for packet in again], "x", color=RED, markersize=5, label="sent again")
+        axes.plot(
+            [packet.time - start for packet in again],
+            [packet.seq for packet in again],
+            "x",
+            color=RED,
+            markersize=5,
+            label="sent again",
+        )
     axes.set_title("Time–sequence")
     axes.set_ylabel("relative sequence number")
     axes.set_xlabel("seconds")
     axes.legend(loc="best")
 
 
-def _throughput(axes: Any, sent: Sequence[Packet], start: float) -> None:
-    """Octets per second in bins, as many as make the plot readable."""
-    low, high = sent[0].time - start, sent[-1].time - start
-    bins = 40
-    width = max((high - low) / bins, 1e-3)
-    counts = [0.0] * (bins + 1)
+def _throughput(axes: Any, sent: Sequence[Packet], start: float, low: float, high: float) -> None:
+    """Bits per second in bins, as many as make the plot readable."""
+    width = (high - low) / _BINS
+    counts = [0] * _BINS
     for packet in sent:
-        counts[min(bins, int((packet.time - start - low) / width))] += packet.payload
-    axes.bar([low + index * width for index in range(bins + 1)], [count * 8 / width / 1000 for count in counts], width=width, align="edge", color=ACCENT)
+        index = int((packet.time - start - low) / width)
+        if 0 <= index < _BINS:
+            counts[index] += packet.payload
+    edges = [low + index * width for index in range(_BINS)]
+    axes.bar(edges, [count * 8 / width / 1e6 for count in counts], width=width, align="edge", color=ACCENT)
     axes.set_title(f"Throughput (bins of {seconds(width)})")
-    axes.set_ylabel("kbit/s of payload")
+    axes.set_ylabel("Mbit/s of payload")
     axes.set_xlabel("seconds")
 
 
 def _rtt(axes: Any, acks: Sequence[Packet], start: float) -> None:
     measured = thinned([packet for packet in acks if packet.rtt is not None])
-    axes.plot([packet.time - start for packet in measured], [1000 * (packet.rtt or 0) for packet in measured], ".", color=ORANGE, markersize=3.5)
+    axes.plot(
+        [packet.time - start for packet in measured],
+        [1000 * (packet.rtt or 0) for packet in measured],
+        ".",
+        color=ORANGE,
+        markersize=3.5,
+    )
     axes.set_title("Round-trip time")
     axes.set_ylabel("ms until the ACK")
     axes.set_xlabel("seconds")
@@ -118,9 +169,22 @@ def _rtt(axes: Any, acks: Sequence[Packet], start: float) -> None:
 
 def _window(axes: Any, acks: Sequence[Packet], sent: Sequence[Packet], start: float) -> None:
     offered = thinned([packet for packet in acks if not packet.flags & 0x02 and not packet.flags & 0x04])
-    axes.step([packet.time - start for packet in offered], [packet.window for packet in offered], where="post", color=GREEN, label="receiver's window")
+    axes.step(
+        [packet.time - start for packet in offered],
+        [packet.window for packet in offered],
+        where="post",
+        color=GREEN,
+        label="receiver's window",
+    )
     flying = thinned([packet for packet in sent if packet.in_flight is not None])
-    axes.plot([packet.time - start for packet in flying], [packet.in_flight for packet in flying], ".", color=ACCENT, markersize=3.5, label="on its way")
+    axes.plot(
+        [packet.time - start for packet in flying],
+        [packet.in_flight for packet in flying],
+        ".",
+        color=ACCENT,
+        markersize=3.5,
+        label="on its way",
+    )
     axes.set_title("Window")
     axes.set_ylabel("octets")
     axes.set_xlabel("seconds")
@@ -139,15 +203,23 @@ def _round_trips(findings: Findings) -> list[Block]:
         return [Paragraph("No acknowledgement in this capture belongs to a segment in it.")]
     return [
         Paragraph(
-            "The time from a segment to its acknowledgement, where the capture was made. What the client acknowledges has been on the way to it and back; "
-            "what the server acknowledges shows the other side. An acknowledgement may be delayed by its system (40 ms and more) to travel with data."
+            "The time from a segment to its acknowledgement, where the capture was made. What the client "
+            "acknowledges has been on the way to it and back; "
+            "what the server acknowledges shows the other side. An acknowledgement may be delayed by its system (40 "
+            "ms and more) to travel with data."
         ),
         Table(
             "Round-trip times of acknowledgements by connection: how many, the median and the longest",
             (
-                Column("Stream", "right"), Column("Who", share=1), Column("By the client", "right"), Column("Median", "right"), Column("Most", "right"),
-                Column("By the server", "right"), Column("Median", "right"), Column("Most", "right"),
-            ),  # fmt: skip
+                Column("Stream", "right"),
+                Column("Who"),
+                Column("By the client", "right"),
+                Column("Median", "right"),
+                Column("Most", "right"),
+                Column("By the server", "right"),
+                Column("Median", "right"),
+                Column("Most", "right"),
+            ),
             rows,
             findings.select("tcp.analysis.ack_rtt", measured),
             small=True,
@@ -185,7 +257,8 @@ def _signs(findings: Findings) -> list[Block]:
         (
             sign.words,
             str(len(sign.evidence.frames)),
-            ", ".join(str(number) for number in sign.evidence.frames[:6]) + (" …" if len(sign.evidence.frames) > 6 else ""),
+            ", ".join(str(number) for number in sign.evidence.frames[:6])
+            + (" …" if len(sign.evidence.frames) > 6 else ""),
             _MEANING[sign.name],
         )
         for sign in findings.signs
@@ -209,7 +282,16 @@ def _repaired(findings: Findings, repaired: list[tuple[Packet, Connection]]) -> 
     repaired = sorted(repaired, key=lambda pair: pair[0].number)
     rows = []
     for packet, one in repaired[:_ROWS]:
-        same = next((other for other in one.packets if other.number < packet.number and other.from_client == packet.from_client and other.seq <= packet.seq < other.seq + other.payload), None)
+        same = next(
+            (
+                other
+                for other in one.packets
+                if other.number < packet.number
+                and other.from_client == packet.from_client
+                and other.seq <= packet.seq < other.seq + other.payload
+            ),
+            None,
+        )
         rows.append(
             (
                 str(packet.number),
@@ -224,13 +306,18 @@ def _repaired(findings: Findings, repaired: list[tuple[Packet, Connection]]) -> 
         )
     more = f" (the first {len(rows)} of {len(repaired)})" if len(repaired) > len(rows) else ""
     frames = [packet.number for packet, _ in repaired]
-    assert plural
     return Table(
         f"Segments that were sent again{more}, and the frame in which the same octets were seen first",
         (
-            Column("Frame", "right"), Column("Time", "right"), Column("Direction", share=1), Column("Sequence", "right"), Column("Octets", "right"),
-            Column("First seen in", "right"), Column("After", "right"), Column("Because of"),
-        ),  # fmt: skip
+            Column("Frame", "right"),
+            Column("Time", "right"),
+            Column("Direction", share=1),
+            Column("Sequence", "right"),
+            Column("Octets", "right"),
+            Column("First seen in", "right"),
+            Column("After", "right"),
+            Column("Because of"),
+        ),
         rows,
         Evidence.of(f"tcp.analysis.retransmission && {findings.scope}", frames),
         small=True,

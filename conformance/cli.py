@@ -119,6 +119,18 @@ def server(command: str | None, address: str | None, **options: Any) -> None:
     sys.exit(_judge("server", spec, target, cases, where, options))
 
 
+@main.command()
+@click.option("--cmd", "command", required=True, help="A program: './cli {host} {port}'.")
+@judging
+def client(command: str, **options: Any) -> None:
+    """Judges a client, driven by the line contract on its standard input and output."""
+    from .suite import client_cases
+
+    spec = _spec(options["spec_file"])
+    cases = _cases(lambda: client_cases(spec, _segments(options["segment"])))
+    sys.exit(_judge("client", spec, Command(command), cases, f"--cmd {shlex.quote(command)}", options))
+
+
 def _address(text: str) -> Address:
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
@@ -185,3 +197,19 @@ class NoStartError(click.ClickException):
     """The implementation would not start; exit code 3."""
 
     exit_code = 3
+
+
+@main.command()
+@click.argument("side", type=click.Choice(["server", "client", "all"]), default="all")
+@click.option(
+    "--select", "patterns", multiple=True, metavar="PATTERN", help="Only these mutants: 'PAIRED/*', closed-at-once."
+)
+@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Workers.")
+@click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="Another spec file.")
+@click.option("--verbose", is_flag=True, help="A line for each mutant: what has killed it.")
+def selftest(side: str, patterns: tuple[str, ...], jobs: int, spec_file: Path | None, verbose: bool) -> None:
+    """Judges the judge: correct implementations must pass, and each one that is broken on purpose must fail."""
+    from .selftest import run
+
+    spec = _spec(spec_file)
+    sys.exit(run(side, spec, spec_file, patterns=patterns, jobs=jobs, verbose=verbose))

@@ -11,6 +11,9 @@
 
 For clients the suite plays the server: `c>` is what it must get, `c<` what it sends, and
     u> command    the user types it                    u< line            the client prints it
+    c<!           the server resets the connection     u| code            the program ends, with this exit code
+    u>? command   the user types what is not allowed now: it is refused, or held and not sent
+    c>? c<? u<?   the same as without the mark, but only if that command was held
 """
 
 from __future__ import annotations
@@ -24,18 +27,21 @@ from typing import Any, Literal, cast
 
 import yaml
 
-from pychat.spec import Spec, SpecError
+from pychat.spec import Spec, SpecError, shipped
 from pychat.spec.model import Step as ExampleStep
 from pychat.spec.reading import Document, read
 
-StepKind = Literal["send", "finish", "reset", "receive", "end", "taken", "silent", "state", "together"]
+StepKind = Literal["send", "finish", "reset", "receive", "end", "cut", "taken", "silent", "state", "together", "exit"]
 Segment = Literal["whole", "octet", "coalesced"]
 SEGMENTS: tuple[Segment, ...] = ("whole", "octet", "coalesced")
 USER = "u"  # in a client's play: who types and reads
 MARKS: dict[str, StepKind] = {
-    ">": "send", ">|": "finish", ">!": "reset", ">>": "taken", "<": "receive", "<|": "end", "~": "silent", "=": "state"
+    ">": "send", ">|": "finish", ">!": "reset", ">>": "taken", "<": "receive", "<|": "end", "<!": "cut", "~": "silent",
+    "=": "state", "|": "exit",
 }  # fmt: skip
-STEP = re.compile(r"(?P<who>[a-z][0-9]*)(?P<mark>>\||>!|>>|<\||>|<|~|=)(?: (?P<text>.*))?", re.DOTALL)
+STEP = re.compile(
+    r"(?P<who>[a-z][0-9]*)(?P<mark>>\||>!|>>|<\||<!|>|<|~|=|\|)(?P<held>\??)(?: (?P<text>.*))?", re.DOTALL
+)
 ID = re.compile(r"[A-Z]+/[A-Z*]+/[a-z0-9-]+")
 KEYS = {"id", "title", "doc", "rules", "steps", "mistakes", "of", "segments", "rounds", "exact", "profile", "setup"}
 
@@ -53,12 +59,14 @@ class Step:
     octets: bytes = b""
     text: str = ""
     together: tuple[Step, ...] = ()
+    held: bool = False  # for clients: about a command that is not allowed now
 
     def __str__(self) -> str:
         if self.kind == "together":
             return "together: " + ", ".join(str(step) for step in self.together)
         mark = next(mark for mark, kind in MARKS.items() if kind == self.kind)
-        return f"{self.who}{mark} {self.text}".rstrip(" ") if self.text == "" else f"{self.who}{mark} {self.text}"
+        mark += "?" if self.held else ""
+        return f"{self.who}{mark} {self.text}" if self.text else f"{self.who}{mark}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,8 @@ def plays_of(path: Path, spec: Spec) -> list[Play]:
 
 def shipped_plays(spec: Spec) -> list[Play]:
     """The plays that come with the suite, in the order of their files."""
+    if spec.protocol != shipped().protocol:
+        return []  # they are about this protocol; for another one there are the cells, the examples and the walks
     folder = Path(__file__).parent / "plays"
     return [play for path in sorted(folder.glob("*.yaml")) for play in plays_of(path, spec)]
 
@@ -206,7 +216,7 @@ class _Reader:
             rules=tuple(value["rules"]),
             mistakes=tuple(value.get("mistakes", ())),
             of=value.get("of", "server"),
-            segments=tuple(value.get("segments", SEGMENTS)),
+            segments=tuple(value.get("segments", SEGMENTS if value.get("of", "server") == "server" else ("whole",))),
             setup=value.get("setup", 0),
             rounds=value.get("rounds", 1),
             exact=value.get("exact", False),
@@ -244,16 +254,18 @@ class _Reader:
             self.document.blame(path, f"{value!r} is no step like `a> frame` or `a< frame`")
             return None
         kind, text = MARKS[matched["mark"]], matched["text"]
-        if (kind in ("send", "receive", "taken", "state")) != (text is not None):
+        if (kind in ("send", "receive", "taken", "state", "exit")) != (text is not None):
             self.document.blame(path, "this step has a text, or must not have one")
         if kind == "state" and text not in self._configurations():
             self.document.blame(path, f"there is no state {text}; there are {', '.join(self._configurations())}")
         octets = b""
         if kind in ("send", "taken") and text is not None:
             octets = self._octets(path, text) if text.startswith('"') else text.encode() + self.spec.framing.writes
-        if kind == "receive" and text is not None and text.startswith('"'):
-            text = self._octets(path, text).decode("utf-8", "replace")
-        return Step(matched["who"], kind, octets, text or "")
+        if kind == "receive" and text is not None:
+            octets = self._octets(path, text) if text.startswith('"') else text.encode() + self.spec.framing.writes
+            if text.startswith('"'):
+                text = octets.decode("utf-8", "replace").removesuffix("\n")
+        return Step(matched["who"], kind, octets, text or "", held=bool(matched["held"]))
 
     def _configurations(self) -> list[str]:
         names = []

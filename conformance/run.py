@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pychat.spec import Spec, shipped
 
+from .client_hand import ClientHand
 from .known import Known
 from .quick import quicken
 from .stagehand import Stagehand, values_of
@@ -19,6 +20,7 @@ from .suite import Case
 from .target import Address, Command, Target
 from .verdict import Result, Verdict
 
+Hand = Stagehand | ClientHand
 TIMED = 24  # workers for the cases that mostly wait
 GIVE_UP = 10  # cases in a row that could not be asked, after which the rest is not asked
 
@@ -92,6 +94,9 @@ def run_suite(
     options, spec = options or Options(), spec or shipped()
     file = str(options.spec_file or shipped_file())
     command = target if isinstance(target, Command) else None
+    if cases and cases[0].of == "client":
+        assert command is not None, "a client under test is a command"
+        return _run_clients(command, cases, options, spec, file)
 
     def hand() -> Stagehand:
         profiles = " ".join(options.profiles)
@@ -124,6 +129,19 @@ def run_suite(
     return sorted(work.results, key=lambda result: order[result.key])
 
 
+def _run_clients(command: Command, cases: Sequence[Case], options: Options, spec: Spec, file: str) -> list[Result]:
+    """The same for clients: every case has a client of its own."""
+    work = Work([case for case in cases if case.profile in options.profiles], options)
+    for case in cases:
+        if case.profile not in options.profiles:
+            work.report(case, _unasked(case, Verdict.NOT_APPLICABLE, f"the profile {case.profile} was not declared"))
+    hands = [ClientHand(command, spec, options.patience, file) for _ in range(options.jobs)]
+    hands[0].check_start()
+    _employ([(hand, work) for hand in hands], work)
+    order = {case.key: number for number, case in enumerate(cases)}
+    return sorted(work.results, key=lambda result: order[result.key])
+
+
 class _Quick:
     """One server with short timers, for all the cases that wait for them."""
 
@@ -149,9 +167,9 @@ class _Quick:
         self.folder.cleanup()
 
 
-def _employ(crews: Sequence[tuple[Stagehand, Work]], work: Work) -> None:
+def _employ(crews: Sequence[tuple[Hand, Work]], work: Work) -> None:
     """A thread for each worker, born and joined here; each ends with its empty queue, or when `work` is stopped."""
-    by_hand: dict[int, list[tuple[Stagehand, Work]]] = {}
+    by_hand: dict[int, list[tuple[Hand, Work]]] = {}
     for hand, queue_ in crews:
         by_hand.setdefault(id(hand), []).append((hand, queue_))
     threads = [
@@ -170,13 +188,13 @@ def _employ(crews: Sequence[tuple[Stagehand, Work]], work: Work) -> None:
         raise
 
 
-def _labour(crew: Sequence[tuple[Stagehand, Work]]) -> None:
+def _labour(crew: Sequence[tuple[Hand, Work]]) -> None:
     for hand, work in crew:
         while (case := work.take()) is not None:
             if work.hopeless:
                 note = f"not asked: {GIVE_UP} cases before it could not be asked"
                 work.report(case, _unasked(case, Verdict.BLOCKED, note))
-            elif case.lane == "alone" and hand.target.restartable:
+            elif case.lane == "alone" and isinstance(hand, Stagehand) and hand.target.restartable:
                 alone = replace(hand, running=None)
                 try:
                     work.report(case, alone.verdict(case))

@@ -7,6 +7,7 @@ mutant that passes everything has survived: either the suite lacks a case, or th
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import shlex
 import sys
@@ -28,6 +29,7 @@ from .target import Command, StartError
 from .verdict import Result, Verdict
 
 Side = Literal["server", "client"]
+PATIENCE = 2.0  # seconds; a mute mutant costs them once
 BLOCKED_ENOUGH = 12  # cases that could not be asked, after which a mutant is left
 STUDENT = Path(__file__).parents[1] / "tests" / "student"
 FIELDS = {
@@ -121,7 +123,9 @@ def stages(cases: Sequence[Case], mutant: Mutant[Any]) -> list[list[Case]]:
     return [stage for stage in found if stage]
 
 
-def try_mutant(side: Side, mutant: Mutant[Any], cases: Sequence[Case], spec: Spec, spec_file: Path | None) -> Trial:
+def try_mutant(
+    side: Side, mutant: Mutant[Any], cases: Sequence[Case], spec: Spec, spec_file: Path | None = None
+) -> Trial:
     """Judges a mutant until a case fails. A case that could not be asked kills nobody."""
     started = time.monotonic()
     target = Command(command(side, mutant.name))
@@ -145,26 +149,27 @@ def try_mutant(side: Side, mutant: Mutant[Any], cases: Sequence[Case], spec: Spe
     return Trial(mutant, None, asked, time.monotonic() - started, note)
 
 
-PATIENCE = 2.0  # seconds; a mute mutant costs them once
+def mutants_of(side: Side, spec: Spec) -> list[Mutant[Any]]:
+    """Every mutant of one side."""
+    return [*(server_mutants(spec) if side == "server" else client_mutants(spec))]
 
 
 def selftest(
     side: Side,
     spec: Spec,
-    spec_file: Path | None = None,
+    spec_file: Path | None,
+    mutants: Sequence[Mutant[Any]],
     *,
     jobs: int = 2,
-    wanted: Callable[[Mutant[Any]], bool] = lambda mutant: True,
     on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> Outcome:
-    """Judges every subject and every wanted mutant of one side."""
+    """Judges the correct implementations of one side, and these mutants."""
     started = time.monotonic()
     cases = server_cases(spec) if side == "server" else client_cases(spec)
+    options = Options(jobs=jobs, spec_file=spec_file)
     judged = {
-        subject.name: run_suite(Command(subject.command), cases, Options(jobs=jobs, spec_file=spec_file), spec=spec)
-        for subject in subjects(side)
+        subject.name: run_suite(Command(subject.command), cases, options, spec=spec) for subject in subjects(side)
     }
-    mutants: list[Mutant[Any]] = [*(server_mutants(spec) if side == "server" else client_mutants(spec))]
     lock = threading.Lock()  # guards what `on_trial` touches
 
     def work(mutant: Mutant[Any]) -> Trial:
@@ -174,7 +179,7 @@ def selftest(
         return trial
 
     with ThreadPoolExecutor(jobs) as pool:
-        trials = list(pool.map(work, filter(wanted, mutants)))
+        trials = list(pool.map(work, mutants))
     return Outcome(side, judged, trials, time.monotonic() - started)
 
 
@@ -202,3 +207,53 @@ def report(spec: Spec, outcome: Outcome) -> list[str]:
     more += f", {len(outcome.survivors)} survived" if outcome.survivors else ""
     lines.append(f"{outcome.side} mutants: killed {killed} of {len(outcome.trials)}{more}, in {outcome.seconds:.0f} s")
     return lines
+
+
+def run(
+    side: str, spec: Spec, spec_file: Path | None, *, patterns: Sequence[str] = (), jobs: int = 2, verbose: bool = False
+) -> int:
+    """The command: judges, prints the figures, and gives the exit code: 0, 1 if the judge is wrong, 2 for no mutant."""
+    sides: list[Side] = ["server", "client"] if side == "all" else ["server" if side == "server" else "client"]
+
+    def wanted(mutant: Mutant[Any]) -> bool:
+        return not patterns or any(fnmatch.fnmatchcase(mutant.name, pattern) for pattern in patterns)
+
+    chosen = {each: [mutant for mutant in mutants_of(each, spec) if wanted(mutant)] for each in sides}
+    if not any(chosen.values()):
+        names = [mutant.name for each in sides for mutant in mutants_of(each, spec)]
+        near = difflib.get_close_matches(patterns[0], names, n=3, cutoff=0.3)
+        print(f"no mutant is selected{'; the nearest are ' + ', '.join(near) if near else ''}", file=sys.stderr)
+        return 2
+    progress = Progress(sum(map(len, chosen.values())), verbose)
+    outcomes = []
+    for each in sides:
+        if chosen[each]:
+            outcome = selftest(each, spec, spec_file, chosen[each], jobs=jobs, on_trial=progress.trial)
+            progress.clear()
+            print("\n".join(report(spec, outcome)), flush=True)
+            outcomes.append(outcome)
+    return 0 if all(outcome.good for outcome in outcomes) else 1
+
+
+class Progress:
+    """What is seen while it runs: how many mutants are done, or a line for each."""
+
+    def __init__(self, planned: int, verbose: bool) -> None:
+        self.planned, self.verbose = planned, verbose
+        self.done = self.alive = 0
+        self.live = sys.stderr.isatty() and not verbose
+
+    def trial(self, trial: Trial) -> None:
+        self.done += 1
+        self.alive += trial.killer is None
+        if self.verbose:
+            fate = f"killed by {trial.killer.key}: {trial.killer.words}" if trial.killer else f"alive {trial.note}"
+            print(f"{trial.mutant.name} ({trial.asked} cases, {trial.seconds:.1f} s) {fate}", flush=True)
+        elif self.live:
+            sys.stderr.write(f"\r\x1b[K{self.done}/{self.planned} {trial.mutant.name[:60]}, {self.alive} alive")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        if self.live:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

@@ -14,6 +14,7 @@ from .matrix import Matrix
 from .play import Play, Segment, example_plays, shipped_plays
 
 if TYPE_CHECKING:
+    from .client_hand import ClientHand
     from .stagehand import Stagehand
 
 Lane = Literal["shared", "quick", "alone"]  # a server for many cases; one with short timers; one for this case alone
@@ -26,7 +27,7 @@ class SelectionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One question to an implementation. It has either a play or a scene."""
+    """One question to an implementation: a play, or a scene."""
 
     id: str
     title: str
@@ -35,6 +36,8 @@ class Case:
     kind: Kind
     play: Play | None = None
     scene: Callable[[Stagehand], None] | None = None
+    client_scene: Callable[[ClientHand], None] | None = None
+    of: Literal["server", "client"] = "server"
     segment: Segment = "whole"
     lane: Lane = "shared"
     profile: str = "core"
@@ -69,10 +72,12 @@ def server_cases(
 
 def client_cases(spec: Spec, segments: Sequence[Segment] = ("whole", "octet", "coalesced")) -> list[Case]:
     """Every case for clients."""
+    from .client_matrix import ClientMatrix
     from .client_scenes import client_scenes
 
     plays = [play for play in shipped_plays(spec) if play.of == "client"]
-    found = [case for play in plays for case in cases_of(spec, play, "play", segments)]
+    found = [case for play in ClientMatrix(spec).plays() for case in cases_of(spec, play, "cell", segments)]
+    found += [case for play in plays for case in cases_of(spec, play, "play", segments)]
     return _checked([*found, *client_scenes(spec)])
 
 
@@ -86,6 +91,7 @@ def cases_of(spec: Spec, play: Play, kind: Kind, segments: Sequence[Segment]) ->
             level=level_of(spec, play.rules),
             kind=kind,
             play=play,
+            of=play.of,
             segment=segment,
             profile=play.profile,
             doc=play.doc,

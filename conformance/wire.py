@@ -50,12 +50,15 @@ class Transcript:
 class Wire:
     """A TCP connection. Nothing here waits longer than its deadline, in seconds of the monotonic clock."""
 
-    def __init__(self, who: str, stream: socket.socket, transcript: Transcript) -> None:
+    def __init__(self, who: str, stream: socket.socket, transcript: Transcript, *, theirs: bool = False) -> None:
+        """`theirs`: the one who acts is at the other end, as when the suite is the server of a client under test."""
+        self.sent, self.got = ("<", ">") if theirs else (">", "<")
         self.who = who
         self.stream = stream
         self.transcript = transcript
         self.end: EndKind | None = None
         self.finished = False
+        self.pause = False  # nobody reads what comes
         stream.setblocking(False)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -64,7 +67,7 @@ class Wire:
 
         A peer that has closed takes the rest unseen; reading tells how it closed.
         """
-        self.transcript.note(self.who, ">", octets, "octet by octet" if step == 1 else "")
+        self.transcript.note(self.who, self.sent, octets, "octet by octet" if step == 1 else "")
         view, sent = memoryview(octets), 0
         while sent < len(octets):
             try:
@@ -89,7 +92,7 @@ class Wire:
 
     def finish(self) -> None:
         """Ends the sending half."""
-        self.transcript.note(self.who, ">|")
+        self.transcript.note(self.who, f"{self.sent}|")
         self.finished = True
         try:
             self.stream.shutdown(socket.SHUT_WR)
@@ -98,7 +101,7 @@ class Wire:
 
     def reset(self) -> None:
         """Closes with a reset."""
-        self.transcript.note(self.who, ">!")
+        self.transcript.note(self.who, f"{self.sent}!")
         self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.stream.close()
         self.end = "RST"
@@ -116,7 +119,7 @@ class Wire:
                 self._ended("RST")
             else:
                 if octets:
-                    self.transcript.note(self.who, "<", octets)
+                    self.transcript.note(self.who, self.got, octets)
                     return octets
                 self._ended("FIN")
         return b""
@@ -125,7 +128,7 @@ class Wire:
         """Whether the peer's TCP took all that was sent, and no reset came."""
         while True:
             if self.stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0:
-                self.transcript.note(self.who, "<!")
+                self.transcript.note(self.who, f"{self.got}!")
                 self.end = "RST"
                 return False
             state, unacknowledged = _tcp_info(self.stream)
@@ -142,7 +145,7 @@ class Wire:
 
     def _ended(self, kind: EndKind) -> None:
         self.end = kind
-        self.transcript.note(self.who, "<|" if kind == "FIN" else "<!")
+        self.transcript.note(self.who, f"{self.got}{'|' if kind == 'FIN' else '!'}")
 
     def _wait(self, *, write: bool, deadline: float) -> bool:
         left = max(0.0, deadline - time.monotonic())

@@ -1,0 +1,90 @@
+"""Between a case and the client under test: a fresh run of the client for each case, and one verdict."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass
+
+from pychat.spec import Spec
+
+from .client_player import ClientPlayer
+from .inbox import FloodError
+from .player import MismatchError
+from .puppet import Puppet
+from .stagehand import BrokenError, NotTestedError
+from .suite import Case
+from .target import Command, StartError
+from .verdict import Result, Verdict
+from .wire import Transcript
+
+
+@dataclass
+class ClientHand:
+    """One worker's place."""
+
+    command: Command
+    spec: Spec
+    patience: float = 5.0
+    spec_file: str = ""
+    puppet: Puppet | None = None
+    transcript: Transcript | None = None
+
+    def check_start(self) -> None:
+        """Starts the client once. Raises StartError."""
+        Puppet(self.command, Transcript(), spec=self.spec_file).kill()
+
+    def start(self, *, terminal: bool = False) -> Puppet:
+        """The case's client, connected. Raises StartError."""
+        assert self.transcript is not None
+        self.puppet = Puppet(self.command, self.transcript, terminal=terminal, spec=self.spec_file)
+        return self.puppet
+
+    def stop(self) -> None:
+        if self.puppet is not None:
+            self.puppet.kill()
+            self.puppet = None
+
+    def verdict(self, case: Case) -> Result:
+        """Runs a case; never raises for what an implementation does."""
+        result = Result(
+            case.id, case.segment, case.rules, case.level, Verdict.PASS, kind=case.kind, title=case.title
+        )  # fmt: skip
+        self.transcript = Transcript()
+        try:
+            notes = self._play(case)
+            if notes:
+                result.verdict, result.note = Verdict.NONSTRICT, "; ".join(dict.fromkeys(notes))
+        except MismatchError as problem:
+            result.verdict = Verdict.BLOCKED if problem.setup else Verdict.FAIL
+            result.step, result.wanted, result.got = problem.step, problem.wanted, problem.got
+        except BrokenError as problem:
+            result.verdict = Verdict.FAIL
+            result.step, result.wanted, result.got = problem.step, problem.wanted, problem.got
+        except FloodError as problem:
+            result.verdict, result.wanted, result.got = Verdict.FAIL, "an end of what it sends", str(problem)
+        except NotTestedError as reason:
+            result.verdict, result.note = Verdict.NOT_TESTED, str(reason)
+        except StartError as problem:
+            result.verdict, result.note = Verdict.BLOCKED, str(problem)
+        except Exception as bug:  # a bug of the suite is a verdict of its own
+            result.verdict = Verdict.ERROR
+            result.note = f"{bug!r} at {traceback.extract_tb(bug.__traceback__)[-1]}"
+        result.ms = round((time.monotonic() - self.transcript.started) * 1000, 1)
+        if self.puppet is not None and not result.verdict.good:
+            code = self.puppet.popen.poll()
+            result.stderr = self.puppet.stderr()
+            if code is not None and code < 0:
+                result.note = f"{result.note}; it was ended by signal {-code}".lstrip("; ")
+        self.stop()
+        result.entries, result.left_out = self.transcript.entries, self.transcript.left_out
+        return result
+
+    def _play(self, case: Case) -> list[str]:
+        if case.client_scene is not None:
+            case.client_scene(self)
+            return []
+        assert case.play is not None
+        player = ClientPlayer(self.spec, self.start(), self.patience, case.segment)
+        player.play(case.play)
+        return player.notes

@@ -108,17 +108,16 @@ def command(side: Side, mutant: str) -> str:
 
 def stages(cases: Sequence[Case], mutant: Mutant[Any]) -> list[list[Case]]:
     """The cases in the order in which they are likely to kill: near to the change, the plays, the rest, the scenes."""
+    near = {case.key for case in cases if mutant.near and fnmatch.fnmatchcase(case.id, mutant.near)}
+    quickly = {case.key for case in cases if case.key in near and case.kind != "scene"} or near
     found: list[list[Case]] = [[], [], [], [], []]
     for case in cases:
-        near = bool(mutant.near) and fnmatch.fnmatchcase(case.id, mutant.near)
-        if case.lane == "quick":
-            place = 0 if near else 4
+        if case.key in quickly and case.segment == "whole":
+            place = 0
         elif case.kind == "scene":
-            place = 0 if near else 3
-        elif case.segment == "whole":
-            place = 0 if near else 1 if case.kind == "play" else 2
+            place = 4 if case.lane == "quick" else 3
         else:
-            place = 2
+            place = 1 if case.kind == "play" and case.segment == "whole" else 2
         found[place].append(case)
     return [stage for stage in found if stage]
 

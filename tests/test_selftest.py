@@ -1,0 +1,102 @@
+"""The judge's own measure: a part of the self-test that is quick, and the self-test's own honesty."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from conformance import selftest
+from conformance.mutants import Mutant, client_mutants, find, server_mutants
+from conformance.selftest import Outcome, Trial, report, stages, try_mutant
+from conformance.suite import Case, server_cases
+from pychat.spec import Spec
+
+KILLED = [  # one of each kind
+    "NAMED/CHAT/user-busy:dropped",
+    "NAMED/CHAT/opened:partner-stays",
+    "PAIRED/LEAVE/left:partner-to-NAMED",
+    "PAIRED/MSG/not-accepted:done-anyway",
+    "NAMED/LEAVE:allowed",
+    "ending:no-release",
+    "fault/bad-syntax:last",
+    "type/name:longer",
+    "call-accepts",
+    "line-to-everybody",
+    "closed-at-once",
+    "goes-on-after-quit",
+]
+
+
+@pytest.fixture(scope="module")
+def cases(spec: Spec) -> list[Case]:
+    return server_cases(spec, ("whole",))
+
+
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_each_mutant_is_a_row_of_its_own(spec: Spec, side: str) -> None:
+    """Names are unique, each says what is broken, and there are enough of them."""
+    mutants: list[Mutant[Any]] = [*(server_mutants(spec) if side == "server" else client_mutants(spec))]
+    assert len({mutant.name for mutant in mutants}) == len(mutants) >= (60 if side == "server" else 25)
+    assert all(mutant.breaks for mutant in mutants)
+    assert all(mutant.engine is not None or mutant.change(spec) != spec for mutant in mutants)
+
+
+def test_mutants_of_another_protocol(little: Spec) -> None:
+    """The derived ones know no verb: another spec has its own."""
+    assert any(mutant.name.endswith(":dropped") for mutant in server_mutants(little))
+    mutants: list[Mutant[Any]] = [*server_mutants(little), *client_mutants(little)]
+    for mutant in mutants:
+        mutant.change(little)
+
+
+@pytest.mark.parametrize("name", KILLED)
+def test_a_broken_server_is_found(spec: Spec, cases: list[Case], name: str) -> None:
+    """A case fails that asks about what is broken."""
+    mutant = find(server_mutants(spec), name)
+    assert mutant is not None
+    trial = try_mutant("server", mutant, [case for case in cases if case.kind != "scene"], spec)
+    assert trial.killer is not None, trial.note
+
+
+def test_the_correct_server_survives(spec: Spec, cases: list[Case]) -> None:
+    """What the mutants are made of passes: they die of what is broken, not of how they are made."""
+    mutant = find(server_mutants(spec), "none")
+    assert mutant is not None
+    trial = try_mutant("server", mutant, [case for case in cases if case.kind == "play"], spec)
+    assert trial.killer is None, trial.killer
+    assert not trial.note
+
+
+def test_a_survivor_is_named(spec: Spec, cases: list[Case]) -> None:
+    """A suite without the case that would kill says so."""
+    mutant = find(server_mutants(spec), "type/name:case-kept")
+    assert mutant is not None
+    blind = [case for case in cases if "R-PING-1" in case.rules and case.kind == "cell"][:3]
+    trial = try_mutant("server", mutant, blind, spec)
+    outcome = Outcome("server", {}, [trial], 1.0)
+    assert not outcome.good
+    assert report(spec, outcome) == [
+        "SURVIVED type/name:case-kept: name: unique with regard to case",
+        "server mutants: killed 0 of 1, 1 survived, in 1 s",
+    ]
+
+
+def test_an_equivalent_is_excused_with_its_reason(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mutant that nobody can tell from the correct server needs a reason, and is counted apart."""
+    monkeypatch.setattr(selftest, "equivalent", lambda name: "the same octets" if name == "x" else "")
+    outcome = Outcome("server", {}, [Trial(Mutant("x", "nothing"), None, 5, 0.1)], 1.0)
+    assert outcome.good
+    assert report(spec, outcome) == [
+        "equivalent x: the same octets",
+        "server mutants: killed 0 of 1, 1 equivalent, in 1 s",
+    ]
+
+
+def test_near_cases_come_first(spec: Spec, cases: list[Case]) -> None:
+    """The first stage asks about the row that is broken; every case is asked once."""
+    mutant = find(server_mutants(spec), "PAIRED/LEAVE/left:mute")
+    assert mutant is not None
+    order = stages(cases, mutant)
+    assert all(case.id.startswith("PAIRED/LEAVE/") for case in order[0])
+    assert sorted(case.key for stage in order for case in stage) == sorted(case.key for case in cases)

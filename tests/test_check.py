@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from random import Random
 
 import pytest
 from click.testing import CliRunner
@@ -18,10 +19,14 @@ from conformance.run import run_suite
 from conformance.suite import cases_of
 from conformance.target import Address
 from conformance.verdict import Verdict
+from pychat.connection import Connection
+from pychat.hub import Hub
+from pychat.replay import matches
+from pychat.session import LocalProtocolError, Protocol, Session
 from pychat.spec import Spec, load, shipped
 from tools.check import __main__ as command
 from tools.check.explore import Bounds, Found, Search
-from tools.check.model import Model, World
+from tools.check.model import NOBODY, Action, Model, Sent, World
 from tools.check.promela import Promela, promela
 from tools.check.properties import (
     AMBIGUOUS,
@@ -36,7 +41,8 @@ from tools.check.properties import (
     Fault,
 )
 from tools.check.rows import Row, Tables, compile_tables
-from tools.check.trace import Trace, trace
+from tools.check.trace import Moment, Trace, told, trace
+from tools.check.words import Words
 
 from .conftest import ROOT, SPEC_FILE, Stage, changed, need
 
@@ -167,6 +173,107 @@ def test_the_search_sees_what_the_model_says(file: Path) -> None:
     assert {search.canonical(world) for world in worlds} == search.seen
     assert len(search.seen) == found.states < len(worlds)
     assert fired <= found.fired
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_model_does_what_the_program_does(seed: int) -> None:
+    """Random walks of the model, played by the real hub and three real sessions: they send, allow and see the same."""
+    model = Model(compile_tables(shipped()), 3, 2, 3)
+    way = list(walk(model, Random(seed), 200))
+    words = Words(model.tables, [(action, before) for action, before, _ in way])
+    program = Program(model, words)
+    for moment, (_, before, after) in zip(told(words, way), way, strict=True):
+        program.compare_sends(before)
+        program.play(moment)
+        program.compare(after)
+
+
+def walk(model: Model, random: Random, steps: int) -> Iterator[tuple[Action, World, World]]:
+    """A random way through the model, on which few connections end."""
+    world = model.start()
+    for _ in range(steps):
+        found = [(action, after) for action, after, _ in model.steps(world) if after is not None]
+        lasting = [step for step in found if not ends(model, step[0])]
+        if not found:
+            return
+        action, after = random.choice(lasting if lasting and random.random() < 0.99 else found)
+        yield action, world, after
+        world = after
+
+
+def ends(model: Model, action: Action) -> bool:
+    """Whether the action begins the end of a connection."""
+    return action.kind == "close" or (action.sent is not None and model.tables.verbs[action.sent.verb].ends)
+
+
+class Program:
+    """The server's hub and the clients' sessions, with the octets between them."""
+
+    def __init__(self, model: Model, words: Words) -> None:
+        self.model, self.words = model, words
+        self.hub = Hub(model.spec)
+        self.connections = [Connection() for _ in range(model.clients)]
+        self.sessions = [Session(Protocol(model.spec)) for _ in range(model.clients)]
+        self.waiting: list[list[bytes]] = [[] for _ in range(model.clients)]
+        for connection in self.connections:
+            self.hub.open(connection, "here", 0.0, loopback=True)
+
+    def play(self, moment: Moment) -> None:
+        who = moment.action.who
+        if moment.action.kind == "send":
+            verb, *values = moment.text.split(" ", 1)
+            assert self.sessions[who].request(verb, *values).decode() == moment.text + "\n"
+        elif moment.action.kind == "read":
+            assert len(list(self.sessions[who].receive(self.waiting[who].pop(0)))) == 1
+        elif moment.action.kind == "take":
+            self.hub.receive(self.connections[who], moment.text.encode() + b"\n", 0.0)
+        else:
+            self.hub.lose(self.connections[who], 0.0)
+        for frame in moment.frames:
+            [octets] = self.connections[frame.who].outbox
+            self.connections[frame.who].outbox.clear()
+            assert matches(frame.text, octets.decode().removesuffix("\n"))
+            self.waiting[frame.who].append(octets)
+        assert not any(connection.outbox for connection in self.connections)
+
+    def compare_sends(self, world: World) -> None:
+        """A session allows what the model offers, and nothing else but what changes nothing."""
+        for end in world:
+            if end.state == self.model.spec.final or len(end.up) == self.model.up:
+                continue
+            offered = {
+                self.words.request(sent._replace(meant=NOBODY, meant_name=NOBODY)) for sent, _ in self.model.sends(end)
+            }
+            asked = [
+                Sent(verb.verb, name)
+                for verb in self.model.tables.verbs.values()
+                if not verb.inert
+                for name in (range(3) if verb.name_field else (NOBODY,))
+            ]
+            assert {text for text in map(self.words.request, asked) if self.allows(end.me, text)} == offered
+
+    def allows(self, who: int, text: str) -> bool:
+        verb, *values = text.split(" ", 1)
+        fields = self.model.spec.requests[verb].form.fields
+        try:
+            self.sessions[who].check(verb, {field.name: value for field, value in zip(fields, values, strict=True)})
+        except LocalProtocolError:
+            return False
+        return True
+
+    def compare(self, world: World) -> None:
+        """Both ends know what the model says."""
+        names = {end.name: self.connections[end.me] for end in world if end.name != NOBODY}
+        assert len(names) == len(self.hub.names)
+        for end in world:
+            connection, view = self.connections[end.me], self.sessions[end.me].view
+            assert connection.state == end.state
+            if end.state == self.model.spec.final:
+                continue
+            assert connection.partner is (None if end.partner == NOBODY else self.connections[end.partner])
+            assert (connection.accepted, view.state, view.accepted) == (end.accepted, end.view, end.heard)
+            assert view.name == self.words.name(end.own_name)
+            assert view.partner == self.words.name(end.peer_name)
 
 
 def plainly(model: Model) -> tuple[set[World], set[int]]:

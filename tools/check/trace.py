@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from conformance.play import Play, Step, send
@@ -114,23 +115,26 @@ def trace(search: Search, fault: Fault) -> Trace:
     """The trace of a fault that `search` has found."""
     way = list(_walk(search, fault))
     words = Words(search.model.tables, [(action, before) for action, before, _ in way])
-    up: list[list[str]] = [[] for _ in range(search.bounds.clients)]  # the texts in the queues
-    down: list[list[str]] = [[] for _ in range(search.bounds.clients)]
-    moments = []
+    return Trace(search.model.spec, fault, tuple(told(words, way)), words.people)
+
+
+def told(words: Words, way: Iterable[tuple[Action, World, World | None]]) -> Iterator[Moment]:
+    """The steps of a way with their texts: each action, and the worlds before and after it."""
+    up: defaultdict[int, deque[str]] = defaultdict(deque)  # the texts in the queues
+    down: defaultdict[int, deque[str]] = defaultdict(deque)
     for action, before, after in way:
         who = action.who
         if action.kind == "send" and action.sent is not None:
             up[who].append(words.request(action.sent))
-            moments.append(Moment(action, up[who][-1], after))
+            yield Moment(action, up[who][-1], after)
         elif action.kind == "read":
-            moments.append(Moment(action, down[who].pop(0), after))
+            yield Moment(action, down[who].popleft(), after)
         elif action.row is not None:
-            row, request = search.model.tables.rows[action.row], up[who].pop(0) if action.kind == "take" else ""
+            row, request = words.tables.rows[action.row], up[who].popleft() if action.kind == "take" else ""
             frames = tuple(words.frames(row, before[who], request, before))
             for frame in frames:
                 down[frame.who].append(frame.text)
-            moments.append(Moment(action, request, after, row, frames))
-    return Trace(search.model.spec, fault, tuple(moments), words.people)
+            yield Moment(action, request, after, row, frames)
 
 
 def _walk(search: Search, fault: Fault) -> Iterator[tuple[Action, World, World | None]]:

@@ -57,6 +57,10 @@ class Words:
                 yield name
         raise UnsupportedSpecError(f"the type {self._key.name} needs more good values, to name the people of a trace")
 
+    def name(self, number: int) -> str | None:
+        """A name's text, None for nobody's."""
+        return self._names.get(number)
+
     def request(self, sent: Sent) -> str:
         """A request. What no rule asks about has any value; a line says for whom it is."""
         verb = self.tables.verbs[sent.verb]

@@ -20,7 +20,7 @@ Data = dict[str, Any]
 VIOLATIONS: Mapping[str, tuple[str, str]] = {
     "early": ("note", "Sent while the answer that makes room for it is still to come"),
     "one-unanswered": ("warn", "Sent while another such request is unanswered"),
-    "not-now": ("warn", "The client's own view does not allow it"),
+    "not-allowed": ("warn", "The client's own view does not allow it"),
     "unknown-frame": ("error", "The server has no such frame"),
     "unknown-code": ("error", "The spec has no such code"),
     "unexpected-answer": ("error", "There is no request that it answers"),
@@ -289,7 +289,7 @@ def _codes(spec: Spec) -> Mapping[str, tuple[str, str]]:
 
 
 def lua(value: object, indent: str = "") -> str:
-    """The Lua expression of dicts, lists, texts, numbers and booleans; None and empty values inside are left out."""
+    """The Lua expression of dicts, lists, texts, numbers and booleans; what is None inside is left out."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -300,7 +300,7 @@ def lua(value: object, indent: str = "") -> str:
     if isinstance(value, Mapping):
         items = [f"[{_lua_text(key)}] = {lua(item, deeper)}" for key, item in value.items() if item is not None]
     elif isinstance(value, list):
-        items = [lua(item, deeper) for item in value]
+        items = [lua(item, deeper) for item in value if item is not None]
     else:
         raise TypeError(f"no data of Lua: {value!r}")
     line = "{" + ", ".join(items) + "}"

@@ -37,9 +37,10 @@ local SYN = 1 -- in tcp.completeness
 -- these ends have not sent anything yet.
 local function from_the_start(pinfo, tvb)
   local completeness = value_of(tcp_completeness)
-  if completeness then -- what is reassembled ends where the segment does
-    local first = value_of(tcp_position) + value_of(tcp_octets) - tvb:reported_len()
-    return completeness % 2 == SYN and first == 1
+  if completeness then -- what is reassembled ends in the segment
+    local last, octets = value_of(tcp_position) + value_of(tcp_octets), tvb:reported_len()
+    local most = tvb:offset() == 0 and value_of(tcp_octets) or 1
+    return completeness % 2 == SYN and last - octets >= 1 and last - octets <= most
   end
   local ends = {tostring(pinfo.src) .. " " .. pinfo.src_port, tostring(pinfo.dst) .. " " .. pinfo.dst_port}
   table.sort(ends)
@@ -88,7 +89,7 @@ local function connect(pinfo, stream, by_client, started)
   local address, port = tostring(pinfo.dst), pinfo.dst_port
   if not by_client then address, port = tostring(pinfo.src), pinfo.src_port end
   local conn = connections.connection(address .. " " .. port, stream, started)
-  conn.address, conn.port = address, port
+  conn.address, conn.port, conn.noted = address, port, 0
   conn.client_port = by_client and pinfo.src_port or pinfo.dst_port
   conn.ends = {client = {synced = started}, server = {synced = started}}
   streams[stream] = conn
@@ -101,7 +102,9 @@ local function is_client(conn, pinfo)
 end
 
 -- A gap in the capture: the next line may be the rest of one.
-local function note_loss(conn)
+local function note_loss(conn, number)
+  if number <= conn.noted then return end
+  conn.noted = number
   if tcp_analysis() and tcp_lost() then
     connections.lost(conn)
     conn.ends.client.synced, conn.ends.server.synced = false, false
@@ -127,16 +130,17 @@ local read = {client = frames.request, server = frames.reply}
 local follow = {client = requests.follow, server = replies.follow}
 
 -- The record of a frame that comes for the first time, and what was read.
-local function first_pass(conn, side, line, crlf, what, pinfo)
+local function first_pass(conn, side, piece, pinfo)
+  local line, what = piece.line, piece.what
   local record = {number = pinfo.number, time = pinfo.rel_ts}
   local stretch = conn.ends[side]
   local continues = stretch.long
-  stretch.long = what == "long" and line:byte(-1) ~= 10 or nil
+  stretch.long = what == "long" and piece.octets == #line or nil
   local frame = what == "whole" and not continues and read[side](line) or nil
   if frame and (stretch.synced or not frame.fault and frame.form) then
     follow[side](conn, frame, record)
-    if side == "server" and crlf ~= spec.writes_crlf and not frame.fault then
-      connections.violation(record, "wrong-ending", side, crlf and "it is CRLF" or "it is LF alone")
+    if side == "server" and piece.crlf ~= spec.writes_crlf and not frame.fault then
+      connections.violation(record, "wrong-ending", side, piece.crlf and "it is CRLF" or "it is LF alone")
     end
   elseif what == "long" and side == "client" and not continues and stretch.synced then
     requests.too_long(conn, record)
@@ -155,19 +159,18 @@ end
 -- tshark -2 without a filter has no fields of TCP on its first pass. Frames are only cut then, so that TCP reassembles
 -- them, and what is missing is found on the second pass, which is in order too.
 
--- The records of this call: a list with a record for each frame, empty at first; nil if it was missed and is past.
-local function records_of(pinfo, tvb)
-  local number = pinfo.number
-  local key = tvb:offset() * 2 ^ 24 + tvb:len() -- what is reassembled has the offset 0, a segment never
+-- The records of the frames of this call: a new list on the first pass, nil if it was missed and is past. A call is known
+-- by where its octets are and what they begin with; their number differs between the passes when they are reassembled.
+local function records_of(pinfo, tvb, pieces)
+  local number, offset, line = pinfo.number, tvb:offset(), pieces[1].line
   local records, others = calls[number], nil
-  while records and records.key ~= key do
+  while records and not (records.offset == offset and records.line == line) do
     records, others = records.others, records
   end
-  if not records and number >= latest then
-    records, latest = {key = key, new = true}, number
-    if others then others.others = records else calls[number] = records end
-  end
-  return records
+  if records or number < latest then return records, false end
+  records, latest = {offset = offset, line = line}, number
+  if others then others.others = records else calls[number] = records end
+  return records, true
 end
 
 -- Whether to wait for the rest of a frame.
@@ -178,58 +181,59 @@ local function wait_for_rest(pinfo, tvb, first)
   return true
 end
 
--- Calls `take(line, crlf, what, offset, octets)` for each frame of the segment, and asks TCP for what is missing.
-local function each_frame(tvb, pinfo, take)
-  local octets = tvb:raw(0, tvb:len())
+-- The frames of a segment: {line, crlf, what, offset, octets}. Asks TCP for what is missing at the end.
+local function pieces_of(tvb, pinfo)
+  local octets, pieces = tvb:raw(0, tvb:len()), {}
   local first = 1
   while first <= #octets do
     local last, what = cut(octets, first)
-    if what == "partial" and wait_for_rest(pinfo, tvb, first) then return end
+    if what == "partial" and wait_for_rest(pinfo, tvb, first) then break end
     local line, crlf = octets:sub(first, last), false
     if octets:byte(last) == 10 then line, crlf = bare(line:sub(1, -2)) end
-    take(line, crlf, what, first - 1, last - first + 1)
+    pieces[#pieces + 1] = {line = line, crlf = crlf, what = what, offset = first - 1, octets = last - first + 1}
     first = last + 1
   end
+  return pieces
 end
 
 local function dissect(tvb, pinfo, tree, conn)
+  note_loss(conn, pinfo.number)
+  local pieces = pieces_of(tvb, pinfo)
+  if #pieces == 0 then return end
+  local records, is_new = records_of(pinfo, tvb, pieces)
+  if not records then return end
   local side = is_client(conn, pinfo) and "client" or "server"
-  local records, words, who = records_of(pinfo, tvb), {}, nil
-  if not records then return tvb:len() end
-  local is_new = records.new
-  records.new = nil
-  if is_new then note_loss(conn) end
-  local looked_at = tree:referenced(myself)
-  each_frame(tvb, pinfo, function(line, crlf, what, offset, octets)
-    local index = #words + 1
-    local record, frame = records[index], nil
+  local looked_at, words, who = tree:referenced(myself), {}, nil
+  for index, piece in ipairs(pieces) do
+    local record, frame = records[index], nothing
     if is_new then
-      record, frame = first_pass(conn, side, line, crlf, what, pinfo)
+      record, frame = first_pass(conn, side, piece, pinfo)
       records[index] = record
-    else
-      frame = what == "whole" and read[side](line) or nothing
+    elseif piece.what == "whole" then
+      frame = read[side](piece.line)
     end
-    who, words[index] = showing.label(line, frame, record, side, conn)
+    if not record then break end
+    who, words[index] = showing.label(piece.line, frame, record, side, conn)
     if looked_at then
-      local range = tvb(offset, octets)
+      local range = tvb(piece.offset, piece.octets)
       local item = tree:add(proto, range, spec.title .. ", " .. who .. words[index])
-      showing.show(item, range, line, frame, record, side)
+      showing.show(item, range, piece.line, frame, record, side)
     end
-  end)
-  if who then showing.set_columns(pinfo, who, words) end
-  return tvb:len()
+  end
+  showing.set_columns(pinfo, who, words)
 end
 
 function proto.dissector(tvb, pinfo, tree)
   if tvb:len() == 0 then return 0 end
   local stream = value_of(tcp_stream)
   if not stream then
-    each_frame(tvb, pinfo, function() end)
+    pieces_of(tvb, pinfo)
     return tvb:len()
   end
   local conn = streams[stream]
     or connect(pinfo, stream, sent_by_client(pinfo, tvb:raw(0, tvb:len())), from_the_start(pinfo, tvb))
-  return dissect(tvb, pinfo, tree, conn)
+  dissect(tvb, pinfo, tree, conn)
+  return tvb:len()
 end
 
 -- Recognises the protocol on any port: all lines of the segment must be right frames of one side. A connection begins

@@ -285,18 +285,17 @@ function handlers.push(conn, frame, record)
   local cause = form.moves[chosen]
   if not cause then return end
   record.rule = cause.rule
+  local me, partner = cause.me and frame.values[cause.me], conn.view.partner
   move(conn, record, form.key .. " " .. chosen, pushed(cause), "wrong-push", form.key)
-  local me = cause.me and frame.values[cause.me]
-  local partner = conn.view.partner
   if cause.does.link then
     connections.meet(conn, me, false)
   elseif cause.does.unlink then
-    if partner == false or partner and me and fold(partner) ~= fold(me) then
-      violation(record, "wrong-push", "server", me .. " is not the partner", cause.rule)
+    if not record.violations and (partner == false or partner and me and fold(partner) ~= fold(me)) then
+      violation(record, "wrong-push", "server", (me or "it") .. " is not the partner", cause.rule)
     end
     change(conn, {partner = false, accepted = false})
   elseif cause.does.relay then
-    if partner == false then
+    if partner == false and not record.violations then
       violation(record, "wrong-push", "server", "there is no partner", cause.rule)
     end
     match_line(conn, frame, record)

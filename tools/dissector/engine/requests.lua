@@ -62,7 +62,7 @@ local function judge_request(conn, frame, record)
     local when = (client.only_if[view.states.only] or {})[verb]
     if when and connections.holds(when, view, frame.values) == false then
       local why = ("in %s, only if %s"):format(view.states.only, when.text)
-      violation(record, "not-now", "client", why, client.only_if_rule)
+      violation(record, "not-allowed", "client", why, client.only_if_rule)
     end
   end
 end

@@ -149,15 +149,15 @@ end
 
 local function add_message(tree, range, line, frame)
   if wanted(tree, own.line) then tree:add_packet_field(own.line, range(0, #line), ENC_UTF_8) end
-  if wanted(tree, own.verb) then tree:add(own.verb, range(0, #frame.verb), frame.verb) end
+  if wanted(tree, own.verb) then tree:add_packet_field(own.verb, range(0, #frame.verb), ENC_UTF_8) end
   for _, span in ipairs(frame.spans) do
     local part, first, octets = span[1], span[2], span[3]
-    local field, value = of_message[part.abbreviation], frame.values[part.name]
+    local field, where, value = of_message[part.abbreviation], range(first - 1, octets), frame.values[part.name]
     if wanted(tree, field) then
       if not spec.fields[part.abbreviation].number then
-        tree:add(field, range(first - 1, octets), value)
+        tree:add_packet_field(field, where, ENC_UTF_8)
       elseif value:find("^%d+$") and #value <= 18 then
-        tree:add(field, range(first - 1, octets), UInt64(value))
+        tree:add(field, where, UInt64(value))
       end
     end
   end
@@ -167,6 +167,9 @@ end
 local function label(line, frame, record, side, conn)
   local user = record.after.user or record.before.user or conn.client_port
   local words = visible(shortened(line))
+  if not frame.form or frame.fault then -- it may not be UTF-8
+    words = words:gsub("[\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end)
+  end
   local kind = record.kind or frame.kind
   if kind == "fragment" then words = "[part of a frame] " .. words end
   if kind == "discarded" then words = "[discarded] " .. words end

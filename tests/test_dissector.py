@@ -1,0 +1,553 @@
+"""The dissector on captures that were written for it: every cut of the stream, gaps, violations, a second protocol."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pychat.codec import BadFrame, Codec
+from pychat.spec import Spec
+from tools.dissector.cli import main
+from tools.dissector.rules import OWN_FIELDS, VIOLATIONS, lua, rules
+
+from .conftest import ROOT
+from .dissection import Seen, Tshark, pieces, play
+from .segments import Capture, Flow, Side
+
+PLACES = ("request_in", "response_in", "relayed_from", "relayed_in", "time", "relay_time")  # they name packets
+
+
+@pytest.fixture(scope="module")
+def shark(spec: Spec, tmp_path_factory: pytest.TempPathFactory) -> Tshark:
+    return Tshark(spec, tmp_path_factory.mktemp("pychat"))
+
+
+@pytest.fixture(scope="module", params=["shipped", "little"])
+def each_shark(
+    request: pytest.FixtureRequest, shark: Tshark, little: Spec, tmp_path_factory: pytest.TempPathFactory
+) -> Tshark:
+    """The dissectors of two protocols that have no word in common."""
+    return shark if request.param == "shipped" else Tshark(little, tmp_path_factory.mktemp("little"))
+
+
+def written(capture: Capture, folder: Path, name: str = "capture") -> Path:
+    return capture.write(folder / f"{name}.pcap")
+
+
+def examples(spec: Spec, split: int | None = None) -> Capture:
+    """All examples of a spec, each on a server of its own."""
+    capture = Capture()
+    for number, example in enumerate(spec.examples.values(), 1):
+        play(capture, spec, example, number, split=split)
+    return capture
+
+
+def by_stream(frames: list[Seen]) -> dict[int, list[Seen]]:
+    found: dict[int, list[Seen]] = {}
+    for frame in frames:
+        found.setdefault(frame.stream, []).append(frame)
+    return found
+
+
+def test_every_frame_of_the_examples_is_shown_as_it_was_sent(each_shark: Tshark, tmp_path: Path) -> None:
+    """Lines, directions, verbs and fields; no state is unknown, and the server breaks nothing."""
+    spec, codec = each_shark.spec, Codec(each_shark.spec)
+    capture = Capture()
+    sent: list[tuple[Side, bytes]] = []
+    for number, example in enumerate(spec.examples.values(), 1):
+        play(capture, spec, example, number)
+        for _, side, octets in pieces(example, spec.framing.writes):
+            sent += [(side, line) for line in octets.splitlines(keepends=True) if line.endswith(b"\n")]
+    frames = each_shark.frames(written(capture, tmp_path))
+    whole = [frame for frame in frames if frame["kind"] != "fragment"]
+    assert len(whole) == len(sent)
+    for frame, (side, octets) in zip(whole, sent, strict=True):
+        line = octets.removesuffix(b"\n").removesuffix(b"\r")
+        assert (frame["from"], frame["line"], frame["length"]) == (
+            side,
+            line.decode(errors="replace"),
+            str(len(octets)),
+        )
+        assert frame["state"] != "unknown"
+        assert frame["state_after"] != "unknown"
+        decoded = codec.decode_request(line) if side == "client" else codec.decode_reply(line)
+        if isinstance(decoded, BadFrame):
+            assert frame["violation"] == spec.fault_rule(decoded.fault).error
+            continue
+        for name, value in decoded.fields.items():
+            shown = frame.get(name) if name not in OWN_FIELDS else frame[f"{frame['verb'].lower()}.{name}"]
+            assert shown == value
+        assert frame.get("violation.by") != "server"
+
+
+@pytest.mark.parametrize(("split", "passes"), [(1, []), (1, ["-2"]), (1, ["-2", "-Y"]), (7, []), (7, ["-2"])])
+def test_segments_that_cut_frames_anywhere_change_nothing(
+    each_shark: Tshark, tmp_path: Path, split: int, passes: list[str]
+) -> None:
+    """R-FRAME-6, octet by octet, in one pass and in two, without a filter and with one."""
+    options = [*passes, each_shark.spec.protocol] if "-Y" in passes else passes
+    found = each_shark.frames(written(examples(each_shark.spec, split), tmp_path), *options)
+    whole = each_shark.frames(written(examples(each_shark.spec), tmp_path, "whole"))
+    assert bare(found) == bare(whole)
+
+
+def bare(frames: list[Seen]) -> list[dict[str, str]]:
+    """What does not depend on the packets."""
+    return [frame.without(*PLACES) for frame in frames if frame["kind"] != "fragment"]
+
+
+def test_many_frames_in_one_segment(shark: Tshark, tmp_path: Path) -> None:
+    """Each has a tree of its own, and one Info column names them all."""
+    capture = Capture()
+    flow = capture.flow(shark.spec.transport.port).open()
+    flow.send("client", b"NAME alice\nPING a\r\nPING b\nWH", b"O\nQUIT\nPING late\n")
+    flow.send("server", b"OK NAME alice\nPONG a\nPONG b\nUSER alice free\nOK WHO 1\n", b"OK QUIT\n")
+    path = written(capture, tmp_path)
+    frames = shark.frames(path)
+    assert [frame["line"] for frame in frames if frame["from"] == "client"] == [
+        "NAME alice", "PING a", "PING b", "WHO", "QUIT", "PING late",
+    ]  # fmt: skip
+    assert [frame["kind"] for frame in frames][-8:] == [
+        "request", "discarded", "answer", "answer", "answer", "item", "answer", "answer",
+    ]  # fmt: skip
+    assert shark.info(path)[0] == "40001 > NAME alice | PING a | PING b"
+    assert shark.info(path)[2] == "alice < OK NAME alice | PONG a | PONG b | USER alice free | OK WHO 1"
+
+
+def test_answers_are_linked_with_their_requests(shark: Tshark, tmp_path: Path) -> None:
+    """Both ways in two passes, with the time between them; what has no answer has no link."""
+    capture = Capture()
+    alice, bob = chat(capture, shark.spec)
+    alice.client("MSG hi", "WHO")
+    bob.server("MSG hi")
+    alice.server("USER alice busy", "USER bob busy", "OK WHO 2")
+    bob.server("PING p1")
+    bob.client("PONG p1")
+    frames = shark.frames(written(capture, tmp_path), "-2", "-Y", "pychat")
+    lines = {f"{frame['from']} {frame['line']}": frame for frame in frames}
+    who, line = lines["client WHO"], lines["client MSG hi"]
+    assert who["response_in"] == str(lines["server OK WHO 2"].number)
+    for answer in ("USER alice busy", "USER bob busy", "OK WHO 2"):
+        assert lines[f"server {answer}"]["request_in"] == str(who.number)
+    assert float(lines["server OK WHO 2"]["time"]) == pytest.approx(0.004)
+    assert line.get("response_in") is None
+    assert line["relayed_in"] == str(lines["server MSG hi"].number)
+    assert lines["server MSG hi"]["relayed_from"] == str(line.number)
+    assert float(lines["server MSG hi"]["relay_time"]) == pytest.approx(0.002)
+    assert lines["server PING p1"]["response_in"] == str(lines["client PONG p1"].number)
+    assert lines["client PONG p1"]["request_in"] == str(lines["server PING p1"].number)
+
+
+def chat(capture: Capture, spec: Spec, server: int = 1) -> tuple[Flow, Flow]:
+    """Two flows in a chat that both have accepted."""
+    alice, bob = (capture.flow(spec.transport.port, server=server).open() for _ in range(2))
+    for flow, name in ((alice, "alice"), (bob, "bob")):
+        flow.client(f"NAME {name}")
+        flow.server(f"OK NAME {name}")
+    alice.client("CHAT bob")
+    alice.server("OK CHAT bob")
+    bob.server("PAIRED alice")
+    bob.client("CHAT alice")
+    bob.server("OK CHAT alice")
+    return alice, bob
+
+
+def test_a_chat_is_followed_at_both_its_ends(shark: Tshark, tmp_path: Path) -> None:
+    """One number for both ends and another one for the next chat, with the partner's name and stream."""
+    capture = Capture()
+    alice, bob = chat(capture, shark.spec)
+    alice.client("LEAVE")
+    alice.server("OK LEAVE")
+    bob.server("GONE alice left")
+    bob.client("LEAVE")
+    bob.server("OK LEAVE")
+    bob.client("CHAT Alice")
+    alice.server("PAIRED bob")  # the push is seen before the answer
+    bob.server("OK CHAT alice")
+    streams = by_stream(shark.frames(written(capture, tmp_path)))
+
+    def shown(stream: int) -> list[tuple[str | None, ...]]:
+        names = ("line", "state_after", "user", "partner", "partner_stream", "chat")
+        return [tuple(frame.get(name) for name in names) for frame in streams[stream]]
+
+    assert shown(0)[2:] == [
+        ("CHAT bob", "NAMED", "alice", None, None, None),
+        ("OK CHAT bob", "PAIRED", "alice", "bob", None, "1"),
+        ("LEAVE", "PAIRED", "alice", "bob", "1", "1"),
+        ("OK LEAVE", "NAMED", "alice", "bob", "1", "1"),
+        ("PAIRED bob", "PAIRED", "alice", "bob", None, "2"),
+    ]
+    assert shown(1)[2:] == [
+        ("PAIRED alice", "PAIRED", "bob", "alice", "0", "1"),
+        ("CHAT alice", "PAIRED", "bob", "alice", "0", "1"),
+        ("OK CHAT alice", "PAIRED", "bob", "alice", "0", "1"),
+        ("GONE alice left", "PAIRED", "bob", "alice", "0", "1"),
+        ("LEAVE", "PAIRED", "bob", None, "0", "1"),
+        ("OK LEAVE", "NAMED", "bob", None, "0", "1"),
+        ("CHAT Alice", "NAMED", "bob", None, None, None),
+        ("OK CHAT alice", "PAIRED", "bob", "alice", "0", "2"),
+    ]
+
+
+def test_two_servers_have_users_of_the_same_names(shark: Tshark, tmp_path: Path) -> None:
+    """A name belongs to a server: chats do not mix."""
+    capture = Capture()
+    chat(capture, shark.spec, server=1)
+    chat(capture, shark.spec, server=2)
+    frames = shark.frames(written(capture, tmp_path))
+    assert {(frame.stream, frame["chat"]) for frame in frames if frame.get("chat")} == {
+        (0, "1"), (1, "1"), (2, "2"), (3, "2"),
+    }  # fmt: skip
+
+
+def test_a_capture_that_begins_anywhere_cries_no_wolf(each_shark: Tshark, tmp_path: Path) -> None:
+    """Cut off the first packets, one more each time: nothing that is shown may be wrong, only unknown."""
+    spec = each_shark.spec
+    example = next(iter(spec.examples.values()))
+    full = Capture()
+    play(full, spec, example, 1)
+    whole = {frame.number: frame for frame in each_shark.frames(written(full, tmp_path, "full"))}
+    complained = {number for number, frame in whole.items() if frame.get("violation")}
+    paths = Capture()
+    cuts: list[int] = []
+    for cut in range(1, len(full.packets)):
+        one = Capture()
+        play(one, spec, example, 1 + cut)
+        paths.packets += one.packets[cut:]
+        cuts += range(cut + 1, len(full.packets) + 1)
+    for frame in each_shark.frames(written(paths, tmp_path, "cut")):
+        original = whole[cuts[frame.number - 1]]
+        assert frame["line"] == original["line"]
+        assert frame.get("violation") is None or original.number in complained, str(frame)
+        for name in ("state", "state_after", "user", "partner"):
+            assert frame.get(name) in (original.get(name), "unknown", None), f"{name} of {frame}"
+
+
+def test_a_capture_that_begins_within_a_frame(shark: Tshark, tmp_path: Path) -> None:
+    """The rest of a frame is no frame, and what follows is learned again from what the server says."""
+    capture = Capture()
+    flow = capture.flow(shark.spec.transport.port)
+    flow.client("ello there", "WHO")
+    flow.server("are you?", "USER alice busy", "OK WHO 1")
+    flow.client("LEAVE")
+    flow.server("OK LEAVE")
+    frames = shark.frames(written(capture, tmp_path))
+    assert [frame["kind"] for frame in frames] == [
+        "fragment", "request", "fragment", "item", "answer", "request", "answer",
+    ]  # fmt: skip
+    assert [frame.get("violation") for frame in frames] == [None] * 7
+    assert [frame["state_after"] for frame in frames] == ["unknown"] * 6 + ["NAMED"]
+
+
+def test_lost_repeated_and_overtaken_segments(shark: Tshark, tmp_path: Path) -> None:
+    """A gap makes the state unknown; a repetition is shown once; what came late is put in its place."""
+    spec = shark.spec
+    capture = Capture()
+    flow = capture.flow(spec.transport.port).open()
+    flow.client("NAME alice")
+    flow.again("client", b"NAME alice\n", 11)
+    flow.server("OK NAME alice")
+    flow.skip("client", 5)
+    flow.client("PING t1")
+    flow.server("PONG t1")
+    late = capture.flow(spec.transport.port).open()
+    late.skip("client", 11)
+    late.client("PING t2")
+    late.again("client", b"NAME carol\n", 19)
+    late.server("OK NAME carol", "PONG t2")
+    path = written(capture, tmp_path)
+    frames = by_stream(shark.frames(path))[0]
+    assert [frame["line"] for frame in frames] == ["NAME alice", "OK NAME alice", "PING t1", "PONG t1"]
+    assert [frame["state_after"] for frame in frames] == ["CONNECTED", "NAMED", "unknown", "unknown"]
+    assert [frame.get("violation") for frame in frames] == [None] * 4
+    ordered = by_stream(shark.frames(path, "-o", "tcp.reassemble_out_of_order:TRUE"))[1]
+    assert [frame["line"] for frame in ordered] == ["NAME carol", "PING t2", "OK NAME carol", "PONG t2"]
+    assert [frame.get("violation") for frame in ordered] == [None] * 4
+
+
+def test_packets_that_were_recorded_in_part(shark: Tshark, tmp_path: Path) -> None:
+    """With a snapshot length, frames are cut off, and none of them is blamed for it."""
+    capture = Capture()
+    alice, bob = chat(capture, shark.spec)
+    alice.client("MSG " + "x" * 200)
+    bob.server("MSG " + "x" * 200)
+    path = capture.write(tmp_path / "short.pcap", snapped=90)
+    frames = shark.frames(path)
+    assert [frame.get("violation") for frame in frames] == [None] * len(frames)
+    assert [frame["kind"] for frame in frames][-2:] == ["fragment", "fragment"]
+
+
+# One connection each: what it says (`>` the client, `<` the server), and the violations: line, whose, code.
+NAMED = ["> NAME a", "< OK NAME a"]
+PAIRED = [*NAMED, "> CHAT b", "< OK CHAT b"]
+CALLED = [*NAMED, "< PAIRED b"]
+WRONG: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
+    "wrong-state": ([*NAMED, "> LEAVE", "< ERR LEAVE wrong-state x"], [("LEAVE", "client", "wrong-state")]),
+    "allowed-against-the-table": (["> WHO", "< OK WHO 0"], [("WHO", "client", "wrong-state"), ("OK WHO 0", "server", "wrong-outcome")]),
+    "early": (["> NAME a", "> WHO", "< OK NAME a", "< USER a free", "< OK WHO 1"], [("WHO", "client", "early")]),
+    "a-line-may-follow-its-call": ([*NAMED, "> CHAT b", "> MSG x", "< OK CHAT b"], []),
+    "two-unanswered": ([*PAIRED, "> LEAVE", "> LEAVE"], [("LEAVE", "client", "one-unanswered")]),
+    "call-while-paired": ([*PAIRED, "> CHAT c", "< ERR CHAT already-paired x"], [("CHAT c", "client", "not-allowed")]),
+    "crossing-calls": ([*NAMED, "> CHAT c", "< PAIRED b", "< ERR CHAT already-paired x"], []),
+    "call-that-crossed-a-push": ([*CALLED, "> CHAT c", "< ERR CHAT already-paired x"], []),
+    "no-request": ([*NAMED, "< PONG t"], [("PONG t", "server", "unexpected-answer")]),
+    "two-answers": ([*NAMED, "< OK NAME a"], [("OK NAME a", "server", "unexpected-answer"), ("OK NAME a", "server", "wrong-outcome")]),
+    "another-order": (
+        [*NAMED, "> WHO", "> PING t", "< PONG t", "< USER a free", "< OK WHO 1"],
+        [("PONG t", "server", "out-of-order")],
+    ),
+    "another-token": (["> PING t1", "< PONG t2"], [("PONG t2", "server", "wrong-value")]),
+    "another-spelling": (["> NAME a", "< OK NAME A"], [("OK NAME A", "server", "wrong-value")]),
+    "another-count": ([*NAMED, "> WHO", "< USER a free", "< OK WHO 2"], [("OK WHO 2", "server", "wrong-value")]),
+    "between-items": (
+        [*NAMED, "> WHO", "< USER a free", "< PAIRED b", "< USER b busy", "< OK WHO 2"],
+        [("PAIRED b", "server", "interrupted")],
+    ),
+    "another-outcome": ([*NAMED, "> CHAT A", "< OK CHAT A"], [("OK CHAT A", "server", "wrong-outcome")]),
+    "refused-for-nothing": (["> PING t", "< ERR PING bad-syntax x"], [("ERR PING bad-syntax x", "server", "wrong-outcome")]),
+    "refused-otherwise": (
+        ["> NAME 1", "< ERR NAME name-taken x"],
+        [("NAME 1", "client", "bad-syntax"), ("ERR NAME name-taken x", "server", "wrong-outcome")],
+    ),
+    "not-yet-accepted": ([*CALLED, "> MSG x", "< ERR MSG not-accepted x"], []),
+    "accepted-and-refused": ([*PAIRED, "> MSG x", "< ERR MSG not-accepted x"], [("ERR MSG not-accepted x", "server", "wrong-outcome")]),
+    "call-before-a-name": (["< PAIRED b"], [("PAIRED b", "server", "wrong-push")]),
+    "line-without-a-chat": ([*NAMED, "< MSG x"], [("MSG x", "server", "wrong-push")]),
+    "line-of-the-gone": ([*PAIRED, "< GONE b left", "< MSG x"], [("MSG x", "server", "wrong-push")]),
+    "somebody-else-gone": ([*PAIRED, "< GONE c left"], [("GONE c left", "server", "wrong-push")]),
+    "unknown-code": (["> PING t", "< ERR PING so-so x", "< BYE so-so x"], [("ERR PING so-so x", "server", "unknown-code"), ("BYE so-so x", "server", "unknown-code")]),
+    "unknown-frame": (["< HI there", "< OK"], [("HI there", "server", "unknown-frame"), ("OK", "server", "unknown-frame")]),
+    "bad-reply": (["> PING t", "< PONG t t"], [("PONG t t", "server", "bad-syntax")]),
+    "goes-on-after-the-end": (["> QUIT", "< OK QUIT", "< PING t"], [("PING t", "server", "after-the-end")]),
+    "goes-on-after-goodbye": (["< BYE timeout x", "< PING t"], [("PING t", "server", "after-the-end")]),
+    "budget": (["> x", "< ERR * bad-syntax x"] * 5 + ["< BYE too-many-errors x"], [("x", "client", "bad-syntax")] * 5),
+    "budget-not-spent": (["> x", "< ERR * bad-syntax x"] * 4 + ["< BYE too-many-errors x"], [("x", "client", "bad-syntax")] * 4 + [("BYE too-many-errors x", "server", "early-goodbye")]),
+    "budget-overdrawn": (["> x", "< ERR * bad-syntax x"] * 6, [("x", "client", "bad-syntax")] * 6 + [("ERR * bad-syntax x", "server", "missing-goodbye")]),
+    "carriage-return": (["> PING t\r", "< PONG t\r"], [("PONG t", "server", "wrong-ending")]),
+    "too-long": (["> " + "x" * 4096, "> PING t", "< BYE line-too-long x"], [("x" * 4096, "client", "line-too-long")]),
+    "too-long-from-the-server": (["< " + "x" * 4096, "> PING t", "< PONG t"], [("x" * 4096, "server", "line-too-long")]),
+    "longest": (["> PING " + "x" * 4090, "< ERR PING bad-syntax x"], [("PING " + "x" * 4090, "client", "bad-syntax")]),
+    "nothing-wrong": ([*PAIRED, "> MSG x", "< MSG y", "> LEAVE", "< GONE b left", "< OK LEAVE", "> QUIT", "< OK QUIT"], []),
+}  # fmt: skip
+
+
+def test_whatever_breaks_the_spec_is_named(shark: Tshark, tmp_path: Path) -> None:
+    """The line, whose fault it is and the code; an expert information of the same name; and nothing else is blamed."""
+    capture = Capture()
+    for number, (lines, _) in enumerate(WRONG.values(), 1):
+        flow = capture.flow(shark.spec.transport.port, server=number).open()
+        for line in lines:
+            (flow.client if line[0] == ">" else flow.server)(line[2:])
+    streams = by_stream(shark.frames(written(capture, tmp_path)))
+    assert set(VIOLATIONS) - {"unknown-line"} <= {code for _, found in WRONG.values() for _, _, code in found}
+    for stream, (name, (_, wanted)) in enumerate(WRONG.items()):
+        found = []
+        for frame in streams[stream]:
+            codes = [code for code in frame.fields.get("violation", "").split(",") if code]
+            found += [(frame["line"], frame["from"], code) for code in codes]
+            assert set(codes) <= set(frame.experts), name
+        assert sorted(found) == sorted(wanted), name
+
+
+def test_a_line_that_the_partner_never_sent(shark: Tshark, tmp_path: Path) -> None:
+    """Where both ends are in the capture, an altered line shows."""
+    capture = Capture()
+    alice, bob = chat(capture, shark.spec)
+    alice.client("MSG one", "MSG two")
+    bob.server("MSG one", "MSG too")
+    frames = shark.frames(written(capture, tmp_path))
+    assert [(frame["line"], frame.get("violation")) for frame in frames[-2:]] == [
+        ("MSG one", None), ("MSG too", "unknown-line"),
+    ]  # fmt: skip
+
+
+def test_a_refusal_is_linked_with_the_line_that_was_refused(shark: Tshark, tmp_path: Path) -> None:
+    """Lines have no answer when they succeed, so a refusal is not for the first one that is unanswered."""
+    capture = Capture()
+    alice, bob = chat(capture, shark.spec)
+    for number in range(3):
+        alice.client(f"MSG {number}")
+        bob.server(f"MSG {number}")
+    bob.client("LEAVE")
+    alice.client("MSG crosses")
+    bob.server("OK LEAVE")
+    alice.server("GONE bob left")
+    alice.client("MSG late")
+    alice.server("ERR MSG partner-gone x", "ERR MSG partner-gone x")
+    alone = capture.flow(shark.spec.transport.port, server=2).open()  # his partner is not in the capture
+    alone.client("NAME a")
+    alone.server("OK NAME a")
+    alone.client("CHAT b")
+    alone.server("OK CHAT b")
+    alone.client("MSG heard", "MSG crosses")
+    alone.server("GONE b left", "ERR MSG partner-gone x")
+    frames = shark.frames(written(capture, tmp_path))
+    lines = {frame.number: frame["line"] for frame in frames}
+    refusals = [frame for frame in frames if frame["kind"] == "refusal"]
+    assert [lines[int(frame["request_in"])] for frame in refusals] == ["MSG crosses", "MSG late", "MSG crosses"]
+    assert not [str(frame) for frame in frames if frame.get("violation")]
+
+
+def random_lines(spec: Spec, count: int) -> list[bytes]:
+    """Right frames, and frames that are wrong in one place or in all."""
+    rng = random.Random(9)
+    pool = [value.encode() for type_ in spec.types.values() for value in (*type_.good, *type_.bad)]
+    pool += [b"", b" ", b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", "é\u0085".encode(), b"\x00", b"\r"]
+    verbs = [verb.encode() for verb in spec.requests] + [b"GET", b"chat", b""]
+    lines = [b" ".join([rng.choice(verbs), *rng.choices(pool, k=rng.randrange(3))]) for _ in range(count)]
+    for index in range(0, count, 3):
+        line = bytearray(lines[index] or b"x")
+        line[rng.randrange(len(line))] = rng.randrange(256)
+        lines[index] = bytes(line)
+    edges = [f"NAME {'a' * size}".encode() for size in (31, 32, 33)] + [b"MSG " + b"x" * size for size in (2000, 2001)]
+    most = spec.framing.max_octets - 1
+    return [line.replace(b"\n", b"?")[:most] for line in lines + edges]
+
+
+def test_the_dissector_and_the_codec_find_the_same_faults(each_shark: Tshark, tmp_path: Path) -> None:
+    """They were written twice from one spec; on a thousand lines they agree, each line on a connection of its own."""
+    spec, codec = each_shark.spec, Codec(each_shark.spec)
+    lines = random_lines(spec, 1000)
+    capture = Capture()
+    for line in lines:
+        capture.flow(spec.transport.port).open().send("client", line + b"\n")
+    faults = {spec.fault_rule(fault).error for fault in ("encoding", "verb", "syntax")}
+    frames = each_shark.frames(written(capture, tmp_path))
+    assert len(frames) == len(lines)
+    for frame, line in zip(frames, lines, strict=True):
+        decoded = codec.decode_request(line.removesuffix(b"\r"))
+        wanted = spec.fault_rule(decoded.fault).error if isinstance(decoded, BadFrame) else None
+        found = frame.get("violation")
+        assert (found if found in faults else None) == wanted, line
+
+
+def test_any_port_is_recognised_by_what_is_said(shark: Tshark, tmp_path: Path) -> None:
+    """From the first request or, in the middle, from any frame with a field. Other protocols are left alone."""
+    capture = Capture()
+    begins = capture.flow(45001, server=1).open()
+    begins.client("NAME alice")
+    begins.server("OK NAME alice")
+    middle = capture.flow(45002, server=2)
+    middle.server("USER alice free", "USER bob busy")
+    middle.client("LEAVE")
+    faulty = capture.flow(45003, server=3).open()
+    faulty.client("how?")
+    faulty.server("ERR * bad-syntax x")
+    faulty.client("PING t")
+    full = capture.flow(45004, server=4).open()
+    full.server("BYE server-full x")
+    others = [
+        ("GET / HTTP/1.1\r", "HTTP/1.1 200 OK\r"), ("EHLO x\r", "220 mail ESMTP\r"), ("PING\r", "+PONG\r"),
+        ("USER me\r", "+OK POP3\r"), ("QUIT\r", "221 bye\r"), ('{"op": 1}', "OK"), ("NICK me\r", ":irc NOTICE * :hi\r"),
+    ]  # fmt: skip
+    for number, (asked, told) in enumerate(others, 10):
+        other = capture.flow(45000 + number, server=number)
+        other.server(told)
+        other.client(asked)
+        other.server(told)
+    frames = shark.frames(written(capture, tmp_path))
+    assert [(frame.stream, frame["from"], frame["line"]) for frame in frames] == [
+        (0, "client", "NAME alice"), (0, "server", "OK NAME alice"),
+        (1, "server", "USER alice free"), (1, "server", "USER bob busy"), (1, "client", "LEAVE"),
+        (2, "server", "ERR * bad-syntax x"), (2, "client", "PING t"),
+        (3, "server", "BYE server-full x"),
+    ]  # fmt: skip
+    assert [frame["state"] for frame in frames[:2]] == ["CONNECTED", "CONNECTED"]
+    assert not [str(frame) for frame in frames if frame.get("violation")]
+
+
+def test_ports_by_decode_as_and_by_preference(shark: Tshark, tmp_path: Path) -> None:
+    """Where nothing can be recognised, the port says whose frames they are."""
+    capture = Capture()
+    flow = capture.flow(45001).open()
+    flow.client("what?")
+    flow.server("ERR * bad-syntax x")
+    path = written(capture, tmp_path)
+    for options in (["-d", "tcp.port==45001,pychat"], ["-o", "pychat.ports:45000-45010"]):
+        assert [(frame["from"], frame.get("violation")) for frame in shark.frames(path, *options)] == [
+            ("client", "bad-syntax"), ("server", None),
+        ], options  # fmt: skip
+
+
+def test_the_info_column_reads_like_a_conversation(shark: Tshark, tmp_path: Path) -> None:
+    """Names as soon as they are known, and nothing that would drive a terminal or turn the writing around."""
+    capture = Capture()
+    alice, bob = chat(capture, shark.spec)
+    alice.client("MSG Grüße \u202e 世界")
+    bob.server("MSG Grüße \u202e 世界")
+    bob.client("MSG \x1b[2J")
+    assert shark.info(written(capture, tmp_path)) == [
+        "40001 > NAME alice", "alice < OK NAME alice", "40002 > NAME bob", "bob < OK NAME bob",
+        "alice > CHAT bob", "alice < OK CHAT bob", "bob < PAIRED alice", "bob > CHAT alice", "bob < OK CHAT alice",
+        r"alice > MSG Grüße \u202E 世界", r"bob < MSG Grüße \u202E 世界", r"bob > MSG \x1b[2J [bad-syntax]",
+    ]  # fmt: skip
+
+
+def test_the_profile_has_filters_that_tshark_takes(shark: Tshark, tmp_path: Path) -> None:
+    """Its columns are shown and its colours used."""
+    capture = Capture()
+    chat(capture, shark.spec)[0].client("LEAVE ")
+    path = written(capture, tmp_path)
+    last = shark.run(path, "-C", "chat").splitlines()[-1]
+    assert last.split() == [
+        "16", "0.015000", "0", "PAIRED", "alice", ">", "LEAVE", "[bad-syntax]", "bob", "1", "bad-syntax",
+    ]  # fmt: skip
+    rules = shark.run(path, "-C", "chat", "--color", "-T", "fields", "-e", "frame.coloring_rule.name").splitlines()
+    assert [rule.removeprefix(f"{shark.spec.title}: ") for rule in rules[-9:]] == [
+        "asked by a client", "answered by the server", "asked by a client", "answered by the server",
+        "asked by a client", "answered by the server", "pushed by the server", "asked by a client",
+        "answered by the server", "breaks the spec",
+    ][1:]  # fmt: skip
+    assert set(rules[:3]) == {f"{shark.spec.title}: TCP alone"}
+
+
+def test_a_long_capture_is_read_in_seconds(shark: Tshark, tmp_path: Path) -> None:
+    """The work for a frame does not grow with the capture."""
+    capture = Capture()
+    alice, bob = chat(capture, shark.spec)
+    for number in range(5000):
+        alice.client(f"MSG {number}")
+        bob.server(f"MSG {number}")
+    path = written(capture, tmp_path)
+    begun = time.monotonic()
+    last = shark.info(path)[-1]
+    assert last == "bob < MSG 4999"
+    assert time.monotonic() - begun < 20
+
+
+def test_the_engine_knows_no_word_of_the_spec(spec: Spec, little: Spec) -> None:
+    """Verbs, states and codes are in the generated data alone."""
+    files = sorted((ROOT / "tools" / "dissector").rglob("*.lua")) + sorted((ROOT / "tools" / "dissector").glob("*.py"))
+    texts = "\n".join(file.read_text(encoding="utf-8") for file in files if file.name != "__init__.py")
+    quoted = set(re.findall(r'"([^"\n]*)"', texts))
+    for each in (spec, little):
+        words = {*each.requests, *each.pushes, *each.states, *each.errors, *each.goodbyes, each.refusal.verb}
+        assert words & quoted <= {"list"}, each.protocol  # the language's own word
+
+
+def test_texts_become_lua_that_every_version_reads() -> None:
+    assert lua({"a": ['"', "é\n", 1, True, None]} | {"b": None}) == '{["a"] = {"\\034", "\\195\\169\\010", 1, true}}'
+
+
+def test_numbers_are_numbers(spec: Spec) -> None:
+    fields = rules(spec)["fields"]
+    assert {name for name, field in fields.items() if field["number"]} == {"version", "count"}
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    """A script and a profile where they were asked for; a spec with faults is refused with the place."""
+    runner = CliRunner()
+    out, folder = tmp_path / "a" / "x.lua", tmp_path / "profile"
+    assert runner.invoke(main, ["--out", str(out), "--profile", str(folder)]).exit_code == 0
+    assert runner.invoke(main, []).stdout == out.read_text(encoding="utf-8")
+    assert {file.name for file in folder.iterdir()} == {"colorfilters", "dfilters", "dfilter_buttons", "preferences"}
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("protocol: x\nprotocol: y\n")
+    result = runner.invoke(main, ["--spec", str(bad)])
+    assert result.exit_code == 1
+    assert "bad.yaml:2" in result.output

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -23,134 +20,17 @@ from pychat.connection import Connection
 from pychat.hub import Hub
 from pychat.replay import matches
 from pychat.session import LocalProtocolError, Protocol, Session
-from pychat.spec import Spec, load, shipped
+from pychat.spec import load, shipped
 from tools.check import __main__ as command
-from tools.check.explore import Bounds, Found, Search
+from tools.check.explore import Bounds, Search
 from tools.check.model import NOBODY, Action, Model, Sent, World
-from tools.check.promela import Promela, promela
-from tools.check.properties import (
-    AMBIGUOUS,
-    ANSWERS,
-    ASYMMETRIC,
-    DEAD_END,
-    MISDELIVERED,
-    NEVER,
-    OTHER_CHAT,
-    UNSPECIFIED,
-    VIEWS,
-    Fault,
-)
-from tools.check.rows import Row, Tables, compile_tables
-from tools.check.trace import Moment, Trace, told, trace
+from tools.check.properties import AMBIGUOUS, NEVER, VIEWS, Fault
+from tools.check.rows import compile_tables
+from tools.check.trace import Moment, told
 from tools.check.words import Words
 
-from .conftest import ROOT, SPEC_FILE, Stage, changed, need
-
-TINY = Bounds(clients=2, up=1, down=1)
-SMALL = Bounds(clients=2, up=1, down=2)
-SPIN_SECONDS = 300.0  # after which a run is stopped; it takes a few
-
-# --- Specs that are broken on purpose ---------------------------------------------------------------------------------
-
-
-def without(spec: Spec, state: str, verb: str, *labels: str) -> Spec:
-    """The spec without these rows; the strict loader would refuse an error that no row has."""
-    old = spec.states[state]
-    rows = tuple(outcome for outcome in old.recv[verb] if outcome.label not in labels)
-    recv = {**old.recv, verb: rows} if rows else {name: table for name, table in old.recv.items() if name != verb}
-    return replace(spec, states={**spec.states, state: replace(old, recv=recv)})
-
-
-def freeing_exit() -> Spec:
-    """The partner's exit moves the other end to NAMED."""
-    pushes = ["GONE <me> left", "GONE <me> quit", "GONE <me> <reason>"]
-    return changed(*(text for push in pushes for text in (f"push: {push}}}", f"push: {push}, to: NAMED}}")))
-
-
-def two_leaves() -> Spec:
-    """A client may have two unanswered LEAVEs."""
-    return changed("of: [HELLO, NAME, CHAT, LEAVE]", "of: [HELLO, NAME, CHAT]")
-
-
-def dead_end() -> Spec:
-    """Whose partner is gone can neither LEAVE nor QUIT."""
-    partner = "partner: {push: GONE <me> quit}, rule: R-QUIT-1"
-    quitting = f"- {{outcome: quit, to: CLOSED, answer: OK QUIT, do: [unlink, release], {partner}}}"
-    return changed(
-        f"  QUIT:\n    {quitting}\n",
-        "",
-        "      NAME:\n",
-        f"      QUIT:\n        {quitting}\n      NAME:\n",
-        "  NAMED:\n    doc: The user has a name and can be called.\n    recv:\n",
-        f"  NAMED:\n    doc: The user has a name and can be called.\n    recv:\n      QUIT:\n        {quitting}\n",
-        "        - {outcome: left,",
-        "        - {if: no partner, error: partner-gone, rule: R-MSG-3}\n        - {outcome: left,",
-    )
-
-
-def deaf_leave() -> Spec:
-    """LEAVE does not free the partner."""
-    return changed("to: NAMED, answer: OK LEAVE, do: [unlink]", "to: NAMED, answer: OK LEAVE, do: [retract]")
-
-
-def _twice(row: Row) -> Row:
-    return replace(row, answers=row.answers * 2) if row.links else row
-
-
-@dataclass(frozen=True)
-class Control:
-    """Tables with a fault that must be found."""
-
-    make: Callable[[], Tables]
-    fault: Fault
-    bounds: Bounds = SMALL
-    playable: bool = True  # by a real server of that spec
-
-
-CONTROLS: Mapping[str, Control] = {
-    "the partner's exit frees the other end": Control(
-        lambda: compile_tables(freeing_exit()),
-        Fault(MISDELIVERED, "PAIRED MSG/relayed"),
-        Bounds(clients=3, up=1, down=2),
-    ),
-    "a line is taken before the chat is accepted": Control(
-        lambda: compile_tables(without(shipped(), "PAIRED", "MSG", "not-accepted")),
-        Fault(MISDELIVERED, "PAIRED MSG/relayed"),
-    ),
-    "two unanswered LEAVEs": Control(lambda: compile_tables(two_leaves()), Fault(OTHER_CHAT, "PAIRED LEAVE/left")),
-    "no CHAT in PAIRED": Control(
-        lambda: compile_tables(without(shipped(), "PAIRED", "CHAT", "accepted", "already-paired")),
-        Fault(UNSPECIFIED, "CHAT in PAIRED"),
-    ),
-    "CHAT answers twice": Control(
-        lambda: compile_tables(shipped()).changed(_twice),
-        Fault(ANSWERS, "NAMED CHAT/opened has 2 instead of 1"),
-        playable=False,
-    ),
-    "a dead end": Control(lambda: compile_tables(dead_end()), Fault(DEAD_END, "from PAIRED")),
-    "LEAVE leaves the link": Control(
-        lambda: compile_tables(deaf_leave()), Fault(ASYMMETRIC, "NAMED with a partner"), playable=False
-    ),
-    "the second protocol": Control(
-        lambda: compile_tables(load(ROOT / "tests" / "little.yaml")), Fault(OTHER_CHAT, "TALKING hang/hung")
-    ),
-}
-
-
-@cache
-def searched(name: str) -> tuple[Search, Found]:
-    """The search of a control: of all of it, or where it is large, until its fault is found."""
-    control = CONTROLS[name]
-    search = Search(control.make(), control.bounds)
-    if control.bounds == SMALL:
-        return search, search.run()
-    return search, search.run(until=lambda fault: fault == control.fault)
-
-
-def found_trace(name: str) -> Trace:
-    search, _ = searched(name)
-    return trace(search, CONTROLS[name].fault)
-
+from .broken import CONTROLS, SMALL, TINY, found_trace, plainly, searched
+from .conftest import ROOT, SPEC_FILE, Stage
 
 # --- The search -------------------------------------------------------------------------------------------------------
 
@@ -276,18 +156,6 @@ class Program:
             assert view.partner == self.words.name(end.peer_name)
 
 
-def plainly(model: Model) -> tuple[set[World], set[int]]:
-    """Every state and every row that fires, without any of the search's means."""
-    seen, waiting, fired = {model.start()}, [model.start()], set()
-    while waiting:
-        for action, after, _ in model.steps(waiting.pop()):
-            fired |= {action.row} - {None}
-            if after is not None and after not in seen:
-                seen.add(after)
-                waiting.append(after)
-    return seen, {row for row in fired if row is not None}
-
-
 @pytest.mark.parametrize("name", CONTROLS)
 def test_what_was_broken_is_found(name: str) -> None:
     """Each with a trace that ends where the fault shows."""
@@ -362,93 +230,6 @@ def test_a_sound_server_does_not_play_the_trace(start: Callable[..., Stage]) -> 
     assert result.verdict is Verdict.FAIL
     assert re.fullmatch(r"b< MSG for \w+", result.step)
     assert result.got.startswith("nothing")
-
-
-# --- SPIN, the second opinion -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Opinion:
-    """What SPIN says of a model: the faults, the rows that fire, and the number of states."""
-
-    model: Promela
-    faults: set[Fault]
-    fired: set[int]
-    states: int
-
-
-def ask_spin(folder: Path, tables: Tables, bounds: Bounds, *defines: str, options: tuple[str, ...] = ()) -> Opinion:
-    """Runs a model through SPIN. Raises CalledProcessError when one of its steps fails."""
-    model = promela(tables, bounds)
-    folder.mkdir()
-    (folder / "model.pml").write_text(model.text)
-
-    def run(*words: str) -> str:
-        return subprocess.run(
-            words, cwd=folder, capture_output=True, text=True, timeout=SPIN_SECONDS, check=True
-        ).stdout
-
-    made = run("spin", "-a", *(f"-D{define}" for define in defines), "model.pml")
-    assert made.strip() == "", f"SPIN warns: {made}"
-    reduce = ["-DNOREDUCE"] if "NOLEAVE" in defines else []
-    run("gcc", "-O0", "-w", "-DSAFETY", *reduce, "-o", "pan", "pan.c")
-    said = run("./pan", "-m100000", *options)
-    numbers = {int(n) for n in re.findall(r"^FAULT (\d+)$|violated \((\d+)!=", said, re.MULTILINE) for n in n if n}
-    stored = re.search(r"(\d+) states, stored", said)
-    assert stored is not None, said
-    assert "max search depth too small" not in said or options, said
-    fired = {int(n) for n in re.findall(r"^FIRED (\d+)$", said, re.MULTILINE)}
-    return Opinion(model, {model.faults[n] for n in numbers}, fired, int(stored[1]))
-
-
-@pytest.fixture(scope="module")
-def opinions(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Opinion]:
-    """SPIN's opinion of each control and of the shipped spec, two at a time."""
-    need("spin")
-    need("gcc")
-    folder = tmp_path_factory.mktemp("spin")
-    asked: dict[str, tuple[object, ...]] = {
-        "shipped": (compile_tables(shipped()), SMALL, "ALL"),
-        "counted": (compile_tables(shipped()), TINY, "ALL", "NOLEAVE"),
-    }
-    asked |= {name: (control.make(), SMALL, "ALL") for name, control in CONTROLS.items() if control.bounds == SMALL}
-    with ThreadPoolExecutor(2) as pool:
-        running = {
-            name: pool.submit(ask_spin, folder / str(number), *words)  # type: ignore[arg-type]
-            for number, (name, words) in enumerate(asked.items())
-        }
-        return {name: opinion.result() for name, opinion in running.items()}
-
-
-def test_spin_counts_the_same_states(opinions: Mapping[str, Opinion]) -> None:
-    """Another program, written from the same rows in another language, reaches exactly as many states."""
-    worlds, _ = plainly(Model(compile_tables(shipped()), TINY.clients, TINY.up, TINY.down))
-    assert opinions["counted"].states == len(worlds)
-
-
-def test_spin_finds_the_shipped_protocol_sound(opinions: Mapping[str, Opinion]) -> None:
-    """And fires the same rows."""
-    assert opinions["shipped"].faults == set()
-    assert opinions["shipped"].fired == Search(compile_tables(shipped()), SMALL).run().fired
-
-
-@pytest.mark.parametrize("name", [name for name, control in CONTROLS.items() if control.bounds == SMALL])
-def test_spin_finds_the_same_faults(name: str, opinions: Mapping[str, Opinion]) -> None:
-    """All of them but those of the tables themselves, and no other one."""
-    _, found = searched(name)
-    assert opinions[name].faults == {fault for fault in found.traces if fault.property not in (NEVER, AMBIGUOUS)}
-    assert opinions[name].fired == found.fired
-
-
-def test_spin_finds_the_misdelivery_among_three(tmp_path: Path) -> None:
-    """It takes a third person; SPIN looks for that one fault, to a depth of 30 steps."""
-    need("spin")
-    need("gcc")
-    control = CONTROLS["the partner's exit frees the other end"]
-    tables = control.make()
-    number = promela(tables, control.bounds).faults.index(control.fault)
-    opinion = ask_spin(tmp_path / "spin", tables, control.bounds, f"ONLY={number}", "NOLEAVE", options=("-m30",))
-    assert opinion.faults == {control.fault}
 
 
 # --- The command ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,130 @@
+"""What the model check's tests share: specs that are broken on purpose, each with its fault, and a plain search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+
+from pychat.spec import Spec, load, shipped
+from tools.check.explore import Bounds, Found, Search
+from tools.check.model import Model, World
+from tools.check.properties import ANSWERS, ASYMMETRIC, DEAD_END, MISDELIVERED, OTHER_CHAT, UNSPECIFIED, Fault
+from tools.check.rows import Row, Tables, compile_tables
+from tools.check.trace import Trace, trace
+
+from .conftest import ROOT, changed
+
+TINY = Bounds(clients=2, up=1, down=1)
+SMALL = Bounds(clients=2, up=1, down=2)
+
+
+def without(spec: Spec, state: str, verb: str, *labels: str) -> Spec:
+    """The spec without these rows; the strict loader would refuse an error that no row has."""
+    old = spec.states[state]
+    rows = tuple(outcome for outcome in old.recv[verb] if outcome.label not in labels)
+    recv = {**old.recv, verb: rows} if rows else {name: table for name, table in old.recv.items() if name != verb}
+    return replace(spec, states={**spec.states, state: replace(old, recv=recv)})
+
+
+def freeing_exit() -> Spec:
+    """The partner's exit moves the other end to NAMED."""
+    pushes = ["GONE <me> left", "GONE <me> quit", "GONE <me> <reason>"]
+    return changed(*(text for push in pushes for text in (f"push: {push}}}", f"push: {push}, to: NAMED}}")))
+
+
+def two_leaves() -> Spec:
+    """A client may have two unanswered LEAVEs."""
+    return changed("of: [HELLO, NAME, CHAT, LEAVE]", "of: [HELLO, NAME, CHAT]")
+
+
+def dead_end() -> Spec:
+    """Whose partner is gone can neither LEAVE nor QUIT."""
+    partner = "partner: {push: GONE <me> quit}, rule: R-QUIT-1"
+    quitting = f"- {{outcome: quit, to: CLOSED, answer: OK QUIT, do: [unlink, release], {partner}}}"
+    return changed(
+        f"  QUIT:\n    {quitting}\n",
+        "",
+        "      NAME:\n",
+        f"      QUIT:\n        {quitting}\n      NAME:\n",
+        "  NAMED:\n    doc: The user has a name and can be called.\n    recv:\n",
+        f"  NAMED:\n    doc: The user has a name and can be called.\n    recv:\n      QUIT:\n        {quitting}\n",
+        "        - {outcome: left,",
+        "        - {if: no partner, error: partner-gone, rule: R-MSG-3}\n        - {outcome: left,",
+    )
+
+
+def deaf_leave() -> Spec:
+    """LEAVE does not free the partner."""
+    return changed("to: NAMED, answer: OK LEAVE, do: [unlink]", "to: NAMED, answer: OK LEAVE, do: [retract]")
+
+
+def _twice(row: Row) -> Row:
+    return replace(row, answers=row.answers * 2) if row.links else row
+
+
+@dataclass(frozen=True)
+class Control:
+    """Tables with a fault that must be found."""
+
+    make: Callable[[], Tables]
+    fault: Fault
+    bounds: Bounds = SMALL
+    playable: bool = True  # by a real server of that spec
+
+
+CONTROLS: Mapping[str, Control] = {
+    "the partner's exit frees the other end": Control(
+        lambda: compile_tables(freeing_exit()),
+        Fault(MISDELIVERED, "PAIRED MSG/relayed"),
+        Bounds(clients=3, up=1, down=2),
+    ),
+    "a line is taken before the chat is accepted": Control(
+        lambda: compile_tables(without(shipped(), "PAIRED", "MSG", "not-accepted")),
+        Fault(MISDELIVERED, "PAIRED MSG/relayed"),
+    ),
+    "two unanswered LEAVEs": Control(lambda: compile_tables(two_leaves()), Fault(OTHER_CHAT, "PAIRED LEAVE/left")),
+    "no CHAT in PAIRED": Control(
+        lambda: compile_tables(without(shipped(), "PAIRED", "CHAT", "accepted", "already-paired")),
+        Fault(UNSPECIFIED, "CHAT in PAIRED"),
+    ),
+    "CHAT answers twice": Control(
+        lambda: compile_tables(shipped()).changed(_twice),
+        Fault(ANSWERS, "NAMED CHAT/opened has 2 instead of 1"),
+        playable=False,
+    ),
+    "a dead end": Control(lambda: compile_tables(dead_end()), Fault(DEAD_END, "from PAIRED")),
+    "LEAVE leaves the link": Control(
+        lambda: compile_tables(deaf_leave()), Fault(ASYMMETRIC, "NAMED with a partner"), playable=False
+    ),
+    "the second protocol": Control(
+        lambda: compile_tables(load(ROOT / "tests" / "little.yaml")), Fault(OTHER_CHAT, "TALKING hang/hung")
+    ),
+}
+
+
+@cache
+def searched(name: str) -> tuple[Search, Found]:
+    """The search of a control: of all of it, or where it is large, until its fault is found."""
+    control = CONTROLS[name]
+    search = Search(control.make(), control.bounds)
+    if control.bounds == SMALL:
+        return search, search.run()
+    return search, search.run(until=lambda fault: fault == control.fault)
+
+
+def found_trace(name: str) -> Trace:
+    search, _ = searched(name)
+    return trace(search, CONTROLS[name].fault)
+
+
+def plainly(model: Model) -> tuple[set[World], set[int]]:
+    """Every state and every row that fires, without any of the search's means."""
+    seen, waiting, fired = {model.start()}, [model.start()], set()
+    while waiting:
+        for action, after, _ in model.steps(waiting.pop()):
+            fired |= {action.row} - {None}
+            if after is not None and after not in seen:
+                seen.add(after)
+                waiting.append(after)
+    return seen, {row for row in fired if row is not None}

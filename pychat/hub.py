@@ -49,6 +49,7 @@ class Hub:
         self._fault_rules = {rule.fault: rule for rule in spec.faults}
         self._timers = tuple(timer for timer in spec.timers.values() if timer.since != "goodbye")
         self._lasting = sum(1 << index for index, timer in enumerate(self._timers) if timer.since == "accept")
+        self._soonest = min((timer.after for timer in self._timers if timer.since == "silence"), default=float("inf"))
         self._linger = next((timer.after for timer in spec.timers.values() if timer.since == "goodbye"), 0.0)
         self._stalled = max((timer.after for timer in self._timers if timer.since == "full"), default=self._linger)
         self._profiles = " ".join(spec.profiles)
@@ -189,7 +190,10 @@ class Hub:
                 del self._addresses[connection.address]
 
     def tick(self, connection: Connection, now: float) -> float:
-        """Does what is due, and returns the time of the next look; infinity when there is nothing to wait for."""
+        """Does what is due, and returns the time of the next look; infinity when there is nothing to wait for.
+
+        Nothing that happens to the connection makes it sooner, except a full queue, `resume` and the end.
+        """
         if connection.state == self._final:
             return self._tick_ended(connection, now)
         due = float("inf")
@@ -199,6 +203,8 @@ class Hub:
                 self._fire(connection, timer, 1 << index, now)
                 return self.tick(connection, now)
             due = min(due, deadline if deadline is not None else due)
+        if connection.fired & ~self._lasting:  # its silence may end, and the next one begin, from now on
+            due = min(due, now + self._soonest)
         return due
 
     def shutdown(self, now: float) -> None:
@@ -251,7 +257,8 @@ class Hub:
 
     def _unpause(self, connection: Connection, now: float) -> None:
         connection.paused = False
-        connection.active += now - connection.paused_since  # the clock of its silence stood still (R-TIME-2)
+        # The clock of its silence stood still (R-TIME-2); what it took meanwhile has set that clock to zero.
+        connection.active += now - max(connection.paused_since, connection.active)
         self.touch(connection)
 
     def _handle(self, connection: Connection, line: bytes, now: float) -> None:

@@ -224,6 +224,7 @@ class Loop:
             with self._lock:
                 self._hub.resume(channel, now)
                 work += self._hub.take_touched()
+            self._plan(channel, work, now)  # its clock goes on
         if channel.ended is not None or channel.full_since is not None:
             self._plan(channel, work, now)
         interest = (0 if channel.paused or channel.finished else READ) | (WRITE if channel.pending is not None else 0)

@@ -352,6 +352,20 @@ def test_the_clock_of_silence_stands_still_while_nobody_reads() -> None:
     assert table.got("a").startswith("PING ")
 
 
+def test_a_clock_that_stands_still_does_not_run_ahead(table: Table) -> None:
+    """What was taken of a queue while its connection was not read ends that silence, and no later one."""
+    table.chat()
+    fill(table, "a", MARK + 2100)
+    table.later(20)
+    table.hub.put(table.people["a"], b"MSG x\n", table.now)
+    assert table.got("a") == "MSG x"
+    table.later(9)
+    table.got("b")
+    table.hub.resume(table.people["a"], table.now)
+    table.later(120)
+    assert table.got("a").startswith("PING ")
+
+
 def test_tick_says_when_to_look_again(table: Table) -> None:
     """So a loop needs no polling."""
     table.open("a")
@@ -359,8 +373,9 @@ def test_tick_says_when_to_look_again(table: Table) -> None:
     assert table.hub.tick(person, 0.0) == 30.0
     table.say("a", "NAME a")
     assert table.hub.tick(person, 0.0) == 120.0
-    table.hub.tick(person, 120.0)
-    assert table.hub.tick(person, 120.0) == 600.0
+    assert table.hub.tick(person, 120.0) == 240.0  # if it answers the PING at once
+    assert table.hub.tick(person, 240.0) == 360.0
+    assert table.hub.tick(person, 500.0) == 600.0
 
 
 def test_a_closing_connection_is_given_up_in_time(table: Table) -> None:

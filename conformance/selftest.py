@@ -34,7 +34,7 @@ BLOCKED_ENOUGH = 12  # cases that could not be asked, after which a mutant is le
 STUDENT = Path(__file__).parents[1] / "tests" / "student"
 FIELDS = {
     "server": "--host {host} --port {port} --spec {spec} --max-connections {max}",
-    "client": "--spec {spec} {host} {port}",
+    "client": "{host} {port}",
 }
 STUDENT_FIELDS = {
     "server": "--host {host} --port {port} --max-connections {max} --registration {registration} --probe {probe}"
@@ -90,7 +90,7 @@ class Outcome:
 def subjects(side: Side) -> list[Subject]:
     """The correct implementations: the shipped one, the one the mutants are made of, and the independent one."""
     python = shlex.quote(sys.executable)
-    fields = FIELDS["server"] if side == "server" else "{host}:{port} --plain --spec {spec}"
+    fields = FIELDS["server"] if side == "server" else "{host}:{port} --plain"
     found = [
         Subject(f"shipped {side}", f"{python} -m pychat {side} {fields}"),
         Subject(f"mutable {side}", command(side, "none")),

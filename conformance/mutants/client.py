@@ -89,6 +89,7 @@ class Client:
 
     def print(self) -> None:
         for line in self.engine.lines:
+            line = self.engine.visible(line) if os.isatty(STDOUT) else line
             octets = line.encode("utf-8", "surrogateescape") + b"\n"
             while octets:
                 octets = octets[os.write(STDOUT, octets) :]

@@ -410,6 +410,13 @@ class TextCut(Engine):
         super().say(line[:512])
 
 
+class HiddenShown(Engine):
+    """Shows a person whatever came, also what turns the text round."""
+
+    def visible(self, line: str) -> str:
+        return line
+
+
 class SaidStripped(Engine):
     """Strips spaces from the ends of what was typed."""
 

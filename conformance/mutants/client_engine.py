@@ -8,6 +8,7 @@ clients do not allow yet is held; one that no answer on its way can allow is ref
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -333,3 +334,9 @@ class Engine:
 
     def say(self, line: str) -> None:
         self.lines.append(line)
+
+    def visible(self, line: str) -> str:
+        """A line for a person: nothing in it drives the terminal, or turns the text round."""
+        hidden = {"Cc", "Cf", "Zl", "Zp"}
+        shown = (f"<U+{ord(c):04X}>" if unicodedata.category(c) in hidden else c for c in line)
+        return "".join(shown)

@@ -15,6 +15,8 @@ from pychat.spec.model import Reply, Spec, Template, Variable
 from . import Mutant
 from .client_engine import CONNECTED, LOST, Engine, Wish
 
+PROBE = "*/*/from-the-server*"
+
 
 def mutants(spec: Spec) -> Iterator[Mutant[Engine]]:
     """What it sends without its place, what it misunderstands, and what it prints wrong."""
@@ -24,8 +26,8 @@ def mutants(spec: Spec) -> Iterator[Mutant[Engine]]:
     yield from _misprints(spec)
 
 
-def _made(base: type[Engine], name: str, breaks: str, **fields: Any) -> Mutant[Engine]:
-    return Mutant(name, breaks, engine=type(base.__name__, (base,), fields))
+def _made(base: type[Engine], name: str, breaks: str, near: str = "", **fields: Any) -> Mutant[Engine]:
+    return Mutant(name, breaks, engine=type(base.__name__, (base,), fields), near=near)
 
 
 # --- derived from the table and the rules for clients -----------------------------------------------------------------
@@ -46,11 +48,11 @@ def _sends_without_place(spec: Spec) -> Iterator[Mutant[Engine]]:
         for verb in spec.requests:
             if verb not in spec.states[state].recv:
                 breaks = f"sends {verb} while it sees itself {state}"
-                yield _made(_SendsAnyway, f"{state}/{verb}:sent", breaks, verb=verb, where=state)
+                yield _made(_SendsAnyway, f"{state}/{verb}:sent", breaks, f"{state}/{verb}/*", verb=verb, where=state)
     for state, conditions in spec.client.only_if.items():
         for verb in conditions:
             breaks = f"sends {verb} while it sees itself {state}, whatever its fields"
-            yield _made(_SendsAnyway, f"{state}/{verb}:any", breaks, verb=verb, where=state)
+            yield _made(_SendsAnyway, f"{state}/{verb}:any", breaks, f"{state}/{verb}/not*", verb=verb, where=state)
 
 
 class _Crowds(Engine):
@@ -74,7 +76,7 @@ def _crowds(spec: Spec) -> Iterator[Mutant[Engine]]:
     for first in sorted(spec.client.one_unanswered):
         for second in sorted(spec.client.one_unanswered):
             breaks = f"sends {second} while {first} is unanswered"
-            yield _made(_Crowds, f"unanswered/{first}-{second}", breaks, first=first, second=second)
+            yield _made(_Crowds, f"unanswered/{first}-{second}", breaks, "*/*/*unanswered*", first=first, second=second)
 
 
 class _Ignores(Engine):
@@ -152,17 +154,23 @@ class _Silent(Engine):
 
 def _misprints(spec: Spec) -> Iterator[Mutant[Engine]]:
     for key, template in spec.contract.prints.items():
-        yield _made(_Prints, f"print/{key}:never", f"prints nothing for {key}", key=key, times=0)
-        yield _made(_Prints, f"print/{key}:twice", f"prints the line for {key} twice", key=key, times=2)
+        reply = spec.replies[key]
+        near = f"*/{reply.verb or reply.form.verb}/*"
+        yield _made(_Prints, f"print/{key}:never", f"prints nothing for {key}", near, key=key, times=0)
+        yield _made(_Prints, f"print/{key}:twice", f"prints the line for {key} twice", near, key=key, times=2)
         if any(isinstance(part, Variable) for part in template.parts):
-            yield _made(_Prints, f"print/{key}:short", f"the line for {key} lacks its last word", key=key, whole=False)
+            yield _made(
+                _Prints, f"print/{key}:short", f"the line for {key} lacks its last word", near, key=key, whole=False
+            )
     for notice in (CONNECTED, LOST):
         yield _made(_Silent, f"notice/{notice}:never", f"does not print `{notice}`", notice=notice)
-    reply = next((push for push in spec.pushes.values() if push.reply is not None), None)
-    if reply is not None:
-        template = Template((reply.verb.lower(),), reply.form)
-        change = partial(_with_print, key=reply.form.key, template=template)
-        yield Mutant(f"print/{reply.verb}:printed", f"prints {reply.verb}, which it answers by itself", change)
+    probe = next((push for push in spec.pushes.values() if push.reply is not None), None)
+    if probe is not None:
+        template = Template((probe.verb.lower(),), probe.form)
+        change = partial(_with_print, key=probe.form.key, template=template)
+        yield Mutant(
+            f"print/{probe.verb}:printed", f"prints {probe.verb}, which it answers by itself", change, near=PROBE
+        )
 
 
 def _with_print(spec: Spec, key: str, template: Template) -> Spec:

@@ -40,7 +40,7 @@ class Server:
         log: takes an event and its fields; it must not block.
 
     Raises:
-        OSError: from the constructor, when it cannot listen there.
+        OSError: from the constructor, when it cannot listen there, or the host is no name.
     """
 
     def __init__(
@@ -154,8 +154,8 @@ class Server:
 
     def _admit(self, channel: Channel, host: str, port: int) -> None:
         channel.loop = next(self._next_loop)
+        loopback = _is_loopback(host)
         with self._lock:
-            loopback = ipaddress.ip_address(host.partition("%")[0]).is_loopback
             channel.admitted = self._hub.open(channel, host, time.monotonic(), loopback)
             self._hub.take_touched()
         if channel.admitted:
@@ -192,8 +192,19 @@ class Server:
         return False
 
 
+def _is_loopback(host: str) -> bool:
+    """Whether a peer's address is this machine's own; a listener for both families sees ::ffff:127.0.0.1."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
 def _listen(host: str, port: int) -> socket.socket:
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError:  # an empty label, or one that is too long
+        raise OSError("it is no name of a host") from None
+    family, _, _, _, address = found[0]
     dual = family == socket.AF_INET6 and address[0] == "::" and socket.has_dualstack_ipv6()
     listener = socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=dual)
     listener.setblocking(False)

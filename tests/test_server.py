@@ -438,6 +438,7 @@ def _cpu(pid: int) -> float:
     ("arguments", "words"),
     [
         (["--host", "203.0.113.1"], "cannot listen on 203.0.113.1:0: "),
+        (["--host", "two..dots"], "cannot listen on two..dots:0: it is no name of a host"),
         (["--host", "no.such.host.invalid"], "cannot listen on no.such.host.invalid:0: "),
         (["--spec", str(Path(__file__))], "not YAML"),
     ],
@@ -485,3 +486,16 @@ def test_ipv6_is_served(spec: Spec) -> None:
     with server, socket.create_connection(server.address[:2], PATIENCE) as sock:
         sock.sendall(b"NAME a\n")
         assert sock.recv(100) == b"OK NAME a\n"
+
+
+def test_loopback_has_no_share_in_either_family(spec: Spec) -> None:
+    """R-OPEN-2: a listener for both families sees 127.0.0.1 as an IPv6 address."""
+    try:
+        server = Server(spec, "::", 0, max_connections=10)
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    with server:
+        peers = [Peer(("127.0.0.1", server.address[1])) for _ in range(3)]
+        assert [peer.ask("PING x") for peer in peers] == ["PONG x"] * 3
+        for peer in peers:
+            peer.close()

@@ -132,3 +132,28 @@ def play(capture: Capture, spec: Spec, example: Example, server: int, *, split: 
         size = split or len(octets)
         flow.send(side, *(octets[at : at + size] for at in range(0, len(octets), size)))
     return flows
+
+
+def written(capture: Capture, folder: Path, name: str = "capture") -> Path:
+    return capture.write(folder / f"{name}.pcap")
+
+
+def by_stream(frames: list[Seen]) -> dict[int, list[Seen]]:
+    found: dict[int, list[Seen]] = {}
+    for frame in frames:
+        found.setdefault(frame.stream, []).append(frame)
+    return found
+
+
+def chat(capture: Capture, spec: Spec, server: int = 1) -> tuple[Flow, Flow]:
+    """Two flows in a chat that both have accepted."""
+    alice, bob = (capture.flow(spec.transport.port, server=server).open() for _ in range(2))
+    for flow, name in ((alice, "alice"), (bob, "bob")):
+        flow.client(f"NAME {name}")
+        flow.server(f"OK NAME {name}")
+    alice.client("CHAT bob")
+    alice.server("OK CHAT bob")
+    bob.server("PAIRED alice")
+    bob.client("CHAT alice")
+    bob.server("OK CHAT alice")
+    return alice, bob

@@ -13,11 +13,11 @@ from click.testing import CliRunner
 from pychat.codec import BadFrame, Codec
 from pychat.spec import Spec
 from tools.dissector.cli import main
-from tools.dissector.rules import OWN_FIELDS, VIOLATIONS, lua, rules
+from tools.dissector.rules import OWN_FIELDS, lua, rules
 
 from .conftest import ROOT
-from .dissection import Seen, Tshark, pieces, play
-from .segments import Capture, Flow, Side
+from .dissection import Seen, Tshark, by_stream, chat, pieces, play, written
+from .segments import Capture, Side
 
 PLACES = ("request_in", "response_in", "relayed_from", "relayed_in", "time", "relay_time")  # they name packets
 
@@ -35,23 +35,12 @@ def each_shark(
     return shark if request.param == "shipped" else Tshark(little, tmp_path_factory.mktemp("little"))
 
 
-def written(capture: Capture, folder: Path, name: str = "capture") -> Path:
-    return capture.write(folder / f"{name}.pcap")
-
-
 def examples(spec: Spec, split: int | None = None) -> Capture:
     """All examples of a spec, each on a server of its own."""
     capture = Capture()
     for number, example in enumerate(spec.examples.values(), 1):
         play(capture, spec, example, number, split=split)
     return capture
-
-
-def by_stream(frames: list[Seen]) -> dict[int, list[Seen]]:
-    found: dict[int, list[Seen]] = {}
-    for frame in frames:
-        found.setdefault(frame.stream, []).append(frame)
-    return found
 
 
 def test_every_frame_of_the_examples_is_shown_as_it_was_sent(each_shark: Tshark, tmp_path: Path) -> None:
@@ -141,20 +130,6 @@ def test_answers_are_linked_with_their_requests(shark: Tshark, tmp_path: Path) -
     assert float(lines["server MSG hi"]["relay_time"]) == pytest.approx(0.002)
     assert lines["server PING p1"]["response_in"] == str(lines["client PONG p1"].number)
     assert lines["client PONG p1"]["request_in"] == str(lines["server PING p1"].number)
-
-
-def chat(capture: Capture, spec: Spec, server: int = 1) -> tuple[Flow, Flow]:
-    """Two flows in a chat that both have accepted."""
-    alice, bob = (capture.flow(spec.transport.port, server=server).open() for _ in range(2))
-    for flow, name in ((alice, "alice"), (bob, "bob")):
-        flow.client(f"NAME {name}")
-        flow.server(f"OK NAME {name}")
-    alice.client("CHAT bob")
-    alice.server("OK CHAT bob")
-    bob.server("PAIRED alice")
-    bob.client("CHAT alice")
-    bob.server("OK CHAT alice")
-    return alice, bob
 
 
 def test_a_chat_is_followed_at_both_its_ends(shark: Tshark, tmp_path: Path) -> None:
@@ -280,117 +255,6 @@ def test_packets_that_were_recorded_in_part(shark: Tshark, tmp_path: Path) -> No
     frames = shark.frames(path)
     assert [frame.get("violation") for frame in frames] == [None] * len(frames)
     assert [frame["kind"] for frame in frames][-2:] == ["fragment", "fragment"]
-
-
-# One connection each: what it says (`>` the client, `<` the server), and the violations: line, whose, code.
-NAMED = ["> NAME a", "< OK NAME a"]
-PAIRED = [*NAMED, "> CHAT b", "< OK CHAT b"]
-CALLED = [*NAMED, "< PAIRED b"]
-WRONG: dict[str, tuple[list[str], list[tuple[str, str, str]]]] = {
-    "wrong-state": ([*NAMED, "> LEAVE", "< ERR LEAVE wrong-state x"], [("LEAVE", "client", "wrong-state")]),
-    "allowed-against-the-table": (["> WHO", "< OK WHO 0"], [("WHO", "client", "wrong-state"), ("OK WHO 0", "server", "wrong-outcome")]),
-    "early": (["> NAME a", "> WHO", "< OK NAME a", "< USER a free", "< OK WHO 1"], [("WHO", "client", "early")]),
-    "a-line-may-follow-its-call": ([*NAMED, "> CHAT b", "> MSG x", "< OK CHAT b"], []),
-    "two-unanswered": ([*PAIRED, "> LEAVE", "> LEAVE"], [("LEAVE", "client", "one-unanswered")]),
-    "call-while-paired": ([*PAIRED, "> CHAT c", "< ERR CHAT already-paired x"], [("CHAT c", "client", "not-allowed")]),
-    "crossing-calls": ([*NAMED, "> CHAT c", "< PAIRED b", "< ERR CHAT already-paired x"], []),
-    "call-that-crossed-a-push": ([*CALLED, "> CHAT c", "< ERR CHAT already-paired x"], []),
-    "no-request": ([*NAMED, "< PONG t"], [("PONG t", "server", "unexpected-answer")]),
-    "two-answers": ([*NAMED, "< OK NAME a"], [("OK NAME a", "server", "unexpected-answer"), ("OK NAME a", "server", "wrong-outcome")]),
-    "another-order": (
-        [*NAMED, "> WHO", "> PING t", "< PONG t", "< USER a free", "< OK WHO 1"],
-        [("PONG t", "server", "out-of-order")],
-    ),
-    "another-token": (["> PING t1", "< PONG t2"], [("PONG t2", "server", "wrong-value")]),
-    "another-spelling": (["> NAME a", "< OK NAME A"], [("OK NAME A", "server", "wrong-value")]),
-    "another-count": ([*NAMED, "> WHO", "< USER a free", "< OK WHO 2"], [("OK WHO 2", "server", "wrong-value")]),
-    "between-items": (
-        [*NAMED, "> WHO", "< USER a free", "< PAIRED b", "< USER b busy", "< OK WHO 2"],
-        [("PAIRED b", "server", "interrupted")],
-    ),
-    "another-outcome": ([*NAMED, "> CHAT A", "< OK CHAT A"], [("OK CHAT A", "server", "wrong-outcome")]),
-    "refused-for-nothing": (["> PING t", "< ERR PING bad-syntax x"], [("ERR PING bad-syntax x", "server", "wrong-outcome")]),
-    "refused-otherwise": (
-        ["> NAME 1", "< ERR NAME name-taken x"],
-        [("NAME 1", "client", "bad-syntax"), ("ERR NAME name-taken x", "server", "wrong-outcome")],
-    ),
-    "not-yet-accepted": ([*CALLED, "> MSG x", "< ERR MSG not-accepted x"], []),
-    "accepted-and-refused": ([*PAIRED, "> MSG x", "< ERR MSG not-accepted x"], [("ERR MSG not-accepted x", "server", "wrong-outcome")]),
-    "call-before-a-name": (["< PAIRED b"], [("PAIRED b", "server", "wrong-push")]),
-    "line-without-a-chat": ([*NAMED, "< MSG x"], [("MSG x", "server", "wrong-push")]),
-    "line-of-the-gone": ([*PAIRED, "< GONE b left", "< MSG x"], [("MSG x", "server", "wrong-push")]),
-    "somebody-else-gone": ([*PAIRED, "< GONE c left"], [("GONE c left", "server", "wrong-push")]),
-    "unknown-code": (["> PING t", "< ERR PING so-so x", "< BYE so-so x"], [("ERR PING so-so x", "server", "unknown-code"), ("BYE so-so x", "server", "unknown-code")]),
-    "unknown-frame": (["< HI there", "< OK"], [("HI there", "server", "unknown-frame"), ("OK", "server", "unknown-frame")]),
-    "bad-reply": (["> PING t", "< PONG t t"], [("PONG t t", "server", "bad-syntax")]),
-    "goes-on-after-the-end": (["> QUIT", "< OK QUIT", "< PING t"], [("PING t", "server", "after-the-end")]),
-    "goes-on-after-goodbye": (["< BYE timeout x", "< PING t"], [("PING t", "server", "after-the-end")]),
-    "budget": (["> x", "< ERR * bad-syntax x"] * 5 + ["< BYE too-many-errors x"], [("x", "client", "bad-syntax")] * 5),
-    "budget-not-spent": (["> x", "< ERR * bad-syntax x"] * 4 + ["< BYE too-many-errors x"], [("x", "client", "bad-syntax")] * 4 + [("BYE too-many-errors x", "server", "early-goodbye")]),
-    "budget-overdrawn": (["> x", "< ERR * bad-syntax x"] * 6, [("x", "client", "bad-syntax")] * 6 + [("ERR * bad-syntax x", "server", "missing-goodbye")]),
-    "carriage-return": (["> PING t\r", "< PONG t\r"], [("PONG t", "server", "wrong-ending")]),
-    "too-long": (["> " + "x" * 4096, "> PING t", "< BYE line-too-long x"], [("x" * 4096, "client", "line-too-long")]),
-    "too-long-from-the-server": (["< " + "x" * 4096, "> PING t", "< PONG t"], [("x" * 4096, "server", "line-too-long")]),
-    "longest": (["> PING " + "x" * 4090, "< ERR PING bad-syntax x"], [("PING " + "x" * 4090, "client", "bad-syntax")]),
-    "nothing-wrong": ([*PAIRED, "> MSG x", "< MSG y", "> LEAVE", "< GONE b left", "< OK LEAVE", "> QUIT", "< OK QUIT"], []),
-}  # fmt: skip
-
-
-def test_whatever_breaks_the_spec_is_named(shark: Tshark, tmp_path: Path) -> None:
-    """The line, whose fault it is and the code; an expert information of the same name; and nothing else is blamed."""
-    capture = Capture()
-    for number, (lines, _) in enumerate(WRONG.values(), 1):
-        flow = capture.flow(shark.spec.transport.port, server=number).open()
-        for line in lines:
-            (flow.client if line[0] == ">" else flow.server)(line[2:])
-    streams = by_stream(shark.frames(written(capture, tmp_path)))
-    assert set(VIOLATIONS) - {"unknown-line"} <= {code for _, found in WRONG.values() for _, _, code in found}
-    for stream, (name, (_, wanted)) in enumerate(WRONG.items()):
-        found = []
-        for frame in streams[stream]:
-            codes = [code for code in frame.fields.get("violation", "").split(",") if code]
-            found += [(frame["line"], frame["from"], code) for code in codes]
-            assert set(codes) <= set(frame.experts), name
-        assert sorted(found) == sorted(wanted), name
-
-
-def test_a_line_that_the_partner_never_sent(shark: Tshark, tmp_path: Path) -> None:
-    """Where both ends are in the capture, an altered line shows."""
-    capture = Capture()
-    alice, bob = chat(capture, shark.spec)
-    alice.client("MSG one", "MSG two")
-    bob.server("MSG one", "MSG too")
-    frames = shark.frames(written(capture, tmp_path))
-    assert [(frame["line"], frame.get("violation")) for frame in frames[-2:]] == [
-        ("MSG one", None), ("MSG too", "unknown-line"),
-    ]  # fmt: skip
-
-
-def test_a_refusal_is_linked_with_the_line_that_was_refused(shark: Tshark, tmp_path: Path) -> None:
-    """Lines have no answer when they succeed, so a refusal is not for the first one that is unanswered."""
-    capture = Capture()
-    alice, bob = chat(capture, shark.spec)
-    for number in range(3):
-        alice.client(f"MSG {number}")
-        bob.server(f"MSG {number}")
-    bob.client("LEAVE")
-    alice.client("MSG crosses")
-    bob.server("OK LEAVE")
-    alice.server("GONE bob left")
-    alice.client("MSG late")
-    alice.server("ERR MSG partner-gone x", "ERR MSG partner-gone x")
-    alone = capture.flow(shark.spec.transport.port, server=2).open()  # his partner is not in the capture
-    alone.client("NAME a")
-    alone.server("OK NAME a")
-    alone.client("CHAT b")
-    alone.server("OK CHAT b")
-    alone.client("MSG heard", "MSG crosses")
-    alone.server("GONE b left", "ERR MSG partner-gone x")
-    frames = shark.frames(written(capture, tmp_path))
-    lines = {frame.number: frame["line"] for frame in frames}
-    refusals = [frame for frame in frames if frame["kind"] == "refusal"]
-    assert [lines[int(frame["request_in"])] for frame in refusals] == ["MSG crosses", "MSG late", "MSG crosses"]
-    assert not [str(frame) for frame in frames if frame.get("violation")]
 
 
 def random_lines(spec: Spec, count: int) -> list[bytes]:

@@ -13,15 +13,23 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 
 from transitions import MachineError
 
-from .codec import BadFrame, Codec, LineTooLong, Splitter
-from .machine import client_machine
-from .spec import Spec, shipped
-from .spec.model import ANY_VERB, Condition, EffectKind, Field, Reply, ReplyKind, Template, Variable
-from .spec.view import Move, moves
+from .codec import BadFrame, LineTooLong, Splitter
+from .protocol import Protocol, Shape, shipped_protocol
+from .spec.model import ANY_VERB, Condition, EffectKind, ReplyKind
+from .spec.view import Move
+
+__all__ = [
+    "Event",
+    "LocalProtocolError",
+    "Protocol",
+    "RemoteProtocolError",
+    "Session",
+    "View",
+    "shipped_protocol",
+]
 
 VIEWED = frozenset({"bind", "link", "accept", "retract", "unlink"})  # effects that change what a client knows
 SEEN_HERE = ("no partner", "not accepted")  # conditions of refusals that a client can check by its own view
@@ -88,80 +96,6 @@ class Event:
         return self.kind == "answer" and not self.mirrored and effect in self.effects
 
 
-class Protocol:
-    """The client's side of a spec, worked out once for all sessions. Immutable.
-
-    The verbs are found by what they mean: `bind` takes a name, `list` asks who is there, `link` calls somebody,
-    `accept` accepts a call, `relay` says a line, `unlink` leaves, `quit` ends. None: the spec has no such request.
-    """
-
-    def __init__(self, spec: Spec) -> None:
-        self.spec = spec
-        self.codec = Codec(spec)
-        self.machine = client_machine(spec)
-        self.bind = spec.verb_that("bind")
-        self.list = spec.verb_that("list")
-        self.link = spec.verb_that("link")
-        self.accept = spec.verb_that("accept")
-        self.relay = spec.verb_that("relay")
-        self.unlink = spec.verb_that("unlink")
-        self.quit = spec.quit_verb
-        self.moves: dict[tuple[str, str], Move] = {}
-        self.refusals: dict[tuple[str, str, str | None], Move] = {}
-        for move in moves(spec):
-            if move.code is None:
-                self.moves.setdefault((move.state, move.key), move)
-            else:
-                self.refusals.setdefault((move.state, move.code, move.verb), move)
-        self.shapes = {key: _Shape(spec, reply) for key, reply in spec.replies.items()}
-        self.silent = frozenset(verb for verb, request in spec.requests.items() if request.answer is None)
-
-    def fields(self, verb: str, values: tuple[str, ...], named: Mapping[str, str]) -> dict[str, str]:
-        """The fields of a request from values in the order of the wire, or by name. Raises LocalProtocolError."""
-        request = self.spec.requests.get(verb)
-        if request is None:
-            raise LocalProtocolError(f"there is no request {verb}")
-        names = [part.name for part in request.form.fields]
-        if len(values) > len(names):
-            raise LocalProtocolError(f"{verb} takes {len(names)} fields, not {len(values)}: {request.form}")
-        return dict(zip(names, values, strict=False)) | dict(named)
-
-
-class _Shape:
-    """A reply, with the names of the fields that mean something to everybody (None where it has none)."""
-
-    __slots__ = ("code", "count", "name", "reply", "template", "text", "verb")
-
-    def __init__(self, spec: Spec, reply: Reply) -> None:
-        fields = reply.form.fields
-        self.reply = reply
-        self.name = next((part.name for part in fields if part.type == spec.link.key), None)
-        self.text = fields[-1].name if fields and spec.types[fields[-1].type].rest_of_line else None
-        self.code = fields[-2].name if reply.kind in ("refusal", "goodbye") else None
-        self.verb = fields[0].name if reply.kind == "refusal" else ""
-        self.count = next((name for name in map(_count_field, _answers_with(spec, reply.key)) if name), None)
-        pushes = [push.reply for push in spec.pushes.values() if push.form.key == reply.key]
-        self.template = pushes[0] if pushes else None
-
-
-def _answers_with(spec: Spec, key: str) -> Iterator[Template]:
-    return (row.answer for _, row in spec.outcomes() if row.answer is not None and row.answer.form.key == key)
-
-
-def _count_field(answer: Template) -> str | None:
-    """The field of an answer that says how many items came before it."""
-    for shape, part in zip(answer.form.parts, answer.parts, strict=False):
-        if part == Variable("count") and isinstance(shape, Field):
-            return shape.name
-    return None
-
-
-@cache
-def shipped_protocol() -> Protocol:
-    """The protocol of this package."""
-    return Protocol(shipped())
-
-
 @dataclass(slots=True)
 class _Open:
     """A request that will be answered, and the requests before it that are answered only when they are refused."""
@@ -208,8 +142,8 @@ class Session:
         Raises:
             LocalProtocolError: the rules forbid it now, or it is no request of this protocol.
         """
-        filled = self.protocol.fields(verb, values, fields)
         try:
+            filled = self.protocol.fields(verb, values, fields)
             octets = self.protocol.codec.encode_request(verb, filled)
         except ValueError as error:
             raise LocalProtocolError(str(error)) from None
@@ -446,7 +380,7 @@ class _Got:
 
     line: bytes
     fields: Mapping[str, str]
-    shape: _Shape
+    shape: Shape
 
     @property
     def name(self) -> str | None:

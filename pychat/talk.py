@@ -204,7 +204,7 @@ class Talk:
             self.protocol.codec.encode_request(
                 self.protocol.relay, self.protocol.fields(self.protocol.relay, (text,), {})
             )
-        except (ValueError, LocalProtocolError) as error:
+        except ValueError as error:
             self._warn(f"Not sent: {error}")
             return
         if self._must_accept() and not self._accept():
@@ -269,8 +269,8 @@ class Talk:
     def _help_command(self, _: str) -> None:
         self._info("Type a name to open a chat, then what you want to say.")
         for word, command in COMMANDS.items():
-            self._info(f"  {f'/{word} {command.argument}':<12}{command.words}")
-        self._info("  Tab         completes commands and names;  Up and Down bring lines back")
+            self._info(f"  {f'/{word} {command.argument}':<14}{command.words}")
+        self._info("  Tab           completes commands and names;  Up and Down bring lines back")
 
     def _quit_command(self, _: str) -> None:
         self.done = True
@@ -462,7 +462,7 @@ class Command:
 
 
 COMMANDS: Mapping[str, Command] = {
-    "chat": Command(Talk._chat_command, "NAME", "opens a chat with NAME, or accepts NAME's call"),
+    "chat": Command(Talk._chat_command, "<name>", "opens a chat with somebody, or accepts his call"),
     "leave": Command(Talk._leave_command, "", "ends the chat, or declines a call"),
     "who": Command(Talk._who_command, "", "shows who is here"),
     "raw": Command(Talk._raw_command, "", "shows the octets on the wire, or hides them"),

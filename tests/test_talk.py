@@ -325,7 +325,7 @@ def test_what_cannot_be_sent_is_said_clearly(hub: Hub) -> None:
     for line, words in (
         ("/leave", "You are in no chat."),
         ("/dance", "There is no /dance."),
-        ("/chat", "It is used so: /chat NAME"),
+        ("/chat", "It is used so: /chat <name>"),
         ("/who now", "It is used so: /who"),
         ("hello there", "'hello there' is no name."),
     ):

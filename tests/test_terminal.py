@@ -184,7 +184,7 @@ def test_the_octets_on_the_wire_can_be_seen(start: Callable[..., Stage], sit: Si
     alice.enter("/who")
     alice.see("→ 4 octets  WHO\\n", "57 48 4f 0a", "← 25 octets  USER alice free\\nOK WHO 1\\n")
     alice.enter("/help")
-    alice.see("/chat NAME  opens a chat")
+    alice.see("/chat <name>  opens a chat")
     alice.type("/qu" + TAB)
     alice.see("/quit")
     alice.type(ENTER)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tools.bench.workloads import WORKLOADS, Figures
 
 OURS = "pychat"
+BUSY = 0.95  # a core that is used more than this is what limits
 LIMIT = "limit"
 
 
@@ -128,6 +129,8 @@ def _table(name: str, peers: Sequence[str], found: Medians, runs: Sequence[Run])
             theirs = figures.get("cpu_us")
             row.append(f"{ours / theirs:.2f}" if theirs else "")
         rows.append(row)
+        if figures.get("load_share", 0) > BUSY > figures.get("server_share", 1):
+            notes.append(f"{peer} waited for the load, which was busy: it could carry more.")
     titles = ["server", *(column.title.format(unit=unit) for column in columns)]
     if ours is not None:
         titles.append(f"CPU {OURS} : it")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tools.bench.load import ASCII, EUROPE_AND_ASIA, End, Load, LostLineError, connected, disconnected, exchange, paired
+from tools.bench.load import ASCII, EUROPE_AND_ASIA, Load, LostLineError, connected, disconnected, exchange, paired
 from tools.bench.peers import Peer
 from tools.bench.process import ROOT, Server
 
@@ -26,7 +26,7 @@ class Pace:
 
     warm: float = 0.5
     seconds: float = 2.0
-    drain: float = 20.0
+    drain: float = 10.0
     divide: int = 1
 
 
@@ -75,6 +75,17 @@ def relay(server: Server, work: Workload, pace: Pace) -> Figures:
     return figures
 
 
+def paced(server: Server, work: Workload, pace: Pace) -> Figures:
+    """Chats in which everybody says a line each second, whether or not one has arrived."""
+    with _chats(server, work, pace) as load:
+        offer = _Offer(load, float(len(load.ends)))
+        load.run(pace.warm, offer.tick)
+        figures = _measured(server, load, pace.seconds, offer.tick)
+        load.drain(pace.drain)
+    del figures["least"]  # a line each second is too few to be shared out
+    return figures
+
+
 def crowd(server: Server, work: Workload, pace: Pace) -> Figures:
     """The same, beside one who says more than any socket takes, and one who does so to a partner that never reads.
 
@@ -106,15 +117,14 @@ def overload(server: Server, work: Workload, pace: Pace) -> Figures:
     of the same chats with one line in flight each, `drain_s` is how long the last line needs after the load's end.
     """
     with _chats(server, work, pace) as load:
-        ends = list(load.ends.values())
-        for end in ends:
+        for end in load.ends.values():
             end.window = FLOOD
         load.start()
         load.run(pace.warm)
         carried = _measured(server, load, pace.seconds)["rate"]
         load.drain(pace.drain)
         before = _calm(load, pace)
-        offer = _Offer(load, ends, 2 * carried)
+        offer = _Offer(load, 2 * carried)
         load.run(pace.warm, offer.tick)
         figures = _measured(server, load, pace.seconds, offer.tick)
         figures["offered"] = offer.rate
@@ -125,19 +135,23 @@ def overload(server: Server, work: Workload, pace: Pace) -> Figures:
 
 
 class _Offer:
-    """Lines that are said at a rate, the same for each end."""
+    """Lines that are said at a rate, by one end after the other."""
 
-    def __init__(self, load: Load, ends: Sequence[End], rate: float) -> None:
-        self.rate, self._load, self._ends = rate, load, ends
-        self._each = rate / len(ends) / 1e9
-        self._began, self._said = time.perf_counter_ns(), 0
+    def __init__(self, load: Load, rate: float) -> None:
+        self.rate, self._load = rate, load
+        self._ends = list(load.ends.values())
+        self._began, self._said, self._next = time.perf_counter_ns(), 0, 0
 
     def tick(self, now: int) -> None:
-        due = int((now - self._began) * self._each)
-        if due > self._said:
+        due = int((now - self._began) * self.rate / 1e9) - self._said
+        self._said += due
+        everybody, some = divmod(due, len(self._ends))
+        if everybody:
             for end in self._ends:
-                self._load.say(end, due - self._said, now)
-            self._said = due
+                self._load.say(end, everybody, now)
+        for _ in range(some):
+            self._load.say(self._ends[self._next], 1, now)
+            self._next = (self._next + 1) % len(self._ends)
 
 
 def _calm(load: Load, pace: Pace) -> float:
@@ -259,6 +273,8 @@ WORKLOADS = {
         Workload("interactive-1", "1 chat, one line in flight each way", relay, chats=1),
         Workload("interactive-50", "50 chats, one line in flight each way", relay),
         Workload("interactive-4000", "4,000 chats, one line in flight each way", relay, chats=4000),
+        Workload("paced-500", "500 chats, everybody says a line each second", paced, chats=500),
+        Workload("paced-4000", "4,000 chats, everybody says a line each second", paced, chats=4000),
         Workload("pipelined-64", "50 chats, 64 lines of 64 octets in flight each way", relay, window=64),
         Workload(
             "pipelined-1000", "50 chats, 64 lines of 1,000 octets in flight each way", relay, window=64, octets=1000

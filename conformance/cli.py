@@ -167,6 +167,7 @@ def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, o
         known=known,
         spec_file=options["spec_file"],
         replay=prefix,
+        on_note=lambda note: terminal.say(f"{note}\n"),
         on_result=on_result,
     )
     started = time.monotonic()
@@ -191,6 +192,27 @@ def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, o
         reports.abandon()
         terminal.say("stopped at the first failure: no report but the record was written, and that without its footer")
     return code
+
+
+@main.command()
+@click.argument("record", type=click.Path(path_type=Path))
+@click.argument("reports", nargs=-1, required=True, metavar="KIND=FILE…")
+def report(record: Path, reports: tuple[str, ...]) -> None:
+    """Makes reports from a run's record, which must be whole: junit, html, md, gradescope, badge."""
+    from .record import Record, RecordError
+    from .reports import maker, replace, wanted
+
+    try:
+        whole = Record.load(record)
+    except RecordError as error:
+        raise MisuseError(str(error)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise MisuseError(f"{record}: {error}") from None
+    for kind, path in wanted(reports):
+        try:
+            replace(path, "\n".join(whole.lines()) + "\n" if kind == "json" else maker(kind)(whole))
+        except OSError as error:
+            raise MisuseError(f"the report {path} cannot be written: {error.strerror}") from None
 
 
 class NoStartError(click.ClickException):

@@ -65,7 +65,8 @@ class ClientPlayer:
         self.numbers = itertools.count(1)
         self.step = "connecting"
         self.setup = False
-        self.held = False  # the last command that was not allowed
+        self.held = False  # the last command that was not allowed: it waits in the client …
+        self.released = False  # … and what it waited for has come
         self.notes: list[str] = []
         self.over = False
 
@@ -91,8 +92,10 @@ class ClientPlayer:
 
     def do(self, step: Step) -> None:
         """One step."""
-        if step.held and not (step.who == USER and step.kind == "send") and not self.held:
-            return
+        if step.held and not (step.who == USER and step.kind == "send"):
+            if not self.held:
+                return
+            self.released = True
         if step.who == USER:
             self._user(step)
         elif step.kind == "send":
@@ -184,7 +187,7 @@ class ClientPlayer:
 
     def unsent(self, command: str) -> None:
         """Types a command that the rules do not allow now: it is refused, or held; either way nothing is sent."""
-        self.held = False
+        self.held = self.released = False
         self.puppet.type(command)
         deadline = time.monotonic() + HUSH
         word = command.split(" ")[0]
@@ -219,7 +222,7 @@ class ClientPlayer:
         """Nothing was sent or printed that was not named: the echo's frame is next, and then the echo's line."""
         token = self.barrier.token()
         command = self.contract.command(self.barrier.verb, {self.barrier.field.name: token})
-        if command is None or self.held:
+        if command is None or (self.held and not self.released):
             self.nothing_sent()
             return
         self.puppet.type(command)

@@ -233,6 +233,7 @@ class Matrix:
                 way = self.ways.to_configuration(name)
                 for variant in self._budget_variants(name, budget):
                     yield self._cell(way, name, ANY_LINE, variant)
+                yield from self._earlier_faults(way, name, budget)
 
     def _budget_variants(self, state: str, budget: Budget) -> Iterator[Variant]:
         most, goodbye = budget.faults, budget.goodbye
@@ -260,6 +261,18 @@ class Matrix:
             title = f"{row.error} for {row.verb} never counts in {state}"
             never = ("R-ERR-9", budget.rule)
             yield Variant(f"{row.verb.lower()}-{row.error}-never-counts", line * (most + 1), never, title, both)
+
+    def _earlier_faults(self, way: tuple[Step, ...], state: str, budget: Budget) -> Iterator[Play]:
+        """The faults of the first state do not count in a state that has a budget of its own."""
+        first = self.spec.budget(self.spec.initial)
+        if first is None or first == budget:
+            return
+        before, faults = self._one_of_each_fault(self.spec.initial), self._one_of_each_fault(state)
+        sends = [before[number % len(before)] for number in range(first.faults - 1)]
+        octets = b"".join(faults[number % len(faults)] for number in range(budget.faults - 1))
+        title = f"the faults of {self.spec.initial} do not count in {state}"
+        variant = Variant(f"faults-of-before-{budget.goodbye}", octets, (budget.rule, first.rule), title, BOTH)
+        yield self._cell((send(self.spec, SUBJECT, b"".join(sends)), *way), state, ANY_LINE, variant)
 
     def _one_of_each_fault(self, state: str) -> list[bytes]:
         """A line with each fault that counts in this state."""

@@ -34,6 +34,7 @@ from pychat.spec.reading import Document, read
 StepKind = Literal["send", "finish", "reset", "receive", "end", "cut", "taken", "silent", "state", "together", "exit"]
 Segment = Literal["whole", "octet", "coalesced"]
 SEGMENTS: tuple[Segment, ...] = ("whole", "octet", "coalesced")
+EXAMPLE = "EXAMPLE"  # the message in the ids of the spec's examples
 USER = "u"  # in a client's play: who types and reads
 MARKS: dict[str, StepKind] = {
     ">": "send", ">|": "finish", ">!": "reset", ">>": "taken", "<": "receive", "<|": "end", "<!": "cut", "~": "silent",
@@ -114,7 +115,7 @@ def example_plays(spec: Spec) -> list[Play]:
     """The spec's own examples."""
     return [
         Play(
-            id=f"{_first_state(spec)}/{spec.protocol.upper()}/{example.id}",
+            id=f"{spec.initial}/{EXAMPLE}/{example.id}",
             title=example.title,
             doc=example.doc,
             rules=example.rules,
@@ -124,10 +125,6 @@ def example_plays(spec: Spec) -> list[Play]:
         )
         for example in spec.examples.values()
     ]
-
-
-def _first_state(spec: Spec) -> str:
-    return spec.initial
 
 
 def _of_example(step: ExampleStep) -> Step:

@@ -18,9 +18,11 @@ from .quick import quicken
 from .stagehand import Stagehand, values_of
 from .suite import Case
 from .target import Address, Command, Target
+from .trust import Trust
 from .verdict import Result, Verdict
 
 Hand = Stagehand | ClientHand
+HOPELESS = 0.5  # seconds of patience with a server that answers no barrier
 TIMED = 24  # workers for the cases that mostly wait
 GIVE_UP = 10  # cases in a row that could not be asked, after which the rest is not asked
 
@@ -37,6 +39,7 @@ class Options:
     known: Known = field(default_factory=Known)
     replay: str = ""
     spec_file: Path | None = None
+    on_note: Callable[[str], None] = lambda note: None
     on_result: Callable[[Result], None] = lambda result: None
 
 
@@ -72,7 +75,8 @@ class Work:
             result = self.options.known.judge(result)
             if self.options.replay:
                 result.replay = f"{self.options.replay} --select '{case.id}' --segment {case.segment}"
-            whole.unasked = whole.unasked + 1 if result.verdict is Verdict.BLOCKED else 0
+            unasked = result.verdict is Verdict.BLOCKED and not result.wanted  # nobody took a connection
+            whole.unasked = whole.unasked + 1 if unasked else 0
             whole.results.append(result)
             self.options.on_result(result)
             if self.options.fail_fast and (result.verdict.bad or result.verdict is Verdict.BLOCKED):
@@ -114,11 +118,17 @@ def run_suite(
     quick = None
     try:
         hands[0].address()
+        trust = Trust.of(hands[0])
+        if trust.words():
+            options.on_note(trust.words())
+        for each in hands:
+            each.trust = trust
+            each.patience = options.patience if trust.barrier else min(options.patience, HOPELESS)
         if len(timed) and command is not None and any(command.has(name) for name in ("spec", *spec.timers)):
             quick = _Quick(command, spec, Path(file))
-            crews += [(quick.hand(options), timed) for _ in range(min(len(timed), TIMED))]
+            crews += [(quick.hand(options, trust), timed) for _ in range(min(len(timed), TIMED))]
         else:
-            crews += [(hand(), timed)] if command is None else [(hands[0], timed)]
+            crews += [(hands[-1], timed)]
         _employ(crews, work)
     finally:
         for each, _ in crews:
@@ -155,11 +165,11 @@ class _Quick:
             raise
         self.command, self.judged = command, spec
 
-    def hand(self, options: Options) -> Stagehand:
+    def hand(self, options: Options, trust: Trust) -> Stagehand:
         """A place at this server."""
         return Stagehand(
             Address(*self.running.address), self.quick.spec, options.patience, " ".join(options.profiles),
-            max_wait=options.max_wait, quick_of=self.judged, command=self.command,
+            max_wait=options.max_wait, quick_of=self.judged, command=self.command, trust=trust,
         )  # fmt: skip
 
     def stop(self) -> None:

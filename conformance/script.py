@@ -15,6 +15,7 @@ from .frames import Parsed, matches, parse_reply, parse_request, write_form
 from .model import Due, End, Items, Text, World
 from .play import Play, Segment, Step
 from .probe import Barrier, lister, probe_for
+from .trust import TRUSTED, Trust
 
 
 class ContradictionError(Exception):
@@ -173,8 +174,17 @@ def _letters(number: int) -> str:
 class Compiler:
     """Makes one script. The world runs beside the play and knows what is due."""
 
-    def __init__(self, spec: Spec, play: Play, number: int, segment: Segment = "whole", profiles: str = "core") -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        play: Play,
+        number: int,
+        segment: Segment = "whole",
+        profiles: str = "core",
+        trust: Trust = TRUSTED,
+    ) -> None:
         self.spec = spec
+        self.trust = trust
         self.play = play
         self.segment = segment
         self.names = Names(spec, number, exact=play.exact)
@@ -319,7 +329,7 @@ class Compiler:
 
     def _probe(self, who: str) -> None:
         request = probe_for(self.world, who)
-        if request is not None:
+        if request is not None and self.trust.probes(self.world.peers[who].configuration(self.spec)):
             part, self.part = self.part, "probe" if self.part == "probe" else "setup"
             self._send(who, request)
             self.part = part
@@ -338,7 +348,7 @@ class Compiler:
         for who in live:
             self.step = Step(who, "state", text=self.world.peers[who].configuration(self.spec))
             self._probe(who)
-        request = lister(self.spec)
+        request = lister(self.spec) if self.trust.listing else None
         listers = [who for who in live if request and self.world.peers[who].name is not None]
         if listers and request:
             self.step = Step(listers[0], "send", request, request.decode().strip())
@@ -360,7 +370,7 @@ class Compiler:
         self._add(Race(tuple(_action(part) for part in sends), tuple(branches.values())))
 
     def _branch(self, sends: list[Step], order: tuple[str, ...]) -> tuple[Branch, object]:
-        other = Compiler(self.spec, self.play, self.names.number, "whole", self.world.profiles)
+        other = Compiler(self.spec, self.play, self.names.number, "whole", self.world.profiles, self.trust)
         other.world, other.step, other.part = self.world.copy(), self.step, "probe"
         other.barrier = self.barrier
         queues = {who: [part for part in sends if part.who == who] for who in order}

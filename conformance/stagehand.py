@@ -16,10 +16,12 @@ from pychat.spec import Spec
 from pychat.spec.model import Timer
 
 from .inbox import FloodError
+from .probe import barrier_verb
 from .player import MismatchError, Player, Stage, UnreachableError
 from .script import Compiler, Names
 from .suite import Case
 from .target import Command, Running, StartError, Target
+from .trust import TRUSTED, Trust
 from .verdict import Result, Verdict
 from .wire import Transcript
 
@@ -36,6 +38,10 @@ def unique_number() -> int:
 
 class NotTestedError(Exception):
     """The implementation offers no way to test this; the message says what it takes."""
+
+
+class UnprovableError(Exception):
+    """What every proof needs does not work."""
 
 
 class BrokenError(Exception):
@@ -58,6 +64,7 @@ class Stagehand:
     max_wait: float = 10.0
     quick_of: Spec | None = None  # the judged spec, where `spec` is its copy with short timers
     command: Command | None = None  # how the server was started, if the suite started it
+    trust: Trust = field(default_factory=lambda: TRUSTED)
     running: Running | None = None
     stage: Stage | None = None
     number: int = 0
@@ -82,6 +89,7 @@ class Stagehand:
         )  # fmt: skip
         transcript = Transcript()
         try:
+            self._require_trust(case)
             self.number = unique_number()
             self.stage = Stage(self.spec, self.address(), self.patience, transcript)
             transcript.started = time.monotonic()
@@ -97,6 +105,8 @@ class Stagehand:
             result.verdict, result.wanted, result.got = Verdict.FAIL, "an end of its frames", str(problem)
         except NotTestedError as reason:
             result.verdict, result.note = Verdict.NOT_TESTED, str(reason)
+        except UnprovableError as problem:
+            result.verdict, result.note, result.wanted = Verdict.BLOCKED, str(problem), barrier_verb(self.spec)
         except (UnreachableError, StartError) as problem:
             result.verdict, result.note = Verdict.BLOCKED, str(problem)
         except Exception as bug:  # a bug of the suite is a verdict of its own
@@ -107,6 +117,12 @@ class Stagehand:
         result.entries, result.left_out = transcript.entries, transcript.left_out
         return result
 
+    def _require_trust(self, case: Case) -> None:
+        """Without the barrier nothing can be proved, so only its own cases are asked."""
+        verb = barrier_verb(self.spec)
+        if not self.trust.barrier and case.message != verb:
+            raise UnprovableError(f"{verb} is not answered as it must be, and it proves everything else: mend it first")
+
     def _play(self, case: Case) -> None:
         assert self.stage is not None
         if case.scene is not None:
@@ -115,7 +131,7 @@ class Stagehand:
         assert case.play is not None
         for _ in range(case.play.rounds):
             self.number = unique_number()
-            script = Compiler(self.spec, case.play, self.number, case.segment, self.profiles).compile()
+            script = Compiler(self.spec, case.play, self.number, case.segment, self.profiles, self.trust).compile()
             Player(self.stage).play(script)
             if case.play.rounds > 1:
                 self.stage.close(TIDY_SECONDS)

@@ -54,7 +54,10 @@ class Reports:
                 if kind == "json":
                     reports.record = path.open("w", encoding="utf-8")
                 else:
+                    new = not path.exists()
                     path.open("a", encoding="utf-8").close()
+                    if new:
+                        path.unlink()
             except OSError as error:
                 raise click.UsageError(f"the report {path} cannot be written: {error.strerror}") from None
         reports._write_line(header)

@@ -1,0 +1,92 @@
+"""What the suite may rely on when it looks at a server: found out before the first case, so that one fault is one fault.
+
+Each case ends with probes. If the listing, say, does not work, it fails its own cases, and no other case uses it.
+Nothing becomes green by that: what is not trusted has cases of its own, which fail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .stagehand import Stagehand
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """`distrusted` are the configurations whose probe is answered wrongly."""
+
+    barrier: bool = True
+    listing: bool = True
+    distrusted: frozenset[str] = frozenset()
+
+    def probes(self, configuration: str) -> bool:
+        return configuration not in self.distrusted
+
+    @classmethod
+    def of(cls, hand: Stagehand) -> Trust:
+        """Tries the barrier, the listing, and the probe of each configuration."""
+        from .probe import configurations
+
+        if not _barrier_works(hand):
+            return cls(barrier=False)
+        distrusted = {name for name in configurations(hand.spec) if not _works(hand, name, cls(listing=False))}
+        everything = frozenset(configurations(hand.spec))
+        named = hand.spec.verb_that("list")
+        listing = named is None or _works(hand, _named(hand), cls(distrusted=everything))
+        return cls(listing=listing, distrusted=frozenset(distrusted))
+
+    def words(self) -> str:
+        """What a person is told."""
+        if not self.barrier:
+            return "nothing can be proved without the barrier"
+        parts = ["the listing"] * (not self.listing) + [f"the probe of {name}" for name in sorted(self.distrusted)]
+        return f"not used to look at other cases, because it fails its own: {', '.join(parts)}" if parts else ""
+
+
+TRUSTED = Trust()
+
+
+def _named(hand: Stagehand) -> str:
+    from .scenes import named_state
+
+    return named_state(hand.spec)
+
+
+def _barrier_works(hand: Stagehand) -> bool:
+    from .inbox import FloodError
+    from .player import Player, Stage, UnreachableError
+
+    stage = Stage(hand.spec, hand.address(), hand.patience)
+    try:
+        inbox = stage.inbox("t")
+        return Player(stage).barrier(inbox) and not inbox.ended and not inbox.units
+    except (UnreachableError, FloodError):
+        return False
+    finally:
+        stage.close(0)
+
+
+def _works(hand: Stagehand, configuration: str, trust: Trust) -> bool:
+    """Whether a play that only leads into a configuration ends as it must; a way that fails is no proof against it."""
+    from .inbox import FloodError
+    from .matrix import ways_of
+    from .play import Play
+    from .player import MismatchError, Player, Stage, UnreachableError
+    from .script import Compiler
+    from .stagehand import unique_number
+
+    steps = ways_of(hand.judged).to_configuration(configuration)
+    play = Play("TRUST/IN/probe", "a probe", (), steps, setup=len(steps))
+    script = Compiler(hand.spec, play, unique_number(), profiles=hand.profiles, trust=trust).compile()
+    stage = Stage(hand.spec, hand.address(), hand.patience)
+    try:
+        Player(stage).play(script)
+    except MismatchError as problem:
+        return problem.setup
+    except (UnreachableError, FloodError):
+        return True
+    finally:
+        stage.close(0)
+    return True

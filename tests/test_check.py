@@ -11,16 +11,16 @@ from random import Random
 import pytest
 from click.testing import CliRunner
 
-from conformance.play import plays_of, to_yaml
-from conformance.run import run_suite
+from conformance.play import Play, plays_of, to_yaml
+from conformance.stagehand import Stagehand
 from conformance.suite import cases_of
 from conformance.target import Address
-from conformance.verdict import Verdict
+from conformance.verdict import Result, Verdict
 from pychat.connection import Connection
 from pychat.hub import Hub
 from pychat.replay import matches
 from pychat.session import LocalProtocolError, Protocol, Session
-from pychat.spec import load, shipped
+from pychat.spec import Spec, load, shipped
 from tools.check import __main__ as command
 from tools.check.explore import Bounds, Search
 from tools.check.model import NOBODY, Action, Model, Sent, World
@@ -198,13 +198,28 @@ def test_a_search_gives_up_at_its_limit() -> None:
 
 
 def test_a_trace_is_a_sequence_diagram() -> None:
-    """Columns for the people and the server; a request has one line with its taking, if nothing comes between."""
+    """A line of life for each one; a request has one line with its taking, if nothing comes between."""
     lines = found_trace("a line is taken before the chat is accepted").diagram().splitlines()
     assert lines[0] == "misdelivered line: PAIRED MSG/relayed"
     assert re.fullmatch(r"alice +bob +server", lines[3])
-    assert any(re.fullmatch(r"> NAME alice +named; alice NAMED", line) for line in lines)
-    assert any(re.search(r"> MSG for \w+ +relayed", line) for line in lines)
+    assert any(re.fullmatch(r"│ NAME alice ─▶ +│ +│ named; alice NAMED", line) for line in lines)
+    assert any(re.fullmatch(r"│ ◀─ OK NAME alice +│ +│", line) for line in lines)
+    assert any(re.search(r"│ MSG for \w+ ─▶ +│.* relayed", line) for line in lines)
     assert any("at the server; " in line and line.endswith(" in its own view") for line in lines)
+
+
+def test_a_trace_shows_what_was_on_its_way() -> None:
+    """A request that others overtake has a line where it is sent, and one where it is taken."""
+    lines = found_trace("two unanswered LEAVEs").diagram().splitlines()
+    sent = next(i for i, line in enumerate(lines) if "CHAT bob ┄▶" in line)
+    assert any("│ alice's CHAT bob: opened; alice PAIRED; bob PAIRED" in line for line in lines[sent + 1 :])
+
+
+def judged(stage: Stage, spec: Spec, play: Play) -> Result:
+    """The judge's verdict on a running server, by this spec."""
+    host, port = stage.server.address[:2]
+    [case] = cases_of(spec, play, "play", ["whole"])
+    return Stagehand(Address(host, port), spec).verdict(case)
 
 
 @pytest.mark.parametrize("name", [name for name, control in CONTROLS.items() if control.playable])
@@ -215,8 +230,7 @@ def test_a_trace_plays_on_a_real_server(name: str, start: Callable[..., Stage], 
     file = tmp_path / "trace.yaml"
     file.write_text(to_yaml([found_trace(name).play()]), encoding="utf-8")
     [play] = plays_of(file, spec)
-    host, port = start(spec).server.address[:2]
-    [result] = run_suite(Address(host, port), cases_of(spec, play, "play", ["whole"]), spec=spec)
+    result = judged(start(spec), spec, play)
     assert result.verdict is Verdict.PASS, f"{result.step}: wanted {result.wanted}, got {result.got}"
 
 
@@ -225,8 +239,7 @@ def test_a_sound_server_does_not_play_the_trace(start: Callable[..., Stage]) -> 
     name = "a line is taken before the chat is accepted"
     search, _ = searched(name)
     spec, play = search.model.spec, found_trace(name).play()
-    host, port = start(shipped()).server.address[:2]
-    [result] = run_suite(Address(host, port), cases_of(spec, play, "play", ["whole"]), spec=spec)
+    result = judged(start(shipped()), spec, play)
     assert result.verdict is Verdict.FAIL
     assert re.fullmatch(r"b< MSG for \w+", result.step)
     assert result.got.startswith("nothing")

@@ -1,8 +1,8 @@
 """The same machines in Promela, for SPIN: a second opinion by another program, from the same tables.
 
     python -m tools.check --promela model.pml
-    spin -search model.pml                   stops at the first fault, whose number stands in the file
-    spin -a -DALL model.pml && cc …          prints each fault and each row that fires, once, and goes on
+    spin -a model.pml && gcc -DSAFETY -o pan pan.c && ./pan     stops at the first fault; its number stands in the file
+    spin -a -DALL model.pml && …                               says each fault and each row that fires once, and goes on
 
 Every rule is written out for every verb, name and state, so that each option of a process is one indivisible step with
 a guard, as each step of `tools.check.model` is. Instead of the shortest trace there is SPIN's trail.

@@ -16,7 +16,6 @@ from .rows import Row
 from .words import LETTERS, Frame, Words
 
 GAP = "  "  # between two columns
-MARKS = {"send": "> ", "read": "< ", "close": "(lost)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,10 @@ class Trace:
     people: tuple[str, ...]
 
     def diagram(self) -> str:
-        """A column for each client with what it sends (>) and reads (<), and one for what the server does."""
+        """A line of life for each client, and one for the server with what it does.
+
+        ─▶ a request that is taken at once, ┄▶ one that is on its way for a while; ◀─ a reply; ╳ the connection is lost.
+        """
         lines = [str(self.fault), PROPERTIES[self.fault.property]]
         if self.moments:
             rows = [(*self.people, "server"), *self._rows()]
@@ -51,15 +53,22 @@ class Trace:
         """A line for each moment; a request that is taken as soon as it is sent has one line for both."""
         moments = iter(untangled(self.moments))
         following = next(moments, None)
+        over: set[int] = set()
         while following is not None:
             moment, following = following, next(moments, None)
-            cells = [""] * len(self.people)
-            if moment.action.kind in MARKS:
-                cells[moment.action.who] = MARKS[moment.action.kind] + moment.text
-            server = self._server(moment)
+            who, server, arrow = moment.action.who, self._server(moment), "┄▶"
             if moment.action.kind == "send" and following is not None and _takes(following, moment):
-                server, following = self._server(following, at_once=True), next(moments, None)
-            yield (*cells, server)
+                arrow, server = "─▶", self._server(following, at_once=True)
+                taken, following = following, next(moments, None)
+            else:
+                taken = moment
+            cells = [" " if i in over else "│" for i in range(len(self.people))]
+            cells[who] = {"send": f"│ {moment.text} {arrow}", "read": f"│ ◀─ {moment.text}", "close": "╳"}.get(
+                moment.action.kind, cells[who]
+            )
+            if taken.row is not None and taken.row.to == self.spec.final:
+                over.add(who)
+            yield (*cells, f"│ {server}" if server else "│")
 
     def _server(self, moment: Moment, at_once: bool = False) -> str:
         """What the server does: the outcome, and the states that change."""

@@ -97,7 +97,7 @@ class Engine:
         for wish in reversed([*self.unanswered, *self.held]):
             if self.does(wish.verb, "link"):
                 return self.fold(next(iter(wish.values.values()), ""))
-            if wish.verb in self.spec.client.one_unanswered:
+            if self.does(wish.verb, "unlink"):
                 return None
         return self.fold(self.partner) if self.partner is not None else None
 

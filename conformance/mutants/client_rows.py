@@ -56,7 +56,7 @@ def _sends_without_place(spec: Spec) -> Iterator[Mutant[Engine]]:
 
 
 class _Crowds(Engine):
-    first, second = "", ""
+    first, second, where = "", "", ""
 
     def must_wait(self, wish: Wish) -> bool:
         return super().must_wait(wish) and not self.pair(wish)
@@ -68,15 +68,20 @@ class _Crowds(Engine):
         return super().may_send(wish) or self.pair(wish)
 
     def pair(self, wish: Wish) -> bool:
-        return wish.verb == self.second and any(other.verb == self.first for other in self.unanswered)
+        open_too = any(other.verb == self.first for other in self.unanswered)
+        return wish.verb == self.second and open_too and self.state == self.where
 
 
 def _crowds(spec: Spec) -> Iterator[Mutant[Engine]]:
-    """Two requests unanswered, of which there may be only one."""
-    for first in sorted(spec.client.one_unanswered):
-        for second in sorted(spec.client.one_unanswered):
-            breaks = f"sends {second} while {first} is unanswered"
-            yield _made(_Crowds, f"unanswered/{first}-{second}", breaks, "*/*/*unanswered*", first=first, second=second)
+    """Two requests unanswered, of which there may be only one, and which have their places in one state."""
+    for state in spec.live_states:
+        alone = [verb for verb in spec.states[state].recv if verb in spec.client.one_unanswered]
+        for first in alone:
+            for second in alone:
+                breaks = f"sends {second} while {first} is unanswered"
+                near = f"{state}/{first}/*"
+                fields = {"first": first, "second": second, "where": state}
+                yield _made(_Crowds, f"{state}/{first}-{second}:unanswered", breaks, near, **fields)
 
 
 class _Ignores(Engine):

@@ -266,8 +266,10 @@ NEAR = {  # patterns of the cases that may see it, where the plays do not
 
 def mutants(spec: Spec) -> Iterator[Mutant[Engine]]:
     """Each class of these files whose name is public."""
+    relay = spec.verb_that("relay")
     for name, engine in {**vars(frames), **vars(chats), **globals()}.items():
         if isinstance(engine, type) and issubclass(engine, Engine) and engine not in HELPERS and name[0] != "_":
             words = re.sub("(?<=.)(?=[A-Z])", "-", name).lower()
-            near = NEAR.get(engine, "")
+            near = NEAR.get(engine, f"*/{relay}/*" if issubclass(engine, Relay) else "")
+            near = near or ("*/LINE/*" if engine.__module__ == frames.__name__ else "")
             yield Mutant(words, engine.__doc__ or "", engine=engine, near=near, timed=engine in TIMED)

@@ -237,6 +237,10 @@ class CountKept(Engine):
         super().move(peer, state)
         peer.faults = faults
 
+    def taken(self, peer: Peer, outcome: Outcome) -> None:
+        if outcome.to is None:
+            super().taken(peer, outcome)
+
 
 class LastFaultUnanswered(Engine):
     """Says goodbye without the refusal of the last fault."""

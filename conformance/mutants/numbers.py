@@ -87,7 +87,7 @@ def _slug(value: str) -> str:
 def _framing(spec: Spec) -> Iterator[Mutant[Engine]]:
     def mutant(what: str, breaks: str, **fields: Any) -> Mutant[Engine]:
         framing = replace(spec.framing, **fields)
-        return Mutant(f"framing:{what}", breaks, lambda spec: replace(spec, framing=framing))
+        return Mutant(f"framing:{what}", breaks, lambda spec: replace(spec, framing=framing), near="*/LINE/*")
 
     for ending in spec.framing.accepts:
         if ending != spec.framing.writes:
@@ -109,10 +109,12 @@ def _budgets(spec: Spec) -> Iterator[Mutant[Engine]]:
             ("other-count", "a row is counted in all, or all as a row", {"in_a_row": not budget.in_a_row}),
         ):
             changed = (*spec.budgets[:index], replace(budget, **fields), *spec.budgets[index + 1 :])
-            yield Mutant(f"budget/{where}:{what}", f"in {where}, {breaks}", partial(_with, budgets=changed))
+            yield Mutant(
+                f"budget/{where}:{what}", f"in {where}, {breaks}", partial(_with, budgets=changed), near="*/LINE/*"
+            )
         rest = (*spec.budgets[:index], *spec.budgets[index + 1 :])
         yield Mutant(
-            f"budget/{where}:none", f"in {where}, no number of faults is too many", partial(_with, budgets=rest)
+            f"budget/{where}:none", f"in {where}, no number is too many", partial(_with, budgets=rest), near="*/LINE/*"
         )
     for rule in spec.faults:
         if rule.uncounted:

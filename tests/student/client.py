@@ -127,7 +127,7 @@ class Client:
     def must_wait(self, verb: str) -> bool:
         if verb in ("PING", "QUIT"):
             return False
-        moving = ("NAME",) if verb == "WHO" else ("NAME", "CHAT", "LEAVE")
+        moving = ("NAME",) if verb == "WHO" else ("HELLO", "NAME", "CHAT", "LEAVE")
         return any(open_verb in moving for open_verb, _ in self.unanswered)
 
     def may_send(self, verb: str, field: str, listener: str | None) -> bool:

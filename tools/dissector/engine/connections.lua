@@ -118,7 +118,7 @@ local function meet(conn, name, accepted)
     chat = {id = chats, first = conn, partner = name}
     conn.peer = nil
   end
-  conn.chat, conn.lines = chat, queue()
+  conn.chat = chat
   change(conn, {partner = name, accepted = accepted, chat = chat.id, peer = conn.peer and conn.peer.stream or false})
 end
 

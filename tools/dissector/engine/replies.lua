@@ -88,28 +88,35 @@ local function move(conn, record, event, step, code, what)
   end
 end
 
--- The row of the table that `fits`, in the state or in one of the states that the connection can be in.
-local function find_row(states, verb, fits)
+-- A row of the table that `fits`, in a state that the connection can be in; the first one that is not excluded.
+local function find_row(conn, states, verb, values, fits)
+  local found
   for state in pairs(states.has) do
-    for index, row in ipairs(spec.rows[state][verb] or {}) do
-      if fits(row) then return row, spec.rows[state][verb], index end
+    for _, row in ipairs(spec.rows[state][verb] or {}) do
+      if fits(row) then
+        if holds(row.when, conn.view, values) ~= false then return row end
+        found = found or row
+      end
     end
   end
+  return found
 end
 
 -- An outcome is right if nothing that comes before it in the table holds, and its own condition can.
-local function judge_outcome(conn, record, entry, rows, index)
+local function judge_outcome(conn, record, entry, verb, fits)
   if not (entry and conn.view.states.only) then return end
-  for i = 1, index - 1 do
-    if holds(rows[i].when, conn.view, entry.values) then
-      local why = ("%s, so it must be %s"):format(rows[i].when.text, rows[i].label)
-      return violation(record, "wrong-outcome", "server", why, rows[i].rule)
+  local why, rule
+  for _, row in ipairs(spec.rows[conn.view.states.only][verb] or {}) do
+    local held = holds(row.when, conn.view, entry.values)
+    if fits(row) then
+      if held ~= false then return end
+      why, rule = why or "not so: " .. row.when.text, rule or row.rule
+    elseif held then
+      why, rule = why or ("%s, so it must be %s"):format(row.when and row.when.text or "nothing else holds", row.label), row.rule
+      break
     end
   end
-  if holds(rows[index].when, conn.view, entry.values) == false then
-    local why = ("not so: %s"):format(rows[index].when.text)
-    violation(record, "wrong-outcome", "server", why, rows[index].rule)
-  end
+  if why then violation(record, "wrong-outcome", "server", why, rule) end
 end
 
 -- What a field of an answer must be: the value, and whether its case counts. nil where the capture cannot tell.
@@ -147,11 +154,12 @@ function handlers.answer(conn, frame, record)
     violation(record, "wrong-outcome", "server", why, entry.fault.rule)
   end
   local function succeeds(row) return not row.error end
-  local row, rows, index = find_row(conn.view.states, verb, succeeds)
+  local values = entry and entry.values or frame.values
+  local row = find_row(conn, conn.view.states, verb, values, succeeds)
   if row then
-    judge_outcome(conn, record, entry, rows, index)
+    judge_outcome(conn, record, entry, verb, succeeds)
   else
-    row = find_row(views.every, verb, succeeds)
+    row = find_row(conn, views.every, verb, values, succeeds)
   end
   if entry then judge_values(conn, record, entry, row, frame) end
   move(conn, record, "answer " .. frame.form.key, function(state, add)
@@ -206,6 +214,7 @@ function handlers.refusal(conn, frame, record)
   local code, verb = frame.values[frame.form.code], frame.values[frame.form.about]
   local entry = answered(conn, frame, record, verb, true)
   record.verb, conn.previous = verb, nil
+  if entry then entry.refused = true end
   local fault = fault_of_error[code]
   if not spec.errors[code] then
     violation(record, "unknown-code", "server", "there is no error " .. code)
@@ -213,11 +222,11 @@ function handlers.refusal(conn, frame, record)
     general_refusal(conn, record, entry, fault, verb)
   else
     local function refuses(row) return row.error == code end
-    local row, rows, index = find_row(conn.view.states, verb, refuses)
+    local row = find_row(conn, conn.view.states, verb, entry and entry.values or {}, refuses)
     if entry and entry.fault then
       violation(record, "wrong-outcome", "server", "the fault is " .. entry.fault.error, entry.fault.rule)
     elseif row then
-      judge_outcome(conn, record, entry, rows, index)
+      judge_outcome(conn, record, entry, verb, refuses)
     end
     move(conn, record, "refusal " .. verb .. " " .. code, function(state, add)
       for _, found in ipairs(spec.rows[state][verb] or {}) do
@@ -256,7 +265,7 @@ local function match_line(conn, frame, record)
   if not peer then return end
   for index = peer.lines.first, peer.lines.last do
     local entry = peer.lines[index]
-    local same = true
+    local same = not entry.refused
     for name, value in pairs(frame.values) do
       same = same and entry.values[name] == value
     end

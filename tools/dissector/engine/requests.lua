@@ -98,9 +98,7 @@ local function follow(conn, frame, record)
     judge_request(conn, frame, record)
     match_probe(conn, frame, record)
     entry.silent = not frame.form.answered
-    if frame.form.relays and conn.peer then
-      put(conn.lines, entry)
-    end
+    if frame.form.relays then put(conn.lines, entry) end
     conn.silenced = frame.form.ends
   end
   put(conn.pending, entry)

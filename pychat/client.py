@@ -75,11 +75,11 @@ class Client:
         self.wire = wire
         self.address: tuple[str, int] = sock.getpeername()[:2]
         self.local_address: tuple[str, int] = sock.getsockname()[:2]
+        _keep_alive(sock, self.protocol)
         self._socket = sock
         self._waker, self._woken = socket.socketpair()
         for each in (sock, self._waker, self._woken):
             each.setblocking(False)
-        _keep_alive(sock, self.protocol)
         self._changed = threading.Condition()  # the one lock; it guards everything below
         self._session = Session(self.protocol)
         self._out = bytearray()
@@ -107,7 +107,13 @@ class Client:
             ConnectError: there is nobody, or the name or port cannot be.
         """
         protocol = protocol or shipped_protocol()
-        return cls(_connect(host, port or protocol.spec.transport.port, timeout), protocol, wire)
+        port = port or protocol.spec.transport.port
+        sock = _connect(host, port, timeout)
+        try:
+            return cls(sock, protocol, wire)
+        except OSError as error:  # it was reset at once, or there is no descriptor left
+            sock.close()
+            raise ConnectError(f"cannot connect to {endpoint(host, port)}: {_reason(error)}") from None
 
     @property
     def view(self) -> View:
@@ -277,7 +283,7 @@ class Client:
         except (BlockingIOError, InterruptedError):
             return None
         except OSError as error:
-            return Ended("lost", (error.strerror or str(error)).lower())
+            return Ended("lost", _reason(error))
         return None
 
     def _read(self) -> Ended | None:
@@ -351,16 +357,24 @@ def _connect(host: str, port: int, timeout: float) -> socket.socket:
         raise ConnectError(f"cannot find {host}: {getattr(error, 'strerror', None) or error}") from None
     reason = "no address"
     for family, kind, number, _, address in found:
-        sock = socket.socket(family, kind, number)
+        try:
+            sock = socket.socket(family, kind, number)  # the system may not have this family
+        except OSError as error:
+            reason = _reason(error)
+            continue
         try:
             sock.settimeout(max(0.001, deadline - time.monotonic()))
             sock.connect(address)
         except OSError as error:
             sock.close()
-            reason = (error.strerror or str(error)).lower()
+            reason = _reason(error)
             continue
         return sock
     raise ConnectError(f"cannot connect to {endpoint(host, port)}: {reason}")
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def _keep_alive(sock: socket.socket, protocol: Protocol) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import select
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -352,3 +355,36 @@ def test_delays_grow_and_differ() -> None:
     assert least == [size / 2 for size in most]
     for low, delay, high in zip(least, delays(), most, strict=False):
         assert low <= delay <= high
+
+
+def test_a_connection_that_is_reset_at_once_is_a_connect_error() -> None:
+    """The reset may come before the client has looked at its socket."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        class Late(Client):
+            """Looks when the reset has come."""
+
+            def __init__(self, sock: socket.socket, *options: Any) -> None:
+                peer, _ = listener.accept()
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                peer.close()
+                poll = select.poll()
+                poll.register(sock, 0)
+                assert poll.poll(PATIENCE * 1000)
+                super().__init__(sock, *options)
+
+        with pytest.raises(ConnectError, match="cannot connect to"):
+            Late.connect(*listener.getsockname())
+
+
+def test_no_descriptor_is_left_for_a_connection() -> None:
+    """As without IPv6, there is no socket to begin with."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with open(os.devnull) as lowest:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest.fileno() + 1, limit[1]))
+            try:
+                with pytest.raises(ConnectError, match="too many open files"):
+                    Client.connect(*listener.getsockname())
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limit)

@@ -11,9 +11,11 @@ another. It is a daemon, because nothing can wake a read of stdin when the serve
 from __future__ import annotations
 
 import os
+import select
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from .client import Client, ConnectError, Ended, Happening, Note
 from .session import Event, LocalProtocolError, Protocol
@@ -28,7 +30,10 @@ INTERRUPTED = 130
 
 
 def run_plain(host: str, port: int, name: str | None, chat: str | None, protocol: Protocol) -> int:
-    """Speaks the contract on stdin and stdout. Returns 0 after `quit` or the end of stdin, 1 without a server."""
+    """Speaks the contract on stdin and stdout.
+
+    Returns 0 when the server has answered `quit` or the end of stdin, 1 when it ended otherwise or there is none.
+    """
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]  # it is a TextIOWrapper
     printer = Printer(protocol, shown_to_people=sys.stdout.isatty())
     try:
@@ -37,20 +42,23 @@ def run_plain(host: str, port: int, name: str | None, chat: str | None, protocol
         print(f"pychat: {error}", file=sys.stderr)
         return 1
     first = _first_commands(protocol, name, chat)
-    commander = Commander(client)
+    ended: Happening | None = None
     try:
         printer.line(CONNECTED)
+        commander = Commander(client)
         threading.Thread(target=commander.run, args=(first, _lines(0)), name="pychat-stdin", daemon=True).start()
-        for happening in client:
-            printer.happening(happening)
+        for ended in client:
+            printer.happening(ended)
     except KeyboardInterrupt:
         client.close(timeout=0)
         return INTERRUPTED
-    except BrokenPipeError:
+    except OSError as error:
         client.close(timeout=0)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit does not complain again
+        if not isinstance(error, BrokenPipeError):  # who reads no more, wants to hear no more
+            print(f"pychat: cannot print: {(error.strerror or str(error)).lower()}", file=sys.stderr)
         return 1
-    return 0 if commander.done else 1
+    return 0 if isinstance(ended, Ended) and ended.how == "quit" else 1
 
 
 class Printer:
@@ -80,7 +88,6 @@ class Commander:
     """Carries out commands, one after another."""
 
     def __init__(self, client: Client) -> None:
-        self.done = False  # the end was asked for
         self._client = client
         self._commands = client.protocol.spec.contract.commands
 
@@ -117,7 +124,6 @@ class Commander:
         self._client.post(f"{REFUSED} {visible(command)[:40]} {why}")
 
     def _end(self) -> None:
-        self.done = True
         self._client.close(GOODBYE)
 
 
@@ -147,16 +153,24 @@ def _first_commands(protocol: Protocol, name: str | None, chat: str | None) -> l
 def _lines(descriptor: int) -> Iterator[str]:
     """The lines of a file, also a last one that has no end. Their number in memory does not grow with the file.
 
-    `sys.stdin` is not used: its lock, held by a thread that waits, stops the interpreter from ending.
+    `sys.stdin` is not used: its lock, held by a thread that waits, stops the interpreter from ending. A file that
+    cannot be read any more is at its end.
     """
     buffer = b""
-    while chunk := os.read(descriptor, LONGEST_LINE):
+    while chunk := _read(descriptor):
         *lines, buffer = (buffer + chunk).split(b"\n")
         for line in lines:
             yield _text(line)
         buffer = buffer[:LONGEST_LINE]
     if buffer:
         yield _text(buffer)
+
+
+def _read(descriptor: int) -> bytes:
+    with suppress(OSError):
+        select.select([descriptor], [], [])  # whoever started this program may have made it non-blocking
+        return os.read(descriptor, LONGEST_LINE)
+    return b""
 
 
 def _text(line: bytes) -> str:

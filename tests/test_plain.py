@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -135,6 +136,63 @@ def test_a_lost_server_is_told(run: Callable[..., Plain]) -> None:
                 peer.sendall(last)
         assert [client.line() for _ in lines] == lines
         assert client.process.wait(PATIENCE) == 1
+
+
+@pytest.mark.parametrize(
+    ("last", "line"),
+    [(b"BYE timeout x\n", "goodbye timeout"), (b"", "lost the server closed the connection"), (b"OK QUIT\n", "bye")],
+)
+def test_only_an_answered_end_is_a_success(run: Callable[..., Plain], last: bytes, line: str) -> None:
+    """Whoever said quit and reads the exit code learns that the server did not take it all."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = run(listener.getsockname())
+        peer, _ = listener.accept()
+        with peer:
+            assert client.line() == "connected"
+            client.tell("quit")
+            assert peer.recv(100) == b"QUIT\n"
+            peer.sendall(last)
+    assert client.line() == line
+    assert client.process.wait(PATIENCE) == (0 if line == "bye" else 1)
+
+
+def test_a_disk_that_is_full_is_said_in_one_line(start: Callable[..., Stage]) -> None:
+    """Where stdout is a file."""
+    host, port = start().server.address
+    command = [sys.executable, "-m", "pychat", "client", f"{host}:{port}", "--plain"]
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (result.returncode, result.stderr) == (1, "pychat: cannot print: no space left on device\n")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_an_empty_one(start: Callable[..., Stage], closed: str) -> None:
+    """Otherwise the next socket takes its descriptor, and the server's octets are read as commands."""
+    host, port = start().server.address
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "pychat", "client", f"{host}:{port}"]
+    result = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == ("" if ">" in closed else "connected\nbye\n")
+
+
+def test_an_stdin_that_does_not_block_is_waited_for(start: Callable[..., Stage]) -> None:
+    """Its flag belongs to all that share it, so whoever started the client may have set it."""
+    host, port = start().server.address
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    command = [sys.executable, "-m", "pychat", "client", f"{host}:{port}"]
+    with subprocess.Popen(command, stdin=reader, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        os.close(reader)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "connected\n"
+        os.write(writer, b"ping t\n")
+        assert process.stdout.readline() == "pong t\n"
+        os.close(writer)
+        assert process.wait(PATIENCE) == 0
+        assert process.stderr.read() == ""
 
 
 def test_a_ping_is_answered_and_not_printed(run: Callable[..., Plain]) -> None:

@@ -15,10 +15,11 @@ from pychat.spec import Spec, SpecError, load, shipped
 
 from . import __version__
 from .known import Known, KnownError
-from .play import SEGMENTS, PlayError, Segment
+from .play import SEGMENTS, Play, PlayError, Segment, plays_of, to_yaml
 from .record import case_line, footer, header
+from .reports import Reports
 from .run import Options, run_suite
-from .suite import Case, SelectionError, select
+from .suite import Case, SelectionError, cases_of, nearest, select
 from .target import Address, Command, StartError, Target
 from .terminal import Terminal
 from .verdict import Result, exit_code
@@ -110,10 +111,8 @@ def server(command: str | None, address: str | None, **options: Any) -> None:
     """Judges a server."""
     from .suite import server_cases
 
-    if (command is None) == (address is None):
-        raise MisuseError("give either --cmd or --connect")
+    target = _target(command, address)
     spec = _spec(options["spec_file"])
-    target = Command(command) if command else _address(address or "")
     cases = _cases(lambda: server_cases(spec, _segments(options["segment"]), " ".join(options["profile"].split(","))))
     where = f"--cmd {shlex.quote(command)}" if command else f"--connect {address}"
     sys.exit(_judge("server", spec, target, cases, where, options))
@@ -140,8 +139,6 @@ def _address(text: str) -> Address:
 
 def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, options: dict[str, Any]) -> int:
     """Runs the selected cases and writes the reports; the exit code."""
-    from .reports import Reports
-
     chosen = _select(cases, options["patterns"])
     if not chosen:
         raise MisuseError("no case is selected")
@@ -173,6 +170,8 @@ def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, o
     started = time.monotonic()
     try:
         results = run_suite(target, chosen, run, spec=spec)
+        if options["walks"] and of == "server" and not (run.fail_fast and any(r.verdict.bad for r in results)):
+            results += _walk(target, spec, run, options, reports, terminal)
     except StartError as error:
         reports.abandon()
         raise NoStartError(str(error)) from None
@@ -183,10 +182,11 @@ def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, o
         terminal.close_progress()
     seconds = time.monotonic() - started
     stale = known.stale(case.key for case in cases)
+    head["planned"] = [*head["planned"], *(result.key for result in results[len(chosen) :])]
     planned = len(results) if options["fail_fast"] else planned
     code = exit_code(results, level=options["level"], planned=planned, stale=len(stale))
     terminal.summary(spec, results, of=of, seconds=seconds, stale=stale)
-    if len(results) == len(chosen):
+    if len(results) >= len(chosen):
         reports.finish(footer(results, seconds=seconds, exit_code=code, stale=stale))
     else:
         reports.abandon()
@@ -213,6 +213,173 @@ def report(record: Path, reports: tuple[str, ...]) -> None:
             replace(path, "\n".join(whole.lines()) + "\n" if kind == "json" else maker(kind)(whole))
         except OSError as error:
             raise MisuseError(f"the report {path} cannot be written: {error.strerror}") from None
+
+
+def _walk(
+    target: Target, spec: Spec, run: Options, options: dict[str, Any], reports: Reports, terminal: Terminal
+) -> list[Result]:
+    """Random walks after the cases; a failing one is saved as a play."""
+    from .run import the_hand
+    from .walk import walk
+
+    with the_hand(target, spec, run) as hand:
+        results, found = walk(hand, options["walks"], options["seed"])
+    if found is not None:
+        file = Path(f"{found.play.id.rpartition('/')[2]}.yaml")
+        file.write_text(to_yaml([found.play]), encoding="utf-8")
+        found.result.replay = f"{run.replay.replace(' server ', f' replay {file} ')} --segment {found.result.segment}"
+        terminal.say(f"a walk failed; the shortest one was written to {file}\n")
+    for result in results:
+        reports.add(case_line(result))
+    return results
+
+
+@main.command("list")
+@click.argument("of", type=click.Choice(["server", "client"]), default="server")
+@click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="The cases of this spec.")
+@click.option("--select", "patterns", multiple=True, metavar="PATTERN", help="Only these: 'PAIRED/*', R-CHAT-1, an id.")
+def list_(of: str, spec_file: Path | None, patterns: tuple[str, ...]) -> None:
+    """Lists the cases: id, rules, title."""
+    spec = _spec(spec_file)
+    for case in _select(_all(spec, of), patterns):
+        click.echo(f"{case.id:44} {','.join(case.rules):20} {case.title}")
+
+
+def _all(spec: Spec, of: str) -> list[Case]:
+    """Each case once, its octets whole."""
+    from .suite import client_cases, server_cases
+
+    return _cases(lambda: server_cases(spec, ("whole",)) if of == "server" else client_cases(spec, ("whole",)))
+
+
+@main.command()
+@click.argument("id_", metavar="ID")
+@click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="The cases of this spec.")
+def explain(id_: str, spec_file: Path | None) -> None:
+    """Explains a case or a rule: the words of the rule, the script, what is right, and the usual mistakes."""
+    from .explain import explain as explained
+
+    spec = _spec(spec_file)
+    cases = [*_all(spec, "server"), *_all(spec, "client")]
+    found = [case for case in cases if case.id == id_]
+    if not found and id_ in spec.rules:
+        rule = spec.rules[id_]
+        click.echo(f"{rule.id} ({rule.level}, {rule.of}): {rule.text}\n\nShown by:")
+        for case in cases:
+            if id_ in case.rules:
+                click.echo(f"  {case.of:6} {case.id:44} {case.title}")
+        return
+    if not found:
+        raise MisuseError(f"there is no case {id_!r}{nearest(cases, id_)}")
+    click.echo("\n\n".join(explained(spec, case) for case in found))
+
+
+def on_server(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which server."""
+    for option in (
+        click.option("--patience", type=click.FloatRange(0.1, 600), default=5.0, show_default=True),
+        click.option("--segment", default="whole", show_default=True, type=click.Choice(SEGMENTS)),
+        click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="Judge by this spec."),
+        click.option("--connect", "address", metavar="HOST:PORT", help="A server that runs already."),
+        click.option("--cmd", "command", help="A program: './srv --port {port}'."),
+    ):
+        command = option(command)
+    return command
+
+
+def _plays(file: Path, spec: Spec) -> list[Play]:
+    try:
+        plays = plays_of(file, spec)
+    except PlayError as error:
+        raise MisuseError(str(error)) from None
+    except OSError as error:
+        raise MisuseError(f"{file}: {error.strerror}") from None
+    if not plays:
+        raise MisuseError(f"{file}: there is no play in it")
+    return plays
+
+
+def _target(command: str | None, address: str | None) -> Target:
+    if (command is None) == (address is None):
+        raise MisuseError("give either --cmd or --connect")
+    return Command(command) if command else _address(address or "")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@on_server
+def replay(
+    file: Path, command: str | None, address: str | None, spec_file: Path | None, segment: Segment, patience: float
+) -> None:
+    """Replays the plays in a file: a saved walk, or one's own."""
+    spec = _spec(spec_file)
+    plays = _plays(file, spec)
+    if any(play.of == "client" for play in plays) and address:
+        raise MisuseError("a client under test is a command")
+    target = _target(command, address)
+    code = 0
+    for of in ("server", "client"):
+        cases = [case for play in plays if play.of == of for case in cases_of(spec, play, "play", (segment,))]
+        if cases:
+            code = max(code, _replay(spec, target, cases, Options(patience=patience, spec_file=spec_file)))
+    sys.exit(code)
+
+
+def _replay(spec: Spec, target: Target, cases: list[Case], options: Options) -> int:
+    terminal = Terminal()
+    started = time.monotonic()
+    try:
+        results = run_suite(target, cases, options, spec=spec)
+    except StartError as error:
+        raise NoStartError(str(error)) from None
+    for result in results:
+        if result.verdict.good:
+            terminal.transcript(result)
+    terminal.summary(spec, results, of=cases[0].of, seconds=time.monotonic() - started, stale=())
+    return exit_code(results, level="should", planned=len(cases))
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Where the shortest play goes; the terminal without it."
+)
+@on_server
+def shrink(
+    file: Path,
+    output: Path | None,
+    command: str | None,
+    address: str | None,
+    spec_file: Path | None,
+    segment: Segment,
+    patience: float,
+) -> None:
+    """Shrinks a failing play to the fewest steps that still fail."""
+    from .run import the_hand
+    from .walk import shrink as shrunk
+
+    spec = _spec(spec_file)
+    plays = [play for play in _plays(file, spec) if play.of == "server"]
+    if not plays:
+        raise MisuseError(f"{file}: only plays for servers can be shrunk")
+    with the_hand(_target(command, address), spec, Options(patience=patience, spec_file=spec_file)) as hand:
+        try:
+            hand.address()
+            play, result = shrunk(hand, plays[0], segment)
+        except StartError as error:
+            raise NoStartError(str(error)) from None
+        except ValueError as error:
+            raise MisuseError(str(error)) from None
+    text = to_yaml([play])
+    if output:
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise MisuseError(f"{output}: {error.strerror}") from None
+    else:
+        click.echo(text)
+    click.echo(f"{len(play.steps)} steps: {result.words}", err=True)
+    sys.exit(1)
 
 
 class NoStartError(click.ClickException):

@@ -66,7 +66,7 @@ class ClientHand:
         except NotTestedError as reason:
             result.verdict, result.note = Verdict.NOT_TESTED, str(reason)
         except StartError as problem:
-            result.verdict, result.note = Verdict.BLOCKED, str(problem)
+            result.verdict, result.note, result.unreached = Verdict.BLOCKED, str(problem), True
         except Exception as bug:  # a bug of the suite is a verdict of its own
             result.verdict = Verdict.ERROR
             result.note = f"{bug!r} at {traceback.extract_tb(bug.__traceback__)[-1]}"

@@ -99,25 +99,34 @@ def candidates(spec: Spec, own: str | None) -> Iterator[bytes]:
 
 
 def _choose(world: World, who: str) -> int | None:
-    others = list(_imagined(world, who))
+    """The number of the candidate that tells the most other configurations apart, rather without a fault."""
+    here = _with_phantom(world)
+    others = list(_imagined(here, who))
     best: tuple[int, int, int] | None = None
     for index, request in enumerate(candidates(world.spec, world.peers[who].name)):
-        here = world.copy()
-        dues = here.feed(who, request)
-        if here.key() != world.key():
+        after = here.copy()
+        seen = _visible(after.feed(who, request))
+        if after.key() != here.key():
             continue
-        same = sum(_seen(other.copy(), who, request) == _visible(dues) for other in others)
-        faulty = sum(here.peers[who].counts.values()) - sum(world.peers[who].counts.values())
-        best = min(best or (len(others), 1, 0), (same, max(faulty, 0), index))
+        same = sum(_visible(other.copy().feed(who, request)) == seen for other in others)
+        faulty = sum(after.peers[who].counts.values()) > sum(here.peers[who].counts.values())
+        best = min(best or (len(others), 1, 0), (same, int(faulty), index))
     return best[2] if best is not None and best[0] < len(others) else None
-
-
-def _seen(world: World, who: str, request: bytes) -> object:
-    return _visible(world.feed(who, request))
 
 
 def _visible(dues: dict[str, list[Due]]) -> object:
     return sorted((who, [str(due) for due in due_list]) for who, due_list in dues.items() if who != PHANTOM)
+
+
+def _with_phantom(world: World) -> World:
+    """The same world with one more user, busy and alone, who can be imagined to be anybody's partner."""
+    other, spec = world.copy(), world.spec
+    state = next(name for name in spec.live_states if spec.states[name].linked)
+    taken = {spec.types[spec.link.key].fold(peer.name) for peer in world.peers.values() if peer.name is not None}
+    good = spec.types[spec.link.key].good
+    name = next((name for name in good if spec.types[spec.link.key].fold(name) not in taken), good[0])
+    other.peers[PHANTOM] = Peer(PHANTOM, state, name=name)
+    return other
 
 
 def _imagined(world: World, who: str) -> Iterator[World]:
@@ -128,12 +137,10 @@ def _imagined(world: World, who: str) -> Iterator[World]:
             continue
         other = world.copy()
         peer, state = other.peers[who], name.partition("+")[0]
-        other.peers[PHANTOM] = Peer(PHANTOM, state, name=spec.types[spec.link.key].good[-1])
         if peer.partner is not None:
             other.peers[peer.partner].partner = None
         linked = spec.states[state].linked and not name.endswith("+alone")
         peer.state, peer.partner = state, PHANTOM if linked else None
+        other.peers[PHANTOM].partner = who if linked else None
         peer.accepted = linked and not name.endswith("+called")
-        if not peer.name and state != spec.initial:
-            peer.name = spec.types[spec.link.key].good[0]
         yield other

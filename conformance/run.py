@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -75,8 +76,7 @@ class Work:
             result = self.options.known.judge(result)
             if self.options.replay:
                 result.replay = f"{self.options.replay} --select '{case.id}' --segment {case.segment}"
-            unasked = result.verdict is Verdict.BLOCKED and not result.wanted  # nobody took a connection
-            whole.unasked = whole.unasked + 1 if unasked else 0
+            whole.unasked = whole.unasked + 1 if result.unreached else 0
             whole.results.append(result)
             self.options.on_result(result)
             if self.options.fail_fast and (result.verdict.bad or result.verdict is Verdict.BLOCKED):
@@ -152,6 +152,19 @@ def _run_clients(command: Command, cases: Sequence[Case], options: Options, spec
     return sorted(work.results, key=lambda result: order[result.key])
 
 
+@contextlib.contextmanager
+def the_hand(target: Target, spec: Spec, options: Options) -> Iterator[Stagehand]:
+    """One worker at an ordinary server, for what is not a list of cases."""
+    file = str(options.spec_file or shipped_file())
+    command = target if isinstance(target, Command) else None
+    profiles = " ".join(options.profiles)
+    hand = Stagehand(target, spec, options.patience, profiles, values_of(spec, file), options.max_wait, command=command)
+    try:
+        yield hand
+    finally:
+        hand.stop()
+
+
 class _Quick:
     """One server with short timers, for all the cases that wait for them."""
 
@@ -203,7 +216,7 @@ def _labour(crew: Sequence[tuple[Hand, Work]]) -> None:
         while (case := work.take()) is not None:
             if work.hopeless:
                 note = f"not asked: {GIVE_UP} cases before it could not be asked"
-                work.report(case, _unasked(case, Verdict.BLOCKED, note))
+                work.report(case, replace(_unasked(case, Verdict.BLOCKED, note), unreached=True))
             elif case.lane == "alone" and isinstance(hand, Stagehand) and hand.target.restartable:
                 alone = replace(hand, running=None)
                 try:

@@ -106,9 +106,9 @@ class Stagehand:
         except NotTestedError as reason:
             result.verdict, result.note = Verdict.NOT_TESTED, str(reason)
         except UnprovableError as problem:
-            result.verdict, result.note, result.wanted = Verdict.BLOCKED, str(problem), barrier_verb(self.spec)
-        except (UnreachableError, StartError) as problem:
             result.verdict, result.note = Verdict.BLOCKED, str(problem)
+        except (UnreachableError, StartError) as problem:
+            result.verdict, result.note, result.unreached = Verdict.BLOCKED, str(problem), True
         except Exception as bug:  # a bug of the suite is a verdict of its own
             result.verdict = Verdict.ERROR
             result.note = f"{bug!r} at {traceback.extract_tb(bug.__traceback__)[-1]}"
@@ -161,7 +161,7 @@ class Stagehand:
             self.stop()
             return
         result.stderr = self.running.stderr()
-        if self.target.restartable and not self._healthy():
+        if self.target.restartable and self.trust.barrier and not self._healthy():
             result.note = (
                 f"{result.note + '; ' if result.note else ''}it answered nobody afterwards, and was started again"
             )

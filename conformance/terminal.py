@@ -98,6 +98,13 @@ class Terminal:
             self.say(f"    replay  {result.replay}")
         self.say()
 
+    def transcript(self, result: Result) -> None:
+        """What passed in a case."""
+        self.say(f"{self.paint('good', result.verdict.value.upper())} {result.key}  {result.title[:100]}")
+        for entry in result.entries:
+            self.say(self.paint("dim", "      " + line(entry)))
+        self.say()
+
     def _short(self, verdict: Verdict, results: Sequence[Result]) -> None:
         """One line for each reason, with an example, so that a hundred alike do not hide the rest."""
         by_note: dict[str, list[Result]] = {}
@@ -117,7 +124,7 @@ class Terminal:
         covered, open_ = rules_covered(spec, results, of)
         parts.append(f"rules {len(covered)}/{len(covered) + len(open_)}")
         self.say(" | ".join(parts) + f" | {seconds:.1f} s")
-        if open_ and len(results) > 50:
+        if open_ and len(covered) > len(open_):
             self.say(f"rules not exercised: {', '.join(open_)}")
         total = ", ".join(f"{number} {verdict}" for verdict, number in counts(results).items())
         good = all(result.verdict.good or not result.verdict.ran for result in results)

@@ -56,6 +56,7 @@ class Result:
     replay: str = ""
     kind: str = "cell"  # cell | play | scene | walk
     title: str = ""
+    unreached: bool = False  # nobody took a connection
     broken: str = ""  # the rule that the failed step obeys, if it is known
 
     @property

@@ -120,9 +120,8 @@ def _budgets(spec: Spec) -> Iterator[Mutant[Engine]]:
         if rule.uncounted:
             faults = tuple(replace(r, uncounted=frozenset()) if r == rule else r for r in spec.faults)
             verbs = ", ".join(sorted(rule.uncounted))
-            yield Mutant(
-                f"budget:{rule.error}-counts", f"{rule.error} of {verbs} counts", partial(_with, faults=faults)
-            )
+            change, breaks = partial(_with, faults=faults), f"{rule.error} of {verbs} counts"
+            yield Mutant(f"budget:{rule.error}-counts", breaks, change, near="*/LINE/*never-counts")
 
 
 def _goodbyes(spec: Spec) -> Iterator[Mutant[Engine]]:

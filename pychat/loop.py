@@ -188,6 +188,8 @@ class Loop:
         if taken < len(run):
             with self._lock:
                 self._hub.put(partner, run[taken:], now)
+                # A server that stops may have said goodbye to him meanwhile; the rest of a line comes before that.
+                partner.outbox.insert(0, partner.outbox.pop())
                 work += self._hub.take_touched()
 
     def _lose(self, channel: Channel, now: float) -> None:

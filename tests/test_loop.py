@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
+
+from pychat.hub import Hub, no_log
+from pychat.loop import Channel, Loop
+from pychat.spec import Spec
 
 from .conftest import Stage, changed
 
@@ -43,3 +48,27 @@ def test_who_was_held_back_is_not_forgotten(start: Start) -> None:
         heard += bob.line().startswith("MSG ")
     flood.join()
     assert alice.line().startswith("PING ")
+
+
+def test_a_goodbye_never_stands_in_the_middle_of_a_line(spec: Spec) -> None:
+    """R-CLOSE-3: the server stops while a thread gives a run to a partner whose network takes only a part of it."""
+    hub, lock = Hub(spec), threading.Lock()
+    loop = Loop(hub, lock, "io", no_log)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        bob = Channel(ours)
+        bob.loop = loop
+        hub.open(bob, "127.0.0.1", 0.0, loopback=True)
+        hub.shutdown(0.0)
+        run = b"MSG the whole line\n" * 10_000
+        loop._forward(bob, run, [], 0.0)  # the moment is too short to be met from outside
+        got, rest = theirs.recv(len(run)), b"".join(bob.outbox)
+        while len(got) + len(rest) < len(run):
+            got += theirs.recv(len(run))
+        assert (got + rest).startswith(run)
+        assert (got + rest)[len(run) :].startswith(b"BYE ")
+    loop.start()
+    loop.stop(0.0)
+    loop.join()

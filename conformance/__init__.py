@@ -4,13 +4,15 @@ It imports nothing of `pychat` but the spec: a mistake that judge and server sha
 verb and no state by name; what a verb means is what the rows of the spec say that it does.
 
     spec ──► frames   a line of octets: which request or reply it is, or which fault it has
-             model    what a correct server would send, to whom, for each octet that comes (`World`; no clock, no socket)
-             matrix   cells: state × message × variant, each with the shortest way into its state, found in the model
+             model    what a correct server would send, to whom, for each octet that comes (no clock, no socket)
+             ways     the shortest way into every state and to every row of the table, found in the model
+             matrix   cells: state × message × variant
              probe    the requests that tell the states of a connection apart
-             play     a script of who sends and who gets what (plays/*.yaml, the spec's examples, cells, walks: one format)
+             play     a script of who sends and who gets what (plays/*.yaml, the spec's examples, cells, walks)
              script   a play made ready to run: unique names, what must have come before the next send, the final probes
     wire ──► player   runs a script against a server over real sockets, and says pass or fail with the reason
              scenes   the cases that no script can tell: timers, slow readers, shutdown (functions with the same result)
+             trust    what works so far that the suite may use to look at other cases
              target   the implementation under test: started, watched, killed with its process group
              puppet   the other way round: the suite plays the server, and drives a client by the line contract
     suite ─► run      the cases, selected; their verdicts, by several workers

@@ -17,12 +17,16 @@ from . import __version__
 from .known import Known, KnownError
 from .play import SEGMENTS, Play, PlayError, Segment, plays_of, to_yaml
 from .record import case_line, footer, header
-from .reports import Reports
+from .reports import KINDS, Reports
 from .run import Options, run_suite
 from .suite import Case, SelectionError, cases_of, nearest, select
 from .target import Address, Command, StartError, Target
 from .terminal import Terminal
 from .verdict import Result, exit_code
+
+FILE = click.Path(path_type=Path)
+SECONDS = click.FloatRange(0.1, 3600)
+PATTERNS = "Only these: 'PAIRED/*', R-CHAT-1, an id."
 
 
 class MisuseError(click.ClickException):
@@ -84,19 +88,19 @@ def _select(cases: list[Case], patterns: tuple[str, ...]) -> list[Case]:
 def judging(command: Callable[..., None]) -> Callable[..., None]:
     """The options that judging a server and judging a client share."""
     options: list[Callable[[Any], Any]] = [
-        click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="Judge by this spec; `{spec}` in the command."),
+        click.option("--spec", "spec_file", type=FILE, help="Judge by this spec; `{spec}` in the command."),
         click.option("--profile", default="core", show_default=True, help="The profiles that it claims, with commas."),
         click.option("--level", type=click.Choice(["must", "should"]), default="must", show_default=True),
-        click.option("--select", "patterns", multiple=True, metavar="PATTERN", help="Only these: 'PAIRED/*', R-CHAT-1, an id."),
-        click.option("--known", "known_file", type=click.Path(path_type=Path), help="The list of known failures."),
+        click.option("--select", "patterns", multiple=True, metavar="PATTERN", help=PATTERNS),
+        click.option("--known", "known_file", type=FILE, help="The list of known failures."),
         click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Workers."),
         click.option("--segment", default=",".join(SEGMENTS), show_default=True, help="How the octets are cut."),
         click.option("--seed", type=int, default=0, show_default=True, help="Of the walks."),
-        click.option("--walk", "walks", type=click.IntRange(0), default=0, show_default=True, help="How many random walks."),
-        click.option("--patience", type=click.FloatRange(0.1, 600), default=5.0, show_default=True, help="Seconds for a sign of life."),
-        click.option("--max-wait", type=click.FloatRange(0, 3600), default=10.0, show_default=True, help="Longest timer to wait for, in seconds."),
+        click.option("--walk", "walks", type=click.IntRange(0), default=0, show_default=True, help="Random walks."),
+        click.option("--patience", type=SECONDS, default=5.0, show_default=True, help="Seconds for a sign of life."),
+        click.option("--max-wait", type=SECONDS, default=10.0, show_default=True, help="Seconds for a timer."),
         click.option("--fail-fast", is_flag=True, help="Stop at the first failure."),
-        click.option("--report", "reports", multiple=True, metavar="KIND=FILE", help="json, junit, html, md, gradescope, badge."),
+        click.option("--report", "reports", multiple=True, metavar="KIND=FILE", help=", ".join(KINDS)),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -195,7 +199,7 @@ def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, o
 
 
 @main.command()
-@click.argument("record", type=click.Path(path_type=Path))
+@click.argument("record", type=FILE)
 @click.argument("reports", nargs=-1, required=True, metavar="KIND=FILE…")
 def report(record: Path, reports: tuple[str, ...]) -> None:
     """Makes reports from a run's record, which must be whole: junit, html, md, gradescope, badge."""
@@ -236,8 +240,8 @@ def _walk(
 
 @main.command("list")
 @click.argument("of", type=click.Choice(["server", "client"]), default="server")
-@click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="The cases of this spec.")
-@click.option("--select", "patterns", multiple=True, metavar="PATTERN", help="Only these: 'PAIRED/*', R-CHAT-1, an id.")
+@click.option("--spec", "spec_file", type=FILE, help="The cases of this spec.")
+@click.option("--select", "patterns", multiple=True, metavar="PATTERN", help=PATTERNS)
 def list_(of: str, spec_file: Path | None, patterns: tuple[str, ...]) -> None:
     """Lists the cases: id, rules, title."""
     spec = _spec(spec_file)
@@ -254,7 +258,7 @@ def _all(spec: Spec, of: str) -> list[Case]:
 
 @main.command()
 @click.argument("id_", metavar="ID")
-@click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="The cases of this spec.")
+@click.option("--spec", "spec_file", type=FILE, help="The cases of this spec.")
 def explain(id_: str, spec_file: Path | None) -> None:
     """Explains a case or a rule: the words of the rule, the script, what is right, and the usual mistakes."""
     from .explain import explain as explained
@@ -279,7 +283,7 @@ def on_server(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--patience", type=click.FloatRange(0.1, 600), default=5.0, show_default=True),
         click.option("--segment", default="whole", show_default=True, type=click.Choice(SEGMENTS)),
-        click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="Judge by this spec."),
+        click.option("--spec", "spec_file", type=FILE, help="Judge by this spec."),
         click.option("--connect", "address", metavar="HOST:PORT", help="A server that runs already."),
         click.option("--cmd", "command", help="A program: './srv --port {port}'."),
     ):
@@ -306,7 +310,7 @@ def _target(command: str | None, address: str | None) -> Target:
 
 
 @main.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @on_server
 def replay(
     file: Path, command: str | None, address: str | None, spec_file: Path | None, segment: Segment, patience: float
@@ -340,10 +344,8 @@ def _replay(spec: Spec, target: Target, cases: list[Case], options: Options) -> 
 
 
 @main.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--output", type=click.Path(path_type=Path), help="Where the shortest play goes; the terminal without it."
-)
+@click.argument("file", type=FILE)
+@click.option("--output", type=FILE, help="Where the shortest play goes; the terminal without it.")
 @on_server
 def shrink(
     file: Path,
@@ -394,7 +396,7 @@ class NoStartError(click.ClickException):
     "--select", "patterns", multiple=True, metavar="PATTERN", help="Only these mutants: 'PAIRED/*', closed-at-once."
 )
 @click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Workers.")
-@click.option("--spec", "spec_file", type=click.Path(path_type=Path), help="Another spec file.")
+@click.option("--spec", "spec_file", type=FILE, help="Another spec file.")
 @click.option("--verbose", is_flag=True, help="A line for each mutant: what has killed it.")
 def selftest(side: str, patterns: tuple[str, ...], jobs: int, spec_file: Path | None, verbose: bool) -> None:
     """Judges the judge: correct implementations must pass, and each one that is broken on purpose must fail."""

@@ -13,11 +13,11 @@ from pychat.spec.model import Request
 
 from .client_player import Contract
 from .frames import ANY_WORDS, Parsed, parse_request, write_form
-from .matrix import BAD_UTF8, SUBJECT, values_of, ways_of
+from .matrix import BAD_UTF8, values_of
 from .model import Due, End, Items, Text, World
 from .play import Play, Step
-from .probe import configurations
 from .puppet import CLIENT, USER
+from .ways import SUBJECT, label_of, ways_of
 
 ODD_WORDS = "4 words, ever so odd: wrong-state!"  # nobody may compare the words of a refusal
 
@@ -41,7 +41,8 @@ class ClientMatrix:
         ]
         known = set(self.spec.rules)
         kept = [replace(play, rules=tuple(rule for rule in play.rules if rule in known)) for play in found]
-        return [play for play in kept if play.rules]
+        other = next(iter(self.spec.rules))  # another spec has other numbers for what every spec says
+        return [play if play.rules else replace(play, rules=(other,)) for play in kept]
 
     def _play(self, id_: str, title: str, rules: tuple[str, ...], way: list[Step], steps: list[Step]) -> Play:
         steps = [*way, *steps]
@@ -92,11 +93,11 @@ class ClientMatrix:
     # Cells
 
     def _rows(self) -> Iterator[Play]:
-        for configuration in configurations(self.spec):
+        for configuration in self.ways.configurations:
             name, _, tail = configuration.partition("+")
             for verb, rows in self.spec.states[name].recv.items():
                 for row in rows:
-                    found = self.ways.to_row(configuration, row.name)
+                    found = self.ways.to_row(configuration, row)
                     if found is None or row.to == self.spec.final or self.command(found[1]) is None:
                         continue
                     world, steps = World(self.spec), []
@@ -105,7 +106,8 @@ class ClientMatrix:
                     if not self._allowed(world, verb, found[1]):
                         continue
                     rules = ("R-ANS-5", "R-FRAME-8") if row.error else ("R-FRAME-8", "R-FRAME-1")
-                    id_ = f"{name}/{verb}/{row.label}-when-{tail}" if tail else f"{name}/{verb}/{row.label}"
+                    label = label_of(row, rows)
+                    id_ = f"{name}/{verb}/{label}-when-{tail}" if tail else f"{name}/{verb}/{label}"
                     title = f"{self.command(found[1])} in {configuration}: {row.error or row.label}"
                     yield self._play(id_, title, rules, steps, self.acted(world, SUBJECT, found[1]))
 
@@ -121,7 +123,7 @@ class ClientMatrix:
 
     def _not_allowed(self) -> Iterator[Play]:
         """Commands whose requests have no place in the client's view of its state."""
-        for configuration in configurations(self.spec):
+        for configuration in self.ways.configurations:
             name, _, tail = configuration.partition("+")
             suffix = f"-when-{tail}" if tail else ""
             for verb, request in self.spec.requests.items():
@@ -142,7 +144,7 @@ class ClientMatrix:
 
     def _fields(self) -> Iterator[Play]:
         """Commands with fields that are not of their types: nothing malformed is sent."""
-        for configuration in configurations(self.spec):
+        for configuration in self.ways.configurations:
             name, _, tail = configuration.partition("+")
             if tail:
                 continue
@@ -202,7 +204,7 @@ class ClientMatrix:
         for push in self.spec.pushes.values():
             if push.reply is None:
                 continue
-            for configuration in configurations(self.spec):
+            for configuration in self.ways.configurations:
                 name, _, tail = configuration.partition("+")
                 _, way = self.way(configuration)
                 fields = {field.name: self.spec.types[field.type].good[0] for field in push.form.fields}

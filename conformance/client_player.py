@@ -170,7 +170,7 @@ class ClientPlayer:
     def next_line(self, deadline: float) -> str | None:
         while not self.puppet.lines:
             if not self.puppet.pump(deadline) and (
-                time.monotonic() >= deadline or self.puppet.popen.poll() is not None and not self.puppet.lines
+                time.monotonic() >= deadline or (self.puppet.popen.poll() is not None and not self.puppet.lines)
             ):
                 return None
         return self.puppet.lines.popleft()

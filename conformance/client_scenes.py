@@ -25,13 +25,18 @@ def client_scenes(spec: Spec) -> list[Case]:
     relay = spec.verb_that("relay") or "LINE"
     link = spec.verb_that("link") or "LINE"
     leave = spec.verb_that("unlink") or "LINE"
+    bidi = "On a terminal, characters that turn the direction are visible"
+    late = "A line typed before the answer to LEAVE is not for the next partner"
+    stolen = "A line typed for the one who was called is not for who calls"
+    controls, reads = "No control character of the network is printed", "A client that cannot write goes on reading"
+    follows = "A line may follow its CHAT; it comes after it, once"
     rows = [
-        (f"{linked}/{relay}/bidi-on-a-terminal", "On a terminal, characters that turn the direction are visible", ("R-CLIENT-8",), _bidi),
-        (f"{linked}/{relay}/control-characters", "No control character of the network is printed", ("R-CLIENT-8",), _controls),
-        (f"{linked}/{relay}/reads-while-it-waits", "A client that cannot write goes on reading", ("R-CLIENT-6",), _reads_on),
-        (f"{linked}/{leave}/line-for-the-one-before", "A line typed before the answer to LEAVE is not for the next partner", ("R-CLIENT-9",), _late_line),
-        (f"{named}/{link}/line-for-the-one-called", "A line typed for the one who was called is not for who calls", ("R-CLIENT-9",), _stolen_line),
-        (f"{named}/{link}/line-follows-its-call", "A line may follow its CHAT; it comes after it, once", ("R-CLIENT-4", "R-CLIENT-5"), _line_follows),
+        (f"{linked}/{relay}/bidi-on-a-terminal", bidi, ("R-CLIENT-8",), _bidi),
+        (f"{linked}/{relay}/control-characters", controls, ("R-CLIENT-8",), _controls),
+        (f"{linked}/{relay}/reads-while-it-waits", reads, ("R-CLIENT-6",), _reads_on),
+        (f"{linked}/{leave}/line-for-the-one-before", late, ("R-CLIENT-9",), _late_line),
+        (f"{named}/{link}/line-for-the-one-called", stolen, ("R-CLIENT-9",), _stolen_line),
+        (f"{named}/{link}/line-follows-its-call", follows, ("R-CLIENT-4", "R-CLIENT-5"), _line_follows),
     ]  # fmt: skip
     return [
         Case(id_, title, rules, level_of(spec, rules), "scene", client_scene=run, of="client")

@@ -1,4 +1,4 @@
-"""What a case is about, for a person: the rule, the script as a play, what a correct implementation does, the mistakes."""
+"""What a case is about, for a person: the rule, the script, what a correct implementation does, the mistakes."""
 
 from __future__ import annotations
 

@@ -171,8 +171,8 @@ def _vanishing(hand: Stagehand) -> None:
     sender = hand.stage.inbox("a")
     _, rest = _fill(hand, sender.wire, _numbered(hand.spec))
     hand.stage.inbox("b").wire.reset()
-    reason = hand.spec.goodbye_when("too-long").gone or ""
-    push = hand.spec.ending.partner.push.fill({"me": names["b"], "reason": reason})
+    ending = hand.spec.ending
+    push = ending.partner.push.fill({"me": names["b"], "reason": ending.gone})
     expect(hand, "a", push)
     _drained(hand, rest)
 

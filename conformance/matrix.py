@@ -7,21 +7,18 @@ here it is only decided what to ask. Knows no socket.
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pychat.spec import Spec
-from pychat.spec.model import Budget, Field, Outcome, Request, Type
+from pychat.spec.model import Budget, Outcome, Request, Type
 
 from .frames import write_form
 from .model import World
 from .play import SEGMENTS, Play, Segment, Step, send
-from .probe import configurations
+from .ways import SUBJECT, label_of, ways_of
 
 BOTH: tuple[Segment, ...] = ("whole", "coalesced")
-CAST = ("a", "b", "c")
-SUBJECT = CAST[0]
 END = "EOF"  # the message of cells about the end of a connection
 ANY_LINE = "LINE"  # the message of cells about lines that are no request
 
@@ -72,23 +69,24 @@ class Matrix:
     # Rows of the table: each in each end of its state where it can be reached
 
     def _rows(self) -> Iterator[Play]:
-        for configuration in configurations(self.spec):
+        for configuration in self.ways.configurations:
             state = self.spec.states[configuration.partition("+")[0]]
             for verb, rows in state.recv.items():
                 for row in rows:
-                    found = self.ways.to_row(configuration, row.name)
+                    found = self.ways.to_row(configuration, row)
                     if found is None:
                         continue
                     way, line = found
                     tail = configuration.partition("+")[2]
-                    name = f"{row.label}-when-{tail}" if tail else row.label
+                    label = label_of(row, rows)
+                    name = f"{label}-when-{tail}" if tail else label
                     says = f"is refused with {row.error}" if row.error else f"is {row.label}"
                     title = f"{line.decode().strip()} in {configuration} {says}"
                     yield self._cell(way, state.name, verb, Variant(name, line, (row.rule,), title))
 
     def _wrong_states(self) -> Iterator[Play]:
         rule = self.spec.fault_rule("state")
-        for configuration in configurations(self.spec):
+        for configuration in self.ways.configurations:
             name, _, tail = configuration.partition("+")
             for verb, request in self.spec.requests.items():
                 if verb in self.spec.states[name].recv:
@@ -102,7 +100,7 @@ class Matrix:
     # Lines that are no request, in every state
 
     def _lines(self) -> Iterator[Play]:
-        for configuration in configurations(self.spec):
+        for configuration in self.ways.configurations:
             name, _, tail = configuration.partition("+")
             way = self.ways.to_configuration(configuration)
             for variant in self._faulty_lines():
@@ -158,9 +156,9 @@ class Matrix:
 
     def _home(self, verb: str) -> str | None:
         """The first configuration in which the request can succeed."""
-        for configuration in configurations(self.spec):
+        for configuration in self.ways.configurations:
             rows = self.spec.states[configuration.partition("+")[0]].recv.get(verb, ())
-            if any(row.error is None and self.ways.to_row(configuration, row.name) for row in rows):
+            if any(row.error is None and self.ways.to_row(configuration, row) for row in rows):
                 return configuration
         return None
 
@@ -190,8 +188,8 @@ class Matrix:
         world = World(self.spec)
         for step in way:
             world.feed(step.who, step.octets)
-        name = world.row_for(SUBJECT, line)
-        return next(row.rule for _, row in self.spec.outcomes() if row.name == name)
+        row = world.row_for(SUBJECT, line)
+        return row.rule if row is not None else self._fallback()[0]
 
     def _shapes(self, request: Request, plain: str) -> Iterator[tuple[str, str]]:
         fields = request.form.fields
@@ -212,7 +210,7 @@ class Matrix:
         syntax, rule = self.spec.fault_rule("syntax"), "R-ERR-6"
         if rule not in self.spec.rules:
             return
-        for configuration in configurations(self.spec):
+        for configuration in self.ways.configurations:
             name, _, tail = configuration.partition("+")
             if tail:
                 continue
@@ -257,10 +255,10 @@ class Matrix:
                 title = f"{word.upper()} ends a row of faults in {state}"
                 octets = b"".join([*some[1:], line, some[0]])
                 yield Variant(f"{word}-ends-a-row", octets, ("R-ERR-9", budget.rule), title, both)
-        for row, line in self._refused_lines(state):
+        for label, row, line in self._refused_lines(state):
             title = f"{row.error} for {row.verb} never counts in {state}"
             never = ("R-ERR-9", budget.rule)
-            yield Variant(f"{row.verb.lower()}-{row.error}-never-counts", line * (most + 1), never, title, both)
+            yield Variant(f"{row.verb.lower()}-{label}-never-counts", line * (most + 1), never, title, both)
 
     def _earlier_faults(self, way: tuple[Step, ...], state: str, budget: Budget) -> Iterator[Play]:
         """The faults of the first state do not count in a state that has a budget of its own."""
@@ -295,13 +293,13 @@ class Matrix:
                 request = self.spec.requests[verb]
                 yield write_form(request.form, self.ways.values(request)).encode() + self.ending
 
-    def _refused_lines(self, state: str) -> Iterator[tuple[Outcome, bytes]]:
+    def _refused_lines(self, state: str) -> Iterator[tuple[str, Outcome, bytes]]:
         """Each refusal that can be had at the end of the shortest way into the state."""
         for rows in self.spec.states[state].recv.values():
             for row in rows:
-                found = self.ways.to_row(state, row.name)
+                found = self.ways.to_row(state, row)
                 if row.error is not None and found is not None and found[0] == self.ways.to_configuration(state):
-                    yield row, found[1]
+                    yield label_of(row, rows), row, found[1]
 
     # How long a line may be
 
@@ -324,7 +322,7 @@ class Matrix:
                 f"{most} octets with their CRLF are not too long",
             ),
         ]
-        for configuration in configurations(self.spec):
+        for configuration in self.ways.configurations:
             name, _, tail = configuration.partition("+")
             for variant in variants:
                 if variant.name != code and tail:
@@ -337,7 +335,7 @@ class Matrix:
     def _ends(self) -> Iterator[Play]:
         calm = next(iter(self._calm_lines(self.spec.initial)))
         rules = ("R-CLOSE-2", self.spec.ending.rule)
-        for configuration in configurations(self.spec):
+        for configuration in self.ways.configurations:
             name, _, tail = configuration.partition("+")
             way = self.ways.to_configuration(configuration)
             suffix = f"-when-{tail}" if tail else ""
@@ -381,23 +379,7 @@ def values_of(type_: Type) -> Iterator[tuple[str, str, bool]]:
     for name, length in (("shortest", low), ("longest", high), ("too-long-by-one", high + 1)):
         found[name] = _of_length(type_, alphabet, length)
     if type_.rest_of_line:
-        for name, char in (("two-octet-chars", "é"), ("four-octet-chars", "🙂")):
-            width = len(char.encode())
-            found[f"longest-in-{name}"] = char * (high // width) + "x" * (high % width)
-            found[f"too-long-in-{name}"] = char * (high // width) + "x" * (high % width + 1)
-        for index, (first, last) in enumerate(type_.forbid):
-            for point in sorted({first, last}):
-                if chr(point) != "\n":
-                    found[f"forbidden-u{point:04x}"] = f"a{chr(point)}b"
-            for point in (first - 1, last + 1):
-                if point > 0 and type_.accepts(f"a{chr(point)}b"):
-                    found[f"allowed-u{point:04x}"] = f"a{chr(point)}b"
-            found[f"forbidden-first-{index}"] = f"{chr(first)}b"
-            found[f"forbidden-last-{index}"] = f"a{chr(first)}"
-        found["bidi-control"] = "a\u202eb"
-        found["one-space"] = " "
-        found["trailing-spaces"] = "a  "
-        found["like-a-frame"] = "LEAVE now"
+        found |= _texts(type_)
     for kind, samples in (("good", type_.good), ("bad", type_.bad)):
         for sample in samples:
             slug = "-".join(re.findall("[a-z0-9]+", sample.lower()))
@@ -410,6 +392,30 @@ def values_of(type_: Type) -> Iterator[tuple[str, str, bool]]:
             yield name, value, type_.accepts(value)
 
 
+def _texts(type_: Type) -> dict[str, str]:
+    """Values of a text: its length in octets and not in characters, each end of what is forbidden, and what is not."""
+    found: dict[str, str] = {}
+    high = type_.octets[1]
+    for name, char in (("two-octet-chars", "é"), ("four-octet-chars", "🙂")):
+        width = len(char.encode())
+        found[f"longest-in-{name}"] = char * (high // width) + "x" * (high % width)
+        found[f"too-long-in-{name}"] = char * (high // width) + "x" * (high % width + 1)
+    for index, (first, last) in enumerate(type_.forbid):
+        for point in sorted({first, last}):
+            if chr(point) != "\n":
+                found[f"forbidden-u{point:04x}"] = f"a{chr(point)}b"
+        for point in (first - 1, last + 1):
+            if point > 0 and type_.accepts(f"a{chr(point)}b"):
+                found[f"allowed-u{point:04x}"] = f"a{chr(point)}b"
+        found[f"forbidden-first-{index}"] = f"{chr(first)}b"
+        found[f"forbidden-last-{index}"] = f"a{chr(first)}"
+    found["bidi-control"] = "a\u202eb"
+    found["one-space"] = " "
+    found["trailing-spaces"] = "a  "
+    found["like-a-frame"] = "LEAVE now"
+    return found
+
+
 def _of_length(type_: Type, alphabet: list[str], length: int) -> str:
     char = alphabet[0] if alphabet else "x"
     for first in ("", *alphabet):
@@ -417,112 +423,3 @@ def _of_length(type_: Type, alphabet: list[str], length: int) -> str:
         if type_.accepts(value):
             return value
     return char * length
-
-
-class Ways:
-    """The shortest ways through the model: breadth first over the worlds of a few connections."""
-
-    def __init__(self, spec: Spec) -> None:
-        self.spec = spec
-        names = [name for name in spec.types[spec.link.key].good if len(name) > 1] or list(
-            spec.types[spec.link.key].good
-        )
-        self.names = dict(zip(CAST, names, strict=False))
-        self._worlds = self._explore()
-        self._rows = self._find_rows()
-
-    def values(self, request: Request, name: str | None = None) -> dict[str, str]:
-        """Ordinary values of its fields; `name` where a field names a user."""
-        return {field.name: self._value(field, name) for field in request.form.fields}
-
-    def _value(self, field: Field, name: str | None) -> str:
-        if field.type == self.spec.link.key:
-            return name or self.names[SUBJECT]
-        return self.spec.types[field.type].good[0]
-
-    def lines(self, who: str) -> Iterator[bytes]:
-        """What `who` may send: each request, its users one of the cast or nobody, words as the conditions name them."""
-        users = [self.names[who], *(name for id_, name in self.names.items() if id_ != who), self._nobody()]
-        for request in self.spec.requests.values():
-            for values in self._choices(request, users):
-                yield write_form(request.form, values).encode() + self.spec.framing.writes
-
-    def _choices(self, request: Request, users: list[str]) -> Iterator[dict[str, str]]:
-        plain = self.values(request)
-        keys = [field.name for field in request.form.fields if field.type == self.spec.link.key]
-        if keys:
-            for user in users:
-                yield {**plain, keys[0]: user}
-            return
-        yield plain
-        for field in request.form.fields:
-            for sample in self.spec.types[field.type].good[1:]:
-                if not self.spec.types[field.type].rest_of_line:
-                    yield {**plain, field.name: sample}
-
-    def _nobody(self) -> str:
-        return next(name + "x" for name in self.names.values() if name + "x" not in self.names.values())
-
-    def _explore(self) -> list[tuple[World, tuple[Step, ...]]]:
-        start = World(self.spec)
-        for who in CAST:
-            start.open(who)
-        found: list[tuple[World, tuple[Step, ...]]] = [(start, ())]
-        seen = {start.key()}
-        for world, way in found:  # grows while it is walked
-            if len(way) >= DEPTH:
-                continue
-            for who in CAST:
-                for line in self.lines(who):
-                    other = world.copy()
-                    other.feed(who, line)
-                    if other.key() not in seen and all(peer.state != self.spec.final for peer in other.peers.values()):
-                        seen.add(other.key())
-                        found.append((other, (*way, send(self.spec, who, line))))
-        return found
-
-    def _find_rows(self) -> dict[tuple[str, str], tuple[tuple[Step, ...], bytes]]:
-        """The first way in which the subject takes each row, by configuration and row."""
-        found: dict[tuple[str, str], tuple[tuple[Step, ...], bytes]] = {}
-        lines = list(self.lines(SUBJECT))
-        for world, way in self._worlds:
-            configuration = world.peers[SUBJECT].configuration(self.spec)
-            for line in lines:
-                key = configuration, world.row_for(SUBJECT, line[: -len(self.spec.framing.writes)])
-                found.setdefault(key, (way, line))
-        return found
-
-    def to_row(self, configuration: str, row: str) -> tuple[tuple[Step, ...], bytes] | None:
-        return self._rows.get((configuration, row))
-
-    def to_configuration(self, configuration: str) -> tuple[Step, ...]:
-        return self._first(lambda world: world.peers[SUBJECT].configuration(self.spec) == configuration)
-
-    def to_success(self, configuration: str, verb: str) -> tuple[Step, ...] | None:
-        """The way to where this request succeeds when it names the subject's ordinary values."""
-        request = self.spec.requests[verb]
-        line = write_form(request.form, self.values(request)).encode()
-        for world, way in self._worlds:
-            if world.peers[SUBJECT].configuration(self.spec) == configuration:
-                row = world.row_for(SUBJECT, line)
-                if any(r.name == row and r.error is None for _, r in self.spec.outcomes()):
-                    return way
-        return None
-
-    def _first(self, goal: Callable[[World], bool]) -> tuple[Step, ...]:
-        return next(way for world, way in self._worlds if goal(world))
-
-
-_ways: dict[str, Ways] = {}
-_ways_lock = threading.Lock()  # guards `_ways`; held while they are found, which takes a second
-
-
-def ways_of(spec: Spec) -> Ways:
-    """The ways through a spec's model, found once."""
-    with _ways_lock:
-        if spec.sha256 not in _ways:
-            _ways[spec.sha256] = Ways(spec)
-        return _ways[spec.sha256]
-
-
-DEPTH = 6  # requests; every row of the table is nearer

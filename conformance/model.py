@@ -129,7 +129,7 @@ class World:
         peer = self.open(who)
         peer.finished = True
         if peer.state != self.spec.final:
-            self._end(peer, self._lost())
+            self._end(peer, self.spec.ending.gone)
             self._give(who, End())
         return self._due
 
@@ -138,13 +138,13 @@ class World:
         self._due = {}
         peer = self.open(who)
         if peer.state != self.spec.final:
-            self._end(peer, self._lost())
+            self._end(peer, self.spec.ending.gone)
         peer.finished = True
         return self._due
 
-    def row_for(self, who: str, line: bytes) -> str:
-        """The name of the row that a line would take now; nothing changes."""
-        return self._judge(self.open(who), parse_request(self.spec, line)).name
+    def row_for(self, who: str, line: bytes) -> Outcome | None:
+        """The row that a line would take now, None for a fault; nothing changes."""
+        return self._judge(self.open(who), parse_request(self.spec, line)).row
 
     def holds(self, condition: Condition, who: str, said: Parsed) -> bool:
         """Whether a condition holds for a request of `who`."""
@@ -154,10 +154,6 @@ class World:
 
     def _give(self, who: str, due: Due) -> None:
         self._due.setdefault(who, []).append(due)
-
-    def _lost(self) -> str:
-        """The reason that is told for every end but silence and the final request (the ending's rule)."""
-        return self.spec.goodbye_when("too-long").gone or ""
 
     def _say_goodbye(self, peer: Peer, code: str) -> None:
         self._give(peer.id, Text(f"{self.spec.goodbye.key} {code} {ANY_WORDS}"))

@@ -43,7 +43,7 @@ MARKS: dict[str, StepKind] = {
 STEP = re.compile(
     r"(?P<who>[a-z][0-9]*)(?P<mark>>\||>!|>>|<\||<!|>|<|~|=|\|)(?P<held>\??)(?: (?P<text>.*))?", re.DOTALL
 )
-ID = re.compile(r"[A-Z]+/[A-Z*]+/[a-z0-9-]+")
+ID = re.compile(r"[A-Za-z]+/[A-Za-z]+/[a-z0-9-]+")
 KEYS = {"id", "title", "doc", "rules", "steps", "mistakes", "of", "segments", "rounds", "exact", "profile", "setup"}
 
 
@@ -225,7 +225,8 @@ class _Reader:
     def _kinds(self, path: tuple[str | int, ...], value: Mapping[str, Any]) -> None:
         for key, kind, words in (
             ("title", str, "a text"), ("doc", str, "a text"), ("rules", list, "a list"), ("steps", list, "a list"),
-            ("mistakes", list, "a list"), ("setup", int, "a number"), ("rounds", int, "a number"), ("exact", bool, "true or false"),
+            ("mistakes", list, "a list"), ("setup", int, "a number"), ("rounds", int, "a number"),
+            ("exact", bool, "true or false"),
         ):  # fmt: skip
             if key in value and not isinstance(value[key], kind):
                 self.document.blame((*path, key), f"{key} must be {words}")

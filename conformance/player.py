@@ -353,6 +353,7 @@ def shown(who: str, due: Due) -> str:
 
 
 def ended(inbox: Inbox) -> str:
+    """How a stream ended, as a line of a transcript."""
     how = {"FIN": "the end of the stream", "RST": "a reset", None: "nothing"}[inbox.wire.end]
     return f"{inbox.wire.who} < {how}"
 

@@ -1,7 +1,7 @@
-"""Requests that only look: the barrier that proves silence, and the probes that tell the states apart. Found in the spec.
+"""Requests that only look: the barrier that proves silence, and the probes that tell the states apart.
 
-The barrier is the request that every state answers with an echo of its field. A probe is a request that the model
-answers in the connection's own state as in no other one.
+Both are found in the spec. The barrier is the request that every state answers with an echo of its field. A probe is
+a request that the model answers in the connection's own state as in no other one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PHANTOM = "?"  # the partner of a connection that is only imagined to have one
 
 
 class Barrier:
-    """The request whose answer proves that everything before it was handled. Raises LookupError if the spec has none."""
+    """The request whose answer proves that everything before it was handled. Raises LookupError without one."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec

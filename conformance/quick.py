@@ -8,10 +8,12 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import yaml
 
 from pychat.spec import Spec, loads
+from pychat.spec.reading import read
 
 FIRST = {"goodbye": 1.0, "full": 2.5, "accept": 3.0, "silence": 4.0}  # seconds of the first timer of each kind …
 NEXT = 2.5  # … and between two of one kind: long against a second of tolerance, so that twice as late is seen
@@ -27,7 +29,7 @@ class Quick:
 
 def quicken(spec_file: Path, folder: Path | None = None) -> Quick:
     """Writes the copy. Raises OSError or SpecError as `pychat.spec.load` does."""
-    data = yaml.safe_load(spec_file.read_bytes())
+    data = cast("dict[str, Any]", read(spec_file.read_bytes(), str(spec_file)).data)
     seconds: dict[str, float] = dict(FIRST)
     timers = loads(spec_file.read_bytes(), str(spec_file)).timers
     for timer in sorted(timers.values(), key=lambda timer: timer.after):

@@ -1,7 +1,7 @@
 """Scenes: the cases that no script can tell, and what they have in common. The scenes are in timing, flow and limits.
 
-A scene is led into its state by the shortest way through the model, and then looks at time, amounts or processes. It
-raises `BrokenError` for what is not as it is due, and `NotTestedError` where the implementation offers no way to see it.
+A scene is led into its state by the shortest way through the model; then it looks at time, amounts, processes. It
+raises `BrokenError` for what is not as it is due, and `NotTestedError` where the implementation offers no way.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from pychat.spec import Spec
 
 from .frames import matches, parse_reply
 from .inbox import Inbox, Unit
-from .matrix import SUBJECT, ways_of
+from .model import Text
 from .play import Play
 from .player import Player, shown
-from .model import Text
 from .script import Compiler
 from .stagehand import BrokenError, Stagehand
 from .suite import Case, Lane, level_of
+from .ways import SUBJECT, ways_of
 
 Act = Callable[[Stagehand], None]
 

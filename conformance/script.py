@@ -284,7 +284,10 @@ class Compiler:
         self._owe(who, dues)
 
     def _note_rule(self, fed: int, *, glued: bool) -> None:
-        """The rule of the last line that was fed, without the barriers around it."""
+        """The rule of the last line that was fed, without the barriers around it; none for a probe's line."""
+        if self.part == "probe":
+            self.rule = ""
+            return
         taken = self.world.taken[fed:]
         if glued:
             taken = taken[1:-1] if len(taken) > 2 else taken[1:]

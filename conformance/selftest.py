@@ -22,6 +22,7 @@ from typing import Any, Literal
 from pychat.spec import Spec
 
 from .mutants import Mutant, client_mutants, equivalent, server_mutants
+from .probe import barrier_verb
 from .record import figures, rules_covered
 from .run import Options, run_suite
 from .suite import Case, client_cases, server_cases
@@ -106,13 +107,19 @@ def command(side: Side, mutant: str) -> str:
     return f"{shlex.quote(sys.executable)} -m conformance.mutants.{side} --mutant {shlex.quote(mutant)} {FIELDS[side]}"
 
 
-def stages(cases: Sequence[Case], mutant: Mutant[Any]) -> list[list[Case]]:
-    """The cases in the order in which they are likely to kill: near to the change, the plays, the rest, the scenes."""
+def stages(cases: Sequence[Case], mutant: Mutant[Any], first: str = "") -> list[list[Case]]:
+    """The cases in the order in which they are likely to kill: near to the change, the plays, the rest, the scenes.
+
+    `first` is a pattern of cases, one of which comes before all: those of the barrier, without which nothing can be asked.
+    """
     near = {case.key for case in cases if mutant.near and fnmatch.fnmatchcase(case.id, mutant.near)}
     quickly = {case.key for case in cases if case.key in near and case.kind != "scene"} or near
+    begin = next((case.key for case in cases if first and fnmatch.fnmatchcase(case.id, first)), "")
     found: list[list[Case]] = [[], [], [], [], []]
-    for case in cases:
-        if case.key in quickly and case.segment == "whole":
+    for case in sorted(cases, key=lambda case: case.key != begin):
+        if case.key == begin:
+            place = 0 if quickly else 1
+        elif case.key in quickly and case.segment == "whole":
             place = 0
         elif case.kind == "scene":
             place = 4 if case.lane == "quick" else 3
@@ -130,7 +137,8 @@ def try_mutant(
     target = Command(command(side, mutant.name))
     options = Options(jobs=1, fail_fast=True, patience=PATIENCE, spec_file=spec_file)
     asked = blocked = 0
-    for stage in stages(cases, mutant):
+    first = f"{spec.initial}/{barrier_verb(spec)}/*" if side == "server" else ""
+    for stage in stages(cases, mutant, first):
         waiting = stage
         for _ in range(BLOCKED_ENOUGH):
             try:

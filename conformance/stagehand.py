@@ -16,8 +16,8 @@ from pychat.spec import Spec
 from pychat.spec.model import Timer
 
 from .inbox import FloodError
-from .probe import barrier_verb
 from .player import MismatchError, Player, Stage, UnreachableError
+from .probe import barrier_verb
 from .script import Compiler, Names
 from .suite import Case
 from .target import Command, Running, StartError, Target
@@ -97,7 +97,7 @@ class Stagehand:
         except MismatchError as problem:
             result.verdict = Verdict.BLOCKED if problem.setup else Verdict.FAIL
             result.step, result.wanted, result.got = problem.step, problem.wanted, problem.got
-            result.broken = problem.rule if problem.rule in case.rules else ""
+            result.broken = problem.rule
         except BrokenError as problem:
             result.verdict = Verdict.FAIL
             result.step, result.wanted, result.got = problem.step, problem.wanted, problem.got

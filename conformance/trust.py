@@ -1,4 +1,4 @@
-"""What the suite may rely on when it looks at a server: found out before the first case, so that one fault is one fault.
+"""What the suite may rely on when it looks at a server, found out before the first case: one fault is one fault.
 
 Each case ends with probes. If the listing, say, does not work, it fails its own cases, and no other case uses it.
 Nothing becomes green by that: what is not trusted has cases of its own, which fail.
@@ -27,14 +27,14 @@ class Trust:
     @classmethod
     def of(cls, hand: Stagehand) -> Trust:
         """Tries the barrier, the listing, and the probe of each configuration."""
-        from .probe import configurations
+        from .ways import ways_of
 
         if not _barrier_works(hand):
             return cls(barrier=False)
-        distrusted = {name for name in configurations(hand.spec) if not _works(hand, name, cls(listing=False))}
-        everything = frozenset(configurations(hand.spec))
+        everything = ways_of(hand.judged).configurations
+        distrusted = {name for name in everything if not _works(hand, name, cls(listing=False))}
         named = hand.spec.verb_that("list")
-        listing = named is None or _works(hand, _named(hand), cls(distrusted=everything))
+        listing = named is None or _works(hand, _named(hand), cls(distrusted=frozenset(everything)))
         return cls(listing=listing, distrusted=frozenset(distrusted))
 
     def words(self) -> str:
@@ -71,11 +71,11 @@ def _barrier_works(hand: Stagehand) -> bool:
 def _works(hand: Stagehand, configuration: str, trust: Trust) -> bool:
     """Whether a play that only leads into a configuration ends as it must; a way that fails is no proof against it."""
     from .inbox import FloodError
-    from .matrix import ways_of
     from .play import Play
     from .player import MismatchError, Player, Stage, UnreachableError
     from .script import Compiler
     from .stagehand import unique_number
+    from .ways import ways_of
 
     steps = ways_of(hand.judged).to_configuration(configuration)
     play = Play("TRUST/IN/probe", "a probe", (), steps, setup=len(steps))

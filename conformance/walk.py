@@ -12,12 +12,12 @@ from typing import Any
 
 from pychat.spec import Spec
 
-from .matrix import CAST, ways_of
 from .model import World
 from .play import Play, Segment, Step, send
 from .stagehand import Stagehand
 from .suite import Case, cases_of
 from .verdict import Result, Verdict
+from .ways import CAST, ways_of
 
 STEPS = 25  # of a walk, at most
 ID = "ANY/WALK/{}"
@@ -133,8 +133,7 @@ def _moves(world: World, who: str, line: bytes) -> bool:
     """Whether this line changes something, and does not end the connection."""
     if not world.is_open(who):
         return False
-    name = world.row_for(who, line[: -len(world.spec.framing.writes)])
-    row = next((row for _, row in world.spec.outcomes() if row.name == name), None)
+    row = world.row_for(who, line[: -len(world.spec.framing.writes)])
     return row is not None and bool(row.effects) and row.to != world.spec.final
 
 

@@ -1,0 +1,142 @@
+"""The shortest ways through the model: breadth first over the worlds of a few connections. Knows no verb by name."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+from collections.abc import Callable, Iterator
+
+from pychat.spec import Spec
+from pychat.spec.model import Field, Outcome, Request, Type
+
+from .frames import write_form
+from .model import World
+from .play import Step, send
+from .probe import configurations
+
+CAST = ("a", "b", "c")
+SUBJECT = CAST[0]
+DEPTH = 6  # requests; every row of the table is nearer
+
+
+def names_of(type_: Type, count: int) -> list[str]:
+    """So many different names of this type, no two the same without regard to case; the spec's own samples first."""
+    made = (f"{sample}{end}" for end in ("x", "y", "z", "1", "2", "3") for sample in type_.good)
+    found: dict[str, str] = {}
+    for name in itertools.chain((name for name in type_.good if len(name) > 1), type_.good, made):
+        if type_.accepts(name):
+            found.setdefault(type_.fold(name), name)
+    return list(found.values())[:count]
+
+
+class Ways:
+    """The shortest ways through the model: breadth first over the worlds of a few connections."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        *names, self.nobody = names_of(spec.types[spec.link.key], len(CAST) + 1)
+        self.names = dict(zip(CAST, names, strict=True))
+        self._worlds = self._explore()
+        self._rows = self._find_rows()
+        reached = {world.peers[SUBJECT].configuration(spec) for world, _ in self._worlds}
+        self.configurations = [name for name in configurations(spec) if name in reached]
+
+    def values(self, request: Request, name: str | None = None) -> dict[str, str]:
+        """Ordinary values of its fields; `name` where a field names a user."""
+        return {field.name: self._value(field, name) for field in request.form.fields}
+
+    def _value(self, field: Field, name: str | None) -> str:
+        if field.type == self.spec.link.key:
+            return name or self.names[SUBJECT]
+        return self.spec.types[field.type].good[0]
+
+    def lines(self, who: str) -> Iterator[bytes]:
+        """What `who` may send: each request, its users one of the cast or nobody, words as the conditions name them."""
+        users = [self.names[who], *(name for id_, name in self.names.items() if id_ != who), self.nobody]
+        for request in self.spec.requests.values():
+            for values in self._choices(request, users):
+                yield write_form(request.form, values).encode() + self.spec.framing.writes
+
+    def _choices(self, request: Request, users: list[str]) -> Iterator[dict[str, str]]:
+        plain = self.values(request)
+        keys = [field.name for field in request.form.fields if field.type == self.spec.link.key]
+        if keys:
+            for user in users:
+                yield {**plain, keys[0]: user}
+            return
+        yield plain
+        for field in request.form.fields:
+            for sample in self.spec.types[field.type].good[1:]:
+                if not self.spec.types[field.type].rest_of_line:
+                    yield {**plain, field.name: sample}
+
+    def _explore(self) -> list[tuple[World, tuple[Step, ...]]]:
+        start = World(self.spec)
+        for who in CAST:
+            start.open(who)
+        found: list[tuple[World, tuple[Step, ...]]] = [(start, ())]
+        seen = {start.key()}
+        for world, way in found:  # grows while it is walked
+            if len(way) >= DEPTH:
+                continue
+            for who in CAST:
+                for line in self.lines(who):
+                    other = world.copy()
+                    other.feed(who, line)
+                    if other.key() not in seen and all(peer.state != self.spec.final for peer in other.peers.values()):
+                        seen.add(other.key())
+                        found.append((other, (*way, send(self.spec, who, line))))
+        return found
+
+    def _find_rows(self) -> dict[tuple[str, Outcome], tuple[tuple[Step, ...], bytes]]:
+        """The first way in which the subject takes each row, by configuration and row."""
+        found: dict[tuple[str, Outcome], tuple[tuple[Step, ...], bytes]] = {}
+        lines = list(self.lines(SUBJECT))
+        for world, way in self._worlds:
+            configuration = world.peers[SUBJECT].configuration(self.spec)
+            for line in lines:
+                row = world.row_for(SUBJECT, line[: -len(self.spec.framing.writes)])
+                if row is not None:
+                    found.setdefault((configuration, row), (way, line))
+        return found
+
+    def to_row(self, configuration: str, row: Outcome) -> tuple[tuple[Step, ...], bytes] | None:
+        return self._rows.get((configuration, row))
+
+    def to_configuration(self, configuration: str) -> tuple[Step, ...]:
+        return self._first(lambda world: world.peers[SUBJECT].configuration(self.spec) == configuration)
+
+    def to_success(self, configuration: str, verb: str) -> tuple[Step, ...] | None:
+        """The way to where this request succeeds when it names the subject's ordinary values."""
+        request = self.spec.requests[verb]
+        line = write_form(request.form, self.values(request)).encode()
+        for world, way in self._worlds:
+            if world.peers[SUBJECT].configuration(self.spec) == configuration:
+                row = world.row_for(SUBJECT, line)
+                if row is not None and row.error is None:
+                    return way
+        return None
+
+    def _first(self, goal: Callable[[World], bool]) -> tuple[Step, ...]:
+        return next(way for world, way in self._worlds if goal(world))
+
+
+_ways: dict[str, Ways] = {}
+_ways_lock = threading.Lock()  # guards `_ways`; held while they are found, which takes a second
+
+
+def ways_of(spec: Spec) -> Ways:
+    """The ways through a spec's model, found once."""
+    with _ways_lock:
+        if spec.sha256 not in _ways:
+            _ways[spec.sha256] = Ways(spec)
+        return _ways[spec.sha256]
+
+
+def label_of(row: Outcome, rows: tuple[Outcome, ...]) -> str:
+    """A row's name in an id: its label, with its condition where another row of the request has the same label."""
+    if sum(other.label == row.label for other in rows) == 1:
+        return row.label
+    words = re.findall("[a-z0-9]+", str(row.condition or "otherwise"))
+    return "-".join([row.label, *words])

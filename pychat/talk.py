@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 from typing import Protocol as TypingProtocol
 
-from .client import Ended, Happening, Note, Wire
+from .client import Ended, Happening, Wire
 from .session import Event, LocalProtocolError, Protocol, View
 from .visible import hexdump, visible_octets
 
 MOST_SHOWN = 1024  # octets of one read or write that are dumped
+MOST_LISTED = 10_000  # users of one list that are kept, so that a server that never ends it fills no memory
 
 Kind = Literal["said", "heard", "info", "warning", "wire"]
 
@@ -197,9 +198,6 @@ class Talk:
     def _say(self, text: str) -> None:
         if self.protocol.relay is None:
             return
-        if self._calling is None and self.view.partner is None:
-            self._warn(f"Not sent, because {self._chat_name} is gone: {text}")
-            return
         try:
             self.protocol.codec.encode_request(
                 self.protocol.relay, self.protocol.fields(self.protocol.relay, (text,), {})
@@ -294,9 +292,7 @@ class Talk:
             self._settle()
         elif isinstance(happening, Wire):
             self._wire(happening)
-        elif isinstance(happening, Note):
-            self._info(happening.words)
-        else:
+        elif isinstance(happening, Ended):
             self._offline(happening)
 
     def _event(self, event: Event) -> None:
@@ -305,7 +301,8 @@ class Talk:
         elif event.kind == "goodbye":
             self._warn(f"The server ends the connection: {event.text}")
         elif event.kind == "item":
-            self._listed.append(event)
+            if len(self._listed) < MOST_LISTED:
+                self._listed.append(event)
         elif event.view.state != self.protocol.spec.final:
             meanings = _TOLD if event.mirrored else _DONE
             for effect in event.effects:

@@ -14,7 +14,7 @@ from pychat.connection import Connection
 from pychat.hub import Hub
 from pychat.session import Protocol, Session, shipped_protocol
 from pychat.spec import Spec, shipped
-from pychat.talk import COMMANDS, Talk
+from pychat.talk import COMMANDS, MOST_LISTED, Talk
 
 
 class Desk:
@@ -475,6 +475,73 @@ def check_heard(person: Desk) -> None:
     assert all(text == f"for {person.connection.name.lower()}" for text in heard)
 
 
+def test_the_status_says_what_can_be_done(hub: Hub) -> None:
+    """Who one is, the state of the protocol, and words for people."""
+    (bob,) = room(hub, "bob")
+    alice = Desk(hub, None)
+    assert alice.talk.status == "no name · CONNECTED · type the name that you want"
+    alice.enter("alice")
+    settle(alice)
+    assert alice.talk.status == "alice · NAMED · type a name to open a chat"
+    alice.enter("bob")
+    assert alice.talk.status == "alice · NAMED · calling bob …"
+    settle(alice, bob)
+    assert alice.talk.status == "alice · PAIRED · in a chat with bob"
+    assert bob.talk.status == "bob · PAIRED · alice calls: answer to accept, /leave to decline"
+    bob.type("half")
+    alice.enter("/leave")
+    settle(alice, bob)
+    assert bob.talk.status == "bob · PAIRED · alice is gone"
+    lose(hub, bob)
+    assert bob.talk.status == "bob · CLOSED"
+
+
+def test_a_call_can_be_accepted_without_a_line(hub: Hub) -> None:
+    """`/chat` and the caller's name; once is enough."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    settle(alice, bob)
+    bob.enter("/chat ALICE")
+    settle(alice, bob)
+    bob.enter("/chat alice")
+    assert bob.sent == ["CHAT alice"]
+
+
+def test_one_calls_one_after_another(hub: Hub) -> None:
+    """A second call waits for the first one's answer, and its user is told so."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    alice.enter("/chat carol")
+    assert alice.sent == ["CHAT bob"]
+    assert alice.shown() == ["bob has not answered yet."]
+    settle(alice, bob)
+    alice.enter("  ")
+    assert alice.sent == ["CHAT bob"]
+
+
+def test_without_a_connection_nothing_is_lost(hub: Hub) -> None:
+    """What is typed then is not sent, and can be brought back; a name is kept for the next connection."""
+    alice, nobody = room(hub, "alice")[0], Desk(hub, None)
+    lose(hub, alice)
+    alice.shown()
+    alice.enter("hello")
+    assert alice.shown() == ["Not sent, because there is no connection. The Up key brings it back: hello"]
+    alice.enter("/chat bob")
+    alice.enter("/who")
+    assert alice.shown() == ["There is no connection.", "Not sent: there is no connection"]
+    alice.enter("/raw")
+    assert come_back(hub, alice).wire
+    nobody.enter("/chat bob")
+    assert nobody.shown() == ["Take a name first."]
+    lose(hub, nobody)
+    nobody.shown()
+    nobody.enter("carol")
+    assert nobody.shown() == []
+    again = come_back(hub, nobody)
+    settle(again)
+    assert again.talk.view.name == "carol"
+
+
 def test_another_protocol_is_talked(little: Spec) -> None:
     """Without consent, and with a hang-up that frees both ends."""
     hub, protocol = Hub(little), Protocol(little)
@@ -491,3 +558,15 @@ def test_another_protocol_is_talked(little: Spec) -> None:
     settle(ann, bob)
     assert bob.shown()[-1] == "ann is gone (hung)."
     assert ann.talk.prompt == bob.talk.prompt == "Chat with: "
+
+
+def test_a_list_that_never_ends_fills_no_memory(hub: Hub) -> None:
+    """What is more than anybody reads is not kept."""
+    (alice,) = room(hub, "alice")
+    alice.enter("/who")
+    for number in range(MOST_LISTED + 5):
+        for event in alice.session.receive(b"USER user%d free\n" % number):
+            alice.talk.happened(event)
+    for event in alice.session.receive(b"OK WHO %d\n" % (MOST_LISTED + 5)):
+        alice.talk.happened(event)
+    assert len(alice.talk.users) == MOST_LISTED

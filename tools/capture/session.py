@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+
+from pychat.spec import shipped
 
 from . import pcapng
 from .network import CaptureError, Host, Network, loopback, namespaces, namespaces_possible
@@ -18,9 +21,6 @@ from .scenarios import PEOPLE, SCENARIOS
 from .stage import Mark, Programs, Stage, Truth
 
 Say = Callable[[str], object]
-
-# Neighbour solicitations and advertisements are IPv6's ARP; its hosts' search for routers tells nothing here.
-_FILTER = f"tcp or arp or icmp or (icmp6 and (ip6[40] == 135 or ip6[40] == 136)) or udp port {MARKER_PORT}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,14 @@ class Request:
     ipv6: bool
     chosen: bool
 
+    def port(self, network: Network) -> int:
+        """Where the server is to listen: at the spec's own port where nobody else is, else at one that is free now."""
+        if network.routed:
+            return shipped().transport.port
+        family = socket.AF_INET6 if self.ipv6 else socket.AF_INET
+        with socket.create_server((network.server.address, 0), family=family) as free:
+            return int(free.getsockname()[1])
+
 
 def record(request: Request, say: Say) -> list[Truth]:
     """Plays the scenarios into one capture; returns what they did. Raises CaptureError."""
@@ -44,9 +52,8 @@ def record(request: Request, say: Say) -> list[Truth]:
     with tempfile.TemporaryDirectory(prefix="pychat-capture-") as folder, _network(request) as network:
         say(f"network: {network.description}")
         raw = Path(folder) / "raw.pcapng"
-        # On loopback others talk too; the server's port is not known before it runs, so its range is recorded and cut
-        # down afterwards. Between namespaces there is nobody else.
-        recorder = Recorder(network.server, network.interface, _FILTER, raw)
+        port = request.port(network)
+        recorder = Recorder(network.server, network.interface, _filter(network, port), raw)
         recorder.start()
         try:
             for name in request.scenarios:
@@ -54,16 +61,14 @@ def record(request: Request, say: Say) -> list[Truth]:
                     say(f"{name}: left out, it needs a router that loses packets (root on Linux)")
                     continue
                 say(f"{name}: {(SCENARIOS[name].__doc__ or '').splitlines()[0]}")
-                truths.append(_play(name, network, request, marks))
+                truths.append(_play(name, network, request, marks, port))
             target = network.router.address if network.router else network.server.address
             token = recorder.settle(target)
         finally:
             recorder.stop()
         if recorder.dropped:
             say(f"warning: dumpcap lost {recorder.dropped} packets; the report will show holes that nobody made")
-        ports = {int(truth.server["port"]) for truth in truths}
-        plain = raw if network.routed else _only(raw, ports, token, Path(folder) / "cut.pcapng")
-        count = _finish(plain, request.out, network, marks, token, Path(folder))
+        count = _finish(raw, request.out, network, marks, token, Path(folder))
     truth_file = request.out.with_suffix(".truth.json")
     truth_file.write_text(
         json.dumps([dataclasses.asdict(truth) for truth in truths], indent=1) + "\n", encoding="utf-8"
@@ -109,23 +114,23 @@ def _network(request: Request) -> AbstractContextManager[Network]:
     return loopback(PEOPLE, why, ipv6=request.ipv6) if why else namespaces(PEOPLE, ipv6=request.ipv6)
 
 
-def _play(name: str, network: Network, request: Request, marks: list[tuple[float, Mark]]) -> Truth:
+def _filter(network: Network, port: int) -> str:
+    """What dumpcap records. Between namespaces there is nobody else; on the loopback interface there is."""
+    if not network.routed:
+        return f"tcp port {port} or udp port {MARKER_PORT}"
+    # Neighbour solicitations and advertisements are IPv6's ARP; its hosts' search for routers tells nothing here.
+    return f"tcp or arp or icmp or (icmp6 and (ip6[40] == 135 or ip6[40] == 136)) or udp port {MARKER_PORT}"
+
+
+def _play(name: str, network: Network, request: Request, marks: list[tuple[float, Mark]], port: int) -> Truth:
     begun = time.time()
-    stage = Stage(network, name, request.programs, request.pace)
+    stage = Stage(network, name, request.programs, request.pace, port)
     try:
         SCENARIOS[name](stage)
     finally:
         stage.close()
     marks += [(begun, mark) for mark in stage.marks]
     return stage.truth
-
-
-def _only(raw: Path, ports: set[int], token: bytes, target: Path) -> Path:
-    """The packets of these ports and the marker."""
-    wanted = " || ".join(f"tcp.port == {port}" for port in sorted(ports))
-    keep = f'{wanted} || udp.payload contains "{token.decode()}"'
-    run(["tshark", "-r", str(raw), "-Y", keep, "-w", str(target)], "cannot pick the server's packets")
-    return target
 
 
 def _finish(

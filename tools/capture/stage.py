@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pychat.spec import Spec, load, shipped
+from pychat.spec import load, shipped
 from tools.vocabulary import Vocabulary
 
 from .network import CaptureError, Host, Network
@@ -55,18 +55,16 @@ class Truth:
 class Stage:
     """Everything that a scenario may use. `close` ends whoever is still there."""
 
-    def __init__(
-        self, network: Network, scenario: str, programs: Programs, pace: float, spec: Spec | None = None
-    ) -> None:
+    def __init__(self, network: Network, scenario: str, programs: Programs, pace: float, port: int) -> None:
         self.network = network
-        self.spec = spec or shipped()
+        self.spec = shipped()
         self.words = Vocabulary.of(self.spec)
         self.marks: list[Mark] = []
         self._programs = programs
         self._pace = pace
         self._stack = ExitStack()
         self._server: ServerProcess | None = None
-        self.port = self.spec.transport.port if network.routed else 0
+        self.port = port
         self.truth = Truth(scenario, network.kind, {"address": network.server.address})
 
     @property

@@ -33,10 +33,12 @@ def analyse(path: Path, spec: Spec, say: Say, decode_as: tuple[str, ...] = ()) -
     with tempfile.TemporaryDirectory(prefix="pychat-report-") as folder:
         dissector = Path(folder) / f"{spec.protocol}.lua"
         dissector.write_text(script(spec), encoding="utf-8")
-        reader = tshark.Tshark(path, dissector, decode_as)
+        reader = tshark.Tshark(path, dissector, spec.protocol, decode_as=decode_as)
         capture = read(reader, spec.protocol, say)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        findings = Findings(capture, spec, Vocabulary.of(spec), Source(reader, version, digest, path.stat().st_size))
+        findings = Findings(
+            capture, spec, Vocabulary.of(spec), Source(capture.tshark, version, digest, path.stat().st_size)
+        )
         say("writing the sections")
         sections = [section for make in SECTIONS for section in make(findings)]
         return Document(
@@ -51,7 +53,7 @@ def analyse(path: Path, spec: Spec, say: Say, decode_as: tuple[str, ...] = ()) -
 def _facts(findings: Findings) -> list[tuple[str, str]]:
     begun = datetime.fromtimestamp(findings.start, UTC)
     return [
-        ("Capture", quoted(findings.capture.path.name)),
+        ("Capture", quoted(findings.source.tshark.capture.name)),
         ("Recorded", f"{begun:%d %B %Y, %H:%M:%S} UTC, {findings.duration:.1f} s"),
         ("Server", ", ".join(quoted(bracketed(end)) for end in findings.capture.servers[:3])),
         (

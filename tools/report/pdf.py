@@ -26,7 +26,7 @@ def pdf(document: Document, short: str) -> bytes:
         folder = Path(name)
         (folder / "report.json").write_text(json.dumps(_drawable(content), ensure_ascii=False), encoding="utf-8")
         for file, svg in drawings.items():
-            (folder / file).write_text(_characters(svg), encoding="utf-8")
+            (folder / file).write_text(_characters(svg, "□"), encoding="utf-8")
         main = folder / "report.typ"
         main.write_bytes(_LAYOUT.read_bytes())
         result = typst.compile(str(main), root=str(folder), ignore_system_fonts=True, timestamp=0)
@@ -45,11 +45,14 @@ def _drawable(value: Any) -> Any:
     return value
 
 
-def _characters(text: str) -> str:
+def _characters(text: str, instead: str = "") -> str:
+    """`text` with `instead`, or its code, for every character that the fonts cannot draw."""
     if text.isascii():
         return text
     known = _known()
-    return "".join(char if ord(char) in known or char in "\n\u200b" else f"‹U+{ord(char):04X}›" for char in text)
+    return "".join(
+        char if ord(char) in known or char in "\n\u200b" else instead or f"‹U+{ord(char):04X}›" for char in text
+    )
 
 
 @cache

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
-from .packets import ANALYSIS_NAMES, PACKET_FIELDS, Line, Packet
+from .packets import ACK, ANALYSIS_NAMES, PACKET_FIELDS, SYN, Line, Packet
 from .tshark import ReportError, Row, Tshark
 
 Endpoint = tuple[str, int]
@@ -41,7 +40,7 @@ _OWN: dict[str, tuple[str, Callable[[str], Any]]] = {
 class Capture:
     """Everything that the analyses look at. `packets` are those of IP and ARP, in the order of the file."""
 
-    path: Path
+    tshark: Tshark
     packets: list[Packet]
     lines: list[Line]
     total: int
@@ -58,13 +57,21 @@ def read(tshark: Tshark, protocol: str, say: Callable[[str], None]) -> Capture:
         if packet is not None:
             packets.append(packet)
     say(f"{total:,} packets; reading what of them is {protocol}")
-    lines = _lines(tshark, protocol, {packet.number: packet for packet in packets})
+    numbered = {packet.number: packet for packet in packets}
+    lines = _lines(tshark, protocol, numbered)
+    ports = _mistaken(packets)
+    if ports:
+        say(f"once more: the server is at port {', '.join(str(port) for port in sorted(ports))}")
+        tshark = replace(tshark, ports=tuple(sorted(ports)))
+        for packet in packets:
+            packet.lines = []
+        lines = _lines(tshark, protocol, numbered)
     if not lines:
         raise ReportError(_why_nothing(tshark, total, packets, protocol))
     say(f"{len(lines):,} frames of {protocol}")
     servers = _servers(packets)
     _turn(packets, servers)
-    return Capture(tshark.capture, packets, lines, total, servers)
+    return Capture(tshark, packets, lines, total, servers)
 
 
 _FIELDS = [name for _, fields, _, _ in PACKET_FIELDS for name in fields] + list(ANALYSIS_NAMES)
@@ -101,6 +108,25 @@ def _servers(packets: list[Packet]) -> list[Endpoint]:
     return list(found)
 
 
+def _mistaken(packets: list[Packet]) -> set[int]:
+    """The ports of all servers, when the dissector has taken the opener of a connection for one; else none.
+
+    Some lines can come from either side. Who sends the SYN is the client.
+    """
+    opened: dict[int, tuple[str, int]] = {}
+    for packet in packets:
+        if packet.has(SYN) and not packet.has(ACK) and packet.stream >= 0:
+            opened.setdefault(packet.stream, (packet.src, packet.sport))
+    ports: set[int] = set()
+    wrong = False
+    for packet in packets:
+        if packet.lines and packet.stream in opened:
+            by_client = (packet.src, packet.sport) == opened[packet.stream]
+            ports.add(packet.dport if by_client else packet.sport)
+            wrong = wrong or packet.lines[0].from_client != by_client
+    return ports if wrong else set()
+
+
 def _turn(packets: list[Packet], servers: list[Endpoint]) -> None:
     """Says of each packet whether it comes from a client."""
     known = set(servers)
@@ -111,6 +137,8 @@ def _turn(packets: list[Packet], servers: list[Endpoint]) -> None:
 def _why_nothing(tshark: Tshark, total: int, packets: list[Packet], protocol: str) -> str:
     if not total:
         return f"{tshark.capture} holds no packets"
+    if not packets:
+        return f"{tshark.capture} is not a capture, or one without IP: give a .pcapng or .pcap file of Wireshark"
     if any("tls" in packet.protocols.split(":") for packet in packets):
         return (
             f"{tshark.capture} holds TLS, which cannot be read, and nothing of {protocol} in the clear. "

@@ -13,6 +13,7 @@ from pathlib import Path
 _BETWEEN_FIELDS = "\x1e"  # no field of the lower layers has it
 # Lost segments come again later: without the first one, what follows a hole would be read as another frame.
 PREFERENCES = ("tcp.reassemble_out_of_order:TRUE", "ip.check_checksum:TRUE", "tcp.check_checksum:TRUE")
+_LOWER = [word for preference in PREFERENCES for word in ("-o", preference)]
 _REPORT_EVERY = 20_000  # rows between two words of progress
 
 Row = list[str]
@@ -29,26 +30,30 @@ class Tshark:
 
     capture: Path
     dissector: Path
+    protocol: str
+    ports: tuple[int, ...] = ()  # of servers that the dissector would take for clients by what they say
     decode_as: tuple[str, ...] = ()
 
     @property
     def command(self) -> list[str]:
         """The words that every run begins with. Checksums are verified, names are not looked up."""
-        words = ["tshark", "-n", "-r", str(self.capture), "-X", f"lua_script:{self.dissector}", *self._preferences]
+        words = ["tshark", "-n", "-r", str(self.capture), "-X", f"lua_script:{self.dissector}", *self.preferences]
         for rule in self.decode_as:
             words += ["-d", rule]
         return words
 
     @property
-    def _preferences(self) -> list[str]:
-        return [word for preference in PREFERENCES for word in ("-o", preference)]
+    def preferences(self) -> list[str]:
+        """The preferences as words of the command line, the same for tshark and Wireshark."""
+        own = [f"{self.protocol}.ports:{','.join(str(port) for port in self.ports)}"] if self.ports else []
+        return [word for preference in own for word in ("-o", preference)] + _LOWER
 
     def rows(self, fields: Sequence[str], progress: Progress) -> Iterator[Row]:
         """For each packet the first value of each field, "" without one. Nothing is kept. Raises ReportError.
 
         These are fields of the lower layers: the dissector stays away, which makes it quick.
         """
-        words = ["tshark", "-n", "-r", str(self.capture), *self._preferences, *_as_rows(fields)]
+        words = ["tshark", "-n", "-r", str(self.capture), *_LOWER, *_as_rows(fields)]
         for number, line in enumerate(self.lines(words), 1):
             yield line.split(_BETWEEN_FIELDS)
             if number % _REPORT_EVERY == 0:
@@ -57,7 +62,7 @@ class Tshark:
     def few(self, fields: Sequence[str], frames: Sequence[int]) -> dict[int, Row]:
         """The same for a few frames. Reads no further than the last of them."""
         wanted = "frame.number in {" + ", ".join(str(number) for number in sorted(frames)) + "}"
-        words = ["tshark", "-n", "-r", str(self.capture), *self._preferences, "-c", str(max(frames)), "-Y", wanted]
+        words = ["tshark", "-n", "-r", str(self.capture), *_LOWER, "-c", str(max(frames)), "-Y", wanted]
         rows = [line.split(_BETWEEN_FIELDS) for line in self.lines([*words, *_as_rows(["frame.number", *fields])])]
         return {int(row[0]): row[1:] for row in rows}
 

@@ -7,7 +7,7 @@ import time
 from tools.capture import network
 from tools.capture.stage import Stage, texts
 
-_REGISTRATION, _PROBE, _SILENCE = 1.5, 1.0, 2.5
+_REGISTRATION, _PROBE, _SILENCE = 2.5, 1.5, 3.5
 
 
 def trouble(stage: Stage) -> None:
@@ -29,8 +29,9 @@ def trouble(stage: Stage) -> None:
 
 
 def _killed(stage: Stage) -> None:
-    alice, bob = stage.client("alice", 0), stage.client("bob", 1)
+    alice = stage.client("alice", 0)
     stage.named(alice)
+    bob = stage.client("bob", 1)
     stage.named(bob)
     chat = stage.pair(alice, bob)
     stage.say(chat, alice, bob, "I am going to be killed")

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from tools.report.document import Block, Column, Paragraph, Section, Table, octets, plural, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.tshark import PREFERENCES
 
 _COMMENTS_SHOWN = 30
 
@@ -49,7 +48,7 @@ def checking(findings: Findings) -> list[Section]:
 
 
 def _wireshark(findings: Findings) -> str:
-    preferences = " ".join(f"-o {preference}" for preference in PREFERENCES)
+    preferences = " ".join(findings.source.tshark.preferences)
     return f"wireshark -X lua_script:{findings.protocol}.lua {preferences} {findings.source.tshark.capture.name}"
 
 
@@ -58,7 +57,7 @@ def _file(findings: Findings) -> Table:
     cut = sum(packet.captured < packet.length for packet in capture.packets)
     begun = datetime.fromtimestamp(findings.start, UTC)
     rows = [
-        ("File", quoted(capture.path.name) + f", {octets(findings.source.size)} octets"),
+        ("File", quoted(findings.source.tshark.capture.name) + f", {octets(findings.source.size)} octets"),
         ("SHA-256", quoted(findings.source.digest)),
         ("First packet", f"{begun:%Y-%m-%d %H:%M:%S}.{begun.microsecond:06d} UTC"),
         ("Duration", f"{findings.duration:.3f} s"),

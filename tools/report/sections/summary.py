@@ -105,7 +105,7 @@ def _route(findings: Findings) -> Paragraph:
     client_ends = {one.client[0] for one in findings.connections}
     away = {source.hops for source in findings.sources if source.address in client_ends}
     if away == {0}:
-        words = "Every packet came with the TTL that its sender gave it: no router is between the clients and the capture."
+        words = "Every packet came with the TTL that its sender gave it: no router is between client and capture."
     else:
         near, far = min(away, default=0), max(away, default=0)
         hops = plural(near, "router") if near == far else f"{near} to {far} routers"

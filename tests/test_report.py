@@ -1,0 +1,383 @@
+"""The report against Wireshark itself, and against what the recorded scenarios really did."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pychat.spec import Spec, shipped
+from tools.dissector.script import script
+from tools.report.build import analyse
+from tools.report.document import Column, Document, Paragraph, Section, Table, quoted, seconds
+from tools.report.evidence import Evidence, numbers_filter, ranges
+from tools.report.html import html
+from tools.report.pdf import pdf
+from tools.report.render import plain
+from tools.report.tshark import PREFERENCES, ReportError
+from tools.vocabulary import Vocabulary
+
+from .conftest import ROOT, need
+
+CAPTURES = ROOT / "tests" / "data" / "captures"
+RECORDED = ["chat.pcapng", "segmentation.pcapng", "trouble.pcapng", "nagle.pcapng", "loss.pcapng", "loopback6.pcap"]
+WORDS = Vocabulary.of(shipped())
+
+
+def quiet(_words: str) -> None:
+    """Progress that nobody watches."""
+
+
+@pytest.fixture(scope="session")
+def dissector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("lua") / "dissector.lua"
+    path.write_text(script(shipped()), encoding="utf-8")
+    return path
+
+
+@cache
+def report_on(path: Path) -> Document:
+    """The report on a capture; each is made once."""
+    need("tshark")
+    return analyse(path, shipped(), quiet)
+
+
+def report(name: str) -> dict[str, Any]:
+    result: dict[str, Any] = plain(report_on(CAPTURES / name))
+    return result
+
+
+def truth(name: str) -> dict[str, Any]:
+    """What the scenario did, as it wrote down itself."""
+    (result,) = json.loads((CAPTURES / name).with_suffix(".truth.json").read_text())
+    return dict(result)
+
+
+@pytest.fixture
+def ask(dissector: Path) -> Callable[..., list[list[str]]]:
+    """Asks tshark alone: the values of fields in the packets that a filter shows."""
+
+    def ask(name: str, display_filter: str, *fields: str) -> list[list[str]]:
+        words = [
+            need("tshark"),
+            "-n",
+            "-r",
+            str(CAPTURES / name),
+            "-X",
+            f"lua_script:{dissector}",
+            "-Y",
+            display_filter,
+        ]
+        words += [word for preference in PREFERENCES for word in ("-o", preference)]
+        words += ["-T", "fields", *(word for field in ("frame.number", *fields) for word in ("-e", field))]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+    return ask
+
+
+def evidences(document: dict[str, Any]) -> Iterator[tuple[str, str, list[int]]]:
+    """Everything that is cited: what it is about, the filter and the frames."""
+    for section in document["sections"]:
+        for block in section["blocks"]:
+            cited = block["evidence"]
+            if cited is not None:
+                about = f"{section['title']}: {block.get('caption') or block.get('text')}"
+                yield about, cited["filter"], [n for low, high in cited["frames"] for n in range(low, high + 1)]
+
+
+# --- Every figure can be checked ------------------------------------------------------------------------------------
+
+
+def shown_by_wireshark(capture: Path, dissector: Path, filters: list[str], folder: Path) -> dict[int, list[int]]:
+    """The frames that each filter shows, in one pass."""
+    asked = folder / "filters"
+    asked.write_text("\n".join(filters) + "\n", encoding="utf-8")
+    words = [need("tshark"), "-n", "-q", "-r", str(capture), "-X", f"lua_script:{dissector}"]
+    words += ["-X", f"lua_script:{ROOT / 'tests' / 'data' / 'asked.lua'}"]
+    words += [word for preference in PREFERENCES for word in ("-o", preference)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, "FILTERS": str(asked)})
+    shown: dict[int, list[int]] = {}
+    for line in done.stdout.splitlines():
+        number, _, frame = line.partition("\t")
+        assert number.isdigit(), f"Wireshark does not understand a filter: {line}"
+        shown.setdefault(int(number), []).append(int(frame))
+    return shown
+
+
+def check_evidence(capture: Path, dissector: Path, folder: Path) -> int:
+    cited = list(evidences(plain(report_on(capture))))
+    shown = shown_by_wireshark(capture, dissector, [display_filter for _, display_filter, _ in cited], folder)
+    for index, (about, display_filter, frames) in enumerate(cited, 1):
+        assert shown.get(index, []) == frames, f"{about}: {display_filter}"
+    return len(cited)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_each_filter_shows_exactly_the_frames_that_are_cited(name: str, dissector: Path, tmp_path: Path) -> None:
+    """So a reader can check any sentence: Wireshark's own filter engine is asked, and knows nothing of the report."""
+    assert check_evidence(CAPTURES / name, dissector, tmp_path) > 20
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        pytest.param(["-r", "{}", "{out}", "60-150"], id="begun-in-mid-stream"),
+        pytest.param(["-s", "90", "{}", "{out}"], id="snap-length"),
+        pytest.param(["-F", "pcap", "{}", "{out}"], id="pcap"),
+        pytest.param(["-T", "rawip", "-C", "14", "{}", "{out}"], id="no-link-layer"),
+    ],
+)
+def test_a_report_on_a_mutilated_capture_is_still_true(cut: list[str], dissector: Path, tmp_path: Path) -> None:
+    """Whatever is missing, what is said of the rest can be checked."""
+    out = tmp_path / "cut.pcapng"
+    words = [word.replace("{}", str(CAPTURES / "chat.pcapng")).replace("{out}", str(out)) for word in cut]
+    subprocess.run([need("editcap"), *words], check=True)
+    assert check_evidence(out, dissector, tmp_path) > 15
+
+
+# --- The figures, asked of tshark in another way --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_the_handshakes_are_tsharks(name: str, ask: Callable[..., list[list[str]]]) -> None:
+    """Sequence numbers, acknowledgements, options and the initial round trip of each connection."""
+    rows = ask(
+        name, "tcp.flags.syn == 1", "tcp.stream", "tcp.flags.ack", "tcp.seq_raw", "tcp.ack_raw", "tcp.options.mss_val"
+    )
+    shakes = {one["stream"]: one["handshake"] for one in report(name)["data"]["connections"]}
+    for frame, stream, acknowledges, seq, ack, mss in rows:
+        shake = shakes[int(stream)]
+        if shake is None:
+            continue
+        if acknowledges in ("1", "True"):
+            assert (shake["syn_ack"], shake["server_isn"], shake["syn_ack_acks"]) == (int(frame), int(seq), int(ack))
+            assert shake["server"]["mss"] == int(mss)
+        else:
+            assert (shake["syn"], shake["client_isn"], shake["client"]["mss"]) == (int(frame), int(seq), int(mss))
+    trips = {
+        int(stream): float(rtt)
+        for _, stream, rtt in ask(name, "tcp.analysis.initial_rtt", "tcp.stream", "tcp.analysis.initial_rtt")
+    }
+    for stream, shake in shakes.items():
+        assert shake is None or trips[stream] == shake["rtt"]
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_packets_ends_and_lines_are_tsharks(name: str, ask: Callable[..., list[list[str]]]) -> None:
+    """How many packets each connection has, which carry FIN and RST, and how many lines there are."""
+    connections = {one["stream"]: one for one in report(name)["data"]["connections"]}
+    packets = Counter(int(stream) for _, stream in ask(name, "tcp", "tcp.stream"))
+    assert packets == {stream: sum(one["packets"]) for stream, one in connections.items()}
+    for flag, key in (("fin", "fins"), ("reset", "resets")):
+        found = [(int(stream), int(frame)) for frame, stream in ask(name, f"tcp.flags.{flag} == 1", "tcp.stream")]
+        assert sorted(found) == sorted((s, frame) for s, one in connections.items() for frame, _ in one["close"][key])
+
+
+def test_retransmissions_are_tsharks(ask: Callable[..., list[list[str]]]) -> None:
+    found = report("loss.pcapng")["data"]["tcp_analysis"]
+    for name in ("tcp.analysis.retransmission", "tcp.analysis.duplicate_ack", "tcp.analysis.lost_segment"):
+        assert found[name] == [int(frame) for (frame,) in ask("loss.pcapng", name)] != []
+
+
+def test_the_route_is_told_by_the_ttl(ask: Callable[..., list[list[str]]]) -> None:
+    """One router between the clients and the server, and Ethernet addresses that tell it."""
+    sources = report("chat.pcapng")["data"]["sources"]
+    server = truth("chat.pcapng")["server"]["address"]
+    assert {source["hops"] for source in sources if source["address"] != server} == {1}
+    assert [source["hops"] for source in sources if source["address"] == server] == [0]
+    assert {ttl for _, ttl in ask("chat.pcapng", f"tcp && ip.src != {server}", "ip.ttl")} == {"63"}
+    assert all(source["checksums_good"] == source["packets"] for source in sources)
+
+
+def test_tsharks_reassembly_names_the_same_segments(ask: Callable[..., list[list[str]]]) -> None:
+    """For each line that spans segments, tcp.segment of the frame that completes it has all of its frames."""
+    by_frame = {
+        int(frame): {int(n) for n in segments.split(",")}
+        for frame, segments in ask("segmentation.pcapng", "tcp.segment", "tcp.segment")
+    }
+    spanning = [one for way in report("segmentation.pcapng")["data"]["segmentation"] for one in way["spanning"]]
+    assert spanning
+    for one in spanning:
+        assert set(one["frames"]) <= by_frame[one["complete"]] | {one["complete"]}
+
+
+# --- The report and what the scenario really did --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_people_addresses_and_chats_are_those_of_the_scenario(name: str) -> None:
+    really, found = truth(name), report(name)["data"]
+    named = {name: person["address"] for name, person in really["people"].items() if person["named"]}
+    users = {one["user"]: one["client"].rpartition(":")[0].strip("[]") for one in found["connections"] if one["user"]}
+    assert users == named
+    assert [chat["lines"] for chat in really["chats"]] == [
+        {who: sum(line["speaker"] == who for line in chat["said"]) for who in (chat["caller"], chat["called"])}
+        for chat in found["chats"]
+    ]
+    assert all(line["delivered"] for chat in found["chats"] for line in chat["said"] if name != "trouble.pcapng")
+
+
+def test_the_refusals_are_those_of_the_scenario() -> None:
+    found = [(one["verb"], one["code"]) for one in report("chat.pcapng")["data"]["refusals"]]
+    assert found == [(one["verb"], one["code"]) for one in truth("chat.pcapng")["refusals"]]
+
+
+def test_each_trouble_is_found() -> None:
+    """Killed, reset, half-open, timed out, faulty, refused: for each, what the report says of its connection."""
+    found = report("trouble.pcapng")["data"]
+    by_port = {int(one["client"].rpartition(":")[2]): one for one in found["connections"]}
+    by_user = {one["user"]: one for one in found["connections"]}
+    for event in truth("trouble.pcapng")["events"]:
+        one = by_port.get(event.get("port", 0)) or by_user.get(event.get("user", ""))
+        if event["what"] == "killed":
+            assert one["close"]["by"] == "client"
+        elif event["what"] in ("reset", "half-open"):
+            assert (one["close"]["how"], one["close"]["resets"][0][1]) == ("reset", "client")
+        elif event["what"] == "timeout":
+            assert one["close"]["by"] == "server"
+        elif event["what"] == "zero window":
+            assert found["tcp_analysis"]["tcp.analysis.zero_window"]
+        elif event["what"] == "faults":
+            assert [fault for fault in found["violations"] if fault["who"] == one["client"] and fault["by"] == "client"]
+        else:
+            assert event["what"] == "refused connection"
+            assert [one["close"]["how"] for one in found["connections"]].count("refused") == 1
+
+
+def test_segments_and_lines_are_cut_as_the_scenario_cut_them() -> None:
+    """Many lines in one segment, lines over several, and one line octet by octet."""
+    really = {event["what"]: event for event in truth("segmentation.pcapng")["events"]}
+    ways = [way for way in report("segmentation.pcapng")["data"]["segmentation"] if way["from"] == "client"]
+    assert max(way["most_in_one"] for way in ways) >= really["coalesced"]["frames"]
+    spanning = [one for way in ways for one in way["spanning"]]
+    assert max(len(one["frames"]) for one in spanning) == really["crumbs"]["sends"] == really["crumbs"]["octets"]
+    assert len([one for one in spanning if one["octets"] > 1448]) >= really["spanning"]["frames"]
+
+
+def test_nagle_makes_fewer_segments_of_the_same_lines() -> None:
+    really = {event["nodelay"]: event for event in truth("nagle.pcapng")["events"]}
+    data = report("nagle.pcapng")["data"]
+    streams = {int(one["client"].rpartition(":")[2]): one["stream"] for one in data["connections"]}
+    segments = {(way["stream"], way["from"]): way["segments"] for way in data["segmentation"]}
+    slow, quick = (segments[streams[really[nodelay]["port"]], "client"] for nodelay in (False, True))
+    assert quick - slow >= really[True]["sends"] // 2
+
+
+def test_the_first_illegal_frame_is_named() -> None:
+    text = json.dumps(report("trouble.pcapng")["sections"])
+    first = report("trouble.pcapng")["data"]["violations"][0]
+    assert f"The first illegal frame is in frame {first['frame']}" in text
+    assert "No frame of the protocol breaks the specification" in json.dumps(report("chat.pcapng")["sections"])
+
+
+# --- Paper and screen -----------------------------------------------------------------------------------------------
+
+
+def test_the_same_capture_gives_the_same_octets_of_pdf(tmp_path: Path) -> None:
+    """Made twice from the capture, with nothing remembered."""
+    path = CAPTURES / "chat.pcapng"
+    first = pdf(report_on(path), path.name)
+    assert first == pdf(analyse(path, shipped(), quiet), path.name)
+    out = tmp_path / "report.pdf"
+    out.write_bytes(first)
+    text = subprocess.run(
+        [need("pdftotext"), "-layout", str(out), "-"], capture_output=True, text=True, check=True
+    ).stdout
+    for section in report_on(path).sections:
+        assert section.title in text
+    assert "‹U+4E16›" in text, "what the fonts cannot draw is named"
+
+
+def test_nothing_leaves_the_page(tmp_path: Path) -> None:
+    """No word of the longest report lies outside the margins: on paper, whatever does not fit is lost."""
+    out = tmp_path / "report.pdf"
+    path = CAPTURES / "trouble.pcapng"
+    out.write_bytes(pdf(report_on(path), path.name))
+    boxes = subprocess.run(
+        [need("pdftotext"), "-bbox", str(out), "-"], capture_output=True, text=True, check=True
+    ).stdout
+    width = float(re.search(r'<page width="([\d.]+)"', boxes)[1])  # type: ignore[index]
+    margin = 20 / 25.4 * 72
+    words = re.findall(r'<word xMin="([\d.]+)" yMin="[\d.]+" xMax="([\d.]+)" yMax="[\d.]+">(.*?)</word>', boxes)
+    assert len(words) > 1000
+    assert [word for left, right, word in words if float(left) < margin or float(right) > width - margin] == []
+
+
+def test_nothing_of_a_capture_is_markup() -> None:
+    """Neither in HTML nor in a text between backticks."""
+    evil = "<script>alert(1)</script> `#panic()`"
+    table = Table("caption", (Column("code", code=True), Column("text")), [(evil, quoted(evil))])
+    page = html(Document("title", "subtitle", (), (Section(evil, (Paragraph(quoted(evil)), table)),)))
+    assert "<script>" not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 4
+    assert pdf(Document("t", "s", (), (Section("s", (Paragraph(quoted(evil)), table)),)), evil).startswith(b"%PDF")
+
+
+def test_a_number_of_frames_is_written_short() -> None:
+    assert ranges([1, 2, 3, 7, 9, 10]) == [(1, 3), (7, 7), (9, 10)]
+    assert numbers_filter([1, 2, 3, 7]) == "frame.number in {1 .. 3, 7}"
+    assert Evidence.of("tcp", [3, 1, 2, 9]).words == "frames 1–3, 9"
+    assert Evidence.of("tcp", []).words == "no frame"
+    assert [seconds(value) for value in (14e-6, 0.0023, 0.25, 1.5, 200)] == [
+        "14 µs",
+        "2.3 ms",
+        "250 ms",
+        "1.5 s",
+        "200 s",
+    ]
+
+
+# --- The command ----------------------------------------------------------------------------------------------------
+
+
+def run(*arguments: str | Path, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    environment = dict(os.environ) if path is None else {**os.environ, "PATH": path}
+    command = [sys.executable, "-m", "tools.report", "--quiet", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+
+
+def test_what_cannot_be_reported_on_is_said_in_a_line(tmp_path: Path) -> None:
+    """No stack trace, and what to do; exit code 1."""
+    need("tshark")
+    whole = (CAPTURES / "chat.pcapng").read_bytes()
+    files = {"cut": whole[:15001], "text": b"no capture at all\n", "empty": b""}
+    for name, octets in files.items():
+        (tmp_path / name).write_bytes(octets)
+    subprocess.run([need("editcap"), "-r", CAPTURES / "chat.pcapng", tmp_path / "silent", "1-9"], check=True)
+    said = {name: run(tmp_path / name) for name in ("cut", "text", "empty", "silent", "missing")}
+    said["no-tshark"] = run(CAPTURES / "chat.pcapng", path=str(tmp_path))
+    for name, words in {
+        "cut": "is truncated",
+        "text": "is not a capture",
+        "empty": "holds no packets",
+        "silent": "python -m tools.capture",
+        "missing": "there is no capture",
+        "no-tshark": "apt-get install tshark",
+    }.items():
+        assert said[name].returncode == 1, name
+        assert words in said[name].stderr, name
+        assert len(said[name].stderr.splitlines()) == 1, name
+
+
+def test_encrypted_traffic_is_told_from_none() -> None:
+    """TLS is named, not taken for an absent chat."""
+    need("tshark")
+    with pytest.raises(ReportError, match="holds TLS, which cannot be read"):
+        analyse(CAPTURES / "tls.pcapng", shipped(), quiet)
+
+
+def test_another_protocol_has_no_report_from_this_spec(little: Spec) -> None:
+    """A spec that is no chat of this kind is refused by its meaning, not by its words."""
+    need("tshark")
+    with pytest.raises((ReportError, ValueError)):
+        analyse(CAPTURES / "chat.pcapng", little, quiet)

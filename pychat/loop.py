@@ -23,6 +23,7 @@ from .hub import Hub, Log
 READ, WRITE = select.POLLIN, select.POLLOUT
 TROUBLE = select.POLLERR | select.POLLHUP
 CHUNK = 65536  # octets of one read: a run of lines long enough that its system calls cost little
+STALE = 1024  # planned looks that came to nothing and may still be kept, beside one for each connection
 FOREVER = float("inf")
 
 
@@ -329,12 +330,21 @@ class Loop:
         if due < channel.due:
             channel.due = due
             heapq.heappush(self._timers, (due, next(self._order), channel))
+            if len(self._timers) > 2 * len(self._channels) + STALE:
+                self._timers = [timer for timer in self._timers if self._is_planned(timer)]
+                heapq.heapify(self._timers)
+
+    def _is_planned(self, timer: tuple[float, int, Channel]) -> bool:
+        """Whether it is the next look at a connection of this thread, and not one that came to nothing."""
+        due, _, channel = timer
+        return due == channel.due and self._channels.get(channel.fd) is channel
 
     def _run_timers(self, now: float) -> None:
         work: list[Connection] = []
         while self._timers and self._timers[0][0] <= now:
-            due, _, channel = heapq.heappop(self._timers)
-            if due == channel.due and channel.loop is self and self._channels.get(channel.fd) is channel:
+            timer = heapq.heappop(self._timers)
+            channel = timer[2]
+            if self._is_planned(timer):
                 channel.due = FOREVER
                 self._plan(channel, work, now)
         self._settle(work, now)

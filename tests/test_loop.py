@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable
 
 from pychat.hub import Hub, no_log
-from pychat.loop import Channel, Loop
+from pychat.loop import STALE, Channel, Loop
 from pychat.spec import Spec
 
-from .conftest import Stage, changed
+from .conftest import Peer, Stage, changed
 
 Start = Callable[..., Stage]
 
@@ -72,3 +72,15 @@ def test_a_goodbye_never_stands_in_the_middle_of_a_line(spec: Spec) -> None:
     loop.start()
     loop.stop(0.0)
     loop.join()
+
+
+def test_who_comes_and_goes_leaves_nothing_behind(start: Start) -> None:
+    """The look that was planned at a connection does not keep its memory until it is due."""
+    stage = start()
+    for _ in range(STALE + 500):
+        peer = Peer(stage.server.address)
+        peer.finish()
+        assert peer.line() == "<end>"
+        peer.close()
+    (loop,) = stage.server._loops
+    assert len(loop._timers) <= STALE + 2 * len(loop) + 1

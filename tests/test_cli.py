@@ -99,3 +99,13 @@ def test_help_imports_nothing_heavy() -> None:
         "pychat.spec",
         "json",
     }
+
+
+@pytest.mark.parametrize("command", [["server", "--port", "0", "--log-level", "error"], ["spec", "check"], ["demo"]])
+def test_a_full_disk_is_said_in_one_line(command: list[str]) -> None:
+    """Where stdout is a file: exit code 1, no trace of Python, and nothing goes on running."""
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "pychat", *command], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE
+        )
+    assert (result.returncode, result.stderr) == (1, "pychat: No space left on device\n")

@@ -1,11 +1,11 @@
 -- The connections of a capture and the links between them: what `requests.lua` and `replies.lua`, which follow the
--- frames, have in common. Knows no frame, no Wireshark; a number and a time are all that is known of a packet.
+-- frames, have in common. Knows no frame and no Wireshark; a number and a time are all that it knows of a packet.
 --
--- Each frame has a record: number, time, before and after (views), kind (where it differs from the frame's), verb (of the
--- request that it is or answers), request and response (the other record), relayed_from and relayed_to, rule, violations
--- ({code, why, by, rule}).
--- A connection whose beginning is not in the capture, or has a gap, is not `sure`: what may answer a request that was not
--- seen is no violation then. One without a gap since its beginning is `whole`.
+-- Each frame has a record: number, time, before and after (views), kind (where it differs from the frame's), verb (of
+-- the request that it is or answers), request and response (the other record), relayed_from and relayed_to, rule,
+-- violations ({code, why, by, rule}).
+-- A connection whose beginning is not in the capture, or has a gap, is not `sure`: what may answer a request that was
+-- not seen is no violation then. One without a gap since its beginning is `whole`.
 
 local spec, views = ...
 

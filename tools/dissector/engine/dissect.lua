@@ -1,9 +1,12 @@
--- The dissector: takes the octets of TCP and cuts them into frames, which are read, followed and shown by the other parts.
--- What is found when a packet is seen first is kept by packet, call and frame, and shown again when it is seen again.
+-- The dissector: takes the octets of TCP and cuts them into frames, which are read, followed and shown by the other
+-- parts. What is found when a packet is seen first is kept by packet, call and frame, and shown when it is seen again.
 
 local spec, frames, connections, requests, replies, showing = ...
 
 local proto = showing.proto
+
+-- What is kept of a capture grows with it, and would be searched for garbage again and again.
+pcall(collectgarbage, "setpause", 400)
 
 local tcp_stream = Field.new("tcp.stream")
 local tcp_completeness = Field.new("tcp.completeness")
@@ -14,14 +17,20 @@ local tcp_lost = Field.new("tcp.analysis.lost_segment")
 local tcp_fin = Field.new("tcp.flags.fin")
 
 -- The innermost value, where one packet holds TCP in TCP.
+local function last_value(...)
+  local count = select("#", ...)
+  if count > 0 then return (select(count, ...)).value end
+end
+
 local function value_of(field)
-  local found = {field()}
-  return #found > 0 and found[#found].value or nil
+  return last_value(field())
 end
 
 -- Connections --------------------------------------------------------------------------------------------------------
 
-local streams, calls, latest = {}, {}, 0 -- calls: frame → records of its first call, → its others; latest: the last frame that was followed
+local streams = {}
+local calls = {} -- packet → the records of its first call; they lead to those of its others
+local latest = 0 -- the last packet that was followed
 local myself -- this dissector, which Wireshark knows once the script is loaded
 local begun = {} -- the pairs of ends that have sent data, where TCP's fields are missing
 
@@ -159,8 +168,8 @@ end
 -- tshark -2 without a filter has no fields of TCP on its first pass. Frames are only cut then, so that TCP reassembles
 -- them, and what is missing is found on the second pass, which is in order too.
 
--- The records of the frames of this call: a new list on the first pass, nil if it was missed and is past. A call is known
--- by where its octets are and what they begin with; their number differs between the passes when they are reassembled.
+-- The records of the frames of this call: a new list on the first pass, nil if it was missed and is past. A call is
+-- known by where its octets are and what they begin with; how many they are differs between the passes.
 local function records_of(pinfo, tvb, pieces)
   local number, offset, line = pinfo.number, tvb:offset(), pieces[1].line
   local records, others = calls[number], nil

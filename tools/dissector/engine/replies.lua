@@ -1,8 +1,8 @@
 -- Follows what the server sends: which request it answers, what it changes, and whether the table has it so. Knows no
 -- Wireshark.
 --
--- The server's frames tell its decisions in their order, so the view before each of them is what the server knew when it
--- decided.
+-- The server's frames tell its decisions in their order, so the view before each of them is what the server knew when
+-- it decided.
 
 local spec, views, connections = ...
 
@@ -42,7 +42,12 @@ local function take(conn, verb, refused)
     pending[chosen] = {record = entry.record, silent = true, values = {}}
     return entry, overtaken
   end
-  if chosen > pending.first then conn.row_broken = true end -- by frames that succeeded silently
+  for index = pending.first, chosen - 1 do
+    conn.row_broken = true -- by frames that succeeded silently
+    if refused and pending[index].verb == verb and not pending[index].record.relayed_to then -- or their refusal comes
+      conn.doubts = (conn.doubts or 0) + 1
+    end
+  end
   drop(pending, chosen)
   return entry
 end
@@ -50,7 +55,11 @@ end
 local function answered(conn, frame, record, verb, refused)
   local entry, overtaken = take(conn, verb, refused)
   if not entry then
-    if conn.sure then violation(record, "unexpected-answer", "server", "no request before it is unanswered") end
+    if refused and (conn.doubts or 0) > 0 then
+      conn.doubts = conn.doubts - 1
+    elseif conn.sure then
+      violation(record, "unexpected-answer", "server", "no request before it is unanswered")
+    end
     return nil
   end
   record.request, entry.record.response = entry.record, record
@@ -69,7 +78,7 @@ local function spend(conn, fault, verb)
     if budget.in_a_row and (conn.row_broken or not counts) then conn.spent[index] = 0 end
     if counts and state and budget.states[state] then
       conn.spent[index] = (conn.spent[index] or 0) + 1
-      if conn.whole and conn.spent[index] >= budget.faults then conn.must_end = budget end
+      if conn.whole and not conn.doubts and conn.spent[index] >= budget.faults then conn.must_end = budget end
     end
   end
   conn.row_broken = false
@@ -112,7 +121,8 @@ local function judge_outcome(conn, record, entry, verb, fits)
       if held ~= false then return end
       why, rule = why or "not so: " .. row.when.text, rule or row.rule
     elseif held then
-      why, rule = why or ("%s, so it must be %s"):format(row.when and row.when.text or "nothing else holds", row.label), row.rule
+      local reason = row.when and row.when.text or "nothing else holds"
+      why, rule = why or ("%s, so it must be %s"):format(reason, row.label), row.rule
       break
     end
   end
@@ -327,7 +337,7 @@ function handlers.goodbye(conn, frame, record)
       end
     end
     for _, budget in ipairs(spec.budgets) do
-      if budget.goodbye == code and conn.whole and not spent then
+      if budget.goodbye == code and conn.whole and not conn.doubts and not spent then
         violation(record, "early-goodbye", "server", "not so many faults were answered", budget.rule)
         break
       end
@@ -359,7 +369,8 @@ local function follow(conn, frame, record)
     conn.must_end = nil
   end
   if listing and record.request ~= listing.record then
-    violation(record, "interrupted", "server", ("the items for frame %d are not at their end"):format(listing.record.number))
+    local why = ("the items for frame %d are not at their end"):format(listing.record.number)
+    violation(record, "interrupted", "server", why)
   end
   record.after = conn.view
 end

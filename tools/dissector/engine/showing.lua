@@ -74,8 +74,9 @@ proto.experts = all_experts
 -- itself writes them elsewhere.
 local function visible(text)
   text = text:gsub("%c", function(c) return ("\\x%02x"):format(c:byte()) end)
-  if text:find("[\216\226]") then
-    text = text:gsub("\216\156", "\\u061C")
+  if text:find("[\194\216\226]") then
+    text = text:gsub("\194([\128-\159])", function(c) return ("\\u%04X"):format(c:byte()) end)
+      :gsub("\216\156", "\\u061C")
       :gsub("\226\128([\142\143\170-\174])", function(c) return ("\\u20%02X"):format(c:byte() - 128) end)
       :gsub("\226\129([\166-\169])", function(c) return ("\\u20%02X"):format(c:byte() - 64) end)
   end

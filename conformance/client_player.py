@@ -260,6 +260,10 @@ class ClientPlayer:
         got = self.puppet.exit_code(self.patience)
         if got != code:
             raise self.fail(f"exit code {code}", "a program that runs on" if got is None else f"exit code {got}")
+        while self.puppet.pump(time.monotonic()):
+            pass  # what it printed last
+        if self.puppet.lines:
+            raise self.fail("nothing more printed", f"u < {self.puppet.lines[0]}")
 
     def _ends(self) -> None:
         """The client ends the connection, in whatever way."""

@@ -110,7 +110,7 @@ def command(side: Side, mutant: str) -> str:
 def stages(cases: Sequence[Case], mutant: Mutant[Any], first: str = "") -> list[list[Case]]:
     """The cases in the order in which they are likely to kill: near to the change, the plays, the rest, the scenes.
 
-    `first` is a pattern of cases, one of which comes before all: those of the barrier, without which nothing can be asked.
+    `first` is a pattern; one case of it comes before all: that of the barrier, without which nothing can be asked.
     """
     near = {case.key for case in cases if mutant.near and fnmatch.fnmatchcase(case.id, mutant.near)}
     quickly = {case.key for case in cases if case.key in near and case.kind != "scene"} or near

@@ -296,6 +296,8 @@ def test_any_port_is_recognised_by_what_is_said(shark: Tshark, tmp_path: Path) -
     begins = capture.flow(45001, server=1).open()
     begins.client("NAME alice")
     begins.server("OK NAME alice")
+    again = capture.flow(45001, server=1).open()
+    again.client("what?")
     middle = capture.flow(45002, server=2)
     middle.server("USER alice free", "USER bob busy")
     middle.client("LEAVE")
@@ -317,12 +319,23 @@ def test_any_port_is_recognised_by_what_is_said(shark: Tshark, tmp_path: Path) -
     frames = shark.frames(written(capture, tmp_path))
     assert [(frame.stream, frame["from"], frame["line"]) for frame in frames] == [
         (0, "client", "NAME alice"), (0, "server", "OK NAME alice"),
-        (1, "server", "USER alice free"), (1, "server", "USER bob busy"), (1, "client", "LEAVE"),
-        (2, "server", "ERR * bad-syntax x"), (2, "client", "PING t"),
-        (3, "server", "BYE server-full x"),
+        (1, "client", "what?"),
+        (2, "server", "USER alice free"), (2, "server", "USER bob busy"), (2, "client", "LEAVE"),
+        (3, "server", "ERR * bad-syntax x"), (3, "client", "PING t"),
+        (4, "server", "BYE server-full x"),
     ]  # fmt: skip
-    assert [frame["state"] for frame in frames[:2]] == ["CONNECTED", "CONNECTED"]
-    assert not [str(frame) for frame in frames if frame.get("violation")]
+    assert [frame["state"] for frame in frames[:3]] == ["CONNECTED"] * 3
+    assert [frame["line"] for frame in frames if frame.get("violation")] == ["what?"]
+
+
+def test_the_expert_information_is_found_without_a_look_at_any_field(shark: Tshark, tmp_path: Path) -> None:
+    capture = Capture()
+    flow = capture.flow(shark.spec.transport.port).open()
+    flow.client("WHO")
+    flow.server("ERR WHO wrong-state x", "BYE timeout x")
+    summary = shark.run(written(capture, tmp_path), "-q", "-z", "expert")
+    found = re.findall(r"^ +1 +(\w+) +PYCHAT +([a-z-]+):", summary, re.MULTILINE)
+    assert sorted(found) == [("Protocol", "wrong-state"), ("Response", "timeout"), ("Response", "wrong-state")]
 
 
 def test_ports_by_decode_as_and_by_preference(shark: Tshark, tmp_path: Path) -> None:

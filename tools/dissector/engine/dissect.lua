@@ -32,10 +32,11 @@ local streams = {}
 local calls = {} -- packet → the records of its first call; they lead to those of its others
 local latest = 0 -- the last packet that was followed
 local myself -- this dissector, which Wireshark knows once the script is loaded
+local servers = {} -- addresses with ports where the protocol was recognised
 local begun = {} -- the pairs of ends that have sent data, where TCP's fields are missing
 
 function proto.init()
-  streams, calls, latest, begun = {}, {}, 0, {}
+  streams, calls, latest, servers, begun = {}, {}, 0, {}, {}
   myself = Dissector.get(spec.protocol)
   connections.reset()
 end
@@ -59,39 +60,33 @@ local function from_the_start(pinfo, tvb)
   return first
 end
 
--- The complete lines of `octets`, each without its ending.
-local function lines_of(octets)
-  return octets:gmatch("([^\n]*)\n")
-end
-
+-- A line without its CR, and whether it had one that belongs to the ending.
 local function bare(line)
   if spec.accepts_crlf and line:byte(-1) == 13 then return line:sub(1, -2), true end
   return line, false
 end
 
--- How many frames of `octets` are right when `read` reads them, and whether all are.
-local function count_right(octets, read)
-  local right, fields, all_right = 0, 0, true
-  for line in lines_of(octets) do
+-- Whether all complete lines are right frames when `read` reads them, and how many fields they have.
+local function all_right(octets, read)
+  local fields
+  for line in octets:gmatch("([^\n]*)\n") do
     local frame = read(bare(line))
-    if frame.fault or not frame.form then
-      all_right = false
-    else
-      right, fields = right + 1, fields + #frame.spans
-    end
+    if frame.fault or not frame.form then return false, 0 end
+    fields = (fields or 0) + #frame.spans
   end
-  return right, all_right and right > 0, fields
+  return fields ~= nil, fields or 0
 end
 
--- Whether the client sent these octets: by the server's port if it is known, else by what they say.
+-- Whether the client sent these octets: by the server's port if it is known, else by what they say, else by the ports,
+-- since servers have the lower ones.
 local function sent_by_client(pinfo, octets)
   local port = pinfo.match_uint
   if pinfo.src_port ~= pinfo.dst_port and (port == pinfo.dst_port or port == pinfo.src_port) then
     return port == pinfo.dst_port
   end
-  local requests, replies = count_right(octets, frames.request), count_right(octets, frames.reply)
-  if requests ~= replies then return requests > replies end
-  return pinfo.dst_port <= pinfo.src_port -- servers have the lower ones
+  local requests, replies = all_right(octets, frames.request), all_right(octets, frames.reply)
+  if requests ~= replies then return requests end
+  return pinfo.dst_port <= pinfo.src_port
 end
 
 local function connect(pinfo, stream, by_client, started)
@@ -223,7 +218,7 @@ local function dissect(tvb, pinfo, tree, conn)
     end
     if not record then break end
     who, words[index] = showing.label(piece.line, frame, record, side, conn)
-    if looked_at then
+    if looked_at or showing.is_notable(frame, record) then
       local range = tvb(piece.offset, piece.octets)
       local item = tree:add(proto, range, spec.title .. ", " .. who .. words[index])
       showing.show(item, range, piece.line, frame, record, side)
@@ -246,28 +241,30 @@ function proto.dissector(tvb, pinfo, tree)
 end
 
 -- Recognises the protocol on any port: all lines of the segment must be right frames of one side. A connection begins
--- with what a client may say first; what the server says, and what is said later, must have a field. Servers have the
--- lower ports where the lines are right for both sides. Gives the side, or nil, and whether
--- the connection begins here.
+-- with what a client may say first; what the server says, and what is said later, must have a field. A server
+-- that was recognised from a beginning needs no proof again. Gives the side, or nil, and whether the connection begins here.
 local function recognise(pinfo, tvb)
-  local octets = tvb:raw(0, tvb:len())
-  local _, requests, request_fields = count_right(octets, frames.request)
-  local _, replies, reply_fields = count_right(octets, frames.reply)
-  local started = from_the_start(pinfo, tvb)
-  if requests and started and spec.rows[spec.initial][octets:match("^[^ \r\n]*")] then return "client", started end
-  local by_client, by_server = requests and request_fields > 0, replies and reply_fields > 0
-  if by_client and by_server then return pinfo.dst_port <= pinfo.src_port and "client" or "server" end
-  return by_client and "client" or by_server and "server", false
+  local source, target = tostring(pinfo.src) .. " " .. pinfo.src_port, tostring(pinfo.dst) .. " " .. pinfo.dst_port
+  local octets, started = tvb:raw(0, tvb:len()), from_the_start(pinfo, tvb)
+  if servers[target] then return "client", target, started end
+  if servers[source] then return "server", source, started end
+  local requests, request_fields = all_right(octets, frames.request)
+  if requests and started and spec.rows[spec.initial][octets:match("^[^ \r\n]*")] then return "client", target, true end
+  local _, reply_fields = all_right(octets, frames.reply)
+  local by_client, by_server = request_fields > 0, reply_fields > 0
+  if by_client and by_server then by_client = pinfo.dst_port <= pinfo.src_port end
+  if by_client then return "client", target, started end
+  if by_server then return "server", source, false end
 end
 
 proto:register_heuristic("tcp", function(tvb, pinfo, tree)
   if tvb:len() == 0 then return false end
   local stream = value_of(tcp_stream)
-  local conn = stream and streams[stream]
-  if not conn then
-    local side, started = recognise(pinfo, tvb)
+  if not (stream and streams[stream]) then
+    local side, server, started = recognise(pinfo, tvb)
     if not side then return false end
-    if stream then connect(pinfo, stream, side == "client", side == "client" and started) end
+    servers[server] = servers[server] or started
+    if stream then connect(pinfo, stream, side == "client", started) end
   end
   pinfo.conversation = proto
   proto.dissector(tvb, pinfo, tree)

@@ -192,6 +192,11 @@ local function show(tree, range, line, frame, record, side)
   add_experts(tree, record, frame, kind)
 end
 
+-- Whether the frame has expert information, which is looked for without a look at any field.
+local function is_notable(frame, record)
+  return record.violations or experts[record.kind or frame.kind]
+end
+
 local function set_columns(pinfo, who, words)
   local columns = pinfo.cols
   local protocol, info = columns.protocol, columns.info
@@ -201,4 +206,4 @@ local function set_columns(pinfo, who, words)
   info:fence()
 end
 
-return {proto = proto, label = label, show = show, set_columns = set_columns}
+return {proto = proto, label = label, show = show, is_notable = is_notable, set_columns = set_columns}

@@ -288,6 +288,7 @@ def test_only_one_call_or_leave_is_unanswered(hub: Hub) -> None:
     assert alice.sent == ["CHAT bob"]
     settle(alice, bob)
     assert alice.sent == ["CHAT bob", "LEAVE"]
+    assert alice.shown() == ["The chat is over."]
     assert alice.talk.prompt == "Chat with: "
     assert bob.shown()[-1] == "The chat is over."
 
@@ -494,6 +495,38 @@ def test_the_status_says_what_can_be_done(hub: Hub) -> None:
     assert bob.talk.status == "bob · PAIRED · alice is gone"
     lose(hub, bob)
     assert bob.talk.status == "bob · CLOSED"
+
+
+def test_the_end_is_told_once(hub: Hub, spec: Spec) -> None:
+    """The server's goodbye in its words; one's own with none."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    settle(alice, bob)
+    bob.shown()
+    alice.send(alice.session.protocol.quit or "", timeout=0)
+    settle(alice, bob)
+    assert alice.shown() == ["You are in a chat with bob; /leave ends it."]
+    assert bob.shown() == ["alice is gone (quit).", "The chat is over."]
+    hub.shutdown(0.0)
+    bob.carry_down()
+    words = spec.goodbye_when("stop").words
+    bob.talk.happened(Ended("goodbye", words))
+    assert bob.shown() == [f"The server ends the connection: {words}"]
+
+
+def test_what_has_no_place_is_refused_in_words(hub: Hub) -> None:
+    """And a call that was taken back, and then refused, needs no LEAVE."""
+    desk = Desk(hub, None)
+    desk.enter("/who")
+    assert desk.shown() == ["That is not possible now: WHO is not possible in CONNECTED"]
+    (alice,) = room(hub, "alice")
+    alice.enter("bob")
+    alice.enter("/leave")
+    settle(alice)
+    assert alice.shown() == ["No chat with bob: There is no user of that name."]
+    assert alice.talk.prompt == "Chat with: "
+    alice.enter("/leave")
+    assert alice.shown() == ["You are in no chat."]
 
 
 def test_a_call_can_be_accepted_without_a_line(hub: Hub) -> None:

@@ -40,6 +40,7 @@ class Connection:
         "splitter",
         "state",
         "touched",
+        "turn_over",
     )
 
     def __init__(self) -> None:
@@ -55,6 +56,7 @@ class Connection:
         self.finished = False
         self.broken = False
         self.held = False  # the owner wants no frame taken now
+        self.turn_over = False  # it is paused only so that others have their turn
         self.touched = False  # it is in Hub.touched
         self.faults = 0
         self.probing = 0  # octets in the queue that a timer has put there

@@ -24,6 +24,9 @@ def no_log(event: str, **fields: object) -> None:
     """For who wants no log."""
 
 
+TURN = 128  # frames that one connection may have handled before all others have had their turn
+
+
 class Hub:
     """All connections of a server. Every method takes the time in seconds, which never goes back.
 
@@ -144,6 +147,7 @@ class Hub:
 
     def resume(self, connection: Connection, now: float) -> None:
         """Goes on with a connection that was paused or held, if nothing stands in its way any more."""
+        connection.turn_over = False
         if connection.state != self._final:
             self._advance(connection, now)
 
@@ -232,10 +236,17 @@ class Hub:
 
     def _advance(self, connection: Connection, now: float) -> None:
         """Handles the whole lines that have come, as far as nothing blocks; the check comes before each frame."""
+        frames = 0
         while connection.state != self._final:
             if connection.held or self.is_blocked(connection):
                 self._pause(connection, now)
                 return
+            if frames == TURN and connection.splitter:
+                connection.turn_over = True
+                self._pause(connection, now)
+                self.touch(connection)
+                return
+            frames += 1
             try:
                 line = connection.splitter.take()
             except LineTooLong:

@@ -100,7 +100,7 @@ class Loop:
     def _wake(self) -> None:
         if not self._awake:
             self._awake = True
-            with contextlib.suppress(BlockingIOError):
+            with contextlib.suppress(OSError):  # it is awake enough, or has ended
                 self._waker.send(b"\0")
 
     # The thread
@@ -111,20 +111,21 @@ class Loop:
         while self._deadline is None or channels or self._mailbox:
             events = self._wait(self._next_timeout())
             now = time.monotonic()
+            mail = False
             for fd, mask in events:
                 channel = channels.get(fd)
-                if channel is not None:
-                    try:
-                        if mask == READ:
-                            self._read(channel, now)
-                        else:
-                            self._handle(channel, mask, now)
-                    except Exception as error:  # a bug of ours must cost one connection, not all of them
-                        self._log("bug", level="error", id=channel.id, error=repr(error))
-                        if channels.get(fd) is channel:
-                            self._close(channel)
-                elif fd == wakee:
-                    self._read_mail(now)
+                if channel is None:
+                    mail = mail or fd == wakee
+                    continue
+                try:
+                    if mask == READ:
+                        self._read(channel, now)
+                    else:
+                        self._handle(channel, mask, now)
+                except Exception as error:
+                    self._give_up(channel, error)
+            if mail:  # last, or a newcomer could get what was meant for a descriptor that was closed just now
+                self._read_mail(now)
             if self._timers and self._timers[0][0] <= now:
                 self._run_timers(now)
             if self._deadline is not None and now >= self._deadline:
@@ -193,6 +194,12 @@ class Loop:
                 partner.outbox.insert(0, partner.outbox.pop())
                 work += self._hub.take_touched()
 
+    def _give_up(self, channel: Channel, error: Exception) -> None:
+        """A bug of ours must cost one connection, not all of them."""
+        self._log("bug", level="error", id=channel.id, error=repr(error))
+        if self._channels.get(channel.fd) is channel:
+            self._close(channel)
+
     def _lose(self, channel: Channel, now: float) -> None:
         with self._lock:
             self._hub.lose(channel, now)
@@ -211,7 +218,10 @@ class Loop:
             elif channel.moving_to is not None and channel.ended is None:
                 self._hand_over(channel)
             else:
-                self._look_after(channel, work, now)
+                try:
+                    self._look_after(channel, work, now)
+                except Exception as error:
+                    self._give_up(channel, error)
 
     def _look_after(self, channel: Channel, work: list[Connection], now: float) -> None:
         if (channel.outbox or channel.pending is not None) and not channel.broken:
@@ -223,6 +233,9 @@ class Loop:
             if channel.pending is None and not channel.outbox and not self._end_sending(channel):
                 self._close(channel)
                 return
+        elif channel.turn_over:
+            channel.turn_over = False
+            self.post(channel)
         elif channel.paused and not self._hub.is_blocked(channel):
             with self._lock:
                 self._hub.resume(channel, now)

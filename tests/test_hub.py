@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pychat.connection import Connection
-from pychat.hub import Hub
+from pychat.hub import TURN, Hub
 from pychat.replay import replay
 from pychat.spec import Spec, shipped
 
@@ -34,6 +34,8 @@ class Table:
         if who not in self.people:
             self.open(who)
         self.hub.receive(self.people[who], octets, self.now)
+        while self.people[who].turn_over:
+            self.hub.resume(self.people[who], self.now)
         return self.got(who)
 
     def say(self, who: str, *lines: str) -> str:
@@ -429,11 +431,27 @@ def test_nobody_fills_the_memory_with_answers(table: Table) -> None:
     """R-FLOW-2: the server takes no frame from a connection whose own queue is above its stop mark."""
     table.named("a")
     person = table.people["a"]
-    for _ in range(1000):
-        table.hub.receive(person, b"PING " + b"x" * 60 + b"\n", table.now) if not person.paused else None
-        table.hub.receive(person, b"WHO\n" * 1000, table.now) if not person.paused else None
+    while not table.hub.is_blocked(person):
+        table.hub.receive(person, b"WHO\n" * 1000, table.now)
     assert person.paused
+    table.hub.resume(person, table.now)
     assert STOP < person.queued < STOP + 2005
+
+
+def test_nobody_has_more_than_his_turn(table: Table) -> None:
+    """Who sends a thousand requests at once has some handled, and the others after everybody else's."""
+    table.named("a")
+    person = table.people["a"]
+    table.hub.receive(person, b"PING x\n" * 1000, table.now)
+    turns = 1
+    while person.turn_over:
+        assert person.paused
+        assert person in table.hub.take_touched()
+        table.hub.resume(person, table.now)
+        turns += 1
+    assert turns == -(-1000 // TURN)
+    assert table.got("a").split(" / ") == ["PONG x"] * 1000
+    assert not person.paused
 
 
 def test_a_queue_that_stays_full_closes_its_connection(table: Table) -> None:

@@ -67,7 +67,10 @@ class Step:
             return "together: " + ", ".join(str(step) for step in self.together)
         mark = next(mark for mark, kind in MARKS.items() if kind == self.kind)
         mark += "?" if self.held else ""
-        return f"{self.who}{mark} {self.text}" if self.text else f"{self.who}{mark}"
+        text = self.text
+        if self.kind == "receive" and self.octets and self.octets != text.encode() + b"\n":
+            text = quoted(self.octets)
+        return f"{self.who}{mark} {text}" if text else f"{self.who}{mark}"
 
 
 @dataclass(frozen=True, slots=True)

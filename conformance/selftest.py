@@ -27,7 +27,7 @@ from .record import figures, rules_covered
 from .run import Options, run_suite
 from .suite import Case, client_cases, server_cases
 from .target import Command, StartError
-from .verdict import Result
+from .verdict import Result, Verdict
 
 Side = Literal["server", "client"]
 PATIENCE = 2.0  # seconds; a mute mutant costs them once
@@ -82,10 +82,13 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        return not self.survivors and all(result.verdict.good or not result.verdict.ran for result in self.results())
+        return not self.survivors and not any(wrong(results) for results in self.subjects.values())
 
-    def results(self) -> Iterable[Result]:
-        return (result for results in self.subjects.values() for result in results)
+
+def wrong(results: Iterable[Result]) -> list[Result]:
+    """What no correct implementation may get; what was not tested is not green, but it is counted apart."""
+    calm = (Verdict.NOT_TESTED, Verdict.NOT_APPLICABLE)
+    return [result for result in results if not result.verdict.good and result.verdict not in calm]
 
 
 def subjects(side: Side) -> list[Subject]:
@@ -149,6 +152,11 @@ def try_mutant(
             killer = next((result for result in results if result.verdict.bad), None)
             if killer is not None:
                 return Trial(mutant, killer, asked, time.monotonic() - started)
+            bug = next((result for result in results if result.verdict is Verdict.ERROR), None)
+            if bug is not None:
+                return Trial(
+                    mutant, None, asked, time.monotonic() - started, f"the suite failed: {bug.key}: {bug.note}"
+                )
             seen = {result.key for result in results}
             waiting = [case for case in waiting if case.key not in seen]
             if not waiting:
@@ -196,8 +204,8 @@ def report(spec: Spec, outcome: Outcome) -> list[str]:
     """The figures, a line each: failures and survivors first."""
     lines = []
     for name, results in outcome.subjects.items():
-        bad = [result for result in results if result.verdict.ran and not result.verdict.good]
-        lines += [f"FAIL {name}: {result.key}: {result.words}" for result in bad]
+        lines += [f"{r.verdict.value.upper()} {name}: {r.key}: {r.words}" for r in wrong(results)]
+        lines += [f"not tested {name}: {r.key}: {r.note}" for r in results if r.verdict is Verdict.NOT_TESTED]
     for trial in outcome.survivors:
         lines.append(
             f"SURVIVED {trial.mutant.name}: {trial.mutant.breaks}" + (f" ({trial.note})" if trial.note else "")

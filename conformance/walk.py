@@ -1,4 +1,4 @@
-"""Random walks: scripts that Hypothesis draws, what is due said by the model, shrunk to the shortest one that fails.
+"""Random walks: scripts that Hypothesis draws, what is due said by the model, shrunk to the shortest that fails.
 
 A walk is a play like any other: it is saved to a file, replayed from it, and shrunk again. Knows no verb.
 """
@@ -75,7 +75,7 @@ def walk(
     @hypothesis.seed(seed)
     @hypothesis.settings(
         max_examples=number, deadline=None, database=None, derandomize=False, print_blob=False,
-        suppress_health_check=list(hypothesis.HealthCheck), phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
+        suppress_health_check=list(hypothesis.HealthCheck), phases=(hypothesis.Phase.generate,),  # `shrink` needs fewer runs: it knows what a step is
         verbosity=hypothesis.Verbosity.quiet,
     )  # fmt: skip
     @hypothesis.given(strategies.data(), strategies.sampled_from(list(segments)))
@@ -98,7 +98,7 @@ def walk(
     if not failure:
         return results, None
     found = failure[-1]
-    try:  # Hypothesis leaves what later draws hang on; leaving out steps finds the rest
+    try:
         steps = [(step.who, step.octets if step.kind == "send" else None) for step in shrink(hand, found.play)[0].steps]
         play = as_play(spec, steps)
         found = Found(play, hand.verdict(case_of(spec, play, "whole")))

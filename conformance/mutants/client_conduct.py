@@ -13,6 +13,7 @@ from pychat.spec.model import Reply, Spec, Template
 
 from . import Mutant, client_rows
 from .client_engine import BrokenError, Engine, Wish
+from .frames import without_cut_character
 
 # --- probes of the server ---------------------------------------------------------------------------------------------
 
@@ -271,7 +272,7 @@ class SegmentsDecoded(Engine):
     """Decodes each segment by itself, so that a character cut in two is broken."""
 
     def receive(self, octets: bytes) -> None:
-        super().receive(octets.decode("utf-8", "replace").encode())
+        super().receive(without_cut_character(octets))
 
 
 class CarriageReturnKept(Engine):

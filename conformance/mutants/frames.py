@@ -14,6 +14,16 @@ from .engine import Engine, FaultyError, Peer
 # --- cutting the stream -----------------------------------------------------------------------------------------------
 
 
+def without_cut_character(octets: bytes) -> bytes:
+    """A segment with U+FFFD in the place of a character that goes on in the next one."""
+    try:
+        octets.decode()
+    except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data":
+            return octets[: error.start] + "\ufffd".encode()
+    return octets
+
+
 class OneFrameASegment(Engine):
     """Takes the first frame of a segment and drops the rest."""
 
@@ -33,7 +43,7 @@ class SegmentsDecoded(Engine):
     """Decodes each segment by itself, so that a character cut in two is broken."""
 
     def receive(self, peer: Peer, octets: bytes, now: float) -> None:
-        super().receive(peer, octets.decode("utf-8", "replace").encode() if octets.strip() else octets, now)
+        super().receive(peer, without_cut_character(octets), now)
 
 
 class PartialLineDropped(Engine):

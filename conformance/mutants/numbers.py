@@ -56,7 +56,7 @@ def _type(kind: Type) -> Iterator[Mutant[Engine]]:
     for value in kind.bad:
         if "\n" not in value:
             match = f"(?:{kind.pattern})|{re.escape(value)}"
-            yield mutant(f"takes-{_slug(value)}", f"{value!r} passes", match=match, octets=(0, high + 1))
+            yield mutant(f"takes-{_slug(value)}", f"{value!r} passes", match=match)
     if kind.fold_case:
         yield mutant("case-kept", "unique with regard to case", fold_case=False)
 

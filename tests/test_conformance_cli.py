@@ -1,0 +1,219 @@
+"""The command: what it says and which code it gives, for misuse, for bad targets, and for a whole run with its reports."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+
+from conformance.cli import main
+from conformance.record import Record, RecordError
+
+PYTHON = sys.executable
+SERVER = f"{PYTHON} -m pychat server --host {{host}} --port {{port}} --spec {{spec}} --max-connections {{max}}"
+CLIENT = f"{PYTHON} -m pychat client {{host}}:{{port}} --plain"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+def port_that_is_closed() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("server",), "give either --cmd or --connect"),
+        (("server", "--cmd", "x", "--connect", "h:1"), "give either --cmd or --connect"),
+        (("server", "--connect", "nowhere"), "is not HOST:PORT"),
+        (("server", "--cmd", "x", "--select", "NAMED/CHAT/user-bussy"), "the nearest are NAMED/CHAT/user-busy"),
+        (("server", "--cmd", "x", "--segment", "half"), "there is no segment 'half'"),
+        (("server", "--cmd", "x", "--report", "pdf=x"), "it is KIND=FILE"),
+        (("server", "--cmd", "x", "--report", "html=/nowhere/x.html"), "cannot be written"),
+        (("server", "--cmd", "x", "--known", "/nowhere"), "/nowhere"),
+        (("server", "--cmd", "x", "--spec", "/nowhere"), "/nowhere"),
+        (("explain", "NAMED/CHAT/bussy"), "the nearest are"),
+        (("replay", "/nowhere.yaml", "--cmd", "x"), "/nowhere.yaml"),
+        (("client",), "Missing option '--cmd'"),
+    ],
+)
+def test_misuse_is_code_2_and_says_why(arguments: tuple[str, ...], said: str) -> None:
+    """Nothing is run."""
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert said in result.output
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("./no-such-program {port}", "cannot be executed: No such file"),
+        ("/etc/passwd {port}", "cannot be executed: Permission denied"),
+        (f"{PYTHON} -c 'import sys; sys.exit(\"no database\")' {{port}}", "no database"),
+        ("'never closed", "is no command"),
+    ],
+)
+def test_what_would_not_start_is_code_3(command: str, said: str) -> None:
+    """With its last words."""
+    result = run("server", "--cmd", command, "--select", "CONNECTED/PING/answered")
+    assert result.exit_code == 3, result.output
+    assert said in result.output
+
+
+def test_a_closed_port_is_code_3() -> None:
+    """Nobody listens there."""
+    result = run("server", "--connect", f"127.0.0.1:{port_that_is_closed()}")
+    assert result.exit_code == 3
+    assert "takes no connection" in result.output
+
+
+def test_a_client_that_does_not_connect_is_code_3() -> None:
+    """It ends before it has connected."""
+    result = run("client", "--cmd", f"{PYTHON} -c 'print(1)'", "--select", "CONNECTED/PING/answered")
+    assert result.exit_code == 3
+    assert "before it connected" in result.output
+
+
+def test_list_and_explain_say_what_is_judged() -> None:
+    """A rule leads to its cases, a case to its rule, its script, and what is right."""
+    assert "NAMED/CHAT/user-busy" in run("list", "server", "--select", "R-CHAT-4").output
+    rule = run("explain", "R-CHAT-4").output
+    assert "NAMED/CHAT/user-busy" in rule
+    case = run("explain", "PAIRED/CHAT/acceptance-taken-back").output
+    assert "R-CHAT-6 (MUST)" in case
+    assert "a> CHAT carol" in case
+    assert "a < ERR CHAT already-paired" in case
+    assert "leaving the acceptance as it was" in case
+    scene = run("explain", "PAIRED/MSG/slow-partner").output
+    assert "R-FLOW-1" in scene
+
+
+def test_reports_are_made_from_a_whole_record(tmp_path: Path) -> None:
+    """One run, every report; each of them tells the same numbers."""
+    files = {kind: tmp_path / f"out.{kind}" for kind in ("json", "junit", "md", "badge", "gradescope", "html")}
+    options = [option for kind, file in files.items() for option in ("--report", f"{kind}={file}")]
+    result = run("server", "--cmd", SERVER, "--select", "NAMED/CHAT/*", "--segment", "whole", *options)
+    assert result.exit_code == 0, result.output
+    assert "exercised" in result.output
+    record = Record.load(files["json"])
+    number = len(record.cases)
+    assert record.footer["counts"] == {"pass": number}
+    root = ElementTree.fromstring(files["junit"].read_text())
+    assert root.get("tests") == str(number)
+    assert root.get("failures") == "0"
+    assert f"{number} of {number}" in files["badge"].read_text()
+    graded = json.loads(files["gradescope"].read_text())
+    assert graded["score"] == pytest.approx(100)
+    assert "conforms" in files["md"].read_text()
+    page = files["html"].read_text()
+    assert "NAMED/CHAT/user-busy" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")  # it needs no network
+    again = tmp_path / "again.md"
+    assert run("report", str(files["json"]), f"md={again}").exit_code == 0
+    assert again.read_text() == files["md"].read_text()
+
+
+def test_a_record_that_was_cut_short_makes_no_report(tmp_path: Path) -> None:
+    """It must not look whole."""
+    file, short = tmp_path / "r.jsonl", tmp_path / "short.jsonl"
+    done = run(
+        "server", "--cmd", SERVER, "--select", "CONNECTED/PING/*", "--segment", "whole", "--report", f"json={file}"
+    )
+    assert done.exit_code == 0
+    lines = file.read_text().splitlines(keepends=True)
+    for kept, reason in ((lines[:-1], "no footer"), (lines[:-2] + lines[-1:], "were planned"), (lines[1:], "header")):
+        short.write_text("".join(kept))
+        result = run("report", str(short), f"html={tmp_path / 'x.html'}")
+        assert result.exit_code == 2
+        assert reason in result.output
+    short.write_text("".join(lines)[:-20])
+    with pytest.raises(RecordError, match="cut short"):
+        Record.load(short)
+    assert not (tmp_path / "x.html").exists()
+
+
+def test_points_are_there_before_the_first_case_and_after_each(tmp_path: Path) -> None:
+    """A grader that is killed leaves what was earned."""
+    from conformance.record import header
+    from conformance.reports import Reports
+    from conformance.suite import server_cases
+    from pychat.spec import shipped
+
+    cases = server_cases(shipped(), ("whole",))[:4]
+    file = tmp_path / "results.json"
+    head = header(shipped(), cases, of="server", command="x", options={})
+    reports = Reports.open([f"gradescope={file}"], head)
+    assert json.loads(file.read_text())["score"] == 0
+    line = {
+        "id": cases[0].id,
+        "verdict": "pass",
+        "segment": "whole",
+        "rule": "R-ANS-1",
+        "wanted": "",
+        "got": "",
+        "note": "",
+    }
+    reports.add(line)
+    assert json.loads(file.read_text())["score"] == pytest.approx(25)
+    reports.abandon()
+
+
+def test_a_failing_server_fails_with_its_replay(tmp_path: Path) -> None:
+    """The rule's words, wanted, got, and the command that shows it again."""
+    source = (Path(__file__).parent / "student" / "server.py").read_text()
+    broken = tmp_path / "broken.py"
+    broken.write_text(source.replace('"user-busy"', '"user-idle"', 1).replace('"user-busy"', '"user-idle"'))
+    command = f"{PYTHON} {broken} --port {{port}}"
+    result = run("server", "--cmd", command, "--select", "NAMED/CHAT/user-busy", "--segment", "whole")
+    assert result.exit_code == 1, result.output
+    for said in ("R-CHAT-4 MUST", "wanted  a < ERR CHAT user-busy …", "user-idle", "replay  pychat-conformance server"):
+        assert said in result.output
+    known = tmp_path / "known.txt"
+    known.write_text("NAMED/CHAT/user-busy user-idle\n")
+    options = ("--select", "NAMED/CHAT/user-busy", "--segment", "whole", "--known", str(known))
+    assert run("server", "--cmd", command, *options).exit_code == 0
+    assert run("server", "--cmd", SERVER, *options).exit_code == 1
+
+
+def test_a_walk_finds_the_fault_shrinks_it_and_saves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shortest script, in a file that `replay` runs and `shrink` takes."""
+    monkeypatch.chdir(tmp_path)
+    source = (Path(__file__).parent / "student" / "server.py").read_text()
+    assert '"OK LEAVE"' in source
+    broken = tmp_path / "broken.py"
+    broken.write_text(source.replace('"OK LEAVE"', '"OK LEFT"'))
+    command = f"{PYTHON} {broken} --port {{port}}"
+    result = run(
+        "server", "--cmd", command, "--select", "CONNECTED/PING/answered", "--segment", "whole", "--walk", "300"
+    )
+    assert result.exit_code == 1, result.output
+    (saved,) = tmp_path.glob("*.yaml")
+    assert saved.read_text().count("\n  - ") >= 4
+    assert run("replay", str(saved), "--cmd", command).exit_code == 1
+    assert run("replay", str(saved), "--cmd", SERVER).exit_code == 0
+    shrunk = run("shrink", str(saved), "--cmd", command)
+    assert shrunk.exit_code == 1
+    assert "4 steps" in shrunk.output
+    assert run("shrink", str(saved), "--cmd", SERVER).exit_code == 2
+
+
+def test_the_shipped_server_passes_everything() -> None:
+    """Cells, plays and scenes; the timers by short ones on both sides."""
+    result = run("server", "--cmd", SERVER, "--jobs", "2")
+    assert result.exit_code == 0, result.output
+    assert "rules 58/58" in result.output
+
+
+def test_the_shipped_client_passes_the_plays_and_scenes() -> None:
+    """The whole suite starts a program for each case, so most of its cells are left to `selftest`."""
+    result = run("client", "--cmd", CLIENT, "--jobs", "2", "--select", "PAIRED/LEAVE/*", "--select", "*/CHAT/*")
+    assert result.exit_code == 0, result.output

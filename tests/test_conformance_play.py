@@ -1,0 +1,170 @@
+"""Plays: their reader and its faults, the model that says what is due, and the scripts made of both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conformance.matrix import Matrix
+from conformance.model import End, Items, Text, World
+from conformance.play import SEGMENTS, Play, PlayError, Step, example_plays, plays_of, shipped_plays, to_yaml
+from conformance.probe import barrier_verb, configurations, probe_for
+from conformance.script import Compiler, ContradictionError, Names, Race, Receive, Send
+from conformance.suite import client_cases, server_cases
+from conformance.ways import SUBJECT, ways_of
+from pychat.spec import Spec
+
+HEAD = "plays:\n  - id: NAMED/CHAT/x\n    title: T\n    rules: [R-CHAT-1]\n    steps:\n"
+
+
+def faults(tmp_path: Path, spec: Spec, text: str) -> str:
+    """What the reader says about a file of this text."""
+    file = tmp_path / "own.yaml"
+    file.write_text(text)
+    with pytest.raises(PlayError) as error:
+        plays_of(file, spec)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        (HEAD + "      - a> NAME a\n      - a? NAME\n", 7, "is no step"),
+        (HEAD + "      - a<\n", 6, "this step has a text"),
+        (HEAD + "      - a>| now\n", 6, "this step has a text"),
+        (HEAD + '      - a> "no end\n', 6, "octets are written in double quotes"),
+        (HEAD + "      - a= NOWHERE\n", 6, "there is no state NOWHERE; there are CONNECTED"),
+        (HEAD + "      - together: [a< OK NAME a]\n", 6, "together holds what is sent"),
+        (HEAD + "      - together: [a> WHO]\n      - a> WHO\n", 6, "together is the last step"),
+        (HEAD.replace("R-CHAT-1", "R-CHAT-99") + "      - a> WHO\n", 4, "there is no rule R-CHAT-99"),
+        (HEAD.replace("NAMED/CHAT/x", "x") + "      - a> WHO\n", 2, "is no id like STATE/MESSAGE/variant"),
+        (HEAD.replace("title: T", "titel: T") + "      - a> WHO\n", 2, "a play needs id, title, rules and steps"),
+        (HEAD + "      - a> WHO\n    why: x\n", 7, "unknown key why"),
+        (HEAD + "      - a> WHO\n    rounds: many\n", 7, "rounds must be a number"),
+        ("plays: yes\n", 1, "truth value"),
+        ("cases: []\n", 1, "has the key plays alone"),
+    ],
+)
+def test_a_play_that_breaks_the_format_is_refused_with_its_line(
+    tmp_path: Path, spec: Spec, text: str, line: int, reason: str
+) -> None:
+    """File, line and reason."""
+    said = faults(tmp_path, spec, text)
+    assert said.startswith(f"own.yaml:{line}:")
+    assert reason in said
+
+
+def test_a_play_is_written_as_it_is_read(tmp_path: Path, spec: Spec) -> None:
+    """What `to_yaml` writes, `plays_of` reads: names, octets, races and all."""
+    plays = [play for play in [*shipped_plays(spec), *Matrix(spec).plays()[:40]] if play.of == "server"]
+    file = tmp_path / "written.yaml"
+    file.write_text(to_yaml(plays))
+    again = plays_of(file, spec)
+    assert [play.steps for play in again] == [play.steps for play in plays]
+
+
+@pytest.mark.parametrize("segment", SEGMENTS)
+def test_every_play_says_what_the_model_says(spec: Spec, segment: str) -> None:
+    """Two sources for what is right: hands and the table. They must not differ."""
+    for play in [*shipped_plays(spec), *example_plays(spec), *Matrix(spec).plays()]:
+        if play.of == "server":
+            Compiler(spec, play, 7, segment).compile()  # type: ignore[arg-type]  # parametrize gives str
+
+
+def test_a_play_against_the_model_is_the_suites_own_fault(spec: Spec) -> None:
+    """It is never blamed on an implementation."""
+    steps = (Step("a", "send", b"WHO\n", "WHO"), Step("a", "receive", text="OK WHO 0"))
+    with pytest.raises(ContradictionError, match="the model says"):
+        Compiler(spec, Play("CONNECTED/WHO/x", "t", ("R-WHO-1",), steps), 1).compile()
+
+
+def test_the_model_gives_what_is_due_to_everybody(spec: Spec) -> None:
+    """A call moves two connections."""
+    world = World(spec)
+    world.feed("a", b"NAME alice\n")
+    world.feed("b", b"NAME Bob\r\n")
+    assert world.feed("a", b"CHAT bob\nMSG hi\n") == {
+        "a": [Text("OK CHAT Bob")],
+        "b": [Text("PAIRED alice"), Text("MSG hi")],
+    }
+    assert world.feed("b", b"WHO\n")["b"] == [Items(("USER alice busy", "USER Bob busy"), "OK WHO 2")]
+    assert world.finish("a") == {"a": [End()], "b": [Text("GONE alice lost")]}
+
+
+def test_the_model_copies_worlds_apart(spec: Spec) -> None:
+    """A copy's changes are its own."""
+    world = World(spec)
+    world.feed("a", b"NAME alice\n")
+    other = world.copy()
+    other.feed("a", b"QUIT\n")
+    assert world.is_open("a")
+    assert not other.is_open("a")
+    assert world.key() != other.key()
+
+
+def test_a_race_knows_every_order_of_its_requests(spec: Spec) -> None:
+    """Three connections that send one line each: six orders, of which two each have the same result."""
+    play = next(play for play in shipped_plays(spec) if play.id == "NAMED/CHAT/ring-of-three")
+    race = next(op.action for op in Compiler(spec, play, 1).compile().ops if isinstance(op.action, Race))
+    assert len(race.branches) == 3
+
+
+def test_names_are_unique_where_names_stand_and_nowhere_else(spec: Spec) -> None:
+    """Case and spelling stay; a text is left alone; a length at its limit stays at it."""
+    names = Names(spec, 12345)
+    assert names.in_request(b"NAME aLice\r\nMSG alice\nCHAT a.b\n") == b"NAME aLice-12345\r\nMSG alice\nCHAT a.b\n"
+    assert names.in_reply("GONE alice left") == "GONE alice-12345 left"
+    exact = Names(spec, 12345, exact=True)
+    assert len(exact.unique("a" * 32)) == 32
+    assert len(exact.unique("a")) == 1
+
+
+def test_coalesced_octets_stand_between_two_barriers(spec: Spec) -> None:
+    """The neighbours' answers are due around the line's own."""
+    play = next(play for play in Matrix(spec).plays() if play.id == "CONNECTED/HELLO/greeted")
+    ops = [op.action for op in Compiler(spec, play, 1, "coalesced").compile().ops]
+    assert isinstance(ops[0], Send)
+    assert ops[0].octets == b"PING judge-1\nHELLO 1\nPING judge-2\n"
+    due = [action.due for action in ops if isinstance(action, Receive)][:3]
+    assert due == [Text("PONG judge-1"), Text("OK HELLO 1 core"), Text("PONG judge-2")]
+
+
+def test_probes_tell_every_configuration_from_every_other(spec: Spec) -> None:
+    """What is answered to the probe, in the connection's own state, is answered so in no other."""
+    assert barrier_verb(spec) == "PING"
+    answers = {}
+    for configuration in configurations(spec):
+        world = World(spec)
+        for step in ways_of(spec).to_configuration(configuration):
+            world.feed(step.who, step.octets)
+        world.open(SUBJECT)
+        request = probe_for(world, SUBJECT)
+        assert request is not None
+        for other in configurations(spec):
+            elsewhere = World(spec)
+            for step in ways_of(spec).to_configuration(other):
+                elsewhere.feed(step.who, step.octets)
+            elsewhere.open(SUBJECT)
+            answers[configuration, other] = str(elsewhere.feed(SUBJECT, request))
+    for configuration, other in answers:
+        if configuration != other:
+            assert answers[configuration, configuration] != answers[configuration, other]
+
+
+def test_every_row_and_every_rule_has_a_case(spec: Spec) -> None:
+    """The table's rows are all reached, and nothing that the spec demands goes unasked."""
+    cases = server_cases(spec, ("whole",))
+    reached = {case.rules[0] for case in cases if case.kind == "cell"}
+    assert {row.rule for _, row in spec.outcomes()} <= reached
+    for of, some in (("server", cases), ("client", client_cases(spec, ("whole",)))):
+        shown = {rule for case in some for rule in case.rules}
+        assert {rule.id for rule in spec.rules.values() if rule.of in (of, "both")} <= shown
+
+
+def test_another_protocol_has_cases_of_its_own(little: Spec) -> None:
+    """The suite knows no verb: what it knows comes from the spec that it is given."""
+    cases = server_cases(little, ("whole",))
+    assert len(cases) > 150
+    assert not {case.message for case in cases} & {"NAME", "CHAT", "MSG", "WHO"}
+    assert len(client_cases(little, ("whole",))) > 30

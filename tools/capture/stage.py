@@ -124,18 +124,18 @@ class Stage:
     def named(self, person: Speaker) -> None:
         """The person takes his name."""
         person.ask(self.words.name, person.name)
-        person.hear(self._answer(self.words.name))
+        person.hear(self.answer(self.words.name))
         self.truth.people[person.name]["named"] = True
 
     def pair(self, caller: Speaker, called: Speaker, *, accept: bool = True) -> dict[str, Any]:
         """One calls, the other accepts. Returns the chat's record, where lines are counted."""
         caller.ask(self.words.call, called.name)
-        caller.hear(self._answer(self.words.call))
+        caller.hear(self.answer(self.words.call))
         called.hear(self.words.called)
         if accept:
             self.think(0.3)
             called.ask(self.words.call, caller.name)
-            called.hear(self._answer(self.words.call))
+            called.hear(self.answer(self.words.call))
         chat: dict[str, Any] = {"caller": caller.name, "called": called.name, "lines": {caller.name: 0, called.name: 0}}
         self.truth.chats.append(chat)
         return chat
@@ -149,7 +149,7 @@ class Stage:
     def leave(self, person: Speaker, partner: Speaker | None = None) -> None:
         """Leaves the chat; the partner, if given, hears of it."""
         person.ask(self.words.leave)
-        person.hear(self._answer(self.words.leave))
+        person.hear(self.answer(self.words.leave))
         if partner is not None:
             partner.hear(self.words.gone)
 
@@ -157,7 +157,7 @@ class Stage:
         """Each says goodbye and ends."""
         for person in people:
             person.ask(self.words.quit)
-            person.hear(self._answer(self.words.quit))
+            person.hear(self.answer(self.words.quit))
             person.close()
             self.truth.people[person.name]["end"] = "quit"
 
@@ -184,7 +184,8 @@ class Stage:
         """Ends everybody, the server last."""
         self._stack.close()
 
-    def _answer(self, verb: str) -> str:
+    def answer(self, verb: str) -> str:
+        """The key of the answer to a request."""
         answer = self.spec.requests[verb].answer
         assert answer is not None
         return answer.key

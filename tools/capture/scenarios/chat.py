@@ -40,7 +40,7 @@ def chat(stage: Stage) -> None:
         stage.named(person)
         stage.think(0.1)
     erin.ask(words.list)
-    erin.hear(f"{stage.spec.requests[words.list].answer.key}")  # type: ignore[union-attr]
+    erin.hear(stage.answer(words.list))
 
     first = stage.pair(alice, bob)
     second = stage.pair(carol, dave)

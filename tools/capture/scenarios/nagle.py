@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from tools.capture.stage import Stage
 
-_WARM_UP = 24  # lines after which the receiver's system delays its acknowledgements (Linux answers at once at first)
+# Requests with answers, after which the server's system expects to have something to say soon, and so delays its bare
+# acknowledgements; Nagle's algorithm waits for just these.
+_WARM_UP = 24
 _LINES = 12
 
 
 def nagle(stage: Stage) -> None:
     """Small lines in calls of their own: many segments with TCP_NODELAY, few and late ones without."""
     stage.serve()
+    answer = stage.answer(stage.words.list)
     for index, nodelay in enumerate((False, True)):
         sender = stage.peer(("nagle", "nodelay")[index], 2 * index, nodelay=nodelay)
         reader = stage.peer(("nagles-reader", "nodelays-reader")[index], 2 * index + 1)
         stage.named(sender)
         stage.named(reader)
         chat = stage.pair(sender, reader)
-        for number in range(_WARM_UP):
-            stage.say(chat, sender, reader, f"warming up {number + 1}")
+        for _ in range(_WARM_UP):
+            sender.ask(stage.words.list)
+            sender.hear(answer)
         stage.think(0.3)
         for number in range(_LINES):
             sender.send(sender.line(stage.words.say, f"a small line {number + 1}"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from tools.capture.peers import Peer
 from tools.capture.stage import Stage, texts
 
 
@@ -52,7 +55,7 @@ def segmentation(stage: Stage) -> None:
     stage.quit(alice, bob, carol, dave)
 
 
-def _send(stage: Stage, speaker, listener, sends: list[bytes], frames: int, chat) -> None:  # type: ignore[no-untyped-def]
+def _send(stage: Stage, speaker: Peer, listener: Peer, sends: list[bytes], frames: int, chat: dict[str, Any]) -> None:
     """Hands each of `sends` to the system by itself; the listener hears so many frames."""
     stage.think(0.2)
     for octets in sends:

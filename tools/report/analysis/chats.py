@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -126,11 +127,15 @@ def _chat(number: int, lines: list[Line], words: Vocabulary, protocol: str) -> C
 
 
 def _said(lines: Sequence[Line], words: Vocabulary) -> list[Said]:
-    """The lines that were said, each with where it came out."""
+    """The lines that were said and not refused, each with where it came out."""
+    refused = Counter(line.request_in for line in lines if line.kind == "refusal" and line.request == words.say)
     said: list[Said] = []
     waiting: dict[int, list[Said]] = {}
     for line in lines:
         if line.verb == words.say and line.from_client and not line.violation:
+            if refused[line.number]:
+                refused[line.number] -= 1
+                continue
             text = line.whole.partition(" ")[2]
             one = Said(line.number, line.time, line.user, text, line.length)
             said.append(one)

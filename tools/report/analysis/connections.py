@@ -215,7 +215,7 @@ def _ending(packets: Sequence[Packet], fins: list[tuple[int, str]], resets: list
         return "reset", f"FIN by the {by} first, then a RST by the {resets[0][1]}"
     if len({side for _, side in fins}) == 1:
         return "half-closed", f"FIN by the {by}; the other half is still open"
-    return "fin", f"FIN by the {by} first, then by the {'server' if by == 'client' else 'client'}"
+    return "fin", f"FIN, {by} first"
 
 
 def _side(packet: Packet) -> str:

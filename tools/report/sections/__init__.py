@@ -15,6 +15,7 @@ from .network import network
 from .problems import problems
 from .segmentation import segmentation
 from .session import session
+from .small import small
 from .sockets import sockets
 from .summary import summary
 from .transport import transport
@@ -26,6 +27,7 @@ SECTIONS: tuple[Callable[[Findings], list[Section]], ...] = (
     handshake,
     flows,
     segmentation,
+    small,
     transport,
     network,
     session,

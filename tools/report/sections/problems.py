@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pychat.spec.model import ANY_VERB
 from tools.report.document import Block, Column, Paragraph, Section, Table, plural, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
@@ -95,18 +96,18 @@ def _refusals(findings: Findings) -> list[Block]:
 
 def _asked(findings: Findings) -> Callable[[Line], str]:
     """Finds what a refusal answers; of several requests in one frame, the first that was not asked for yet."""
-    waiting: dict[tuple[int, int, str], list[Line]] = {}
+    waiting: dict[tuple[int, int | None], list[Line]] = {}
     for line in findings.lines:
         if line.from_client:
-            waiting.setdefault((line.stream, line.number, line.request), []).append(line)
+            waiting.setdefault((line.stream, line.number), []).append(line)
 
     def asked(answer: Line) -> str:
-        if answer.request_in is None:
+        same = waiting.get((answer.stream, answer.request_in), [])
+        found = next((line for line in same if answer.request in (line.request, ANY_VERB)), None)
+        if found is None:
             return "–"
-        same = waiting.get((answer.stream, answer.request_in, answer.request))
-        if not same:
-            return "–"
-        return quoted(same.pop(0).whole, 30) or "(an empty line)"
+        same.remove(found)
+        return quoted(found.whole, 30) or "(an empty line)"
 
     return asked
 

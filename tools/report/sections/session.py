@@ -61,7 +61,7 @@ def _states(findings: Findings) -> list[Block]:
         Table(
             "The same in figures: how long each connection was in each state, and the frames that moved it (the "
             "first is its first packet)",
-            (Column("Who"), Column("States", share=2), Column("Frames", share=0.8)),
+            (Column("Who"), Column("States", share=3), Column("Frames", share=1)),
             table,
             small=True,
         ),
@@ -130,20 +130,20 @@ def _chats(findings: Findings) -> list[Block]:
     if said:
         blocks.append(
             Figure(
-                "Who said something when: a dot for each line, larger for a longer one, coloured by chat",
+                "Who said something when: a dot for each line, larger for a longer one, coloured by chat. The "
+                "frames are those in which the lines reached the partner",
                 plot(draw, height=1.2 + 0.26 * len(people)),
                 "Dots along the time, one row for each person",
-                Evidence.of(_said_filter(findings), {line.frame for line in said})
-                if len(shown) == len(findings.chats)
-                else None,
+                _passed_on(findings),
             )
         )
     return blocks
 
 
-def _said_filter(findings: Findings) -> str:
-    name = findings.protocol
-    return f'{name}.kind == "request" && {name}.request == "{findings.words.say}" && {name}.chat && !{name}.violation'
+def _passed_on(findings: Findings) -> Evidence:
+    """The frames in which lines reached the partner."""
+    frames = (line.number for line in findings.lines if line.relayed_from is not None)
+    return Evidence.of(f"{findings.protocol}.relayed_from", frames)
 
 
 def _patterns(findings: Findings) -> list[Block]:
@@ -185,7 +185,7 @@ def _patterns(findings: Findings) -> list[Block]:
         panels[1].set_xlabel("ms from the sender's segment to the partner's")
         panels[1].set_ylabel("share of lines")
 
-    evidence = Evidence.of(_said_filter(findings), {line.frame for line in said})
+    evidence = _passed_on(findings)
     return [
         Table(
             "What each person said: lines, their octets, lines a minute while in a chat, and the time from the "

@@ -125,7 +125,7 @@ def _closed(findings: Findings) -> Paragraph:
     counts: dict[str, int] = {}
     for one in findings.connections:
         counts[one.close.words] = counts.get(one.close.words, 0) + 1
-    words = "; ".join(f"{count} {text}" for text, count in counts.items())
+    words = "; ".join(f"{count} × {text}" for text, count in counts.items())
     marks = [frame for one in findings.connections for frame in one.close.evidence.frames]
     return Paragraph(
         f"How the connections ended: {words}.",

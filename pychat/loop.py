@@ -58,6 +58,7 @@ class Loop:
         self._log = log
         self._channels: dict[int, Channel] = {}
         self._mailbox: deque[Channel] = deque()
+        self._waiting: set[Channel] = set()  # whose next turn comes when all others have had theirs
         self._timers: list[tuple[float, int, Channel]] = []
         self._order = itertools.count()
         self._deadline: float | None = None  # set when it must stop
@@ -126,6 +127,8 @@ class Loop:
                     self._give_up(channel, error)
             if mail:  # last, or a newcomer could get what was meant for a descriptor that was closed just now
                 self._read_mail(now)
+            if self._waiting:
+                self._give_turns(now)
             if self._timers and self._timers[0][0] <= now:
                 self._run_timers(now)
             if self._deadline is not None and now >= self._deadline:
@@ -133,6 +136,8 @@ class Loop:
                     self._close(channel)
 
     def _next_timeout(self) -> float:
+        if self._waiting:
+            return 0.0
         due = min(self._timers[0][0] if self._timers else FOREVER, self._deadline or FOREVER)
         return -1.0 if due == FOREVER else max(0.0, due - time.monotonic())
 
@@ -234,8 +239,7 @@ class Loop:
                 self._close(channel)
                 return
         elif channel.turn_over:
-            channel.turn_over = False
-            self.post(channel)
+            self._waiting.add(channel)
         elif channel.paused and not self._hub.is_blocked(channel):
             with self._lock:
                 self._hub.resume(channel, now)
@@ -314,7 +318,13 @@ class Loop:
             if other is not channel and isinstance(other, Channel):
                 other.loop.post(other)
 
-    # Mail and timers
+    # Turns, mail and timers
+
+    def _give_turns(self, now: float) -> None:
+        waiting, self._waiting = self._waiting, set()
+        for channel in waiting:
+            channel.turn_over = False
+        self._settle(list(waiting), now)
 
     def _read_mail(self, now: float) -> None:
         with contextlib.suppress(BlockingIOError):

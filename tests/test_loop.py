@@ -84,3 +84,16 @@ def test_who_comes_and_goes_leaves_nothing_behind(start: Start) -> None:
         peer.close()
     (loop,) = stage.server._loops
     assert len(loop._timers) <= STALE + 2 * len(loop) + 1
+
+
+def test_a_flood_of_requests_holds_nobody_up(start: Start) -> None:
+    """Between the turns of those who flood, everybody else has his."""
+    stage = start()
+    flooders = [stage.user(f"f{number}") for number in range(10)]
+    honest = stage.user("honest")
+    for flooder in flooders:
+        flooder.send_octets(b"PONG x\n" * 9000)
+    assert honest.ask("PING x") == "PONG x"
+    assert any(connection.splitter for connection in stage.server._hub.names.values())
+    for flooder in flooders:
+        assert flooder.ask("PING y") == "PONG y"

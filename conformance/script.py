@@ -205,6 +205,9 @@ class Compiler:
         for index, step in enumerate(self.play.steps):
             self.step, self.part = step, "setup" if index < self.play.setup else "play"
             self._do(step)
+            named = index + 1 < len(self.play.steps) and self.play.steps[index + 1].kind in ("receive", "end")
+            if self.part == "setup" and step.kind == "send" and not named:
+                self._pay_all()  # a way into a state need not say what comes on it
         self.part = "probe"
         if finale and (not self.play.steps or self.play.steps[-1].kind != "together"):
             self._finale()
@@ -216,8 +219,6 @@ class Compiler:
     def _do(self, step: Step) -> None:
         if step.kind == "send":
             self._send(step.who, self.names.in_request(step.octets))
-            if self.part == "setup":
-                self._pay_all()
         elif step.kind in ("finish", "reset"):
             self._settle(step.who)
             self._add(Finish(step.who) if step.kind == "finish" else Reset(step.who))

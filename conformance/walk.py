@@ -72,10 +72,11 @@ def walk(
     results: list[Result] = []
     failure: list[Found] = []
 
+    # There is no phase in which Hypothesis shrinks: `shrink` needs fewer runs, because it knows what a step is.
     @hypothesis.seed(seed)
     @hypothesis.settings(
         max_examples=number, deadline=None, database=None, derandomize=False, print_blob=False,
-        suppress_health_check=list(hypothesis.HealthCheck), phases=(hypothesis.Phase.generate,),  # `shrink` needs fewer runs: it knows what a step is
+        suppress_health_check=list(hypothesis.HealthCheck), phases=(hypothesis.Phase.generate,),
         verbosity=hypothesis.Verbosity.quiet,
     )  # fmt: skip
     @hypothesis.given(strategies.data(), strategies.sampled_from(list(segments)))

@@ -1,4 +1,4 @@
-"""The command: what it says and which code it gives, for misuse, for bad targets, and for a whole run with its reports."""
+"""The command: what it says and which code it gives, for misuse, bad targets, and a whole run with its reports."""
 
 from __future__ import annotations
 

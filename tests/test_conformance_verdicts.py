@@ -1,4 +1,4 @@
-"""The verdict engine against servers that lie, flood, hang, reset and die: each is told apart, and the next case lives."""
+"""The verdict engine against servers that lie, flood, hang, reset and die: each is told apart, the next case lives."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def scripted(handle: Handler) -> Iterator[Address]:
         listener.close()
         for stream in streams:
             _cut(stream)
-        for thread in list(workers):
+        for thread in workers:
             thread.join(5)
 
 

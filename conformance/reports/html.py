@@ -8,6 +8,7 @@ from typing import Any
 
 from conformance.record import Record
 
+SHOWN = 600  # octets of an entry; the record has the rest
 PLACE = "/*RECORD*/null"
 MARK = {">": 0, "<": 1, ">|": 2, "<|": 3, ">!": 4, "<!": 5, "#": 6}
 
@@ -32,5 +33,12 @@ def make(record: Record) -> str:
 def _case(case: dict[str, Any]) -> dict[str, Any]:
     """A case with its transcript as short rows: the file is read by a browser, not by a program."""
     short = {key: value for key, value in case.items() if key not in ("type", "transcript") and value not in ("", 0)}
-    short["t"] = [[e["ms"], e["who"], MARK[e["mark"]], e.get("hex", ""), e.get("text", "")] for e in case["transcript"]]
+    short["t"] = [_entry(entry) for entry in case["transcript"]]
     return short
+
+
+def _entry(entry: dict[str, Any]) -> list[Any]:
+    octets, text = entry.get("hex", ""), entry.get("text", "")
+    if len(octets) > 2 * SHOWN:
+        octets, text = octets[: 2 * SHOWN], f"… {len(octets) // 2 - SHOWN} octets more {text}".rstrip()
+    return [entry["ms"], entry["who"], MARK[entry["mark"]], octets, text]

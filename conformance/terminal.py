@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -109,8 +110,10 @@ class Terminal:
         """One line for each reason, with an example, so that a hundred alike do not hide the rest."""
         by_note: dict[str, list[Result]] = {}
         for result in results:
-            by_note.setdefault(result.words or result.note, []).append(result)
-        for words, some in list(by_note.items())[:10]:
+            words = result.words or result.note
+            by_note.setdefault(re.sub("[0-9]+", "0", words), []).append(result)  # unique names are no reasons
+        for some in list(by_note.values())[:10]:
+            words = some[0].words or some[0].note
             more = f" and {len(some) - 1} more" if len(some) > 1 else ""
             self.say(f"{self.paint('open', verdict.value)} {some[0].key}{more}: {words[:160]}")
         if len(by_note) > 10:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tools.vocabulary import Vocabulary
+
 from .analysis.chats import Chat
 from .analysis.connections import Connection, bracketed
 from .document import plural
@@ -14,8 +16,8 @@ from .findings import Findings
 from .packets import ACK, FIN, RST, SYN, Line, Packet
 
 _WIDTH, _LEFT, _RIGHT, _FRAME, _TIME = 800, 150, 720, 42, 104
-_TALLEST = 940  # pixels of a diagram that fits on a page
-_MOST_ROWS = 72
+_TALLEST = 520  # pixels of a diagram: two fit on a page
+_MOST = 4 * _TALLEST  # pixels of all diagrams of a chat
 _TALL, _LOW, _LINE_STEP = 31, 22, 12
 
 
@@ -31,7 +33,7 @@ class Step:
 def ladders(findings: Findings, chat: Chat) -> list[str]:
     """The diagrams of one chat, as many as it needs pages."""
     ends = [findings.by_stream[stream] for stream in _ends(findings, chat)]
-    steps = _steps(ends, chat)
+    steps = _steps(ends, chat, findings.words)
     drawings: list[str] = []
     sheet = _sheet(ends)
     whole = sum(map(_height, steps))
@@ -50,18 +52,19 @@ def _ends(findings: Findings, chat: Chat) -> list[int]:
     return sorted(chat.streams, key=lambda stream: findings.by_stream[stream].user != chat.caller)[:2]
 
 
-def _steps(ends: Sequence[Connection], chat: Chat) -> list[Step]:
+def _steps(ends: Sequence[Connection], chat: Chat, words: Vocabulary) -> list[Step]:
     """What is shown: everything if it is little; else the beginning, the chat and the end, without bare ACKs."""
     packets = sorted(
         ((packet, connection) for connection in ends for packet in connection.packets), key=lambda pair: pair[0].number
     )
-    wanted = {packet.number for packet, _ in packets}
-    if len(packets) > _MOST_ROWS:
+    shown = [packet for packet, _ in packets]
+    if _tall(shown) > _MOST:
         opening = {packet.number for connection in ends for packet in connection.packets[:3]}
-        wanted = {packet.number for packet, _ in packets if packet.number in opening or _matters(packet, chat)}
-    if len(wanted) > _MOST_ROWS:
-        ordered = sorted(wanted)
-        wanted = {*ordered[: _MOST_ROWS * 2 // 3], *ordered[-_MOST_ROWS // 3 :]}
+        shown = [packet for packet in shown if packet.number in opening or _matters(packet, chat, words)]
+    while _tall(shown) > _MOST:
+        middle = len(shown) * 2 // 3
+        del shown[middle : middle + max(1, len(shown) // 20)]
+    wanted = {packet.number for packet in shown}
     steps: list[Step] = []
     for packet, connection in packets:
         if packet.number in wanted:
@@ -73,10 +76,17 @@ def _steps(ends: Sequence[Connection], chat: Chat) -> list[Step]:
     return steps
 
 
-def _matters(packet: Packet, chat: Chat) -> bool:
+def _tall(packets: Sequence[Packet]) -> float:
+    return sum(_height(Step(packet, None)) for packet in packets)
+
+
+def _matters(packet: Packet, chat: Chat, words: Vocabulary) -> bool:
+    """Whether a packet belongs to the chat, or to the beginning or the end of a connection."""
     if packet.has(SYN) or packet.has(FIN) or packet.has(RST):
         return True
-    return any(line.chat in (None, chat.number) for line in packet.lines)
+    return any(
+        line.chat == chat.number or line.request in (words.name, words.call, words.quit) for line in packet.lines
+    )
 
 
 def _sheet(ends: Sequence[Connection]) -> Drawing:

@@ -75,7 +75,7 @@ def _requests(findings: Findings) -> list[Block]:
             )
         )
     sent = [line.number for line in findings.lines if line.kind == "request"]
-    answered = [line for line in findings.lines if line.delay is not None]
+    answered = [line for line in findings.lines if line.delay is not None and line.kind in ("answer", "refusal")]
     table = Table(
         "Requests of the clients, what became of them, and the delay from request to answer at the place of the "
         "capture",
@@ -100,7 +100,7 @@ def _requests(findings: Findings) -> list[Block]:
             Paragraph(
                 f"{plural(spread.count, 'answer')} came after {seconds(spread.least)} to {seconds(spread.most)}; "
                 f"half of them within {seconds(spread.median)}.",
-                Evidence.of(f"{findings.protocol}.time", (line.number for line in answered)),
+                Evidence.of(_answers(findings.protocol), (line.number for line in answered)),
             )
         )
     relayed = [line for line in findings.lines if line.relay_time is not None]
@@ -117,6 +117,10 @@ def _requests(findings: Findings) -> list[Block]:
             )
         )
     return blocks
+
+
+def _answers(name: str) -> str:
+    return f'{name}.time && ({name}.kind == "answer" || {name}.kind == "refusal")'
 
 
 def _spread(delay: Spread | None) -> tuple[str, str, str, str]:

@@ -54,7 +54,7 @@ def _states(findings: Findings) -> list[Block]:
         ),
         Figure(
             f"The states of the connections over time{more} (the stream's number in brackets)",
-            plot(draw, height=0.9 + 0.2 * len(shown)),
+            plot(draw, height=0.9 + 0.16 * len(shown)),
             "For each connection a bar whose colours are its states",
             Evidence.frames_alone(moves) if len(moves) <= _LISTED else None,
         ),

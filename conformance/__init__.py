@@ -18,6 +18,7 @@ verb and no state by name; what a verb means is what the rows of the spec say th
     suite ─► run      the cases, selected; their verdicts, by several workers
              record   JSON lines: a header, a line a case, a footer; each of reports/* is made from it alone
              walk     random scripts by Hypothesis, shrunk to the shortest one that fails; saved as a play
+             steady   the same run again and again on a busy machine
              selftest runs the suite against implementations that are broken on purpose
 
 In-process interface (what `selftest` and the tests use):

@@ -391,6 +391,34 @@ class NoStartError(click.ClickException):
 
 
 @main.command()
+@click.option("--cmd", "command", required=True, help="A program: './srv --port {port}'.")
+@click.option("--spec", "spec_file", type=FILE, help="Judge by this spec.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Workers.")
+@click.option("--runs", type=click.IntRange(2, 1000), default=20, show_default=True, help="Full runs.")
+@click.option("--busy", type=click.IntRange(0, 64), default=2, show_default=True, help="Processes that only spin.")
+def steady(command: str, spec_file: Path | None, jobs: int, runs: int, busy: int) -> None:
+    """Runs all cases again and again while the machine is busy, and counts the verdicts that change."""
+    from .steady import steady as again
+    from .suite import server_cases
+
+    spec = _spec(spec_file)
+    cases = _cases(lambda: server_cases(spec))
+
+    def on_run(number: int, seconds: float, changed: int) -> None:
+        click.echo(f"run {number:3}  {seconds:5.1f} s  {changed} verdicts changed")
+
+    options = Options(jobs=jobs, spec_file=spec_file)
+    try:
+        changed = again(Command(command), cases, spec, options, runs=runs, processes=busy, on_run=on_run)
+    except StartError as error:
+        raise NoStartError(str(error)) from None
+    for key, verdicts in changed.items():
+        click.echo(f"{key}: {' '.join(verdicts)}")
+    click.echo(f"{runs} runs of {len(cases)} cases beside {busy} busy processes: {len(changed)} changed verdicts")
+    sys.exit(1 if changed else 0)
+
+
+@main.command()
 @click.argument("side", type=click.Choice(["server", "client", "all"]), default="all")
 @click.option(
     "--select", "patterns", multiple=True, metavar="PATTERN", help="Only these mutants: 'PAIRED/*', closed-at-once."

@@ -38,7 +38,7 @@ def _test(group: str, planned: int, cases: list[dict[str, Any]], points: float) 
     good = [case for case in cases if case["verdict"] in ("pass", "pass-nonstrict", "xfail")]
     open_ = [case for case in cases if case["verdict"] in ("not-tested", "not-applicable")]
     bad = [case for case in cases if case not in good and case not in open_]
-    # what could not be tested is neither earned nor lost
+    # what the implementation offered no way to test costs no points
     score = points * (len(good) + len(open_)) / planned
     lines = [f"{len(good)} of {planned} passed, {len(cases)} were run, {len(open_)} could not be tested."]
     lines += [

@@ -15,7 +15,7 @@ from .drawing import ACCENT, FAINT, GREEN, INK, RED, RULE, Drawing, shortened
 from .findings import Findings
 from .packets import ACK, FIN, RST, SYN, Line, Packet
 
-_WIDTH, _LEFT, _RIGHT, _FRAME, _TIME = 800, 150, 720, 42, 104
+_WIDTH, _LEFT, _RIGHT, _FRAME, _TIME = 800, 186, 738, 40, 104
 _TALLEST = 520  # pixels of a diagram: two fit on a page
 _MOST = 4 * _TALLEST  # pixels of all diagrams of a chat
 _TALL, _LOW, _LINE_STEP = 31, 22, 12

@@ -69,6 +69,7 @@ class ClientPlayer:
         self.released = False  # … and what it waited for has come
         self.notes: list[str] = []
         self.over = False
+        self.left = False  # the server has ended the connection, and the program has not ended yet
 
     def play(self, play: Play) -> None:
         """Plays all steps, then sees that nothing more came, and says goodbye."""
@@ -89,6 +90,9 @@ class ClientPlayer:
             self.step = "nothing more"
             self.hush()
             self.goodbye()
+        elif self.left:
+            self.step = "the program ends"
+            self.exit(None)
 
     def do(self, step: Step) -> None:
         """One step."""
@@ -102,12 +106,9 @@ class ClientPlayer:
             self.frame(step.octets.removesuffix(self.spec.framing.writes))
         elif step.kind == "receive":
             self.give(step.octets)
-        elif step.kind == "end":
-            self.puppet.wire.finish()
-            self.over = True
-        elif step.kind == "cut":
-            self.puppet.wire.reset()
-            self.over = True
+        elif step.kind in ("end", "cut"):
+            self.puppet.wire.finish() if step.kind == "end" else self.puppet.wire.reset()
+            self.over = self.left = True
         elif step.kind in ("finish", "reset"):
             self._ends()
         elif step.kind == "silent":
@@ -254,12 +255,13 @@ class ClientPlayer:
             self.line(printed)
         self.exit(0)
 
-    def exit(self, code: int) -> None:
-        """The program ends by itself, with this code."""
-        self.over = True
+    def exit(self, code: int | None) -> None:
+        """The program ends by itself, with this code; None: with any but that of an end that the user wanted."""
+        self.over, self.left = True, False
         got = self.puppet.exit_code(self.patience)
-        if got != code:
-            raise self.fail(f"exit code {code}", "a program that runs on" if got is None else f"exit code {got}")
+        if got is None or (got == 0 if code is None else got != code):
+            wanted = f"exit code {code}" if code is not None else "another exit code than 0"
+            raise self.fail(wanted, "a program that runs on" if got is None else f"exit code {got}")
         while self.puppet.pump(time.monotonic()):
             pass  # what it printed last
         if self.puppet.lines:

@@ -65,7 +65,7 @@ def find(mutants: list[Mutant[E]], name: str) -> Mutant[E] | None:
 
 # Changes that nobody can see, each with the reason; the name of a mutant, or the beginning of several.
 EQUIVALENT: dict[str, str] = {
-    "codes-compared": "no server may send a code that is not in the spec's tables, so no rule says what it should bring",
+    "codes-compared": "no server may send a code that is not in the spec's tables, so no rule says what comes of it",
 }
 
 

@@ -73,7 +73,7 @@ def _full(hand: Stagehand) -> None:
     assert hand.stage is not None
     last = goodbye(hand.spec, hand.spec.goodbye_when("full").code)
     for number in range(FEW):
-        if not answered(hand, f"a{number}"):
+        if not admitted(hand, f"a{number}"):
             raise BrokenError(f"room for connection {number + 1} of {FEW}", "no answer")
     hand.stage.inbox("x")
     expect(hand, "x", last)
@@ -84,20 +84,20 @@ def _full(hand: Stagehand) -> None:
     first = hand.stage.inbox("a0")
     first.wire.finish()
     expect_end(hand, "a0")
-    deadline = time.monotonic() + hand.patience
-    while not answered_or_gone(hand, "y"):
-        if time.monotonic() > deadline:
-            raise BrokenError("room again, once a connection has ended", last)
+    if not admitted(hand, "y"):
+        raise BrokenError("room again, once a connection has ended", last)
 
 
-def answered_or_gone(hand: Stagehand, who: str) -> bool:
-    """Whether a new connection is admitted."""
+def admitted(hand: Stagehand, who: str) -> bool:
+    """Whether a new connection is admitted, as soon as the server has seen the end of those that were closed."""
     assert hand.stage is not None
-    inbox = hand.stage.inbox(who)
-    if answered(hand, who):
-        return True
-    inbox.wire.close()
-    del hand.stage.inboxes[who]
+    deadline = time.monotonic() + hand.patience
+    while time.monotonic() < deadline:
+        inbox = hand.stage.inbox(who)
+        if answered(hand, who):
+            return True
+        inbox.wire.close()
+        del hand.stage.inboxes[who]
     return False
 
 
@@ -113,7 +113,7 @@ def _share(hand: Stagehand) -> None:
     share = MANY // hand.spec.limits.address_share
     hand.stage.address = (address, port)
     for number in range(share):
-        if not answered(hand, f"a{number}"):
+        if not admitted(hand, f"a{number}"):
             raise BrokenError(f"room for connection {number + 1} of {share} from {address}", "no answer")
     hand.stage.inbox("x")
     last = goodbye(hand.spec, hand.spec.goodbye_when("full").code)

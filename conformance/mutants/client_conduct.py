@@ -577,9 +577,37 @@ class LongLinesTaken(Engine):
         return line.removesuffix(b"\r")
 
 
+NEAR: dict[type[Engine], str] = {  # patterns of the cases that may see it, where the first plays do not
+    HiddenShown: "*/*/*terminal*",
+    WritesFirst: "*/*/reads-while*",
+    LinesForAnybody: "*/*/line-for*",
+    FieldsUnchecked: "*/*/*too-long*",
+    RefusalIsAnyAnswer: "*/LINE/*unasked",
+    AnswersUnmatched: "*/LINE/*unasked",
+    GoesOnAfterNonsense: "*/LINE/not-*",
+    LongLinesTaken: "*/LINE/too-long",
+    GoesOnAfterGoodbye: "*/BYE/*",
+    IgnoresEndOfCommands: "*/EOF/*",
+    CarriageReturnKept: "*/LINE/crlf*",
+}
+ABOUT_TEXT = {
+    ShortLines,
+    TextCut,
+    TextStripped,
+    TextSpacesCollapsed,
+    TextInAscii,
+    SaidStripped,
+    SaidCollapsed,
+    SaidInAscii,
+}
+ABOUT_TEXT |= {EncodingReplaced, LinesWaitForPartner}
+
+
 def mutants(spec: Spec) -> Iterator[Mutant[Engine]]:
     """The derived ones, and each class of this file whose name is public."""
     yield from client_rows.mutants(spec)
+    text = f"*/{spec.verb_that('relay')}/*"
     for name, engine in globals().items():
         if isinstance(engine, type) and issubclass(engine, Engine) and engine is not Engine and name[0] != "_":
-            yield Mutant(re.sub("(?<=.)(?=[A-Z])", "-", name).lower(), engine.__doc__ or "", engine=engine)
+            near = text if engine in ABOUT_TEXT else NEAR.get(engine, "")
+            yield Mutant(re.sub("(?<=.)(?=[A-Z])", "-", name).lower(), engine.__doc__ or "", engine=engine, near=near)

@@ -33,19 +33,19 @@ class BadFrame:
 class Splitter:
     """Cuts a stream into lines, however it was cut into segments (R-FRAME-6).
 
-    It holds what was fed and not taken yet; the line that has no end yet is at most one frame long.
+    `buffer` is empty when all that was fed is taken; the line that has no end yet is at most one frame long.
     """
 
-    __slots__ = ("_buffer", "_limit", "_start")
+    __slots__ = ("_limit", "_start", "buffer")
 
     def __init__(self, framing: Framing) -> None:
-        self._buffer = b""
+        self.buffer = b""
         self._start = 0
         self._limit = framing.max_octets
 
     def feed(self, octets: bytes) -> None:
         """Adds what has come."""
-        self._buffer = self._buffer[self._start :] + octets if len(self._buffer) > self._start else octets
+        self.buffer = self.buffer[self._start :] + octets if len(self.buffer) > self._start else octets
         self._start = 0
 
     def take(self) -> bytes | None:
@@ -54,33 +54,31 @@ class Splitter:
         Raises:
             LineTooLong: there can be no frame; nothing more can be taken.
         """
-        end = self._buffer.find(b"\n", self._start)
-        if (end if end >= 0 else len(self._buffer)) - self._start >= self._limit:
+        end = self.buffer.find(b"\n", self._start)
+        if (end if end >= 0 else len(self.buffer)) - self._start >= self._limit:
             raise LineTooLong
         if end < 0:
             return None
-        line = self._buffer[
-            self._start : end - 1 if self._buffer[end - 1 : end] == b"\r" and end > self._start else end
-        ]
+        line = self.buffer[self._start : end - 1 if self.buffer[end - 1 : end] == b"\r" and end > self._start else end]
         self._start = end + 1
-        if self._start == len(self._buffer):
-            self._buffer, self._start = b"", 0
+        if self._start == len(self.buffer):
+            self.buffer, self._start = b"", 0
         return line
 
     def rest(self) -> bytes:
         """What was fed and not taken yet."""
-        return self._buffer[self._start :]
+        return self.buffer[self._start :]
 
     def replace(self, octets: bytes) -> None:
         """Holds these octets in place of what it held."""
-        self._buffer, self._start = octets, 0
+        self.buffer, self._start = octets, 0
 
     def __len__(self) -> int:
-        return len(self._buffer) - self._start
+        return len(self.buffer) - self._start
 
     def __bool__(self) -> bool:
         """Whether it holds anything."""
-        return len(self._buffer) > self._start
+        return bool(self.buffer)
 
 
 class _Pattern:

@@ -115,20 +115,22 @@ class Hub:
         run = self._runs.get(connection.state)
         if run is None:
             return None
-        if connection.splitter:
-            octets = connection.splitter.rest() + octets
+        splitter = connection.splitter
+        if splitter.buffer:  # an attribute, because a method is called for each line
+            octets = splitter.rest() + octets
         end = octets.rfind(b"\n") + 1
         rest = len(octets) - end
         whole = octets[:end] if rest else octets
         # As in the step-by-step way, the queue is not above its mark before any of these frames.
         if not end or rest >= self._longest or partner.queued + end > self._mark or not run.accepts(whole):
             return None
-        if rest or connection.splitter:
-            connection.splitter.replace(octets[end:])
+        if rest or splitter.buffer:
+            splitter.replace(octets[end:])
         if connection.faults and connection.state in self._in_a_row:
             connection.faults = 0
         connection.active = now
-        connection.fired &= self._lasting
+        if connection.fired:
+            connection.fired &= self._lasting
         return whole
 
     def put(self, connection: Connection, octets: bytes, now: float) -> None:

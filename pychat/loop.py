@@ -24,6 +24,8 @@ READ, WRITE = select.POLLIN, select.POLLOUT
 TROUBLE = select.POLLERR | select.POLLHUP
 CHUNK = 65536  # octets of one read: a run of lines long enough that its system calls cost little
 STALE = 1024  # planned looks that came to nothing and may still be kept, beside one for each connection
+BATCH = 16  # connections that are read before anything is decided and sent,
+BULK = 8192  # … unless one has brought so many octets
 FOREVER = float("inf")
 
 
@@ -31,6 +33,8 @@ class Channel(Connection):
     """A connection with its socket. `loop` is its owner; only the owner touches the socket, and changes `loop`."""
 
     __slots__ = ("admitted", "due", "fd", "interest", "loop", "moving_to", "pending", "shut", "sock")
+
+    partner: Channel | None  # whoever lives here is linked with his like
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__()
@@ -107,24 +111,10 @@ class Loop:
     # The thread
 
     def _run(self) -> None:
-        channels = self._channels
-        wakee = self._wakee.fileno()
-        while self._deadline is None or channels or self._mailbox:
+        while self._deadline is None or self._channels or self._mailbox:
             events = self._wait(self._next_timeout())
             now = time.monotonic()
-            mail = False
-            for fd, mask in events:
-                channel = channels.get(fd)
-                if channel is None:
-                    mail = mail or fd == wakee
-                    continue
-                try:
-                    if mask == READ:
-                        self._read(channel, now)
-                    else:
-                        self._handle(channel, mask, now)
-                except Exception as error:
-                    self._give_up(channel, error)
+            mail = self._serve(events, now)
             if mail:  # last, or a newcomer could get what was meant for a descriptor that was closed just now
                 self._read_mail(now)
             if self._waiting:
@@ -132,8 +122,36 @@ class Loop:
             if self._timers and self._timers[0][0] <= now:
                 self._run_timers(now)
             if self._deadline is not None and now >= self._deadline:
-                for channel in tuple(channels.values()):
+                for channel in tuple(self._channels.values()):
                     self._close(channel)
+
+    def _serve(self, events: list[tuple[int, int]], now: float) -> bool:
+        """Sees to a round of events; whether there is mail.
+
+        First all is read, then all is decided, then all is sent: each step finds its code and its data in the
+        processor's cache.
+        """
+        mail = False
+        arrived: list[tuple[Channel, bytes]] = []
+        for fd, mask in events:
+            channel = self._channels.get(fd)
+            if channel is None:
+                mail = mail or fd == self._wakee.fileno()
+            elif mask == READ or self._handle(channel, mask, now):
+                try:
+                    octets = channel.sock.recv(CHUNK)
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    self._lose(channel, now)
+                    continue
+                arrived.append((channel, octets))
+                if len(octets) > BULK:  # more of this size would not stay in the cache
+                    self._take(arrived, now)
+                    arrived = []
+        if arrived:
+            self._take(arrived, now)
+        return mail
 
     def _next_timeout(self) -> float:
         if self._waiting:
@@ -141,48 +159,55 @@ class Loop:
         due = min(self._timers[0][0] if self._timers else FOREVER, self._deadline or FOREVER)
         return -1.0 if due == FOREVER else max(0.0, due - time.monotonic())
 
-    def _handle(self, channel: Channel, mask: int, now: float) -> None:
-        if mask & WRITE:
-            self._settle([channel], now)
-        if mask & READ and channel.interest & READ:
-            self._read(channel, now)
-        elif mask & TROUBLE:
-            self._lose(channel, now)
-
-    def _read(self, channel: Channel, now: float) -> None:
+    def _handle(self, channel: Channel, mask: int, now: float) -> bool:
+        """Sees to everything but what has come; whether there is something to be read."""
         try:
-            octets = channel.sock.recv(CHUNK)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._lose(channel, now)
-            return
-        target = None  # a partner who can have the run at once
+            if mask & WRITE:
+                self._settle([channel], now)
+            if mask & READ and channel.interest & READ:
+                return True
+            if mask & TROUBLE:
+                self._lose(channel, now)
+        except Exception as error:
+            self._give_up(channel, error)
+        return False
+
+    def _take(self, arrived: list[tuple[Channel, bytes]], now: float) -> None:
+        """Lets the hub decide about all that has come, under one lock; then sends.
+
+        A run for a partner of this thread for whom nothing waits goes straight to the network. Where each read brings a
+        single line, what is called for each line is what costs beside the system calls; so this is one method.
+        """
+        hub = self._hub
+        straight: list[tuple[Channel, bytes]] = []
+        failed: list[tuple[Channel, Exception]] = []
         with self._lock:
-            run = self._hub.take_run(channel, octets, now)
-            if run is not None:
-                partner = channel.partner
-                assert isinstance(partner, Channel)
-                if partner.queued == 0 and partner.loop is self:
-                    target = partner
-                else:
-                    self._hub.put(partner, run, now)
-            elif octets:
-                self._hub.receive(channel, octets, now)
-            else:
-                self._hub.finish(channel, now)
-                self._hub.touch(channel)
-            touched = self._hub.take_touched()
-        if target is not None and run is not None:
-            self._forward(target, run, touched, now)
+            for channel, octets in arrived:
+                try:
+                    partner = channel.partner
+                    run = hub.take_run(channel, octets, now)
+                    if run is not None and partner is not None:
+                        if partner.queued or partner.loop is not self:
+                            hub.put(partner, run, now)
+                        else:
+                            straight.append((partner, run))
+                    elif octets:
+                        hub.receive(channel, octets, now)
+                    else:
+                        hub.finish(channel, now)
+                        hub.touch(channel)
+                except Exception as error:
+                    failed.append((channel, error))
+            touched = hub.take_touched() if hub.touched else []
+        for partner, run in straight:
+            self._forward(partner, run, touched, now)
+        for channel, reason in failed:
+            self._give_up(channel, reason)
         if touched:
             self._settle(touched, now)
 
     def _forward(self, partner: Channel, run: bytes, work: list[Connection], now: float) -> None:
-        """Gives a run to a partner of this thread for whom nothing waits, without a detour through his outbox.
-
-        It saves an append, a swap and two rounds of the lock, which counts where each read brings a single line.
-        """
+        """Gives a run to a partner of this thread for whom nothing waits, without a detour through his outbox."""
         try:
             taken = partner.sock.send(run)
         except BlockingIOError:
@@ -191,7 +216,9 @@ class Loop:
             self._lose(partner, now)
             return
         if taken:
-            self._hub.delivered(partner, now)
+            partner.active = now
+            if partner.fired:
+                self._hub.delivered(partner, now)
         if taken < len(run):
             with self._lock:
                 self._hub.put(partner, run[taken:], now)
@@ -377,6 +404,6 @@ def _make_poll() -> tuple[select.epoll | select.poll, Callable[[float], list[tup
     """The system's best selector for many sockets, and a function that waits for seconds (negative: for ever)."""
     if hasattr(select, "epoll"):
         epoll = select.epoll()
-        return epoll, epoll.poll
+        return epoll, lambda timeout: epoll.poll(timeout, BATCH)
     poll = select.poll()
     return poll, lambda timeout: poll.poll(None if timeout < 0 else timeout * 1000)

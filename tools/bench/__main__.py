@@ -22,7 +22,7 @@ from tools.bench.process import NotStartedError, Server, cores, raise_limits
 from tools.bench.report import OURS, TARGETS, Run, medians, ratio, reached, tables
 from tools.bench.workloads import WORKLOADS, Pace, Workload
 
-QUICK = Pace(warm=0.1, seconds=0.25, drain=5.0, divide=8)
+QUICK = Pace(warm=0.1, seconds=0.25, drain=3.0, divide=8)
 
 
 def chosen(names: str | None, known: Mapping[str, Any], what: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tools.bench.workloads import WORKLOADS, Figures
@@ -116,25 +116,29 @@ def _table(name: str, peers: Sequence[str], found: Medians, runs: Sequence[Run])
     cells = {peer: found.get((name, peer), {}) for peer in peers}
     columns = [column for column in COLUMNS if any(column.figure in figures for figures in cells.values())]
     ours = cells.get(OURS, {}).get("cpu_us")
-    rows, notes = [], []
+    rows = []
     for peer, figures in cells.items():
-        troubles = dict.fromkeys(
-            run.trouble for run in runs if (run.workload, run.peer) == (name, peer) and run.trouble
-        )
-        notes += [f"{peer}: {trouble}." for trouble in troubles]
-        if not figures:
-            continue
-        row = [peer, *(_shown(figures.get(column.figure), column.form) for column in columns)]
-        if ours is not None:
-            theirs = figures.get("cpu_us")
-            row.append(f"{ours / theirs:.2f}" if theirs else "")
-        rows.append(row)
-        if figures.get("load_share", 0) > BUSY > figures.get("server_share", 1):
-            notes.append(f"{peer} waited for the load, which was busy: it could carry more.")
+        if figures:
+            rows.append([peer, *(_shown(figures.get(column.figure), column.form) for column in columns)])
+            if ours is not None:
+                rows[-1].append(f"{ours / theirs:.2f}" if (theirs := figures.get("cpu_us")) else "")
     titles = ["server", *(column.title.format(unit=unit) for column in columns)]
     if ours is not None:
         titles.append(f"CPU {OURS} : it")
-    return "\n\n".join([f"### {name}: {WORKLOADS[name].doc}", markdown(titles, rows), *notes])
+    remarks = _remarks(cells, [run for run in runs if run.workload == name])
+    return "\n\n".join([f"### {name}: {WORKLOADS[name].doc}", markdown(titles, rows), *remarks])
+
+
+def _remarks(cells: Mapping[str, Figures], runs: Iterable[Run]) -> list[str]:
+    """Why there is no figure, and whose rate is the load's; each once, with all whom it is about."""
+    about: dict[str, dict[str, None]] = {}
+    for run in runs:
+        if run.trouble:
+            about.setdefault(run.trouble, {})[run.peer] = None
+    for peer, figures in cells.items():
+        if figures.get("load_share", 0) > BUSY > figures.get("server_share", 1):
+            about.setdefault("waits for the load, which is busy: it could carry more", {})[peer] = None
+    return [f"{', '.join(peers)}: {remark}." for remark, peers in about.items()]
 
 
 def _shown(value: float | None, form: str) -> str:

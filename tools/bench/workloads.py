@@ -55,13 +55,13 @@ class Workload:
     def unfit(self, peer: Peer) -> str:
         """Why a peer is not asked, empty when it is."""
         if self.octets > peer.dialect.longest:
-            return f"its lines end at {peer.dialect.longest} octets"
+            return f"not asked: its lines end at {peer.dialect.longest} octets"
         if self.connections > peer.most:
-            return f"is not asked for more than {peer.most} connections"
+            return f"not asked for more than {peer.most} connections"
         if self.needs == "listing" and peer.dialect.listing("", 0) is None:
-            return "lists no users"
+            return "not asked: lists no users"
         if self.needs == "command" and not peer.help:
-            return "has no command of this project"
+            return "not asked: it has no command of this project"
         return ""
 
 

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from tools.bench.__main__ import chosen, main, measure
-from tools.bench.load import End, Load, LostLineError, connected, paired
+from tools.bench.checks import CHAT, cost, ways
+from tools.bench.load import EUROPE_AND_ASIA, End, Load, LostLineError, connected, paired, text
 from tools.bench.peers import Dialect, Nats, Peer, all_peers
 from tools.bench.process import NotStartedError, Server
 from tools.bench.report import OURS, TARGETS, Run, markdown, medians, ratio, reached, tables
@@ -136,6 +137,16 @@ def test_a_server_that_does_not_start_is_named_with_its_last_words() -> None:
     with pytest.raises(NotStartedError, match=r"mute did not start: .*no such luck"):
         Server(mute)
     assert "no such luck" in measure(mute, WORKLOADS["interactive-1"], TINY).trouble
+
+
+def test_the_checks_of_the_relay_are_measured_on_what_it_accepts() -> None:
+    """A check that says no early would look cheap."""
+    line = CHAT.line("u0001", "u0002", text("u0001", "u0002", 1, 64, EUROPE_AND_ASIA))
+    measured = ways()
+    assert measured["the relay's check"](line * 3)
+    assert measured["pattern of lines"](line * 3)
+    assert measured["pattern with a class"](line * 3)
+    assert 100 < cost(measured["the relay's check"], line * 3) < 1_000_000
 
 
 def figures_of(ours: float, theirs: float) -> list[Run]:

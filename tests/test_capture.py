@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +37,22 @@ def fields(path: Path, display_filter: str, *names: str) -> list[list[str]]:
     words += [word for name in names for word in ("-e", name)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+@pytest.fixture
+def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts commands, and kills what a failed test has left."""
+    begun: list[subprocess.Popen[str]] = []
+
+    def begin(*words: str) -> subprocess.Popen[str]:
+        begun.append(subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT))
+        return begun[-1]
+
+    yield begin
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
 
 
 @pytest.fixture
@@ -110,7 +126,9 @@ def test_what_cannot_be_recorded_is_said_in_a_line(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("root")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_recording_that_is_stopped_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+def test_a_recording_that_is_stopped_leaves_nothing(
+    number: signal.Signals, begin: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
     """In the middle of its scenario, with processes in its namespaces."""
     command = [
         sys.executable,
@@ -123,7 +141,7 @@ def test_a_recording_that_is_stopped_leaves_nothing(number: signal.Signals, tmp_
         "--out",
         str(tmp_path / "x.pcapng"),
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    process = begin(*command)
     assert process.stdout is not None
     assert "network:" in process.stdout.readline()
     assert "chat:" in process.stdout.readline()
@@ -151,13 +169,15 @@ def test_namespaces_go_when_something_fails() -> None:
     assert list(Path("/run/netns").glob(own)) == []
 
 
-def test_a_running_server_can_be_recorded(start: Callable[..., Stage], tmp_path: Path) -> None:
+def test_a_running_server_can_be_recorded(
+    start: Callable[..., Stage], begin: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
     """`--attach`: what people say to a server that was there before, until Ctrl-C."""
     need("dumpcap")
     stage = start()
     port, out = stage.server.address[1], tmp_path / "attached.pcapng"
     command = [sys.executable, "-m", "tools.capture", "--attach", str(port), "--interface", "lo", "--out", str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    process = begin(*command)
     assert process.stdout is not None
     first = process.stdout.readline()
     if "recording" not in first:

@@ -58,7 +58,8 @@ def main(
     As root on Linux everybody gets a network namespace of his own behind a router; otherwise it is the loopback
     interface. What the scenario did is written beside the capture, as OUT with the ending .truth.json.
     """
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background job would ignore the latter
+        signal.signal(number, _stop)
     try:
         if attach is not None:
             _attach(attach, interface, seconds, out)

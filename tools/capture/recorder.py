@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import threading
@@ -45,7 +44,11 @@ class Recorder:
         if shutil.which("dumpcap") is None:
             raise CaptureError("dumpcap is missing: apt-get install tshark")
         self._process = subprocess.Popen(
-            self._host.command(self._words), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+            self._host.command(self._words),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for this program, which has to wait for the last packets
         )
         self._reader = threading.Thread(target=self._listen, name="dumpcap's messages", daemon=True)
         self._reader.start()
@@ -72,7 +75,7 @@ class Recorder:
     def stop(self) -> None:
         """Ends the recording; what is in the file stays."""
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.terminate()
         self._end()
 
     def wait(self, seconds: float | None) -> None:
@@ -106,7 +109,12 @@ class Recorder:
             self._process.stderr.close()
 
     def _last_words(self) -> str:
-        return next((line for line in reversed(self._said) if line), "it says nothing")
+        """Its complaint; what follows it is a page of advice, of which one line is enough here."""
+        complaint = next((line for line in self._said if line.startswith("dumpcap:")), None)
+        complaint = complaint or next((line for line in reversed(self._said) if line), "it says nothing")
+        if "permission" in complaint:
+            complaint += " Run as root, or: sudo dpkg-reconfigure wireshark-common; sudo usermod -aG wireshark $USER"
+        return complaint
 
 
 def run(words: Sequence[str], about: str) -> str:

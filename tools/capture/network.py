@@ -115,7 +115,7 @@ def namespaces(users: Sequence[str], *, ipv6: bool = False) -> Iterator[Network]
     sweep()
     with ExitStack() as stack:
         router = _namespace(stack, "router", ipv6=ipv6)
-        _in(router, "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1" if ipv6 else "net.ipv4.ip_forward=1")
+        _set(router, "ipv6/conf/all/forwarding" if ipv6 else "ipv4/ip_forward", "1")
         hosts = [_join(stack, router, number, name, ipv6=ipv6) for number, name in enumerate(["server", *users])]
         names = {host.address: host.name for host in hosts}
         names |= {_address(number, 1, ipv6=ipv6): "router" for number in range(len(hosts))}
@@ -198,9 +198,10 @@ def _namespace(stack: ExitStack, name: str, *, ipv6: bool) -> str:
     stack.callback(subprocess.run, ["ip", "netns", "del", namespace], capture_output=True, check=False)
     _ip("-n", namespace, "link", "set", "lo", "up")
     if not ipv6:  # its hosts would look for routers all the time
-        _in(namespace, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+        _set(namespace, "ipv6/conf/all/disable_ipv6", "1")
+        _set(namespace, "ipv6/conf/default/disable_ipv6", "1")
     # Slow start, fast retransmit and fast recovery as the textbooks draw them; the name is in every kernel.
-    _in(namespace, "sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno")
+    _set(namespace, "ipv4/tcp_congestion_control", "reno")
     return namespace
 
 
@@ -222,6 +223,14 @@ def _family(host: Host) -> list[str]:
 
 def _into(namespace: str) -> list[str]:
     return ["ip", "netns", "exec", namespace]
+
+
+def _set(namespace: str, name: str, value: str) -> None:
+    """Sets a kernel parameter of a namespace; `/proc/sys/net` is that of the thread that opens it."""
+    path = Path("/proc/sys/net") / name
+    with Host("", "", namespace).inside():
+        if path.exists():  # a kernel without IPv6 needs none switched off
+            path.write_text(value, encoding="ascii")
 
 
 def _in(namespace: str, *words: str) -> None:

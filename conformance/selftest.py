@@ -91,23 +91,27 @@ def wrong(results: Iterable[Result]) -> list[Result]:
     return [result for result in results if not result.verdict.good and result.verdict not in calm]
 
 
-def subjects(side: Side) -> list[Subject]:
-    """The correct implementations: the shipped one, the one the mutants are made of, and the independent one."""
+def subjects(side: Side, *, changed: bool = False) -> list[Subject]:
+    """The correct implementations: the shipped one, the one the mutants are made of, and the independent one.
+
+    Of a spec that is not the shipped one (`changed`) the independent one, which reads none, knows nothing.
+    """
     python = shlex.quote(sys.executable)
-    fields = FIELDS["server"] if side == "server" else "{host}:{port} --plain"
+    fields = FIELDS["server"] if side == "server" else "{host}:{port} --plain" + " --spec {spec}" * changed
     found = [
         Subject(f"shipped {side}", f"{python} -m pychat {side} {fields}"),
-        Subject(f"mutable {side}", command(side, "none")),
+        Subject(f"mutable {side}", command(side, "none", changed=changed)),
     ]
     student = STUDENT / f"{side}.py"
-    if student.exists():  # an installed package has no tests
+    if student.exists() and not changed:  # an installed package has no tests
         found.append(Subject(f"student {side}", f"{python} {shlex.quote(str(student))} {STUDENT_FIELDS[side]}"))
     return found
 
 
-def command(side: Side, mutant: str) -> str:
-    """How a mutant is started."""
-    return f"{shlex.quote(sys.executable)} -m conformance.mutants.{side} --mutant {shlex.quote(mutant)} {FIELDS[side]}"
+def command(side: Side, mutant: str, *, changed: bool = False) -> str:
+    """How a mutant is started. A client has no timers, so it reads a spec file only of a changed spec."""
+    program = f"{shlex.quote(sys.executable)} -m conformance.mutants.{side} --mutant {shlex.quote(mutant)}"
+    return f"{program}{' --spec {spec}' * (changed and side == 'client')} {FIELDS[side]}"
 
 
 def stages(cases: Sequence[Case], mutant: Mutant[Any], first: str = "") -> list[list[Case]]:
@@ -137,7 +141,7 @@ def try_mutant(
 ) -> Trial:
     """Judges a mutant until a case fails. A case that could not be asked kills nobody."""
     started = time.monotonic()
-    target = Command(command(side, mutant.name))
+    target = Command(command(side, mutant.name, changed=spec_file is not None))
     options = Options(jobs=1, fail_fast=True, patience=PATIENCE, spec_file=spec_file)
     asked = blocked = 0
     first = f"{spec.initial}/{barrier_verb(spec)}/*" if side == "server" else ""
@@ -185,7 +189,8 @@ def selftest(
     cases = server_cases(spec) if side == "server" else client_cases(spec)
     options = Options(jobs=jobs, spec_file=spec_file)
     judged = {
-        subject.name: run_suite(Command(subject.command), cases, options, spec=spec) for subject in subjects(side)
+        subject.name: run_suite(Command(subject.command), cases, options, spec=spec)
+        for subject in subjects(side, changed=spec_file is not None)
     }
     lock = threading.Lock()  # guards what `on_trial` touches
 

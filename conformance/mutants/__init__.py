@@ -9,7 +9,7 @@ subclass of the engine (`engine`) that overrides one step.
     frames     written by hand: how a server reads frames;  chats  what it does with users and lines
     conduct    … and the order and the ends of what it sends
     engine     the correct server that they change;  server  its sockets and its command line
-    client_rows, client_conduct, client_engine, client     the same for clients
+    client_*   the same for clients, with rows, frames and conduct
 """
 
 from __future__ import annotations

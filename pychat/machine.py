@@ -33,7 +33,7 @@ class HasState(Protocol):
 
 
 class QuickEvent(Event):
-    """An event that is over at once where it changes no state: 0.1 µs instead of 3.3 (`tools.bench machine`)."""
+    """An event that is over at once where it changes no state, as most rows do not."""
 
     def __init__(self, name: str, machine: Machine) -> None:
         super().__init__(name, machine)

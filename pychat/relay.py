@@ -22,9 +22,9 @@ class Run:
     """Accepts octets that are nothing but whole relayed frames of one request.
 
     What costs is known (`python -m tools.bench.checks`). In a long run a pattern that knows only line ends takes 0.3 ns
-    an octet, and one with a character class 2.5; deleting the forbidden ASCII octets takes 0.6, and looking for each one
-    by itself 0.3, but more than a microsecond at least. So a long run is checked step by step, and a single short line,
-    where the calls cost more than the octets, by one pattern.
+    an octet, and one with a character class 2.5; deleting the forbidden ASCII octets takes 0.6, and looking for each
+    one by itself 0.3, but more than a microsecond at least. So a long run is checked step by step, and a single short
+    line, where the calls cost more than the octets, by one pattern.
     """
 
     __slots__ = ("_ascii", "_lines", "_short", "_slice", "_wide", "_wide_prefixes")

@@ -110,9 +110,9 @@ class Trace:
                 steps.append(Step(who, "reset"))
             steps += [Step(LETTERS[frame.who], "receive", text=frame.text) for frame in moment.frames]
         rows = [moment.row for moment in self.moments if moment.row is not None]
-        state, verb = (rows[-1].state, rows[-1].verb) if rows else ("", "")
+        state, verb = (rows[-1].state, rows[-1].verb) if rows else (self.spec.initial, self.spec.protocol)
         return Play(
-            id=f"{state or self.spec.initial}/{verb.upper() or self.spec.protocol.upper()}/{self.fault.property.replace(' ', '-')}",
+            id=f"{state}/{verb.upper()}/{self.fault.property.replace(' ', '-')}",
             title=str(self.fault),
             doc=f"{PROPERTIES[self.fault.property]} Not here: a server that plays this has the fault.",
             rules=tuple(dict.fromkeys(row.rule for row in rows)),

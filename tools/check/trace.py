@@ -110,7 +110,8 @@ class Trace:
                 steps.append(Step(who, "reset"))
             steps += [Step(LETTERS[frame.who], "receive", text=frame.text) for frame in moment.frames]
         rows = [moment.row for moment in self.moments if moment.row is not None]
-        state, verb = (rows[-1].state, rows[-1].verb) if rows else (self.spec.initial, self.spec.protocol)
+        state, verb = (rows[-1].state, rows[-1].verb) if rows else ("", "")
+        state, verb = state or self.spec.initial, verb or self.spec.protocol  # where no request is to blame
         return Play(
             id=f"{state}/{verb.upper()}/{self.fault.property.replace(' ', '-')}",
             title=str(self.fault),

@@ -15,7 +15,8 @@ from .codec import BadFrame, Codec, Frame, LineTooLong, Splitter
 from .connection import Connection
 from .machine import ENDING, ENDING_PARTNER, partner_event, server_machine
 from .relay import compile_runs
-from .spec.model import ANY_VERB, Condition, Effect, Fault, Goodbye, Outcome, Request, Spec, Timer
+from .roster import Roster
+from .spec.model import ANY_VERB, Condition, Effect, Fault, Goodbye, Outcome, Spec, Timer
 
 Log = Callable[..., None]
 
@@ -61,7 +62,7 @@ class Hub:
         self._stop = spec.limits.queue_stop
         self._key = spec.types[spec.link.key]
         self._refusals: dict[tuple[str, str], bytes] = {}
-        self._roster: dict[str, tuple[bytes, int]] = {}
+        self._roster = Roster(spec, self.names)
         self._serial = 0
         self._pushed = 0
 
@@ -324,7 +325,7 @@ class Hub:
             self._effect(effect, connection, other, frame)
         self._tell(connection, other, outcome, values, now)
         if outcome.to is not None:
-            self._roster.clear()
+            self._roster.forget()
             peer = other.name if other is not None else None
             self.log(outcome.label, id=connection.id, name=connection.name, peer=peer)
         if outcome.to == self._final:
@@ -336,9 +337,8 @@ class Hub:
         self, connection: Connection, other: Connection | None, outcome: Outcome, values: dict[str, str], now: float
     ) -> None:
         if outcome.does("list"):
-            roster, count = self._list(self.spec.requests[outcome.verb])
-            values["count"] = str(count)
-            self.put(connection, roster, now)
+            values["count"] = str(len(self._roster))
+            self.put(connection, self._roster.items(self.spec.requests[outcome.verb]), now)
         if outcome.error is not None:
             self.put(connection, self._refusal(outcome.verb, outcome.error), now)
         if outcome.answer is not None:
@@ -384,34 +384,7 @@ class Hub:
     def _release(self, connection: Connection) -> None:
         if connection.name and self.names.get(self._key.fold(connection.name)) is connection:
             del self.names[self._key.fold(connection.name)]
-            self._roster.clear()
-
-    def _list(self, request: Request) -> tuple[bytes, int]:
-        """The items for all users, kept until a user comes, goes or changes its state, and their number."""
-        found = self._roster.get(request.verb)
-        if found is None:
-            assert request.item is not None, "the loader has seen to it"
-            free, busy = (self._item(request, linked) for linked in (False, True))
-            held_in = self.spec.link.held_in
-            users = self.names.values()
-            octets = b"".join(
-                (busy if user.state in held_in else free).replace(b"\0", user.name.encode()) for user in users
-            )
-            found = self._roster[request.verb] = (octets, len(users))
-        return found
-
-    def _item(self, request: Request, linked: bool) -> bytes:
-        """The item of a user, with NUL for the name: the first word of another type says free, the second busy."""
-        assert request.item is not None, "the loader has seen to it"
-        words = []
-        for part in request.item.parts:
-            if isinstance(part, str):
-                words.append(part)
-            elif part.type == self.spec.link.key:
-                words.append("\0")
-            else:
-                words.append(self.spec.types[part.type].one_of[linked])
-        return self.codec.encode(" ".join(words))
+            self._roster.forget()
 
     # What ends a connection
 

@@ -98,10 +98,6 @@ class Loop:
         if hasattr(self._poll, "close"):
             self._poll.close()
 
-    def __len__(self) -> int:
-        """How many connections it has."""
-        return len(self._channels)
-
     def _wake(self) -> None:
         if not self._awake:
             self._awake = True

@@ -12,7 +12,19 @@ from pychat.spec import Spec
 
 from .conftest import ROOT
 
-WITHOUT_IO = ["codec", "machine", "relay", "connection", "hub", "protocol", "session", "talk", "replay", "visible"]
+WITHOUT_IO = [
+    "codec",
+    "machine",
+    "relay",
+    "connection",
+    "roster",
+    "hub",
+    "protocol",
+    "session",
+    "talk",
+    "replay",
+    "visible",
+]
 IO = {"socket", "ssl", "select", "selectors", "threading", "time", "asyncio", "socketserver", "subprocess"}
 FRAMEWORKS = {"asyncio", "socketserver", "twisted", "zmq", "trio", "anyio", "gevent"}
 

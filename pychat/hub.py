@@ -14,7 +14,7 @@ from collections.abc import Callable
 from .codec import BadFrame, Codec, Frame, LineTooLong, Splitter
 from .connection import Connection
 from .machine import ENDING, ENDING_PARTNER, partner_event, server_machine
-from .relay import compile_runs
+from .relay import SHORT, compile_runs
 from .roster import Roster
 from .spec.model import ANY_VERB, Condition, Effect, Fault, Goodbye, Outcome, Spec, Timer
 
@@ -117,16 +117,19 @@ class Hub:
         if run is None:
             return None
         splitter = connection.splitter
-        if splitter.buffer:  # an attribute, because a method is called for each line
-            octets = splitter.rest() + octets
-        end = octets.rfind(b"\n") + 1
-        rest = len(octets) - end
-        whole = octets[:end] if rest else octets
-        # As in the step-by-step way, the queue is not above its mark before any of these frames.
-        if not end or rest >= self._longest or partner.queued + end > self._mark or not run.accepts(whole):
-            return None
-        if rest or splitter.buffer:
-            splitter.replace(octets[end:])
+        if len(octets) <= SHORT and not splitter.buffer and run.short(octets) and partner.queued <= self._mark - SHORT:
+            whole = octets  # a short line, the commonest of all, by itself
+        else:
+            if splitter.buffer:  # an attribute, because a method is called for each line
+                octets = splitter.rest() + octets
+            end = octets.rfind(b"\n") + 1
+            rest = len(octets) - end
+            whole = octets[:end] if rest else octets
+            # As in the step-by-step way, the queue is not above its mark before any of these frames.
+            if not end or rest >= self._longest or partner.queued + end > self._mark or not run.accepts(whole):
+                return None
+            if rest or splitter.buffer:
+                splitter.replace(octets[end:])
         if connection.faults and connection.state in self._in_a_row:
             connection.faults = 0
         connection.active = now

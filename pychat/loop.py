@@ -128,9 +128,10 @@ class Loop:
         processor's cache.
         """
         mail = False
+        channels = self._channels
         arrived: list[tuple[Channel, bytes]] = []
         for fd, mask in events:
-            channel = self._channels.get(fd)
+            channel = channels.get(fd)
             if channel is None:
                 mail = mail or fd == self._wakee.fileno()
             elif mask == READ or self._handle(channel, mask, now):
@@ -195,32 +196,33 @@ class Loop:
                 except Exception as error:
                     failed.append((channel, error))
             touched = hub.take_touched() if hub.touched else []
-        for partner, run in straight:
-            self._forward(partner, run, touched, now)
+        if straight:
+            self._forward(straight, touched, now)
         for channel, reason in failed:
             self._give_up(channel, reason)
         if touched:
             self._settle(touched, now)
 
-    def _forward(self, partner: Channel, run: bytes, work: list[Connection], now: float) -> None:
-        """Gives a run to a partner of this thread for whom nothing waits, without a detour through his outbox."""
-        try:
-            taken = partner.sock.send(run)
-        except BlockingIOError:
-            taken = 0
-        except OSError:
-            self._lose(partner, now)
-            return
-        if taken:
-            partner.active = now
-            if partner.fired:
-                self._hub.delivered(partner, now)
-        if taken < len(run):
-            with self._lock:
-                self._hub.put(partner, run[taken:], now)
-                # A server that stops may have said goodbye to him meanwhile; the rest of a line comes before that.
-                partner.outbox.insert(0, partner.outbox.pop())
-                work += self._hub.take_touched()
+    def _forward(self, straight: list[tuple[Channel, bytes]], work: list[Connection], now: float) -> None:
+        """Gives runs to partners of this thread for whom nothing waits, without a detour through their outboxes."""
+        for partner, run in straight:
+            try:
+                taken = partner.sock.send(run)
+            except BlockingIOError:
+                taken = 0
+            except OSError:
+                self._lose(partner, now)
+                continue
+            if taken:
+                partner.active = now
+                if partner.fired:
+                    self._hub.delivered(partner, now)
+            if taken < len(run):
+                with self._lock:
+                    self._hub.put(partner, run[taken:], now)
+                    # A server that stops may have said goodbye to him meanwhile; the rest of a line comes before that.
+                    partner.outbox.insert(0, partner.outbox.pop())
+                    work += self._hub.take_touched()
 
     def _give_up(self, channel: Channel, error: Exception) -> None:
         """A bug of ours must cost one connection, not all of them."""

@@ -27,7 +27,7 @@ class Run:
     line, where the calls cost more than the octets, by one pattern.
     """
 
-    __slots__ = ("_ascii", "_lines", "_short", "_slice", "_wide", "_wide_prefixes")
+    __slots__ = ("_ascii", "_lines", "_slice", "_wide", "_wide_prefixes", "short")
 
     def __init__(self, request: Request, kind: Type, ending: bytes) -> None:
         low, high = kind.octets
@@ -37,7 +37,7 @@ class Run:
         allowed = b"".join(re.escape(bytes([point])) for point in range(0x80) if point not in points | set(ending))
         # Possessive, so that a run of any length is matched without a stack to go back on.
         self._lines = re.compile(rb"(?:%b .{%d,%d}+%b)++" % (verb, low, high, end)).fullmatch
-        self._short = re.compile(rb"(?:%b [%b]{%d,%d}+%b)++" % (verb, allowed, low, high, end)).fullmatch
+        self.short = re.compile(rb"(?:%b [%b]{%d,%d}+%b)++" % (verb, allowed, low, high, end)).fullmatch
         self._slice = max(SLICE, 2 * high)
         wide = _by_prefix(point for point in points if point >= 0x80)
         self._wide_prefixes = tuple(wide)
@@ -46,7 +46,7 @@ class Run:
 
     def accepts(self, octets: bytes) -> bool:
         """Whether each line in `octets` would be relayed as it is; they end with a line's end."""
-        if len(octets) <= SHORT and self._short(octets) is not None:
+        if len(octets) <= SHORT and self.short(octets) is not None:
             return True
         if self._lines(octets) is None:
             return False

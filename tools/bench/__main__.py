@@ -134,8 +134,8 @@ def _alternating(servers: list[Peer], works: list[Workload], pace: Pace, runs: i
                 run = measure(peer, work, pace, number + 1)
                 count += 1
                 figures = run.figures
-                cost = f"{figures['rate']:,.0f} {work.unit}s/s, {figures['cpu_us']:.3g} µs" if "rate" in figures else ""
-                click.echo(f"{count}/{total} {work.name} {peer.name}: {run.trouble or cost or 'done'}", err=True)
+                cost = f"{figures['rate']:,.0f} {work.unit}s/s" if "rate" in figures else "done"
+                click.echo(f"{count}/{total} {work.name} {peer.name}: {run.trouble or cost}", err=True)
                 yield run
 
 

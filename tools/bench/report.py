@@ -132,9 +132,9 @@ def _table(name: str, peers: Sequence[str], found: Medians, runs: Sequence[Run])
 def _remarks(cells: Mapping[str, Figures], runs: Iterable[Run]) -> list[str]:
     """Why there is no figure, and whose rate is the load's; each once, with all whom it is about."""
     about: dict[str, dict[str, None]] = {}
-    for run in runs:
-        if run.trouble:
-            about.setdefault(run.trouble, {})[run.peer] = None
+    troubles = {run.peer: run.trouble for run in runs if run.trouble}
+    for peer, trouble in troubles.items():
+        about.setdefault(trouble, {})[peer] = None
     for peer, figures in cells.items():
         if figures.get("load_share", 0) > BUSY > figures.get("server_share", 1):
             about.setdefault("waits for the load, which is busy: it could carry more", {})[peer] = None

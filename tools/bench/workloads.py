@@ -243,7 +243,7 @@ class _Meter:
         cpu = self._server.cpu() - self._cpu
         return {
             "rate": count / wall,
-            "cpu_us": cpu / 1e3 / max(count, 1),
+            **({"cpu_us": cpu / 1e3 / count} if count else {}),
             "server_share": cpu / 1e9 / wall,
             "load_share": own / 1e9 / wall,
             "memory_mib": self._server.memory("VmHWM") / MIB,

@@ -20,7 +20,10 @@ from .conftest import PATIENCE, SPEC_FILE, Stage
 
 ENTER, TAB, UP, CTRL_C, CTRL_D = "\r", "\t", "\x1b[A", "\x03", "\x04"
 WHERE = "\x1b[6n"
-# What steers the screen is taken away: it is the words that count here.
+# Where a cell already shows what it is to show, the cursor only steps over it: a few such cells stand for any letter.
+STEP = re.compile(r"\x1b\[([1-3]?)C")
+KEPT = "\ufffd"
+# What else steers the screen is taken away: it is the words that count here.
 STEERING = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[()=>][A-Z0-9]?|[\x00-\x08\x0e-\x1f]")
 
 
@@ -42,12 +45,13 @@ class Screen:
     def see(self, *words: str) -> None:
         """Waits until these words are shown, one after another, after those that were seen before."""
         for each in words:
-            while (place := self._words().find(each, self._seen)) < 0:
+            wanted = re.compile("".join(f"[{re.escape(letter)}{KEPT}]" for letter in each))
+            while (place := wanted.search(self._words(), self._seen)) is None:
                 try:
                     self._read()
                 except (pexpect.EOF, pexpect.TIMEOUT):
                     raise AssertionError(f"{each!r} is not in {self._words()[self._seen :]!r}") from None
-            self._seen = place + len(each)
+            self._seen = place.end()
 
     def _read(self) -> None:
         octets = self.child.read_nonblocking(65536, PATIENCE)
@@ -56,7 +60,7 @@ class Screen:
             self.child.send("\x1b[30;1R")
 
     def _words(self) -> str:
-        return STEERING.sub("", self.raw)
+        return STEERING.sub("", STEP.sub(lambda step: KEPT * int(step[1] or 1), self.raw))
 
     def type(self, keys: str) -> None:
         self.child.send(keys)

@@ -100,15 +100,33 @@ def medians(runs: Iterable[Run]) -> Medians:
 
 
 def tables(runs: Sequence[Run]) -> str:
-    """A Markdown table for each workload, and one of the targets."""
+    """Markdown: a table for each workload, one of what all of them cost, and one of the targets."""
     found = medians(runs)
     names = dict.fromkeys(run.workload for run in runs)
     peers = list(dict.fromkeys(run.peer for run in runs))
     parts = [_table(name, peers, found, runs) for name in names]
+    if summary := _summary(list(names), peers, found):
+        parts.append(summary)
     rows = [row for target in TARGETS if (row := _verdict(target, found)) is not None]
     if rows:
         parts.append("### Targets\n\n" + markdown(["workload", "figure", "wanted", "found", ""], rows))
     return "\n\n".join(parts)
+
+
+def _summary(names: Sequence[str], peers: Sequence[str], found: Medians) -> str:
+    """What each unit costs us, and as a multiple of what it costs each peer; empty when we were not measured."""
+    others = [peer for peer in peers if peer != OURS]
+    rows = []
+    for name in names:
+        ours = found.get((name, OURS), {}).get("cpu_us")
+        if ours is not None:
+            theirs = [found.get((name, peer), {}).get("cpu_us") for peer in others]
+            ratios = [f"{ours / cost:.2f}" if cost else "" for cost in theirs]
+            rows.append([name, f"{_shown(ours, '.3g')} / {WORKLOADS[name].unit}", *ratios])
+    if not rows or not others:
+        return ""
+    titles = ["workload", f"{OURS}: CPU µs", *(f": {peer}" for peer in others)]
+    return f"### CPU of {OURS}, and as a multiple of each peer's\n\n{markdown(titles, rows)}"
 
 
 def _table(name: str, peers: Sequence[str], found: Medians, runs: Sequence[Run]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from pychat.spec import SpecError
 
 from .conftest import Stage, changed
-from .test_hub import Table
+from .table import Table
 
 
 def test_a_renamed_verb() -> None:

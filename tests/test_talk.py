@@ -3,109 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections import deque
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pychat.client import Ended, Wire
-from pychat.connection import Connection
 from pychat.hub import Hub
-from pychat.session import Protocol, Session, shipped_protocol
+from pychat.session import Protocol
 from pychat.spec import Spec, shipped
-from pychat.talk import COMMANDS, MOST_LISTED, Talk
 
-
-class Desk:
-    """A person with the client's inside, and the hub at the other end. What travels is carried when a test says so."""
-
-    def __init__(self, hub: Hub, name: str | None, protocol: Protocol | None = None, chat: str | None = None) -> None:
-        protocol = protocol or shipped_protocol()
-        self.hub, self.wire = hub, False
-        self.session, self.connection = Session(protocol), Connection()
-        self.up: deque[bytes] = deque()
-        self.sent: list[str] = []
-        self.talk = Talk(protocol, name, chat)
-        hub.open(self.connection, "here", 0.0, loopback=True)
-        self.talk.online(self)
-
-    def send(self, verb: str, *values: str, timeout: float) -> bytes:
-        octets = self.session.request(verb, *values)
-        self.up.append(octets)
-        self.sent.append(octets.decode().rstrip("\r\n"))
-        return octets
-
-    def carry_up(self) -> None:
-        """The hub takes what was sent."""
-        while self.up:
-            self.hub.receive(self.connection, self.up.popleft(), 0.0)
-
-    def carry_down(self) -> None:
-        """The person is shown what the hub has said."""
-        octets, self.connection.outbox = b"".join(self.connection.outbox), []
-        for event in self.session.receive(octets):
-            self.talk.happened(event)
-
-    def type(self, text: str) -> None:
-        """Begins or changes the input line."""
-        self.talk.typing(text)
-
-    def enter(self, text: str) -> None:
-        """Types a line and Enter."""
-        self.talk.typing(text)
-        self.talk.typing("")
-        self.talk.typing(text)
-        self.finish(text)
-
-    def finish(self, text: str) -> None:
-        """Presses Enter on what was typed before."""
-        self.talk.enter(text)
-
-    def shown(self) -> list[str]:
-        """What was shown since the last time."""
-        lines, self.talk.lines = self.talk.lines, []
-        return [f"{line.name}: {line.text}" if line.name else line.text for line in lines]
+from .desk import Desk, come_back, lose, room, settle
 
 
 @pytest.fixture
 def hub(spec: Spec) -> Hub:
     """The server's mind."""
     return Hub(spec)
-
-
-def settle(*desks: Desk) -> None:
-    """Carries everything until nothing moves."""
-    while any(desk.up or desk.connection.outbox for desk in desks):
-        for desk in desks:
-            desk.carry_up()
-            desk.carry_down()
-
-
-def room(hub: Hub, *names: str) -> list[Desk]:
-    """People who are there, with nothing on the way and nothing to be shown."""
-    desks = [Desk(hub, name) for name in names]
-    settle(*desks)
-    for desk in desks:
-        desk.sent.clear()
-        desk.shown()
-    return desks
-
-
-def lose(hub: Hub, desk: Desk) -> None:
-    """The connection breaks, and both ends know it."""
-    hub.lose(desk.connection, 0.0)
-    hub.forget(desk.connection)
-    desk.talk.happened(Ended("lost", "the server closed the connection"))
-
-
-def come_back(hub: Hub, desk: Desk) -> Desk:
-    """The same person on a new connection."""
-    again = Desk(hub, None)
-    again.talk = desk.talk
-    again.talk.lines.clear()
-    again.talk.online(again)
-    return again
 
 
 def test_a_name_is_asked_for_until_it_is_free(hub: Hub) -> None:
@@ -320,94 +233,6 @@ def test_a_call_follows_a_leave(hub: Hub) -> None:
     assert alice.talk.prompt == "To carol: "
 
 
-def test_what_cannot_be_sent_is_said_clearly(hub: Hub) -> None:
-    """One line each, and nothing on the wire."""
-    alice, bob = room(hub, "alice", "bob")
-    for line, words in (
-        ("/leave", "You are in no chat."),
-        ("/dance", "There is no /dance."),
-        ("/chat", "It is used so: /chat <name>"),
-        ("/who now", "It is used so: /who"),
-        ("hello there", "'hello there' is no name."),
-    ):
-        alice.enter(line)
-        assert alice.shown()[0].startswith(words)
-    assert alice.sent == []
-    alice.enter("bob")
-    settle(alice, bob)
-    alice.shown()
-    alice.enter("/chat carol")
-    assert alice.shown() == ["You are in a chat with bob; /leave ends it."]
-    alice.enter("x" * 2001)
-    assert alice.shown()[0].startswith("Not sent: the text of MSG has 2001 octets")
-    bob.enter("bell\x07")
-    assert bob.shown()[-1].startswith("Not sent: ")
-    assert bob.sent == []  # not even the acceptance
-    alice.enter("//slash")
-    assert alice.sent[-1] == "MSG /slash"
-
-
-def test_a_pasted_text_is_said_line_by_line(hub: Hub) -> None:
-    """Each line is a frame."""
-    alice, bob = room(hub, "alice", "bob")
-    alice.enter("bob")
-    settle(alice, bob)
-    alice.enter("one\ntwo\n")
-    assert alice.sent[1:] == ["MSG one", "MSG two"]
-
-
-def test_the_name_is_taken_again_after_a_loss(hub: Hub) -> None:
-    """And what was typed for the lost chat goes nowhere."""
-    alice, bob = room(hub, "alice", "bob")
-    alice.enter("bob")
-    settle(alice, bob)
-    alice.type("half")
-    lose(hub, alice)
-    assert alice.shown()[-1] == "The connection is lost: the server closed the connection"
-    alice.finish("half a line")
-    assert alice.shown()[-1].startswith("Not sent, because you typed it for bob.")
-    again = come_back(hub, alice)
-    settle(again)
-    assert again.shown() == ["You are alice again.", "Here is bob (busy)."]
-    assert again.sent == ["NAME alice", "WHO"]
-
-
-def test_a_name_that_is_still_taken_after_a_loss_is_asked_for(hub: Hub) -> None:
-    """The lost connection may hold it for a while."""
-    (alice,) = room(hub, "alice")
-    alice.talk.happened(Ended("lost", "no route to host"))
-    again = come_back(hub, alice)
-    settle(again)
-    assert again.shown()[-1].endswith("Perhaps it is your lost connection that has it still.")
-    assert again.talk.prompt == "Your name: "
-
-
-def test_octets_are_shown_when_they_are_wanted(hub: Hub) -> None:
-    """/raw, as a capture shows them."""
-    (alice,) = room(hub, "alice")
-    alice.enter("/raw")
-    assert alice.wire
-    alice.talk.happened(Wire("received", b"MSG \x1b\xff\n"))
-    assert alice.shown()[1:] == [
-        "← 7 octets  MSG \\x1b\\xff\\n",
-        "  0000  4d 53 47 20 1b ff 0a                              MSG ...",
-    ]
-    alice.talk.happened(Wire("sent", b"x" * 5000))
-    assert alice.shown()[-1] == "  … and 3976 more"
-    alice.enter("/raw")
-    assert not alice.wire
-
-
-def test_help_names_every_command(hub: Hub) -> None:
-    """From the same table that runs them."""
-    (alice,) = room(hub, "alice")
-    alice.enter("/help")
-    text = "\n".join(alice.shown())
-    assert all(f"/{command}" in text for command in COMMANDS)
-    alice.enter("/quit")
-    assert alice.talk.done
-
-
 def test_a_chat_can_be_wanted_from_the_beginning(hub: Hub) -> None:
     """`--name` and `--chat`."""
     (bob,) = room(hub, "bob")
@@ -476,59 +301,6 @@ def check_heard(person: Desk) -> None:
     assert all(text == f"for {person.connection.name.lower()}" for text in heard)
 
 
-def test_the_status_says_what_can_be_done(hub: Hub) -> None:
-    """Who one is, the state of the protocol, and words for people."""
-    (bob,) = room(hub, "bob")
-    alice = Desk(hub, None)
-    assert alice.talk.status == "no name · CONNECTED · type the name that you want"
-    alice.enter("alice")
-    settle(alice)
-    assert alice.talk.status == "alice · NAMED · type a name to open a chat"
-    alice.enter("bob")
-    assert alice.talk.status == "alice · NAMED · calling bob …"
-    settle(alice, bob)
-    assert alice.talk.status == "alice · PAIRED · in a chat with bob"
-    assert bob.talk.status == "bob · PAIRED · alice calls: answer to accept, /leave to decline"
-    bob.type("half")
-    alice.enter("/leave")
-    settle(alice, bob)
-    assert bob.talk.status == "bob · PAIRED · alice is gone"
-    lose(hub, bob)
-    assert bob.talk.status == "bob · CLOSED"
-
-
-def test_the_end_is_told_once(hub: Hub, spec: Spec) -> None:
-    """The server's goodbye in its words; one's own with none."""
-    alice, bob = room(hub, "alice", "bob")
-    alice.enter("bob")
-    settle(alice, bob)
-    bob.shown()
-    alice.send(alice.session.protocol.quit or "", timeout=0)
-    settle(alice, bob)
-    assert alice.shown() == ["You are in a chat with bob; /leave ends it."]
-    assert bob.shown() == ["alice is gone (quit).", "The chat is over."]
-    hub.shutdown(0.0)
-    bob.carry_down()
-    words = spec.goodbye_when("stop").words
-    bob.talk.happened(Ended("goodbye", words))
-    assert bob.shown() == [f"The server ends the connection: {words}"]
-
-
-def test_what_has_no_place_is_refused_in_words(hub: Hub) -> None:
-    """And a call that was taken back, and then refused, needs no LEAVE."""
-    desk = Desk(hub, None)
-    desk.enter("/who")
-    assert desk.shown() == ["That is not possible now: WHO is not possible in CONNECTED"]
-    (alice,) = room(hub, "alice")
-    alice.enter("bob")
-    alice.enter("/leave")
-    settle(alice)
-    assert alice.shown() == ["No chat with bob: There is no user of that name."]
-    assert alice.talk.prompt == "Chat with: "
-    alice.enter("/leave")
-    assert alice.shown() == ["You are in no chat."]
-
-
 def test_a_call_can_be_accepted_without_a_line(hub: Hub) -> None:
     """`/chat` and the caller's name; once is enough."""
     alice, bob = room(hub, "alice", "bob")
@@ -552,29 +324,6 @@ def test_one_calls_one_after_another(hub: Hub) -> None:
     assert alice.sent == ["CHAT bob"]
 
 
-def test_without_a_connection_nothing_is_lost(hub: Hub) -> None:
-    """What is typed then is not sent, and can be brought back; a name is kept for the next connection."""
-    alice, nobody = room(hub, "alice")[0], Desk(hub, None)
-    lose(hub, alice)
-    alice.shown()
-    alice.enter("hello")
-    assert alice.shown() == ["Not sent, because there is no connection. The Up key brings it back: hello"]
-    alice.enter("/chat bob")
-    alice.enter("/who")
-    assert alice.shown() == ["There is no connection.", "Not sent: there is no connection"]
-    alice.enter("/raw")
-    assert come_back(hub, alice).wire
-    nobody.enter("/chat bob")
-    assert nobody.shown() == ["Take a name first."]
-    lose(hub, nobody)
-    nobody.shown()
-    nobody.enter("carol")
-    assert nobody.shown() == []
-    again = come_back(hub, nobody)
-    settle(again)
-    assert again.talk.view.name == "carol"
-
-
 def test_another_protocol_is_talked(little: Spec) -> None:
     """Without consent, and with a hang-up that frees both ends."""
     hub, protocol = Hub(little), Protocol(little)
@@ -591,15 +340,3 @@ def test_another_protocol_is_talked(little: Spec) -> None:
     settle(ann, bob)
     assert bob.shown()[-1] == "ann is gone (hung)."
     assert ann.talk.prompt == bob.talk.prompt == "Chat with: "
-
-
-def test_a_list_that_never_ends_fills_no_memory(hub: Hub) -> None:
-    """What is more than anybody reads is not kept."""
-    (alice,) = room(hub, "alice")
-    alice.enter("/who")
-    for number in range(MOST_LISTED + 5):
-        for event in alice.session.receive(b"USER user%d free\n" % number):
-            alice.talk.happened(event)
-    for event in alice.session.receive(b"OK WHO %d\n" % (MOST_LISTED + 5)):
-        alice.talk.happened(event)
-    assert len(alice.talk.users) == MOST_LISTED

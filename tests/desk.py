@@ -1,0 +1,96 @@
+"""People at the client's inside, with the real hub at the other end; what travels is carried by hand."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from pychat.client import Ended
+from pychat.connection import Connection
+from pychat.hub import Hub
+from pychat.session import Protocol, Session, shipped_protocol
+from pychat.talk import Talk
+
+
+class Desk:
+    """A person with the client's inside, and the hub at the other end. What travels is carried when a test says so."""
+
+    def __init__(self, hub: Hub, name: str | None, protocol: Protocol | None = None, chat: str | None = None) -> None:
+        protocol = protocol or shipped_protocol()
+        self.hub, self.wire = hub, False
+        self.session, self.connection = Session(protocol), Connection()
+        self.up: deque[bytes] = deque()
+        self.sent: list[str] = []
+        self.talk = Talk(protocol, name, chat)
+        hub.open(self.connection, "here", 0.0, loopback=True)
+        self.talk.online(self)
+
+    def send(self, verb: str, *values: str, timeout: float) -> bytes:
+        octets = self.session.request(verb, *values)
+        self.up.append(octets)
+        self.sent.append(octets.decode().rstrip("\r\n"))
+        return octets
+
+    def carry_up(self) -> None:
+        """The hub takes what was sent."""
+        while self.up:
+            self.hub.receive(self.connection, self.up.popleft(), 0.0)
+
+    def carry_down(self) -> None:
+        """The person is shown what the hub has said."""
+        octets, self.connection.outbox = b"".join(self.connection.outbox), []
+        for event in self.session.receive(octets):
+            self.talk.happened(event)
+
+    def type(self, text: str) -> None:
+        """Begins or changes the input line."""
+        self.talk.typing(text)
+
+    def enter(self, text: str) -> None:
+        """Types a line and Enter."""
+        self.talk.typing(text)
+        self.talk.typing("")
+        self.talk.typing(text)
+        self.finish(text)
+
+    def finish(self, text: str) -> None:
+        """Presses Enter on what was typed before."""
+        self.talk.enter(text)
+
+    def shown(self) -> list[str]:
+        """What was shown since the last time."""
+        lines, self.talk.lines = self.talk.lines, []
+        return [f"{line.name}: {line.text}" if line.name else line.text for line in lines]
+
+
+def settle(*desks: Desk) -> None:
+    """Carries everything until nothing moves."""
+    while any(desk.up or desk.connection.outbox for desk in desks):
+        for desk in desks:
+            desk.carry_up()
+            desk.carry_down()
+
+
+def room(hub: Hub, *names: str) -> list[Desk]:
+    """People who are there, with nothing on the way and nothing to be shown."""
+    desks = [Desk(hub, name) for name in names]
+    settle(*desks)
+    for desk in desks:
+        desk.sent.clear()
+        desk.shown()
+    return desks
+
+
+def lose(hub: Hub, desk: Desk) -> None:
+    """The connection breaks, and both ends know it."""
+    hub.lose(desk.connection, 0.0)
+    hub.forget(desk.connection)
+    desk.talk.happened(Ended("lost", "the server closed the connection"))
+
+
+def come_back(hub: Hub, desk: Desk) -> Desk:
+    """The same person on a new connection."""
+    again = Desk(hub, None)
+    again.talk = desk.talk
+    again.talk.lines.clear()
+    again.talk.online(again)
+    return again

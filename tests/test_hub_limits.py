@@ -1,0 +1,237 @@
+"""The hub's timers, queues and places, without a socket: time is an argument."""
+
+from __future__ import annotations
+
+import pytest
+
+from pychat.hub import TURN
+from pychat.spec import Spec, shipped
+
+from .conftest import changed
+from .table import Table
+
+MARK, STOP = shipped().limits.queue_mark, shipped().limits.queue_stop
+
+
+@pytest.fixture
+def table(spec: Spec) -> Table:
+    return Table(spec)
+
+
+# Time
+
+
+def test_a_name_is_due_in_time_whatever_is_sent(table: Table) -> None:
+    """R-TIME-1: slow octets and PINGs help nobody."""
+    table.open("a")
+    for _ in range(29):
+        table.later(1)
+        table.say("a", "PING x")
+    table.later(0.9)
+    assert table.state("a") == "CONNECTED"
+    table.later(0.1)
+    assert table.got("a").startswith("BYE timeout ")
+
+
+def test_one_ping_after_silence(table: Table) -> None:
+    """R-TIME-2: one, and again only after a new silence."""
+    table.named("a")
+    table.later(119.9)
+    assert table.got("a") == ""
+    table.now += 120
+    table.hub.receive(table.people["a"], b"x", table.now)
+    for _ in range(3):
+        table.later(40)
+    frames = table.people["a"].outbox
+    assert len(frames) == 1
+    assert frames[0].startswith(b"PING ")
+    table.later(100)
+    assert len(frames) == 1
+
+
+def test_the_servers_own_ping_does_not_break_the_silence(table: Table) -> None:
+    """R-TIME-3: that the network took the PING is no sign of life; an octet is, and so is a line that was taken."""
+    table.named("a")
+    table.later(120)
+    assert table.got("a").startswith("PING ")
+    table.later(479)
+    assert table.got("a") == ""
+    table.later(1)
+    assert table.got("a").startswith("BYE timeout ")
+
+
+def test_who_only_listens_is_not_silent(table: Table) -> None:
+    """What is taken of his queue shows that he is there."""
+    table.chat()
+    for _ in range(10):
+        table.later(119)
+        table.say("a", "MSG x")
+        assert table.got("b") == "MSG x"
+
+
+def test_the_clock_of_silence_stands_still_while_nobody_reads() -> None:
+    """A sender who is held back by his partner's queue is not silent."""
+    table = Table(changed("since: full, after: 30 s", "since: full, after: 9000 s"))
+    table.chat()
+    fill(table, "a", MARK + 2100)
+    for _ in range(10):
+        table.later(100)
+        table.hub.sent(table.people["b"], 1, table.now)
+    assert table.people["a"].paused
+    table.people["b"].outbox[0] = table.people["b"].outbox[0][10:]
+    table.got("b")
+    table.hub.resume(table.people["a"], table.now)
+    assert not table.people["a"].paused
+    table.later(119)
+    assert table.got("a") == ""
+    table.later(1)
+    assert table.got("a").startswith("PING ")
+
+
+def test_a_clock_that_stands_still_does_not_run_ahead(table: Table) -> None:
+    """What was taken of a queue while its connection was not read ends that silence, and no later one."""
+    table.chat()
+    fill(table, "a", MARK + 2100)
+    table.later(20)
+    table.hub.put(table.people["a"], b"MSG x\n", table.now)
+    assert table.got("a") == "MSG x"
+    table.later(9)
+    table.got("b")
+    table.hub.resume(table.people["a"], table.now)
+    table.later(120)
+    assert table.got("a").startswith("PING ")
+
+
+def test_tick_says_when_to_look_again(table: Table) -> None:
+    """So a loop needs no polling."""
+    table.open("a")
+    person = table.people["a"]
+    assert table.hub.tick(person, 0.0) == 30.0
+    table.say("a", "NAME a")
+    assert table.hub.tick(person, 0.0) == 120.0
+    assert table.hub.tick(person, 120.0) == 240.0  # if it answers the PING at once
+    assert table.hub.tick(person, 240.0) == 360.0
+    assert table.hub.tick(person, 500.0) == 600.0
+
+
+def test_a_closing_connection_is_given_up_in_time(table: Table) -> None:
+    """R-CLOSE-1: 2 s after its last octet was taken."""
+    table.say("a", "QUIT")
+    assert not table.people["a"].broken
+    table.later(1.9)
+    assert not table.people["a"].broken
+    table.later(0.1)
+    assert table.people["a"].broken
+
+
+# Flow
+
+
+def fill(table: Table, who: str, limit: int) -> None:
+    while not table.people[who].paused:
+        table.hub.receive(table.people[who], b"MSG " + b"x" * 2000 + b"\n", table.now)
+        assert sum(person.queued for person in table.people.values()) < limit
+
+
+def test_a_sender_waits_for_a_slow_partner_and_no_line_is_lost(table: Table) -> None:
+    """R-FLOW-1, R-FLOW-3: the queue ends just above its mark, and goes on when it is below."""
+    table.chat()
+    fill(table, "a", MARK + 2100)
+    b = table.people["b"]
+    assert MARK < b.queued <= MARK + 2005
+    before = b.queued
+    table.hub.receive(table.people["a"], b"MSG the last\n", table.now)
+    assert b.queued == before
+    while b.queued > MARK:
+        table.hub.sent(b, len(b.outbox.pop(0)), table.now)
+    assert table.people["a"] in table.hub.take_touched()
+    table.hub.resume(table.people["a"], table.now)
+    assert table.got("b").endswith("MSG the last")
+
+
+def test_a_slow_readers_leave_is_heard(table: Table) -> None:
+    """R-FLOW-2 begins later than R-FLOW-1, so that who is flooded can go; and the sender is read again (R-FLOW-3)."""
+    table.chat()
+    fill(table, "a", MARK + 2100)
+    table.hub.take_touched()
+    assert table.say("b", "LEAVE").endswith("OK LEAVE")
+    assert table.people["a"] in table.hub.touched
+    table.hub.resume(table.people["a"], table.now)
+    assert table.got("a") == "GONE b left"
+    assert not table.people["a"].paused
+
+
+def test_nobody_fills_the_memory_with_answers(table: Table) -> None:
+    """R-FLOW-2: the server takes no frame from a connection whose own queue is above its stop mark."""
+    table.named("a")
+    person = table.people["a"]
+    while not table.hub.is_blocked(person):
+        table.hub.receive(person, b"WHO\n" * 1000, table.now)
+    assert person.paused
+    table.hub.resume(person, table.now)
+    assert STOP < person.queued < STOP + 2005
+
+
+def test_nobody_has_more_than_his_turn(table: Table) -> None:
+    """Who sends a thousand requests at once has some handled, and the others after everybody else's."""
+    table.named("a")
+    person = table.people["a"]
+    table.hub.receive(person, b"PING x\n" * 1000, table.now)
+    turns = 1
+    while person.turn_over:
+        assert person.paused
+        assert person in table.hub.take_touched()
+        table.hub.resume(person, table.now)
+        turns += 1
+    assert turns == -(-1000 // TURN)
+    assert table.got("a").split(" / ") == ["PONG x"] * 1000
+    assert not person.paused
+
+
+def test_a_queue_that_stays_full_closes_its_connection(table: Table) -> None:
+    """R-FLOW-4: 30 s above the mark, though octets are taken; the partner is told lost."""
+    table.chat()
+    fill(table, "a", MARK + 2100)
+    b = table.people["b"]
+    for _ in range(29):
+        table.later(1)
+        table.hub.sent(b, 1, table.now)
+        b.outbox[0] = b.outbox[0][1:]
+    assert not b.broken
+    table.later(1)
+    assert b.broken
+    table.hub.resume(table.people["a"], table.now)
+    assert table.got("a") == "GONE b lost"
+
+
+# Admission and the end
+
+
+def test_a_full_server_says_so(spec: Spec) -> None:
+    """R-OPEN-1; a place is free again when a connection is gone."""
+    table = Table(spec, max_connections=2)
+    assert table.open("a")
+    assert table.open("b")
+    assert not table.open("c")
+    assert table.got("c").startswith("BYE server-full ")
+    table.say("a", "QUIT")
+    table.hub.forget(table.people["a"])
+    assert table.open("d")
+
+
+def test_one_address_has_its_share(spec: Spec) -> None:
+    """R-OPEN-2: one in ten, but loopback may have all."""
+    table = Table(spec, max_connections=20)
+    assert [table.open(f"a{n}", "192.0.2.1", loopback=False) for n in range(3)] == [True, True, False]
+    assert table.open("b", "192.0.2.2", loopback=False)
+    assert all(table.open(f"c{n}") for n in range(10))
+
+
+def test_shutdown_says_goodbye_and_nothing_else(table: Table) -> None:
+    """R-CLOSE-4: BYE for all, GONE for none."""
+    table.chat()
+    table.open("c")
+    table.hub.shutdown(table.now)
+    for who in "abc":
+        assert table.got(who).startswith("BYE shutting-down ")
+        assert " / " not in table.got(who)

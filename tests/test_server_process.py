@@ -1,0 +1,160 @@
+"""The server as a process: how it starts, what it logs, what a signal or a lack of descriptors does to it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from .conftest import PATIENCE, Peer, Stage
+
+Start = Callable[..., Stage]
+
+
+@contextmanager
+def process(*options: str) -> Iterator[tuple[subprocess.Popen[str], tuple[str, int]]]:
+    """A server in a process of its own, and its address."""
+    command = [sys.executable, "-m", "pychat", "server", "--port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            assert running.stdout is not None
+            host, _, port = running.stdout.readline().removeprefix("listening on ").strip().rpartition(":")
+            yield running, (host, int(port))
+        finally:
+            running.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_under_load(number: signal.Signals) -> None:
+    """BYE shutting-down to everybody, no GONE, exit code 0, in less than 5 s."""
+    with process("--io-threads", "2") as (running, address):
+        stage = [Peer(address) for _ in range(20)]
+        for index, peer in enumerate(stage):
+            assert peer.ask(f"NAME u{index}") == f"OK NAME u{index}"
+        for index in range(0, 20, 2):
+            assert stage[index].ask(f"CHAT u{index + 1}") == f"OK CHAT u{index + 1}"
+        stop = threading.Event()
+
+        def talk(peer: Peer) -> None:
+            try:
+                while not stop.is_set():
+                    peer.send_octets(b"MSG under load\n" * 50)
+            except OSError:
+                pass
+
+        talkers = [threading.Thread(target=talk, args=(peer,)) for peer in stage[::2]]
+        for talker in talkers:
+            talker.start()
+        assert stage[1].lines(500)[-1] == "MSG under load"
+        running.send_signal(number)
+        for peer in stage[1::2]:
+            line = ""
+            while (found := peer.line()) not in ("<end>", "<reset>"):
+                assert not found.startswith("GONE")
+                line = found
+            assert line.startswith("BYE shutting-down ")
+        assert running.wait(5) == 0
+        stop.set()
+        for talker in talkers:
+            talker.join()
+        for peer in stage:
+            peer.close()
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    """Also when somebody's last frame is not taken."""
+    with process() as (running, address):
+        peer = Peer(address, receive_buffer=2048)
+        assert peer.ask("NAME a") == "OK NAME a"
+        peer.send_octets(b"PING x\n" * 50_000)
+        running.send_signal(signal.SIGTERM)
+        assert running.stderr is not None
+        while "stopping" not in running.stderr.readline():
+            pass
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(2) in (0, 128 + signal.SIGTERM)
+        peer.close()
+
+
+def test_running_out_of_descriptors_neither_spins_nor_kills() -> None:
+    """Who comes too late is told so; when somebody goes, the next one is served."""
+    with process("--log-level", "error") as (running, address):
+        open_now = len(os.listdir(f"/proc/{running.pid}/fd"))
+        resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (open_now + 5, open_now + 5))
+        peers = [Peer(address) for _ in range(9)]
+        answers = [peer.ask(f"NAME u{number}") for number, peer in enumerate(peers)]
+        assert sum(answer.startswith("OK NAME") for answer in answers) == 5
+        before = _cpu(running.pid)
+        assert all(a.startswith(("OK NAME", "BYE server-full ", "<reset>")) for a in answers), answers
+        assert peers[0].ask("PING x") == "PONG x"
+        assert _cpu(running.pid) - before < 0.5
+        assert peers[0].ask("QUIT") == "OK QUIT"
+        peers[0].close()
+        for _ in range(100):
+            late = Peer(address)
+            answer = late.ask("NAME late")
+            late.close()
+            if answer == "OK NAME late":
+                break
+        assert answer == "OK NAME late"
+        assert running.poll() is None
+        for peer in peers:
+            peer.close()
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of processor time that a process has used."""
+    words = Path(f"/proc/{pid}/stat").read_text().split()
+    return (int(words[13]) + int(words[14])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--host", "203.0.113.1"], "cannot listen on 203.0.113.1:0: "),
+        (["--host", "two..dots"], "cannot listen on two..dots:0: it is no name of a host"),
+        (["--host", "no.such.host.invalid"], "cannot listen on no.such.host.invalid:0: "),
+        (["--spec", str(Path(__file__))], "not YAML"),
+    ],
+)
+def test_a_server_that_cannot_start_says_why_in_one_line(arguments: list[str], words: str) -> None:
+    """Exit code 1, and no trace of Python."""
+    command = [sys.executable, "-m", "pychat", "server", "--port", "0", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert result.returncode == 1
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_port_in_use_is_said_in_one_line(stage: Stage) -> None:
+    """As a user meets it most often."""
+    host, port = stage.server.address
+    command = [sys.executable, "-m", "pychat", "server", "--port", str(port)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert result.returncode == 1
+    assert result.stderr == f"pychat: cannot listen on {host}:{port}: {os.strerror(errno.EADDRINUSE)}\n"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_log_shows_nothing_of_a_peers_octets_unescaped(form: str) -> None:
+    """Names are harmless by their type, and lines are not logged at all."""
+    with process("--log-level", "debug", "--log-format", form) as (running, address):
+        peer = Peer(address)
+        peer.send_octets(b"NAME \x1b[2J\nNAME a\nMSG secret\x07\n\xff\nQUIT\n")
+        while peer.line() != "<end>":
+            pass
+        peer.close()
+        running.terminate()
+        _, log = running.communicate(timeout=PATIENCE)
+    assert "named" in log
+    assert "secret" not in log
+    assert all(line.isprintable() for line in log.splitlines())

@@ -10,7 +10,7 @@ from types import FrameType
 import click
 
 from .network import CaptureError
-from .scenarios import SCENARIOS
+from .scenarios import ALL, SCENARIOS
 from .session import Request, attach, record
 from .stage import Programs
 
@@ -20,7 +20,7 @@ from .stage import Programs
               type=click.Path(path_type=Path, dir_okay=False),
               help="The capture; .pcap writes the older format, without comments and names.")  # fmt: skip
 @click.option("--scenario", default="all", show_default=True, type=click.Choice([*SCENARIOS, "all"]),
-              help="What is played.")  # fmt: skip
+              help=f"What is played; all are {', '.join(ALL)}.")  # fmt: skip
 @click.option(
     "--loopback", "force_loopback", is_flag=True, help="Use the loopback interface even where namespaces are possible."
 )
@@ -69,7 +69,7 @@ def main(
             programs = Programs(tuple(server_command.split()), (), programs.client)
         if client_command:
             programs = Programs(programs.server, programs.server_spec, tuple(client_command.split()))
-        names = list(SCENARIOS) if scenario == "all" else [scenario]
+        names = ALL if scenario == "all" else [scenario]
         record(Request(out, names, programs, pace, force_loopback, ipv6, chosen=scenario != "all"), click.echo)
     except (CaptureError, OSError) as error:
         click.echo(f"capture: {error}", err=True)

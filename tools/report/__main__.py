@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -39,9 +41,11 @@ def main(
 ) -> None:
     """Analyses a capture of the chat from the handshake to the conversation, and writes a report."""
 
+    begun = time.monotonic()
+
     def say(words: str) -> None:
         if not quiet:
-            click.echo(f"report: {words}", err=True)
+            click.echo(f"report: {time.monotonic() - begun:5.1f} s  {words}", err=True)
 
     try:
         spec = load(spec_file) if spec_file else shipped()
@@ -63,10 +67,15 @@ def main(
 
             say("typesetting")
             out.write_bytes(pdf(document, capture.name))
-            say(f"{out}")
+            say(f"{out}; at most {_memory()} MiB of memory")
     except (ReportError, SpecError, OSError, ValueError) as error:
         click.echo(f"report: {error}", err=True)
         sys.exit(1)
+
+
+def _memory() -> int:
+    """The most memory that this process or one run of tshark has had, in MiB."""
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) >> 10
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tools.vocabulary import Vocabulary
@@ -61,9 +61,8 @@ def _steps(ends: Sequence[Connection], chat: Chat, words: Vocabulary) -> list[St
     if _tall(shown) > _MOST:
         opening = {packet.number for connection in ends for packet in connection.packets[:3]}
         shown = [packet for packet in shown if packet.number in opening or _matters(packet, chat, words)]
-    while _tall(shown) > _MOST:
-        middle = len(shown) * 2 // 3
-        del shown[middle : middle + max(1, len(shown) // 20)]
+    if _tall(shown) > _MOST:
+        shown = [*_within(_MOST * 2 / 3, shown), *_within(_MOST / 3 - _LOW, reversed(shown))]
     wanted = {packet.number for packet in shown}
     steps: list[Step] = []
     for packet, connection in packets:
@@ -78,6 +77,15 @@ def _steps(ends: Sequence[Connection], chat: Chat, words: Vocabulary) -> list[St
 
 def _tall(packets: Sequence[Packet]) -> float:
     return sum(_height(Step(packet, None)) for packet in packets)
+
+
+def _within(height: float, packets: Iterable[Packet]) -> Iterator[Packet]:
+    """The first packets, as many as are not higher together."""
+    for packet in packets:
+        height -= _height(Step(packet, None))
+        if height < 0:
+            return
+        yield packet
 
 
 def _matters(packet: Packet, chat: Chat, words: Vocabulary) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tools.capture.stage import Stage
 
 from .chat import chat
+from .long import long
 from .loss import loss
 from .nagle import nagle
 from .segmentation import segmentation
@@ -20,5 +21,7 @@ SCENARIOS: dict[str, Scenario] = {
     "trouble": trouble,
     "nagle": nagle,
     "loss": loss,
+    "long": long,
 }
+ALL = tuple(name for name in SCENARIOS if name != "long")  # what a reader of one capture wants to see
 PEOPLE = ("alice", "bob", "carol", "dave", "erin")

@@ -78,11 +78,10 @@ def _place(lines: Sequence[Line], segments: Sequence[Packet]) -> tuple[list[Plac
         index = max(0, bisect_right(starts, position) - 1)
         while index > 0 and segments[index - 1].seq + segments[index - 1].payload > position:
             index -= 1
-        for packet in segments[index:]:
-            if packet.seq >= end:
-                break
-            if packet.seq + packet.payload > position:
-                frames.append(packet.number)
+        while index < len(segments) and segments[index].seq < end:
+            if segments[index].seq + segments[index].payload > position:
+                frames.append(segments[index].number)
+            index += 1
         certain = certain and bool(frames) and line.number >= max(frames, default=0)
         placed.append(Placed(line, position, end, tuple(sorted(set(frames)))))
         position = end

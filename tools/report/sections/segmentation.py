@@ -99,7 +99,8 @@ def _window(direction: Direction, around: Placed) -> tuple[list[Packet], list[Pl
 
 
 def _spanning(findings: Findings, direction: Direction) -> list[Block]:
-    example = max(direction.spanning, key=lambda placed: (_dense(direction, placed), -placed.start))
+    cut = Counter(frame for placed in direction.spanning for frame in placed.frames)
+    example = max(direction.spanning, key=lambda placed: (max(cut[frame] for frame in placed.frames), -placed.start))
     segments, lines = _window(direction, example)
     stream = direction.connection.stream
     frames = [packet.number for packet in segments]
@@ -115,12 +116,6 @@ def _spanning(findings: Findings, direction: Direction) -> list[Block]:
         _layout(direction, lines),
     ]
     return blocks + _octets(findings, direction, example)
-
-
-def _dense(direction: Direction, placed: Placed) -> int:
-    """How many other lines that span segments share a segment with this one."""
-    own = set(placed.frames)
-    return sum(bool(own & set(other.frames)) for other in direction.spanning)
 
 
 def _draw(axes: Any, segments: Sequence[Packet], lines: Sequence[Placed]) -> None:

@@ -42,6 +42,7 @@ function proto.init()
 end
 
 local SYN = 1 -- in tcp.completeness
+local EPHEMERAL = 32768 -- the least port that systems give to clients (Linux; RFC 6335 has 49152)
 
 -- Whether the capture has the connection from its SYN on, and these octets are its first. Without TCP's fields: whether
 -- these ends have not sent anything yet.
@@ -241,16 +242,20 @@ function proto.dissector(tvb, pinfo, tree)
 end
 
 -- Recognises the protocol on any port: all lines of the segment must be right frames of one side. A connection begins
--- with what a client may say first; what the server says, and what is said later, must have a field. A server
--- that was recognised from a beginning needs no proof again. Gives the side, or nil, and whether the connection begins here.
+-- with what a client may say first, unless a server may say it too and this port is none that systems give to clients;
+-- what the server says, and what is said later, must have a field. A server that was recognised from a beginning needs
+-- no proof again. Gives the side, or nil, and whether the connection begins here.
 local function recognise(pinfo, tvb)
   local source, target = tostring(pinfo.src) .. " " .. pinfo.src_port, tostring(pinfo.dst) .. " " .. pinfo.dst_port
   local octets, started = tvb:raw(0, tvb:len()), from_the_start(pinfo, tvb)
   if servers[target] then return "client", target, started end
   if servers[source] then return "server", source, started end
   local requests, request_fields = all_right(octets, frames.request)
-  if requests and started and spec.rows[spec.initial][octets:match("^[^ \r\n]*")] then return "client", target, true end
-  local _, reply_fields = all_right(octets, frames.reply)
+  local replies, reply_fields = all_right(octets, frames.reply)
+  if requests and started and spec.rows[spec.initial][octets:match("^[^ \r\n]*")] then
+    if replies and pinfo.src_port < EPHEMERAL and pinfo.dst_port >= EPHEMERAL then return "server", source, true end
+    return "client", target, true
+  end
   local by_client, by_server = request_fields > 0, reply_fields > 0
   if by_client and by_server then by_client = pinfo.dst_port <= pinfo.src_port end
   if by_client then return "client", target, started end

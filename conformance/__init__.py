@@ -9,10 +9,13 @@ verb and no state by name; what a verb means is what the rows of the spec say th
              matrix   cells: state × message × variant
              probe    the requests that tell the states of a connection apart
              play     a script of who sends and who gets what (plays/*.yaml, the spec's examples, cells, walks)
-             script   a play made ready to run: unique names, what must have come before the next send, the final probes
-    wire ──► player   runs a script against a server over real sockets, and says pass or fail with the reason
-             scenes   the cases that no script can tell: timers, slow readers, shutdown (functions with the same result)
+             script   a play made ready to run, as actions: unique names, what must have come before the next send,
+                      the final probes
+    wire ──► player   runs a script against a server over real sockets, and says pass or fail with the reason;
+                      clock tells when a timer must run out, flood fills queues, stage holds the connections
+             scenes   the few cases that no script can tell (functions with the same result): bursts, limits
              trust    what works so far that the suite may use to look at other cases
+             needs    what a case needs of an implementation: short timers, a limit, a process
              target   the implementation under test: started, watched, killed with its process group
              puppet   the other way round: the suite plays the server, and drives a client by the line contract
     suite ─► run      the cases, selected; their verdicts, by several workers

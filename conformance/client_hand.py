@@ -12,7 +12,6 @@ from .client_player import ClientPlayer
 from .inbox import FloodError
 from .player import MismatchError
 from .puppet import Puppet
-from .stagehand import BrokenError, NotTestedError
 from .suite import Case
 from .target import Command, StartError
 from .verdict import Result, Verdict
@@ -58,13 +57,8 @@ class ClientHand:
         except MismatchError as problem:
             result.verdict = Verdict.BLOCKED if problem.setup else Verdict.FAIL
             result.step, result.wanted, result.got = problem.step, problem.wanted, problem.got
-        except BrokenError as problem:
-            result.verdict = Verdict.FAIL
-            result.step, result.wanted, result.got = problem.step, problem.wanted, problem.got
         except FloodError as problem:
             result.verdict, result.wanted, result.got = Verdict.FAIL, "an end of what it sends", str(problem)
-        except NotTestedError as reason:
-            result.verdict, result.note = Verdict.NOT_TESTED, str(reason)
         except StartError as problem:
             result.verdict, result.note, result.unreached = Verdict.BLOCKED, str(problem), True
         except Exception as bug:  # a bug of the suite is a verdict of its own
@@ -81,10 +75,8 @@ class ClientHand:
         return result
 
     def _play(self, case: Case) -> list[str]:
-        if case.client_scene is not None:
-            case.client_scene(self)
-            return []
         assert case.play is not None
-        player = ClientPlayer(self.spec, self.start(), self.patience, case.segment)
+        puppet = self.start(terminal=case.play.terminal)
+        player = ClientPlayer(self.spec, puppet, self.patience, case.segment)
         player.play(case.play)
         return player.notes

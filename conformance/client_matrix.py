@@ -11,7 +11,7 @@ from dataclasses import replace
 from pychat.spec import Spec
 from pychat.spec.model import Request
 
-from .client_player import Contract
+from .contract import Contract
 from .frames import ANY_WORDS, Parsed, parse_request, write_form
 from .matrix import BAD_UTF8, values_of
 from .model import Due, End, Items, Text, World
@@ -179,7 +179,7 @@ class ClientMatrix:
         values = [
             (name, value)
             for name, value, accepted in values_of(self.spec.types[form.fields[-1].type])
-            if accepted and name != "bidi-control"  # how that is printed is a scene of its own
+            if accepted and name != "bidi-control"  # how that is printed has plays of its own
         ]
         _, way = self.way(state)
         for name, value in values:

@@ -8,48 +8,24 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 from pychat.spec import Spec
-from pychat.spec.model import Variable
 
-from .frames import Faulty, matches, parse_request, quote
-from .play import Play, Segment, Step
+from .actions import Numbered
+from .contract import Contract
+from .frames import Faulty, matches, parse_request, quote, write_form
+from .play import Play, Segment, Step, StepKind
 from .player import MismatchError
 from .probe import Barrier
 from .puppet import CLIENT, USER, Puppet
 
 HUSH = 0.4  # seconds without a sign, after which a command that is not allowed counts as held
+OFFERED = 12 << 20  # octets of commands: more than the system and a client's queue hold
+BLOCK = 1 << 18  # octets that are offered at a time
+MANY = 100  # frames that nobody has asked for
 REFUSED = "refused"  # the contract's notice
 CONNECTED = "connected"
-
-
-@dataclass
-class Contract:
-    """How commands are written and what is printed, from the spec."""
-
-    spec: Spec
-    words: dict[str, str] = field(init=False)  # request → command
-
-    def __post_init__(self) -> None:
-        self.words = {template.form.verb: word for word, template in self.spec.contract.commands.items()}
-
-    def command(self, verb: str, values: dict[str, str]) -> str | None:
-        """The command that sends this request, None if there is none."""
-        word = self.words.get(verb)
-        if word is None:
-            return None
-        template = self.spec.contract.commands[word]
-        fields = [part.name for part in template.parts if isinstance(part, Variable)]
-        return " ".join([word, *(values[name] for name in fields)])
-
-    def printed(self, text: str) -> str | None:
-        """The line that a frame of the server is printed as, None if it is not printed."""
-        from .frames import parse_reply
-
-        got = parse_reply(self.spec, text)
-        template = self.spec.contract.prints.get(got.reply.key) if got else None
-        return template.fill(got.values) if got and template else None
 
 
 class ClientPlayer:
@@ -65,10 +41,26 @@ class ClientPlayer:
         self.numbers = itertools.count(1)
         self.step = "connecting"
         self.setup = False
-        self.held = False  # the last command that was not allowed: it waits in the client …
-        self.released = False  # … and what it waited for has come
+        self.conditional = (
+            False  # the steps with `?` are played: the last command that was not allowed was held, or sent
+        )
+        self.blocked = False  # it waits in the client, and those behind it with it
+        self.dropped = ""  # the word of a command that may be refused whenever the client knows that it is too late
+        self.never: list[bytes] = []  # octets that are not printed
+        self._user: dict[StepKind, Callable[[Step], object]] = {
+            "send": self._types, "receive": lambda step: self.line(step.text), "finish": lambda _: puppet.end_typing(),
+            "exit": lambda step: self.exit(int(step.text)), "silent": lambda _: self.hush(), "flood": self._flood,
+            "unprinted": lambda step: self.unprinted(step.octets.removesuffix(b"\n")),
+        }  # fmt: skip
+        self._server: dict[StepKind, Callable[[Step], object]] = {
+            "send": lambda step: self.frame(step.octets.removesuffix(spec.framing.writes)),
+            "receive": lambda step: self.give(step.octets), "end": self._leaves, "cut": self._leaves,
+            "finish": lambda _: self._ends(), "reset": lambda _: self._ends(), "silent": lambda _: self.hush(),
+            "pause": lambda _: puppet.wire.stop_reading(),
+        }  # fmt: skip
         self.notes: list[str] = []
         self.over = False
+        self.gone = False  # the client has closed the connection where it may
         self.left = False  # the server has ended the connection, and the program has not ended yet
 
     def play(self, play: Play) -> None:
@@ -76,7 +68,7 @@ class ClientPlayer:
         self.step = "the client prints `connected`"
         self.line(CONNECTED)
         steps = list(play.steps)
-        while steps:
+        while steps and not self.gone:
             step = steps.pop(0)
             self.setup = len(play.steps) - len(steps) <= play.setup
             self.step = str(step)
@@ -84,52 +76,57 @@ class ClientPlayer:
                 while step.who == CLIENT and step.kind == "receive" and steps and _same(step, steps[0]):
                     step = Step(step.who, step.kind, step.octets + steps[0].octets, held=step.held)
                     steps.pop(0)
-            self.do(step)
+            if step.held and step.who == USER and step.kind == "send" and steps and _may_follow(steps[0]):
+                self.perhaps(step.text, steps.pop(0).octets.removesuffix(self.spec.framing.writes))
+            else:
+                self.do(step)
         self.setup = False
         if not self.over:
             self.step = "nothing more"
             self.hush()
-            self.goodbye()
+            if not self.blocked:
+                self.goodbye()
         elif self.left:
             self.step = "the program ends"
             self.exit(None)
+        self._clean()
 
     def do(self, step: Step) -> None:
         """One step."""
         if step.held and not (step.who == USER and step.kind == "send"):
-            if not self.held:
+            if not self.conditional:
                 return
-            self.released = True
-        if step.who == USER:
-            self._user(step)
-        elif step.kind == "send":
-            self.frame(step.octets.removesuffix(self.spec.framing.writes))
-        elif step.kind == "receive":
-            self.give(step.octets)
-        elif step.kind in ("end", "cut"):
-            self.puppet.wire.finish() if step.kind == "end" else self.puppet.wire.reset()
-            self.over = self.left = True
-        elif step.kind in ("finish", "reset"):
-            self._ends()
-        elif step.kind == "silent":
-            self.hush()
-
-    def _user(self, step: Step) -> None:
-        if step.kind == "send" and step.held:
-            self.unsent(step.text)
-        elif step.kind == "send":
-            self.puppet.type(step.octets.removesuffix(b"\n").decode("utf-8", "surrogateescape"))
-        elif step.kind == "receive":
-            self.line(step.text)
-        elif step.kind == "finish":
-            self.puppet.end_typing()
-        elif step.kind == "exit":
-            self.exit(int(step.text))
-        elif step.kind == "silent":
-            self.hush()
+            self.blocked = False  # what it waited for has come
+        acts = self._user if step.who == USER else self._server
+        acts[step.kind](step)
 
     def fail(self, wanted: str, got: str, *, timeout: bool = False) -> MismatchError:
         return MismatchError(self.step, wanted, got, setup=self.setup, timeout=timeout)
+
+    def _types(self, step: Step) -> None:
+        if step.held:
+            self.unsent(step.text)
+        else:
+            self.puppet.type(step.octets.removesuffix(b"\n").decode("utf-8", "surrogateescape"))
+
+    def _leaves(self, step: Step) -> None:
+        """The server ends the connection."""
+        self.puppet.wire.finish() if step.kind == "end" else self.puppet.wire.reset()
+        self.over = self.left = True
+
+    def _flood(self, step: Step) -> None:
+        """The user types on until nothing more is taken, for as long as anybody would wait."""
+        lines = Numbered(step.text, self.contract.width(step.text), b"\n")
+        taken, number, waiting = 0, 0, b""
+        while taken < OFFERED:
+            while len(waiting) < BLOCK:
+                waiting += lines.octets(number)
+                number += 1
+            sent = self.puppet.offer(waiting, HUSH)
+            if not sent:
+                break
+            taken, waiting = taken + sent, waiting[sent:]
+        self.puppet.transcript.note(USER, "#", text=f"{taken} octets of commands were taken")
 
     # Frames and lines
 
@@ -174,7 +171,15 @@ class ClientPlayer:
                 time.monotonic() >= deadline or (self.puppet.popen.poll() is not None and not self.puppet.lines)
             ):
                 return None
-        return self.puppet.lines.popleft()
+        line = self.puppet.lines.popleft()
+        return self.next_line(deadline) if self._is_dropped(line) else line
+
+    def _is_dropped(self, line: str) -> bool:
+        """Whether this is the refusal of the command that was typed too late; the client says it when it knows."""
+        if not self.dropped or not matches(f"{REFUSED} {self.dropped} …", line):
+            return False
+        self.dropped, self.blocked = "", False
+        return True
 
     def _nothing(self) -> str:
         code = self.puppet.popen.poll()
@@ -188,43 +193,62 @@ class ClientPlayer:
 
     def unsent(self, command: str) -> None:
         """Types a command that the rules do not allow now: it is refused, or held; either way nothing is sent."""
-        self.held = self.released = False
+        self.blocked = self.conditional = not self._is_refused(command)
+        self.nothing_sent()
+
+    def perhaps(self, command: str, wanted: bytes) -> None:
+        """Types a command that may be sent now; if it is not, it is refused now or later, and never sent."""
+        refused = self._is_refused(command)
+        sent = self._sent_now()
+        if sent not in ([], [wanted]) or (refused and sent):
+            raise self.fail(f"c > {quote(wanted)}, or nothing", " / ".join(f"c > {quote(frame)}" for frame in sent))
+        self.conditional = bool(sent)
+        self.blocked = not sent and not refused
+        self.dropped = command.split(" ")[0] if self.blocked else ""
+
+    def _is_refused(self, command: str) -> bool:
+        """Types a command; whether it is refused, as far as one can see by now."""
         self.puppet.type(command)
         deadline = time.monotonic() + HUSH
-        word = command.split(" ")[0]
         while not self.puppet.lines and not self.puppet.frames:
             if not self.puppet.pump(deadline) and time.monotonic() >= deadline:
-                break
+                return False
         if self.puppet.lines:
-            self.line(f"{REFUSED} {word} …")
-            self.nothing_sent()
-            return
-        self.nothing_sent()
-        self.held = True
+            self.line(f"{REFUSED} {command.split(' ')[0]} …")
+            return True
+        return False
 
     def nothing_sent(self) -> None:
-        """The client answers the server's probe, and has sent nothing before it. Without such a push: it is silent."""
+        """The client answers the server's probe, and has sent nothing before it."""
+        sent = self._sent_now()
+        if sent:
+            raise self.fail("nothing sent", f"c > {quote(sent[0])}")
+
+    def _sent_now(self) -> list[bytes]:
+        """What the client has sent before it answers the server's probe. Without such a push: what is here."""
         push = next((push for push in self.spec.pushes.values() if push.reply is not None), None)
         if push is None or push.reply is None:
-            return
+            return list(self.puppet.frames)
         token = f"judge{next(self.numbers)}"
         values = {field.name: token for field in push.form.fields}
-        from .frames import write_form
-
         self.give(write_form(push.form, values).encode() + self.spec.framing.writes)
         wanted = push.reply.fill(values).encode()
-        got = self.next_frame(time.monotonic() + self.patience)
-        if got != wanted:
-            raise self.fail(
-                f"nothing sent, and c > {quote(wanted)}", f"c > {quote(got)}" if got is not None else self._nothing()
-            )
+        sent: list[bytes] = []
+        while (got := self.next_frame(time.monotonic() + self.patience)) != wanted:
+            if got is None or len(sent) > MANY:
+                raise self.fail(f"c > {quote(wanted)}", self._nothing())
+            sent.append(got)
+        return sent
 
     def hush(self) -> None:
         """Nothing was sent or printed that was not named: the echo's frame is next, and then the echo's line."""
         token = self.barrier.token()
         command = self.contract.command(self.barrier.verb, {self.barrier.field.name: token})
-        if command is None or (self.held and not self.released):
+        if command is None or self.blocked:
             self.nothing_sent()
+            if self.puppet.lines and not self._is_dropped(self.puppet.lines[0]):
+                raise self.fail("nothing more printed", f"u < {self.puppet.lines[0]}")
+            self.puppet.lines.clear()
             return
         self.puppet.type(command)
         self.frame(self.barrier.request(token).removesuffix(self.spec.framing.writes))
@@ -233,6 +257,36 @@ class ClientPlayer:
         printed = self.contract.printed(answer)
         if printed is not None:
             self.line(printed)
+
+    def unprinted(self, octets: bytes) -> None:
+        """These octets have not been printed, whatever has; the client may have closed the connection instead."""
+        self.never.append(octets)
+        token = self.barrier.token()
+        command = self.contract.command(self.barrier.verb, {self.barrier.field.name: token})
+        assert command is not None, "the contract has a command for the barrier"
+        self.puppet.type(command)
+        answer = self.barrier.answer(token)
+        deadline = time.monotonic() + self.patience
+        got = self.next_frame(deadline, own=False)
+        if got is None and self.puppet.wire.end is not None:
+            self.over = self.gone = True
+        elif got != self.barrier.request(token).removesuffix(self.spec.framing.writes):
+            raise self.fail(f"c > {command}", f"c > {quote(got)}" if got is not None else self._nothing())
+        else:
+            self.give(answer.encode() + self.spec.framing.writes)
+            while not self.gone and (line := self.next_line(deadline)) != self.contract.printed(answer):
+                if line is None and self.puppet.wire.end is None:
+                    raise self.fail(f"u < {self.contract.printed(answer)}", self._nothing())
+                self.over = self.gone = line is None
+        if self.gone:
+            self.puppet.exit_code(self.patience)
+        self._clean()
+
+    def _clean(self) -> None:
+        """What must not be printed has not been."""
+        for octets in self.never:
+            if octets in self.puppet.printed:
+                raise self.fail(f"no {quote(octets)} printed", quote(bytes(self.puppet.printed[-80:])))
 
     # Ends
 
@@ -277,6 +331,11 @@ class ClientPlayer:
             raise self.fail("c > (end of stream)", f"c > {quote(self.puppet.frames[0])}")
         if self.puppet.wire.end is None:
             raise self.fail("c > (end of stream)", f"an open connection after {self.patience:g} s", timeout=True)
+
+
+def _may_follow(step: Step) -> bool:
+    """Whether this step says that the command before it may be sent at once."""
+    return step.held and step.who == CLIENT and step.kind == "send"
 
 
 def _same(step: Step, other: Step) -> bool:

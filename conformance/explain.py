@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from pychat.spec import Spec
 
+from . import actions as do
+from .actions import shown
 from .frames import quote
 from .model import Due
 from .play import Play
-from .player import shown
-from .script import Action, Compiler, Finish, Op, Quiet, Race, Receive, Reset, Send, Taken
+from .script import Compiler
 from .suite import Case
 
 WIDTH = 100
 NUMBER = 1  # names in an explanation end in it
+SINCE = {  # when the clocks of the spec's timers begin
+    "accept": "{}'s connection was accepted", "silence": "{}'s last octet", "goodbye": "the last frame to {}",
+    "full": "{}'s queue was above its mark",
+}  # fmt: skip
 
 
 def explain(spec: Spec, case: Case) -> str:
@@ -27,11 +33,8 @@ def explain(spec: Spec, case: Case) -> str:
     if case.doc:
         lines += ["", *_wrapped(case.doc, "  ")]
     if case.play is None:
-        scene = case.scene or case.client_scene
-        lines += [
-            "",
-            *_wrapped((scene.__doc__ or "").strip() or "A scene: it looks at time, amounts or processes.", "  "),
-        ]
+        assert case.scene is not None
+        lines += ["", *_wrapped(" ".join((case.scene.__doc__ or "A scene: no script can tell it.").split()), "  ")]
     else:
         lines += ["", "The script:", *(f"  {line}" for line in _script(case.play))]
         if case.of == "server":
@@ -63,31 +66,50 @@ def _expected(spec: Spec, play: Play) -> Iterator[str]:
         if op.part != part and op.part == "probe":
             yield "--- then the probes: who is in which state, who is listed, and nothing else came"
         part = op.part
-        yield from _op(op)
+        yield from _action(spec, op.action)
 
 
-def _op(op: Op) -> Iterator[str]:
-    yield from _action(op.action)
-
-
-def _action(action: Action) -> Iterator[str]:
-    if isinstance(action, Send | Taken):
-        yield f"{action.who} > {quote(action.octets, 90)}"
-    elif isinstance(action, Finish):
-        yield f"{action.who} > (end of stream)"
-    elif isinstance(action, Reset):
-        yield f"{action.who} > (reset)"
-    elif isinstance(action, Receive):
-        yield _due(action.who, action.due)
-    elif isinstance(action, Quiet):
-        yield f"{', '.join(action.who)}: nothing more"
-    elif isinstance(action, Race):
+def _action(spec: Spec, action: do.Action) -> Iterator[str]:
+    if isinstance(action, do.Race):
         yield "at the same moment:"
         for sent in action.sends:
-            yield from (f"  {line}" for line in _action(sent))
+            yield from (f"  {line}" for line in _action(spec, sent))
         yield f"and then one of these {len(action.branches)} results:"
         for branch in action.branches:
             yield "  " + "; ".join(_due(who, due) for who, dues in branch.dues for due in dues)
+    elif isinstance(action, do.Clock):
+        yield _clock(spec, action)
+    elif type(action) in SAYS:
+        yield SAYS[type(action)](action)
+
+
+SAYS: dict[type, Callable[[Any], str]] = {
+    do.Send: lambda action: f"{action.who} > {quote(action.octets, 90)}",
+    do.Taken: lambda action: f"{action.who} > {quote(action.octets, 90)}",
+    do.Finish: lambda action: f"{action.who} > (end of stream)",
+    do.Reset: lambda action: f"{action.who} > (reset)",
+    do.Open: lambda action: f"{action.who} opens a connection" + ("" if action.admitted else ", one too many"),
+    do.Pause: lambda action: f"{action.who} stops reading",
+    do.Flood: lambda action: f"{action.who} > {action.lines.form} again and again, until the server takes no more",
+    do.ReadOn: lambda action: (
+        f"{action.who} reads on, and gets each {action.lines.form} that was not refused, in order"
+    ),
+    do.Refused: lambda action: f"{action.who} < {action.text} for each line that was not taken, and is read again",
+    do.Signal: lambda action: f"the server gets SIG{action.name}",
+    do.Exit: lambda action: "everybody goes, and the server's program ends",
+    do.Receive: lambda action: _due(action.who, action.due),
+    do.Quiet: lambda action: f"{', '.join(action.who)}: nothing more",
+}
+
+
+def _clock(spec: Spec, action: do.Clock) -> str:
+    timer = spec.timers[action.timer]
+    since = SINCE[timer.since].format(action.who)
+    if action.part < 1:
+        return f"{action.part * timer.after:g} s after {since}, and nothing has come to {action.watched}"
+    if action.due is None:
+        return f"{timer.after:g} s and more after {since}, and nothing has come to {action.watched}"
+    return f"{timer.after:g} s after {since}, not before and not much later:"
 
 
 def _due(who: str, due: Due) -> str:

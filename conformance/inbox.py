@@ -48,7 +48,9 @@ class Inbox:
         self.tokens: deque[str] = deque()  # of barrier requests that are not answered yet
         self.answered = 0
         self.notes: list[str] = []
-        self.answers = True  # pushes that want a reply get it at once
+        self.answers = True  # pushes that want a reply get it at once …
+        self.surprised = True  # … and are noted, where no silence is looked at
+        self.moved_at = 0.0  # when the last frame came that was no such push
         self._rest = b""
         self._items: list[str] = []
 
@@ -57,15 +59,19 @@ class Inbox:
         octets = self.wire.read(deadline)
         if not octets:
             return False
+        self.take(octets)
+        if len(self.units) > BOUND // 64 or (len(octets) == CHUNK and sum(len(u.text) for u in self.units) > BOUND):
+            raise FloodError(f"{self.wire.who} got {len(self.units)} frames that no script is owed")
+        return True
+
+    def take(self, octets: bytes) -> None:
+        """Takes in octets that have come."""
         *lines, self._rest = (self._rest + octets).split(b"\n")
         for line in lines:
             self._line(line)
         if len(self._rest) > self.spec.framing.max_octets:
             self._unit(Unit(quote(self._rest), flaw="longer than any frame, and no ending"))
             self._rest = b""
-        if len(self.units) > BOUND // 64 or (len(octets) == CHUNK and sum(len(u.text) for u in self.units) > BOUND):
-            raise FloodError(f"{self.wire.who} got {len(self.units)} frames that no script is owed")
-        return True
 
     def drain(self) -> None:
         """Takes in what is here already."""
@@ -81,6 +87,14 @@ class Inbox:
         """Octets without an ending, at the end of the stream."""
         return self._rest
 
+    @property
+    def seen(self) -> str:
+        """What is there now, as a line of a transcript."""
+        if self.units:
+            return f"{self.wire.who} < {self.units[0]}"
+        ends = {"FIN": "the end of the stream", "RST": "a reset"}
+        return f"{self.wire.who} < {ends[self.wire.end]}" if self.wire.end else "nothing"
+
     def _line(self, line: bytes) -> None:
         unit = self._read(line)
         if unit.flaw is None and self.tokens and unit.text == self.barrier.answer(self.tokens[0]):
@@ -90,11 +104,16 @@ class Inbox:
         got = parse_reply(self.spec, unit.text) if unit.flaw is None else None
         if got is not None and got.reply.kind == "push":
             push = self.spec.pushes[got.reply.form.verb]
-            if push.reply is not None and self.answers:
+            if push.reply is not None:
+                if not self.answers:
+                    self._unit(unit)
+                    return
                 answer = push.reply.fill(got.values).encode() + self.spec.framing.writes
                 self.wire.send(answer, time.monotonic() + 1)
-                self.notes.append(f"{self.wire.who} got {unit.text} before any silence, and answered it")
+                if self.surprised:
+                    self.notes.append(f"{self.wire.who} got {unit.text} before any silence, and answered it")
                 return
+        self.moved_at = time.monotonic()
         if got is not None and got.reply.kind == "item":
             self._items.append(unit.text)
             return

@@ -1,8 +1,10 @@
-"""Scenes about the whole server: its shutdown, its limits, its keep-alive. Each has a server of its own."""
+"""Scenes about what a script cannot show: a connection from another address than loopback, and TCP's keep-alive.
+
+The first needs an address of this machine, the second looks at a timer of the kernel: keep-alive is no octet.
+"""
 
 from __future__ import annotations
 
-import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -10,53 +12,19 @@ from pathlib import Path
 
 from pychat.spec import Spec
 
-from .scenes import Scene, answered, expect, expect_end, goodbye, lead, linked_state, named_state
-from .stagehand import BrokenError, NotTestedError, Stagehand
-from .target import Command
+from .needs import NotTestedError
+from .scenes import Scene, answered, expect, expect_end, goodbye, lead, named_state
+from .stagehand import BrokenError, Stagehand
 
-FEW = 4  # connections, where a limit is wanted
-MANY = 30
+MANY = 30  # connections, where a limit is wanted
 
 
 def scenes(spec: Spec) -> Iterator[Scene]:
-    """The scenes about the whole server."""
-    stop, full = spec.goodbye_when("stop").code, spec.goodbye_when("full").code
-    title = "A server that is stopped (SIGTERM) says goodbye to everybody"
-    mistakes = ("Telling the partner that one is lost, although everybody goes.", "Closing without the last frame.")
-    yield Scene(
-        f"{linked_state(spec)}/STOP/{stop}", title, ("R-CLOSE-4", "R-CLOSE-3"), _stopped, "alone", mistakes=mistakes
-    )
-    yield Scene(f"{spec.initial}/OPEN/{full}", "One connection above the limit", ("R-OPEN-1",), _full, "alone")
+    """The scenes about addresses and keep-alive."""
     title = "An address other than loopback holds at most its share"
     share = spec.limits.rules.get("address_share", "R-OPEN-2")
     yield Scene(f"{spec.initial}/OPEN/share-of-one-address", title, (share,), _share, "alone")
     yield Scene(f"{named_state(spec)}/OPEN/keepalive", "TCP keep-alive is on", ("R-TIME-4",), _keepalive)
-
-
-def _stopped(hand: Stagehand) -> None:
-    if not isinstance(hand.target, Command):
-        raise NotTestedError("its shutdown: only a server that was started with --cmd is stopped")
-    assert hand.stage is not None
-    lead(hand, linked_state(hand.spec))
-    hand.stage.inbox("d")
-    if not answered(hand, "d"):
-        raise BrokenError("an answer", "none")
-    assert hand.running is not None
-    assert hand.running.process is not None
-    hand.stage.transcript.note("#", "#", text="SIGTERM to the server")
-    hand.running.process.signal(signal.SIGTERM)
-    last = goodbye(hand.spec, hand.spec.goodbye_when("stop").code)
-    for who in hand.stage.inboxes:
-        expect(hand, who, last)
-    for who, inbox in hand.stage.inboxes.items():
-        expect_end(hand, who)
-        inbox.wire.finish()
-    deadline = time.monotonic() + hand.patience
-    while hand.running.alive and time.monotonic() < deadline:
-        time.sleep(0.01)  # a process that ends has no event for who did not wait for it from the start
-    if hand.running.alive:
-        raise BrokenError("a server that ends after SIGTERM", "one that runs")
-    hand.stop()
 
 
 def _restart(hand: Stagehand, **values: str) -> None:
@@ -64,28 +32,6 @@ def _restart(hand: Stagehand, **values: str) -> None:
     hand.values = {**hand.values, **values}
     assert hand.stage is not None
     hand.stage.address = hand.address()
-
-
-def _full(hand: Stagehand) -> None:
-    if not hand.has("max"):
-        raise NotTestedError("its limit of connections: give the command {max}, the most connections that it admits")
-    _restart(hand, max=str(FEW))
-    assert hand.stage is not None
-    last = goodbye(hand.spec, hand.spec.goodbye_when("full").code)
-    for number in range(FEW):
-        if not admitted(hand, f"a{number}"):
-            raise BrokenError(f"room for connection {number + 1} of {FEW}", "no answer")
-    hand.stage.inbox("x")
-    expect(hand, "x", last)
-    expect_end(hand, "x")
-    for number in range(FEW):
-        if not answered(hand, f"a{number}"):
-            raise BrokenError(f"connection {number + 1} of {FEW} lives on", "no answer")
-    first = hand.stage.inbox("a0")
-    first.wire.finish()
-    expect_end(hand, "a0")
-    if not admitted(hand, "y"):
-        raise BrokenError("room again, once a connection has ended", last)
 
 
 def admitted(hand: Stagehand, who: str) -> bool:
@@ -102,6 +48,7 @@ def admitted(hand: Stagehand, who: str) -> bool:
 
 
 def _share(hand: Stagehand) -> None:
+    """A server that listens everywhere is filled up from this machine's own address, and then from loopback."""
     if not hand.has("max") or not hand.has("host"):
         raise NotTestedError("its share of one address: give the command {host} and {max}")
     address = own_address()

@@ -1,7 +1,7 @@
 """The reference model: what a correct server sends, to whom, for each octet that comes. No clock, no socket, no verb.
 
 Where the server under test is one of many possible ones, this is the one that the rows of the spec describe, played
-with one thing at a time. Time is left out: what timers do is judged by `scenes`.
+with one thing at a time. That a timer runs out is one of these things; when it does, only a player knows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from pychat.spec import Spec
-from pychat.spec.model import Condition, Effect, Outcome, Template
+from pychat.spec.model import Condition, Effect, Outcome, Template, Timer
 
 from .frames import ANY_WORDS, Cutter, Faulty, Parsed, parse_request
 
@@ -35,7 +35,12 @@ class End:
     """The end of the stream is due."""
 
 
-Due = Text | Items | End
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What is sent now is answered by a reset: nobody reads there any more."""
+
+
+Due = Text | Items | End | Cut
 
 
 @dataclass(slots=True)
@@ -78,11 +83,12 @@ class Taken:
 
 
 class World:
-    """All connections of a play, from the server's side. `feed`, `finish` and `reset` give what is due to whom."""
+    """All connections of a play, from the server's side. What happens to one of them gives what is due to whom."""
 
-    def __init__(self, spec: Spec, profiles: str = "core") -> None:
+    def __init__(self, spec: Spec, profiles: str = "core", limit: int | None = None) -> None:
         self.spec = spec
         self.profiles = profiles
+        self.limit = limit  # of connections
         self.peers: dict[str, Peer] = {}
         self.taken: list[Taken] = []
         self._due: dict[str, list[Due]] = {}
@@ -92,7 +98,7 @@ class World:
 
     def copy(self) -> World:
         """A copy of its own; only between lines (a half line is not copied)."""
-        other = World(self.spec, self.profiles)
+        other = World(self.spec, self.profiles, self.limit)
         other.peers = {
             id_: replace(peer, counts=dict(peer.counts), cutter=Cutter(self.spec)) for id_, peer in self.peers.items()
         }
@@ -101,8 +107,17 @@ class World:
     def open(self, who: str) -> Peer:
         """The connection `who`, opened now if it is new."""
         if who not in self.peers:
+            full = self.limit is not None and sum(map(self.is_open, self.peers)) >= self.limit
             self.peers[who] = Peer(who, self.spec.initial, cutter=Cutter(self.spec))
+            if full:
+                self._say_goodbye(self.peers[who], self.spec.goodbye_when("full").code)
         return self.peers[who]
+
+    def enter(self, who: str) -> dict[str, list[Due]]:
+        """`who` opens a connection."""
+        self._due = {}
+        self.open(who)
+        return self._due
 
     def is_open(self, who: str) -> bool:
         """Whether the server still reads from `who`."""
@@ -140,6 +155,31 @@ class World:
         if peer.state != self.spec.final:
             self._end(peer, self.spec.ending.gone)
         peer.finished = True
+        return self._due
+
+    def expire(self, who: str, timer: Timer) -> dict[str, list[Due]]:
+        """A timer of the connection `who` runs out."""
+        self._due = {}
+        peer = self.open(who)
+        if timer.since == "goodbye":
+            self._give(who, Cut())
+        elif peer.state == self.spec.final or (timer.states is not None and peer.state not in timer.states):
+            pass  # it has been stopped
+        elif timer.push is not None:
+            push = self.spec.pushes[timer.push].form
+            self._give(who, Text(f"{push.key} {ANY_WORDS}" if push.fields else push.key))
+        elif timer.goodbye is not None:
+            self._say_goodbye(peer, timer.goodbye)
+        else:
+            self._end(peer, timer.gone)
+        return self._due
+
+    def stop(self) -> dict[str, list[Due]]:
+        """The server stops: everybody gets the goodbye, and nobody is told of anybody."""
+        self._due = {}
+        goodbye = self.spec.goodbye_when("stop")
+        for who in list(filter(self.is_open, self.peers)):
+            self._say_goodbye(self.peers[who], goodbye.code)
         return self._due
 
     def row_for(self, who: str, line: bytes) -> Outcome | None:

@@ -1,27 +1,44 @@
 """Plays: scripts of who sends and who gets what, and their reader. Knows no socket and no model.
 
-    a> frame      a sends it (an ending is added)      a> "octets\\r\\n"   exactly these octets
+    a> frame      a sends it (an ending is added)      a> "octets\\r\\n"   exactly these; "x"*90 is an x ninety times
     a>|           a ends its sending half              a>!                a resets the connection
     a< frame      a gets it, next in its stream; a last word … stands for any words, but not for none
-    a<|           a gets the end of the stream         a>> "octets"       sent, and taken without a reset
+    a<|           a gets the end of the stream         a<!                what a sends now is answered by a reset
+    a+            a opens a connection, and says nothing; without it, one is opened by what comes first
+    a>> "octets"  sent after the end of the stream, and taken without a reset
     a~            a has got nothing more, proved by a request of its own and its answer
     a= PAIRED     a is in this state, proved by a request that is answered so in no other: PAIRED+called is the end that
                   was called and has not accepted, PAIRED+alone the one whose partner is gone
     together:     (the last step) these are sent at the same moment; what comes must fit one order of them
 
+Time. A clock begins where the spec says: with the accept, a's last octet, the server's last frame, a full queue.
+    a@ timer      it runs out now: nothing has come before; what the next steps name is neither too early nor too late
+    a@ 0.5 timer  half its time has passed, and nothing has come; whose silence is looked at answers no push by itself
+
+Amounts. `{n}` is a number, made as long as its field may be.
+    b-            b stops reading, until it reads on   a>* MSG {n}        a sends such lines until no more are taken
+    b<* MSG {n}   b reads on: each of these lines comes to it, once and in order, but for those that were refused
+    a<* ERR …     each of these lines that the server had not taken yet is refused so, and a is read again
+
+The server. `server: {max: 4}` in a play's header starts one of its own with this value in its command.
+    server! TERM  the server gets this signal          server|            its program ends, when everybody has gone
+
 For clients the suite plays the server: `c>` is what it must get, `c<` what it sends, and
     u> command    the user types it                    u< line            the client prints it
     c<!           the server resets the connection     u| code            the program ends, with this exit code
-    u>? command   the user types what is not allowed now: it is refused, or held and not sent
-    c>? c<? u<?   the same as without the mark, but only if that command was held
+    u>? command   the user types what is not allowed now: it is refused, or held and not sent; with `c>? frame` behind
+                  it, it may also be sent now, but never later
+    c>? c<? u<?   the same as without the mark, but only if that command was held (with `c>?` behind it: was sent)
+    c-            the server stops reading             u>* say {n}        the user types such ones, till none is taken
+    u<~ "octets"  these have not been printed, whatever has; `terminal: true` in the header: a person reads it
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -31,20 +48,38 @@ from pychat.spec import Spec, SpecError, shipped
 from pychat.spec.model import Step as ExampleStep
 from pychat.spec.reading import Document, read
 
-StepKind = Literal["send", "finish", "reset", "receive", "end", "cut", "taken", "silent", "state", "together", "exit"]
+StepKind = Literal[
+    "send", "finish", "reset", "taken", "flood", "receive", "end", "cut", "lines", "unprinted", "open", "pause",
+    "clock", "silent", "state", "together", "signal", "exit",
+]  # fmt: skip
+Lane = Literal["shared", "quick", "alone"]  # a server for many cases; one with short timers; one for this case alone
 Segment = Literal["whole", "octet", "coalesced"]
 SEGMENTS: tuple[Segment, ...] = ("whole", "octet", "coalesced")
 EXAMPLE = "EXAMPLE"  # the message in the ids of the spec's examples
 USER = "u"  # in a client's play: who types and reads
+SERVER = "server"  # who gets a signal
+SIGNALS = ("TERM",)
+NUMBER = "{n}"  # in the form of many lines
 MARKS: dict[str, StepKind] = {
-    ">": "send", ">|": "finish", ">!": "reset", ">>": "taken", "<": "receive", "<|": "end", "<!": "cut", "~": "silent",
-    "=": "state", "|": "exit",
+    ">": "send", ">|": "finish", ">!": "reset", ">>": "taken", ">*": "flood", "<": "receive", "<|": "end", "<!": "cut",
+    "<*": "lines", "<~": "unprinted", "+": "open", "-": "pause", "@": "clock", "~": "silent", "=": "state",
+    "!": "signal", "|": "exit",
 }  # fmt: skip
+WITHOUT_TEXT = {"finish", "reset", "end", "cut", "open", "pause", "silent"}
+OCTETS = {"send", "taken", "receive", "unprinted"}  # steps whose text may be octets between quotes
 STEP = re.compile(
-    r"(?P<who>[a-z][0-9]*)(?P<mark>>\||>!|>>|<\||<!|>|<|~|=|\|)(?P<held>\??)(?: (?P<text>.*))?", re.DOTALL
+    rf"(?P<who>{SERVER}|[a-z][0-9]*)(?P<mark>{'|'.join(re.escape(mark) for mark in sorted(MARKS, key=len)[::-1])})"
+    r"(?P<held>\??)(?: (?P<text>.*))?",
+    re.DOTALL,
 )
+CLOCK = re.compile(r"(?:(?P<part>0\.[0-9]+) )?(?P<timer>[a-z_-]+)")
+QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")(?:\*([0-9]{1,5}))?(?: |$)')
+RUN = 24  # octets that are alike, from which on they are written as a number of them
 ID = re.compile(r"[A-Za-z]+/[A-Za-z]+/[a-z0-9-]+")
-KEYS = {"id", "title", "doc", "rules", "steps", "mistakes", "of", "segments", "rounds", "exact", "profile", "setup"}
+KEYS = {
+    "id", "title", "doc", "rules", "steps", "mistakes", "of", "segments", "rounds", "exact", "profile", "setup",
+    "server", "terminal",
+}  # fmt: skip
 
 
 class PlayError(Exception):
@@ -61,6 +96,16 @@ class Step:
     text: str = ""
     together: tuple[Step, ...] = ()
     held: bool = False  # for clients: about a command that is not allowed now
+
+    @property
+    def timer(self) -> str:
+        """Of a clock: the timer."""
+        return self.text.rpartition(" ")[2]
+
+    @property
+    def part(self) -> float:
+        """Of a clock: how much of the timer's time passes."""
+        return float(self.text.rpartition(" ")[0] or 1)
 
     def __str__(self) -> str:
         if self.kind == "together":
@@ -90,6 +135,27 @@ class Play:
     exact: bool = False  # names keep their lengths
     profile: str = "core"
     source: str = ""
+    server: tuple[tuple[str, int], ...] = ()  # values in the command of a server of its own
+    terminal: bool = False  # what the client prints is read by a person
+
+    @property
+    def lane(self) -> Lane:
+        """Which server it needs."""
+        if self.has("clock"):
+            return "quick"
+        return "alone" if self.server or self.has("signal") else "shared"
+
+    @property
+    def slow(self) -> bool:
+        """Whether it takes seconds, where others take milliseconds."""
+        return self.lane != "shared" or self.has("flood")
+
+    def has(self, kind: StepKind) -> bool:
+        return any(step.kind == kind for step in self.steps)
+
+    def who(self, kind: StepKind) -> frozenset[str]:
+        """Those who have a step of this kind."""
+        return frozenset(step.who for step in self.steps if step.kind == kind)
 
 
 def plays_of(path: Path, spec: Spec) -> list[Play]:
@@ -149,7 +215,16 @@ def send(spec: Spec, who: str, octets: bytes) -> Step:
 
 
 def quoted(octets: bytes) -> str:
-    """Octets between double quotes, in ASCII."""
+    """Octets between double quotes, in ASCII; many that are alike as a number of them: "MSG " "x"*2000."""
+    parts, last = [], 0
+    for run in re.finditer(rb"(.)\1{%d,}" % (RUN - 1), octets, re.DOTALL):
+        parts += [_literal(octets[last : run.start()])] if run.start() > last else []
+        parts.append(f"{_literal(run[1])}*{len(run[0])}")
+        last = run.end()
+    return " ".join([*parts, _literal(octets[last:])] if last < len(octets) or not parts else parts)
+
+
+def _literal(octets: bytes) -> str:
     names = {9: "\\t", 10: "\\n", 13: "\\r", 34: '\\"', 92: "\\\\"}
     return '"' + "".join(names.get(o) or (chr(o) if 32 <= o < 127 else f"\\x{o:02x}") for o in octets) + '"'
 
@@ -165,6 +240,10 @@ def to_yaml(plays: Iterable[Play]) -> str:
             entry["setup"] = play.setup
         if play.of != "server":
             entry["of"] = play.of
+        if play.server:
+            entry["server"] = dict(play.server)
+        if play.terminal:
+            entry["terminal"] = True
         entry["steps"] = [
             {"together": [str(part) for part in step.together]} if step.kind == "together" else str(step)
             for step in play.steps
@@ -208,34 +287,44 @@ class _Reader:
             if rule not in self.spec.rules:
                 self.document.blame((*path, "rules", index), f"there is no rule {rule}")
         self._kinds(path, value)
-        steps = [self._step((*path, "steps", index), text) for index, text in enumerate(value["steps"])]
-        return Play(
+        found = [self._step((*path, "steps", index), text) for index, text in enumerate(value["steps"])]
+        steps = tuple(step for step in found if step is not None)
+        server = tuple(value.get("server", {}).items())
+        play = Play(
             id=str(value["id"]),
             title=value["title"],
             doc=value.get("doc", ""),
             rules=tuple(value["rules"]),
             mistakes=tuple(value.get("mistakes", ())),
             of=value.get("of", "server"),
-            segments=tuple(value.get("segments", SEGMENTS if value.get("of", "server") == "server" else ("whole",))),
             setup=value.get("setup", 0),
             rounds=value.get("rounds", 1),
             exact=value.get("exact", False),
             profile=value.get("profile", "core"),
-            steps=tuple(step for step in steps if step is not None),
+            steps=steps,
             source=f"{self.document.source}:{self.document.values[path].line}",
+            server=server,
+            terminal=value.get("terminal", False),
         )
+        if play.has("clock") and (play.server or play.has("signal")):
+            self.document.blame((*path, "steps"), "a play of time has no server of its own")
+        segments: tuple[Segment, ...] = ("whole",) if play.of == "client" or play.slow else SEGMENTS
+        return replace(play, segments=tuple(value.get("segments", segments)))
 
     def _kinds(self, path: tuple[str | int, ...], value: Mapping[str, Any]) -> None:
         for key, kind, words in (
             ("title", str, "a text"), ("doc", str, "a text"), ("rules", list, "a list"), ("steps", list, "a list"),
             ("mistakes", list, "a list"), ("setup", int, "a number"), ("rounds", int, "a number"),
-            ("exact", bool, "true or false"),
+            ("exact", bool, "true or false"), ("terminal", bool, "true or false"),
+            ("server", dict, "numbers by names"),
         ):  # fmt: skip
             if key in value and not isinstance(value[key], kind):
                 self.document.blame((*path, key), f"{key} must be {words}")
         self._check()
         if value.get("of", "server") not in ("server", "client"):
             self.document.blame((*path, "of"), "a play is of server or client")
+        if not all(isinstance(number, int) for number in value.get("server", {}).values()):
+            self.document.blame((*path, "server"), "server has numbers by the names in the command's braces")
         for segment in value.get("segments", ()):
             if segment not in SEGMENTS:
                 self.document.blame((*path, "segments"), f"{segment} is none of {', '.join(SEGMENTS)}")
@@ -255,18 +344,33 @@ class _Reader:
             self.document.blame(path, f"{value!r} is no step like `a> frame` or `a< frame`")
             return None
         kind, text = MARKS[matched["mark"]], matched["text"]
-        if (kind in ("send", "receive", "taken", "state", "exit")) != (text is not None):
-            self.document.blame(path, "this step has a text, or must not have one")
-        if kind == "state" and text not in self._configurations():
-            self.document.blame(path, f"there is no state {text}; there are {', '.join(self._configurations())}")
-        octets = b""
-        if kind in ("send", "taken") and text is not None:
-            octets = self._octets(path, text) if text.startswith('"') else text.encode() + self.spec.framing.writes
-        if kind == "receive" and text is not None:
-            octets = self._octets(path, text) if text.startswith('"') else text.encode() + self.spec.framing.writes
-            if text.startswith('"'):
-                text = octets.decode("utf-8", "replace").removesuffix("\n")
-        return Step(matched["who"], kind, octets, text or "", held=bool(matched["held"]))
+        step = Step(matched["who"], kind, text=text or "", held=bool(matched["held"]))
+        for reason in self._reasons(step, has_text=text is not None):
+            self.document.blame(path, reason)
+        if text is None or kind not in OCTETS:
+            return step
+        octets = self._octets(path, text) if text.startswith('"') else text.encode() + self.spec.framing.writes
+        if kind == "receive" and text.startswith('"'):
+            text = octets.decode("utf-8", "replace").removesuffix("\n")
+        return replace(step, octets=octets, text=text)
+
+    def _reasons(self, step: Step, *, has_text: bool) -> Iterator[str]:
+        """What is wrong with a step, besides its octets."""
+        bare = step.kind in WITHOUT_TEXT or (step.who == SERVER and step.kind == "exit")
+        if bare == has_text:
+            yield "this step has a text, or must not have one"
+        if (step.who == SERVER) != (step.kind == "signal" or (step.kind == "exit" and not has_text)):
+            yield f"{SERVER} has the steps `{SERVER}! TERM` and `{SERVER}|`, and nobody else has them"
+        if step.kind == "state" and step.text not in self._configurations():
+            yield f"there is no state {step.text}; there are {', '.join(self._configurations())}"
+        if step.kind == "clock":
+            clock = CLOCK.fullmatch(step.text)
+            if clock is None or clock["timer"] not in self.spec.timers:
+                yield f"there is no timer {step.text}; there are {', '.join(self.spec.timers)}"
+        if step.kind == "signal" and step.text not in SIGNALS:
+            yield f"there is no signal {step.text}; there is {', '.join(SIGNALS)}"
+        if step.kind == "flood" and step.text.count(NUMBER) != 1:
+            yield f"many lines have one number, {NUMBER}, that tells one from the other"
 
     def _configurations(self) -> list[str]:
         names = []
@@ -275,11 +379,17 @@ class _Reader:
         return names
 
     def _octets(self, path: tuple[str | int, ...], text: str) -> bytes:
-        try:
-            value = ast.literal_eval("b" + text)
-        except (SyntaxError, ValueError):
-            self.document.blame(
-                path, "octets are written in double quotes, in ASCII with \\n, \\r, \\t and \\x00 to \\xff"
-            )
-            return b""
-        return value if isinstance(value, bytes) else b""
+        octets, place = b"", 0
+        while place < len(text) and (part := QUOTED.match(text, place)) is not None:
+            place = part.end()
+            try:
+                octets += ast.literal_eval("b" + part[1]) * int(part[2] or 1)
+            except (SyntaxError, ValueError):
+                break
+        else:
+            if place == len(text):
+                return octets
+        self.document.blame(
+            path, 'octets are written in double quotes, in ASCII with \\n, \\r, \\t and \\x00 to \\xff, or "x"*90'
+        )
+        return b""

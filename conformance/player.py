@@ -6,20 +6,25 @@ answer, and one that comes without the frame is the proof. Patience only makes a
 
 from __future__ import annotations
 
-import socket
+import contextlib
+import signal
+import subprocess
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from pychat.spec import Spec
-
+from . import actions as do
+from . import clock
+from .actions import shown
+from .flood import Flood, UnlikeError
 from .frames import matches, parse_reply, quote
-from .inbox import FloodError, Inbox, Unit
-from .model import Due, End, Items, Text
-from .probe import Barrier
-from .script import Branch, Finish, Op, Quiet, Race, Receive, Reset, Script, Send, Settle, Taken
-from .wire import Transcript, Wire, connect
+from .inbox import Inbox, Unit
+from .model import Cut, Due, End, Items, Text
+from .stage import Stage
 
+BYSTANDER = "judge"  # the connection that is answered while another one is not read
 HURRY = 0.25  # seconds without anything, after which barriers are sent
+BULK = 4  # times the patience, for many lines
 
 
 class MismatchError(Exception):
@@ -33,100 +38,33 @@ class MismatchError(Exception):
         self.setup, self.timeout, self.rule = setup, timeout, rule
 
 
-class UnreachableError(Exception):
-    """The server takes no connection."""
-
-
-@dataclass(slots=True)
-class Stage:
-    """Where a case is played: the server's address, how long to wait for a sign of life, and what has passed."""
-
-    spec: Spec
-    address: tuple[str, int]
-    patience: float = 5.0
-    transcript: Transcript = field(default_factory=Transcript)
-    inboxes: dict[str, Inbox] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    barrier: Barrier = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.barrier = Barrier(self.spec)
-
-    def inbox(self, who: str) -> Inbox:
-        """The connection `who`, opened now if it is new. Raises UnreachableError."""
-        if who not in self.inboxes:
-            try:
-                wire = connect(who, self.address, self.transcript, self.patience)
-            except OSError as error:
-                raise UnreachableError(f"{self.address[0]}:{self.address[1]} takes no connection: {error}") from None
-            self.inboxes[who] = Inbox(self.spec, wire, self.barrier)
-        return self.inboxes[who]
-
-    def adopt(self, who: str, stream: socket.socket) -> None:
-        """Opens the connection `who` on a socket that was prepared. Raises UnreachableError."""
-        try:
-            stream.connect(self.address)
-        except OSError as error:
-            stream.close()
-            raise UnreachableError(f"{self.address[0]}:{self.address[1]} takes no connection: {error}") from None
-        self.inboxes[who] = Inbox(self.spec, Wire(who, stream, self.transcript), self.barrier)
-
-    def deadline(self) -> float:
-        """When patience ends, if it begins now."""
-        return time.monotonic() + self.patience
-
-    def close(self, wait: float) -> bool:
-        """Ends all connections; True when the server closed its ends within `wait` seconds too."""
-        tidy = True
-        deadline = time.monotonic() + wait
-        for inbox in self.inboxes.values():
-            if not inbox.wire.finished and not inbox.ended:
-                inbox.wire.finish()
-        for inbox in self.inboxes.values():
-            while wait and not inbox.ended and time.monotonic() < deadline:
-                try:
-                    inbox.pump(deadline)
-                except FloodError:
-                    break
-            tidy = tidy and inbox.ended
-            self.notes += inbox.notes
-            inbox.wire.close()
-        return tidy
-
-
 class Player:
     """Plays one script on a stage. Raises MismatchError, UnreachableError or FloodError."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.spec = stage.spec
-        self.op = Op(Quiet(()), "")
+        self.op = do.Op(do.Quiet(()), "")
         self.partial: set[str] = set()  # who has sent half a line
+        self.deaf: set[str] = set()  # who cannot be asked: he does not read, or is not read
+        self.sent: dict[str, float] = {}  # a moment before the last octets of each
+        self.flood: Flood | None = None
         self.late = False  # the deadline of something that is due has passed already
+        self._acts: dict[type, Callable[[Any], None]] = {
+            do.Send: self._send, do.Finish: self._finish, do.Reset: self._reset, do.Taken: self._taken,
+            do.Open: self._open, do.Settle: self._settle, do.Receive: self._receive, do.Quiet: self._quiet,
+            do.Race: self._race,
+            do.Clock: lambda action: clock.run(self, action), do.Pause: self._pause, do.Flood: self._flood,
+            do.ReadOn: self._read_on, do.Refused: self._refused, do.Signal: self._signal, do.Exit: self._exit,
+        }  # fmt: skip
 
-    def play(self, script: Script) -> None:
+    def play(self, script: do.Script) -> None:
+        self.stage.cast(script.play)
         self.run(tuple(script.ops))
 
-    def run(self, ops: tuple[Op, ...]) -> None:
+    def run(self, ops: tuple[do.Op, ...]) -> None:
         for self.op in ops:
-            action = self.op.action
-            if isinstance(action, Send):
-                self._send(action)
-            elif isinstance(action, Finish):
-                self.stage.inbox(action.who).wire.finish()
-            elif isinstance(action, Reset):
-                self.stage.inbox(action.who).drain()
-                self.stage.inbox(action.who).wire.reset()
-            elif isinstance(action, Settle):
-                self._settle(action)
-            elif isinstance(action, Receive):
-                self._receive(action.who, action.due)
-            elif isinstance(action, Taken):
-                self._taken(action)
-            elif isinstance(action, Race):
-                self._race(action)
-            else:
-                self._quiet(action)
+            self._acts[type(self.op.action)](self.op.action)
 
     def fail(self, wanted: str, got: str, *, timeout: bool = False) -> MismatchError:
         setup, rule = self.op.part == "setup", self.op.rule
@@ -134,13 +72,21 @@ class Player:
 
     # Sending
 
-    def _send(self, action: Send) -> None:
+    def _send(self, action: do.Send) -> None:
         inbox = self.stage.inbox(action.who)
+        self.sent[action.who] = time.monotonic()
         if inbox.wire.send(action.octets, self.stage.deadline(), action.octetwise) < len(action.octets):
             raise self.fail(f"that {action.who}'s octets are read", "a full socket", timeout=True)
         (self.partial.discard if action.octets.endswith(b"\n") else self.partial.add)(action.who)
 
-    def _taken(self, action: Taken) -> None:
+    def _finish(self, action: do.Finish) -> None:
+        self.stage.inbox(action.who).wire.finish()
+
+    def _reset(self, action: do.Reset) -> None:
+        self.stage.inbox(action.who).drain()
+        self.stage.inbox(action.who).wire.reset()
+
+    def _taken(self, action: do.Taken) -> None:
         wire = self.stage.inbox(action.who).wire
         if wire.end == "FIN":
             wire.end = None
@@ -150,6 +96,67 @@ class Player:
             if taken:
                 return
         raise self.fail("that octets after the end of the stream are read and dropped", "a reset")
+
+    def _open(self, action: do.Open) -> None:
+        """Where there is room, the server may still have to see that somebody else has gone."""
+        deadline = self.stage.deadline()
+        inbox = self.stage.inbox(action.who)
+        while action.admitted and not (self.barrier(inbox) and not inbox.ended):
+            if time.monotonic() > deadline:
+                raise self.fail(f"that {action.who} is admitted", inbox.seen)
+            inbox.wire.close()
+            del self.stage.inboxes[action.who]
+            inbox = self.stage.inbox(action.who)
+
+    # Amounts
+
+    def _pause(self, action: do.Pause) -> None:
+        self.stage.inbox(action.who).wire.stop_reading()
+        self.deaf.add(action.who)
+
+    @contextlib.contextmanager
+    def _like(self) -> Iterator[None]:
+        try:
+            yield
+        except UnlikeError as error:
+            raise self.fail(error.wanted, error.got) from None
+
+    def _flood(self, action: do.Flood) -> None:
+        sender = self.stage.inbox(action.who)
+        self.flood = Flood(sender, action.lines, self.stage.transcript)
+        with self._like():
+            self.flood.fill(lambda: self.barrier(self.stage.inbox(BYSTANDER)))
+        self.deaf.add(action.who)
+
+    def _read_on(self, action: do.ReadOn) -> None:
+        assert self.flood is not None
+        with self._like():
+            self.flood.read_on(self.stage.inbox(action.who), action.lines, self.stage.deadline(BULK))
+        if not self.stage.inbox(action.who).wire.pause:
+            self.deaf -= {action.who, self.flood.sender.wire.who}
+
+    def _refused(self, action: do.Refused) -> None:
+        assert self.flood is not None
+        with self._like():
+            self.flood.refused(action.text, self.stage.deadline(BULK))
+        self.deaf.discard(action.who)
+
+    # The server as a program
+
+    def _signal(self, action: do.Signal) -> None:
+        assert self.stage.process is not None, "a server that gets a signal was started by the suite"
+        self.stage.transcript.note("#", "#", text=f"SIG{action.name} to the server")
+        self.stage.process.signal(signal.Signals[f"SIG{action.name}"])
+
+    def _exit(self, action: do.Exit) -> None:
+        assert self.stage.process is not None
+        for inbox in self.stage.inboxes.values():
+            if not inbox.wire.finished:
+                inbox.wire.finish()
+        try:
+            self.stage.process.popen.wait(self.stage.patience)
+        except subprocess.TimeoutExpired:
+            raise self.fail("a server that ends", "one that runs", timeout=True) from None
 
     # Waiting
 
@@ -192,10 +199,11 @@ class Player:
 
     def _barrier_sent(self, inbox: Inbox) -> bool:
         wire = inbox.wire
-        if inbox.ended or wire.finished or wire.who in self.partial:
+        if inbox.ended or wire.finished or wire.who in self.partial | self.deaf:
             return False
         token = self.stage.barrier.token()
         inbox.tokens.append(token)
+        self.sent[wire.who] = time.monotonic()
         wire.send(self.stage.barrier.request(token), self.stage.deadline())
         return True
 
@@ -210,7 +218,7 @@ class Player:
                 return False
         return True
 
-    def _settle(self, action: Settle) -> None:
+    def _settle(self, action: do.Settle) -> None:
         for who, total, ends in action.totals:
             inbox = self.stage.inbox(who)
             if ends:
@@ -220,17 +228,22 @@ class Player:
 
     # What is due
 
-    def _receive(self, who: str, due: Due) -> None:
+    def _receive(self, action: do.Receive) -> None:
+        who, due = action.who, action.due
         inbox = self.stage.inbox(who)
         if isinstance(due, End):
             self._end(inbox)
+            return
+        if isinstance(due, Cut):
+            if inbox.wire.end != "RST":
+                raise self.fail(shown(who, due), inbox.seen)
             return
         wanted = shown(who, due)
         instead = self.wait(inbox, 1)
         if instead is not None:
             raise self.fail(wanted, instead, timeout="for" in instead)
         if not inbox.units:
-            raise self.fail(wanted, ended(inbox))
+            raise self.fail(wanted, inbox.seen)
         unit = inbox.units.popleft()
         problem = self.compare(due, unit)
         if problem is not None:
@@ -241,7 +254,7 @@ class Player:
         wanted = f"{who} < the end of the stream"
         instead = self.wait(inbox, 0, end=True)
         if inbox.units:
-            raise self.fail(wanted, f"{who} < {inbox.units[0]}")
+            raise self.fail(wanted, inbox.seen)
         if instead is not None:
             raise self.fail(wanted, f"{instead}, and the connection is open", timeout=True)
         if inbox.dangling:
@@ -284,7 +297,7 @@ class Player:
         key = next((field.name for field in got.reply.form.fields if field.type == self.spec.link.key), "")
         return self.spec.types[self.spec.link.key].fold(got.values.get(key, item))
 
-    def _quiet(self, action: Quiet) -> None:
+    def _quiet(self, action: do.Quiet) -> None:
         """Nothing is left, on any of these connections, after all of them have answered a barrier."""
         inboxes = [self.stage.inboxes[who] for who in action.who if who in self.stage.inboxes]
         for inbox in inboxes:
@@ -294,17 +307,17 @@ class Player:
             if len(inboxes) > 1 and not inbox.ended:
                 self.barrier(inbox)
             if inbox.units:
-                raise self.fail(f"nothing more to {inbox.wire.who}", f"{inbox.wire.who} < {inbox.units[0]}")
+                raise self.fail(f"nothing more to {inbox.wire.who}", inbox.seen)
             if inbox.ended and inbox.dangling:
                 raise self.fail("whole frames", f"octets without an ending: {quote(inbox.dangling)}")
 
     # Races
 
-    def _race(self, action: Race) -> None:
+    def _race(self, action: do.Race) -> None:
         for send in action.sends:
-            if isinstance(send, Send):
+            if isinstance(send, do.Send):
                 self._send(send)
-            elif isinstance(send, Finish):
+            elif isinstance(send, do.Finish):
                 self.stage.inbox(send.who).wire.finish()
             else:
                 self.stage.inbox(send.who).wire.reset()
@@ -318,7 +331,7 @@ class Player:
                     self._wait_end(inbox)
         self.run(self._fitting(action).then)
 
-    def _fitting(self, action: Race) -> Branch:
+    def _fitting(self, action: do.Race) -> do.Branch:
         for branch in action.branches:
             if self._fits(branch):
                 for inbox in self.stage.inboxes.values():
@@ -331,7 +344,7 @@ class Player:
         got = "; ".join(f"{who} < {unit}" for who, inbox in self.stage.inboxes.items() for unit in inbox.units)
         raise self.fail(f"one of {len(action.branches)} results: {options}", got or "nothing")
 
-    def _fits(self, branch: Branch) -> bool:
+    def _fits(self, branch: do.Branch) -> bool:
         dues = dict(branch.dues)
         for who, inbox in self.stage.inboxes.items():
             wanted = [due for due in dues.get(who, ()) if not isinstance(due, End)]
@@ -341,21 +354,6 @@ class Player:
             if any(self.compare(due, unit) is not None for due, unit in zip(wanted, inbox.units, strict=True)):
                 return False
         return True
-
-
-def shown(who: str, due: Due) -> str:
-    """What is due, as a line of a transcript."""
-    if isinstance(due, End):
-        return f"{who} < the end of the stream"
-    if isinstance(due, Text):
-        return f"{who} < {due.text}"
-    return f"{who} < {' / '.join([*due.items, due.answer])}"
-
-
-def ended(inbox: Inbox) -> str:
-    """How a stream ended, as a line of a transcript."""
-    how = {"FIN": "the end of the stream", "RST": "a reset", None: "nothing"}[inbox.wire.end]
-    return f"{inbox.wire.who} < {how}"
 
 
 def _plus(value: str, number: int) -> str:

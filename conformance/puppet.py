@@ -102,6 +102,20 @@ class Puppet:
             self.popen.stdin.write(line.encode("utf-8", "surrogateescape") + end)
             self.popen.stdin.flush()
 
+    def offer(self, octets: bytes, seconds: float) -> int:
+        """How many octets the program's input takes at once, if it has room within so many seconds."""
+        assert self.popen.stdin is not None
+        descriptor = self.popen.stdin.fileno()
+        os.set_blocking(descriptor, False)
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        if not poll.poll(seconds * 1000):
+            return 0
+        try:
+            return os.write(descriptor, octets)
+        except OSError:
+            return 0
+
     def end_typing(self) -> None:
         """The end of standard input."""
         self.transcript.note(USER, ">|")
@@ -116,9 +130,12 @@ class Puppet:
             poll.register(self.wire.stream, select.POLLIN)
         if not self._done_printing:
             poll.register(self._out_fd, select.POLLIN)
-        ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
-        if not ready and (self.wire.end is not None and self._done_printing):
+        seconds = max(0.0, deadline - time.monotonic())
+        if self.wire.end is not None and self._done_printing:  # only its end is still to come
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.popen.wait(seconds)
             return False
+        ready = poll.poll(seconds * 1000)
         descriptors = [descriptor for descriptor, _ in ready]
         if self._out_fd in descriptors:
             self._take_printed()

@@ -51,7 +51,7 @@ class Work:
     """
 
     def __init__(self, cases: Sequence[Case], options: Options, whole: Work | None = None) -> None:
-        self.waiting = collections.deque(sorted(cases, key=lambda case: case.kind != "scene"))  # the longest first
+        self.waiting = collections.deque(sorted(cases, key=lambda case: not case.slow))  # the longest first
         self.options = options
         self.lock = threading.Lock()
         self.results: list[Result] = []

@@ -1,7 +1,7 @@
-"""Scenes: the cases that no script can tell, and what they have in common. The scenes are in timing, flow and limits.
+"""Scenes: the few cases that no script can tell, and what they have in common. They are in bursts and limits.
 
-A scene is led into its state by the shortest way through the model; then it looks at time, amounts, processes. It
-raises `BrokenError` for what is not as it is due, and `NotTestedError` where the implementation offers no way.
+A scene is led into its state by the shortest way through the model; then it looks at what no script can name.
+It raises `BrokenError` for what is not as it is due, and `NotTestedError` where the implementation offers no way.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 
 from pychat.spec import Spec
 
-from .frames import matches, parse_reply
+from .frames import matches
 from .inbox import Inbox, Unit
-from .model import Text
-from .play import Play
-from .player import Player, shown
+from .play import Lane, Play
+from .player import Player
 from .script import Compiler
 from .stagehand import BrokenError, Stagehand
-from .suite import Case, Lane, level_of
+from .suite import Case, level_of
 from .ways import SUBJECT, ways_of
 
 Act = Callable[[Stagehand], None]
@@ -40,9 +39,9 @@ class Scene:
 
 def server_scenes(spec: Spec) -> list[Case]:
     """Every scene for servers, whose rules the spec has."""
-    from . import flow, limits, timing
+    from . import bursts, limits
 
-    found = [*timing.scenes(spec), *flow.scenes(spec), *limits.scenes(spec)]
+    found = [*bursts.scenes(spec), *limits.scenes(spec)]
     return [as_case(spec, scene) for scene in found if set(scene.rules) <= set(spec.rules)]
 
 
@@ -101,7 +100,7 @@ def expect(hand: Stagehand, who: str, wanted: str, seconds: float | None = None)
     inbox = hand.stage.inbox(who)
     unit = next_unit(inbox, time.monotonic() + (hand.patience if seconds is None else seconds))
     if unit is None or unit.flaw or not matches(wanted, unit.text):
-        raise BrokenError(shown(who, Text(wanted)), described(who, inbox, unit))
+        raise BrokenError(f"{who} < {wanted}", f"{who} < {unit}" if unit else inbox.seen)
     return unit
 
 
@@ -111,14 +110,7 @@ def expect_end(hand: Stagehand, who: str, seconds: float | None = None) -> None:
     inbox = hand.stage.inbox(who)
     unit = next_unit(inbox, time.monotonic() + (hand.patience if seconds is None else seconds))
     if unit is not None or not inbox.ended:
-        raise BrokenError(f"{who} < the end of the stream", described(who, inbox, unit))
-
-
-def described(who: str, inbox: Inbox, unit: Unit | None) -> str:
-    """What came instead."""
-    if unit is not None:
-        return f"{who} < {unit}"
-    return f"{who} < {'the end of the stream' if inbox.wire.end == 'FIN' else 'a reset'}" if inbox.ended else "nothing"
+        raise BrokenError(f"{who} < the end of the stream", f"{who} < {unit}" if unit else inbox.seen)
 
 
 def answered(hand: Stagehand, who: str) -> bool:
@@ -130,9 +122,3 @@ def answered(hand: Stagehand, who: str) -> bool:
 def goodbye(spec: Spec, code: str) -> str:
     """The server's last frame with this code, its words left open."""
     return f"{spec.goodbye.key} {code} …"
-
-
-def is_reply(spec: Spec, text: str, key: str) -> bool:
-    """Whether a frame is the reply of this key."""
-    got = parse_reply(spec, text)
-    return got is not None and got.reply.key == key

@@ -6,14 +6,17 @@ All of it is settled before the first octet is sent, by the model; the player on
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from pychat.spec import Spec
 
-from .frames import Parsed, matches, parse_reply, parse_request, write_form
-from .model import Due, End, Items, Text, World
-from .play import Play, Segment, Step
+from . import actions as do
+from .actions import shown
+from .frames import Parsed, matches, parse_reply, parse_request
+from .model import Cut, Due, End, Items, Text, World
+from .names import Names
+from .play import NUMBER, Play, Segment, Step, StepKind
 from .probe import Barrier, lister, probe_for
 from .trust import TRUSTED, Trust
 
@@ -23,152 +26,13 @@ class ContradictionError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
-    """Octets to send, whole or octet by octet."""
+class Sample:
+    """Many lines of one sender, and the frame that the first of them is to somebody."""
 
-    who: str
-    octets: bytes
-    octetwise: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The end of the sending half."""
-
-    who: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """A reset of the connection."""
-
-    who: str
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """Octets that are sent after the end of the stream, and must be taken without a reset."""
-
-    who: str
-    octets: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Settle:
-    """Wait until so many units have come to each in all (a listing is one unit), or the end of the stream."""
-
-    totals: tuple[tuple[str, int, bool], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Receive:
-    """This is due next."""
-
-    who: str
-    due: Due
-
-
-@dataclass(frozen=True, slots=True)
-class Quiet:
-    """Nothing has come but what was due; proved on each of these connections by a barrier request."""
-
-    who: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """One result of a race: what comes to whom, and what follows then."""
-
-    dues: tuple[tuple[str, tuple[Due, ...]], ...]
-    then: tuple[Op, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Race:
-    """Sends at the same moment; what comes must be one of the branches."""
-
-    sends: tuple[Send | Finish | Reset, ...]
-    branches: tuple[Branch, ...]
-
-
-Action = Send | Finish | Reset | Taken | Settle | Receive | Quiet | Race
-
-
-@dataclass(frozen=True, slots=True)
-class Op:
-    """An action, the play's step that it belongs to, and whether that step is only setup or the final probe."""
-
-    action: Action
-    step: str
-    part: str = "play"  # setup | play | probe
-    rule: str = ""  # what the server must do by it
-
-
-@dataclass(slots=True)
-class Script:
-    """A play with what is to be done for it, in order."""
-
-    play: Play
-    ops: list[Op] = field(default_factory=list)
-
-
-class Names:
-    """A suffix for each name of a play, so that plays can share a server. Spelling and case stay."""
-
-    def __init__(self, spec: Spec, number: int, *, exact: bool = False) -> None:
-        self.spec = spec
-        self.key = spec.link.key
-        self.type = spec.types[self.key]
-        self.number = number
-        self.exact = exact
-        self._exact: dict[str, str] = {}
-
-    def unique(self, name: str) -> str:
-        if self.exact:
-            return self._same_length(name)
-        for suffix in (f"-{self.number}", str(self.number), _letters(self.number)):
-            for stem in (name, name[: max(1, self.type.octets[1] - len(suffix))]):
-                if self.type.accepts(stem + suffix):
-                    return stem + suffix
-        return name
-
-    def _same_length(self, name: str) -> str:
-        suffix = _letters(self.number)[-max(1, len(name) - 1) :]
-        stem = name[: len(name) - len(suffix)]
-        return stem + suffix if self.type.accepts(stem + suffix) else name
-
-    def in_request(self, octets: bytes) -> bytes:
-        """Octets of a client with each name made unique; lines that are no request stay as they are."""
-        return b"".join(self._request_line(line) for line in octets.splitlines(keepends=True)) if octets else octets
-
-    def _request_line(self, line: bytes) -> bytes:
-        ending = next((e for e in sorted(self.spec.framing.accepts, key=len, reverse=True) if line.endswith(e)), None)
-        if ending is None:
-            return line
-        said = parse_request(self.spec, line.removesuffix(ending))
-        if not isinstance(said, Parsed):
-            return line
-        form = self.spec.requests[said.verb].form
-        values = {f.name: self._value(f.type, said.values[f.name]) for f in form.fields}
-        return write_form(form, values).encode() + ending
-
-    def in_reply(self, text: str) -> str:
-        got = parse_reply(self.spec, text)
-        if got is None:
-            return text
-        form = got.reply.form
-        return write_form(form, {f.name: self._value(f.type, got.values[f.name]) for f in form.fields})
-
-    def _value(self, type_name: str, value: str) -> str:
-        return self.unique(value) if type_name == self.key else value
-
-
-def _letters(number: int) -> str:
-    digits = ""
-    while number:
-        number, digit = divmod(number, 26)
-        digits = chr(ord("a") + digit) + digits
-    return digits or "a"
+    sender: str
+    lines: do.Numbered
+    reader: str
+    text: str
 
 
 class Compiler:
@@ -188,9 +52,9 @@ class Compiler:
         self.play = play
         self.segment = segment
         self.names = Names(spec, number, exact=play.exact)
-        self.world = World(spec, profiles)
+        self.world = World(spec, profiles, dict(play.server).get("max"))
         self.barrier = Barrier(spec)
-        self.script = Script(play)
+        self.script = do.Script(play)
         self.owed: dict[str, list[Due]] = {}
         self.totals: dict[str, int] = {}
         self.unsettled: set[str] = set()  # who has sent something whose effect may not be there yet
@@ -199,8 +63,18 @@ class Compiler:
         self.items: list[str] = []
         self.rule = ""
         self.glue: set[str] = set()  # the answers to barriers that are glued to lines
+        self.deaf: set[str] = set()  # who does not read now
+        self.flood: Sample | None = None
+        self._makers: dict[StepKind, Callable[[Step], None]] = {
+            "send": lambda step: self._send(step.who, self.names.in_request(step.octets)), "finish": self._leave,
+            "reset": self._leave, "taken": lambda step: self._add(do.Taken(step.who, step.octets)),
+            "receive": self._receive,
+            "end": self._end, "cut": self._end, "silent": self._silent, "state": self._state, "together": self._race,
+            "open": self._open, "pause": self._pause, "clock": self._clock, "flood": self._flood, "lines": self._lines,
+            "signal": self._signal, "exit": lambda step: self._add(do.Exit()),
+        }  # fmt: skip
 
-    def compile(self, *, finale: bool = True) -> Script:
+    def compile(self, *, finale: bool = True) -> do.Script:
         """The script; without the finale it ends after the last step."""
         for index, step in enumerate(self.play.steps):
             self.step, self.part = step, "setup" if index < self.play.setup else "play"
@@ -213,32 +87,102 @@ class Compiler:
             self._finale()
         return self.script
 
-    def _add(self, action: Action) -> None:
-        self.script.ops.append(Op(action, str(self.step), self.part, self.rule))
+    def _add(self, action: do.Action) -> None:
+        self.script.ops.append(do.Op(action, str(self.step), self.part, self.rule))
 
     def _do(self, step: Step) -> None:
-        if step.kind == "send":
-            self._send(step.who, self.names.in_request(step.octets))
-        elif step.kind in ("finish", "reset"):
-            self._settle(step.who)
-            self._add(Finish(step.who) if step.kind == "finish" else Reset(step.who))
-            self._owe(step.who, self.world.finish(step.who) if step.kind == "finish" else self.world.reset(step.who))
-        elif step.kind == "taken":
-            self._add(Taken(step.who, step.octets))
-        elif step.kind == "receive":
-            self._receive(step.who, self.names.in_reply(step.text))
-        elif step.kind == "end":
-            self._pay_glue(step.who)
-            self._add(Receive(step.who, End()))
-            self._paid(step.who, End())
-        elif step.kind == "silent":
-            self._settle("")
-            self._pay_glue(step.who)
-            self._add(Quiet((step.who,)))
-        elif step.kind == "state":
-            self._state(step)
-        else:
-            self._race(step)
+        if step.who in self.deaf and step.kind in ("receive", "end", "silent", "state"):
+            raise self._contradiction(f"{step.who} does not read")
+        self._makers[step.kind](step)
+
+    def _contradiction(self, reason: str) -> ContradictionError:
+        return ContradictionError(f"{self.play.id}, step {self.step}: {reason}")
+
+    def _leave(self, step: Step) -> None:
+        self._settle(step.who)
+        self._add(do.Finish(step.who) if step.kind == "finish" else do.Reset(step.who))
+        self._owe(step.who, self.world.finish(step.who) if step.kind == "finish" else self.world.reset(step.who))
+
+    def _end(self, step: Step) -> None:
+        due = End() if step.kind == "end" else Cut()
+        self._pay_glue(step.who)
+        self._add(do.Receive(step.who, due))
+        self._paid(step.who, due)
+
+    def _silent(self, step: Step) -> None:
+        self._settle("")
+        self._pay_glue(step.who)
+        self._add(do.Quiet((step.who,)))
+
+    def _open(self, step: Step) -> None:
+        self._settle("")
+        dues = self.world.enter(step.who)
+        self._add(do.Open(step.who, admitted=not dues))
+        self._owe(step.who, dues)
+
+    # Time, and the server as a program
+
+    def _clock(self, step: Step) -> None:
+        self._settle("")
+        timer = self.spec.timers[step.timer]
+        if timer.since == "full" and step.who not in self.deaf:
+            raise self._contradiction(f"the queue of {step.who}, who reads, is not full")
+        self.rule = timer.rule
+        dues = self.world.expire(step.who, timer) if step.part == 1 else {}
+        watched = step.who if step.who in dues else next(iter(dues), step.who)
+        self._add(do.Clock(step.who, step.timer, step.part, watched, next(iter(dues.get(watched, [])), None)))
+        self._owe(step.who, dues)
+
+    def _signal(self, step: Step) -> None:
+        self._settle("")
+        self._add(do.Signal(step.text))
+        self._owe(step.who, self.world.stop())
+
+    # Amounts
+
+    def _pause(self, step: Step) -> None:
+        self._settle("")
+        self._add(do.Pause(step.who))
+        self.deaf.add(step.who)
+
+    def _flood(self, step: Step) -> None:
+        """One line tells what becomes of all of them, since they change nothing."""
+        self._settle("")
+        said = parse_request(self.spec, step.text.encode())
+        form = self.spec.requests[said.verb].form if isinstance(said, Parsed) else None
+        field = (
+            next((field for field in form.fields if f"{step.text} ".endswith(f" {NUMBER} ")), None) if form else None
+        )
+        if field is None:
+            raise self._contradiction(f"many lines are requests that end in {NUMBER}")
+        lines = do.Numbered(step.text, self.spec.types[field.type].octets[1], self.spec.framing.writes)
+        before = self.world.key()
+        dues = self._dues_of(step.who, lines)
+        (reader, text), *others = [(who, due) for who, some in dues.items() for due in some]
+        if others or not isinstance(text, Text) or self.world.key() != before:
+            raise self._contradiction("each of many lines comes to one connection, and changes nothing")
+        self.flood = Sample(step.who, lines, reader, text.text)
+        self._add(do.Flood(step.who, lines))
+
+    def _dues_of(self, who: str, lines: do.Numbered) -> dict[str, list[Due]]:
+        """What would be due for one of the lines now."""
+        return self.world.copy().feed(who, lines.octets(0))
+
+    def _lines(self, step: Step) -> None:
+        flood = self.flood
+        if flood is None:
+            raise self._contradiction("nobody has sent many lines")
+        if NUMBER in step.text:
+            lines = do.Numbered(step.text, flood.lines.width, self.spec.framing.writes)
+            if (step.who, lines.text(0)) != (flood.reader, flood.text):
+                raise self._contradiction(f"the model says {shown(flood.reader, Text(flood.text))}")
+            self._add(do.ReadOn(step.who, lines))
+            self.deaf.discard(step.who)
+            return
+        (due,) = self._dues_of(flood.sender, flood.lines).get(step.who, [None])
+        if not isinstance(due, Text) or not matches(step.text, due.text):
+            raise self._contradiction(f"the model says {due}")
+        self._add(do.Refused(step.who, step.text))
 
     # What is due
 
@@ -258,16 +202,18 @@ class Compiler:
         elif isinstance(due, Text) and isinstance(first, Text):
             same = matches(first.text, due.text) or matches(due.text, first.text)
         if not same:
-            raise ContradictionError(f"{self.play.id}, step {self.step}: the model says {first}")
+            raise self._contradiction(f"the model says {first}")
 
     def _settle(self, who: str) -> None:
         """Before `who` sends: the effects of what the others have sent must be there."""
         if self.unsettled - {who}:
             totals = []
             for other, total in self.totals.items():
+                if other in self.deaf:
+                    continue
                 ends = any(isinstance(due, End) for due in self.owed.get(other, ()))
                 totals.append((other, total - ends, ends))
-            self._add(Settle(tuple(totals)))
+            self._add(do.Settle(tuple(totals)))
             self.unsettled = set()
 
     def _send(self, who: str, octets: bytes) -> None:
@@ -277,7 +223,7 @@ class Compiler:
             before, after = self.barrier.token(), self.barrier.token()
             octets = self.barrier.request(before) + octets + self.barrier.request(after)
             glued = {self.barrier.answer(before), self.barrier.answer(after)}
-        self._add(Send(who, octets, self.part == "play" and self.segment == "octet"))
+        self._add(do.Send(who, octets, self.part == "play" and self.segment == "octet"))
         self.glue |= glued
         fed = len(self.world.taken)
         dues = self.world.feed(who, octets)
@@ -301,13 +247,14 @@ class Compiler:
         """The answers to what was glued to a line are due where the model says, though no play names them."""
         owed = self.owed.get(who, [])
         while owed and isinstance(owed[0], Text) and owed[0].text in self.glue:
-            self._add(Receive(who, owed.pop(0)))
+            self._add(do.Receive(who, owed.pop(0)))
 
     def _between_lines(self, who: str) -> bool:
         cutter = self.world.open(who).cutter
         return self.world.is_open(who) and cutter is not None and not cutter.rest
 
-    def _receive(self, who: str, text: str) -> None:
+    def _receive(self, step: Step) -> None:
+        who, text = step.who, self.names.in_reply(step.text)
         got = parse_reply(self.spec, text)
         if got is not None and got.reply.kind == "item":
             self.items.append(text)
@@ -316,7 +263,7 @@ class Compiler:
         listing = self.items or (got is not None and got.reply.verb and self._lists(got.reply.verb))
         due: Due = Items(tuple(self.items), text) if listing else Text(text)
         self.items = []
-        self._add(Receive(who, due))
+        self._add(do.Receive(who, due))
         self._paid(who, due)
 
     def _lists(self, verb: str) -> bool:
@@ -328,7 +275,7 @@ class Compiler:
         self._pay_all()
         peer = self.world.open(step.who)
         if peer.configuration(self.spec) != step.text:
-            raise ContradictionError(f"{self.play.id}, step {step}: the model says {peer.configuration(self.spec)}")
+            raise self._contradiction(f"the model says {peer.configuration(self.spec)}")
         self._probe(step.who)
 
     def _probe(self, who: str) -> None:
@@ -341,14 +288,16 @@ class Compiler:
 
     def _pay_all(self) -> None:
         for who, dues in self.owed.items():
+            if who in self.deaf:
+                continue
             for due in dues:
-                self._add(Receive(who, due))
+                self._add(do.Receive(who, due))
             dues.clear()
 
     def _finale(self) -> None:
         """What is still due; a probe of each connection's state; who is listed how; and nothing else."""
         self._pay_all()
-        live = [who for who in self.world.peers if self.world.is_open(who)]
+        live = [who for who in self.world.peers if self.world.is_open(who) and who not in self.deaf]
         for who in live:
             self.step = Step(who, "state", text=self.world.peers[who].configuration(self.spec))
             self._probe(who)
@@ -358,8 +307,9 @@ class Compiler:
             self.step = Step(listers[0], "send", request, request.decode().strip())
             self._send(listers[0], request)
             self._pay_all()
-        self.step = Step(",".join(self.world.peers), "silent")
-        self._add(Quiet(tuple(self.world.peers)))
+        readers = tuple(who for who in self.world.peers if who not in self.deaf)
+        self.step = Step(",".join(readers), "silent")
+        self._add(do.Quiet(readers))
 
     # Races
 
@@ -367,13 +317,13 @@ class Compiler:
         self._settle("")
         self._pay_all()
         sends = [Step(part.who, part.kind, self.names.in_request(part.octets), part.text) for part in step.together]
-        branches: dict[object, Branch] = {}
+        branches: dict[object, do.Branch] = {}
         for order in _orders([part.who for part in sends]):
             branch, key = self._branch(sends, order)
             branches.setdefault(key, branch)
-        self._add(Race(tuple(_action(part) for part in sends), tuple(branches.values())))
+        self._add(do.Race(tuple(_action(part) for part in sends), tuple(branches.values())))
 
-    def _branch(self, sends: list[Step], order: tuple[str, ...]) -> tuple[Branch, object]:
+    def _branch(self, sends: list[Step], order: tuple[str, ...]) -> tuple[do.Branch, object]:
         other = Compiler(self.spec, self.play, self.names.number, "whole", self.world.profiles, self.trust)
         other.world, other.step, other.part = self.world.copy(), self.step, "probe"
         other.barrier = self.barrier
@@ -386,13 +336,13 @@ class Compiler:
                 dues.setdefault(target, []).extend(due)
         frozen = tuple(sorted((who, tuple(due)) for who, due in dues.items()))
         other._finale()
-        return Branch(frozen, tuple(other.script.ops)), frozen
+        return do.Branch(frozen, tuple(other.script.ops)), frozen
 
 
-def _action(step: Step) -> Send | Finish | Reset:
+def _action(step: Step) -> do.Send | do.Finish | do.Reset:
     if step.kind == "send":
-        return Send(step.who, step.octets)
-    return Finish(step.who) if step.kind == "finish" else Reset(step.who)
+        return do.Send(step.who, step.octets)
+    return do.Finish(step.who) if step.kind == "finish" else do.Reset(step.who)
 
 
 def _orders(who: list[str]) -> Iterator[tuple[str, ...]]:

@@ -115,12 +115,12 @@ def command(side: Side, mutant: str, *, changed: bool = False) -> str:
 
 
 def stages(cases: Sequence[Case], mutant: Mutant[Any], first: str = "") -> list[list[Case]]:
-    """The cases in the order in which they are likely to kill: near to the change, the plays, the rest, the scenes.
+    """The cases in the order in which they are likely to kill: near to the change, the plays, the rest, the slow ones.
 
     `first` is a pattern; one case of it comes before all: that of the barrier, without which nothing can be asked.
     """
     near = {case.key for case in cases if mutant.near and fnmatch.fnmatchcase(case.id, mutant.near)}
-    quickly = {case.key for case in cases if case.key in near and case.kind != "scene"} or near
+    quickly = {case.key for case in cases if case.key in near and not case.slow} or near
     begin = next((case.key for case in cases if first and fnmatch.fnmatchcase(case.id, first)), "")
     found: list[list[Case]] = [[], [], [], [], []]
     for case in sorted(cases, key=lambda case: case.key != begin):
@@ -128,7 +128,7 @@ def stages(cases: Sequence[Case], mutant: Mutant[Any], first: str = "") -> list[
             place = 0 if quickly else 1
         elif case.key in quickly and case.segment == "whole":
             place = 0
-        elif case.kind == "scene":
+        elif case.slow:
             place = 4 if case.lane == "quick" else 3
         else:
             place = 1 if case.kind == "play" and case.segment == "whole" else 2

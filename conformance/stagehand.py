@@ -1,13 +1,15 @@
 """Between a case and the implementation: one worker's server, kept alive from case to case; one verdict for each case.
 
-A server that is stuck, flooded or dead is replaced before the next case, so that no case harms another. What a scene
+A server that is stuck, flooded or dead is replaced before the next case, so that no case harms another. What a case
 may ask for (a server of its own, with other values in its command) is here too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
+import subprocess
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -16,17 +18,21 @@ from pychat.spec import Spec
 from pychat.spec.model import Timer
 
 from .inbox import FloodError
-from .player import MismatchError, Player, Stage, UnreachableError
+from .names import Names
+from .needs import NotTestedError, require
+from .player import MismatchError, Player
 from .probe import barrier_verb
-from .script import Compiler, Names
+from .script import Compiler
+from .stage import Stage, UnreachableError
 from .suite import Case
-from .target import Command, Running, StartError, Target
+from .target import Command, Process, Running, StartError, Target
 from .trust import TRUSTED, Trust
 from .verdict import Result, Verdict
 from .wire import Transcript
 
 TIDY_SECONDS = 1.0  # for a server to close its ends after a case
 HEALTH_SECONDS = 2.0
+LAST_SIGN = 0.05  # seconds between the last sign of a process and its end
 
 _numbers = itertools.count(random.SystemRandom().randrange(10_000, 90_000))
 
@@ -34,10 +40,6 @@ _numbers = itertools.count(random.SystemRandom().randrange(10_000, 90_000))
 def unique_number() -> int:
     """A number that no other case has, nor another run of the suite against the same server a minute ago."""
     return next(_numbers)
-
-
-class NotTestedError(Exception):
-    """The implementation offers no way to test this; the message says what it takes."""
 
 
 class UnprovableError(Exception):
@@ -91,7 +93,8 @@ class Stagehand:
         try:
             self._require_trust(case)
             self.number = unique_number()
-            self.stage = Stage(self.spec, self.address(), self.patience, transcript)
+            self._prepare(case)
+            self.stage = Stage(self.spec, self.address(), self.patience, transcript, self._process())
             transcript.started = time.monotonic()
             self._play(case)
         except MismatchError as problem:
@@ -122,6 +125,17 @@ class Stagehand:
         verb = barrier_verb(self.spec)
         if not self.trust.barrier and case.message != verb:
             raise UnprovableError(f"{verb} is not answered as it must be, and it proves everything else: mend it first")
+
+    def _prepare(self, case: Case) -> None:
+        """What a play asks for. Raises NotTestedError."""
+        if case.play is not None:
+            require(self, case.play)
+            self.values = {**self.values, **{name: str(number) for name, number in case.play.server}}
+
+    def _process(self) -> Process | None:
+        """The server as a program, if the suite has started it."""
+        assert self.running is not None
+        return self.running.process
 
     def _play(self, case: Case) -> None:
         assert self.stage is not None
@@ -172,9 +186,8 @@ class Stagehand:
         assert self.running is not None
         if self.running.process is None:
             return False
-        deadline = time.monotonic() + 0.05
-        while self.running.alive and time.monotonic() < deadline:
-            time.sleep(0.005)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.running.process.popen.wait(LAST_SIGN)
         return not self.running.alive
 
     def _healthy(self) -> bool:

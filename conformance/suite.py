@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Literal
 from pychat.spec import Spec
 
 from .matrix import Matrix
-from .play import Play, Segment, example_plays, shipped_plays
+from .play import Lane, Play, Segment, example_plays, shipped_plays
 
 if TYPE_CHECKING:
-    from .client_hand import ClientHand
     from .stagehand import Stagehand
 
-Lane = Literal["shared", "quick", "alone"]  # a server for many cases; one with short timers; one for this case alone
 Kind = Literal["cell", "play", "scene", "walk"]
 
 
@@ -36,7 +34,6 @@ class Case:
     kind: Kind
     play: Play | None = None
     scene: Callable[[Stagehand], None] | None = None
-    client_scene: Callable[[ClientHand], None] | None = None
     of: Literal["server", "client"] = "server"
     segment: Segment = "whole"
     lane: Lane = "shared"
@@ -48,6 +45,11 @@ class Case:
     def key(self) -> str:
         """The id, with the way in which the octets are cut."""
         return self.id if self.segment == "whole" else f"{self.id}@{self.segment}"
+
+    @property
+    def slow(self) -> bool:
+        """Whether it takes seconds, where others take milliseconds."""
+        return self.kind == "scene" or (self.play is not None and self.play.slow)
 
     @property
     def state(self) -> str:
@@ -73,12 +75,11 @@ def server_cases(
 def client_cases(spec: Spec, segments: Sequence[Segment] = ("whole", "octet", "coalesced")) -> list[Case]:
     """Every case for clients."""
     from .client_matrix import ClientMatrix
-    from .client_scenes import client_scenes
 
     plays = [play for play in shipped_plays(spec) if play.of == "client"]
     found = [case for play in ClientMatrix(spec).plays() for case in cases_of(spec, play, "cell", segments)]
     found += [case for play in plays for case in cases_of(spec, play, "play", segments)]
-    return _checked([*found, *client_scenes(spec)])
+    return _checked(found)
 
 
 def cases_of(spec: Spec, play: Play, kind: Kind, segments: Sequence[Segment]) -> list[Case]:
@@ -93,6 +94,7 @@ def cases_of(spec: Spec, play: Play, kind: Kind, segments: Sequence[Segment]) ->
             play=play,
             of=play.of,
             segment=segment,
+            lane=play.lane,
             profile=play.profile,
             doc=play.doc,
             mistakes=play.mistakes,

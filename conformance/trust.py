@@ -56,7 +56,8 @@ def _named(hand: Stagehand) -> str:
 
 def _barrier_works(hand: Stagehand) -> bool:
     from .inbox import FloodError
-    from .player import Player, Stage, UnreachableError
+    from .player import Player
+    from .stage import Stage, UnreachableError
 
     stage = Stage(hand.spec, hand.address(), hand.patience)
     try:
@@ -72,8 +73,9 @@ def _works(hand: Stagehand, configuration: str, trust: Trust) -> bool:
     """Whether a play that only leads into a configuration ends as it must; a way that fails is no proof against it."""
     from .inbox import FloodError
     from .play import Play
-    from .player import MismatchError, Player, Stage, UnreachableError
+    from .player import MismatchError, Player
     from .script import Compiler
+    from .stage import Stage, UnreachableError
     from .stagehand import unique_number
     from .ways import ways_of
 

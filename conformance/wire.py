@@ -16,6 +16,7 @@ EndKind = Literal["FIN", "RST"]
 CHUNK = 1 << 16
 KEPT_ENTRIES = 400  # of a transcript; a flood must not fill the report
 KEPT_OCTETS = 4096  # of one entry
+SMALL, LARGE = 16 << 10, 1 << 20  # octets that the system holds for who does not read, and for who does
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,21 @@ class Wire:
             self.end = self.end or "RST"
             return 0
 
+    def has_room(self, seconds: float) -> bool:
+        """Whether the system takes more octets within so many seconds."""
+        return self._wait(write=True, deadline=time.monotonic() + seconds)
+
+    def stop_reading(self) -> None:
+        """Nobody reads from now on; the system holds little for the one who does not."""
+        self.transcript.note(self.who, "#", text="reads no more")
+        self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
+        self.pause = True
+
+    def read_on(self) -> None:
+        """What comes is read again. A small buffer would make the peer wait for room in it, a timer long each time."""
+        self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LARGE)
+        self.pause = False
+
     def finish(self) -> None:
         """Ends the sending half."""
         self.transcript.note(self.who, f"{self.sent}|")
@@ -109,7 +125,7 @@ class Wire:
 
     def read(self, deadline: float) -> bytes:
         """The next octets; none when the deadline has passed or the stream has ended (`end` tells)."""
-        while self.end is None:
+        while self.end is None and not self.pause:
             try:
                 octets = self.stream.recv(CHUNK)
             except BlockingIOError:
@@ -139,6 +155,21 @@ class Wire:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.001)  # the kernel has no event for an acknowledgement
+
+    def is_cut(self, seconds: float) -> bool:
+        """Sends an octet, whatever has ended; whether it was answered by a reset within so many seconds."""
+        poll = select.poll()
+        poll.register(self.stream, 0)  # errors alone, and the end of both halves, are waited for
+        try:
+            self.stream.send(b"x")
+            if not poll.poll(seconds * 1000):
+                return False
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # it has come before
+        self._ended("RST")
+        return True
 
     def close(self) -> None:
         self.stream.close()

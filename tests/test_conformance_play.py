@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from conformance.actions import Race, Receive, Send
 from conformance.matrix import Matrix
 from conformance.model import End, Items, Text, World
+from conformance.names import Names
 from conformance.play import SEGMENTS, Play, PlayError, Step, example_plays, plays_of, shipped_plays, to_yaml
 from conformance.probe import barrier_verb, configurations, probe_for
-from conformance.script import Compiler, ContradictionError, Names, Race, Receive, Send
+from conformance.script import Compiler, ContradictionError
 from conformance.suite import client_cases, server_cases
 from conformance.ways import SUBJECT, ways_of
 from pychat.spec import Spec

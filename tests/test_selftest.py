@@ -55,7 +55,7 @@ def test_a_broken_server_is_found(spec: Spec, cases: list[Case], name: str) -> N
     """A case fails that asks about what is broken."""
     mutant = find(server_mutants(spec), name)
     assert mutant is not None
-    trial = try_mutant("server", mutant, [case for case in cases if case.kind != "scene"], spec)
+    trial = try_mutant("server", mutant, [case for case in cases if not case.slow], spec)
     assert trial.killer is not None, trial.note
 
 
@@ -63,7 +63,7 @@ def test_the_correct_server_survives(spec: Spec, cases: list[Case]) -> None:
     """What the mutants are made of passes: they die of what is broken, not of how they are made."""
     mutant = find(server_mutants(spec), "none")
     assert mutant is not None
-    trial = try_mutant("server", mutant, [case for case in cases if case.kind == "play"], spec)
+    trial = try_mutant("server", mutant, [case for case in cases if case.kind == "play" and not case.slow], spec)
     assert trial.killer is None, trial.killer
     assert not trial.note
 

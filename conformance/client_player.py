@@ -77,7 +77,7 @@ class ClientPlayer:
                     step = Step(step.who, step.kind, step.octets + steps[0].octets, held=step.held)
                     steps.pop(0)
             if step.held and step.who == USER and step.kind == "send" and steps and _may_follow(steps[0]):
-                self.perhaps(step.text, steps.pop(0).octets.removesuffix(self.spec.framing.writes))
+                self.perhaps(_typed(step), steps.pop(0).octets.removesuffix(self.spec.framing.writes))
             else:
                 self.do(step)
         self.setup = False
@@ -105,9 +105,9 @@ class ClientPlayer:
 
     def _types(self, step: Step) -> None:
         if step.held:
-            self.unsent(step.text)
+            self.unsent(_typed(step))
         else:
-            self.puppet.type(step.octets.removesuffix(b"\n").decode("utf-8", "surrogateescape"))
+            self.puppet.type(_typed(step))
 
     def _leaves(self, step: Step) -> None:
         """The server ends the connection."""
@@ -331,6 +331,11 @@ class ClientPlayer:
             raise self.fail("c > (end of stream)", f"c > {quote(self.puppet.frames[0])}")
         if self.puppet.wire.end is None:
             raise self.fail("c > (end of stream)", f"an open connection after {self.patience:g} s", timeout=True)
+
+
+def _typed(step: Step) -> str:
+    """What the user types in a step, without its ending."""
+    return step.octets.removesuffix(b"\n").decode("utf-8", "surrogateescape")
 
 
 def _may_follow(step: Step) -> bool:

@@ -1,8 +1,9 @@
 """The judge's own measure: correct implementations must pass, and each one that is broken on purpose must fail.
 
-A mutant is judged until the first case that fails (`killed by`); cases that are near to what is broken come first. A
-mutant that passes everything has survived: either the suite lacks a case, or the change can be seen by nobody, and then
-`mutants.EQUIVALENT` says why. Knows no verb and no state.
+A mutant is judged until the first case that fails (`killed by`) and fails again when it is asked again, so that no
+accident is taken for a kill; cases that are near to what is broken come first. A mutant that passes everything has
+survived: either the suite lacks a case, or the change can be seen by nobody, and then `mutants.EQUIVALENT` says why.
+Knows no verb and no state.
 """
 
 from __future__ import annotations
@@ -139,35 +140,40 @@ def stages(cases: Sequence[Case], mutant: Mutant[Any], first: str = "") -> list[
 def try_mutant(
     side: Side, mutant: Mutant[Any], cases: Sequence[Case], spec: Spec, spec_file: Path | None = None
 ) -> Trial:
-    """Judges a mutant until a case fails. A case that could not be asked kills nobody."""
+    """Judges a mutant until a case fails twice. A case that could not be asked kills nobody."""
     started = time.monotonic()
     target = Command(command(side, mutant.name, changed=spec_file is not None))
     options = Options(jobs=1, fail_fast=True, patience=PATIENCE, spec_file=spec_file)
     asked = blocked = 0
+    once: list[str] = []
+
+    def ends(killer: Result | None = None, note: str = "") -> Trial:
+        return Trial(mutant, killer, asked, time.monotonic() - started, note)
+
     first = f"{spec.initial}/{barrier_verb(spec)}/*" if side == "server" else ""
     for stage in stages(cases, mutant, first):
-        waiting = stage
+        waiting = {case.key: case for case in stage}
         for _ in range(BLOCKED_ENOUGH):
             try:
-                results = run_suite(target, waiting, options, spec=spec)
+                results = run_suite(target, list(waiting.values()), options, spec=spec)
+                asked += len(results)
+                failed = [result for result in results if result.verdict.bad]
+                for killer in failed:  # a failure that is not there again was none of the mutant
+                    if any(again.verdict.bad for again in run_suite(target, [waiting[killer.key]], options, spec=spec)):
+                        return ends(killer)
+                    once.append(killer.key)
             except StartError as error:
-                return Trial(mutant, None, asked, time.monotonic() - started, f"it would not start: {error}")
-            asked += len(results)
-            killer = next((result for result in results if result.verdict.bad), None)
-            if killer is not None:
-                return Trial(mutant, killer, asked, time.monotonic() - started)
+                return ends(note=f"it would not start: {error}")
             bug = next((result for result in results if result.verdict is Verdict.ERROR), None)
             if bug is not None:
-                return Trial(
-                    mutant, None, asked, time.monotonic() - started, f"the suite failed: {bug.key}: {bug.note}"
-                )
-            seen = {result.key for result in results}
-            waiting = [case for case in waiting if case.key not in seen]
+                return ends(note=f"the suite failed: {bug.key}: {bug.note}")
+            for result in results:
+                del waiting[result.key]
             if not waiting:
                 break
-            blocked += 1
-    note = f"{blocked} times the way to a case failed, and no case did" if blocked else ""
-    return Trial(mutant, None, asked, time.monotonic() - started, note)
+            blocked += not failed
+    notes = [f"{blocked} times the way to a case failed, and no case did"] if blocked else []
+    return ends(note="; ".join([*notes, *(f"{key} failed once, and not again" for key in once)]))
 
 
 def mutants_of(side: Side, spec: Spec) -> list[Mutant[Any]]:

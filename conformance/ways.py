@@ -101,6 +101,10 @@ class Ways:
                     found.setdefault((configuration, row), (way, line))
         return found
 
+    def worlds(self) -> Iterator[World]:
+        """Every world that the cast can come to, the nearest first; not to be changed."""
+        return (world for world, _ in self._worlds)
+
     def to_row(self, configuration: str, row: Outcome) -> tuple[tuple[Step, ...], bytes] | None:
         return self._rows.get((configuration, row))
 

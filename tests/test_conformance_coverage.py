@@ -1,0 +1,84 @@
+"""What the plays cover: every rule of the spec, and every two requests that can cross each other."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from conformance.model import Due, World
+from conformance.play import Step, shipped_plays
+from conformance.ways import ways_of
+from pychat.spec import Spec
+
+END = "the end of the stream"
+NO_PLAY = {  # rules that a script cannot show, each with the reason; scenes look at them
+    "R-OPEN-2": "needs an address of the machine other than loopback",
+    "R-TIME-4": "is about a timer of the kernel: keep-alive is no octet",
+}
+CROSSINGS = {  # of two connections: who comes first decides what comes of one of them
+    ("NAME", "NAME"), ("CHAT", "NAME"), ("NAME", "QUIT"), ("NAME", "WHO"), ("NAME", END),
+    ("CHAT", "CHAT"), ("CHAT", "LEAVE"), ("CHAT", "MSG"), ("CHAT", "QUIT"), ("CHAT", "WHO"), ("CHAT", END),
+    ("LEAVE", "LEAVE"), ("LEAVE", "MSG"), ("LEAVE", "QUIT"), ("LEAVE", "WHO"), ("LEAVE", END),
+    ("MSG", "QUIT"), ("MSG", END), ("QUIT", "QUIT"), ("QUIT", "WHO"), ("QUIT", END), ("WHO", END), (END, END),
+}  # fmt: skip
+
+
+def test_every_rule_has_a_play_that_was_written_by_hand(spec: Spec) -> None:
+    """For each side that it binds; what no play can show is named here, with its reason."""
+    for of in ("server", "client"):
+        shown = {rule for play in shipped_plays(spec) if play.of == of for rule in play.rules}
+        missing = {rule.id for rule in spec.rules.values() if rule.of in (of, "both")} - shown
+        assert missing == (set(NO_PLAY) if of == "server" else set())
+
+
+def test_every_crossing_has_a_play(spec: Spec) -> None:
+    """The model finds the pairs of requests whose order matters; each is sent at the same moment by some play."""
+    assert set(crossings(spec)) == CROSSINGS
+    together = {
+        pair(said(first), said(second))
+        for play in shipped_plays(spec)
+        for step in play.steps
+        for first, second in itertools.combinations(step.together, 2)
+        if first.who != second.who
+    }
+    assert not CROSSINGS - together
+
+
+def said(step: Step) -> str:
+    return step.octets.decode().split()[0] if step.kind == "send" else END
+
+
+def pair(first: str, second: str) -> tuple[str, str]:
+    """In one order; the end of a stream, in small letters, comes last."""
+    return min(first, second), max(first, second)
+
+
+def crossings(spec: Spec) -> Iterator[tuple[str, str]]:
+    """The pairs of requests of two connections whose order can be seen by more than the order of frames."""
+    changing = {row.verb for _, row in spec.outcomes() if row.effects}
+    lines = {
+        who: [(END, b""), *((verb, line) for line in ways_of(spec).lines(who) if (verb := _verb(line)) in changing)]
+        for who in ("a", "b")
+    }
+    found: set[tuple[str, str]] = set()
+    for world in ways_of(spec).worlds():
+        for (first, one), (second, other) in itertools.product(lines["a"], lines["b"]):
+            name = pair(first, second)
+            if name not in found and _come(world, ("a", one), ("b", other)) != _come(world, ("b", other), ("a", one)):
+                found.add(name)
+                yield name
+
+
+def _verb(line: bytes) -> str:
+    return line.decode().split()[0]
+
+
+def _come(world: World, *order: tuple[str, bytes]) -> object:
+    """What two requests come to in this order: the rows that they take, what everybody gets, who is where."""
+    after = world.copy()
+    dues: list[tuple[str, Due]] = []
+    for who, line in order:
+        for to, some in (after.feed(who, line) if line else after.finish(who)).items():
+            dues += [(to, due) for due in some]
+    rows = sorted((taken.who, taken.name) for taken in after.taken)
+    return rows, sorted(map(str, dues)), after.key()

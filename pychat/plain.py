@@ -89,7 +89,9 @@ class Commander:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._protocol = client.protocol
         self._commands = client.protocol.spec.contract.commands
+        self._astray = False  # the last call was refused here: what is said now was not typed for the partner
 
     def run(self, first: Iterable[str], lines: Iterable[str]) -> None:
         """Carries out all of them, and says goodbye after the last one."""
@@ -108,16 +110,22 @@ class Commander:
         if template is None:
             self._refuse(command, f"no such command; there are {', '.join(self._commands)}")
             return True
-        if template.form.verb == self._client.protocol.quit:
+        verb = template.form.verb
+        if verb == self._protocol.quit:
             self._end()
             return False
         try:
-            fields = _fields(template, rest)
-            self._client.send(template.form.verb, hold=True, timeout=HOLD, **fields)
+            if verb == self._protocol.relay and self._astray:
+                raise LocalProtocolError(f"it follows a {self._protocol.link} that was refused")
+            self._client.send(verb, hold=True, timeout=HOLD, **_fields(template, rest))
+            refused = False
         except (LocalProtocolError, TimeoutError) as error:
             self._refuse(command, str(error))
+            refused = True
         except ConnectionError:
             return False
+        if verb == self._protocol.link:
+            self._astray = refused
         return True
 
     def _refuse(self, command: str, why: str) -> None:

@@ -171,7 +171,8 @@ class Session:
             raise LocalProtocolError(f"{verb} is not possible in {self.state}", waiting=waiting)
         condition = rules.only_if.get(self.state, {}).get(verb)
         if condition is not None and not self._holds(condition, fields):
-            message = f"in {self.state}, {verb} is only for: {condition}"
+            wanted = str(condition).replace(f"<{condition.field}>", fields.get(condition.field or "", ""))
+            message = f"{verb} is possible in {self.state} only if {wanted}"
             raise LocalProtocolError(message, rule=rules.only_if_rule, waiting=waiting)
 
     def _holds(self, condition: Condition, fields: Mapping[str, str]) -> bool:

@@ -113,6 +113,21 @@ def test_what_is_no_command_is_refused(start: Callable[..., Stage], run: Callabl
     assert client.ask("name 9").startswith("refused name the name of NAME is not of its form: A user's name")
 
 
+def test_a_line_behind_a_refused_call_is_for_nobody(start: Callable[..., Stage], run: Callable[..., Plain]) -> None:
+    """R-CLIENT-9: it was typed for whom the call has named, and not for the partner who is there."""
+    stage = start()
+    bob, alice = stage.user("bob"), run(stage.server.address, "--name", "alice", "--chat", "bob")
+    assert [alice.line() for _ in range(3)] == ["connected", "named alice", "chat bob"]
+    assert bob.line() == "PAIRED alice"
+    for call in ("carol", "9"):
+        assert alice.ask(f"chat {call}").startswith("refused chat ")
+        assert alice.ask(f"say secret for {call}") == "refused say it follows a CHAT that was refused"
+    assert alice.ask("chat carol") == "refused chat CHAT is possible in PAIRED only if carol is the partner"
+    assert alice.ask("chat bob") == "chat bob"
+    alice.tell("say hello bob")
+    assert bob.line() == "MSG hello bob"
+
+
 def test_a_script_without_a_server_says_so(run: Callable[..., Plain]) -> None:
     """One clear line, exit code 1."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -79,6 +79,7 @@ class Client:
         self.partner: str | None = None
         self.unanswered: deque[tuple[str, str]] = deque()
         self.held: deque[tuple[str, str, str | None]] = deque()  # verb, field, and for whom a line was typed
+        self.astray = False  # the last chat was refused, so a line is for nobody
         self.unsent = b""
         self.quitting = self.over = False
         self.lock = threading.RLock()
@@ -95,8 +96,10 @@ class Client:
                 return
             verb, form = COMMANDS[word]
             if (form is None and field) or (form and not re.fullmatch(form, field)) or len(field.encode()) > 2000:
-                show(f"refused {word} that is not what it needs")
-                return
+                if verb != "CHAT":
+                    show(f"refused {word} that is not what it needs")
+                    return
+                field = ""  # nobody; it is refused in its turn, and the lines behind it
             self.held.append((verb, field, self.listener()))
             self.advance()
             self.changed.wait_for(lambda: self.over or len(self.held) < MAX_HELD)
@@ -120,7 +123,9 @@ class Client:
                     self.unanswered.append((verb, field))
                 self.quitting |= verb == "QUIT"
                 self.send(f"{verb} {field}" if field else verb)
+                self.astray &= verb != "CHAT"
             else:
+                self.astray |= verb == "CHAT"
                 show(f"refused {WORD_OF[verb]} not now")
         self.changed.notify_all()
 
@@ -137,9 +142,9 @@ class Client:
         if verb == "WHO":
             return self.state != "CONNECTED"
         if verb == "CHAT":
-            return self.state == "NAMED" or (self.state == "PAIRED" and field.lower() == partner)
+            return field != "" and (self.state == "NAMED" or (self.state == "PAIRED" and field.lower() == partner))
         if verb == "MSG":
-            return self.state == "PAIRED" and listener == partner
+            return self.state == "PAIRED" and listener == partner and not self.astray
         return verb != "LEAVE" or self.state == "PAIRED"
 
     def send(self, frame: str) -> None:

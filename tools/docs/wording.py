@@ -25,7 +25,7 @@ SINCE: dict[Since, str] = {
     "accept": "since the connection was accepted, whatever is sent",
     "silence": "of silence: no octet has come, and none of the send queue was taken",
     "full": "in which the send queue stays above its mark",
-    "goodbye": "since the last frame",
+    "goodbye": "since the last frame, and since the network last took octets of what was queued",
 }
 FAULTS: dict[Fault, str] = {
     "encoding": "the line is not valid UTF-8",

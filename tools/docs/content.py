@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -54,6 +54,11 @@ def join(parts: Iterable[Spans], separator: str = ", ") -> Spans:
             spans.append(Span(separator))
         spans += part
     return tuple(spans)
+
+
+def one_of(parts: Sequence[Spans]) -> Spans:
+    """The parts as a choice: `a, b or c`."""
+    return join([join(parts[:-1]), parts[-1]], " or ") if len(parts) > 1 else join(parts)
 
 
 def plain(spans: Spans) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pychat.spec.model import Form, Outcome, Push, Reply, Request
+from pychat.spec.model import Field, Form, Outcome, Push, Reply, Request, Template, Variable
 
 from .content import Block, Facts, Paragraph, Row, Section, Spans, Table, Wire, code, join, link, plain, say, text
 from .material import Material
@@ -151,7 +151,7 @@ def _push(of: Material, push: Push) -> Section:
         ("sent by", text("the server")),
         ("when", join(_occasions(of, push), "; ")),
         *_client_moves(of, reply),
-        *((("client answers", of.names.template(push.reply)),) if push.reply is not None else ()),
+        *((("client answers", of.names.request_template(push.reply)),) if push.reply is not None else ()),
         _longest(of, push.form),
     )
     return _frame(of, reply, of.names.prose(push.doc), facts, say("{} from the server", code(push.verb)))
@@ -204,11 +204,20 @@ def _occasions(of: Material, push: Push) -> list[Spans]:
     for _, outcome in of.spec.outcomes():
         if outcome.partner is not None and outcome.partner.push.form is push.form:
             who = "another user" if outcome.does("link") else f"the {partner}"
-            frame = code(str(outcome.partner.push))
+            frame = code(_received(outcome.partner.push))
             found.append(say(f"{who} has sent {{}} ({{}})", of.wording.request(outcome.verb), frame))
     if of.spec.ending.partner.push.form is push.form:
-        frame = code(str(of.spec.ending.partner.push))
+        frame = code(_received(of.spec.ending.partner.push))
         found.append(say(f"the {partner}'s connection has ended without a request ({{}})", frame))
     timers = [timer for timer in of.spec.timers.values() if timer.push == push.verb]
     found += [say(f"{{}}, after {duration(t.after)}", link(t.name, of.names.timer(t.name))) for t in timers]
     return unique(found)
+
+
+def _received(template: Template) -> str:
+    """A frame as its reader sees it: its fields by their names, and not by whose values the writer puts there."""
+    pairs = zip(template.parts, template.form.parts, strict=True)
+    return " ".join(
+        f"<{shape.name}>" if isinstance(shape, Field) and isinstance(part, Variable) else str(part)
+        for part, shape in pairs
+    )

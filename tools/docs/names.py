@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pychat.spec import Spec
-from pychat.spec.model import Form, Outcome, Reply, Template, Variable
+from pychat.spec.model import Form, Outcome, Reply, Template
 
 from .content import Span, Spans
 
@@ -80,9 +80,12 @@ class Names:
         return tuple(spans)
 
     def template(self, template: Template) -> Spans:
-        """A frame to be written, linked with what it is."""
-        words = " ".join(f"<{part.name}>" if isinstance(part, Variable) else part for part in template.parts)
-        return (Span(words, "code", self.frame(template.form.key)),)
+        """A frame that the server writes, linked with what it is."""
+        return (Span(str(template), "code", self.frame(template.form.key)),)
+
+    def request_template(self, template: Template) -> Spans:
+        """A frame that a client writes."""
+        return (Span(str(template), "code", self.request(template.form.verb)),)
 
     def frame(self, key: str) -> str | None:
         """The anchor of the frame that begins with these words: a reply, or else a request."""

@@ -8,7 +8,23 @@ from pychat.spec.model import Timer
 
 from . import states
 from .abnf import grammar
-from .content import Block, Facts, Grammar, Listing, Paragraph, Row, Section, Spans, Table, code, join, link, say, text
+from .content import (
+    Block,
+    Facts,
+    Grammar,
+    Listing,
+    Paragraph,
+    Row,
+    Section,
+    Spans,
+    Table,
+    code,
+    join,
+    link,
+    one_of,
+    say,
+    text,
+)
 from .material import Material
 from .wording import FAULTS, SINCE, duration, octets, type_form, unique
 
@@ -210,7 +226,7 @@ def _limits(of: Material) -> Section:
 
 def _client(of: Material) -> Section:
     spec, rules = of.spec, of.spec.client
-    one = join([of.wording.request(verb) for verb in spec.requests if verb in rules.one_unanswered], " or ")
+    one = one_of([of.wording.request(verb) for verb in spec.requests if verb in rules.one_unanswered])
     items = [
         text("A request only in a state that has rows for it, as the client itself sees its state."),
         say("One {} unanswered at most. {}", one, link(rules.one_unanswered_rule, rules.one_unanswered_rule)),

@@ -167,7 +167,7 @@ class ClientMatrix:
                 assert command is not None
                 title = f"<{field.name}> {name.replace('-', ' ')}: nothing is sent"
                 id_ = f"{state}/{request.verb}/{field.name}-{name}"
-                yield self._play(id_, title, ("R-FRAME-8",), list(way), [unsent(command)])
+                yield self._play(id_, title, ("R-CLIENT-11", "R-FRAME-8"), list(way), [unsent(command)])
 
     def _texts(self) -> Iterator[Play]:
         """Lines of text both ways, at their limits."""

@@ -41,9 +41,7 @@ class ClientPlayer:
         self.numbers = itertools.count(1)
         self.step = "connecting"
         self.setup = False
-        self.conditional = (
-            False  # the steps with `?` are played: the last command that was not allowed was held, or sent
-        )
+        self.conditional = False  # the steps with `?` are played: the command before them was held, or sent
         self.blocked = False  # it waits in the client, and those behind it with it
         self.dropped = ""  # the word of a command that may be refused whenever the client knows that it is too late
         self.never: list[bytes] = []  # octets that are not printed

@@ -67,31 +67,25 @@ class Flood:
         reader.wire.read_on()
         due = self.count - self.refusals
         total = min(due, CHECKED)
-        size = len(lines.octets(0))
         self.transcript.note(reader.wire.who, "#", text=f"reads on: {due} lines are due")
         self.transcript.quiet = True
-        number, wanted, early = 0, b"", b""
+        number, wanted, more = 0, b"", b""
         try:
-            while (number < total or wanted) and not early:
+            while (number < total or wanted) and not more:
                 octets = self._next(reader, deadline)
-                while len(wanted) < len(octets) and number < total:
+                while len(wanted) < max(1, len(octets)) and number < total:
                     wanted += lines.octets(number)
                     number += 1
-                same, early = octets[: len(wanted)], octets[len(wanted) :]
+                same, more = octets[: len(wanted)], octets[len(wanted) :]
                 if not octets or not wanted.startswith(same):
-                    at = number - -(-len(wanted) // size)
-                    line = quote(lines.octets(at), 40)
-                    raise UnlikeError(
-                        f"{reader.wire.who} < line {at + 1} of {total}, {line}",
-                        quote(octets, 60) if octets else reader.seen,
-                    )
+                    raise _unlike(reader, wanted, octets, f"one of {total} lines")
                 wanted = wanted[len(same) :]
         finally:
             self.transcript.quiet = False
         if total < due:
             reader.wire.stop_reading()
         else:
-            reader.take(early)
+            reader.take(more)
 
     def refused(self, text: str, deadline: float) -> None:
         """Each line that was not taken yet is refused, and the sender's next request is answered."""
@@ -124,3 +118,11 @@ class Flood:
             if octets:
                 return octets
         return b""
+
+
+def _unlike(reader: Inbox, wanted: bytes, octets: bytes, many: str) -> UnlikeError:
+    """The first line that is not the wanted one."""
+    place = next((i for i, (one, other) in enumerate(zip(wanted, octets, strict=False)) if one != other), len(octets))
+    line, other = (text[text.rfind(b"\n", 0, place) + 1 :].partition(b"\n")[0] for text in (wanted, octets))
+    who = reader.wire.who
+    return UnlikeError(f"{who} < {quote(line, 60)}, {many}", f"{who} < {quote(other, 60)}" if octets else reader.seen)

@@ -67,6 +67,10 @@ MARKS: dict[str, StepKind] = {
 }  # fmt: skip
 WITHOUT_TEXT = {"finish", "reset", "end", "cut", "open", "pause", "silent"}
 OCTETS = {"send", "taken", "receive", "unprinted"}  # steps whose text may be octets between quotes
+CLIENT_STEPS = {  # in a client's play, by who acts
+    USER: {"send", "finish", "receive", "silent", "flood", "unprinted", "exit"},
+    "c": {"send", "finish", "reset", "receive", "end", "cut", "silent", "pause"},
+}
 STEP = re.compile(
     rf"(?P<who>{SERVER}|[a-z][0-9]*)(?P<mark>{'|'.join(re.escape(mark) for mark in sorted(MARKS, key=len)[::-1])})"
     r"(?P<held>\??)(?: (?P<text>.*))?",
@@ -224,6 +228,12 @@ def quoted(octets: bytes) -> str:
     return " ".join([*parts, _literal(octets[last:])] if last < len(octets) or not parts else parts)
 
 
+def _has_place(step: Step, of: str) -> bool:
+    if of == "client":
+        return step.kind in CLIENT_STEPS.get(step.who, ())
+    return not step.held and step.kind != "unprinted" and (step.kind != "exit" or step.who == SERVER)
+
+
 def _literal(octets: bytes) -> str:
     names = {9: "\\t", 10: "\\n", 13: "\\r", 34: '\\"', 92: "\\\\"}
     return '"' + "".join(names.get(o) or (chr(o) if 32 <= o < 127 else f"\\x{o:02x}") for o in octets) + '"'
@@ -288,6 +298,9 @@ class _Reader:
                 self.document.blame((*path, "rules", index), f"there is no rule {rule}")
         self._kinds(path, value)
         found = [self._step((*path, "steps", index), text) for index, text in enumerate(value["steps"])]
+        for index, step in enumerate(found):
+            if step is not None and not _has_place(step, value.get("of", "server")):
+                self.document.blame((*path, "steps", index), f"`{step}` has no place in this play")
         steps = tuple(step for step in found if step is not None)
         server = tuple(value.get("server", {}).items())
         play = Play(

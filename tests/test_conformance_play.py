@@ -10,7 +10,17 @@ from conformance.actions import Race, Receive, Send
 from conformance.matrix import Matrix
 from conformance.model import End, Items, Text, World
 from conformance.names import Names
-from conformance.play import SEGMENTS, Play, PlayError, Step, example_plays, plays_of, shipped_plays, to_yaml
+from conformance.play import (
+    SEGMENTS,
+    Play,
+    PlayError,
+    Step,
+    example_plays,
+    plays_of,
+    quoted,
+    shipped_plays,
+    to_yaml,
+)
 from conformance.probe import barrier_verb, configurations, probe_for
 from conformance.script import Compiler, ContradictionError
 from conformance.suite import client_cases, server_cases
@@ -44,6 +54,17 @@ def faults(tmp_path: Path, spec: Spec, text: str) -> str:
         (HEAD.replace("title: T", "titel: T") + "      - a> WHO\n", 2, "a play needs id, title, rules and steps"),
         (HEAD + "      - a> WHO\n    why: x\n", 7, "unknown key why"),
         (HEAD + "      - a> WHO\n    rounds: many\n", 7, "rounds must be a number"),
+        (HEAD + "      - a@ teatime\n", 6, "there is no timer teatime; there are registration"),
+        (HEAD + "      - a@ 1.5 probe\n", 6, "there is no timer 1.5 probe"),
+        (HEAD + "      - a>* MSG hello\n", 6, "many lines have one number"),
+        (HEAD + "      - server! KILL\n", 6, "there is no signal KILL; there is TERM"),
+        (HEAD + "      - a! TERM\n", 6, "nobody else has them"),
+        (HEAD + "      - a- now\n", 6, "this step has a text"),
+        (HEAD + '      - a> "x"*many\n', 6, "octets are written in double quotes"),
+        (HEAD + "      - a+\n    server: {max: few}\n", 7, "server has numbers"),
+        (HEAD + "      - a>? WHO\n", 6, "`a>? WHO` has no place in this play"),
+        (HEAD.replace("title", "of: client\n    title") + "      - c@ probe\n", 7, "`c@ probe` has no place"),
+        (HEAD + "      - a@ probe\n    server: {max: 4}\n", 5, "a play of time has no server of its own"),
         ("plays: yes\n", 1, "truth value"),
         ("cases: []\n", 1, "has the key plays alone"),
     ],
@@ -79,6 +100,58 @@ def test_a_play_against_the_model_is_the_suites_own_fault(spec: Spec) -> None:
     steps = (Step("a", "send", b"WHO\n", "WHO"), Step("a", "receive", text="OK WHO 0"))
     with pytest.raises(ContradictionError, match="the model says"):
         Compiler(spec, Play("CONNECTED/WHO/x", "t", ("R-WHO-1",), steps), 1).compile()
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason"),
+    [
+        (("a> NAME alice", "a< OK NAME alice", "a@ stalled"), "who reads, is not full"),
+        (("a> NAME alice", "a< OK NAME alice", "a@ probe", "a< BYE timeout …"), "the model says Text(text='PING …')"),
+        (("a> NAME alice", "a< OK NAME alice", "a@ 0.5 probe", "a< PING …"), "the model says None"),
+        (("a> NAME alice", "a< OK NAME alice", "a-", "a~"), "a does not read"),
+        (("a<* PONG {n}",), "nobody has sent many lines"),
+        (("a>* PING {n}", "a<* PONG x{n}"), "the model says a < PONG 0."),
+        (("a>* PING {n}", "a<* ERR MSG partner-gone …"), "the model says Text(text='PONG 0."),
+        (("a>* WHO {n}",), "many lines are requests that end in {n}"),
+        (("a>* NAME {n}",), "many lines are requests that end in {n}"),
+        (("server! TERM", "a< BYE shutting-down …"), "the model says None"),
+    ],
+)
+def test_time_and_amounts_against_the_model_are_the_suites_own_fault(
+    tmp_path: Path, spec: Spec, steps: tuple[str, ...], reason: str
+) -> None:
+    """What a timer brings, and what becomes of many lines, is known before anything is sent."""
+    file = tmp_path / "own.yaml"
+    file.write_text(HEAD + "".join(f"      - {step}\n" for step in steps))
+    (play,) = plays_of(file, spec)
+    with pytest.raises(ContradictionError) as error:
+        Compiler(spec, play, 1).compile()
+    assert reason in str(error.value)
+
+
+def test_octets_that_are_alike_are_written_as_a_number_of_them() -> None:
+    """Nobody counts 4090 of them."""
+    assert quoted(b"MSG " + b"x" * 4090 + b"\r\n") == '"MSG " "x"*4090 "\\r\\n"'
+    assert quoted(b"\n" * 99) == '"\\n"*99'
+    assert quoted(b"xx\xff") == '"xx\\xff"'
+    assert quoted(b"") == '""'
+
+
+def test_the_model_stops_and_fills_up(spec: Spec) -> None:
+    """A timer of a state that is left does nothing; at the stop nobody is told of anybody; one too many goes."""
+    world = World(spec, limit=2)
+    world.feed("a", b"NAME alice\n")
+    world.feed("b", b"NAME bob\nCHAT alice\n")
+    assert world.expire("a", spec.timers["registration"]) == {}
+    assert world.enter("c") == {"c": [Text("BYE server-full …"), End()]}
+    assert world.expire("b", spec.timers["probe"]) == {"b": [Text("PING …")]}
+    both = [Text("BYE shutting-down …"), End()]
+    assert world.copy().stop() == {"a": both, "b": both}
+    assert world.expire("a", spec.timers["silence"]) == {
+        "a": [Text("BYE timeout …"), End()],
+        "b": [Text("GONE alice timeout")],
+    }
+    assert world.enter("d") == {}
 
 
 def test_the_model_gives_what_is_due_to_everybody(spec: Spec) -> None:

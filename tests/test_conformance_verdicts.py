@@ -261,6 +261,23 @@ def test_a_server_that_dies_in_mid_case_is_named_and_started_again(spec: Spec, t
     assert alive.verdict is Verdict.PASS, alive.words
 
 
+@pytest.mark.parametrize(
+    ("id_", "takes"),
+    [
+        ("CONNECTED/TIME/registration", "its registration timer of 30 s: give the command {spec} or {registration}"),
+        ("CONNECTED/OPEN/server-full", "its limit of connections: give the command {max}"),
+        ("PAIRED/STOP/shutting-down", "its shutdown: only a server that was started with --cmd is stopped"),
+    ],
+)
+def test_what_is_not_offered_is_not_tested(spec: Spec, id_: str, takes: str) -> None:
+    """And it is said what it takes; a server that runs already has the timers that it has."""
+    case = next(case for case in server_cases(spec, ("whole",)) if case.id == id_)
+    with scripted(polite) as address:
+        (result,) = judge(address, case)
+    assert result.verdict is Verdict.NOT_TESTED
+    assert takes in result.note
+
+
 def test_a_setup_that_fails_blocks(spec: Spec) -> None:
     """What could not be asked is not what was judged."""
     case = next(case for case in server_cases(spec, ("whole",)) if case.id == "NAMED/WHO/listed")

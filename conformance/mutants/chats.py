@@ -311,6 +311,37 @@ class EqualLinesMerged(Relay):
         self.last = frame
 
 
+class FullQueueDrops(Relay):
+    """Reads on when the partner's queue is full, and drops the lines that have no room in it."""
+
+    def must_wait(self, peer: Peer) -> bool:
+        return len(peer.outbox) > self.spec.limits.queue_stop
+
+    def push(self, other: Peer, push: Template, words: Mapping[str, str]) -> None:
+        if not self.relaying or len(other.outbox) <= self.spec.limits.queue_mark:
+            super().push(other, push, words)
+
+
+class WaitingDropped(Engine):
+    """Drops the lines that wait for a partner when he goes, instead of refusing them."""
+
+    def unlink(self, peer: Peer) -> None:
+        other = peer.partner
+        super().unlink(peer)
+        if other is not None:
+            del other.inbox[: other.inbox.rfind(b"\n") + 1]
+
+
+class WaitingDelivered(Engine):
+    """Hands on what waits for a partner when he goes, although it is refused as well."""
+
+    def unlink(self, peer: Peer) -> None:
+        other = peer.partner
+        if other is not None:
+            peer.outbox += bytes(other.inbox[: other.inbox.rfind(b"\n") + 1])
+        super().unlink(peer)
+
+
 class _TextChanged(Relay):
     """Changes the text of a line on its way."""
 

@@ -261,6 +261,9 @@ NEAR = {  # patterns of the cases that may see it, where the plays do not
     AnyFrameStartsAnew: "*/TIME/registration*",
     ProbesForEver: "*/TIME/silence*",
     OnlyFramesAreSigns: "*/TIME/probe*",
+    chats.FullQueueDrops: "*/*/slow-*",
+    chats.WaitingDropped: "*/*/of-a-slow-*",
+    chats.WaitingDelivered: "*/*/of-a-slow-*",
 }
 
 

@@ -196,6 +196,13 @@ class LinesForAnybody(Engine):
         return True
 
 
+class LinesBehindRefusedCalls(Engine):
+    """Takes a line for the partner's, although the call of somebody else stood before it."""
+
+    def not_sent(self, verb: str) -> None:
+        pass
+
+
 class LinesWaitForPartner(Engine):
     """Holds a line until there is a partner, whoever that is."""
 
@@ -323,6 +330,7 @@ NEAR: dict[type[Engine], str] = {  # patterns of the cases that may see it, wher
     client_frames.HiddenShown: "*/*/*terminal*",
     client_frames.WritesFirst: "*/*/reads-while*",
     LinesForAnybody: "*/*/line-for*",
+    LinesBehindRefusedCalls: "*/*/line-behind*",
     client_frames.FieldsUnchecked: "*/*/*too-long*",
     RefusalIsAnyAnswer: "*/LINE/*unasked",
     AnswersUnmatched: "*/LINE/*unasked",

@@ -47,6 +47,7 @@ class Engine:
         self.outbox = bytearray()
         self.lines: list[str] = []  # to be printed
         self.quitting = self.over = False
+        self.in_vain = False  # the latest call was refused by the client itself, so what is said now is for nobody
         self.say(CONNECTED)
 
     # --- commands -----------------------------------------------------------------------------------------------------
@@ -64,6 +65,7 @@ class Engine:
         values = self.fields(template, rest, bool(space))
         if values is None:
             self.refuse(word, "these are not the fields that it needs")
+            self.not_sent(template.form.verb)
             return
         self.held.append(Wish(word, template.form.verb, values, self.listener()))
         self.advance()
@@ -99,6 +101,8 @@ class Engine:
                 return self.fold(next(iter(wish.values.values()), ""))
             if self.does(wish.verb, "unlink"):
                 return None
+        if self.in_vain:
+            return ""
         return self.fold(self.partner) if self.partner is not None else None
 
     def advance(self) -> None:
@@ -112,6 +116,11 @@ class Engine:
                 self.send(wish)
             else:
                 self.refuse(wish.word, "that is not possible now")
+                self.not_sent(wish.verb)
+
+    def not_sent(self, verb: str) -> None:
+        """The client itself has refused a request."""
+        self.in_vain |= self.does(verb, "link")
 
     def must_wait(self, wish: Wish) -> bool:
         """Whether an answer on its way may change what is allowed."""
@@ -148,6 +157,8 @@ class Engine:
 
     def send(self, wish: Wish) -> None:
         frame = self.frame(wish.verb, wish.values)
+        if self.does(wish.verb, "link"):
+            self.in_vain = False
         if self.spec.requests[wish.verb].answer is not None:
             self.unanswered.append(wish)
         self.quitting |= wish.verb == self.spec.quit_verb

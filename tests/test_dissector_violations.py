@@ -93,6 +93,18 @@ def test_whatever_breaks_the_spec_is_named(shark: Tshark, tmp_path: Path) -> Non
         assert found == wanted[name], name
 
 
+def test_a_broken_frame_names_its_rule(shark: Tshark, tmp_path: Path) -> None:
+    """The ending and the length have rules of their own."""
+    capture = Capture()
+    flow = capture.flow(shark.spec.transport.port).open()
+    flow.client("x" * shark.spec.framing.max_octets)
+    flow.server("BYE line-too-long x\r")
+    frames = shark.frames(written(capture, tmp_path))
+    assert [(frame["violation"], frame.get("rule")) for frame in frames if frame.get("violation")] == [
+        ("line-too-long", "R-FRAME-4"), ("wrong-ending", "R-FRAME-3"),
+    ]  # fmt: skip
+
+
 def test_each_violation_has_a_case() -> None:
     """But one, which needs two connections and has a test of its own."""
     marked = {code for lines in CASES.values() for line in lines for code in line.partition(" ! ")[2].split()}

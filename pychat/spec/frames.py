@@ -63,7 +63,10 @@ class FrameBuilder:
         if value["writes"] not in value["accepts"]:
             self._blame(("framing", "accepts"), f"{value['writes']} is written, so it must be accepted")
         accepts = tuple(ENDINGS[ending] for ending in value["accepts"])
-        return Framing("utf-8", ENDINGS[value["writes"]], accepts, value["max_octets"], value["verb"])
+        rules = value.get("rules", {})
+        for name, rule in rules.items():
+            self._known(("framing", "rules", name), rule, self.rules, "rule")
+        return Framing("utf-8", ENDINGS[value["writes"]], accepts, value["max_octets"], value["verb"], rules)
 
     # Types
 

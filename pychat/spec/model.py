@@ -328,13 +328,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """How frames lie in the stream; `max_octets` counts the ending."""
+    """How frames lie in the stream; `max_octets` counts the ending. `rules` by what breaks them."""
 
     encoding: str
     writes: bytes
     accepts: tuple[bytes, ...]
     max_octets: int
     verb: str
+    rules: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

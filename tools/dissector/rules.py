@@ -54,6 +54,8 @@ def rules(spec: Spec) -> Data:
         "max_octets": spec.framing.max_octets,
         "accepts_crlf": b"\r\n" in spec.framing.accepts,
         "writes_crlf": spec.framing.writes == b"\r\n",
+        "ending_rule": spec.framing.rules.get("writes"),
+        "length_rule": spec.framing.rules.get("max_octets"),
         "verb": _whole(spec.framing.verb),
         "any_verb": ANY_VERB,
         "initial": spec.initial,

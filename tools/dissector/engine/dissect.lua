@@ -145,7 +145,8 @@ local function first_pass(conn, side, piece, pinfo)
   if frame and (stretch.synced or not frame.fault and frame.form) then
     follow[side](conn, frame, record)
     if side == "server" and piece.crlf ~= spec.writes_crlf and not frame.fault then
-      connections.violation(record, "wrong-ending", side, piece.crlf and "it is CRLF" or "it is LF alone")
+      local why = piece.crlf and "it is CRLF" or "it is LF alone"
+      connections.violation(record, "wrong-ending", side, why, spec.ending_rule)
     end
   elseif what == "long" and side == "client" and not continues and stretch.synced then
     requests.too_long(conn, record)
@@ -153,7 +154,7 @@ local function first_pass(conn, side, piece, pinfo)
     record.before, record.after = conn.view, conn.view
     record.kind = conn.silenced and side == "client" and "discarded" or "fragment"
     if what == "long" and not continues and stretch.synced then
-      connections.violation(record, spec.too_long, side, spec.max_octets .. " octets without an ending")
+      connections.violation(record, spec.too_long, side, spec.max_octets .. " octets without an ending", spec.length_rule)
     end
   end
   stretch.synced = what == "whole" or stretch.synced and what == "partial"

@@ -108,7 +108,7 @@ end
 local function too_long(conn, record)
   record.before, record.after, record.kind = conn.view, conn.view, conn.silenced and "discarded" or "request"
   if not conn.silenced then
-    violation(record, spec.too_long, "client", ("%d octets without an ending"):format(spec.max_octets))
+    violation(record, spec.too_long, "client", ("%d octets without an ending"):format(spec.max_octets), spec.length_rule)
   end
   conn.silenced = true
 end

@@ -149,24 +149,18 @@ class Compiler:
         """One line tells what becomes of all of them, since they change nothing."""
         self._settle("")
         said = parse_request(self.spec, step.text.encode())
-        form = self.spec.requests[said.verb].form if isinstance(said, Parsed) else None
-        field = (
-            next((field for field in form.fields if f"{step.text} ".endswith(f" {NUMBER} ")), None) if form else None
-        )
-        if field is None:
+        if not isinstance(said, Parsed) or not step.text.endswith(f" {NUMBER}"):
             raise self._contradiction(f"many lines are requests that end in {NUMBER}")
+        field = self.spec.requests[said.verb].form.fields[-1]
         lines = do.Numbered(step.text, self.spec.types[field.type].octets[1], self.spec.framing.writes)
-        before = self.world.key()
-        dues = self._dues_of(step.who, lines)
-        (reader, text), *others = [(who, due) for who, some in dues.items() for due in some]
-        if others or not isinstance(text, Text) or self.world.key() != before:
+        self.world.open(step.who)
+        after = self.world.copy()
+        dues = [(who, due) for who, some in after.feed(step.who, lines.octets(0)).items() for due in some]
+        texts = [(who, due.text) for who, due in dues if isinstance(due, Text)]
+        if len(dues) != 1 or not texts or after.key() != self.world.key() or after.taken[-1].row is None:
             raise self._contradiction("each of many lines comes to one connection, and changes nothing")
-        self.flood = Sample(step.who, lines, reader, text.text)
+        self.flood = Sample(step.who, lines, *texts[0])
         self._add(do.Flood(step.who, lines))
-
-    def _dues_of(self, who: str, lines: do.Numbered) -> dict[str, list[Due]]:
-        """What would be due for one of the lines now."""
-        return self.world.copy().feed(who, lines.octets(0))
 
     def _lines(self, step: Step) -> None:
         flood = self.flood
@@ -179,7 +173,7 @@ class Compiler:
             self._add(do.ReadOn(step.who, lines))
             self.deaf.discard(step.who)
             return
-        (due,) = self._dues_of(flood.sender, flood.lines).get(step.who, [None])
+        (due,) = self.world.copy().feed(flood.sender, flood.lines.octets(0)).get(step.who, [None])
         if not isinstance(due, Text) or not matches(step.text, due.text):
             raise self._contradiction(f"the model says {due}")
         self._add(do.Refused(step.who, step.text))

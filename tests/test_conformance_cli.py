@@ -93,8 +93,14 @@ def test_list_and_explain_say_what_is_judged() -> None:
     assert "a> CHAT carol" in case
     assert "a < ERR CHAT already-paired" in case
     assert "leaving the acceptance as it was" in case
-    scene = run("explain", "PAIRED/MSG/slow-partner").output
-    assert "R-FLOW-1" in scene
+    flood = run("explain", "PAIRED/MSG/slow-partner").output
+    assert "R-FLOW-1" in flood
+    assert "a>* MSG {n}" in flood
+    assert "b reads on, and gets each MSG {n} that was not refused, in order" in flood
+    timed = run("explain", "NAMED/TIME/silence").output
+    assert "120 s after a's last octet, not before and not much later:" in timed
+    scene = run("explain", "NAMED/OPEN/keepalive").output
+    assert "Linux shows the timer of each of its sockets" in scene
 
 
 def test_reports_are_made_from_a_whole_record(tmp_path: Path) -> None:
@@ -213,7 +219,7 @@ def test_the_shipped_server_passes_everything() -> None:
     assert "rules 58/58" in result.output
 
 
-def test_the_shipped_client_passes_the_plays_and_scenes() -> None:
+def test_the_shipped_client_passes_its_plays() -> None:
     """The whole suite starts a program for each case, so most of its cells are left to `selftest`."""
     result = run("client", "--cmd", CLIENT, "--jobs", "2", "--select", "PAIRED/LEAVE/*", "--select", "*/CHAT/*")
     assert result.exit_code == 0, result.output

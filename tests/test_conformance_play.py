@@ -114,6 +114,8 @@ def test_a_play_against_the_model_is_the_suites_own_fault(spec: Spec) -> None:
         (("a>* PING {n}", "a<* ERR MSG partner-gone …"), "the model says Text(text='PONG 0."),
         (("a>* WHO {n}",), "many lines are requests that end in {n}"),
         (("a>* NAME {n}",), "many lines are requests that end in {n}"),
+        (("a>* PONG {n}",), "each of many lines comes to one connection"),
+        (("a>* MSG {n}",), "each of many lines comes to one connection"),
         (("server! TERM", "a< BYE shutting-down …"), "the model says None"),
     ],
 )

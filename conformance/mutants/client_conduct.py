@@ -328,6 +328,7 @@ class LongLinesTaken(Engine):
 
 NEAR: dict[type[Engine], str] = {  # patterns of the cases that may see it, where the first plays do not
     client_frames.HiddenShown: "*/*/*terminal*",
+    client_frames.ControlsShown: "*/*/control-*",
     client_frames.WritesFirst: "*/*/reads-while*",
     LinesForAnybody: "*/*/line-for*",
     LinesBehindRefusedCalls: "*/*/line-behind*",

@@ -193,6 +193,18 @@ class HiddenShown(Engine):
         return line
 
 
+class ControlsShown(Engine):
+    """Shows control characters of the network, as if the server had to see to them."""
+
+    def parse(self, text: str) -> tuple[Reply, dict[str, str]]:
+        try:
+            return super().parse(text)
+        except BrokenError:
+            reply, values = super().parse("".join(char for char in text if char.isprintable()))
+            name = reply.form.fields[-1].name
+            return reply, {**values, name: text.split(" ", len(values))[-1]}
+
+
 class SaidStripped(Engine):
     """Strips spaces from the ends of what was typed."""
 

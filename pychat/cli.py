@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from . import __version__
+from .net import endpoint, reason
 
 if TYPE_CHECKING:
     from .spec import Spec
@@ -29,8 +31,9 @@ class Commands(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE:  # who reads no more, wants to hear no more: click ends the program
                 raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the exit does not complain again
-            _fail(_reason(error))
+            with suppress(OSError):  # there may be no descriptor left
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the exit does not complain again
+            _fail(reason(error))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -93,7 +96,7 @@ def server(
         serving = Server(spec, host, port, io_threads=io_threads, max_connections=room, log=log)
     except OSError as error:
         where = f"{host}:{spec.transport.port if port is None else port}"
-        _fail(f"cannot listen on {where}: {_reason(error)}")
+        _fail(f"cannot listen on {where}: {reason(error)}")
     stop = threading.Event()
 
     def on_signal(number: int, _: object) -> None:
@@ -107,8 +110,8 @@ def server(
     if room < max_connections:
         log("fewer-connections", level="warning", admitted=room, reason="the limit of open files")
     with serving:
-        click.echo(f"listening on {_endpoint(serving.address)}")
-        log("started", address=_endpoint(serving.address), protocol=spec.protocol, version=spec.version)
+        click.echo(f"listening on {endpoint(*serving.address)}")
+        log("started", address=endpoint(*serving.address), protocol=spec.protocol, version=spec.version)
         stop.wait()
         log("stopping")
     log("stopped")
@@ -163,7 +166,7 @@ def check(file: Path | None) -> None:
         click.echo(f"{len(error.faults)} fault{'s' if len(error.faults) > 1 else ''}", err=True)
         sys.exit(1)
     except OSError as error:
-        _fail(f"cannot read {file}: {error.strerror}")
+        _fail(f"cannot read {file}: {reason(error)}")
     mismatches = 0
     for example in checked.examples.values():
         for mismatch in replay(checked, example):
@@ -211,24 +214,12 @@ def _spec(file: Path | None) -> Spec:
     except SpecError as error:
         _fail(str(error))
     except OSError as error:
-        _fail(f"cannot read {file}: {error.strerror}")
+        _fail(f"cannot read {file}: {reason(error)}")
 
 
 def _fail(message: str) -> NoReturn:
     click.echo(f"pychat: {message}", err=True)
     sys.exit(1)
-
-
-def _reason(error: OSError) -> str:
-    """The system's words alone; an error of the resolver has a number below zero and words of its own."""
-    if error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
-    return error.strerror or str(error)
-
-
-def _endpoint(address: tuple[str, int]) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _parse_address(text: str, default_port: int) -> tuple[str, int]:

@@ -27,6 +27,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias
 
+from .net import endpoint, prepare, reason
 from .session import Event, LocalProtocolError, Protocol, RemoteProtocolError, Session, View, shipped_protocol
 
 SEND_MARK = 256 * 1024  # octets to be written above which `send` waits
@@ -75,7 +76,7 @@ class Client:
         self.wire = wire
         self.address: tuple[str, int] = sock.getpeername()[:2]
         self.local_address: tuple[str, int] = sock.getsockname()[:2]
-        _keep_alive(sock, self.protocol)
+        prepare(sock, self.protocol.spec.transport)
         self._socket = sock
         self._waker, self._woken = socket.socketpair()
         for each in (sock, self._waker, self._woken):
@@ -113,7 +114,7 @@ class Client:
             return cls(sock, protocol, wire)
         except OSError as error:  # it was reset at once, or there is no descriptor left
             sock.close()
-            raise ConnectError(f"cannot connect to {endpoint(host, port)}: {_reason(error)}") from None
+            raise ConnectError(f"cannot connect to {endpoint(host, port)}: {reason(error)}") from None
 
     @property
     def view(self) -> View:
@@ -283,7 +284,7 @@ class Client:
         except (BlockingIOError, InterruptedError):
             return None
         except OSError as error:
-            return Ended("lost", _reason(error))
+            return Ended("lost", reason(error))
         return None
 
     def _read(self) -> Ended | None:
@@ -343,11 +344,6 @@ def delays(
         size = min(size * growth, most)
 
 
-def endpoint(host: str, port: int) -> str:
-    """An address as people write it: an IPv6 address stands in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def _connect(host: str, port: int, timeout: float) -> socket.socket:
     """A connected socket: the first of the host's addresses that answers, within `timeout` seconds in all."""
     deadline = time.monotonic() + timeout
@@ -355,36 +351,22 @@ def _connect(host: str, port: int, timeout: float) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise ConnectError(f"cannot find {host}: {getattr(error, 'strerror', None) or error}") from None
-    reason = "no address"
+    why = "no address"
     for family, kind, number, _, address in found:
         try:
             sock = socket.socket(family, kind, number)  # the system may not have this family
         except OSError as error:
-            reason = _reason(error)
+            why = reason(error)
             continue
         try:
             sock.settimeout(max(0.001, deadline - time.monotonic()))
             sock.connect(address)
         except OSError as error:
             sock.close()
-            reason = _reason(error)
+            why = reason(error)
             continue
         return sock
-    raise ConnectError(f"cannot connect to {endpoint(host, port)}: {reason}")
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
-
-
-def _keep_alive(sock: socket.socket, protocol: Protocol) -> None:
-    """Finds a dead server as the spec finds dead clients, and sends each line at once."""
-    idle, interval, probes = protocol.spec.transport.keepalive
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", idle), ("TCP_KEEPINTVL", interval), ("TCP_KEEPCNT", probes)):
-        if hasattr(socket, name):  # not on every system
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), max(1, round(value)))
+    raise ConnectError(f"cannot connect to {endpoint(host, port)}: {why}")
 
 
 def _watch(selector: selectors.BaseSelector, sock: socket.socket, before: int, now: int) -> None:

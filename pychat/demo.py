@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TextIO, TypeAlias
 
 from .client import Client, Ended
+from .net import reason
 from .server import Server
 from .session import Event, Protocol, shipped_protocol
 from .visible import hexdump, visible
@@ -126,7 +127,7 @@ def run_demo() -> int:
     try:
         server = Server(protocol.spec, "127.0.0.1", 0)
     except OSError as error:
-        print(f"pychat: cannot listen on 127.0.0.1: {error.strerror or error}", file=sys.stderr)
+        print(f"pychat: cannot listen on 127.0.0.1: {reason(error)}", file=sys.stderr)
         return 1
     with Actors(protocol, server, page) as actors:
         _opening(page, protocol, actors)

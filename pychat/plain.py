@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from .client import Client, ConnectError, Ended, Happening, Note
+from .net import reason
 from .session import Event, LocalProtocolError, Protocol
 from .spec.model import Template, Variable
 from .visible import visible
@@ -56,7 +57,7 @@ def run_plain(host: str, port: int, name: str | None, chat: str | None, protocol
         client.close(timeout=0)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit does not complain again
         if not isinstance(error, BrokenPipeError):  # who reads no more, wants to hear no more
-            print(f"pychat: cannot print: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+            print(f"pychat: cannot print: {reason(error)}", file=sys.stderr)
         return 1
     return 0 if isinstance(ended, Ended) and ended.how == "quit" else 1
 

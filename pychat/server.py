@@ -19,6 +19,7 @@ import time
 from .connection import Connection
 from .hub import Hub, Log, no_log
 from .loop import READ, Channel, Loop
+from .net import prepare
 from .spec import Spec
 
 BACKLOG = 4096
@@ -145,7 +146,8 @@ class Server:
                 self.log("accept-failed", level="error", error=str(error))
             return True
         try:
-            _prepare(sock, self.spec)
+            sock.setblocking(False)
+            prepare(sock, self.spec.transport)
         except OSError:  # it is gone already
             sock.close()
             return True
@@ -209,14 +211,3 @@ def _listen(host: str, port: int) -> socket.socket:
     listener = socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=dual)
     listener.setblocking(False)
     return listener
-
-
-def _prepare(sock: socket.socket, spec: Spec) -> None:
-    """Non-blocking, without Nagle's delay (RFC 896), and with the keep-alive of R-TIME-4 (RFC 9293, section 3.8.4)."""
-    idle, interval, probes = spec.transport.keepalive
-    sock.setblocking(False)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (("TCP_KEEPIDLE", idle), ("TCP_KEEPINTVL", interval), ("TCP_KEEPCNT", probes)):
-        if hasattr(socket, option):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), max(1, round(value)))

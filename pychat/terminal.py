@@ -32,7 +32,8 @@ from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
-from .client import Client, ConnectError, Ended, Happening, delays, endpoint
+from .client import Client, ConnectError, Ended, Happening, delays
+from .net import endpoint
 from .session import Protocol
 from .talk import COMMANDS, Line, Talk
 from .visible import visible

@@ -141,7 +141,7 @@ def test_a_port_in_use_is_said_in_one_line(stage: Stage) -> None:
     command = [sys.executable, "-m", "pychat", "server", "--port", str(port)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert result.returncode == 1
-    assert result.stderr == f"pychat: cannot listen on {host}:{port}: {os.strerror(errno.EADDRINUSE)}\n"
+    assert result.stderr == f"pychat: cannot listen on {host}:{port}: {os.strerror(errno.EADDRINUSE).lower()}\n"
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

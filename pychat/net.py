@@ -1,0 +1,45 @@
+"""What both ends need of the system's network: a socket's options, addresses and errors in words. Knows no frame.
+
+TCP's keep-alive (RFC 9293, section 3.8.4) is silent while octets are unacknowledged, and retransmission alone takes a
+quarter of an hour to give up; so the user timeout (RFC 5482) has the same length.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .spec.model import Transport
+
+# The system takes more octets only while less than this waits to be sent. Its own buffers grow to megabytes and say
+# only when a third of them is free that they take more: somebody who reads slowly would look like one who never does.
+UNSENT = 128 * 1024
+
+
+def prepare(sock: socket.socket, transport: Transport) -> None:
+    """Sends each line at once (no Nagle, RFC 896), finds a dead peer (R-TIME-4), and queues little in the system."""
+    idle, interval, probes = transport.keepalive
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_NODELAY", 1),
+        ("TCP_KEEPIDLE", max(1, round(idle))),
+        ("TCP_KEEPINTVL", max(1, round(interval))),
+        ("TCP_KEEPCNT", probes),
+        ("TCP_USER_TIMEOUT", round(1000 * (idle + interval * probes))),  # in milliseconds
+        ("TCP_NOTSENT_LOWAT", UNSENT),
+    ):
+        if hasattr(socket, name):  # not on every system
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def endpoint(host: str, port: int) -> str:
+    """An address as people write it: an IPv6 address stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def reason(error: OSError) -> str:
+    """The system's words alone; an error of the resolver has a number below zero and words of its own."""
+    words = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror or str(error)
+    return words[:1].lower() + words[1:]

@@ -27,8 +27,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias
 
-from .net import endpoint, prepare, reason
-from .session import Event, LocalProtocolError, Protocol, RemoteProtocolError, Session, View, shipped_protocol
+from .net import endpoint, prepare, reason, resolve
+from .protocol import Protocol, shipped_protocol
+from .session import Event, LocalProtocolError, RemoteProtocolError, Session, View
 
 SEND_MARK = 256 * 1024  # octets to be written above which `send` waits
 TAKE_MARK = 1024 * 1024  # octets that have come and were not taken, above which reading stops
@@ -38,7 +39,11 @@ CHUNK = 64 * 1024
 
 
 class ConnectError(OSError):
-    """There is no connection; its words say to whom and why, for people."""
+    """There is no connection; its words say to whom and why, for people, and `why` says that alone."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what}: {why}")
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,7 @@ class Client:
             return cls(sock, protocol, wire)
         except OSError as error:  # it was reset at once, or there is no descriptor left
             sock.close()
-            raise ConnectError(f"cannot connect to {endpoint(host, port)}: {reason(error)}") from None
+            raise ConnectError(f"cannot connect to {endpoint(host, port)}", reason(error)) from None
 
     @property
     def view(self) -> View:
@@ -345,28 +350,32 @@ def delays(
 
 
 def _connect(host: str, port: int, timeout: float) -> socket.socket:
-    """A connected socket: the first of the host's addresses that answers, within `timeout` seconds in all."""
+    """A connected socket: the first of the host's addresses that answers, within `timeout` seconds in all.
+
+    Each address gets its share of what is left of them, so that one that is silent leaves time for those behind it.
+    """
     deadline = time.monotonic() + timeout
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise ConnectError(f"cannot find {host}: {getattr(error, 'strerror', None) or error}") from None
+        found = resolve(host, port, timeout)
+    except OSError as error:
+        raise ConnectError(f"cannot find {host}", reason(error)) from None
     why = "no address"
-    for family, kind, number, _, address in found:
+    for tried, (family, kind, number, _, address) in enumerate(found):
         try:
             sock = socket.socket(family, kind, number)  # the system may not have this family
         except OSError as error:
             why = reason(error)
             continue
         try:
-            sock.settimeout(max(0.001, deadline - time.monotonic()))
+            share = (deadline - time.monotonic()) / (len(found) - tried)
+            sock.settimeout(max(0.001, share))
             sock.connect(address)
         except OSError as error:
             sock.close()
             why = reason(error)
             continue
         return sock
-    raise ConnectError(f"cannot connect to {endpoint(host, port)}: {why}")
+    raise ConnectError(f"cannot connect to {endpoint(host, port)}", why)
 
 
 def _watch(selector: selectors.BaseSelector, sock: socket.socket, before: int, now: int) -> None:

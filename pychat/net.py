@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from .spec.model import Transport
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 # The system takes more octets only while less than this waits to be sent. Its own buffers grow to megabytes and say
 # only when a third of them is free that they take more: somebody who reads slowly would look like one who never does.
 UNSENT = 128 * 1024
+
+Address: TypeAlias = tuple[int, int, int, str, Any]  # as `getaddrinfo` has it: for `socket`, and for `connect`
 
 
 def prepare(sock: socket.socket, transport: Transport) -> None:
@@ -32,6 +35,36 @@ def prepare(sock: socket.socket, transport: Transport) -> None:
     ):
         if hasattr(socket, name):  # not on every system
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def resolve(host: str, port: int, timeout: float) -> list[Address]:
+    """The addresses of a host, at least one, in the order in which they are to be tried (RFC 6724).
+
+    The system's resolver knows no deadline and no Ctrl-C, so a thread of its own asks it. It is a daemon, joined for
+    `timeout` seconds: nothing can wake it, and what it learns too late is for nobody.
+
+    Raises:
+        OSError: there is no such host, or nobody said so in time (TimeoutError).
+    """
+    found: list[Address] = []
+    trouble: list[OSError] = []
+
+    def ask() -> None:
+        try:
+            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except OSError as error:
+            trouble.append(error)
+        except UnicodeError:  # an empty label, one that is too long, a character that no name has
+            trouble.append(OSError("it is no name of a host"))
+
+    asking = threading.Thread(target=ask, name="pychat-resolver", daemon=True)
+    asking.start()
+    asking.join(timeout)
+    if trouble:
+        raise trouble[0]
+    if not found:
+        raise TimeoutError("the resolver does not answer")
+    return found
 
 
 def endpoint(host: str, port: int) -> str:

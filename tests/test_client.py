@@ -9,6 +9,7 @@ import select
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,45 @@ def test_there_is_nobody(rude: Rude) -> None:
         Client.connect(*rude.address)
     with pytest.raises(ConnectError, match=r"cannot find no-such-host\.invalid"):
         Client.connect("no-such-host.invalid", 1)
+
+
+def test_a_name_that_cannot_be_is_not_found() -> None:
+    """Nor is one whose resolver fails; both in words that can follow a colon."""
+    for host in ("a..b", "x" * 64):
+        with pytest.raises(ConnectError, match=r"^cannot find .*: it is no name of a host$"):
+            Client.connect(host, 1)
+    with pytest.raises(ConnectError) as caught:
+        Client.connect("no-such-host.invalid", 1)
+    assert str(caught.value) == f"cannot find no-such-host.invalid: {caught.value.why}"
+    assert caught.value.why[0].islower()
+
+
+def test_a_resolver_that_does_not_answer_is_left_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline is for everything."""
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(PATIENCE) and [])
+    try:
+        with pytest.raises(ConnectError, match=r"^cannot find chat\.example: the resolver does not answer$"):
+            Client.connect("chat.example", timeout=0.05)
+    finally:
+        over.set()
+
+
+def test_an_address_that_is_silent_leaves_time_for_the_next(
+    start: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host has two; the queue of the first one is full, so that nothing comes back from it."""
+    with socket.socket() as full, socket.socket() as queued:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        queued.connect(full.getsockname())
+        addresses = [full.getsockname(), start().server.address]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", address) for address in addresses]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        timeout, began = 2.0, time.monotonic()
+        with Client.connect("chat.example", timeout=timeout) as client:
+            assert time.monotonic() - began < timeout
+            assert client.address == addresses[1]
 
 
 def test_the_server_is_stopped(spec: Spec, connect: Connect) -> None:

@@ -83,6 +83,7 @@ class Client:
         self.local_address: tuple[str, int] = sock.getsockname()[:2]
         prepare(sock, self.protocol.spec.transport)
         self._socket = sock
+        self._selector: selectors.BaseSelector = selectors.DefaultSelector()  # here, for it may find no descriptor left
         self._waker, self._woken = socket.socketpair()
         for each in (sock, self._waker, self._woken):
             each.setblocking(False)
@@ -237,7 +238,7 @@ class Client:
     def _run(self) -> None:
         ended = Ended("lost", "the client failed")
         try:
-            with selectors.DefaultSelector() as selector:
+            with self._selector as selector:
                 selector.register(self._woken, selectors.EVENT_READ)
                 ended = self._work(selector)
         finally:

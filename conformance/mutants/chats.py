@@ -322,24 +322,39 @@ class FullQueueDrops(Relay):
             super().push(other, push, words)
 
 
-class WaitingDropped(Engine):
-    """Drops the lines that wait for a partner when he goes, instead of refusing them."""
+class _Waiting(Engine):
+    """Knows whose lines wait for a partner who goes, and takes the first one of them in another way."""
 
     def unlink(self, peer: Peer) -> None:
         other = peer.partner
+        if other is not None and self.must_wait(other):
+            self.__dict__.setdefault("waiting", {})[other] = peer
         super().unlink(peer)
-        if other is not None:
-            del other.inbox[: other.inbox.rfind(b"\n") + 1]
+
+    def take(self, peer: Peer, line: bytes) -> None:
+        gone = self.__dict__.setdefault("waiting", {}).pop(peer, None)
+        if gone is None:
+            super().take(peer, line)
+        else:
+            self.late(peer, line, gone)
+
+    def late(self, peer: Peer, line: bytes, gone: Peer) -> None:
+        super().take(peer, line)
 
 
-class WaitingDelivered(Engine):
-    """Hands on what waits for a partner when he goes, although it is refused as well."""
+class WaitingDropped(_Waiting):
+    """Drops a line that waited for a partner when he went, instead of refusing it."""
 
-    def unlink(self, peer: Peer) -> None:
-        other = peer.partner
-        if other is not None:
-            peer.outbox += bytes(other.inbox[: other.inbox.rfind(b"\n") + 1])
-        super().unlink(peer)
+    def late(self, peer: Peer, line: bytes, gone: Peer) -> None:
+        pass
+
+
+class WaitingDelivered(_Waiting):
+    """Hands a line on that waited for a partner when he went, and refuses it as well."""
+
+    def late(self, peer: Peer, line: bytes, gone: Peer) -> None:
+        self.write(gone, line.decode())
+        super().late(peer, line, gone)
 
 
 class _TextChanged(Relay):

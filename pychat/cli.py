@@ -17,6 +17,8 @@ from . import __version__
 from .net import endpoint, reason
 
 if TYPE_CHECKING:
+    from .log import EventLog
+    from .server import Server
     from .spec import Spec
 
 SPEC_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -90,32 +92,46 @@ def server(
     from .server import Server
 
     spec = _spec(spec_file)
-    room = _raise_descriptor_limit(max_connections)
+    room = _raise_descriptor_limit(max_connections, io_threads)
     log = EventLog(log_level, log_format)
     try:
         serving = Server(spec, host, port, io_threads=io_threads, max_connections=room, log=log)
     except OSError as error:
         where = f"{host}:{spec.transport.port if port is None else port}"
         _fail(f"cannot listen on {where}: {reason(error)}")
-    stop = threading.Event()
+    log.start()
+    if room < max_connections:
+        log("fewer-connections", level="warning", admitted=room, reason="the limit of open files")
+    whole = _run(serving, log)
+    log.stop()
+    if not whole:
+        sys.exit(1)
+
+
+def _run(serving: Server, log: EventLog) -> bool:
+    """Serves until a signal; False if the server has lost a thread before, and so must not go on."""
+    stop, broken = threading.Event(), threading.Event()
 
     def on_signal(number: int, _: object) -> None:
         if stop.is_set():
             os._exit(128 + number)
         stop.set()
 
+    def on_bug(bug: threading.ExceptHookArgs) -> None:
+        log("bug", level="error", thread=bug.thread and bug.thread.name, error=repr(bug.exc_value))
+        broken.set()
+        stop.set()
+
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)
-    log.start()
-    if room < max_connections:
-        log("fewer-connections", level="warning", admitted=room, reason="the limit of open files")
+    threading.excepthook = on_bug
     with serving:
         click.echo(f"listening on {endpoint(*serving.address)}")
-        log("started", address=endpoint(*serving.address), protocol=spec.protocol, version=spec.version)
+        log("started", address=endpoint(*serving.address), protocol=serving.spec.protocol, version=serving.spec.version)
         stop.wait()
         log("stopping")
     log("stopped")
-    log.stop()
+    return not broken.is_set()
 
 
 @main.command()
@@ -236,11 +252,11 @@ def _parse_address(text: str, default_port: int) -> tuple[str, int]:
     return host or "127.0.0.1", int(port) if port else default_port
 
 
-def _raise_descriptor_limit(connections: int) -> int:
+def _raise_descriptor_limit(connections: int, io_threads: int) -> int:
     """Raises the soft limit of open files as far as it goes; returns how many connections it leaves room for."""
     import resource
 
-    spare = 64  # for the listener, the loops, the log and what a library opens
+    spare = 64 + 3 * io_threads  # for the listener, the loops (three each), the log and what a library opens
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + spare
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -25,6 +25,7 @@ def no_log(event: str, **fields: object) -> None:
     """For who wants no log."""
 
 
+JOINED = 4096  # octets up to which what is to be sent is joined to what waits already
 TURN = 128  # frames that one connection may have handled before all others have had their turn
 
 
@@ -70,13 +71,13 @@ class Hub:
 
     def open(self, connection: Connection, address: str, now: float, loopback: bool = False) -> bool:
         """Takes a new connection; False when there is no room for it: then it is refused."""
+        connection.address = address
         share = max(1, self.max_connections // self.spec.limits.address_share)
         held = self._addresses.get(address, 0)
         if len(self.connections) >= self.max_connections or (not loopback and held >= share):
             self.refuse(connection, now)
             return False
         self._begin(connection, now)
-        connection.address = address
         self.connections.add(connection)
         self._addresses[address] = held + 1
         return True
@@ -138,13 +139,25 @@ class Hub:
         return whole
 
     def put(self, connection: Connection, octets: bytes, now: float) -> None:
-        """Adds octets to what is to be sent."""
+        """Adds octets to what is to be sent. Small ones are joined, since each chunk costs memory of its own."""
         if octets:
-            connection.outbox.append(octets)
-            connection.queued += len(octets)
-            if connection.queued > self._mark and connection.full_since is None:
-                connection.full_since = now
-            self.touch(connection)
+            outbox = connection.outbox
+            if outbox and len(outbox[-1]) + len(octets) <= JOINED:
+                outbox[-1] += octets
+            else:
+                outbox.append(octets)
+            self._queue(connection, len(octets), now)
+
+    def put_back(self, connection: Connection, octets: bytes, now: float) -> None:
+        """Puts octets before all others: the rest of what the network has taken in part."""
+        connection.outbox.insert(0, octets)
+        self._queue(connection, len(octets), now)
+
+    def _queue(self, connection: Connection, octets: int, now: float) -> None:
+        connection.queued += octets
+        if connection.queued > self._mark and connection.full_since is None:
+            connection.full_since = now
+        self.touch(connection)
 
     def delivered(self, connection: Connection, now: float) -> None:
         """The network took octets that were never queued."""
@@ -188,6 +201,13 @@ class Hub:
                 self.touch(partner)
         if connection.paused:
             self.touch(connection)
+
+    def moves(self, connection: Connection, octets: int, now: float) -> bool:
+        """Whether so many octets are enough to say that the peer of a full queue reads; then its clock begins anew."""
+        if octets < self._mark:
+            return False
+        connection.full_since = now
+        return True
 
     def forget(self, connection: Connection) -> None:
         """The connection is closed and gone."""
@@ -330,7 +350,8 @@ class Hub:
         if outcome.to is not None:
             self._roster.forget()
             peer = other.name if other is not None else None
-            self.log(outcome.label, id=connection.id, name=connection.name, peer=peer)
+            address = connection.address if outcome.does("bind") else None
+            self.log(outcome.label, id=connection.id, name=connection.name or None, peer=peer, address=address)
         if outcome.to == self._final:
             self._close(connection, now)
         elif outcome.does("link") and other is not None:
@@ -416,7 +437,8 @@ class Hub:
         values = (goodbye.code, goodbye.words)
         fields = dict(zip((field.name for field in self.spec.goodbye.fields), values, strict=True))
         self.put(connection, self.codec.encode_reply(self.spec.goodbye.key, fields), now)
-        self.log("goodbye", id=connection.id, name=connection.name, code=goodbye.code)
+        address = None if connection.name else connection.address or None
+        self.log("goodbye", id=connection.id, name=connection.name or None, code=goodbye.code, address=address)
         self._end(connection, goodbye.gone, now)
 
     def _end(self, connection: Connection, reason: str | None, now: float) -> None:

@@ -6,6 +6,7 @@ take in time is dropped, and how much is said.
 
 from __future__ import annotations
 
+import errno
 import json
 import queue
 import sys
@@ -15,8 +16,8 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 LEVELS = ("debug", "info", "warning", "error")
-FORMATS = ("text", "json")
 WAITING = 10_000  # records
+GONE = {errno.EPIPE, errno.EBADF}  # nobody reads it any more
 PAUSE = 0.02  # seconds; so a burst of events wakes the writer once, and not once for each
 
 Record = tuple[float, str, str, dict[str, object]]  # time, level, event, fields
@@ -67,8 +68,12 @@ class EventLog:
                 lines.append(self._format(time.time(), "warning", "dropped", {"records": dropped}))
             try:
                 print(*lines, sep="\n", end="\n" if lines else "", file=self._stream, flush=True)
-            except (OSError, ValueError):  # nobody reads it any more
+            except ValueError:  # it is closed
                 return
+            except OSError as error:
+                if error.errno in GONE:
+                    return
+                self._dropped += len(lines)  # such as a full disk: perhaps there is room again later
 
 
 def _as_text(when: float, level: str, event: str, fields: dict[str, object]) -> str:

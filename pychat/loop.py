@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 from .connection import Connection
 from .hub import Hub, Log
+from .net import unacknowledged
 
 READ, WRITE = select.POLLIN, select.POLLOUT
 TROUBLE = select.POLLERR | select.POLLHUP
@@ -32,7 +33,7 @@ FOREVER = float("inf")
 class Channel(Connection):
     """A connection with its socket. `loop` is its owner; only the owner touches the socket, and changes `loop`."""
 
-    __slots__ = ("admitted", "due", "fd", "interest", "loop", "moving_to", "pending", "shut", "sock")
+    __slots__ = ("admitted", "due", "fd", "interest", "loop", "measured", "moving_to", "pending", "shut", "sock")
 
     partner: Channel | None  # whoever lives here is linked with his like
 
@@ -47,6 +48,7 @@ class Channel(Connection):
         self.due = FOREVER  # when the next look is planned
         self.admitted = True
         self.shut = False  # the sending half is ended
+        self.measured: tuple[float | None, int] = (None, 0)  # since when its queue is full, and what was unacknowledged
 
 
 class Loop:
@@ -218,23 +220,25 @@ class Loop:
                 if partner.fired:
                     self._hub.delivered(partner, now)
             if taken < len(run):
-                with self._lock:
-                    self._hub.put(partner, run[taken:], now)
-                    # A server that stops may have said goodbye to him meanwhile; the rest of a line comes before that.
-                    partner.outbox.insert(0, partner.outbox.pop())
+                with self._lock:  # a server that stops may have said goodbye to him meanwhile
+                    self._hub.put_back(partner, run[taken:], now)
                     work += self._hub.take_touched()
 
     def _give_up(self, channel: Channel, error: Exception) -> None:
-        """A bug of ours must cost one connection, not all of them."""
+        """A bug of ours, or a system that has run out of something, must cost one connection, not all of them."""
         self._log("bug", level="error", id=channel.id, error=repr(error))
         if self._channels.get(channel.fd) is channel:
             self._close(channel)
 
     def _lose(self, channel: Channel, now: float) -> None:
-        with self._lock:
-            self._hub.lose(channel, now)
-            touched = self._hub.take_touched()
-        self._settle(touched, now)
+        try:
+            with self._lock:
+                self._hub.lose(channel, now)
+                touched = self._hub.take_touched()
+        except Exception as error:
+            self._give_up(channel, error)
+        else:
+            self._settle(touched, now)
 
     def _settle(self, work: list[Connection], now: float) -> None:
         """Looks after each connection that has something to send, to take up again or to close."""
@@ -327,7 +331,8 @@ class Loop:
 
     def _let_go(self, channel: Channel) -> None:
         del self._channels[channel.fd]
-        self._poll.unregister(channel.fd)
+        with contextlib.suppress(OSError, KeyError):  # it may never have been registered
+            self._poll.unregister(channel.fd)
         channel.interest = 0
         channel.due = FOREVER
 
@@ -358,9 +363,13 @@ class Loop:
         work: list[Connection] = []
         while self._mailbox:
             channel = self._mailbox.popleft()
-            if channel.loop is self and channel.fd not in self._channels and channel.sock.fileno() >= 0:
-                self._adopt(channel, work, now)
-            work.append(channel)
+            try:
+                if channel.loop is self and channel.fd not in self._channels and channel.sock.fileno() >= 0:
+                    self._adopt(channel, work, now)
+            except Exception as error:
+                self._give_up(channel, error)
+            else:
+                work.append(channel)
         self._settle(work, now)
 
     def _adopt(self, channel: Channel, work: list[Connection], now: float) -> None:
@@ -373,6 +382,8 @@ class Loop:
     def _plan(self, channel: Channel, work: list[Connection], now: float) -> None:
         """Does what is due, and plans the next look at a connection, if it is sooner than what is planned."""
         with self._lock:
+            if channel.full_since is not None:
+                self._measure(channel, now)
             due = self._hub.tick(channel, now)
             work += self._hub.take_touched()
         if due < channel.due:
@@ -381,6 +392,13 @@ class Loop:
             if len(self._timers) > 2 * len(self._channels) + STALE:
                 self._timers = [timer for timer in self._timers if self._is_planned(timer)]
                 heapq.heapify(self._timers)
+
+    def _measure(self, channel: Channel, now: float) -> None:
+        """Tells a slow reader from one who never reads; the system asks for more only when megabytes have gone."""
+        since, before = channel.measured
+        left = unacknowledged(channel.sock)
+        if since != channel.full_since or self._hub.moves(channel, before - left, now):
+            channel.measured = channel.full_since, left
 
     def _is_planned(self, timer: tuple[float, int, Channel]) -> bool:
         """Whether it is the next look at a connection of this thread, and not one that came to nothing."""
@@ -394,7 +412,10 @@ class Loop:
             channel = timer[2]
             if self._is_planned(timer):
                 channel.due = FOREVER
-                self._plan(channel, work, now)
+                try:
+                    self._plan(channel, work, now)
+                except Exception as error:
+                    self._give_up(channel, error)
         self._settle(work, now)
 
 

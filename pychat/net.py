@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
 
 if TYPE_CHECKING:
     from .spec.model import Transport
 
-# The system takes more octets only while less than this waits to be sent. Its own buffers grow to megabytes and say
-# only when a third of them is free that they take more: somebody who reads slowly would look like one who never does.
-UNSENT = 128 * 1024
-
-Address: TypeAlias = tuple[int, int, int, str, Any]  # as `getaddrinfo` has it: for `socket`, and for `connect`
+# What getaddrinfo says of one address: family, kind, number of the protocol, canonical name, address.
+Address: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 
 def prepare(sock: socket.socket, transport: Transport) -> None:
-    """Sends each line at once (no Nagle, RFC 896), finds a dead peer (R-TIME-4), and queues little in the system."""
+    """Sends each line at once (no Nagle, RFC 896), and finds a dead peer (R-TIME-4)."""
     idle, interval, probes = transport.keepalive
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (
@@ -31,7 +33,6 @@ def prepare(sock: socket.socket, transport: Transport) -> None:
         ("TCP_KEEPINTVL", max(1, round(interval))),
         ("TCP_KEEPCNT", probes),
         ("TCP_USER_TIMEOUT", round(1000 * (idle + interval * probes))),  # in milliseconds
-        ("TCP_NOTSENT_LOWAT", UNSENT),
     ):
         if hasattr(socket, name):  # not on every system
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
@@ -65,6 +66,16 @@ def resolve(host: str, port: int, timeout: float) -> list[Address]:
     if not found:
         raise TimeoutError("the resolver does not answer")
     return found
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """The octets that the system has taken and the peer has not (tcp(7), SIOCOUTQ); 0 where the system is silent."""
+    if sys.platform != "linux":
+        return 0
+    try:
+        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0
 
 
 def endpoint(host: str, port: int) -> str:

@@ -161,9 +161,8 @@ class Server:
             channel.admitted = self._hub.open(channel, host, time.monotonic(), loopback)
             self._hub.take_touched()
         if channel.admitted:
-            self.log("opened", level="debug", id=channel.id, address=host, port=port)
+            self.log("connected", level="debug", id=channel.id, address=host, port=port)
         elif len(self._leaving) < TURNED_AWAY:
-            self.log("turned-away", level="warning", address=host, port=port)
             self._leaving.append(channel)
         else:
             channel.sock.close()

@@ -108,4 +108,4 @@ def test_a_full_disk_is_said_in_one_line(command: list[str]) -> None:
         result = subprocess.run(
             [sys.executable, "-m", "pychat", *command], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE
         )
-    assert (result.returncode, result.stderr) == (1, "pychat: No space left on device\n")
+    assert (result.returncode, result.stderr) == (1, "pychat: no space left on device\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pychat.hub import TURN
+from pychat.hub import JOINED, TURN
 from pychat.spec import Spec, shipped
 
 from .conftest import changed
@@ -159,6 +159,15 @@ def test_a_slow_readers_leave_is_heard(table: Table) -> None:
     table.hub.resume(table.people["a"], table.now)
     assert table.got("a") == "GONE b left"
     assert not table.people["a"].paused
+
+
+def test_a_queue_of_small_frames_is_no_heap_of_objects(table: Table) -> None:
+    """Its octets are what it costs."""
+    table.open("a")
+    while not table.people["a"].paused:
+        table.hub.receive(table.people["a"], b"PING t\n" * 100, table.now)
+    assert table.people["a"].queued > STOP
+    assert len(table.people["a"].outbox) <= 1.1 * STOP / JOINED
 
 
 def test_nobody_fills_the_memory_with_answers(table: Table) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import threading
@@ -72,6 +73,36 @@ def test_a_device_that_takes_nothing_holds_nobody_up() -> None:
     log.stop()
     lines = stream.getvalue().splitlines()
     assert "dropped records=5" in lines[-1]
+
+
+class Full(io.StringIO):
+    """A disk that is full, until there is room again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full = True
+        self.refused = threading.Event()
+
+    def write(self, text: str) -> int:
+        if self.full:
+            self.refused.set()
+            raise OSError(errno.ENOSPC, "no room")
+        return super().write(text)
+
+
+def test_a_full_disk_costs_only_what_was_said_meanwhile() -> None:
+    """How much that was is said when there is room again."""
+    stream = Full()
+    log = EventLog("info", "text", stream)
+    log.start()
+    log("lost")
+    assert stream.refused.wait(10)
+    stream.full = False
+    log("kept")
+    log.stop()
+    kept, dropped = stream.getvalue().splitlines()
+    assert kept.endswith("info kept")
+    assert dropped.endswith("dropped records=1")
 
 
 def test_a_closed_stream_ends_the_writer_quietly() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import select
 import socket
 import threading
 from collections.abc import Callable
+
+import pytest
 
 from pychat.hub import Hub, no_log
 from pychat.loop import READ, STALE, Channel, Loop
@@ -48,6 +52,35 @@ def test_who_was_held_back_is_not_forgotten(start: Start) -> None:
         heard += bob.line().startswith("MSG ")
     flood.join()
     assert alice.line().startswith("PING ")
+
+
+class Unwilling:
+    """The system's selector, which takes no third descriptor: epoll_ctl(2) can fail so (ENOSPC)."""
+
+    def __init__(self, poll: select.epoll) -> None:
+        self._poll = poll
+        self._registered = 0
+
+    def register(self, descriptor: int, mask: int) -> None:
+        self._registered += 1
+        if self._registered == 3:
+            raise OSError(errno.ENOSPC, "no more watches")
+        self._poll.register(descriptor, mask)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._poll, name)
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="no epoll on this system")
+def test_who_cannot_be_watched_costs_nobody_else_his_connection(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The I/O thread lives on, for those who were there and for those who come."""
+    epoll = select.epoll
+    monkeypatch.setattr(select, "epoll", lambda: Unwilling(epoll()))
+    stage = start()
+    first, unlucky = stage.user("first"), stage.peer()
+    assert unlucky.line() == "<end>"
+    assert first.ask("PING x") == "PONG x"
+    assert stage.peer().ask("PING y") == "PONG y"
 
 
 def test_a_goodbye_never_stands_in_the_middle_of_a_line(spec: Spec) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .admission import Admission
 from .codec import BadFrame, Codec, Frame, LineTooLong, Splitter
 from .connection import Connection
 from .machine import ENDING, ENDING_PARTNER, partner_event, server_machine
@@ -38,13 +39,11 @@ class Hub:
     def __init__(self, spec: Spec, max_connections: int = 10_000, log: Log = no_log, bulk: bool = True) -> None:
         self.spec = spec
         self.codec = Codec(spec)
-        self.max_connections = max_connections
-        self.connections: set[Connection] = set()
+        self.admission = Admission(max_connections, spec.limits.address_share)
         self.names: dict[str, Connection] = {}
         self.touched: list[Connection] = []
         self.on_link: Callable[[Connection, Connection], None] = lambda caller, called: None
         self.log = log
-        self._addresses: dict[str, int] = {}
         self._events = server_machine(spec).events
         self._runs = compile_runs(spec) if bulk else {}
         self._recv = {name: state.recv for name, state in spec.states.items()}
@@ -72,14 +71,10 @@ class Hub:
     def open(self, connection: Connection, address: str, now: float, loopback: bool = False) -> bool:
         """Takes a new connection; False when there is no room for it: then it is refused."""
         connection.address = address
-        share = max(1, self.max_connections // self.spec.limits.address_share)
-        held = self._addresses.get(address, 0)
-        if len(self.connections) >= self.max_connections or (not loopback and held >= share):
+        if not self.admission.admit(connection, loopback=loopback):
             self.refuse(connection, now)
             return False
         self._begin(connection, now)
-        self.connections.add(connection)
-        self._addresses[address] = held + 1
         return True
 
     def refuse(self, connection: Connection, now: float) -> None:
@@ -211,13 +206,7 @@ class Hub:
 
     def forget(self, connection: Connection) -> None:
         """The connection is closed and gone."""
-        if connection in self.connections:
-            self.connections.remove(connection)
-            left = self._addresses[connection.address] - 1
-            if left:
-                self._addresses[connection.address] = left
-            else:
-                del self._addresses[connection.address]
+        self.admission.release(connection)
 
     def tick(self, connection: Connection, now: float) -> float:
         """Does what is due, and returns the time of the next look; infinity when there is nothing to wait for.
@@ -240,7 +229,7 @@ class Hub:
     def shutdown(self, now: float) -> None:
         """Says goodbye to everybody (R-CLOSE-4)."""
         goodbye = self.spec.goodbye_when("stop")
-        for connection in tuple(self.connections):
+        for connection in self.admission:
             if connection.state != self._final:
                 self._say_goodbye(connection, goodbye, now)
 

@@ -54,8 +54,9 @@ class Channel(Connection):
 class Loop:
     """A selector, its thread, and a mailbox for what other threads have to say to it.
 
-    Born by `start`, woken by `post` and `stop`, joined by `join`. `lock` is the server's: it guards the hub and the
-    connections' fields, and is never held during I/O.
+    Born by `start`, woken by `post` and `stop`, joined by `join`. `lock` is the server's: it guards the hub and what
+    others may change of a connection, and is never held during I/O. What the owner alone changes (`active`, `fired`,
+    `turn_over`, `held`) he may change without it.
     """
 
     def __init__(self, hub: Hub, lock: threading.Lock, name: str, log: Log) -> None:

@@ -43,6 +43,11 @@ class Protocol:
         self.shapes = {key: Shape(spec, reply) for key, reply in spec.replies.items()}
         self.silent = frozenset(verb for verb, request in spec.requests.items() if request.answer is None)
 
+    def same_name(self, one: str, other: str) -> bool:
+        """Whether two names are one person's, however they are written."""
+        fold = self.spec.types[self.spec.link.key].fold
+        return fold(one) == fold(other)
+
     def fields(self, verb: str, values: tuple[str, ...], named: Mapping[str, str]) -> dict[str, str]:
         """The fields of a request from values in the order of the wire, or by name. Raises ValueError."""
         request = self.spec.requests.get(verb)

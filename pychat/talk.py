@@ -14,7 +14,8 @@ from typing import Literal
 from typing import Protocol as TypingProtocol
 
 from .client import Ended, Happening, Wire
-from .session import Event, LocalProtocolError, Protocol, View
+from .protocol import Protocol
+from .session import Event, LocalProtocolError, View
 from .visible import hexdump, visible_octets
 
 MOST_SHOWN = 1024  # octets of one read or write that are dumped
@@ -60,6 +61,7 @@ class Talk:
         self.chat: Chat | None = None  # whom a line is for that is begun now
         self.users: dict[str, str] = {}  # names that were seen, and what was said about each
         self.wanted_name = name
+        self.trouble = ""  # why there is no connection, and what is done about it
         self.done = False  # the user wants to go
         self._last_name: str | None = None  # before the connection was lost
         self._wanted_chat = chat
@@ -95,8 +97,8 @@ class Talk:
     @property
     def status(self) -> str:
         """The state, for people: who and where one is, and what can be done."""
-        parts = [self.view.name or "no name", self.view.state, self._can_do()]
-        return " · ".join(part for part in parts if part)
+        parts = [self.trouble] if self.trouble else [self.view.state, self._can_do()]
+        return " · ".join(part for part in [self.view.name or "no name", *parts] if part)
 
     def _can_do(self) -> str:
         if not self.online_now:
@@ -123,15 +125,19 @@ class Talk:
         self._settle()
 
     def enter(self, text: str) -> None:
-        """The input line is finished, and empty again."""
+        """The input line is finished, and empty again.
+
+        Only what was pasted has several lines, and there a command is its first one alone: what stands in it was
+        written for a reader, and nobody has looked at each of its lines.
+        """
         begun_for = self._typed_for if self._typing else self.chat
         self._typing = False
         self._settle()
-        for line in text.splitlines():
-            if line.startswith("/") and not line.startswith("//"):
+        for number, line in enumerate(text.split("\n")):
+            if number == 0 and line.startswith("/") and not line.startswith("//"):
                 self._command(line)
             elif line.strip():
-                self._line(line.removeprefix("/") if line.startswith("//") else line, begun_for)
+                self._line(line[1:] if number == 0 and line.startswith("//") else line, begun_for)
         self._settle()
 
     def _command(self, line: str) -> None:
@@ -179,7 +185,8 @@ class Talk:
         except UnicodeEncodeError:
             good = False
         if not good:
-            self._warn(f"{name!r:.40} is no name. {kind.doc} (It has the form {kind.match}.)")
+            examples = f" These are names: {', '.join(kind.good)}." if kind.good else ""
+            self._warn(f"{name!r:.40} is no name. {kind.doc}{examples}")
         return good
 
     def _call(self, name: str) -> None:
@@ -188,7 +195,7 @@ class Talk:
         if self._calling is not None:
             self._warn(f"{self._calling.name} has not answered yet.")
         elif self.in_chat and self.view.partner is not None and not self._leaving:
-            if self._same(name, self.view.partner):
+            if self.protocol.same_name(name, self.view.partner):
                 self._accept()
             else:
                 self._warn(f"You are in a chat with {self.view.partner}; /leave ends it.")
@@ -277,11 +284,12 @@ class Talk:
 
     def online(self, network: Network) -> None:
         """There is a connection; the name is taken again."""
-        self._network = network
+        self._network, self.trouble = network, ""
         network.wire = self._raw
         self.view = View(self.protocol.spec.initial)
-        if self.wanted_name is not None and self.protocol.bind is not None:
-            self._ask(self.protocol.bind, self.wanted_name)
+        if self.wanted_name is not None:
+            name, self.wanted_name = self.wanted_name, None
+            self._take_name(name)
 
     def happened(self, happening: Happening) -> None:
         """Something came from the connection."""
@@ -329,7 +337,7 @@ class Talk:
     def _called(self, event: Event) -> None:
         partner = event.view.partner or ""
         self.users.setdefault(partner, "")
-        if self._calling is None or not self._same(self._calling.name, partner):
+        if self._calling is None or not self.protocol.same_name(self._calling.name, partner):
             self.chat, self._calling = Chat(partner), None
             self._leaving, self._held = False, {}  # what was held was for another chat
         elif self.chat is not None:
@@ -437,10 +445,6 @@ class Talk:
         self._network.send(verb, *values, timeout=0)
         if verb == self.protocol.link and not self.in_chat:
             self._calling = self.chat = Chat(values[0])
-
-    def _same(self, one: str, other: str) -> bool:
-        fold = self.protocol.spec.types[self.protocol.spec.link.key].fold
-        return fold(one) == fold(other)
 
     def _info(self, text: str) -> None:
         self.lines.append(Line("info", text))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pychat.hub import Hub
-from pychat.session import Protocol
+from pychat.protocol import Protocol
 from pychat.spec import Spec, shipped
 
 from .desk import Desk, come_back, lose, room, settle
@@ -27,7 +27,7 @@ def test_a_name_is_asked_for_until_it_is_free(hub: Hub) -> None:
     desk = Desk(hub, None)
     assert desk.talk.prompt == "Your name: "
     desk.enter("9lives")
-    assert "is no name" in desk.shown()[0]
+    assert desk.shown()[0].startswith("'9lives' is no name. ")
     desk.enter("ALICE")
     settle(desk)
     assert desk.shown() == ["You cannot be ALICE: That name is taken."]

@@ -54,6 +54,55 @@ def test_a_pasted_text_is_said_line_by_line(hub: Hub) -> None:
     assert alice.sent[1:] == ["MSG one", "MSG two"]
 
 
+def test_a_pasted_text_is_no_row_of_commands(hub: Hub) -> None:
+    """A log that somebody pastes may hold a line `/quit`: only the first line is looked at so."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    settle(alice, bob)
+    alice.shown()
+    alice.enter("a log:\n/quit\n//\n")
+    assert alice.sent[1:] == ["MSG a log:", "MSG /quit", "MSG //"]
+    assert not alice.talk.done
+    alice.enter("/raw\nis on")
+    assert alice.wire
+    assert alice.sent[-1] == "MSG is on"
+
+
+@pytest.mark.parametrize("separator", "\v\f\x1c\x1d\x1e\x85\u2028\u2029\r")
+def test_only_a_line_feed_ends_a_line(hub: Hub, separator: str) -> None:
+    """What Unicode has beside it ends none: it is a character like others, sent if the protocol has it."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    settle(alice, bob)
+    alice.enter(f"see{separator}/quit")
+    assert alice.sent[1:] in ([], [f"MSG see{separator}/quit"])
+    assert not alice.talk.done
+
+
+def test_a_name_that_cannot_be_is_not_wanted_any_more(hub: Hub) -> None:
+    """Wherever it came from, it is said how a name looks, in words, and it is not tried again."""
+    desk, typed = Desk(hub, "9lives"), Desk(hub, None)
+    typed.enter("9lives")
+    assert desk.sent == typed.sent == []
+    assert desk.talk.wanted_name is None
+    words = desk.shown()
+    assert words == typed.shown()
+    assert len(words) == 1
+    assert words[0].endswith("These are names: a, Zoe, alice, B-2_x.")
+    assert come_back(hub, desk).shown() == []
+
+
+def test_the_status_says_why_there_is_no_connection(hub: Hub) -> None:
+    """And nothing beside it that is known, so that it fits."""
+    (alice,) = room(hub, "alice")
+    lose(hub, alice)
+    alice.talk.trouble = "connection refused · next attempt in 0.8 s"
+    assert alice.talk.status == "alice · connection refused · next attempt in 0.8 s"
+    again = come_back(hub, alice)
+    settle(again)
+    assert again.talk.status == "alice · NAMED · type a name to open a chat"
+
+
 def test_the_name_is_taken_again_after_a_loss(hub: Hub) -> None:
     """And what was typed for the lost chat goes nowhere."""
     alice, bob = room(hub, "alice", "bob")

@@ -17,8 +17,9 @@ from typing import TextIO, TypeAlias
 
 from .client import Client, Ended
 from .net import reason
+from .protocol import Protocol, shipped_protocol
 from .server import Server
-from .session import Event, Protocol, shipped_protocol
+from .session import Event
 from .visible import hexdump, visible
 
 PATIENCE = 10.0  # seconds that one frame may take: a bound for a machine that is stuck
@@ -195,11 +196,15 @@ class Actors:
         self._states: dict[str, str] = {}
 
     def __enter__(self) -> Actors:
-        self._server.start()
-        for name in (ALICE, BOB):
-            self.clients[name] = Client.connect(*self.address, protocol=self.protocol)
-            self._come[name] = deque()
-            self._states[name] = self.protocol.spec.initial
+        try:
+            self._server.start()
+            for name in (ALICE, BOB):
+                self.clients[name] = Client.connect(*self.address, protocol=self.protocol)
+                self._come[name] = deque()
+                self._states[name] = self.protocol.spec.initial
+        except BaseException:  # the server's threads would outlive it
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
 import unicodedata
 
 import pexpect
 import pytest
 
-from pychat.demo import PLAY, Say
-from pychat.session import shipped_protocol
+from pychat.client import ConnectError
+from pychat.demo import PLAY, Actors, Page, Say
+from pychat.protocol import shipped_protocol
+from pychat.server import Server
 
 from .conftest import PATIENCE
 
@@ -43,6 +47,22 @@ def test_every_request_and_every_answer_is_shown(text: str) -> None:
     for line in ("OK NAME alice", "OK WHO 2", "PAIRED alice", "ERR MSG not-accepted", "GONE alice left", "OK QUIT"):
         assert line in text
     assert "BYE shutting-down" in text
+
+
+def test_nothing_goes_on_when_a_client_cannot_connect() -> None:
+    """The server's threads are no daemons: the program would never end."""
+    protocol = shipped_protocol()
+    server = Server(protocol.spec, "127.0.0.1", 0)
+    actors = Actors(protocol, server, Page(sys.stdout))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        actors.address = listener.getsockname()
+    before = threading.active_count()
+    with pytest.raises(ConnectError):
+        actors.__enter__()
+    left = threading.active_count() - before
+    if left:
+        server.stop()
+    assert not left
 
 
 def test_it_fits_on_a_terminal(text: str) -> None:

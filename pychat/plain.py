@@ -19,7 +19,8 @@ from contextlib import suppress
 
 from .client import Client, ConnectError, Ended, Happening, Note
 from .net import reason
-from .session import Event, LocalProtocolError, Protocol
+from .protocol import Protocol
+from .session import Event, LocalProtocolError
 from .spec.model import Template, Variable
 from .visible import visible
 

@@ -1,10 +1,10 @@
-"""Starts the client that fits: lines for programs, or a chat for a person at a terminal."""
+"""Starts the client that fits: a chat for a person at a terminal that has a cursor to move, lines for all else."""
 
 from __future__ import annotations
 
 import sys
 
-from .session import Protocol
+from .protocol import Protocol
 from .spec import Spec
 
 
@@ -14,10 +14,14 @@ def run_client(host: str, port: int, name: str | None, chat: str | None, plain: 
     `name` and `chat` are what its user would have typed first.
     """
     protocol = Protocol(spec)
-    if plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        from .plain import run_plain
+    if not plain and sys.stdin.isatty() and sys.stdout.isatty():
+        from prompt_toolkit.utils import is_dumb_terminal
 
-        return run_plain(host, port, name, chat, protocol)
-    from .terminal import run_terminal
+        if not is_dumb_terminal():
+            from .terminal import run_terminal
 
-    return run_terminal(host, port, name, chat, protocol)
+            return run_terminal(host, port, name, chat, protocol)
+        print(f"This terminal has no cursor. Commands: {', '.join(spec.contract.commands)}", file=sys.stderr)
+    from .plain import run_plain
+
+    return run_plain(host, port, name, chat, protocol)

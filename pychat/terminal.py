@@ -34,7 +34,7 @@ from prompt_toolkit.styles import Style
 
 from .client import Client, ConnectError, Ended, Happening, delays
 from .net import endpoint
-from .session import Protocol
+from .protocol import Protocol
 from .talk import COMMANDS, Line, Talk
 from .visible import visible
 
@@ -76,7 +76,6 @@ class Terminal:
         self._hurry = threading.Event()  # connect again at once
         self._shown = threading.Event()  # what was handed over is shown; set for good when the editor has ended
         self._printing = False  # lines wait for the terminal
-        self._trouble = ""  # why there is no connection, for the status line
         self._thread = threading.Thread(target=self._follow, name="pychat-network", daemon=True)
         self._editor: PromptSession[str] = PromptSession(
             message=lambda: FormattedText([("class:prompt", visible(talk.prompt))]),
@@ -88,6 +87,7 @@ class Terminal:
             key_bindings=self._keys(),
             style=STYLE,
             color_depth=ColorDepth.DEPTH_1_BIT if os.environ.get("NO_COLOR") else None,
+            enable_suspend=True,
             erase_when_done=True,
         )
         self._editor.default_buffer.on_text_changed += self._typed
@@ -136,6 +136,7 @@ class Terminal:
             text = buffer.text
             buffer.append_to_history()
             buffer.reset()
+            buffer.load_history_if_not_yet_loaded()  # else the next repaint does it, and an Up before it finds nothing
             self._talk.enter(text)
             self._hurry.set()  # who presses Enter without a connection does not want to wait
             self._after()
@@ -158,8 +159,9 @@ class Terminal:
         self._after()
 
     def _status(self) -> FormattedText:
-        parts = (self._talk.status, endpoint(*self._address), self._trouble)
-        text = " · ".join(part for part in parts if part)
+        text = self._talk.status
+        if self._talk.online_now:
+            text += f" · {endpoint(*self._address)}"
         return FormattedText([("class:bottom-toolbar", visible(f" {text} "))])
 
     def _after(self) -> None:
@@ -232,27 +234,24 @@ class Terminal:
 
     def _connect_again(self, pauses: Iterable[float]) -> Client | None:
         """Another connection; None when the editor has ended."""
-        reason = "not connected"
+        why = "not connected"
         for pause in pauses:
-            self._wait_for_attempt(reason, pause)
+            self._wait_for_attempt(why, pause)
             if self._over.is_set():
                 return None
             try:
                 client = Client.connect(*self._address, protocol=self._talk.protocol)
             except ConnectError as error:
-                reason = str(error)
+                why = error.why
                 continue
-            self._trouble = ""
             self._in_editor(lambda: self._talk.lines.append(Line("info", "Connected again.")))
             return client
         return None
 
-    def _wait_for_attempt(self, reason: str, pause: float) -> None:
+    def _wait_for_attempt(self, why: str, pause: float) -> None:
         """Waits `pause` seconds or until Enter is pressed; without a name, until there is one."""
-        self._trouble = f"{reason}; next attempt in {pause:.1f} s"
-        if self._talk.wanted_name is None:
-            self._trouble = "type your name to connect"
-        self._in_editor(lambda: None)
+        waits = f"{why} · next attempt in {pause:.1f} s" if self._talk.wanted_name else "type your name to connect"
+        self._in_editor(partial(setattr, self._talk, "trouble", waits))
         self._hurry.clear()
         while not self._over.is_set():  # it is set before _hurry is
             if self._hurry.wait(pause if self._talk.wanted_name is not None else None):

@@ -7,8 +7,9 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 import pexpect
 import pytest
@@ -16,9 +17,9 @@ import pytest
 from pychat.server import Server
 from pychat.spec import Spec, loads
 
-from .conftest import PATIENCE, SPEC_FILE, Stage
+from .conftest import PATIENCE, SPEC_FILE, Stage, need
 
-ENTER, TAB, UP, CTRL_C, CTRL_D = "\r", "\t", "\x1b[A", "\x03", "\x04"
+ENTER, TAB, UP, CTRL_C, CTRL_D, CTRL_Z = "\r", "\t", "\x1b[A", "\x03", "\x04", "\x1a"
 WHERE = "\x1b[6n"
 # Where a cell already shows what it is to show, the cursor only steps over it: a few such cells stand for any letter.
 STEP = re.compile(r"\x1b\[([1-3]?)C")
@@ -30,13 +31,14 @@ STEERING = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[()=>][A-Z0-9]?|[\x00-\x08\x0
 class Screen:
     """A person in front of `pychat client`."""
 
-    def __init__(self, address: tuple[str, int], *options: str, **environment: str) -> None:
+    def __init__(self, address: tuple[str, int], *options: str, under: Sequence[str] = (), **environment: str) -> None:
+        """`under` is a command that starts what follows it."""
         host, port = address
         clean = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
         clean |= {"TERM": "xterm-256color"} | environment
-        arguments = ["-m", "pychat", "client", f"{host}:{port}", *options]
+        command = [*under, sys.executable, "-m", "pychat", "client", f"{host}:{port}", *options]
         self.child = pexpect.spawn(
-            sys.executable, arguments, env=clean, encoding="utf-8", timeout=PATIENCE, dimensions=(40, 160)
+            command[0], command[1:], env=clean, encoding="utf-8", timeout=PATIENCE, dimensions=(40, 160)
         )
         self.child.delaybeforesend = None
         self.raw = ""
@@ -86,7 +88,7 @@ def sit() -> Iterator[Sit]:
     """Starts screens, and ends them."""
     screens: list[Screen] = []
 
-    def down(address: tuple[str, int], *options: str, **environment: str) -> Screen:
+    def down(address: tuple[str, int], *options: str, **environment: Any) -> Screen:
         screens.append(Screen(address, *options, **environment))
         return screens[-1]
 
@@ -203,7 +205,8 @@ def test_a_lost_connection_comes_back_with_the_name(spec: Spec, sit: Sit) -> Non
         alice.see("* You are alice.", "Nobody else")
         alice.type("half")
         alice.see("half")
-    alice.see("! The server ends the connection: The server is shutting down.", "next attempt in")
+    alice.see("! The server ends the connection: The server is shutting down.")
+    alice.see("not connected", "connection refused · next attempt in")
     with Server(spec, *address):
         alice.see("* Connected again.", "* You are alice again.", "half")
         alice.type(CTRL_C)
@@ -258,6 +261,43 @@ def test_a_signal_ends_it_well(start: Callable[..., Stage], sit: Sit, signal_: s
     assert alice.end() == 0
     assert bob.lines(2) == ["PAIRED alice", "GONE alice quit"]
     assert alice.raw.rfind("\x1b[?2004l") > alice.raw.rfind("\x1b[?2004h")  # pasting is as it was
+
+
+def test_a_chat_can_be_put_aside(start: Callable[..., Stage], sit: Sit) -> None:
+    """Ctrl-Z gives the terminal to the shell; `fg` brings the half-typed line back."""
+    shell = (need("bash"), "-mc", '"$@"; echo the shell waits; read; fg >/dev/null', "shell")
+    stage = start()
+    bob = stage.user("bob")
+    alice = sit(stage.server.address, "--name", "alice", "--chat", "bob", under=shell)
+    alice.see("You are in a chat with bob")
+    alice.type("half ")
+    alice.see("half")
+    alice.type(CTRL_Z)
+    alice.see("the shell waits")
+    alice.type("\n")
+    alice.see("To bob: half")
+    alice.enter("a line")
+    alice.see("alice: half a line")
+    assert bob.lines(2) == ["PAIRED alice", "MSG half a line"]
+    alice.enter("/quit")
+    assert alice.end() == 0
+
+
+@pytest.mark.parametrize("terminal", ["dumb", "unknown"])
+def test_a_terminal_without_a_cursor_gets_lines(start: Callable[..., Stage], sit: Sit, terminal: str) -> None:
+    """As in a shell of Emacs: no escape sequence, and the commands of the line contract."""
+    stage = start()
+    bob = stage.user("bob")
+    alice = sit(stage.server.address, "--name", "alice", TERM=terminal)
+    alice.see("This terminal has no cursor. Commands: ", "connected", "named alice")
+    alice.enter("chat bob")
+    alice.see("chat bob", "chat bob")
+    bob.send("CHAT alice", "MSG hi")
+    alice.see("msg hi")
+    alice.enter("quit")
+    alice.see("bye")
+    assert alice.end() == 0
+    assert "\x1b" not in alice.raw
 
 
 def test_two_screens_talk(start: Callable[..., Stage], sit: Sit) -> None:

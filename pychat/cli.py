@@ -45,7 +45,7 @@ def main() -> None:
 
     \b
     Start with:
-      pychat demo                    two people talk, and every line on the wire is explained
+      pychat demo                    two people talk, and each line is explained
       pychat server                  run a server
       pychat client --name alice     talk to somebody on it
     """
@@ -143,7 +143,10 @@ def _run(serving: Server, log: EventLog) -> bool:
 )
 @click.option("--spec", "spec_file", type=SPEC_FILE, help="Speak by another spec file.")
 def client(address: str | None, name: str | None, chat: str | None, plain: bool, spec_file: Path | None) -> None:
-    """Talk to somebody. Type a name to open a chat, then what you want to say; /help explains the rest."""
+    """Talk to somebody. Type a name to open a chat, then what you want to say; /help explains the rest.
+
+    Without an address it is 127.0.0.1:8255, and another spec file has its own port.
+    """
     from .run import run_client
 
     spec = _spec(spec_file)
@@ -151,7 +154,7 @@ def client(address: str | None, name: str | None, chat: str | None, plain: bool,
     sys.exit(run_client(host, port, name, chat, plain, spec))
 
 
-@main.command()
+@main.command(short_help="Two people talk, and each line on the wire is explained.")
 def demo() -> None:
     """Two people find each other and talk, over real sockets, and each line on the wire is explained."""
     from .demo import run_demo
@@ -164,7 +167,7 @@ def spec() -> None:
     """Work with protocol specs."""
 
 
-@spec.command()
+@spec.command(short_help="Check a spec file, and replay its examples.")
 @click.argument("file", required=False, type=SPEC_FILE)
 def check(file: Path | None) -> None:
     """Check a spec file (the shipped one without FILE), and replay its examples through the machines.
@@ -198,7 +201,7 @@ def check(file: Path | None) -> None:
     )
 
 
-@main.command()
+@main.command(short_help="Print the completion script of a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script of a shell: eval "$(pychat completion bash)"."""
@@ -247,8 +250,8 @@ def _parse_address(text: str, default_port: int) -> tuple[str, int]:
         host, _, port = text.partition(":")
     else:
         host, port = text, ""
-    if port and not (port.isascii() and port.isdigit() and 0 < int(port) <= 65535):
-        raise click.BadParameter(f"{port!r} is not a port", param_hint="HOST[:PORT]")
+    if port and not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65535):
+        raise click.BadParameter(f"{port[:40]!r} is not a port", param_hint="HOST[:PORT]")
     return host or "127.0.0.1", int(port) if port else default_port
 
 

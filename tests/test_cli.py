@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from pychat.spec import shipped
 
 from .conftest import PATIENCE, ROOT, SPEC_FILE
 
@@ -25,6 +28,19 @@ def test_help_says_what_a_command_does(command: list[str]) -> None:
     assert result.stderr == ""
 
 
+def test_help_cuts_no_words() -> None:
+    """The list of commands says each in a whole sentence."""
+    for command in ([], ["spec"]):
+        result = pychat(*command, "--help")
+        assert not re.search(r"\w\.\.\.", result.stdout)
+        assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_help_names_the_default_address() -> None:
+    """It is typed there, since the spec is not read for it; so it is compared here."""
+    assert f" 127.0.0.1:{shipped().transport.port}," in pychat("client", "--help").stdout
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -33,6 +49,7 @@ def test_help_says_what_a_command_does(command: list[str]) -> None:
         ["server", "--io-threads", "0"],
         ["server", "--log-level", "loud"],
         ["client", "host:port"],
+        ["client", "host:" + "1" * 5000],
         ["spec", "check", "no-such-file.yaml"],
         ["completion", "csh"],
     ],

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from . import pattern
 from .model import Field, Form, Framing, Push, Request, Rule, Template, Type, Variable
 from .reading import Document, Path
 
@@ -59,9 +60,10 @@ class FrameBuilder:
         return Rule(name, value["of"], value["level"], value["text"], self._profile(path, value))
 
     def _framing(self, value: dict[str, Any]) -> Framing:
-        self._regex(("framing", "verb"), value["verb"])
-        if value["writes"] not in value["accepts"]:
-            self._blame(("framing", "accepts"), f"{value['writes']} is written, so it must be accepted")
+        self._is_pattern(("framing", "verb"), value["verb"])
+        for ending, why in ((value["writes"], "it is written"), ("LF", "a line ends there")):
+            if ending not in value["accepts"]:
+                self._blame(("framing", "accepts"), f"{ending} must be accepted: {why}")
         accepts = tuple(ENDINGS[ending] for ending in value["accepts"])
         rules = value.get("rules", {})
         for name, rule in rules.items():
@@ -70,11 +72,11 @@ class FrameBuilder:
 
     # Types
 
-    def _regex(self, path: Path, pattern: str) -> bool:
+    def _is_pattern(self, path: Path, expression: str) -> bool:
         try:
-            re.compile(pattern)
-        except re.error as error:
-            self._blame(path, f"not a regular expression: {error}")
+            pattern.check(expression)
+        except ValueError as error:
+            self._blame(path, str(error))
             return False
         return True
 
@@ -83,8 +85,8 @@ class FrameBuilder:
         if len(shapes) > 1:
             self._blame((*path, shapes[1]), f"{shapes[0]} and {shapes[1]} exclude each other", key=True)
         match = value.get("match")
-        if match is not None and not self._regex((*path, "match"), match):
-            match = None
+        if match is not None and not self._is_pattern((*path, "match"), match):
+            return Type(name, value["doc"], (1, 1))
         result = Type(
             name=name,
             doc=value["doc"],
@@ -104,8 +106,8 @@ class FrameBuilder:
         for index, text in enumerate(value.get("bad", ())):
             if result.accepts(text):
                 self._blame((*path, "bad", index), f"{text!r} is of the type {name}")
-        if not result.rest_of_line and any(" " in text for text in result.good):
-            self._blame((*path, "good"), "only the rest of a line may hold a space")
+        if not result.rest_of_line and pattern.can_hold(result.pattern, " "):
+            self._blame((*path, *shapes[:1]), "only the rest of a line may hold a space")
         return result
 
     def _octets(self, path: Path, value: dict[str, Any], match: str | None) -> tuple[int, int]:
@@ -120,7 +122,7 @@ class FrameBuilder:
         if match is None:
             self._blame(path, "a type without match or one_of needs octets")
             return 1, 1
-        low, high = _width(match)
+        low, high = pattern.width(match)
         if low < 1 or high > self.framing.max_octets:
             self._blame((*path, "match"), "the expression sets no bounds to the length; bound it, or add octets")
         return low, high
@@ -216,11 +218,3 @@ class FrameBuilder:
             elif isinstance(part, str) and not self.types[shape.type].accepts(part):
                 return False
         return True
-
-
-def _width(pattern: str) -> tuple[int, int]:
-    """The least and the most characters that a regular expression matches."""
-    from re import _parser  # type: ignore[attr-defined]  # the only place where Python says it
-
-    low, high = _parser.parse(pattern).getwidth()
-    return int(low), int(high)

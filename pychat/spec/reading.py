@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import yaml
+from yaml.events import CollectionEndEvent, CollectionStartEvent
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 Path: TypeAlias = tuple[str | int, ...]
 Data: TypeAlias = "str | int | float | bool | list[Data] | dict[str, Data] | None"
 
-_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
-_FLOAT = re.compile(r"-?[0-9]+\.[0-9]+")
+DEEPEST = 50  # blocks in one another; a table of a protocol has less than ten
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")  # what is longer stays a text, as a number is wanted nowhere for it
+_FLOAT = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,18}")
 _TRAP = re.compile(
     r"(?P<truth>y|Y|n|N|[Yy]es|YES|[Nn]o|NO|[Oo]n|ON|[Oo]ff|OFF|True|TRUE|False|FALSE)"
     r"|(?P<null>~|Null|NULL|null)"
@@ -102,12 +104,11 @@ def read(octets: bytes, source: str) -> Document:
         raise SpecError([Fault(source, Place(line, column), "not valid UTF-8")]) from None
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        _refuse_anchors(text, document, loader)
+        _refuse_events(text, document, loader)
         root = yaml.compose(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
-        raise SpecError([Fault(source, place, f"not YAML: {error.problem or error.context}")]) from None
+        raise SpecError([Fault(source, _place(mark), f"not YAML: {error.problem or error.context}")]) from None
     except yaml.YAMLError as error:
         raise SpecError([Fault(source, Place(1, 1), f"not YAML: {str(error).splitlines()[0]}")]) from None
     if root is None:
@@ -117,19 +118,27 @@ def read(octets: bytes, source: str) -> Document:
     return document
 
 
-def _refuse_anchors(text: str, document: Document, loader: type) -> None:
+def _refuse_events(text: str, document: Document, loader: type) -> None:
+    """Refuses what must not even be composed: values without bounds by reference, or by depth."""
+    depth = 0
     for event in yaml.parse(text, Loader=loader):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > DEEPEST:
+            reason = f"nested too deeply: more than {DEEPEST} blocks"
+            raise SpecError([Fault(document.source, _place(event.start_mark), reason)])
         anchor = getattr(event, "anchor", None)
         if anchor is not None:
-            mark = event.start_mark
-            place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
             reason = f"anchors and aliases are not allowed (&{anchor}): write the value out"
-            document.faults.append(Fault(document.source, place, reason))
+            document.faults.append(Fault(document.source, _place(event.start_mark), reason))
     document.check()
 
 
+def _place(mark: Any) -> Place:
+    return Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+
+
 def _convert(node: Node, path: Path, document: Document) -> Data:
-    document.values[path] = Place(node.start_mark.line + 1, node.start_mark.column + 1)
+    document.values[path] = _place(node.start_mark)
     if isinstance(node, MappingNode):
         return _convert_mapping(node, path, document)
     if isinstance(node, SequenceNode):
@@ -141,7 +150,7 @@ def _convert(node: Node, path: Path, document: Document) -> Data:
 def _convert_mapping(node: MappingNode, path: Path, document: Document) -> Data:
     result: dict[str, Data] = {}
     for key_node, value_node in node.value:
-        place = Place(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+        place = _place(key_node.start_mark)
         key = _convert(key_node, (*path, "?"), document) if isinstance(key_node, ScalarNode) else None
         if not isinstance(key, str | int) or isinstance(key, bool):
             document.faults.append(Fault(document.source, place, "a key must be a word"))

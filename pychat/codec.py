@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from .spec.model import ANY_VERB, Fault, Form, Framing, Reply, Spec, Type
+from .spec.pattern import width
 
 
 class LineTooLong(Exception):  # noqa: N818  # it is the name of what happened
@@ -36,12 +37,13 @@ class Splitter:
     `buffer` is empty when all that was fed is taken; the line that has no end yet is at most one frame long.
     """
 
-    __slots__ = ("_limit", "_start", "buffer")
+    __slots__ = ("_carriage", "_limit", "_start", "buffer")
 
     def __init__(self, framing: Framing) -> None:
         self.buffer = b""
         self._start = 0
         self._limit = framing.max_octets
+        self._carriage = b"\r" if b"\r\n" in framing.accepts else b""
 
     def feed(self, octets: bytes) -> None:
         """Adds what has come."""
@@ -59,7 +61,7 @@ class Splitter:
             raise LineTooLong
         if end < 0:
             return None
-        line = self.buffer[self._start : end - 1 if self.buffer[end - 1 : end] == b"\r" and end > self._start else end]
+        line = self.buffer[self._start : end].removesuffix(self._carriage)
         self._start = end + 1
         if self._start == len(self.buffer):
             self.buffer, self._start = b"", 0
@@ -82,9 +84,9 @@ class Splitter:
 
 
 class _Pattern:
-    """A form as a regular expression, with the fields whose octets must be counted."""
+    """A form as one regular expression. Octets are counted where it leaves them open."""
 
-    __slots__ = ("counted", "fullmatch")
+    __slots__ = ("counted", "fullmatch", "open")
 
     def __init__(self, form: Form, types: Mapping[str, Type]) -> None:
         parts = [
@@ -92,24 +94,25 @@ class _Pattern:
             for part in form.parts
         ]
         self.fullmatch = re.compile(" ".join(parts)).fullmatch
-        self.counted = [
-            (field.name, *types[field.type].octets) for field in form.fields if _needs_count(types[field.type])
-        ]
+        kinds = [(field.name, types[field.type]) for field in form.fields]
+        self.counted = [(name, *kind.octets) for name, kind in kinds]
+        self.open = [(name, *kind.octets) for name, kind in kinds if not _bounds(kind)]
 
     def match(self, line: str) -> dict[str, str] | None:
         found = self.fullmatch(line)
         if found is None:
             return None
         fields: dict[str, str] = found.groupdict()
-        for name, low, high in self.counted:
+        for name, low, high in self.open if line.isascii() else self.counted:
             if not low <= len(fields[name].encode()) <= high:
                 return None
         return fields
 
 
-def _needs_count(kind: Type) -> bool:
-    """Whether the pattern alone leaves the length open."""
-    return not kind.one_of and not (kind.match is not None and kind.match.isascii() and "+" not in kind.match)
+def _bounds(kind: Type) -> bool:
+    """Whether a value of ASCII characters that the pattern matches has as many octets as the type allows."""
+    (least, most), (low, high) = width(kind.pattern), kind.octets
+    return low <= least and most <= high
 
 
 class Codec:

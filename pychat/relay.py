@@ -33,6 +33,7 @@ class Run:
         low, high = kind.octets
         verb, end = re.escape(request.verb.encode()), re.escape(ending)
         points = {point for first, last in kind.forbid for point in range(first, last + 1)}
+        points.add(ord("\r"))  # it may be of the ending, which only the step-by-step way takes off
         self._ascii = bytes(sorted(point for point in points if point < 0x80 and point not in ending))
         allowed = b"".join(re.escape(bytes([point])) for point in range(0x80) if point not in points | set(ending))
         # Possessive, so that a run of any length is matched without a stack to go back on.

@@ -35,6 +35,13 @@ def test_a_renamed_state() -> None:
     assert table.got("b") == "MSG hi"
 
 
+def test_a_carriage_return_that_belongs_to_no_ending() -> None:
+    """Where LF alone is accepted, CRLF ends no frame well."""
+    table = Table(changed("accepts: [LF, CRLF]", "accepts: [LF]"))
+    assert table.octets("a", b"NAME a\r\n").startswith("ERR NAME bad-syntax")
+    assert table.say("a", "NAME a") == "OK NAME a"
+
+
 def test_a_new_error() -> None:
     """A new row with a new code, and its words."""
     table = Table(
@@ -77,9 +84,9 @@ def test_one_more_timer_and_other_durations() -> None:
     table.named("a")
     table.later(150)
     table.later(149)
-    assert len(table.people["a"].outbox) == 1
+    assert table.got("a") == "PING 1"
     table.later(1)
-    assert len(table.people["a"].outbox) == 2
+    assert table.got("a") == "PING 2"
     table.open("b")
     table.later(5)
     assert table.got("b").startswith("BYE timeout")

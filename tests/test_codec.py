@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pychat.codec import BadFrame, Codec, Frame, LineTooLong, Splitter
 from pychat.spec import Spec, shipped
+from pychat.spec.model import Field, Form, Request, Type
+
+from .conftest import changed
 
 CODEC = Codec(shipped())
 LIMIT = shipped().framing.max_octets
@@ -201,6 +206,55 @@ def test_any_frame_survives_the_wire(data: st.DataObject) -> None:
     octets = encode(key, fields)
     assert octets.count(b"\n") == 1
     assert decode(octets[:-1]) == Frame(key, fields)
+
+
+CLASSES = st.sampled_from(["a", "[a-c]", "[!-~]", "[^ b]", "é", "[é-ü]", "(a|bc)", "(a|é)", "[A-Z]"])
+TIMES = st.sampled_from(["", "?", "*", "+", "{2}", "{1,3}", "{0,5}", "*?", "++"])
+WORDS = st.text("abcé-~A", min_size=1, max_size=5)
+RANGES = st.sampled_from([(0, 0x20), (0x20, 0x40), (0x61, 0x61), (0x80, 0x10FFFF)])
+
+
+@st.composite
+def types(draw: st.DrawFn, *, rest_of_line: bool) -> Type:
+    """Any type that the loader would let pass: a field that is not the rest of the line cannot hold a space."""
+    low, size = draw(st.integers(1, 3)), draw(st.integers(0, 4))
+    kind = Type("any", "", (low, low + size), rest_of_line=rest_of_line)
+    shape = draw(st.sampled_from(["match", "one_of", "forbid"]))
+    if shape == "match":
+        classes = CLASSES | st.just("[ a]") if rest_of_line else CLASSES
+        parts = draw(st.lists(st.tuples(classes, TIMES), min_size=1, max_size=3))
+        return replace(kind, match=draw(st.sampled_from(["", "b|"])) + "".join(part + times for part, times in parts))
+    if shape == "one_of":
+        return replace(kind, one_of=tuple(draw(st.lists(WORDS, min_size=1, max_size=3))))
+    return replace(kind, forbid=(*draw(st.lists(RANGES, max_size=2)), *([] if rest_of_line else [(0x20, 0x20)])))
+
+
+@settings(max_examples=1000)
+@given(types(rest_of_line=False), types(rest_of_line=True), st.data())
+def test_a_frame_is_one_if_each_field_is_of_its_type(word: Type, rest: Type, data: st.DataObject) -> None:
+    """The codec reads all fields at once, by one pattern; `Type.accepts` says what is right."""
+    form = Form(("T", Field("first", "word"), Field("last", "rest")))
+    requests = {"T": Request("T", "", form, None, None)}
+    codec = Codec(replace(shipped(), types={**shipped().types, "word": word, "rest": rest}, requests=requests))
+    first = data.draw(st.text("abcéA", max_size=6) | st.sampled_from(word.one_of or ("aa",)))
+    last = data.draw(st.text("abcéA ", max_size=6) | st.sampled_from(rest.one_of or ("aa",)))
+    found = codec.decode_request(f"T {first} {last}".encode())
+    good = word.accepts(first) and rest.accepts(last)
+    assert found == (Frame("T", {"first": first, "last": last}) if good else BadFrame("syntax", "T"))
+
+
+def test_octets_bind_where_the_expression_allows_more() -> None:
+    """`octets` beside `match`, as `accepts` reads them."""
+    codec = Codec(changed("match: '[!-~]{1,64}'", "match: '[!-~]*'\n    octets: 1..5"))
+    assert codec.decode_request(b"PING abcde") == Frame("PING", {"token": "abcde"})
+    assert codec.decode_request(b"PING abcdef") == BadFrame("syntax", "PING")
+
+
+def test_only_an_ending_that_is_accepted_is_taken_off() -> None:
+    """Where CRLF is none, the CR belongs to the frame."""
+    splitter = Splitter(changed("accepts: [LF, CRLF]", "accepts: [LF]").framing)
+    splitter.feed(b"WHO\r\nWHO\n\r\n")
+    assert [splitter.take() for _ in range(4)] == [b"WHO\r", b"WHO", b"\r", None]
 
 
 def test_another_protocol_has_other_frames(little: Spec) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,6 +109,20 @@ def test_bulk_and_step_by_step_are_the_same(steps: list[tuple[str, bytes]]) -> N
 def test_they_are_the_same_where_queues_are_full(steps: list[tuple[str, bytes]]) -> None:
     """The check of R-FLOW-1 comes before each frame, also within a run."""
     assert run(SMALL, steps, bulk=True) == run(SMALL, steps, bulk=False)
+
+
+CARRIAGE = (
+    "forbid: [U+0000..U+0008, U+000A..U+001F, U+007F..U+009F]",
+    "forbid: [U+0000..U+0008, U+000A..U+000C, U+000E..U+001F, U+007F..U+009F]",
+)
+
+
+@pytest.mark.parametrize("accepts", ["[LF, CRLF]", "[LF]"])
+def test_they_are_the_same_where_a_line_may_hold_a_cr(accepts: str) -> None:
+    """It may be of the ending, which is not relayed, or of the line, which is."""
+    spec = changed(*CARRIAGE, "accepts: [LF, CRLF]", f"accepts: {accepts}")
+    steps = [("a", b"MSG x\r\nMSG y\rz\n"), ("b", b"MSG \r\n")]
+    assert run(spec, steps, bulk=True) == run(spec, steps, bulk=False)
 
 
 def test_a_spec_that_does_more_to_a_line_has_no_bulk_way(little: Spec) -> None:

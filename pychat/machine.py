@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from transitions import Event, Machine
 
-from .spec.model import Outcome, PartnerEffect, Spec
+from .spec.model import Outcome, Spec
 from .spec.view import moves
 
 ENDING = "ending"  # of a connection, without a request
@@ -73,11 +73,11 @@ def server_edges(spec: Spec) -> Iterable[Edge]:
     for state, outcome in spec.outcomes():
         edges[outcome.name, state, outcome.to] = None
         if outcome.partner is not None:
-            for source in _partner_states(spec, outcome.partner):
+            for source in spec.partner_states(outcome.partner):
                 edges[partner_event(outcome), source, outcome.partner.to] = None
     for state in spec.live_states:
         edges[ENDING, state, spec.ending.to] = None
-    for source in _partner_states(spec, spec.ending.partner):
+    for source in spec.partner_states(spec.ending.partner):
         edges[ENDING_PARTNER, source, spec.ending.partner.to] = None
     return tuple(edges)
 
@@ -90,12 +90,6 @@ def partner_event(outcome: Outcome) -> str:
 def client_edges(spec: Spec) -> Iterable[Edge]:
     """What a client may get, as edges."""
     return tuple(dict.fromkeys((move.key, move.state, move.to) for move in moves(spec)))
-
-
-def _partner_states(spec: Spec, partner: PartnerEffect) -> Iterable[str]:
-    if partner.source is not None:
-        return [partner.source]
-    return [name for name in spec.live_states if name in spec.link.held_in]
 
 
 def _machine(spec: Spec, edges: Iterable[Edge]) -> Machine:

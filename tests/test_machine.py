@@ -7,8 +7,11 @@ from itertools import product
 import pytest
 from transitions import MachineError
 
-from pychat.machine import client_edges, client_machine, server_edges, server_machine
-from pychat.spec import Spec
+from pychat.machine import ENDING, client_edges, client_machine, server_edges, server_machine
+from pychat.spec import Spec, load, shipped
+from pychat.spec.check import changes
+
+from .conftest import ROOT, changed
 
 
 class Model:
@@ -47,6 +50,19 @@ def test_each_row_of_the_spec_is_an_edge(spec: Spec) -> None:
     edges = set(server_edges(spec))
     for state, outcome in spec.outcomes():
         assert (outcome.name, state, outcome.to) in edges
+
+
+FREED = ("partner: {push: GONE", "partner: {to: NAMED, push: GONE")
+
+
+@pytest.mark.parametrize(
+    "which", [shipped(), load(ROOT / "tests" / "little.yaml"), changed(*FREED)], ids=lambda s: s.title
+)
+def test_the_check_of_a_spec_follows_the_machine(which: Spec) -> None:
+    """What it says of the states that can be reached is so: its changes are the machine's, but for the sudden end."""
+    found = {(source, target) for source, targets in changes(which).items() for target in targets}
+    edges = [edge for edge in server_edges(which) if not edge[0].startswith(ENDING)]
+    assert found == {(source, target) for _, source, target in edges if target is not None}
 
 
 def test_the_clients_machine_is_the_servers_from_the_other_side(spec: Spec) -> None:

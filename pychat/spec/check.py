@@ -13,6 +13,7 @@ def check(spec: Spec, document: Document) -> None:
     """Notes each fault of the whole in `document`; raises SpecError if there is one."""
     _check_states(spec, document)
     document.check()  # the rest needs the initial and the final state
+    _check_called(spec, document)
     _check_told(spec, document)
     _check_used(spec, document)
     _check_replies(spec, document)
@@ -37,13 +38,7 @@ def _check_states(spec: Spec, document: Document) -> None:
         if len(holders) != 1:
             document.blame(("states",), f"exactly one state is {role}, not {len(holders)}", key=True)
             return
-    edges: dict[str, set[str]] = {name: set() for name in spec.states}
-    for state, outcome in spec.outcomes():
-        if outcome.to is not None:
-            edges[state].add(outcome.to)
-        if outcome.partner is not None and outcome.partner.to is not None:
-            for source in [outcome.partner.source] if outcome.partner.source else spec.live_states:
-                edges[source].add(outcome.partner.to)
+    edges = changes(spec)
     for name in spec.states.keys() - reachable(spec.initial, edges) - {spec.ending.to}:
         document.blame(("states", name), f"no request leads to the state {name}", key=True)
     for name in spec.live_states:
@@ -51,6 +46,35 @@ def _check_states(spec: Spec, document: Document) -> None:
             document.blame(("states", name), f"no request leads from {name} to {spec.final}", key=True)
     if spec.ending.to != spec.final:
         document.blame(("ending", "to"), f"a connection ends in {spec.final}")
+
+
+def changes(spec: Spec) -> dict[str, set[str]]:
+    """By state, the states to which requests lead: one's own and those of the other end."""
+    edges: dict[str, set[str]] = {name: set() for name in spec.states}
+    for state, outcome in spec.outcomes():
+        if outcome.to is not None:
+            edges[state].add(outcome.to)
+        if outcome.partner is not None and outcome.partner.to is not None:
+            for source in spec.partner_states(outcome.partner):
+                edges[source].add(outcome.partner.to)
+    return edges
+
+
+def _check_called(spec: Spec, document: Document) -> None:
+    """Whoever a row links was found by name, is somebody else and free, and is in the state that the row moves."""
+    bound = [outcome.to or state for state, outcome in spec.outcomes() if outcome.does("bind")]
+    named = set[str]().union(*(reachable(state, changes(spec)) for state in bound))
+    free = named - set(spec.linked_states) - {spec.final}
+    for state, outcome in spec.outcomes():
+        if not outcome.does("link") or outcome.partner is None:
+            continue
+        rows = spec.states[state].recv[outcome.verb]
+        refused = {row.condition.kind for row in rows[: rows.index(outcome)] if row.condition and row.error}
+        for kind in ("unknown", "oneself", "linked"):
+            if kind not in refused:
+                document.blame(_row(spec, state, outcome), f"before this, a user who is {kind} must be refused")
+        for name in sorted(free - set(spec.partner_states(outcome.partner))):
+            document.blame(_row(spec, state, outcome), f"who is called may be in {name}, and this does not move it")
 
 
 def _check_told(spec: Spec, document: Document) -> None:

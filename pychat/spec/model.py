@@ -462,6 +462,15 @@ class Spec:
         """The states in which frames are read, in the order of the file."""
         return tuple(state.name for state in self.states.values() if not state.final)
 
+    @cached_property
+    def linked_states(self) -> tuple[str, ...]:
+        """The live states that hold the link, in the order of the file."""
+        return tuple(name for name in self.live_states if name in self.link.held_in)
+
+    def partner_states(self, partner: PartnerEffect) -> tuple[str, ...]:
+        """The states in which the connection at the other end may be."""
+        return self.linked_states if partner.source is None else (partner.source,)
+
     def outcomes(self) -> Iterator[tuple[str, Outcome]]:
         """Each state with each of its rows, in the order of the file."""
         for state in self.states.values():

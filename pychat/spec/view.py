@@ -65,8 +65,5 @@ def _own(spec: Spec, state: str, outcome: Outcome) -> Iterator[Move]:
 
 
 def _mirrored(spec: Spec, partner: PartnerEffect, kinds: tuple[EffectKind, ...], verb: str | None) -> Iterator[Move]:
-    sources = (
-        [partner.source] if partner.source is not None else [s for s in spec.live_states if s in spec.link.held_in]
-    )
-    for state in sources:
+    for state in spec.partner_states(partner):
         yield Move(state, partner.push.form.key, partner.to, kinds, mirrored=True, verb=verb)

@@ -110,6 +110,8 @@ FAULTS = [
     ("        - {if: <name> is linked, error: user-busy, rule: R-CHAT-4}\n", "", "outcome: opened", "a user who is linked must be refused"),
     ("partner: {in: NAMED, to: PAIRED,", "partner: {in: CONNECTED, to: PAIRED,", "outcome: opened", "may be in NAMED, and this does not"),
     ("partner: {in: NAMED, to: PAIRED,", "partner: {to: PAIRED,", "outcome: opened", "may be in NAMED, and this does not"),
+    ("answer: OK LEAVE, do: [unlink], partner", "answer: OK LEAVE, partner", "outcome: left", "so it must unlink"),
+    ("do: [relay], partner: {push", "do: [relay], partner: {to: NAMED, push", "outcome: relayed", "so it must unlink"),
     ("held_in: [PAIRED]", "held_in: [PARED]", "held_in: [PARED]", "there is no state PARED"),
     ("uncounted: [MSG]", "uncounted: [MSSG]", "uncounted: [MSSG]", "there is no request MSSG"),
     ("- {fault: verb, error", "- {fault: syntax, error", "faults:", "stands once"),

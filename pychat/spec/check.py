@@ -14,6 +14,7 @@ def check(spec: Spec, document: Document) -> None:
     _check_states(spec, document)
     document.check()  # the rest needs the initial and the final state
     _check_called(spec, document)
+    _check_unlinked(spec, document)
     _check_told(spec, document)
     _check_used(spec, document)
     _check_replies(spec, document)
@@ -75,6 +76,19 @@ def _check_called(spec: Spec, document: Document) -> None:
                 document.blame(_row(spec, state, outcome), f"before this, a user who is {kind} must be refused")
         for name in sorted(free - set(spec.partner_states(outcome.partner))):
             document.blame(_row(spec, state, outcome), f"who is called may be in {name}, and this does not move it")
+
+
+def _check_unlinked(spec: Spec, document: Document) -> None:
+    """Nobody is somebody's partner without being in a state that holds the link."""
+    linked = set(spec.linked_states)
+    for state, outcome in spec.outcomes():
+        ways = [(state, outcome.to)]
+        if outcome.partner is not None:
+            ways += [(source, outcome.partner.to) for source in spec.partner_states(outcome.partner)]
+        if not outcome.does("unlink") and any(source in linked and to not in {None, *linked} for source, to in ways):
+            document.blame(
+                _row(spec, state, outcome), f"{outcome.name} leaves a state that holds the link, so it must unlink"
+            )
 
 
 def _check_told(spec: Spec, document: Document) -> None:

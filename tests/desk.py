@@ -7,7 +7,8 @@ from collections import deque
 from pychat.client import Ended
 from pychat.connection import Connection
 from pychat.hub import Hub
-from pychat.session import Protocol, Session, shipped_protocol
+from pychat.protocol import Protocol, shipped_protocol
+from pychat.session import Session
 from pychat.talk import Talk
 
 

@@ -39,13 +39,11 @@ MAX_UNANSWERED = 1000  # requests: what a client remembers is bounded, however s
 class LocalProtocolError(Exception):
     """You asked for something that the rules forbid now. Nothing was sent.
 
-    `waiting` says whether an answer is still to come, so that the same request may be allowed after it; `rule` is the
-    number of the spec's rule, if it is one.
+    `waiting` says whether an answer is still to come, so that the same request may be allowed after it.
     """
 
-    def __init__(self, message: str, *, rule: str | None = None, waiting: bool = False) -> None:
+    def __init__(self, message: str, *, waiting: bool = False) -> None:
         super().__init__(message)
-        self.rule = rule
         self.waiting = waiting
 
 
@@ -86,14 +84,6 @@ class Event:
     name: str | None = None
     text: str = ""
     code: str | None = None
-
-    def tells(self, effect: EffectKind) -> bool:
-        """Whether the partner's end caused this: `link` (you are called), `relay` (a line), `unlink` (he is gone)."""
-        return self.mirrored and effect in self.effects
-
-    def did(self, effect: EffectKind) -> bool:
-        """Whether one's own request caused this, and it succeeded."""
-        return self.kind == "answer" and not self.mirrored and effect in self.effects
 
 
 @dataclass(slots=True)
@@ -165,29 +155,23 @@ class Session:
             raise LocalProtocolError(f"{MAX_UNANSWERED} requests are unanswered", waiting=True)
         if verb in rules.one_unanswered and unanswered & rules.one_unanswered:
             other = " or ".join(sorted(unanswered & rules.one_unanswered))
-            message = f"{verb} must wait for the answer to {other}"
-            raise LocalProtocolError(message, rule=rules.one_unanswered_rule, waiting=True)
+            raise LocalProtocolError(f"{verb} must wait for the answer to {other}", waiting=True)
         if verb not in spec.states[self.state].recv and rules.may_follow.get(verb) not in unanswered:
             raise LocalProtocolError(f"{verb} is not possible in {self.state}", waiting=waiting)
         condition = rules.only_if.get(self.state, {}).get(verb)
         if condition is not None and not self._holds(condition, fields):
             wanted = str(condition).replace(f"<{condition.field}>", fields.get(condition.field or "", ""))
-            message = f"{verb} is possible in {self.state} only if {wanted}"
-            raise LocalProtocolError(message, rule=rules.only_if_rule, waiting=waiting)
+            raise LocalProtocolError(f"{verb} is possible in {self.state} only if {wanted}", waiting=waiting)
 
     def _holds(self, condition: Condition, fields: Mapping[str, str]) -> bool:
         value = fields.get(condition.field or "", "")
         if condition.kind == "the partner":
-            return self.view.partner is not None and self._same_person(value, self.view.partner)
+            return self.view.partner is not None and self.protocol.same_name(value, self.view.partner)
         if condition.kind == "no partner":
             return self.view.partner is None
         if condition.kind == "not accepted":
             return not self.view.accepted
         return (value == condition.value) == (condition.kind == "equals")
-
-    def _same_person(self, one: str, other: str) -> bool:
-        fold = self.protocol.spec.types[self.protocol.spec.link.key].fold
-        return fold(one) == fold(other)
 
     def _remember(self, verb: str, fields: Mapping[str, str]) -> None:
         if verb in self.protocol.silent:
@@ -323,7 +307,7 @@ class Session:
         partner, link = self.view.partner, self.protocol.spec.link.name
         if partner is None:
             raise got.unexpected(f"there is no {link}")
-        if got.name is not None and not self._same_person(got.name, partner):
+        if got.name is not None and not self.protocol.same_name(got.name, partner):
             raise got.unexpected(f"the {link} is {partner}")
 
     def _move(self, got: _Got) -> Move:

@@ -81,15 +81,8 @@ def _explain(error: Any, path: Path) -> list[tuple[str, Path, bool]]:
         missing = [name for name in error.validator_value if name not in error.instance]
         return [(f"{name} is missing", path, True) for name in missing]
     if error.validator == "pattern":
-        about = error.schema.get("description") or error.parent.schema.get("description", "") if error.parent else ""
-        about = error.schema.get("description", about)
-        return [
-            (
-                f"{error.instance!r} is not of the form {error.validator_value}" + (f" ({about})" if about else ""),
-                path,
-                False,
-            )
-        ]
+        about = f" ({error.schema['description']})" if "description" in error.schema else ""
+        return [(f"{error.instance!r} is not of the form {error.validator_value}{about}", path, False)]
     if error.validator == "type":
         return [(f"must be {_article(str(error.validator_value))}, not {error.instance!r:.60}", path, False)]
     if error.validator == "oneOf":

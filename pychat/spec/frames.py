@@ -68,7 +68,7 @@ class FrameBuilder:
         rules = value.get("rules", {})
         for name, rule in rules.items():
             self._known(("framing", "rules", name), rule, self.rules, "rule")
-        return Framing("utf-8", ENDINGS[value["writes"]], accepts, value["max_octets"], value["verb"], rules)
+        return Framing(ENDINGS[value["writes"]], accepts, value["max_octets"], value["verb"], rules)
 
     # Types
 

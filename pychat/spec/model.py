@@ -330,7 +330,6 @@ class Limits:
 class Framing:
     """How frames lie in the stream; `max_octets` counts the ending. `rules` by what breaks them."""
 
-    encoding: str
     writes: bytes
     accepts: tuple[bytes, ...]
     max_octets: int

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from pychat.spec import Spec, load, shipped
+from pychat.spec.model import Effect
 from tools.check.explore import Bounds, Found, Search
 from tools.check.model import Model, World
 from tools.check.properties import ANSWERS, ASYMMETRIC, DEAD_END, MISDELIVERED, OTHER_CHAT, UNSPECIFIED, Fault
@@ -55,8 +56,12 @@ def dead_end() -> Spec:
 
 
 def deaf_leave() -> Spec:
-    """LEAVE does not free the partner."""
-    return changed("to: NAMED, answer: OK LEAVE, do: [unlink]", "to: NAMED, answer: OK LEAVE, do: [retract]")
+    """LEAVE does not free the partner; the strict loader would refuse a row that leaves the link so."""
+    spec = shipped()
+    old = spec.states["PAIRED"]
+    (left,) = old.recv["LEAVE"]
+    recv = {**old.recv, "LEAVE": (replace(left, effects=(Effect("retract"),)),)}
+    return replace(spec, states={**spec.states, "PAIRED": replace(old, recv=recv)})
 
 
 def _twice(row: Row) -> Row:

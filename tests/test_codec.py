@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,9 @@ from .conftest import changed
 
 CODEC = Codec(shipped())
 LIMIT = shipped().framing.max_octets
+
+Encode = Callable[[str, Mapping[str, str]], bytes]
+Decode = Callable[[bytes], Frame | BadFrame]
 
 REQUESTS = [
     (b"HELLO 1", Frame("HELLO", {"version": "1"})),
@@ -195,6 +199,7 @@ def test_arbitrary_octets_are_a_frame_or_have_a_fault(line: bytes) -> None:
 def test_any_frame_survives_the_wire(data: st.DataObject) -> None:
     """Round trip for every form, with fields drawn from their types."""
     spec = CODEC.spec
+    forms: list[tuple[str, Form, Encode, Decode]]
     forms = [(v, r.form, CODEC.encode_request, CODEC.decode_request) for v, r in spec.requests.items()]
     forms += [(k, r.form, CODEC.encode_reply, CODEC.decode_reply) for k, r in spec.replies.items()]
     key, form, encode, decode = data.draw(st.sampled_from(forms))

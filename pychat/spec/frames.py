@@ -61,7 +61,7 @@ class FrameBuilder:
 
     def _framing(self, value: dict[str, Any]) -> Framing:
         self._is_pattern(("framing", "verb"), value["verb"])
-        for ending, why in ((value["writes"], "it is written"), ("LF", "a line ends there")):
+        for ending, why in {"LF": "a line ends there", value["writes"]: "it is written"}.items():
             if ending not in value["accepts"]:
                 self._blame(("framing", "accepts"), f"{ending} must be accepted: {why}")
         accepts = tuple(ENDINGS[ending] for ending in value["accepts"])

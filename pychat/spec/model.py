@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Literal
 
 Fault = Literal["encoding", "verb", "syntax", "state"]
-Sender = Literal["client", "server"]
 ReplyKind = Literal["answer", "item", "push", "refusal", "goodbye"]
 ConditionKind = Literal[
     "taken", "unknown", "oneself", "linked", "the partner", "equals", "differs", "no partner", "not accepted"

@@ -144,6 +144,7 @@ class Branch:
 
     dues: tuple[tuple[str, tuple[Due, ...]], ...]
     then: tuple[Op, ...]
+    rules: tuple[tuple[str, str], ...] = ()  # by which each sender's last request is answered
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,16 @@ import click
 from pychat.spec import Spec, SpecError, load, shipped
 
 from . import __version__
+from .frames import visible
 from .known import Known, KnownError
+from .needs import check_names, names
 from .play import SEGMENTS, Play, PlayError, Segment, plays_of, to_yaml
 from .record import case_line, footer, header
 from .reports import KINDS, Reports
 from .run import Options, run_suite
 from .suite import Case, SelectionError, cases_of, nearest, select
 from .target import Address, Command, StartError, Target
-from .terminal import Terminal
+from .terminal import Terminal, program
 from .verdict import Result, exit_code
 
 FILE = click.Path(path_type=Path)
@@ -107,31 +109,42 @@ def judging(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@main.command()
-@click.option("--cmd", "command", help="A program: './srv --port {port}'.")
+class Judging(click.Command):
+    """A command whose help ends with the names that `--cmd` may hold."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Names in the command, filled in by the suite"):
+            formatter.write_dl([(f"{{{name}}}", words) for name, words in names(shipped(), self.name or "").items()])
+
+
+@main.command(cls=Judging)
+@click.option("--cmd", "command", help="A program: './srv --port {port}'; its names are below.")
 @click.option("--connect", "address", metavar="HOST:PORT", help="A server that runs already.")
 @judging
 def server(command: str | None, address: str | None, **options: Any) -> None:
     """Judges a server."""
     from .suite import server_cases
 
-    target = _target(command, address)
     spec = _spec(options["spec_file"])
+    target = _target(command, address, spec)
     cases = _cases(lambda: server_cases(spec, _segments(options["segment"]), " ".join(options["profile"].split(","))))
     where = f"--cmd {shlex.quote(command)}" if command else f"--connect {address}"
     sys.exit(_judge("server", spec, target, cases, where, options))
 
 
-@main.command()
+@main.command(cls=Judging)
 @click.option("--cmd", "command", required=True, help="A program: './cli {host} {port}'.")
 @judging
 def client(command: str, **options: Any) -> None:
     """Judges a client, driven by the line contract on its standard input and output."""
     from .suite import client_cases
 
+    if options["walks"]:
+        raise MisuseError("--walk: random walks are for servers")
     spec = _spec(options["spec_file"])
+    target = _command(command, spec, "client")
     cases = _cases(lambda: client_cases(spec, _segments(options["segment"])))
-    sys.exit(_judge("client", spec, Command(command), cases, f"--cmd {shlex.quote(command)}", options))
+    sys.exit(_judge("client", spec, target, cases, f"--cmd {shlex.quote(command)}", options))
 
 
 def _address(text: str) -> Address:
@@ -149,7 +162,7 @@ def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, o
     known = _known(options["known_file"])
     terminal = Terminal()
     spec_option = f" --spec {shlex.quote(str(options['spec_file']))}" if options["spec_file"] else ""
-    prefix = f"pychat-conformance {of} {where}{spec_option}"
+    where += spec_option
     shown = {key: str(value) for key, value in options.items() if key != "reports" and value}
     head = header(spec, chosen, of=of, command=f"{of} {where}", options=shown)
     reports = Reports.open(options["reports"], head)
@@ -167,7 +180,7 @@ def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, o
         fail_fast=options["fail_fast"],
         known=known,
         spec_file=options["spec_file"],
-        replay=prefix,
+        replay=f"{program()} {of} {where}{_other_options(options)}",
         on_note=lambda note: terminal.say(f"{note}\n"),
         on_result=on_result,
     )
@@ -175,7 +188,7 @@ def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, o
     try:
         results = run_suite(target, chosen, run, spec=spec)
         if options["walks"] and of == "server" and not (run.fail_fast and any(r.verdict.bad for r in results)):
-            results += _walk(target, spec, run, options, reports, terminal)
+            results += _walk(target, spec, run, options, reports, terminal, where)
     except StartError as error:
         reports.abandon()
         raise NoStartError(str(error)) from None
@@ -189,13 +202,23 @@ def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, o
     head["planned"] = [*head["planned"], *(result.key for result in results[len(chosen) :])]
     planned = len(results) if options["fail_fast"] else planned
     code = exit_code(results, level=options["level"], planned=planned, stale=len(stale))
-    terminal.summary(spec, results, of=of, seconds=seconds, stale=stale)
+    terminal.summary(spec, results, of=of, seconds=seconds, stale=stale, code=code, patience=run.patience)
     if len(results) >= len(chosen):
         reports.finish(footer(results, seconds=seconds, exit_code=code, stale=stale))
     else:
         reports.abandon()
         terminal.say("stopped at the first failure: no report but the record was written, and that without its footer")
     return code
+
+
+def _other_options(options: dict[str, Any]) -> str:
+    """The options that change what a case is asked, for its replay."""
+    usual = {"profile": "core", "patience": 5.0, "max_wait": 10.0}
+    changed = {name: options[name] for name in usual if options[name] != usual[name]}
+    return "".join(
+        f" --{name.replace('_', '-')} {shlex.quote(value if isinstance(value, str) else f'{value:g}')}"
+        for name, value in changed.items()
+    )
 
 
 @main.command()
@@ -220,7 +243,7 @@ def report(record: Path, reports: tuple[str, ...]) -> None:
 
 
 def _walk(
-    target: Target, spec: Spec, run: Options, options: dict[str, Any], reports: Reports, terminal: Terminal
+    target: Target, spec: Spec, run: Options, options: dict[str, Any], reports: Reports, terminal: Terminal, where: str
 ) -> list[Result]:
     """Random walks after the cases; a failing one is saved as a play."""
     from .run import the_hand
@@ -231,7 +254,7 @@ def _walk(
     if found is not None:
         file = Path(f"{found.play.id.rpartition('/')[2]}.yaml")
         file.write_text(to_yaml([found.play]), encoding="utf-8")
-        found.result.replay = f"{run.replay.replace(' server ', f' replay {file} ')} --segment {found.result.segment}"
+        found.result.replay = f"{program()} replay {file} {where} --segment {found.result.segment}"
         terminal.say(f"a walk failed; the shortest one was written to {file}\n")
     for result in results:
         reports.add(case_line(result))
@@ -246,7 +269,7 @@ def list_(of: str, spec_file: Path | None, patterns: tuple[str, ...]) -> None:
     """Lists the cases: id, rules, title."""
     spec = _spec(spec_file)
     for case in _select(_all(spec, of), patterns):
-        click.echo(f"{case.id:44} {','.join(case.rules):20} {case.title}")
+        click.echo(f"{case.id:44} {','.join(case.rules):20} {visible(case.title)}")
 
 
 def _all(spec: Spec, of: str) -> list[Case]:
@@ -271,7 +294,7 @@ def explain(id_: str, spec_file: Path | None) -> None:
         click.echo(f"{rule.id} ({rule.level}, {rule.of}): {rule.text}\n\nShown by:")
         for case in cases:
             if id_ in case.rules:
-                click.echo(f"  {case.of:6} {case.id:44} {case.title}")
+                click.echo(f"  {case.of:6} {case.id:44} {visible(case.title)}")
         return
     if not found:
         raise MisuseError(f"there is no case {id_!r}{nearest(cases, id_)}")
@@ -303,10 +326,18 @@ def _plays(file: Path, spec: Spec) -> list[Play]:
     return plays
 
 
-def _target(command: str | None, address: str | None) -> Target:
+def _target(command: str | None, address: str | None, spec: Spec) -> Target:
     if (command is None) == (address is None):
         raise MisuseError("give either --cmd or --connect")
-    return Command(command) if command else _address(address or "")
+    return _address(address) if address is not None else _command(command or "", spec, "server")
+
+
+def _command(command: str, spec: Spec, of: str) -> Command:
+    try:
+        check_names(command, spec, of)
+    except ValueError as error:
+        raise MisuseError(str(error)) from None
+    return Command(command)
 
 
 @main.command()
@@ -320,7 +351,7 @@ def replay(
     plays = _plays(file, spec)
     if any(play.of == "client" for play in plays) and address:
         raise MisuseError("a client under test is a command")
-    target = _target(command, address)
+    target = _target(command, address, spec)
     code = 0
     for of in ("server", "client"):
         cases = [case for play in plays if play.of == of for case in cases_of(spec, play, "play", (segment,))]
@@ -339,8 +370,9 @@ def _replay(spec: Spec, target: Target, cases: list[Case], options: Options) -> 
     for result in results:
         if result.verdict.good:
             terminal.transcript(result)
-    terminal.summary(spec, results, of=cases[0].of, seconds=time.monotonic() - started, stale=())
-    return exit_code(results, level="should", planned=len(cases))
+    code = exit_code(results, level="should", planned=len(cases))
+    terminal.summary(spec, results, of=cases[0].of, seconds=time.monotonic() - started, stale=(), code=code)
+    return code
 
 
 @main.command()
@@ -364,7 +396,7 @@ def shrink(
     plays = [play for play in _plays(file, spec) if play.of == "server"]
     if not plays:
         raise MisuseError(f"{file}: only plays for servers can be shrunk")
-    with the_hand(_target(command, address), spec, Options(patience=patience, spec_file=spec_file)) as hand:
+    with the_hand(_target(command, address, spec), spec, Options(patience=patience, spec_file=spec_file)) as hand:
         try:
             hand.address()
             play, result = shrunk(hand, plays[0], segment)
@@ -409,7 +441,9 @@ def steady(command: str, spec_file: Path | None, jobs: int, runs: int, busy: int
 
     options = Options(jobs=jobs, spec_file=spec_file)
     try:
-        changed = again(Command(command), cases, spec, options, runs=runs, processes=busy, on_run=on_run)
+        changed = again(
+            _command(command, spec, "server"), cases, spec, options, runs=runs, processes=busy, on_run=on_run
+        )
     except StartError as error:
         raise NoStartError(str(error)) from None
     for key, verdicts in changed.items():

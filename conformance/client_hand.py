@@ -66,11 +66,11 @@ class ClientHand:
             result.note = f"{bug!r} at {traceback.extract_tb(bug.__traceback__)[-1]}"
         result.ms = round((time.monotonic() - self.transcript.started) * 1000, 1)
         if self.puppet is not None and not result.verdict.good:
-            code = self.puppet.popen.poll()
+            ending = self.puppet.ending()
+            result.note = "; ".join(filter(None, (result.note, ending)))
             result.stderr = self.puppet.stderr()
-            if code is not None and code < 0:
-                result.note = f"{result.note}; it was ended by signal {-code}".lstrip("; ")
         self.stop()
+        result.make_visible()
         result.entries, result.left_out = self.transcript.entries, self.transcript.left_out
         return result
 

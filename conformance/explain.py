@@ -11,9 +11,9 @@ from pychat.spec import Spec
 
 from . import actions as do
 from .actions import shown
-from .frames import quote
+from .frames import quote, shortened, visible
 from .model import Due
-from .play import Play
+from .play import LEGEND, Play
 from .script import Compiler
 from .suite import Case
 
@@ -27,7 +27,7 @@ SINCE = {  # when the clocks of the spec's timers begin
 
 def explain(spec: Spec, case: Case) -> str:
     """The explanation of a case."""
-    lines = [f"{case.id}, for a {case.of}", f"  {case.title}", ""]
+    lines = [f"{case.id}, for a {case.of}", f"  {visible(case.title)}", ""]
     for rule in case.rules:
         lines += _wrapped(f"{rule} ({spec.rules[rule].level}): {spec.rules[rule].text}", "  ")
     if case.doc:
@@ -36,7 +36,7 @@ def explain(spec: Spec, case: Case) -> str:
         assert case.scene is not None
         lines += ["", *_wrapped(" ".join((case.scene.__doc__ or "A scene: no script can tell it.").split()), "  ")]
     else:
-        lines += ["", "The script:", *(f"  {line}" for line in _script(case.play))]
+        lines += ["", "The script:", *(f"  {line}" for line in _script(case.play)), "", f"  {LEGEND[case.of]}"]
         if case.of == "server":
             lines += ["", "What a correct implementation does:", *(f"  {line}" for line in _expected(spec, case.play))]
     mistakes = [*case.mistakes, *_usual(spec, case)]
@@ -48,14 +48,15 @@ def explain(spec: Spec, case: Case) -> str:
 
 
 def _wrapped(text: str, indent: str, later: str | None = None) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent if later is None else later)
+    later = indent if later is None else later
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=later, break_on_hyphens=False)
 
 
 def _script(play: Play) -> Iterator[str]:
     for index, step in enumerate(play.steps):
         if index == play.setup and play.setup:
             yield "--- now it is judged"
-        text = str(step)
+        text = visible(str(step))
         yield text if len(text) <= WIDTH else f"{text[: WIDTH - 20]} … ({len(step.octets)} octets)"
 
 
@@ -113,11 +114,13 @@ def _clock(spec: Spec, action: do.Clock) -> str:
 
 
 def _due(who: str, due: Due) -> str:
-    return shown(who, due)[: WIDTH + 20]
+    return shortened(visible(shown(who, due)), WIDTH)
 
 
 def _usual(spec: Spec, case: Case) -> Iterator[str]:
-    """The hints of the spec that name the case's message."""
+    """The hints of the spec that are about the case: about its request, and the error that its id names."""
     for hint in spec.hints:
-        if case.message in re.findall("[A-Z]+", hint):
+        request = next((word for word in re.findall("[A-Z]+", hint) if word in spec.requests), None)
+        errors = [word for word in re.findall("`([^`]+)`", hint) if word in spec.errors]
+        if request == case.message and any(error in case.id for error in errors):
             yield hint

@@ -118,13 +118,28 @@ def matches(wanted: str, got: str) -> bool:
 
 def quote(octets: bytes, limit: int = 200) -> str:
     """Octets as a person reads them: UTF-8 text stays, the rest is written \\x07; long ones are cut in the middle."""
-    text = "".join(_visible(char) for char in octets.decode("utf-8", "surrogateescape"))
-    if len(text) <= limit:
-        return text
-    return f"{text[: limit // 2]} …({len(octets)} octets)… {text[-limit // 4 :]}"
+    text = octets.decode("utf-8", "surrogateescape").replace("\\", "\\\\").replace('"', '\\"')
+    return shortened(visible(text), limit, f"({len(octets)} octets)")
 
 
-_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", '"': '\\"'}
+def visible(text: str) -> str:
+    """The same text with all that would not be seen, or would move a terminal's cursor, written \\x1b."""
+    shown = "".join(map(_visible, text))
+    kept = shown.rstrip(" ")
+    return kept + "\\x20" * (len(shown) - len(kept))
+
+
+def visible_lines(text: str) -> str:
+    """The same for each line of a text; its lines stay."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
+def shortened(text: str, limit: int, more: str = "") -> str:
+    """A long text, cut in the middle."""
+    return text if len(text) <= limit else f"{text[: limit // 2]} …{more and f'{more}…'} {text[-(limit // 4) :]}"
+
+
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def _visible(char: str) -> str:

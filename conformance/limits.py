@@ -24,7 +24,9 @@ def scenes(spec: Spec) -> Iterator[Scene]:
     title = "An address other than loopback holds at most its share"
     share = spec.limits.rules.get("address_share", "R-OPEN-2")
     yield Scene(f"{spec.initial}/OPEN/share-of-one-address", title, (share,), _share, "alone")
-    yield Scene(f"{named_state(spec)}/OPEN/keepalive", "TCP keep-alive is on", ("R-TIME-4",), _keepalive)
+    yield Scene(
+        f"{named_state(spec)}/OPEN/keepalive", "TCP keep-alive is on, with its first time", ("R-TIME-4",), _keepalive
+    )
 
 
 def _restart(hand: Stagehand, **values: str) -> None:
@@ -84,7 +86,10 @@ def own_address() -> str | None:
 
 
 def _keepalive(hand: Stagehand) -> None:
-    """Linux shows the timer of each of its sockets; the server must be on this machine."""
+    """Judged is that it is on, and its first time: Linux shows the timers of the sockets of a server on this machine.
+
+    How often it asks after that time, and how many times, nobody sees before a host is dead: that is not judged.
+    """
     lead(hand, named_state(hand.spec))
     assert hand.stage is not None
     stream = hand.stage.inbox("a").wire.stream

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from pychat.spec import Spec
 from pychat.spec.model import Timer
 
 from .play import Play
@@ -12,7 +14,29 @@ from .target import Command
 if TYPE_CHECKING:
     from .stagehand import Stagehand
 
+NAMED = {  # what the names in a command's braces stand for, besides the spec's timers
+    "port": "the port to listen on", "host": "the address to listen on", "spec": "the file of the spec to serve",
+    "max": "the most connections that it admits",
+}  # fmt: skip
+OF_CLIENT = {"host": "the server's address", "port": "the server's port", "spec": "the file of the spec to follow"}
+NAME = re.compile(r"\{([a-z_-]+)\}")
 OFFERS = {"max": "its limit of connections: give the command {max}, the most connections that it admits"}
+
+
+def names(spec: Spec, of: str) -> dict[str, str]:
+    """The names that a command may hold in braces, and what each stands for."""
+    if of == "client":
+        return OF_CLIENT
+    return NAMED | {timer.name: f"seconds of the {timer.name} timer" for timer in spec.timers.values()}
+
+
+def check_names(command: str, spec: Spec, of: str) -> None:
+    """Raises ValueError for a command with a name that there is not, or without the port."""
+    known, found = names(spec, of), NAME.findall(command)
+    wrong = next((name for name in found if name not in known), None)
+    if wrong is not None or "port" not in found:
+        problem = f"there is no {{{wrong}}}" if wrong else "it must take its {port}"
+        raise ValueError(f"{command!r}: {problem}; there are {', '.join(f'{{{name}}}' for name in known)}")
 
 
 class NotTestedError(Exception):
@@ -21,9 +45,10 @@ class NotTestedError(Exception):
 
 def require(hand: Stagehand, play: Play) -> None:
     """Raises NotTestedError where a play asks for what is not offered."""
-    for step in play.steps:
-        if step.kind == "clock":
-            _timer(hand, hand.spec.timers[step.timer])
+    clocks = (hand.spec.timers[step.timer] for step in play.steps if step.kind == "clock")
+    too_long = [timer for timer in clocks if not _short_enough(hand, timer)]
+    if too_long:
+        raise NotTestedError(_advice(hand, too_long))
     for name, _ in play.server:
         if not hand.has(name):
             raise NotTestedError(OFFERS.get(name, f"its {name}: give the command {{{name}}}"))
@@ -31,11 +56,15 @@ def require(hand: Stagehand, play: Play) -> None:
         raise NotTestedError("its shutdown: only a server that was started with --cmd is stopped")
 
 
-def _timer(hand: Stagehand, timer: Timer) -> None:
-    """Both sides have it short enough."""
-    if hand.offers(timer) if hand.is_quick else timer.after <= hand.max_wait:
-        return
-    raise NotTestedError(
-        f"its {timer.name} timer of {hand.judged.timers[timer.name].after:g} s: give the command {{spec}} or "
-        f"{{{timer.name}}}, --spec with shorter timers to both sides, or --max-wait {timer.after + 1:g}"
-    )
+def _short_enough(hand: Stagehand, timer: Timer) -> bool:
+    """Whether both sides have it so short that one can wait for it."""
+    return hand.offers(timer) if hand.is_quick else timer.after <= hand.max_wait
+
+
+def _advice(hand: Stagehand, timers: list[Timer]) -> str:
+    """What it takes. Who is told some of its timers is asked about these, and nobody waits for others."""
+    name, real = timers[0].name, [hand.judged.timers[timer.name].after for timer in timers]
+    words = f"its {name} timer of {real[0]:g} s: give the command "
+    if hand.is_quick:
+        return f"{words}{{{name}}} too, or {{spec}}"
+    return f"{words}{{spec}} or {{{name}}}, --spec with shorter timers to both sides, or --max-wait {max(real) + 1:g}"

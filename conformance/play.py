@@ -65,6 +65,10 @@ MARKS: dict[str, StepKind] = {
     "<*": "lines", "<~": "unprinted", "+": "open", "-": "pause", "@": "clock", "~": "silent", "=": "state",
     "!": "signal", "|": "exit",
 }  # fmt: skip
+LEGEND = {  # the marks that a reader meets most
+    "server": "a> a sends   a< a gets   a= its state, by a probe   a@ time passes   | the end   ! a reset   ~ nothing more",
+    "client": "u> typed   u< printed   c> the client sends   c< it gets   | the end   ? not allowed now, not sent",
+}
 WITHOUT_TEXT = {"finish", "reset", "end", "cut", "open", "pause", "silent"}
 OCTETS = {"send", "taken", "receive", "unprinted"}  # steps whose text may be octets between quotes
 CLIENT_STEPS = {  # in a client's play, by who acts

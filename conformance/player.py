@@ -333,7 +333,7 @@ class Player:
 
     def _fitting(self, action: do.Race) -> do.Branch:
         for branch in action.branches:
-            if self._fits(branch):
+            if not self._unlike(branch):
                 for inbox in self.stage.inboxes.values():
                     inbox.units.clear()
                 return branch
@@ -342,18 +342,22 @@ class Player:
             for branch in action.branches[:4]
         )
         got = "; ".join(f"{who} < {unit}" for who, inbox in self.stage.inboxes.items() for unit in inbox.units)
-        raise self.fail(f"one of {len(action.branches)} results: {options}", got or "nothing")
+        nearest = min(action.branches, key=lambda branch: len(self._unlike(branch)))
+        problem = self.fail(f"one of {len(action.branches)} results: {options}", got or "nothing")
+        problem.rule = next((rule for who, rule in nearest.rules if who in self._unlike(nearest)), "")
+        raise problem
 
-    def _fits(self, branch: do.Branch) -> bool:
+    def _unlike(self, branch: do.Branch) -> list[str]:
+        """Those to whom something else has come than a branch says."""
         dues = dict(branch.dues)
-        for who, inbox in self.stage.inboxes.items():
-            wanted = [due for due in dues.get(who, ()) if not isinstance(due, End)]
-            ends = len(wanted) < len(dues.get(who, ()))
-            if len(wanted) != len(inbox.units) or (ends and not inbox.ended):
-                return False
-            if any(self.compare(due, unit) is not None for due, unit in zip(wanted, inbox.units, strict=True)):
-                return False
-        return True
+        return [who for who, inbox in self.stage.inboxes.items() if not self._fits(inbox, dues.get(who, ()))]
+
+    def _fits(self, inbox: Inbox, dues: tuple[Due, ...]) -> bool:
+        wanted = [due for due in dues if not isinstance(due, End)]
+        ends = len(wanted) < len(dues)
+        if len(wanted) != len(inbox.units) or (ends and not inbox.ended):
+            return False
+        return all(self.compare(due, unit) is None for due, unit in zip(wanted, inbox.units, strict=True))
 
 
 def _plus(value: str, number: int) -> str:

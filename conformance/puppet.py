@@ -19,7 +19,7 @@ from collections import deque
 from typing import IO
 
 from .inbox import FloodError
-from .target import KEPT, START_SECONDS, STOP_SECONDS, Command, StartError
+from .target import KEPT, LAST_SIGN, START_SECONDS, STOP_SECONDS, Command, StartError, ended, excerpt, readable
 from .wire import Transcript, Wire
 
 CLIENT, USER = "c", "u"  # who acts in a transcript
@@ -87,8 +87,8 @@ class Puppet:
             except TimeoutError:
                 if self.popen.poll() is not None:
                     self._reader.join(STOP_SECONDS)
-                    said = f"; it said:\n{self.stderr(5)}" if self._errors else ""
-                    how = f"ended with code {self.popen.returncode}"
+                    said = f"; it said:\n{self.stderr()}" if self._errors else ""
+                    how = ended(self.popen.returncode)
                     raise StartError(f"`{command.text}` {how} before it connected{said}") from None
             else:
                 return Wire(CLIENT, stream, self.transcript, theirs=True)
@@ -181,8 +181,19 @@ class Puppet:
             self.pump(min(deadline, time.monotonic() + 0.02))
         return self.popen.poll()
 
-    def stderr(self, lines: int = 15) -> str:
-        return "\n".join(bytes(self._errors).decode("utf-8", "replace").splitlines()[-lines:])
+    def ending(self) -> str:
+        """How it ended; nothing while it runs. A connection that broke a moment ago may be its last sign."""
+        if self.wire.end is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.popen.wait(LAST_SIGN)
+        code = self.popen.poll()
+        if code is None:
+            return ""
+        self._reader.join(STOP_SECONDS)
+        return f"it {ended(code)}"
+
+    def stderr(self) -> str:
+        return excerpt(readable(bytes(self._errors)), 16, 16)
 
     def kill(self) -> None:
         """Ends the program with its group, and everything that was held open for it."""

@@ -17,6 +17,7 @@ from typing import Any
 from pychat.spec import Spec
 
 from . import __version__
+from .probe import barrier_verb
 from .suite import Case
 from .verdict import Result, Verdict
 from .wire import Entry
@@ -80,8 +81,8 @@ def header(spec: Spec, cases: Sequence[Case], *, of: str, command: str, options:
         "options": options,
         "python": platform.python_version(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "states": list(spec.live_states),
-        "messages": [*spec.requests],
+        "states": [*spec.live_states, spec.final],
+        "messages": messages_of(spec),
         "rules": {rule.id: {"of": rule.of, "level": rule.level, "text": rule.text} for rule in spec.rules.values()},
         "planned": [case.key for case in cases],
     }
@@ -132,6 +133,21 @@ def footer(results: Sequence[Result], *, seconds: float, exit_code: int, stale: 
         "seconds": round(seconds, 2),
         "exit": exit_code,
     }
+
+
+def messages_of(spec: Spec) -> list[str]:
+    """The requests in the spec's order, but first the one that proves everything else."""
+    barrier = barrier_verb(spec)
+    return [barrier, *(verb for verb in spec.requests if verb != barrier)]
+
+
+def place(id_: str, states: Sequence[str], messages: Sequence[str]) -> tuple[int, int]:
+    """Where a case stands in a list: by its state, then by its message; what the spec does not name comes last."""
+    state, message = id_.split("/")[:2]
+    return (
+        states.index(state) if state in states else len(states),
+        messages.index(message) if message in messages else len(messages),
+    )
 
 
 def counts(results: Iterable[Result]) -> dict[str, int]:

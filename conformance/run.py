@@ -75,7 +75,7 @@ class Work:
                 return
             result = self.options.known.judge(result)
             if self.options.replay:
-                result.replay = f"{self.options.replay} --select '{case.id}' --segment {case.segment}"
+                result.replay = f"{self.options.replay} --select {case.id} --segment {case.segment}"
             whole.unasked = whole.unasked + 1 if result.unreached else 0
             whole.results.append(result)
             self.options.on_result(result)

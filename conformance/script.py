@@ -14,7 +14,7 @@ from pychat.spec import Spec
 from . import actions as do
 from .actions import shown
 from .frames import Parsed, matches, parse_reply, parse_request
-from .model import Cut, Due, End, Items, Text, World
+from .model import Cut, Due, End, Items, Taken, Text, World
 from .names import Names
 from .play import NUMBER, Play, Segment, Step, StepKind
 from .probe import Barrier, lister, probe_for
@@ -233,9 +233,12 @@ class Compiler:
         if glued:
             taken = taken[1:-1] if len(taken) > 2 else taken[1:]
         if taken:
-            last = taken[-1]
-            fault = next((fault for fault in self.spec.faults if fault.error == last.error), None)
-            self.rule = last.row.rule if last.row else fault.rule if fault else ""
+            self.rule = self._rule_of(taken[-1])
+
+    def _rule_of(self, taken: Taken) -> str:
+        """The rule by which a line is answered."""
+        fault = next((fault for fault in self.spec.faults if fault.error == taken.error), None)
+        return taken.row.rule if taken.row else fault.rule if fault else ""
 
     def _pay_glue(self, who: str) -> None:
         """The answers to what was glued to a line are due where the model says, though no play names them."""
@@ -310,6 +313,7 @@ class Compiler:
     def _race(self, step: Step) -> None:
         self._settle("")
         self._pay_all()
+        self.rule = ""
         sends = [Step(part.who, part.kind, self.names.in_request(part.octets), part.text) for part in step.together]
         branches: dict[object, do.Branch] = {}
         for order in _orders([part.who for part in sends]):
@@ -323,14 +327,16 @@ class Compiler:
         other.barrier = self.barrier
         queues = {who: [part for part in sends if part.who == who] for who in order}
         dues: dict[str, list[Due]] = {}
+        fed = len(other.world.taken)
         for who in order:
             part = queues[who].pop(0)
             act = {"send": lambda p: other.world.feed(p.who, p.octets), "finish": lambda p: other.world.finish(p.who)}
             for target, due in act.get(part.kind, lambda p: other.world.reset(p.who))(part).items():
                 dues.setdefault(target, []).extend(due)
         frozen = tuple(sorted((who, tuple(due)) for who, due in dues.items()))
+        rules = {taken.who: self._rule_of(taken) for taken in other.world.taken[fed:]}
         other._finale()
-        return do.Branch(frozen, tuple(other.script.ops)), frozen
+        return do.Branch(frozen, tuple(other.script.ops), tuple(rules.items())), frozen
 
 
 def _action(step: Step) -> do.Send | do.Finish | do.Reset:

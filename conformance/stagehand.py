@@ -20,19 +20,19 @@ from pychat.spec.model import Timer
 from .inbox import FloodError
 from .names import Names
 from .needs import NotTestedError, require
+from .play import Play
 from .player import MismatchError, Player
 from .probe import barrier_verb
 from .script import Compiler
 from .stage import Stage, UnreachableError
 from .suite import Case
-from .target import Command, Process, Running, StartError, Target
+from .target import LAST_SIGN, Command, Process, Running, StartError, Target
 from .trust import TRUSTED, Trust
 from .verdict import Result, Verdict
 from .wire import Transcript
 
 TIDY_SECONDS = 1.0  # for a server to close its ends after a case
 HEALTH_SECONDS = 2.0
-LAST_SIGN = 0.05  # seconds between the last sign of a process and its end
 
 _numbers = itertools.count(random.SystemRandom().randrange(10_000, 90_000))
 
@@ -71,6 +71,7 @@ class Stagehand:
     stage: Stage | None = None
     number: int = 0
     untidy: int = 0
+    said: int = 0  # octets of standard error before the case
 
     def address(self) -> tuple[str, int]:
         """Where the server listens, started now if it is not running. Raises StartError."""
@@ -95,6 +96,8 @@ class Stagehand:
             self.number = unique_number()
             self._prepare(case)
             self.stage = Stage(self.spec, self.address(), self.patience, transcript, self._process())
+            assert self.running is not None
+            self.said = self.running.said
             transcript.started = time.monotonic()
             self._play(case)
         except MismatchError as problem:
@@ -118,6 +121,7 @@ class Stagehand:
         result.ms = round((time.monotonic() - transcript.started) * 1000, 1)
         self._after(case, result)
         result.entries, result.left_out = transcript.entries, transcript.left_out
+        result.make_visible()
         return result
 
     def _require_trust(self, case: Case) -> None:
@@ -160,6 +164,8 @@ class Stagehand:
         self.untidy += not tidy and not failed
         if result.verdict is Verdict.PASS and self.stage.notes:
             result.verdict, result.note = Verdict.NONSTRICT, "; ".join(dict.fromkeys(self.stage.notes))
+        if failed and self.is_quick and case.play is not None:
+            result.note = "; ".join(filter(None, (result.note, _shortened(case.play, self.spec, self.judged))))
         if failed and self.running is not None:
             self._examine(result)
         self.stage = None
@@ -168,13 +174,13 @@ class Stagehand:
         assert self.running is not None
         if self._dead():
             death = self.running.death()
-            result.stderr = self.running.stderr()
-            result.note = f"{result.note + '; ' if result.note else ''}{death} in this case"
             if result.verdict is Verdict.BLOCKED:
-                result.verdict, result.wanted, result.got = Verdict.FAIL, "a server that lives", death
+                result.verdict, result.wanted = Verdict.FAIL, "a server that lives"
+            result.got = f"{result.got}: {death}" if result.got else death
+            result.stderr = self.running.stderr(self.said)
             self.stop()
             return
-        result.stderr = self.running.stderr()
+        result.stderr = self.running.stderr(self.said)
         if self.target.restartable and self.trust.barrier and not self._healthy():
             result.note = (
                 f"{result.note + '; ' if result.note else ''}it answered nobody afterwards, and was started again"
@@ -188,7 +194,10 @@ class Stagehand:
             return False
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.running.process.popen.wait(LAST_SIGN)
-        return not self.running.alive
+        if self.running.alive:
+            return False
+        self.running.process.join()  # its last words
+        return True
 
     def _healthy(self) -> bool:
         """Whether a newcomer is answered."""
@@ -222,6 +231,13 @@ class Stagehand:
     def judged(self) -> Spec:
         """The spec that is judged, its timers as they are."""
         return self.quick_of or self.spec
+
+
+def _shortened(play: Play, spec: Spec, judged: Spec) -> str:
+    """That a play's timers were not as long as they are."""
+    names = dict.fromkeys(step.timer for step in play.steps if step.kind == "clock")
+    timers = (f"{name} {spec.timers[name].after:g} s, not {judged.timers[name].after:g} s" for name in names)
+    return f"timers were shortened for this: {'; '.join(timers)}"
 
 
 def values_of(spec: Spec, spec_file: str) -> dict[str, str]:

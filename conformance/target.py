@@ -17,10 +17,13 @@ import time
 from dataclasses import dataclass, field
 from typing import IO, Protocol
 
+from .frames import visible_lines
+
 KEPT = 64 * 1024  # octets of its output
 ANNOUNCED = re.compile(rb"listening on \[?(?P<host>[^\s\]]+?)\]?:(?P<port>[0-9]+)\b")
 START_SECONDS = 10.0
 STOP_SECONDS = 1.0
+LAST_SIGN = 0.05  # seconds between the last sign of a process and its end
 ATTEMPTS = 3  # a free port may be taken by somebody else before the server takes it
 
 
@@ -54,8 +57,14 @@ class Running:
             return ""
         return f"it {self.process.ending()}"
 
-    def stderr(self) -> str:
-        return self.process.tail() if self.process else ""
+    @property
+    def said(self) -> int:
+        """How many octets of standard error it has written, as far as they were read."""
+        return self.process.said if self.process else 0
+
+    def stderr(self, since: int = 0) -> str:
+        """What it has written to its standard error after so many octets."""
+        return excerpt(self.process.stderr(since), 16, 16) if self.process else ""
 
     def stop(self) -> None:
         if self.process is not None:
@@ -94,7 +103,7 @@ class Command:
             raise StartError(f"{self.text!r} is no command: {error}") from None
         if not words:
             raise StartError("the command is empty")
-        return [re.sub(r"\{([a-z]+)\}", lambda m: values.get(m[1], m[0]), word) for word in words]
+        return [re.sub(r"\{([a-z_-]+)\}", lambda m: values.get(m[1], m[0]), word) for word in words]
 
     def has(self, name: str) -> bool:
         return f"{{{name}}}" in self.text
@@ -143,6 +152,7 @@ class Process:
         self.popen = popen
         self.spoke = threading.Event()  # it has written to its standard output
         self.announced: tuple[str, int] | None = None
+        self.said = 0  # octets of its standard error that were read
         self._stdout, self._stderr = bytearray(), bytearray()
         self._readers = [
             threading.Thread(target=self._read, args=(stream, kept), daemon=True)
@@ -167,6 +177,7 @@ class Process:
         while octets := os.read(stream.fileno(), 65536):
             kept += octets
             del kept[:-KEPT]
+            self.said += len(octets) if kept is self._stderr else 0
             if kept is self._stdout and self.announced is None:
                 found = ANNOUNCED.search(bytes(kept))
                 if found is not None:
@@ -178,15 +189,13 @@ class Process:
         for reader in self._readers:
             reader.join(STOP_SECONDS)
 
-    def tail(self, lines: int = 15) -> str:
-        """The last lines of its standard error."""
-        return "\n".join(bytes(self._stderr).decode("utf-8", "replace").splitlines()[-lines:])
+    def stderr(self, since: int = 0) -> str:
+        """Its standard error after so many octets, as far as it is kept."""
+        kept = bytes(self._stderr)
+        return readable(kept[max(0, len(kept) - (self.said - since)) :])
 
     def ending(self) -> str:
-        code = self.popen.poll()
-        if code is not None and code < 0:
-            return f"was ended by signal {signal.Signals(-code).name}"
-        return f"ended with code {code}"
+        return ended(self.popen.poll())
 
     def signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -226,5 +235,26 @@ def _reachable(host: str) -> str:
 
 
 def _words(process: Process) -> str:
-    tail = process.tail(5)
-    return f"; it said:\n{tail}" if tail else ""
+    said = excerpt(process.stderr(), 6, 4)
+    return f"; it said:\n{said}" if said else ""
+
+
+def ended(code: int | None) -> str:
+    """How a program has ended, for after its name."""
+    return (
+        f"was ended by signal {signal.Signals(-code).name}"
+        if code is not None and code < 0
+        else f"ended with code {code}"
+    )
+
+
+def readable(octets: bytes) -> str:
+    """A program's output as lines that can be shown."""
+    return visible_lines(octets.decode("utf-8", "replace").replace("\r\n", "\n").rstrip("\n"))
+
+
+def excerpt(text: str, first: int, last: int) -> str:
+    """The first and the last lines: some languages say at the head of a trace what has happened, some at its end."""
+    lines = text.split("\n")
+    left_out = len(lines) - first - last
+    return "\n".join([*lines[:first], f"… {left_out} lines …", *lines[-last:]]) if left_out > 1 else text

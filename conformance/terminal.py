@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TextIO
 
 from pychat.spec import Spec
 
-from .frames import quote
-from .record import counts, figures, rules_covered
+from .frames import quote, shortened
+from .play import LEGEND
+from .record import counts, figures, messages_of, place, rules_covered
+from .target import excerpt
 from .verdict import Result, Verdict
 from .wire import Entry
 
-FULL = 12  # failures that are shown whole; of the others one line
+FULL = 12  # failures that are shown whole; of the others one line …
+BRIEF = 30  # … but not of more than these
+LONG = 10  # seconds of waiting that are worth a hint
 SHOWN = 16  # entries of a transcript
 COLOURS = {"good": "32", "bad": "31", "open": "33", "dim": "2", "bold": "1"}
 KIND = {"cell": "cells", "play": "plays", "scene": "scenes", "walk": "walks"}
@@ -52,27 +58,32 @@ class Terminal:
             self.err.write("\r\x1b[K")
             self.err.flush()
 
-    def summary(self, spec: Spec, results: Sequence[Result], *, of: str, seconds: float, stale: Sequence[str]) -> None:
-        """Failures first, then what was not asked, last the figures."""
+    def summary(
+        self, spec: Spec, results: Sequence[Result], *, of: str, seconds: float, stale: Sequence[str], code: int,
+        patience: float = 0.0,
+    ) -> None:  # fmt: skip
+        """Failures first, then what was not asked, then the figures; the verdict is the last line."""
         failed = [r for r in results if r.verdict in (Verdict.FAIL, Verdict.XPASS, Verdict.ERROR)]
         by_id: dict[str, list[Result]] = {}
-        for result in failed:
+        for result in sorted(failed, key=lambda result: _order(spec, result)):
             by_id.setdefault(result.id, []).append(result)
-        for index, some in enumerate(by_id.values()):
-            if index < FULL:
-                self._failure(spec, some)
-            else:
-                verdict = self.paint("bad", some[0].verdict.value.upper())
-                self.say(f"{verdict} {' '.join(r.key for r in some)}  {some[0].words[:100]}")
-        if len(by_id) > FULL:
-            self.say()
+        whole = examples([some[0] for some in by_id.values()])
+        for example in whole:
+            self._failure(spec, by_id.pop(example.id))
+        self._brief(list(by_id.values()))
+        if failed:
+            self.say(self.paint("dim", f"{LEGEND[of]}\n`{program()} explain ID` says what is right, and why.\n"))
         for verdict in (Verdict.BLOCKED, Verdict.NOT_TESTED, Verdict.XFAIL, Verdict.NONSTRICT):
             self._short(verdict, [r for r in results if r.verdict is verdict])
         for key in stale:
             self.say(
                 f"{self.paint('bad', 'STALE')} {key}: the list of known failures has it, but there is no such case"
             )
+        if patience and sum(r.ms for r in failed if r.ms >= patience * 1000) > max(LONG, seconds / 2) * 1000:
+            self.say("most of the time was waiting for signs of life: --patience 1 waits less, --fail-fast stops early")
         self._figures(spec, results, of, seconds)
+        says = conclusion(spec, results, of=of, code=code, stale=len(stale))
+        self.say(self.paint("bold", self.paint("good" if code == 0 else "bad", says)))
 
     def _failure(self, spec: Spec, some: Sequence[Result]) -> None:
         """A case that failed, in the first of the ways in which its octets were cut."""
@@ -84,20 +95,29 @@ class Terminal:
         self.say(f"    {rule.id} {rule.level}  {rule.text}")
         for entry in result.entries[-SHOWN:]:
             self.say(self.paint("dim", "      " + line(entry)))
-        if result.step:
-            self.say(f"    step    {result.step[:200]}")
-        if result.wanted or result.got:
-            self.say(f"    wanted  {self.paint('good', quote(result.wanted.encode()))}")
-            self.say(f"    got     {self.paint('bad', quote(result.got.encode()))}")
-        if result.note:
-            self.say(f"    note    {result.note}")
-        for text in result.stderr.splitlines()[-5:]:
+        for name, kind in (("step", ""), ("wanted", "good"), ("got", "bad"), ("note", "")):
+            text = shortened(getattr(result, name), 600)
+            if text:
+                self.say(f"    {name:6}  {self.paint(kind, text) if kind else text}")
+        for text in excerpt(result.stderr, 7, 4).split("\n") if result.stderr else ():
             self.say(self.paint("dim", f"    stderr  {text[:160]}"))
         if len(some) > 1:
-            self.say(f"    also    {', '.join(other.key for other in some[1:])}")
+            self.say(f"    also    {_segments(some[1:])}")
         if result.replay:
             self.say(f"    replay  {result.replay}")
         self.say()
+
+    def _brief(self, rest: Sequence[Sequence[Result]]) -> None:
+        """A line for each of the other cases that failed, but not for hundreds."""
+        for some in rest[:BRIEF]:
+            result, segments = some[0], _segments(some)
+            cut = "" if segments == "whole" else f" [{segments}]"
+            verdict = self.paint("bad", result.verdict.value.upper())
+            self.say(f"{verdict} {result.id}{cut} {result.rule}  {shortened(result.words, 100)}")
+        if len(rest) > BRIEF:
+            self.say(f"… and {len(rest) - BRIEF} more cases: --report html=report.html shows each")
+        if rest:
+            self.say()
 
     def transcript(self, result: Result) -> None:
         """What passed in a case."""
@@ -113,9 +133,9 @@ class Terminal:
             words = result.words or result.note
             by_note.setdefault(re.sub("[0-9]+", "0", words), []).append(result)  # unique names are no reasons
         for some in list(by_note.values())[:10]:
-            words = some[0].words or some[0].note
+            words = (some[0].words or some[0].note).replace("\n", " / ")
             more = f" and {len(some) - 1} more" if len(some) > 1 else ""
-            self.say(f"{self.paint('open', verdict.value)} {some[0].key}{more}: {words[:160]}")
+            self.say(f"{self.paint('open', verdict.value)} {some[0].key}{more}: {shortened(words, 160)}")
         if len(by_note) > 10:
             self.say(f"{self.paint('open', verdict.value)} … {len(by_note) - 10} more reasons")
 
@@ -130,8 +150,60 @@ class Terminal:
         if open_ and len(covered) > len(open_):
             self.say(f"rules not exercised: {', '.join(open_)}")
         total = ", ".join(f"{number} {verdict}" for verdict, number in counts(results).items())
-        good = all(result.verdict.good or not result.verdict.ran for result in results)
-        self.say(self.paint("good" if good else "bad", total or "nothing ran"))
+        self.say(total or "nothing ran")
+
+
+def program() -> str:
+    """How this program was called, so that a command can be pasted."""
+    called = Path(sys.argv[0])
+    return (
+        shlex.quote(sys.argv[0])
+        if called.name == "pychat-conformance"
+        else f"{shlex.quote(sys.executable)} -m conformance"
+    )
+
+
+def _order(spec: Spec, result: Result) -> tuple[bool, tuple[int, int]]:
+    """What proves everything else comes first, then state by state."""
+    messages = messages_of(spec)
+    return result.id.split("/")[1] != messages[0], place(result.id, [*spec.live_states, spec.final], messages)
+
+
+def examples(failures: Sequence[Result]) -> list[Result]:
+    """The failures that tell most, at most FULL: one for each rule that a step broke, each rule, each cause."""
+    chosen: list[Result] = []
+    plain = [failure for failure in failures if failure.broken]
+    alike: Sequence[tuple[Sequence[Result], Callable[[Result], object]]] = (
+        (plain, lambda r: r.rule), (failures, lambda r: r.rule), (failures, lambda r: re.sub("[0-9]+", "0", r.got)),
+        (failures, id),
+    )  # fmt: skip
+    for some, likeness in alike:
+        for failure in some:
+            if len(chosen) < FULL and likeness(failure) not in map(likeness, chosen):
+                chosen.append(failure)
+    return [failure for failure in failures if any(failure is other for other in chosen)]
+
+
+def _segments(some: Sequence[Result]) -> str:
+    """In which ways their octets were cut."""
+    return ", ".join(result.segment for result in some)
+
+
+def conclusion(spec: Spec, results: Sequence[Result], *, of: str, code: int, stale: int) -> str:
+    """The verdict in one line: what the exit code says, what it leaves out, and what was not looked at."""
+    failed = [result for result in results if result.verdict is Verdict.FAIL]
+    counted = [(level, len({r.id for r in failed if r.level == level})) for level in ("MUST", "SHOULD", "MAY")]
+    parts = [f"{number} {level} failed" for level, number in counted if number]
+    parts += [f"{number} known failures {how}" for number, how in (
+        (sum(r.verdict is Verdict.XPASS for r in results), "passed"), (stale, "have no case"),
+    ) if number]  # fmt: skip
+    blocked = sum(result.verdict is Verdict.BLOCKED for result in results)
+    parts += [f"{blocked} blocked"] if blocked else []
+    open_ = len(rules_covered(spec, results, of)[1])
+    parts += [f"{open_} rules not exercised"] if open_ else []
+    says = {0: "conforms", 1: "does not conform", 3: "could not be judged"}.get(code, "was not judged whole")
+    joint = ", but " if code == 0 else ": "
+    return says + (joint + ", ".join(parts) if parts else "")
 
 
 def line(entry: Entry) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from .frames import visible, visible_lines
 from .wire import Entry
 
 
@@ -73,8 +74,14 @@ class Result:
     def words(self) -> str:
         """The failure in one line."""
         if self.wanted or self.got:
-            return f"{self.step}: wanted {self.wanted}, got {self.got}"
+            return f"{self.step and f'{self.step}: '}wanted {self.wanted}, got {self.got}"
         return self.note
+
+    def make_visible(self) -> None:
+        """What came from the implementation is shown as text: none of it acts on a terminal or a page."""
+        for name in ("title", "step", "wanted", "got"):
+            setattr(self, name, visible(getattr(self, name)))
+        self.note, self.stderr = visible_lines(self.note), visible_lines(self.stderr)
 
 
 def exit_code(results: Iterable[Result], *, level: str, planned: int, stale: int = 0) -> int:

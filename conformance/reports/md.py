@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from conformance.record import Record
+from conformance.record import Record, place
 
 SHOWN = 50
-SIGNS = {
+SIGNS = {  # the worst is last
     "pass": "✅",
     "pass-nonstrict": "✅",
+    "not-applicable": "🟡",
+    "not-tested": "🟡",
+    "xfail": "🟡",
+    "blocked": "⛔",
     "fail": "❌",
     "xpass": "❌",
     "error": "💥",
-    "blocked": "⛔",
-    "xfail": "🟡",
 }
 
 
@@ -35,6 +37,7 @@ def make(record: Record) -> str:
     ]
     lines += _matrix(record)
     bad = [case for case in record.cases if case["verdict"] in ("fail", "xpass", "error")]
+    bad.sort(key=lambda case: place(case["id"], head["states"], head["messages"]))
     if bad:
         lines += ["## Failures", ""]
         for case in bad[:SHOWN]:
@@ -58,16 +61,19 @@ def make(record: Record) -> str:
 
 def _matrix(record: Record) -> list[str]:
     """A state a row, a message a column: passed of all, and a sign."""
-    ids = [case["id"].split("/") for case in record.cases]
-    states, messages = list(dict.fromkeys(i[0] for i in ids)), list(dict.fromkeys(i[1] for i in ids))
+    order = sorted(record.cases, key=lambda case: place(case["id"], record.header["states"], record.header["messages"]))
+    ids = [case["id"].split("/") for case in order]
+    states = list(dict.fromkeys(state for state, *_ in ids))
+    messages = sorted(
+        {message for _, message, *_ in ids}, key=lambda message: place(f"/{message}", (), record.header["messages"])
+    )
     lines = [f"| | {' | '.join(messages)} |", "|---" * (len(messages) + 1) + "|"]
     for state in states:
         row = []
         for message in messages:
             some = [c["verdict"] for c in record.cases if c["id"].split("/")[:2] == [state, message]]
             good = sum(verdict in ("pass", "pass-nonstrict") for verdict in some)
-            worst = max(some, key=list(SIGNS).index, default="") if all(v in SIGNS for v in some) else "xfail"
-            row.append(f"{SIGNS.get(worst, '')} {good}/{len(some)}" if some else "")
+            row.append(f"{SIGNS[max(some, key=list(SIGNS).index)]} {good}/{len(some)}" if some else "")
         lines.append(f"| **{state}** | {' | '.join(row)} |")
     return [*lines, ""]
 
@@ -75,8 +81,7 @@ def _matrix(record: Record) -> list[str]:
 def _failure(head: dict[str, Any], case: dict[str, Any]) -> list[str]:
     rule = head["rules"][case["rule"]]
     lines = [f"### `{_key(case)}`", "", f"{case['rule']} ({rule['level']}): {rule['text']}", ""]
-    if case["wanted"] or case["got"]:
-        lines += [f"- step: `{case['step']}`", f"- wanted: `{case['wanted']}`", f"- got: `{case['got']}`"]
+    lines += [f"- {name}: {code(case[name])}" for name in ("step", "wanted", "got") if case[name]]
     if case["note"]:
         lines.append(f"- {case['note']}")
     return [*lines, f"- replay: `{case['replay']}`", ""]
@@ -84,6 +89,11 @@ def _failure(head: dict[str, Any], case: dict[str, Any]) -> list[str]:
 
 def _key(case: dict[str, Any]) -> str:
     return f"{case['id']}@{case['segment']}"
+
+
+def code(text: str) -> str:
+    """A text as code, whatever grave accents are in it."""
+    return f"`{text}`" if "`" not in text else f"`` {text} ``"
 
 
 def cell(text: str) -> str:

@@ -53,7 +53,7 @@ def _bursts(hand: Stagehand) -> None:
     octets = b"".join(line.encode() + dice.choice(spec.framing.accepts) for line in lines)
     place = {"a": 0, "b": 0}
     while any(place[who] < len(octets) for who in place):
-        for who in place:
+        for who in [who for who in place if place[who] < len(octets)]:
             size = dice.choice(CUTS)
             stage.inbox(who).wire.send(octets[place[who] : place[who] + size], stage.deadline())
             place[who] += size

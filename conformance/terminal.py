@@ -41,6 +41,7 @@ class Terminal:
         return f"\x1b[{COLOURS[kind]}m{text}\x1b[0m" if self.colour else text
 
     def say(self, text: str = "") -> None:
+        self.close_progress()
         self.out.write(text + "\n")
 
     def progress(self, result: Result, planned: int) -> None:
@@ -54,7 +55,8 @@ class Terminal:
             self.err.flush()
 
     def close_progress(self) -> None:
-        if self._live:
+        if self._shown:
+            self._shown = 0.0
             self.err.write("\r\x1b[K")
             self.err.flush()
 

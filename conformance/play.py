@@ -66,7 +66,7 @@ MARKS: dict[str, StepKind] = {
     "!": "signal", "|": "exit",
 }  # fmt: skip
 LEGEND = {  # the marks that a reader meets most
-    "server": "a> a sends   a< a gets   a= its state, by a probe   a@ time passes   | the end   ! a reset   ~ nothing more",
+    "server": "a> a sends   a< a gets   a= its state, by a probe   a@ time passes   | the end   ! a reset   ~ no more",
     "client": "u> typed   u< printed   c> the client sends   c< it gets   | the end   ? not allowed now, not sent",
 }
 WITHOUT_TEXT = {"finish", "reset", "end", "cut", "open", "pause", "silent"}

@@ -202,12 +202,14 @@ def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, o
     head["planned"] = [*head["planned"], *(result.key for result in results[len(chosen) :])]
     planned = len(results) if options["fail_fast"] else planned
     code = exit_code(results, level=options["level"], planned=planned, stale=len(stale))
-    terminal.summary(spec, results, of=of, seconds=seconds, stale=stale, code=code, patience=run.patience)
     if len(results) >= len(chosen):
         reports.finish(footer(results, seconds=seconds, exit_code=code, stale=stale))
     else:
         reports.abandon()
-        terminal.say("stopped at the first failure: no report but the record was written, and that without its footer")
+        terminal.say(
+            "stopped at the first failure: no report but the record was written, and that without its footer\n"
+        )
+    terminal.summary(spec, results, of=of, seconds=seconds, stale=stale, code=code, patience=run.patience)
     return code
 
 

@@ -31,10 +31,13 @@ def names(spec: Spec, of: str) -> dict[str, str]:
 
 
 def check_names(command: str, spec: Spec, of: str) -> None:
-    """Raises ValueError for a command with a name that there is not, or without the port."""
+    """Raises ValueError for a command with a name that there is not, or a client's without the port.
+
+    A server without it takes a free port and says which: `listening on HOST:PORT`.
+    """
     known, found = names(spec, of), NAME.findall(command)
     wrong = next((name for name in found if name not in known), None)
-    if wrong is not None or "port" not in found:
+    if wrong is not None or (of == "client" and "port" not in found):
         problem = f"there is no {{{wrong}}}" if wrong else "it must take its {port}"
         raise ValueError(f"{command!r}: {problem}; there are {', '.join(f'{{{name}}}' for name in known)}")
 

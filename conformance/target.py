@@ -138,7 +138,7 @@ class Command:
         problem += (
             f" on port {port} after {START_SECONDS:g} s"
             if port
-            else ", or does not say where: `listening on HOST:PORT`"
+            else ", or does not say where: let it print `listening on HOST:PORT`, or give it {port}"
         )
         problem += _words(process)
         process.kill()

@@ -40,7 +40,7 @@ def port_that_is_closed() -> int:
             ("server", "--cmd", "x {prot}"),
             "there is no {prot}; there are {port}, {host}, {spec}, {max}, {registration}",
         ),
-        (("server", "--cmd", "x"), "it must take its {port}; there are {port}, {host}"),
+        (("client", "--cmd", "x"), "it must take its {port}; there are {host}, {port}, {spec}"),
         (("client", "--cmd", "x {port} {max}"), "there is no {max}; there are {host}, {port}, {spec}"),
         (("client", "--cmd", "x {port}", "--walk", "9"), "random walks are for servers"),
         (("server", "--cmd", X, "--select", "NAMED/CHAT/user-bussy"), "the nearest are NAMED/CHAT/user-busy"),

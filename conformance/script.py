@@ -99,7 +99,8 @@ class Compiler:
         return ContradictionError(f"{self.play.id}, step {self.step}: {reason}")
 
     def _leave(self, step: Step) -> None:
-        self._settle(step.who)
+        # A reset destroys what is still on its way, in both directions: everything must have come before.
+        self._settle("" if step.kind == "reset" else step.who)
         self._add(do.Finish(step.who) if step.kind == "finish" else do.Reset(step.who))
         self._owe(step.who, self.world.finish(step.who) if step.kind == "finish" else self.world.reset(step.who))
 

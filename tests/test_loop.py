@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import select
 import socket
+import sys
 import threading
 from collections.abc import Callable
 
@@ -102,6 +103,35 @@ def test_a_goodbye_never_stands_in_the_middle_of_a_line(spec: Spec) -> None:
             got += theirs.recv(len(run))
         assert (got + rest).startswith(run)
         assert (got + rest)[len(run) :].startswith(b"BYE ")
+    loop.start()
+    loop.stop(0.0)
+    loop.join()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell what is unacknowledged")
+def test_a_slow_reader_is_told_from_one_who_never_reads() -> None:
+    """R-FLOW-4: what he takes of the system's buffers counts, though these take no more of the queue yet."""
+    served = changed("queue_mark: {octets: 262144", "queue_mark: {octets: 16384")
+    stalled = next(timer.after for timer in served.timers.values() if timer.since == "full")
+    hub = Hub(served)
+    loop = Loop(hub, threading.Lock(), "io", no_log)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        alice = Channel(ours)
+        alice.loop = loop
+        hub.open(alice, "127.0.0.1", 0.0, loopback=True)
+        hub.receive(alice, b"NAME alice\n", 0.0)
+        loop._adopt(alice, [], 0.0)
+        hub.put(alice, b"x" * (8 << 20), 0.0)
+        loop._settle([alice], 0.0)
+        assert alice.pending is not None  # the system has taken what it can
+        assert len(theirs.recv(1 << 16, socket.MSG_WAITALL)) == 1 << 16
+        loop._plan(alice, [], stalled - 1)
+        loop._plan(alice, [], stalled + 1)
+        assert not alice.broken
+        loop._plan(alice, [], 2 * stalled)
+        assert alice.broken
     loop.start()
     loop.stop(0.0)
     loop.join()

@@ -6,6 +6,7 @@ import errno
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -83,6 +84,20 @@ def test_a_second_signal_ends_it_at_once() -> None:
         running.send_signal(signal.SIGTERM)
         assert running.wait(2) in (0, 128 + signal.SIGTERM)
         peer.close()
+
+
+def test_a_server_that_has_lost_a_thread_ends() -> None:
+    """Going on, it would accept people whom nobody serves."""
+    program = "from pychat import cli, loop; loop.Loop._serve = lambda *_: 1 / 0; cli.main()"
+    command = [sys.executable, "-c", program, "server", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        port = int(running.stdout.readline().rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), PATIENCE):
+            _, log = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 1
+    assert "error bug thread=io-0 error=" in log
+    assert "Traceback" not in log
 
 
 def test_running_out_of_descriptors_neither_spins_nor_kills() -> None:

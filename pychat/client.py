@@ -27,7 +27,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias
 
-from .net import endpoint, prepare, reason, resolve
+from .net import endpoint, expect_acknowledgements, prepare, reason, resolve
 from .protocol import Protocol, shipped_protocol
 from .session import Event, LocalProtocolError, RemoteProtocolError, Session, View
 
@@ -82,6 +82,7 @@ class Client:
         self.address: tuple[str, int] = sock.getpeername()[:2]
         self.local_address: tuple[str, int] = sock.getsockname()[:2]
         prepare(sock, self.protocol.spec.transport)
+        expect_acknowledgements(sock, self.protocol.spec.transport)
         self._socket = sock
         self._selector: selectors.BaseSelector = selectors.DefaultSelector()  # here, for it may find no descriptor left
         self._waker, self._woken = socket.socketpair()

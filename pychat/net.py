@@ -1,8 +1,4 @@
-"""What both ends need of the system's network: a socket's options, addresses and errors in words. Knows no frame.
-
-TCP's keep-alive (RFC 9293, section 3.8.4) is silent while octets are unacknowledged, and retransmission alone takes a
-quarter of an hour to give up; so the user timeout (RFC 5482) has the same length.
-"""
+"""What both ends need of the system's network: a socket's options, addresses and errors in words. Knows no frame."""
 
 from __future__ import annotations
 
@@ -24,18 +20,28 @@ Address: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, An
 
 
 def prepare(sock: socket.socket, transport: Transport) -> None:
-    """Sends each line at once (no Nagle, RFC 896), and finds a dead peer (R-TIME-4)."""
+    """Sends each line at once (no Nagle, RFC 896), and finds a dead peer by keep-alive (R-TIME-4; RFC 9293, 3.8.4)."""
     idle, interval, probes = transport.keepalive
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (
-        ("TCP_NODELAY", 1),
-        ("TCP_KEEPIDLE", max(1, round(idle))),
-        ("TCP_KEEPINTVL", max(1, round(interval))),
-        ("TCP_KEEPCNT", probes),
-        ("TCP_USER_TIMEOUT", round(1000 * (idle + interval * probes))),  # in milliseconds
-    ):
-        if hasattr(socket, name):  # not on every system
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    _set(sock, "TCP_NODELAY", 1)
+    _set(sock, "TCP_KEEPIDLE", idle)
+    _set(sock, "TCP_KEEPINTVL", interval)
+    _set(sock, "TCP_KEEPCNT", probes)
+
+
+def expect_acknowledgements(sock: socket.socket, transport: Transport) -> None:
+    """Finds a dead server also while octets are under way to it, when keep-alive is silent (RFC 5482).
+
+    Without it, retransmission goes on for a quarter of an hour. Only for clients: the system takes a window that stays
+    closed for silence, so a server would lose a living peer who does not read for a while (R-MSG-5).
+    """
+    idle, interval, probes = transport.keepalive
+    _set(sock, "TCP_USER_TIMEOUT", 1000 * (idle + interval * probes))  # in milliseconds
+
+
+def _set(sock: socket.socket, name: str, value: float) -> None:
+    if hasattr(socket, name):  # not on every system
+        sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), max(1, round(value)))
 
 
 def resolve(host: str, port: int, timeout: float) -> list[Address]:

@@ -24,6 +24,25 @@ settings.register_profile("pychat", deadline=None, derandomize=True, print_blob=
 settings.load_profile("pychat")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The size and the seed of the tests that are random: fuzz, errors injected, signals, specs built at random."""
+    group = parser.getgroup("random tests")
+    group.addoption("--rounds", type=int, default=1, help="how many times as much a random test tries (default: 1)")
+    group.addoption("--seed", type=int, default=1, help="where a random test begins (default: 1)")
+
+
+@pytest.fixture(scope="session")
+def rounds(request: pytest.FixtureRequest) -> int:
+    """How many times as much as in the gate a random test tries."""
+    return int(request.config.getoption("--rounds"))
+
+
+@pytest.fixture(scope="session")
+def seed(request: pytest.FixtureRequest) -> int:
+    """The seed of a random test; a failure names the one that repeats it."""
+    return int(request.config.getoption("--seed"))
+
+
 def need(program: str) -> str:
     """The path of a program; without it a test fails where everything must be there (CI), and is skipped elsewhere."""
     path = shutil.which(program)

@@ -37,6 +37,7 @@ class Connection:
         "paused_since",
         "probing",
         "queued",
+        "sated",
         "splitter",
         "state",
         "touched",
@@ -57,6 +58,7 @@ class Connection:
         self.broken = False
         self.held = False  # the owner wants no frame taken now
         self.turn_over = False  # it is paused only so that others have their turn
+        self.sated = False  # its last turn ended by the octets that were put into its queue
         self.touched = False  # it is in Hub.touched
         self.faults = 0
         self.probing = 0  # octets in the queue that a timer has put there

@@ -9,7 +9,7 @@ The rows of the spec say what happens; this file knows what their conditions and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .admission import Admission
 from .codec import BadFrame, Codec, Frame, LineTooLong, Splitter
@@ -26,8 +26,11 @@ def no_log(event: str, **fields: object) -> None:
     """For who wants no log."""
 
 
+NEVER = float("inf")
 JOINED = 4096  # octets up to which what is to be sent is joined to what waits already
-TURN = 128  # frames that one connection may have handled before all others have had their turn
+SHARED = 512  # octets from which a list is not copied into a queue
+TURN = 128  # frames that one connection may have handled before all others have had their turn,
+TURN_OCTETS = 65536  # … and octets that may have been put into its own queue meanwhile
 
 
 class Hub:
@@ -53,7 +56,7 @@ class Hub:
         self._fault_rules = {rule.fault: rule for rule in spec.faults}
         self._timers = tuple(timer for timer in spec.timers.values() if timer.since != "goodbye")
         self._lasting = sum(1 << index for index, timer in enumerate(self._timers) if timer.since == "accept")
-        self._soonest = min((timer.after for timer in self._timers if timer.since == "silence"), default=float("inf"))
+        self._soonest = min((timer.after for timer in self._timers if timer.since == "silence"), default=NEVER)
         self._linger = next((timer.after for timer in spec.timers.values() if timer.since == "goodbye"), 0.0)
         self._stalled = max((timer.after for timer in self._timers if timer.since == "full"), default=self._linger)
         self._profiles = " ".join(spec.profiles)
@@ -62,7 +65,7 @@ class Hub:
         self._stop = spec.limits.queue_stop
         self._key = spec.types[spec.link.key]
         self._refusals: dict[tuple[str, str], bytes] = {}
-        self._roster = Roster(spec, self.names)
+        self._roster = Roster(spec)
         self._serial = 0
         self._pushed = 0
 
@@ -120,10 +123,13 @@ class Hub:
                 octets = splitter.rest() + octets
             end = octets.rfind(b"\n") + 1
             rest = len(octets) - end
-            whole = octets[:end] if rest else octets
             # As in the step-by-step way, the queue is not above its mark before any of these frames.
-            if not end or rest >= self._longest or partner.queued + end > self._mark or not run.accepts(whole):
+            if not end or rest >= self._longest or partner.queued + end > self._mark:
                 return None
+            forwarded = run.forwarded(octets[:end] if rest else octets)
+            if forwarded is None:
+                return None
+            whole = forwarded
             if rest or splitter.buffer:
                 splitter.replace(octets[end:])
         if connection.faults and connection.state in self._in_a_row:
@@ -142,6 +148,15 @@ class Hub:
             else:
                 outbox.append(octets)
             self._queue(connection, len(octets), now)
+
+    def _put_shared(self, connection: Connection, chunks: Sequence[bytes], now: float) -> None:
+        """Adds octets that other queues share, if there are enough of them to be worth a chunk of their own."""
+        octets = sum(map(len, chunks))
+        if octets < SHARED:
+            self.put(connection, b"".join(chunks), now)
+        else:
+            connection.outbox += [*chunks, b""]  # what follows is joined to the empty chunk, and copies none of them
+            self._queue(connection, octets, now)
 
     def put_back(self, connection: Connection, octets: bytes, now: float) -> None:
         """Puts octets before all others: the rest of what the network has taken in part."""
@@ -208,23 +223,27 @@ class Hub:
         """The connection is closed and gone."""
         self.admission.release(connection)
 
-    def tick(self, connection: Connection, now: float) -> float:
-        """Does what is due, and returns the time of the next look; infinity when there is nothing to wait for.
+    def due(self, connection: Connection, now: float) -> float:
+        """The time of the next look at a connection; infinity when there is nothing to wait for.
 
         Nothing that happens to the connection makes it sooner, except a full queue, `resume` and the end.
         """
         if connection.state == self._final:
-            return self._tick_ended(connection, now)
-        due = float("inf")
-        for index, timer in enumerate(self._timers):
-            deadline = self._deadline(connection, timer, 1 << index)
-            if deadline is not None and deadline <= now:
-                self._fire(connection, timer, 1 << index, now)
-                return self.tick(connection, now)
-            due = min(due, deadline if deadline is not None else due)
+            return self._end_of_linger(connection)
+        due = min(self._deadline(connection, timer, 1 << index) for index, timer in enumerate(self._timers))
         if connection.fired & ~self._lasting:  # its silence may end, and the next one begin, from now on
             due = min(due, now + self._soonest)
         return due
+
+    def tick(self, connection: Connection, now: float) -> None:
+        """Does what is due. All that had come by then must have been received, or silence would be judged too soon."""
+        for index, timer in enumerate(self._timers):
+            late = now - self._deadline(connection, timer, 1 << index)
+            if late >= 0 and connection.state != self._final:
+                self._fire(connection, timer, 1 << index, late, now)
+        if connection.state == self._final and now >= self._end_of_linger(connection):
+            connection.broken = True
+            self.touch(connection)
 
     def shutdown(self, now: float) -> None:
         """Says goodbye to everybody (R-CLOSE-4)."""
@@ -234,9 +253,13 @@ class Hub:
                 self._say_goodbye(connection, goodbye, now)
 
     def is_blocked(self, connection: Connection) -> bool:
-        """Whether no frame may be taken from it now (R-FLOW-1, R-FLOW-2)."""
+        """Whether no frame may be taken from it now (R-FLOW-1, R-FLOW-2).
+
+        After a turn that ended by its octets it waits at the lower mark: few long lists are in its queue at a time.
+        """
         partner = connection.partner
-        return connection.queued > self._stop or (partner is not None and partner.queued > self._mark)
+        most = self._mark if connection.sated else self._stop
+        return connection.queued > most or (partner is not None and partner.queued > self._mark)
 
     def take_touched(self) -> list[Connection]:
         """The connections that want attention since the last call: to be flushed, resumed or closed."""
@@ -251,17 +274,18 @@ class Hub:
 
     def _advance(self, connection: Connection, now: float) -> None:
         """Handles the whole lines that have come, as far as nothing blocks; the check comes before each frame."""
-        frames = 0
+        frames, most = 0, connection.queued + TURN_OCTETS
         while connection.state != self._final:
             if connection.held or self.is_blocked(connection):
                 self._pause(connection, now)
                 return
-            if frames == TURN and connection.splitter:
+            if (frames == TURN or connection.queued > most) and connection.splitter:
                 connection.turn_over = True
+                connection.sated = connection.queued > most
                 self._pause(connection, now)
                 self.touch(connection)
                 return
-            frames += 1
+            frames, connection.sated = frames + 1, False
             try:
                 line = connection.splitter.take()
             except LineTooLong:
@@ -335,9 +359,12 @@ class Hub:
             self._events[partner_event(outcome)].trigger(other)
         for effect in outcome.effects:
             self._effect(effect, connection, other, frame)
+        if outcome.to is not None:
+            self._roster.changed(connection)
+        if outcome.partner is not None and outcome.partner.to is not None and other is not None:
+            self._roster.changed(other)
         self._tell(connection, other, outcome, values, now)
         if outcome.to is not None:
-            self._roster.forget()
             peer = other.name if other is not None else None
             address = connection.address if outcome.does("bind") else None
             self.log(outcome.label, id=connection.id, name=connection.name or None, peer=peer, address=address)
@@ -349,11 +376,11 @@ class Hub:
     def _tell(
         self, connection: Connection, other: Connection | None, outcome: Outcome, values: dict[str, str], now: float
     ) -> None:
-        if outcome.does("list"):
-            values["count"] = str(len(self._roster))
-            self.put(connection, self._roster.items(self.spec.requests[outcome.verb]), now)
         if outcome.error is not None:
             self.put(connection, self._refusal(outcome.verb, outcome.error), now)
+        if outcome.does("list"):
+            values["count"] = str(len(self._roster))
+            self._put_shared(connection, self._roster.items(self.spec.requests[outcome.verb]), now)
         if outcome.answer is not None:
             self.put(connection, self.codec.encode(outcome.answer.fill(values)), now)
         if outcome.partner is not None and other is not None:
@@ -373,6 +400,7 @@ class Hub:
             case "bind":
                 connection.name = frame.fields[str(effect.field)]
                 self.names[self._key.fold(connection.name)] = connection
+                self._roster.add(connection)
             case "link" if other is not None:
                 connection.partner, other.partner = other, connection
                 connection.accepted, other.accepted = True, False
@@ -397,7 +425,7 @@ class Hub:
     def _release(self, connection: Connection) -> None:
         if connection.name and self.names.get(self._key.fold(connection.name)) is connection:
             del self.names[self._key.fold(connection.name)]
-            self._roster.forget()
+            self._roster.remove(connection)
 
     # What ends a connection
 
@@ -438,6 +466,7 @@ class Hub:
         self._events[ENDING].trigger(connection)
         if other is not None:
             self._events[ENDING_PARTNER].trigger(other)
+            self._roster.changed(other)
         frame = Frame("", {})
         for effect in ending.effects:
             self._effect(effect, connection, other, frame)
@@ -456,16 +485,17 @@ class Hub:
 
     # Time
 
-    def _deadline(self, connection: Connection, timer: Timer, bit: int) -> float | None:
+    def _deadline(self, connection: Connection, timer: Timer, bit: int) -> float:
+        """When a timer fires; infinity while it does not run."""
         if (timer.states is not None and connection.state not in timer.states) or connection.fired & bit:
-            return None
+            return NEVER
         if timer.since == "accept":
             return connection.opened + timer.after
         if timer.since == "full":
-            return None if connection.full_since is None else connection.full_since + timer.after
-        return None if connection.paused else connection.active + timer.after
+            return NEVER if connection.full_since is None else connection.full_since + timer.after
+        return NEVER if connection.paused else connection.active + timer.after
 
-    def _fire(self, connection: Connection, timer: Timer, bit: int, now: float) -> None:
+    def _fire(self, connection: Connection, timer: Timer, bit: int, late: float, now: float) -> None:
         connection.fired |= bit
         if timer.goodbye is not None:
             self._say_goodbye(connection, self.spec.goodbyes[timer.goodbye], now)
@@ -475,21 +505,17 @@ class Hub:
             fields = {field.name: str(self._pushed) for field in form.fields}
             frame = self.codec.encode_reply(form.key, fields)
             connection.probing += len(frame)
+            connection.active += late  # a server that stood still gives the whole time for an answer all the same
             self.put(connection, frame, now)
         else:
             connection.broken = True
             self._end(connection, timer.gone, now)
 
-    def _tick_ended(self, connection: Connection, now: float) -> float:
+    def _end_of_linger(self, connection: Connection) -> float:
         """After its last frame a connection may stay until its peer has closed, but not for long (R-CLOSE-1)."""
         if connection.ended is None or connection.broken:
-            return float("inf")
-        due = min(connection.active + self._linger, connection.ended + self._stalled)
-        if due > now:
-            return due
-        connection.broken = True
-        self.touch(connection)
-        return float("inf")
+            return NEVER
+        return min(connection.active + self._linger, connection.ended + self._stalled)
 
     # Small things
 

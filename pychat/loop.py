@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import TypeAlias, cast
 
 from .connection import Connection
 from .hub import Hub, Log
@@ -27,7 +28,10 @@ CHUNK = 65536  # octets of one read: a run of lines long enough that its system 
 STALE = 1024  # planned looks that came to nothing and may still be kept, beside one for each connection
 BATCH = 16  # connections that are read before anything is decided and sent,
 BULK = 8192  # … unless one has brought so many octets
+VECTOR = 1024  # chunks that one call may send: IOV_MAX of Linux, macOS and the BSDs
 FOREVER = float("inf")
+
+Chunks: TypeAlias = list[bytes | memoryview]
 
 
 class Channel(Connection):
@@ -43,7 +47,7 @@ class Channel(Connection):
         self.fd = sock.fileno()
         self.loop: Loop
         self.moving_to: Loop | None = None
-        self.pending: bytes | memoryview | None = None  # taken from the outbox, not yet by the network
+        self.pending: Chunks | None = None  # taken from the outbox, not yet by the network
         self.interest = 0
         self.due = FOREVER  # when the next look is planned
         self.admitted = True
@@ -65,7 +69,7 @@ class Loop:
         self._log = log
         self._channels: dict[int, Channel] = {}
         self._mailbox: deque[Channel] = deque()
-        self._waiting: set[Channel] = set()  # whose next turn comes when all others have had theirs
+        self._waiting: dict[Channel, None] = {}  # in the order in which they have their next turns
         self._timers: list[tuple[float, int, Channel]] = []
         self._order = itertools.count()
         self._deadline: float | None = None  # set when it must stop
@@ -269,7 +273,7 @@ class Loop:
                 self._close(channel)
                 return
         elif channel.turn_over:
-            self._waiting.add(channel)
+            self._waiting[channel] = None
         elif channel.paused and not self._hub.is_blocked(channel):
             with self._lock:
                 self._hub.resume(channel, now)
@@ -285,17 +289,16 @@ class Loop:
     def _flush(self, channel: Channel, work: list[Connection], now: float) -> None:
         """Gives the network what it takes. Never blocks, never reorders, keeps what is left."""
         while True:
-            pending = channel.pending
-            if pending is None:
+            chunks = channel.pending
+            if chunks is None:
                 with self._lock:
-                    chunks, channel.outbox = channel.outbox, []
+                    chunks, channel.outbox = cast(Chunks, channel.outbox), []
                 if not chunks:
                     return
-                pending = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             try:
-                taken = channel.sock.send(pending)
+                taken = channel.sock.send(chunks[0]) if len(chunks) == 1 else channel.sock.sendmsg(chunks[:VECTOR])
             except BlockingIOError:
-                channel.pending = pending
+                channel.pending = chunks
                 return
             except OSError:
                 channel.pending = None
@@ -303,7 +306,7 @@ class Loop:
                     self._hub.lose(channel, now)
                     work += self._hub.take_touched()
                 return
-            channel.pending = None if taken == len(pending) else memoryview(pending)[taken:]
+            channel.pending = _rest(chunks, taken)
             with self._lock:
                 self._hub.sent(channel, taken, now)
                 if self._hub.touched:
@@ -352,10 +355,12 @@ class Loop:
     # Turns, mail and timers
 
     def _give_turns(self, now: float) -> None:
-        waiting, self._waiting = self._waiting, set()
-        for channel in waiting:
+        """Gives some who wait their turn; before the next ones have theirs, what has come meanwhile is read."""
+        turns = list(itertools.islice(self._waiting, BATCH))
+        for channel in turns:
+            del self._waiting[channel]
             channel.turn_over = False
-        self._settle(list(waiting), now)
+        self._settle([*turns], now)
 
     def _read_mail(self, now: float) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -381,12 +386,12 @@ class Loop:
         self._plan(channel, work, now)
 
     def _plan(self, channel: Channel, work: list[Connection], now: float) -> None:
-        """Does what is due, and plans the next look at a connection, if it is sooner than what is planned."""
+        """Plans the next look at a connection, if it is sooner than what is planned."""
         with self._lock:
             if channel.full_since is not None:
                 self._measure(channel, now)
-            due = self._hub.tick(channel, now)
-            work += self._hub.take_touched()
+                work += self._hub.take_touched()
+            due = self._hub.due(channel, now)
         if due < channel.due:
             channel.due = due
             heapq.heappush(self._timers, (due, next(self._order), channel))
@@ -407,17 +412,43 @@ class Loop:
         return due == channel.due and self._channels.get(channel.fd) is channel
 
     def _run_timers(self, now: float) -> None:
-        work: list[Connection] = []
+        """Does what is due. What the network has brought and would take counts first: it may end a silence.
+
+        So nobody is given up for the time in which this process was stopped.
+        """
         while self._timers and self._timers[0][0] <= now:
-            timer = heapq.heappop(self._timers)
-            channel = timer[2]
-            if self._is_planned(timer):
-                channel.due = FOREVER
-                try:
-                    self._plan(channel, work, now)
-                except Exception as error:
-                    self._give_up(channel, error)
-        self._settle(work, now)
+            due: list[Channel] = []
+            while len(due) < BATCH and self._timers and self._timers[0][0] <= now:
+                timer = heapq.heappop(self._timers)
+                if self._is_planned(timer):
+                    timer[2].due = FOREVER
+                    due.append(timer[2])
+            self._serve([(channel.fd, channel.interest) for channel in due], now)
+            work: list[Connection] = []
+            for channel in due:
+                if self._channels.get(channel.fd) is channel:
+                    try:
+                        self._tick(channel, work, now)
+                    except Exception as error:
+                        self._give_up(channel, error)
+            self._settle(work, now)
+
+    def _tick(self, channel: Channel, work: list[Connection], now: float) -> None:
+        with self._lock:
+            if channel.full_since is not None:
+                self._measure(channel, now)
+            self._hub.tick(channel, now)
+            work += self._hub.take_touched()
+        self._plan(channel, work, now)
+
+
+def _rest(chunks: Chunks, taken: int) -> Chunks | None:
+    """What is left of the chunks when the network has taken so many octets."""
+    for number, chunk in enumerate(chunks):
+        if taken < len(chunk):
+            return [memoryview(chunk)[taken:], *chunks[number + 1 :]]
+        taken -= len(chunk)
+    return None
 
 
 def _make_poll() -> tuple[select.epoll | select.poll, Callable[[float], list[tuple[int, int]]]]:

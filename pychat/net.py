@@ -24,6 +24,7 @@ def prepare(sock: socket.socket, transport: Transport) -> None:
     idle, interval, probes = transport.keepalive
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     _set(sock, "TCP_NODELAY", 1)
+    _set(sock, "TCP_NOTSENT_LOWAT", 65536)
     _set(sock, "TCP_KEEPIDLE", idle)
     _set(sock, "TCP_KEEPINTVL", interval)
     _set(sock, "TCP_KEEPCNT", probes)

@@ -2,7 +2,7 @@
 
 In a chat almost everything that comes is whole lines for the partner. A pattern compiled from the spec accepts such a
 run at once, without cutting it into lines. It accepts only what the step-by-step way would relay unchanged, line by
-line (`tests/test_relay.py`); everything else goes that way.
+line (`tests/test_relay.py`); everything else goes that way. Lines that came with CRLF leave with LF (R-FRAME-3).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from .spec.model import Condition, Outcome, Request, Spec, Type, Variable
+from .spec.model import Condition, Framing, Outcome, Request, Spec, Type, Variable
 
 _SKIPPED = {Condition("no partner"), Condition("not accepted")}  # the caller has seen to these
 SHORT = 256  # octets; below, the calls cost more than the octets
@@ -27,13 +27,14 @@ class Run:
     line, where the calls cost more than the octets, by one pattern.
     """
 
-    __slots__ = ("_ascii", "_lines", "_slice", "_wide", "_wide_prefixes", "short")
+    __slots__ = ("_ascii", "_carriage", "_lines", "_slice", "_wide", "_wide_prefixes", "short")
 
-    def __init__(self, request: Request, kind: Type, ending: bytes) -> None:
-        low, high = kind.octets
+    def __init__(self, request: Request, kind: Type, framing: Framing) -> None:
+        (low, high), ending = kind.octets, framing.writes
         verb, end = re.escape(request.verb.encode()), re.escape(ending)
         points = {point for first, last in kind.forbid for point in range(first, last + 1)}
-        points.add(ord("\r"))  # it may be of the ending, which only the step-by-step way takes off
+        points.add(ord("\r"))  # it may be of the ending
+        self._carriage = b"\r\n" in framing.accepts
         self._ascii = bytes(sorted(point for point in points if point < 0x80 and point not in ending))
         allowed = b"".join(re.escape(bytes([point])) for point in range(0x80) if point not in points | set(ending))
         # Possessive, so that a run of any length is matched without a stack to go back on.
@@ -44,6 +45,12 @@ class Run:
         self._wide_prefixes = tuple(wide)
         pattern = b"|".join(re.escape(prefix) + b"[" + re.escape(last) + b"]" for prefix, last in wide.items())
         self._wide = re.compile(pattern).search
+
+    def forwarded(self, octets: bytes) -> bytes | None:
+        """The octets as the partner gets them; None if a line of them would not be relayed as it is."""
+        if self._carriage and octets.endswith(b"\r\n"):
+            octets = octets.replace(b"\r\n", b"\n")  # a CR more is in the text, where it is refused
+        return octets if self.accepts(octets) else None
 
     def accepts(self, octets: bytes) -> bool:
         """Whether each line in `octets` would be relayed as it is; they end with a line's end."""
@@ -89,8 +96,8 @@ def compile_runs(spec: Spec) -> Mapping[str, Run]:
         rows = spec.states[state].recv[outcome.verb]
         if outcome.does("relay") and _is_verbatim(outcome, request) and _is_sure(rows):
             kind = spec.types[request.form.fields[-1].type]
-            if kind.rest_of_line and kind.match is None and spec.framing.writes == b"\n":
-                runs[state] = Run(request, kind, spec.framing.writes)
+            if kind.rest_of_line and kind.match is None and _fits(request, kind, spec.framing):
+                runs[state] = Run(request, kind, spec.framing)
     return runs
 
 
@@ -100,6 +107,12 @@ def _is_verbatim(outcome: Outcome, request: Request) -> bool:
     if outcome.partner is None or outcome.to or outcome.partner.to or outcome.answer or len(outcome.effects) != 1:
         return False
     return len(fields) == 1 and outcome.partner.push.parts == (request.verb, Variable(fields[0].name))
+
+
+def _fits(request: Request, kind: Type, framing: Framing) -> bool:
+    """Frames end in LF, and the longest line of the request is none that is too long."""
+    longest = len(request.verb) + 1 + kind.octets[1] + max(map(len, framing.accepts))
+    return framing.writes == b"\n" and longest <= framing.max_octets
 
 
 def _is_sure(rows: tuple[Outcome, ...]) -> bool:

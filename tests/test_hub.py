@@ -175,7 +175,8 @@ def test_the_partner_is_told_why(table: Table, end: str, reason: str) -> None:
         assert answers[100].startswith("BYE too-many-errors ")
         assert len(answers) == 101
     elif end == "silence":
-        table.later(599.5)
+        table.later(120)
+        table.later(479.5)
         table.say("b", "PONG x")
         table.later(0.5)
         assert table.got("a").split(" / ")[-1].startswith("BYE timeout ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pychat.hub import JOINED, TURN
+from pychat.hub import JOINED, TURN, TURN_OCTETS
 from pychat.spec import Spec, shipped
 
 from .conftest import changed
@@ -60,6 +60,17 @@ def test_the_servers_own_ping_does_not_break_the_silence(table: Table) -> None:
     assert table.got("a").startswith("BYE timeout ")
 
 
+def test_a_late_ping_leaves_the_whole_time_for_its_answer(table: Table) -> None:
+    """R-TIME-3: a server that stood still has asked nobody meanwhile, and judges nobody for that time."""
+    table.named("a")
+    table.later(1000)
+    assert table.got("a").startswith("PING ")
+    table.later(479)
+    assert table.got("a") == ""
+    table.later(1)
+    assert table.got("a").startswith("BYE timeout ")
+
+
 def test_who_only_listens_is_not_silent(table: Table) -> None:
     """What is taken of his queue shows that he is there."""
     table.chat()
@@ -102,16 +113,17 @@ def test_a_clock_that_stands_still_does_not_run_ahead(table: Table) -> None:
     assert table.got("a").startswith("PING ")
 
 
-def test_tick_says_when_to_look_again(table: Table) -> None:
+def test_the_hub_says_when_to_look_again(table: Table) -> None:
     """So a loop needs no polling."""
     table.open("a")
     person = table.people["a"]
-    assert table.hub.tick(person, 0.0) == 30.0
+    assert table.hub.due(person, 0.0) == 30.0
     table.say("a", "NAME a")
-    assert table.hub.tick(person, 0.0) == 120.0
-    assert table.hub.tick(person, 120.0) == 240.0  # if it answers the PING at once
-    assert table.hub.tick(person, 240.0) == 360.0
-    assert table.hub.tick(person, 500.0) == 600.0
+    assert table.hub.due(person, 0.0) == 120.0
+    table.hub.tick(person, 120.0)
+    assert table.hub.due(person, 120.0) == 240.0  # if it answers the PING at once
+    assert table.hub.due(person, 240.0) == 360.0
+    assert table.hub.due(person, 500.0) == 600.0
 
 
 def test_a_closing_connection_is_given_up_in_time(table: Table) -> None:
@@ -195,6 +207,38 @@ def test_nobody_has_more_than_his_turn(table: Table) -> None:
     assert turns == -(-1000 // TURN)
     assert table.got("a").split(" / ") == ["PONG x"] * 1000
     assert not person.paused
+
+
+def test_lists_that_nobody_reads_are_kept_once(table: Table) -> None:
+    """Though users come between the requests, queues share almost all octets; and few lists wait in each."""
+    crowd = [f"user{number:04}" for number in range(1200)]
+    table.named(*crowd)
+    for number, name in enumerate(crowd[:100]):
+        table.named(f"late{number}")
+        person = table.people[name]
+        table.hub.receive(person, b"WHO\n" * 200, table.now)
+        while person.turn_over:
+            table.hub.resume(person, table.now)
+    readers = [table.people[name] for name in crowd[:100]]
+    a_list = 1200 * len(b"USER user0000 free\n")
+    assert all(MARK < person.queued < MARK + TURN_OCTETS + 2 * a_list for person in readers)
+    kept = {id(chunk): len(chunk) for person in readers for chunk in person.outbox}
+    assert sum(kept.values()) < sum(person.queued for person in readers) / 50
+
+
+def test_a_turn_ends_by_octets_too(table: Table) -> None:
+    """One reader of long lists does not keep all others waiting."""
+    crowd = [f"user{number:04}" for number in range(1200)]
+    table.named(*crowd)
+    person = table.people[crowd[0]]
+    table.hub.receive(person, b"WHO\n" * 20, table.now)
+    assert person.turn_over
+    assert TURN_OCTETS < person.queued < TURN_OCTETS + 2 * 1200 * len(b"USER user0000 free\n")
+    answers = table.got(crowd[0])
+    while person.paused:
+        table.hub.resume(person, table.now)
+        answers += " / " + table.got(crowd[0])
+    assert answers.count("OK WHO 1200") == 20
 
 
 def test_a_queue_that_stays_full_closes_its_connection(table: Table) -> None:

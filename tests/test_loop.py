@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from pychat.hub import Hub, no_log
-from pychat.loop import READ, STALE, Channel, Loop
+from pychat.loop import BATCH, READ, STALE, Channel, Loop
 from pychat.spec import Spec
 
 from .conftest import Peer, Stage, changed
@@ -127,10 +127,10 @@ def test_a_slow_reader_is_told_from_one_who_never_reads() -> None:
         loop._settle([alice], 0.0)
         assert alice.pending is not None  # the system has taken what it can
         assert len(theirs.recv(1 << 16, socket.MSG_WAITALL)) == 1 << 16
-        loop._plan(alice, [], stalled - 1)
-        loop._plan(alice, [], stalled + 1)
+        loop._tick(alice, [], stalled - 1)
+        loop._tick(alice, [], stalled + 1)
         assert not alice.broken
-        loop._plan(alice, [], 2 * stalled)
+        loop._tick(alice, [], 2 * stalled)
         assert alice.broken
     loop.start()
     loop.stop(0.0)
@@ -147,6 +147,40 @@ def test_who_comes_and_goes_leaves_nothing_behind(start: Start) -> None:
         peer.close()
     (loop,) = stage.server._loops
     assert len(loop._timers) <= STALE + 2 * len(loop._channels) + 1
+
+
+def test_what_waits_in_the_socket_ends_a_silence(spec: Spec) -> None:
+    """R-TIME-1, R-TIME-3, R-FLOW-4: after a stop of the process, those who have spoken or read meanwhile stay."""
+    hub, lock = Hub(spec), threading.Lock()
+    loop = Loop(hub, lock, "io", no_log)
+    channels, peers = [], []
+    for number in range(3 * BATCH):
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        channel = Channel(ours)
+        channel.loop = loop
+        hub.open(channel, "127.0.0.1", 0.0, loopback=True)
+        loop._adopt(channel, [], 0.0)
+        if number % 3:
+            hub.receive(channel, f"NAME user{number}\n".encode(), 0.0)
+        if number % 3 == 2:
+            hub.put(channel, b"x" * (1 << 20), 0.0)
+        loop._settle(hub.take_touched(), 0.0)
+        channels.append(channel)
+        peers.append(theirs)
+    for number, (channel, peer) in enumerate(zip(channels, peers, strict=True)):
+        while channel.pending and peer.recv(1 << 20):  # the system's buffer is empty, and takes the rest
+            if number % 3 == 2 and channel.queued <= spec.limits.queue_mark:
+                break
+            loop._settle([channel], 0.0)
+        peer.sendall(b"PING here\n" if number % 3 else b"NAME late%d\n" % number)
+    loop._run_timers(10_000.0)
+    assert [channel.state for channel in channels] == ["NAMED"] * len(channels)
+    loop.start()
+    loop.stop(0.0)
+    loop.join()
+    for peer in peers:
+        peer.close()
 
 
 def test_a_flood_of_requests_holds_nobody_up(spec: Spec) -> None:

@@ -15,6 +15,10 @@ if sys.platform == "linux":
 if TYPE_CHECKING:
     from .spec.model import Transport
 
+# Octets that the system holds and has not sent yet (tcp(7)). Without a limit it would take megabytes for each peer that
+# does not read, and they are not shared as ours are.
+UNSENT = 65536
+
 # What getaddrinfo says of one address: family, kind, number of the protocol, canonical name, address.
 Address: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
@@ -24,7 +28,7 @@ def prepare(sock: socket.socket, transport: Transport) -> None:
     idle, interval, probes = transport.keepalive
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     _set(sock, "TCP_NODELAY", 1)
-    _set(sock, "TCP_NOTSENT_LOWAT", 65536)
+    _set(sock, "TCP_NOTSENT_LOWAT", UNSENT)
     _set(sock, "TCP_KEEPIDLE", idle)
     _set(sock, "TCP_KEEPINTVL", interval)
     _set(sock, "TCP_KEEPCNT", probes)

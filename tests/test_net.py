@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from pychat.net import endpoint, expect_acknowledgements, prepare, reason
+from pychat.net import UNSENT, endpoint, expect_acknowledgements, prepare, reason
 from pychat.spec import Spec
 
 
@@ -26,6 +26,14 @@ def test_a_dead_peer_is_found(spec: Spec) -> None:
         assert options(sock, "KEEPIDLE", "KEEPINTVL", "KEEPCNT", "USER_TIMEOUT") == [idle, interval, probes, 0]
         expect_acknowledgements(sock, spec.transport)
         assert options(sock, "USER_TIMEOUT") == [1000 * (idle + interval * probes)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the option has this name on Linux")
+def test_the_system_holds_little_for_a_peer_that_does_not_read(spec: Spec) -> None:
+    """What is not sent waits in our queue, which is bounded and shares what it can."""
+    with socket.socket() as sock:
+        prepare(sock, spec.transport)
+        assert options(sock, "NOTSENT_LOWAT") == [UNSENT]
 
 
 def test_words_for_people() -> None:

@@ -43,6 +43,20 @@ def test_half_a_line_is_no_run() -> None:
         assert not RUN.accepts(octets)
 
 
+def test_a_run_that_ends_in_crlf_leaves_with_lf() -> None:
+    """R-FRAME-2, R-FRAME-3: as a run, also where both endings are mixed before the last one."""
+    assert RUN.forwarded(b"MSG a\r\nMSG b\nMSG c\r\n") == b"MSG a\nMSG b\nMSG c\n"
+    assert RUN.forwarded(b"MSG a\nMSG b\n") == b"MSG a\nMSG b\n"
+    for octets in (b"MSG a\r\r\n", b"MSG a\rb\r\n", b"MSG \r\n", b"WHO\r\n", b"MSG a\r\nWHO\r\n", b"\r\n"):
+        assert RUN.forwarded(octets) is None
+
+
+def test_lines_that_may_be_too_long_have_no_bulk_way() -> None:
+    """R-FRAME-5: the longest line and its longest ending are a frame, or else each line is looked at."""
+    assert compile_runs(changed("max_octets: 4096", "max_octets: 2006"))
+    assert not compile_runs(changed("max_octets: 4096", "max_octets: 2005"))
+
+
 Chunk = tuple[str, int, bytes]
 
 
@@ -52,7 +66,8 @@ def conversations(draw: st.DrawFn) -> list[tuple[str, bytes]]:
     steps = []
     for _ in range(draw(st.integers(1, 8))):
         who = draw(st.sampled_from("ab"))
-        octets = b"".join(line + b"\n" for line in draw(st.lists(LINES, min_size=1, max_size=5)))
+        ending = draw(st.sampled_from([b"\n", b"\r\n"]))
+        octets = b"".join(line + ending for line in draw(st.lists(LINES, min_size=1, max_size=5)))
         cuts = sorted(draw(st.lists(st.integers(0, len(octets)), max_size=3)))
         for start, end in zip([0, *cuts], [*cuts, len(octets)], strict=True):
             if octets[start:end]:

@@ -74,10 +74,11 @@ class Dialect:
 
 
 class Chat(Dialect):
-    """The protocol of a spec. What its verbs mean is asked of the spec."""
+    """The protocol of a spec. What its verbs mean is asked of the spec. `ending` is that of the lines that are said."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, ending: bytes = b"\n") -> None:
         self.spec = spec
+        self.ending = ending
         self.words = Vocabulary.of(spec)
         self.longest = max(spec.types[field.type].octets[1] for field in spec.requests[self.words.say].form.fields)
 
@@ -94,7 +95,7 @@ class Chat(Dialect):
         return self._request(self.words.quit, "").sends
 
     def line(self, me: str, peer: str, text: bytes) -> bytes:
-        return b"%s %s\n" % (self.words.say.encode(), text)
+        return b"%s %s%s" % (self.words.say.encode(), text, self.ending)
 
     def delivered(self, me: str, peer: str, text: bytes) -> bytes:
         return b"%s %s\n" % (self.words.heard.encode(), text)
@@ -265,6 +266,7 @@ def all_peers(spec: Spec | None = None) -> dict[str, Peer]:
     rows = (
         Peer("pychat", chat, server, help=[*pychat, "--help"]),
         *(Peer(f"pychat-{n}", chat, [*server, "--io-threads", str(n)], extra=True) for n in (1, 2, 4)),
+        Peer("pychat-crlf", Chat(chat.spec, b"\r\n"), server, extra=True),
         Peer("nats-server", Nats(), ["nats-server", "-c", "{config}"], NATS, ["nats-server"], ["nats-server", "-v"]),
         Peer(
             "ngircd", Irc(), ["ngircd", "-n", "-f", "{config}"], NGIRCD, ["ngircd"], ["ngircd", "--version"], backlog=8

@@ -118,6 +118,10 @@ class Server:
         status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
         return int(next(line for line in status.splitlines() if line.startswith(what)).split()[1]) * 1024
 
+    def descriptors(self) -> int:
+        """How many it has open now."""
+        return len(os.listdir(f"/proc/{self._process.pid}/fd"))
+
     def _end(self) -> None:
         try:
             os.killpg(self._process.pid, signal.SIGTERM)

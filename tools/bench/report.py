@@ -51,6 +51,7 @@ COLUMNS = (
     Column("help_s", "--help s", ".3f"),
     Column("ready_s", "ready s", ".3f"),
     Column("memory_mib", "peak MiB", ".1f"),
+    Column("left_mib", "left MiB", ".1f"),
     Column("server_share", "its CPU", ".0%"),
     Column("load_share", "load's CPU", ".0%"),
 )

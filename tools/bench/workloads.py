@@ -12,6 +12,8 @@ from tools.bench.peers import Peer
 from tools.bench.process import ROOT, Server
 
 Figures = dict[str, float]
+UNREAD = 200  # lists that each asks for, and does not read
+NEWCOMER = 10  # askers after which somebody comes
 FLOOD = 1 << 20  # lines in flight: more than any socket takes
 LARGE = 500  # chats or users, from which a quick run is content with fewer
 KIB, MIB = 1024, 1024 * 1024
@@ -208,6 +210,29 @@ def who(server: Server, work: Workload, pace: Pace) -> Figures:
         return meter.figures(answers * count) | _latencies(load)
 
 
+def unread(server: Server, work: Workload, pace: Pace) -> Figures:
+    """Users who ask UNREAD times who is there and read nothing, while others come, take a name and go.
+
+    Latencies are how long those wait until they have gone; `left_mib` is the memory after all have gone.
+    """
+    peer, count, before = server.peer, work.users // pace.divide, server.descriptors()
+    with Load(connected(server.address, peer, count)) as load:
+        meter = _Meter(server)
+        for number, end in enumerate(load.ends.values()):
+            listing = peer.dialect.listing(end.name, count)
+            assert listing is not None
+            end.socket.sendall(listing.exchange.sends * UNREAD)
+            if number % NEWCOMER == 0:
+                now = time.perf_counter_ns()
+                disconnected(connected(server.address, peer, 1, count + number), peer.dialect)
+                load.latencies.append(time.perf_counter_ns() - now)
+        figures = meter.figures(count) | _latencies(load)
+    deadline = time.perf_counter() + pace.drain
+    while server.descriptors() > before and time.perf_counter() < deadline:
+        time.sleep(0.01)  # nothing says that a server has closed what its peers have reset
+    return figures | {"left_mib": server.memory() / MIB}
+
+
 def startup(server: Server, work: Workload, pace: Pace) -> Figures:
     """How long the command takes to explain itself, and the server to listen."""
     began = time.perf_counter()
@@ -292,6 +317,14 @@ WORKLOADS = {
         Workload("crowd", "50 honest chats beside a flooder and one who never reads", crowd),
         Workload(
             "who-5000", "one of 5,000 users asks who is there", who, users=5000, unit="listed user", needs="listing"
+        ),
+        Workload(
+            "unread-lists",
+            "5,000 users ask 200 times who is there, and read nothing",
+            unread,
+            users=5000,
+            unit="asker",
+            needs="listing",
         ),
         Workload("fairness", "500 chats, 16 lines in flight each way", relay, chats=500, window=16),
         Workload("overload", "twice the lines that the server can carry", overload, window=64),

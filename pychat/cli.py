@@ -8,7 +8,8 @@ import queue
 import signal
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from .server import Server
     from .spec import Spec
 
-BUG = 0  # in the place of a signal's number: a thread has ended by a bug
 SPEC_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -111,10 +111,6 @@ def server(
     except OSError as error:
         where = f"{host}:{spec.transport.port if port is None else port}"
         _fail(f"cannot listen on {where}: {reason(error)}")
-    try:
-        log.start()
-    except RuntimeError:
-        _fail("there is no room for a thread")
     if room < max_connections:
         log("fewer-connections", level="warning", admitted=room, reason="the limit of open files")
     whole = _run(serving, log)
@@ -125,35 +121,61 @@ def server(
 
 def _run(serving: Server, log: EventLog) -> bool:
     """Serves until a signal; False if the server has lost a thread before, and so must not go on."""
-    reasons: queue.SimpleQueue[int] = queue.SimpleQueue()  # a handler may put into it at any moment, without a deadlock
-    stopping = False
-    at_terminal = _has_terminal()  # asked now, because a terminal that is closed is nobody's any more
+    stop: queue.SimpleQueue[None] = queue.SimpleQueue()  # unlike an Event, a handler may use it at any moment
+    broken = threading.Event()
+    at_terminal = _has_terminal()  # asked now: when the signal comes, the terminal may be gone
+    ending = False
 
     def on_signal(number: int, _: object) -> None:
-        if not stopping:
-            reasons.put(number)
-        elif number != signal.SIGHUP:  # a terminal and its shell may both send one
+        nonlocal ending
+        if number == signal.SIGHUP and not at_terminal:
+            log("hangup", level="warning", reason="a reload is not supported yet: nothing has changed")
+        elif not ending:
+            ending = True
+            stop.put(None)
+        elif number != signal.SIGHUP:  # a terminal that is closed and its shell may both send one
             os._exit(128 + number)
 
     def on_bug(bug: threading.ExceptHookArgs) -> None:
         log("bug", level="error", thread=bug.thread and bug.thread.name, error=repr(bug.exc_value))
-        reasons.put(BUG)
+        broken.set()
+        stop.put(None)
 
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as with nohup
         signal.signal(signal.SIGHUP, on_signal)
     threading.excepthook = on_bug
-    with serving:
+    try:
+        with _signals_left_to_this_thread():
+            log.start()
+            serving.start()
+    except RuntimeError:
+        _fail("the system has no room for a thread")
+    try:
         where = endpoint(*serving.address)
         click.echo(f"listening on {where}")
         log("started", address=where, protocol=serving.spec.protocol, version=serving.spec.version)
-        while (why := reasons.get()) == signal.SIGHUP and not at_terminal:
-            log("hangup", level="warning", reason="a reload is not supported yet: nothing has changed")
-        stopping = True
+        stop.get()
         log("stopping")
+    finally:
+        serving.stop()
     log("stopped")
-    return why != BUG and reasons.empty()
+    return not broken.is_set()
+
+
+@contextmanager
+def _signals_left_to_this_thread() -> Iterator[None]:
+    """Threads that start meanwhile take no signal.
+
+    After a stop (Ctrl-Z, a debugger) the system gives a signal to any thread that takes it, but its handler runs in
+    this one, which would sleep on (signal(7); Python's `signal`, "Execution of Python signal handlers").
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _has_terminal() -> bool:

@@ -28,7 +28,7 @@ PAUSE = 0.05  # seconds of rest when the system cannot say what has happened
 STALE = 1024  # planned looks that came to nothing and may still be kept, beside one for each connection
 BATCH = 16  # connections that are read before anything is decided and sent,
 BULK = 8192  # … unless one has brought so many octets
-REST = 0.5  # seconds that a thread waits at most: so long is a newcomer kept waiting whose wake-up the system refused
+REST = 0.25  # seconds that a thread waits at most: so long is a newcomer kept waiting whose wake-up the system refused
 FOREVER = float("inf")
 
 

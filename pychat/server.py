@@ -80,19 +80,18 @@ class Server:
         """Starts the threads.
 
         Raises:
-            OSError: the system has no room for a thread.
+            RuntimeError: the system has no room for a thread.
         """
         try:
             for loop in self._loops:
                 loop.start()
             self._acceptor.start()
-        except RuntimeError:  # Python's, without the system's reason
+        except RuntimeError:
             self.stop()
-            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from None
+            raise
 
     def stop(self) -> None:
         """Stops accepting, says goodbye to everybody, and joins every thread, within about 4 s."""
-        deadline = time.monotonic() + STOP_SECONDS
         self._stopping = True
         with contextlib.suppress(OSError):  # without this wake-up it looks by itself, within REST
             self._waker.send(b"\0")
@@ -105,6 +104,7 @@ class Server:
         for channel in touched:
             assert isinstance(channel, Channel)
             channel.loop.post(channel)
+        deadline = time.monotonic() + STOP_SECONDS
         for loop in self._loops:
             loop.stop(deadline)
         for loop in self._loops:

@@ -16,8 +16,6 @@ from .needs import NotTestedError
 from .scenes import Scene, answered, expect, expect_end, goodbye, lead, named_state
 from .stagehand import BrokenError, Stagehand
 
-MANY = 30  # connections, where a limit is wanted
-
 
 def scenes(spec: Spec) -> Iterator[Scene]:
     """The scenes about addresses and keep-alive."""
@@ -56,20 +54,24 @@ def _share(hand: Stagehand) -> None:
     address = own_address()
     if address is None:
         raise NotTestedError("its share of one address: this machine has no address but loopback")
-    _restart(hand, max=str(MANY), host="0.0.0.0")  # noqa: S104  # the scene needs an address other than loopback
+    share_of = hand.spec.limits.address_share
+    most = 2 * share_of.at_least + 1  # room for a share, and for more than a share
+    share = share_of.of(most)
+    if share == most:
+        raise NotTestedError("its share of one address: it may hold all connections")
+    _restart(hand, max=str(most), host="0.0.0.0")  # noqa: S104  # the scene needs an address other than loopback
     assert hand.stage is not None
     port = hand.stage.address[1]
-    share = MANY // hand.spec.limits.address_share
     hand.stage.address = (address, port)
     for number in range(share):
         if not admitted(hand, f"a{number}"):
             raise BrokenError(f"room for connection {number + 1} of {share} from {address}", "no answer")
     hand.stage.inbox("x")
-    last = goodbye(hand.spec, hand.spec.goodbye_when("full").code)
+    last = goodbye(hand.spec, hand.spec.goodbye_when("share").code)
     expect(hand, "x", last)
     expect_end(hand, "x")
     hand.stage.address = ("127.0.0.1", port)
-    for number in range(share + 1):
+    for number in range(most - share):
         if not answered(hand, f"b{number}"):
             raise BrokenError(f"room for connection {number + 1} from loopback", "no answer")
 

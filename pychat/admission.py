@@ -4,35 +4,62 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Literal
 
+from .addresses import group
 from .connection import Connection
+
+REMINDER = 10.0  # seconds in which no event is told again to the log, while it goes on
 
 
 class Admission:
-    """The connections that have a place (R-OPEN-1): at most `most`, and of one address one in `one_in` (R-OPEN-2)."""
+    """The connections that have a place: at most `most` (R-OPEN-1), and at most `share` of one address (R-OPEN-2)."""
 
-    def __init__(self, most: int, one_in: int) -> None:
+    def __init__(self, most: int, share: int) -> None:
         self._most = most
-        self._share = max(1, most // one_in)
+        self.share = share
         self._admitted: set[Connection] = set()
         self._held: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(tuple(self._admitted))
 
-    def admit(self, connection: Connection, *, loopback: bool) -> bool:
-        """Gives a connection a place, if there is one for its address; loopback may hold them all."""
-        address = connection.address
-        if len(self._admitted) >= self._most or (not loopback and self._held[address] >= self._share):
-            return False
+    def admit(self, connection: Connection, *, loopback: bool) -> Literal["full", "share"] | None:
+        """Gives a connection a place, or says what has no room for it; loopback may hold all places."""
+        if len(self._admitted) >= self._most:
+            return "full"
+        network = group(connection.address)
+        if not loopback and self._held[network] >= self.share:
+            return "share"
         self._admitted.add(connection)
-        self._held[address] += 1
-        return True
+        self._held[network] += 1
+        return None
 
     def release(self, connection: Connection) -> None:
         """The connection, if it had a place, has it no longer."""
         if connection in self._admitted:
             self._admitted.remove(connection)
-            self._held[connection.address] -= 1
-            if not self._held[connection.address]:
-                del self._held[connection.address]  # so that it grows with who is there, and not with who ever was
+            network = group(connection.address)
+            self._held[network] -= 1
+            if not self._held[network]:
+                del self._held[network]  # so that it grows with who is there, and not with who ever was
+
+
+class Reminders:
+    """Which of many equal events are told to the log: a flood of connections must not become a flood of lines."""
+
+    KEYS = 1024  # kept at most; beyond, a reminder comes too early, and that is all
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[float, int]] = {}  # when it was told, and how often it happened since
+
+    def due(self, key: str, now: float) -> int:
+        """Notes an event; how many of its kind the log is to be told of now, 0 for not now."""
+        told, silent = self._told.get(key, (-REMINDER, 0))
+        if now - told < REMINDER:
+            self._told[key] = told, silent + 1
+            return 0
+        if len(self._told) >= self.KEYS:
+            self._told.clear()
+        self._told[key] = now, 0
+        return silent + 1

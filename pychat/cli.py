@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import queue
 import signal
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -68,6 +70,12 @@ def main() -> None:
     help="How many are admitted.",
 )
 @click.option(
+    "--per-address",
+    type=click.IntRange(1, 1_000_000),
+    help="How many of them one address other than loopback may hold; an IPv6 address counts by its first 64 bits. "
+    "[default: the spec's share, a tenth but at least 50]",
+)
+@click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -79,6 +87,7 @@ def server(
     port: int | None,
     io_threads: int,
     max_connections: int,
+    per_address: int | None,
     log_level: str,
     log_format: str,
     spec_file: Path | None,
@@ -86,7 +95,8 @@ def server(
     """Run a server until SIGINT or SIGTERM.
 
     The address is printed on stdout when connections are taken, the log goes to stderr. At the first signal everybody
-    gets a last frame and the server ends within 5 s with exit code 0; at the second one it ends at once.
+    gets a last frame and the server ends within 5 s with exit code 0; at the second one it ends at once. SIGHUP ends
+    it if it was started from a terminal and not with nohup.
     """
     from .log import EventLog
     from .server import Server
@@ -95,11 +105,12 @@ def server(
     room = _raise_descriptor_limit(max_connections, io_threads)
     log = EventLog(log_level, log_format)
     try:
-        serving = Server(spec, host, port, io_threads=io_threads, max_connections=room, log=log)
+        serving = Server(
+            spec, host, port, io_threads=io_threads, max_connections=room, per_address=per_address, log=log
+        )
     except OSError as error:
         where = f"{host}:{spec.transport.port if port is None else port}"
         _fail(f"cannot listen on {where}: {reason(error)}")
-    log.start()
     if room < max_connections:
         log("fewer-connections", level="warning", admitted=room, reason="the limit of open files")
     whole = _run(serving, log)
@@ -110,28 +121,70 @@ def server(
 
 def _run(serving: Server, log: EventLog) -> bool:
     """Serves until a signal; False if the server has lost a thread before, and so must not go on."""
-    stop, broken = threading.Event(), threading.Event()
+    stop: queue.SimpleQueue[None] = queue.SimpleQueue()  # unlike an Event, a handler may use it at any moment
+    broken = threading.Event()
+    at_terminal = _has_terminal()  # asked now: when the signal comes, the terminal may be gone
+    ending = False
 
     def on_signal(number: int, _: object) -> None:
-        if stop.is_set():
+        nonlocal ending
+        if number == signal.SIGHUP and not at_terminal:
+            log("hangup", level="warning", reason="a reload is not supported yet: nothing has changed")
+        elif not ending:
+            ending = True
+            stop.put(None)
+        elif number != signal.SIGHUP:  # a terminal that is closed and its shell may both send one
             os._exit(128 + number)
-        stop.set()
 
     def on_bug(bug: threading.ExceptHookArgs) -> None:
         log("bug", level="error", thread=bug.thread and bug.thread.name, error=repr(bug.exc_value))
         broken.set()
-        stop.set()
+        stop.put(None)
 
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as with nohup
+        signal.signal(signal.SIGHUP, on_signal)
     threading.excepthook = on_bug
-    with serving:
-        click.echo(f"listening on {endpoint(*serving.address)}")
-        log("started", address=endpoint(*serving.address), protocol=serving.spec.protocol, version=serving.spec.version)
-        stop.wait()
+    try:
+        with _signals_left_to_this_thread():
+            log.start()
+            serving.start()
+    except RuntimeError:
+        _fail("the system has no room for a thread")
+    try:
+        where = endpoint(*serving.address)
+        click.echo(f"listening on {where}")
+        log("started", address=where, protocol=serving.spec.protocol, version=serving.spec.version)
+        stop.get()
         log("stopping")
+    finally:
+        serving.stop()
     log("stopped")
     return not broken.is_set()
+
+
+@contextmanager
+def _signals_left_to_this_thread() -> Iterator[None]:
+    """Threads that start meanwhile take no signal.
+
+    After a stop (Ctrl-Z, a debugger) the system gives a signal to any thread that takes it, but its handler runs in
+    this one, which would sleep on (signal(7); Python's `signal`, "Execution of Python signal handlers").
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _has_terminal() -> bool:
+    """Whether this process has a controlling terminal (tty(4))."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 @main.command()
@@ -264,5 +317,7 @@ def _raise_descriptor_limit(connections: int, io_threads: int) -> int:
     wanted = connections + spare
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        with suppress(OSError, ValueError):  # the system may allow less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return connections if soft == resource.RLIM_INFINITY else max(1, min(connections, soft - spare))

@@ -10,8 +10,9 @@ The rows of the spec say what happens; this file knows what their conditions and
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
-from .admission import Admission
+from .admission import Admission, Reminders
 from .codec import BadFrame, Codec, Frame, LineTooLong, Splitter
 from .connection import Connection
 from .machine import ENDING, ENDING_PARTNER, partner_event, server_machine
@@ -36,13 +37,21 @@ TURN_OCTETS = 65536  # … and octets that may have been put into its own queue 
 class Hub:
     """All connections of a server. Every method takes the time in seconds, which never goes back.
 
-    `max_connections` are admitted, and of them one in `limits.address_share` from one address other than loopback.
+    `max_connections` are admitted, and of them `per_address` from one address other than loopback; the spec's share
+    without it.
     """
 
-    def __init__(self, spec: Spec, max_connections: int = 10_000, log: Log = no_log, bulk: bool = True) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        max_connections: int = 10_000,
+        log: Log = no_log,
+        bulk: bool = True,
+        per_address: int | None = None,
+    ) -> None:
         self.spec = spec
         self.codec = Codec(spec)
-        self.admission = Admission(max_connections, spec.limits.address_share)
+        self.admission = Admission(max_connections, per_address or spec.limits.address_share.of(max_connections))
         self.names: dict[str, Connection] = {}
         self.touched: list[Connection] = []
         self.on_link: Callable[[Connection, Connection], None] = lambda caller, called: None
@@ -66,6 +75,7 @@ class Hub:
         self._key = spec.types[spec.link.key]
         self._refusals: dict[tuple[str, str], bytes] = {}
         self._roster = Roster(spec)
+        self._reminders = Reminders()
         self._serial = 0
         self._pushed = 0
 
@@ -74,16 +84,22 @@ class Hub:
     def open(self, connection: Connection, address: str, now: float, loopback: bool = False) -> bool:
         """Takes a new connection; False when there is no room for it: then it is refused."""
         connection.address = address
-        if not self.admission.admit(connection, loopback=loopback):
-            self.refuse(connection, now)
+        lack = self.admission.admit(connection, loopback=loopback)
+        if lack is not None:
+            self.refuse(connection, now, lack)
             return False
         self._begin(connection, now)
         return True
 
-    def refuse(self, connection: Connection, now: float) -> None:
-        """Says goodbye to a new connection for which there is no room (R-OPEN-1)."""
+    def refuse(self, connection: Connection, now: float, lack: Literal["full", "share"] = "full") -> None:
+        """Says goodbye to a new connection for which there is no room (R-OPEN-1, R-OPEN-2)."""
         self._begin(connection, now)
-        self._say_goodbye(connection, self.spec.goodbye_when("full"), now)
+        goodbye = self.spec.goodbye_when(lack)
+        address, share = (connection.address, self.admission.share) if lack == "share" else (None, None)
+        times = self._reminders.due(address or goodbye.code, now)
+        if times:
+            self.log("refused", level="warning", code=goodbye.code, address=address, share=share, times=times)
+        self._part(connection, goodbye, now)
 
     def _begin(self, connection: Connection, now: float) -> None:
         self._serial += 1
@@ -451,11 +467,14 @@ class Hub:
         return found
 
     def _say_goodbye(self, connection: Connection, goodbye: Goodbye, now: float) -> None:
+        address = None if connection.name else connection.address or None
+        self.log("goodbye", id=connection.id, name=connection.name or None, code=goodbye.code, address=address)
+        self._part(connection, goodbye, now)
+
+    def _part(self, connection: Connection, goodbye: Goodbye, now: float) -> None:
         values = (goodbye.code, goodbye.words)
         fields = dict(zip((field.name for field in self.spec.goodbye.fields), values, strict=True))
         self.put(connection, self.codec.encode_reply(self.spec.goodbye.key, fields), now)
-        address = None if connection.name else connection.address or None
-        self.log("goodbye", id=connection.id, name=connection.name or None, code=goodbye.code, address=address)
         self._end(connection, goodbye.gone, now)
 
     def _end(self, connection: Connection, reason: str | None, now: float) -> None:

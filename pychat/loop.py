@@ -20,15 +20,17 @@ from typing import TypeAlias, cast
 
 from .connection import Connection
 from .hub import Hub, Log
-from .net import unacknowledged
+from .net import close, reason, unacknowledged
 
 READ, WRITE = select.POLLIN, select.POLLOUT
 TROUBLE = select.POLLERR | select.POLLHUP
 CHUNK = 65536  # octets of one read: a run of lines long enough that its system calls cost little
+PAUSE = 0.05  # seconds of rest when the system cannot say what has happened
 STALE = 1024  # planned looks that came to nothing and may still be kept, beside one for each connection
 BATCH = 16  # connections that are read before anything is decided and sent,
 BULK = 8192  # … unless one has brought so many octets
 VECTOR = 1024  # chunks that one call may send: IOV_MAX of Linux, macOS and the BSDs
+REST = 0.25  # seconds that a thread waits at most: so long is a newcomer kept waiting whose wake-up the system refused
 FOREVER = float("inf")
 
 Chunks: TypeAlias = list[bytes | memoryview]
@@ -74,6 +76,7 @@ class Loop:
         self._order = itertools.count()
         self._deadline: float | None = None  # set when it must stop
         self._awake = False  # a wake-up is on its way already
+        self._blind = False  # the system did not say what has happened
         self._waker, self._wakee = socket.socketpair()
         self._waker.setblocking(False)
         self._wakee.setblocking(False)
@@ -96,29 +99,36 @@ class Loop:
         self._wake()
 
     def join(self) -> None:
-        """Waits for the thread's end, and closes what came too late for it."""
-        self._thread.join()
+        """Waits for the thread's end, if it ever began, and closes what came too late for it."""
+        if self._thread.ident is not None:
+            self._thread.join()
         for channel in (*self._channels.values(), *self._mailbox):
-            channel.sock.close()
-        self._waker.close()
-        self._wakee.close()
+            close(channel.sock)
+        close(self._waker)
+        close(self._wakee)
         if hasattr(self._poll, "close"):
-            self._poll.close()
+            with contextlib.suppress(OSError):
+                self._poll.close()
 
     def _wake(self) -> None:
         if not self._awake:
             self._awake = True
-            with contextlib.suppress(OSError):  # it is awake enough, or has ended
+            try:
                 self._waker.send(b"\0")
+            except BlockingIOError:  # so many wake-ups are on their way
+                pass
+            except OSError:  # such as ENOBUFS: the next one tries again, and REST is its deadline
+                self._awake = False
 
     # The thread
 
     def _run(self) -> None:
         while self._deadline is None or self._channels or self._mailbox:
-            events = self._wait(self._next_timeout())
+            events = self._look()
             now = time.monotonic()
             mail = self._serve(events, now)
-            if mail:  # last, or a newcomer could get what was meant for a descriptor that was closed just now
+            # Last, or a newcomer could get what was meant for a descriptor that was closed just now.
+            if mail or self._mailbox:
                 self._read_mail(now)
             if self._waiting:
                 self._give_turns(now)
@@ -127,6 +137,19 @@ class Loop:
             if self._deadline is not None and now >= self._deadline:
                 for channel in tuple(self._channels.values()):
                     self._close(channel)
+
+    def _look(self) -> list[tuple[int, int]]:
+        """Waits for events; none at all when the system cannot say what has happened (ENOMEM)."""
+        try:
+            events = self._wait(self._next_timeout())
+        except OSError as error:
+            if not self._blind:
+                self._log("poll-failed", level="error", error=reason(error))
+            self._blind = True
+            time.sleep(PAUSE)  # so that it does not spin
+            return []
+        self._blind = False
+        return events
 
     def _serve(self, events: list[tuple[int, int]], now: float) -> bool:
         """Sees to a round of events; whether there is mail.
@@ -140,7 +163,7 @@ class Loop:
         for fd, mask in events:
             channel = channels.get(fd)
             if channel is None:
-                mail = mail or fd == self._wakee.fileno()
+                mail = mail or fd == self._wakee.fileno() or self._unwatch(fd)
             elif mask == READ or self._handle(channel, mask, now):
                 try:
                     octets = channel.sock.recv(CHUNK)
@@ -161,7 +184,7 @@ class Loop:
         if self._waiting:
             return 0.0
         due = min(self._timers[0][0] if self._timers else FOREVER, self._deadline or FOREVER)
-        return -1.0 if due == FOREVER else max(0.0, due - time.monotonic())
+        return min(REST, max(0.0, due - time.monotonic()))
 
     def _handle(self, channel: Channel, mask: int, now: float) -> bool:
         """Sees to everything but what has come; whether there is something to be read."""
@@ -205,8 +228,8 @@ class Loop:
             touched = hub.take_touched() if hub.touched else []
         if straight:
             self._forward(straight, touched, now)
-        for channel, reason in failed:
-            self._give_up(channel, reason)
+        for channel, trouble in failed:
+            self._give_up(channel, trouble)
         if touched:
             self._settle(touched, now)
 
@@ -231,7 +254,8 @@ class Loop:
 
     def _give_up(self, channel: Channel, error: Exception) -> None:
         """A bug of ours, or a system that has run out of something, must cost one connection, not all of them."""
-        self._log("bug", level="error", id=channel.id, error=repr(error))
+        trouble = reason(error) if isinstance(error, OSError) else None
+        self._log("failed" if trouble else "bug", level="error", id=channel.id, error=trouble or repr(error))
         if self._channels.get(channel.fd) is channel:
             self._close(channel)
 
@@ -335,14 +359,19 @@ class Loop:
 
     def _let_go(self, channel: Channel) -> None:
         del self._channels[channel.fd]
-        with contextlib.suppress(OSError, KeyError):  # it may never have been registered
-            self._poll.unregister(channel.fd)
+        self._unwatch(channel.fd)
         channel.interest = 0
         channel.due = FOREVER
 
+    def _unwatch(self, fd: int) -> bool:
+        """Wants no more events of a descriptor; False. If the system refuses, its next event asks again."""
+        with contextlib.suppress(OSError, KeyError):  # it may never have been registered
+            self._poll.unregister(fd)
+        return False
+
     def _close(self, channel: Channel) -> None:
         self._let_go(channel)
-        channel.sock.close()
+        close(channel.sock)
         channel.pending = None
         with self._lock:
             self._hub.lose(channel, time.monotonic())
@@ -363,7 +392,7 @@ class Loop:
         self._settle([*turns], now)
 
     def _read_mail(self, now: float) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # what is not read now wakes it once more
             self._wakee.recv(64)
         self._awake = False  # before the mailbox is read: a post after this wakes it again
         work: list[Connection] = []
@@ -452,9 +481,9 @@ def _rest(chunks: Chunks, taken: int) -> Chunks | None:
 
 
 def _make_poll() -> tuple[select.epoll | select.poll, Callable[[float], list[tuple[int, int]]]]:
-    """The system's best selector for many sockets, and a function that waits for seconds (negative: for ever)."""
+    """The system's best selector for many sockets, and a function that waits for so many seconds."""
     if hasattr(select, "epoll"):
         epoll = select.epoll()
         return epoll, lambda timeout: epoll.poll(timeout, BATCH)
     poll = select.poll()
-    return poll, lambda timeout: poll.poll(None if timeout < 0 else timeout * 1000)
+    return poll, lambda timeout: poll.poll(timeout * 1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -89,8 +90,14 @@ def unacknowledged(sock: socket.socket) -> int:
         return 0
 
 
+def close(sock: socket.socket) -> None:
+    """Closes a socket. The system takes its descriptor back also when it reports an error (close(2))."""
+    with contextlib.suppress(OSError):
+        sock.close()
+
+
 def endpoint(host: str, port: int) -> str:
-    """An address as people write it: an IPv6 address stands in brackets."""
+    """An address and a port as people write them: an IPv6 address stands in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import itertools
 import os
 import select
@@ -16,14 +15,17 @@ import socket
 import threading
 import time
 
+from .addresses import is_loopback, plain
+from .admission import Reminders
 from .connection import Connection
 from .hub import Hub, Log, no_log
-from .loop import READ, Channel, Loop
-from .net import prepare
+from .loop import READ, REST, Channel, Loop
+from .net import close, prepare, reason
 from .spec import Spec
 
 BACKLOG = 4096
 STOP_SECONDS = 4.0  # for everybody to get his last frame; what is left then is closed
+PAUSE = 0.1  # seconds before the next try, when no connection can be accepted
 TURNED_AWAY = 256  # so many that were not admitted may be on their way out; the next ones are closed at once
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 PASSING = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH}
@@ -38,6 +40,7 @@ class Server:
         port: 0 for any free one; `address` says which.
         io_threads: how many threads share the connections.
         max_connections: how many are admitted.
+        per_address: how many of them one address other than loopback may hold; None for the spec's share.
         log: takes an event and its fields; it must not block.
 
     Raises:
@@ -52,16 +55,18 @@ class Server:
         *,
         io_threads: int = 1,
         max_connections: int = 10_000,
+        per_address: int | None = None,
         log: Log = no_log,
     ) -> None:
         self.spec = spec
         self.log = log
         self._listener = _listen(host, spec.transport.port if port is None else port)
-        self._spare: int | None = os.open(
-            os.devnull, os.O_RDONLY
-        )  # given up to turn somebody away when there are no more
+        name = self._listener.getsockname()
+        self.address: tuple[str, int] = plain(str(name[0])), int(name[1])  # on which it listens
+        # A descriptor that is given up to turn somebody away when there are no more.
+        self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
         self._lock = threading.Lock()  # guards the hub and its connections; no other lock is ever taken with it
-        self._hub = Hub(spec, max_connections, log)
+        self._hub = Hub(spec, max_connections, log, per_address=per_address)
         self._hub.on_link = self._bring_together
         self._loops = [Loop(self._hub, self._lock, f"io-{number}", log) for number in range(io_threads)]
         self._next_loop = itertools.cycle(self._loops)
@@ -69,25 +74,30 @@ class Server:
         self._waker, self._wakee = socket.socketpair()
         self._acceptor = threading.Thread(target=self._accept_all, name="acceptor")
         self._stopping = False
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """The address and the port that it listens on."""
-        name = self._listener.getsockname()
-        return str(name[0]), int(name[1])
+        self._reminders = Reminders()
 
     def start(self) -> None:
-        """Starts the threads."""
-        for loop in self._loops:
-            loop.start()
-        self._acceptor.start()
+        """Starts the threads.
+
+        Raises:
+            RuntimeError: the system has no room for a thread.
+        """
+        try:
+            for loop in self._loops:
+                loop.start()
+            self._acceptor.start()
+        except RuntimeError:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Stops accepting, says goodbye to everybody, and joins every thread, within about 4 s."""
         self._stopping = True
-        self._waker.send(b"\0")
-        self._acceptor.join()
-        self._listener.close()
+        with contextlib.suppress(OSError):  # without this wake-up it looks by itself, within REST
+            self._waker.send(b"\0")
+        if self._acceptor.ident is not None:
+            self._acceptor.join()
+        close(self._listener)
         with self._lock:
             self._hub.shutdown(time.monotonic())
             touched = self._hub.take_touched()
@@ -99,10 +109,9 @@ class Server:
             loop.stop(deadline)
         for loop in self._loops:
             loop.join()
-        self._waker.close()
-        self._wakee.close()
-        if self._spare is not None:
-            os.close(self._spare)
+        close(self._waker)
+        close(self._wakee)
+        self._release_spare()
 
     def __enter__(self) -> Server:
         self.start()
@@ -127,7 +136,11 @@ class Server:
         poll.register(self._listener, READ)
         poll.register(self._wakee, READ)
         while not self._stopping:
-            poll.poll()
+            try:
+                poll.poll(REST * 1000)
+            except OSError as error:  # ENOMEM
+                self._cannot("poll-failed", error)
+                continue
             self._leaving = [channel for channel in self._leaving if channel.sock.fileno() >= 0]
             for _ in range(64):
                 if self._stopping or not self._accept():
@@ -142,30 +155,32 @@ class Server:
         except OSError as error:
             if error.errno in EXHAUSTED:
                 return self._turn_away(error)
-            if error.errno not in PASSING:
-                self.log("accept-failed", level="error", error=str(error))
-            return True
+            if error.errno in PASSING:
+                return True
+            self._cannot("accept-failed", error)
+            return False
         try:
             sock.setblocking(False)
             prepare(sock, self.spec.transport)
+            self._admit(Channel(sock), plain(str(peer[0])), int(peer[1]))
         except OSError:  # it is gone already
-            sock.close()
-            return True
-        self._admit(Channel(sock), str(peer[0]), int(peer[1]))
+            close(sock)
+        except Exception as error:
+            self.log("bug", level="error", error=repr(error))
+            close(sock)
         return True
 
     def _admit(self, channel: Channel, host: str, port: int) -> None:
         channel.loop = next(self._next_loop)
-        loopback = _is_loopback(host)
         with self._lock:
-            channel.admitted = self._hub.open(channel, host, time.monotonic(), loopback)
+            channel.admitted = self._hub.open(channel, host, time.monotonic(), is_loopback(host))
             self._hub.take_touched()
         if channel.admitted:
             self.log("connected", level="debug", id=channel.id, address=host, port=port)
         elif len(self._leaving) < TURNED_AWAY:
             self._leaving.append(channel)
         else:
-            channel.sock.close()
+            close(channel.sock)
             return
         channel.loop.post(channel)
 
@@ -174,10 +189,8 @@ class Server:
 
         Without the spare one, the queue would stay readable and the acceptor would spin.
         """
-        self.log("exhausted", level="error", error=str(error))
         if self._spare is not None:
-            os.close(self._spare)
-            self._spare = None
+            self._release_spare()
             with contextlib.suppress(OSError):
                 sock, _ = self._listener.accept()
                 with sock, contextlib.suppress(OSError):
@@ -189,15 +202,21 @@ class Server:
                     sock.send(b"".join(full.outbox))
         with contextlib.suppress(OSError):
             self._spare = os.open(os.devnull, os.O_RDONLY)
-        select.select([self._wakee], [], [], 0.1)
+        self._cannot("exhausted", error)
         return False
 
+    def _release_spare(self) -> None:
+        if self._spare is not None:
+            with contextlib.suppress(OSError):  # the descriptor is free nevertheless
+                os.close(self._spare)
+            self._spare = None
 
-def _is_loopback(host: str) -> bool:
-    """Whether a peer's address is this machine's own; a listener for both families sees ::ffff:127.0.0.1."""
-    address = ipaddress.ip_address(host.partition("%")[0])
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
+    def _cannot(self, event: str, error: OSError) -> None:
+        """The system cannot do what the acceptor needs: says so, and waits a little, so that it does not spin."""
+        times = self._reminders.due(event, time.monotonic())
+        if times:
+            self.log(event, level="error", error=reason(error), times=times)
+        time.sleep(PAUSE)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -13,6 +13,8 @@ from pychat.spec import Spec
 from .conftest import ROOT
 
 WITHOUT_IO = [
+    "addresses",
+    "admission",
     "codec",
     "machine",
     "relay",

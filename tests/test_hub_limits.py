@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pychat.admission import REMINDER, Reminders
 from pychat.hub import JOINED, TURN, TURN_OCTETS
 from pychat.spec import Spec, shipped
 
@@ -273,11 +274,51 @@ def test_a_full_server_says_so(spec: Spec) -> None:
 
 
 def test_one_address_has_its_share(spec: Spec) -> None:
-    """R-OPEN-2: one in ten, but loopback may have all."""
-    table = Table(spec, max_connections=20)
-    assert [table.open(f"a{n}", "192.0.2.1", loopback=False) for n in range(3)] == [True, True, False]
-    assert table.open("b", "192.0.2.2", loopback=False)
-    assert all(table.open(f"c{n}") for n in range(10))
+    """R-OPEN-2: one in ten, at least 50, but loopback may have all; and a place is free again."""
+    for most, share in ((10, 10), (60, 50), (1000, 100)):
+        table = Table(spec, max_connections=most)
+        assert all(table.open(f"a{n}", "192.0.2.1", loopback=False) for n in range(share))
+        assert not table.open("late", "192.0.2.1", loopback=False)
+        assert table.got("late").startswith("BYE server-full " if share == most else "BYE address-full ")
+        if share < most:
+            assert table.open("b", "192.0.2.2", loopback=False)
+            assert all(table.open(f"c{n}") for n in range(most - share - 1))
+        table.hub.lose(table.people["a0"], table.now)
+        table.hub.forget(table.people["a0"])
+        assert table.open("d", "192.0.2.1", loopback=False)
+
+
+def test_the_share_of_an_address_can_be_chosen(spec: Spec) -> None:
+    """More than the spec's, or less; of IPv6 addresses, the first 64 bits count."""
+    table = Table(spec, max_connections=1000, per_address=2)
+    of_one = ["2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:0:1::3"]
+    assert [table.open(who, who, loopback=False) for who in of_one] == [True, True, False]
+    assert table.got(of_one[-1]).startswith("BYE address-full ")
+    assert table.open("other", "2001:db8:0:1::1", loopback=False)
+
+
+def test_a_flood_of_refused_connections_is_no_flood_of_lines(spec: Spec) -> None:
+    """The log names the address once in a while, with how often it was refused."""
+    table = Table(spec, per_address=1)
+    lines = []
+    table.hub.log = lambda event, **fields: lines.append((event, fields))
+    for number in range(500):
+        table.open(str(number), "192.0.2.1", loopback=False)
+        table.open(f"b{number}", f"198.51.100.{number % 2}", loopback=False)
+        table.now += REMINDER / 400
+    told = [fields for event, fields in lines if event == "refused" and fields["address"] == "192.0.2.1"]
+    assert [(fields["code"], fields["share"], fields["times"]) for fields in told] == [
+        ("address-full", 1, 1),
+        ("address-full", 1, 400),
+    ]
+    assert len(lines) == 6  # two for each of three addresses
+
+
+def test_the_reminders_are_bounded() -> None:
+    """Each new address costs a little memory, and all of them together no more than a bound."""
+    reminders = Reminders()
+    assert all(reminders.due(str(number), 0.0) == 1 for number in range(3 * Reminders.KEYS))
+    assert len(reminders._told) <= Reminders.KEYS
 
 
 def test_shutdown_says_goodbye_and_nothing_else(table: Table) -> None:

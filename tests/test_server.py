@@ -339,9 +339,10 @@ def test_ipv6_is_served(spec: Spec) -> None:
 
 
 def test_loopback_has_no_share_in_either_family(spec: Spec) -> None:
-    """R-OPEN-2: a listener for both families sees 127.0.0.1 as an IPv6 address."""
+    """R-OPEN-2: a listener for both families sees 127.0.0.1 as an IPv6 address; the log writes it as people do."""
+    lines: list[dict[str, object]] = []
     try:
-        server = Server(spec, "::", 0, max_connections=10)
+        server = Server(spec, "::", 0, per_address=1, log=lambda event, **fields: lines.append(fields))
     except OSError:
         pytest.skip("no IPv6 on this machine")
     with server:
@@ -349,3 +350,29 @@ def test_loopback_has_no_share_in_either_family(spec: Spec) -> None:
         assert [peer.ask("PING x") for peer in peers] == ["PONG x"] * 3
         for peer in peers:
             peer.close()
+    assert {fields["address"] for fields in lines if "address" in fields} == {"127.0.0.1"}
+
+
+def test_an_address_with_its_share_is_told_so(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R-OPEN-2, over a socket: the goodbye has a code of its own, and the others talk on."""
+    monkeypatch.setattr("pychat.server.is_loopback", lambda host: False)  # the machine may have no other address
+    with Server(spec, "127.0.0.1", 0, per_address=2) as server:
+        peers = [Peer(server.address) for _ in range(3)]
+        assert peers[2].line().startswith("BYE address-full ")
+        assert peers[2].line() == "<end>"
+        assert [peer.ask("PING x") for peer in peers[:2]] == ["PONG x"] * 2
+        for peer in peers:
+            peer.close()
+
+
+def test_an_ipv4_address_is_said_as_one(spec: Spec) -> None:
+    """Also when it was given as an IPv6 address."""
+    try:
+        server = Server(spec, "::ffff:127.0.0.1", 0)
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    with server:
+        assert server.address[0] == "127.0.0.1"
+        peer = Peer(server.address)
+        assert peer.ask("PING x") == "PONG x"
+        peer.close()

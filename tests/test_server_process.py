@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from .conftest import PATIENCE, Peer, Stage
+from .conftest import PATIENCE, Peer, Stage, need
 
 Start = Callable[..., Stage]
 
 
 @contextmanager
-def process(*options: str) -> Iterator[tuple[subprocess.Popen[str], tuple[str, int]]]:
-    """A server in a process of its own, and its address."""
-    command = [sys.executable, "-m", "pychat", "server", "--port", "0", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+def process(
+    *options: str, wrapper: Sequence[str] = (), session: bool = False, terminal: int | None = None
+) -> Iterator[tuple[subprocess.Popen[str], tuple[str, int]]]:
+    """A server in a process of its own, and its address; in a session of its own, it has this terminal or none."""
+
+    def take_terminal() -> None:
+        if terminal is not None:
+            fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+    command = [*wrapper, sys.executable, "-m", "pychat", "server", "--port", "0", *options]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=session,
+        preexec_fn=take_terminal,
+    ) as running:
         try:
             assert running.stdout is not None
             host, _, port = running.stdout.readline().removeprefix("listening on ").strip().rpartition(":")
@@ -71,6 +87,63 @@ def test_a_signal_ends_the_server_under_load(number: signal.Signals) -> None:
             peer.close()
 
 
+def until(running: subprocess.Popen[str], event: str) -> str:
+    """The next line of the log that tells of an event."""
+    assert running.stderr is not None
+    while event not in (line := running.stderr.readline()):
+        assert line, f"the log ends without {event}"
+    return line
+
+
+@pytest.mark.parametrize("wrapper", [(), ("nohup",)], ids=["plain", "nohup"])
+def test_a_terminal_that_is_closed_ends_the_server_unless_it_was_started_with_nohup(wrapper: tuple[str, ...]) -> None:
+    """The system sends SIGHUP: it is a SIGTERM, or was ignored at the start and stays so."""
+    ours, theirs = os.openpty()
+    with process(wrapper=[need(it) for it in wrapper], session=True, terminal=theirs) as (running, address):
+        os.close(theirs)
+        peer = Peer(address)
+        assert peer.ask("NAME alice") == "OK NAME alice"
+        os.close(ours)
+        if wrapper:
+            assert peer.ask("PING x") == "PONG x"
+            running.terminate()
+        assert peer.line().startswith("BYE shutting-down ")
+        assert peer.line() == "<end>"
+        assert running.wait(5) == 0
+        peer.close()
+
+
+def test_a_hangup_without_a_terminal_changes_nothing() -> None:
+    """A later version will read its settings again; until then the log says that it does not."""
+    with process(session=True) as (running, address):
+        peer = Peer(address)
+        assert peer.ask("NAME alice") == "OK NAME alice"
+        running.send_signal(signal.SIGHUP)
+        assert "a reload is not supported yet" in until(running, "hangup")
+        assert peer.ask("PING x") == "PONG x"
+        running.terminate()
+        assert peer.line().startswith("BYE shutting-down ")
+        assert running.wait(5) == 0
+        peer.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the masks of threads are seen in /proc")
+def test_a_signal_that_comes_while_the_process_is_stopped_ends_it() -> None:
+    """After a stop the system gives a signal to any thread that takes it: only the main one may, which handles it."""
+    with process("--io-threads", "4") as (running, _):
+        running.send_signal(signal.SIGSTOP)
+        running.send_signal(signal.SIGTERM)
+        masks = {}
+        for status in Path(f"/proc/{running.pid}/task").glob("*/status"):
+            masks[status.parent.name] = int(status.read_text().split("SigBlk:")[1].split()[0], 16)
+        assert masks.pop(str(running.pid)) == 0
+        assert len(masks) == 6  # of the log, the acceptor and four loops
+        wanted = sum(1 << number - 1 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        assert set(masks.values()) == {wanted}
+        running.send_signal(signal.SIGCONT)
+        assert running.wait(5) == 0
+
+
 def test_a_second_signal_ends_it_at_once() -> None:
     """Also when somebody's last frame is not taken."""
     with process() as (running, address):
@@ -78,9 +151,7 @@ def test_a_second_signal_ends_it_at_once() -> None:
         assert peer.ask("NAME a") == "OK NAME a"
         peer.send_octets(b"PING x\n" * 50_000)
         running.send_signal(signal.SIGTERM)
-        assert running.stderr is not None
-        while "stopping" not in running.stderr.readline():
-            pass
+        until(running, "stopping")
         running.send_signal(signal.SIGTERM)
         assert running.wait(PATIENCE) == 128 + signal.SIGTERM
         peer.close()

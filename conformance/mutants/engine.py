@@ -62,11 +62,13 @@ class Engine:
         self.now = now
         peer = Peer(self.spec.initial, address, now)
         live = [other for other in self.peers if not other.over]
-        share = max(1, self.limit // self.spec.limits.address_share)
+        share = self.spec.limits.address_share.of(self.limit)
         crowded = not address.startswith("127.") and sum(other.address == address for other in live) >= share
         self.peers.append(peer)
-        if len(live) >= self.limit or crowded:
+        if len(live) >= self.limit:
             self.goodbye(peer, self.spec.goodbye_when("full"))
+        elif crowded:
+            self.goodbye(peer, self.spec.goodbye_when("share"))
         return peer
 
     def receive(self, peer: Peer, octets: bytes, now: float) -> None:

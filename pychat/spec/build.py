@@ -21,6 +21,7 @@ from .model import (
     Example,
     Form,
     Limits,
+    Share,
     Spec,
     Step,
     StepKind,
@@ -191,20 +192,22 @@ class _Builder(RowBuilder):
         )
 
     def _limits(self, value: dict[str, Any]) -> Limits:
-        units = {"tolerance": "seconds", "queue_mark": "octets", "queue_stop": "octets", "address_share": "one_in"}
+        units = {"tolerance": "seconds", "queue_mark": "octets", "queue_stop": "octets"}
         numbers: dict[str, Any] = {}
         for name, unit in units.items():
             extra = set(value[name]) & (set(units.values()) - {unit})
             if unit not in value[name] or extra:
                 self._blame(("limits", name), f"{name} is given in {unit}")
             numbers[name] = value[name].get(unit, 1)
-            if "rule" in value[name]:
-                self._rule_of(("limits", name), value[name])
+        for name, limit in value.items():
+            if "rule" in limit:
+                self._rule_of(("limits", name), limit)
+        share = value["address_share"]
         if numbers["queue_stop"] < numbers["queue_mark"]:
             self._blame(("limits", "queue_stop"), "must not be below queue_mark")
         docs = {name: limit["doc"] for name, limit in value.items()}
         rules = {name: limit["rule"] for name, limit in value.items() if "rule" in limit}
-        return Limits(**numbers, docs=docs, rules=rules)
+        return Limits(**numbers, address_share=Share(share["one_in"], share["at_least"]), docs=docs, rules=rules)
 
     def _check_words(self) -> None:
         verb_type = self.types[self.refusal.fields[0].type]

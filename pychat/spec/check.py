@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import get_args
 
-from .model import Outcome, Spec
+from .model import Outcome, Spec, When
 from .reading import Document, Path
 from .view import moves
 
@@ -144,7 +145,7 @@ def _check_replies(spec: Spec, document: Document) -> None:
 
 
 def _check_roles(spec: Spec, document: Document) -> None:
-    for when in ("too-long", "full", "stop"):
+    for when in get_args(When):
         holders = [goodbye.code for goodbye in spec.goodbyes.values() if goodbye.when == when]
         if len(holders) != 1:
             document.blame(("goodbyes",), f"exactly one goodbye is for {when}, not {len(holders)}", key=True)

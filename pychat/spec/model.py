@@ -15,6 +15,7 @@ ConditionKind = Literal[
 ]
 EffectKind = Literal["bind", "link", "accept", "retract", "relay", "unlink", "release", "list"]
 Since = Literal["accept", "silence", "full", "goodbye"]
+When = Literal["too-long", "full", "share", "stop"]
 
 ANY_VERB = "*"  # what a refusal names where it can name no request
 
@@ -245,7 +246,7 @@ class Goodbye:
     code: str
     words: str
     doc: str
-    when: Literal["too-long", "full", "stop"] | None
+    when: When | None
     gone: str | None
     profile: str = "core"
 
@@ -314,13 +315,25 @@ class Timer:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """One in `one_in` connections, or `at_least` if that is more."""
+
+    one_in: int
+    at_least: int
+
+    def of(self, connections: int) -> int:
+        """How many of so many connections it is."""
+        return max(self.at_least, connections // self.one_in)
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """`tolerance` in seconds, queues in octets; one address may hold one in `address_share` connections."""
+    """`tolerance` in seconds, queues in octets; `address_share` is what one address may hold of the connections."""
 
     tolerance: float
     queue_mark: int
     queue_stop: int
-    address_share: int
+    address_share: Share
     docs: Mapping[str, str]
     rules: Mapping[str, str]
 
@@ -509,7 +522,7 @@ class Spec:
     def fault_rule(self, fault: Fault) -> FaultRule:
         return next(rule for rule in self.faults if rule.fault == fault)
 
-    def goodbye_when(self, when: Literal["too-long", "full", "stop"]) -> Goodbye:
+    def goodbye_when(self, when: When) -> Goodbye:
         return next(goodbye for goodbye in self.goodbyes.values() if goodbye.when == when)
 
     def budget(self, state: str) -> Budget | None:

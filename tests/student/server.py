@@ -54,6 +54,7 @@ WORDS = {
     "too-many-errors": "Too many errors.",
     "timeout": "I have waited long enough.",
     "server-full": "There is no room for you.",
+    "address-full": "There are enough of you.",
     "shutting-down": "I am going down.",
 }
 
@@ -389,20 +390,22 @@ class Server:
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
             connection = Connection(self, sock, address)
             with self.lock:
-                full = self.is_full(address)
+                full = self.lacks(address)
                 self.open.add(connection)
                 self.live.add(connection)
                 if full:
-                    connection.end(None, "server-full")
+                    connection.end(None, full)
                 elif self.stopping.is_set():
                     connection.end(None, "shutting-down")
             threading.Thread(target=connection.read, daemon=True).start()
 
-    def is_full(self, address: str) -> bool:
+    def lacks(self, address: str) -> str:
+        """The code of the goodbye for one more connection; empty when there is room."""
         if len(self.live) >= self.limit:
-            return True
-        share = max(1, self.limit // 10)
-        return not address.startswith("127.") and sum(c.address == address for c in self.live) >= share
+            return "server-full"
+        share = max(50, self.limit // 10)
+        crowded = not address.startswith("127.") and sum(c.address == address for c in self.live) >= share
+        return "address-full" if crowded else ""
 
     def keep_time(self) -> None:
         """The clock thread."""

@@ -146,6 +146,7 @@ def _goodbyes(of: Material) -> Section:
     when = {
         "too-long": f"{spec.framing.max_octets} octets have come without an LF",
         "full": "there is no room for the connection",
+        "share": "the address has its share of the connections",
         "stop": "the server stops",
     }
     rows = []
@@ -209,7 +210,7 @@ def _limits(of: Material) -> Section:
         "tolerance": duration(limits.tolerance),
         "queue_mark": octets(limits.queue_mark),
         "queue_stop": octets(limits.queue_stop),
-        "address_share": f"one in {limits.address_share}",
+        "address_share": f"one in {limits.address_share.one_in}, but at least {limits.address_share.at_least}",
     }
     rows = []
     for name, value in values.items():

@@ -1,5 +1,7 @@
 """The record of a run: JSON lines, a header, a line a case, a footer. Every report is made from it alone.
 
+LF alone ends a line: a JSON text may hold every other character that some programs take for a line's end.
+
 A record without its footer is of a run that was cut short; it is refused, so that it cannot look whole.
 """
 
@@ -43,15 +45,15 @@ class Record:
     @classmethod
     def load(cls, path: Path) -> Record:
         """Raises OSError when it cannot be read, RecordError when it is not whole."""
-        return cls.parse(path.read_text(encoding="utf-8"), str(path))
+        return cls.parse(path.read_bytes().decode("utf-8"), str(path))
 
     @classmethod
     def parse(cls, text: str, source: str) -> Record:
         parts = []
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
             try:
                 part = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise RecordError(f"{source}:{number}: not JSON; the record is cut short or was changed") from None
             if not isinstance(part, dict):
                 raise RecordError(f"{source}:{number}: not a line of a record")

@@ -115,7 +115,7 @@ def read(octets: bytes, source: str) -> Document:
         mark = error.problem_mark or error.context_mark
         raise SpecError([Fault(source, _place(mark), f"not YAML: {error.problem or error.context}")]) from None
     except yaml.YAMLError as error:
-        raise SpecError([Fault(source, Place(1, 1), f"not YAML: {str(error).splitlines()[0]}")]) from None
+        raise SpecError([Fault(source, Place(1, 1), f"not YAML: {error}")]) from None
     if root is None:
         raise SpecError([Fault(source, Place(1, 1), "the file is empty")])
     document.data = _convert(root, (), document)

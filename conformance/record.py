@@ -64,8 +64,11 @@ class Record:
             raise RecordError(f"{source}:1: this suite reads format {FORMAT}")
         if parts[-1].get("type") != "footer" or parts[-1].get("complete") is not True:
             raise RecordError(f"{source}:{len(parts)}: no footer: the run was cut short, so no report is made of it")
-        if parts[-1]["cases"] != len(parts) - 2 or parts[-1]["cases"] != len(parts[0]["planned"]):
-            raise RecordError(f"{source}: {len(parts) - 2} cases, but {len(parts[0]['planned'])} were planned")
+        planned = parts[0].get("planned")
+        if not isinstance(planned, list):
+            raise RecordError(f"{source}:1: the header does not say which cases were planned")
+        if parts[-1].get("cases") != len(parts) - 2 or len(parts) - 2 != len(planned):
+            raise RecordError(f"{source}: {len(parts) - 2} cases, but {len(planned)} were planned")
         return cls(parts[0], parts[1:-1], parts[-1])
 
 

@@ -33,7 +33,8 @@ def run(*arguments: str) -> Result:
 def a_record(**odd: Any) -> Record:
     """A whole record of one failed case, in which every text is awkward; `odd` is changed in the line of the case."""
     result = CaseResult(
-        "CONNECTED/PING/x", "whole", ("R-ANS-1",), "MUST", Verdict.FAIL, step=AWKWARD, wanted=AWKWARD, got=AWKWARD, note=AWKWARD,
+        "CONNECTED/PING/x", "whole", ("R-ANS-1",), "MUST", Verdict.FAIL,
+        step=AWKWARD, wanted=AWKWARD, got=AWKWARD, note=AWKWARD,
         entries=[Entry(1.0, "a", "<", AWKWARD.encode(), AWKWARD)], stderr=AWKWARD, replay=AWKWARD, title=AWKWARD,
     )  # fmt: skip
     head = header(shipped(), [result], of="server", command="server --cmd x", options={"cmd": AWKWARD})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from collections import Counter
+from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias
 
@@ -13,8 +16,10 @@ from pychat.spec import Spec, load, shipped
 from pychat.spec.expression import Alternatives, Characters, Node, Sequence, parse
 from pychat.spec.model import Type
 from pychat.spec.pattern import LARGEST, LONGEST, can_hold, check, width
+from tools.dissector.rules import _whole as whole
+from tools.dissector.rules import lua
 
-from .conftest import ROOT
+from .conftest import ROOT, need
 
 ALPHABET = "abcé-"
 ENOUGH = 3000  # steps that no expression of these tests needs, if it is accepted
@@ -215,6 +220,49 @@ def test_the_check_itself_takes_few_steps(expression: str, monkeypatch: pytest.M
     monkeypatch.setattr(pattern, "_first", counted)
     is_accepted(expression)
     assert asked[0] <= LONGEST**2 / 2
+
+
+# Near the limits: what PCRE2 has to copy most often, in groups and in optional groups.
+LARGE = [
+    "([!-~]){0,357}", "([!-~]é?x){333}", "((((a)))){357}", "([^é]é){0,357}", "(([ab](c|d|))b){250}", "[!-~]{1,9999}",
+    "(" * 20 + "a" + ")" * 20, "|".join(chr(200 + index) for index in range(500)),
+]  # fmt: skip
+
+
+def test_wireshark_reads_each_accepted_expression_alike(seed: int, rounds: int, tmp_path: Path) -> None:
+    """The dissector matches by PCRE2: it takes every expression that the loader takes, however large."""
+    random = Random(seed)
+    made = [
+        expression for expression in (an_expression(random) for _ in range(300 * rounds)) if is_accepted(expression)
+    ]
+    for expression in LARGE:
+        check(expression)
+    rows = [
+        [whole(expression), text, re.fullmatch(expression, text) is not None]
+        for expression in [*made, *LARGE]
+        for text in texts(parse(expression), random)
+        if "\n" not in text
+    ]
+    script = tmp_path / "rows.lua"
+    script.write_text(f"local rows = {lua(rows)}\n" + ROWS, encoding="utf-8")
+    words = [need("tshark"), "-X", f"lua_script:{script}", "-v"]
+    said = subprocess.run(
+        words, capture_output=True, encoding="utf-8", check=True, env={**os.environ, "HOME": str(tmp_path)}
+    )
+    assert f"{len(rows)} rows, 0 differ" in said.stdout, said.stdout
+
+
+ROWS = """
+local differ = 0
+for _, row in ipairs(rows) do
+  local made, regex = pcall(rex_pcre2.new, row[1])
+  if not made or (regex:find(row[2]) ~= nil) ~= row[3] then
+    differ = differ + 1
+    print(row[1]:sub(1, 200), row[2], row[3], made or regex)
+  end
+end
+print(#rows .. " rows, " .. differ .. " differ")
+"""
 
 
 def test_width_and_characters_of_an_expression() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import click
 from pychat.spec import Spec, SpecError, load, shipped
 
 from . import __version__
-from .frames import visible
+from .frames import visible, visible_lines
 from .known import Known, KnownError
 from .needs import check_names, names
 from .play import SEGMENTS, Play, PlayError, Segment, plays_of, to_yaml
@@ -37,7 +38,28 @@ class MisuseError(click.ClickException):
     exit_code = 2
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Commands(click.Group):
+    """Commands whose errors show what they quote, and obey none of it."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _visible_errors():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _visible_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _visible_errors() -> Iterator[None]:
+    try:
+        yield
+    except click.ClickException as error:
+        vars(error)["message"] = visible_lines(error.message)  # click marks it as final, for type checkers
+        raise
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__)
 def main() -> None:
     """Judges a server or a client of the PySocket Chat protocol, in any language, by replaying octets over sockets.
@@ -45,6 +67,10 @@ def main() -> None:
     Exit codes: 0 conforms; 1 a MUST failed, a known failure passed or is stale; 2 misuse or no case selected;
     3 it would not start, or cases were blocked; 4 the suite failed or is incomplete.
     """
+
+
+def _echo(text: str, *, err: bool = False) -> None:
+    click.echo(visible_lines(text), err=err)
 
 
 def _spec(path: Path | None) -> Spec:
@@ -163,8 +189,8 @@ def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, o
     terminal = Terminal()
     spec_option = f" --spec {shlex.quote(str(options['spec_file']))}" if options["spec_file"] else ""
     where += spec_option
-    shown = {key: str(value) for key, value in options.items() if key != "reports" and value}
-    head = header(spec, chosen, of=of, command=f"{of} {where}", options=shown)
+    shown = {key: visible(str(value)) for key, value in options.items() if key != "reports" and value}
+    head = header(spec, chosen, of=of, command=visible(f"{of} {where}"), options=shown)
     reports = Reports.open(options["reports"], head)
     planned = len(chosen)
 
@@ -180,8 +206,8 @@ def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, o
         fail_fast=options["fail_fast"],
         known=known,
         spec_file=options["spec_file"],
-        replay=f"{program()} {of} {where}{_other_options(options)}",
-        on_note=lambda note: terminal.say(f"{note}\n"),
+        replay=visible(f"{program()} {of} {where}{_other_options(options)}"),
+        on_note=lambda note: terminal.say(visible_lines(f"{note}\n")),
         on_result=on_result,
     )
     started = time.monotonic()
@@ -242,6 +268,8 @@ def report(record: Path, reports: tuple[str, ...]) -> None:
             replace(path, "\n".join(whole.lines()) + "\n" if kind == "json" else maker(kind)(whole))
         except OSError as error:
             raise MisuseError(f"the report {path} cannot be written: {error.strerror}") from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:  # JSON, but not what a run has written
+            raise MisuseError(f"{record} was changed, no {kind} can be made of it: {error!r:.60}") from None
 
 
 def _walk(
@@ -256,7 +284,7 @@ def _walk(
     if found is not None:
         file = Path(f"{found.play.id.rpartition('/')[2]}.yaml")
         file.write_text(to_yaml([found.play]), encoding="utf-8")
-        found.result.replay = f"{program()} replay {file} {where} --segment {found.result.segment}"
+        found.result.replay = visible(f"{program()} replay {file} {where} --segment {found.result.segment}")
         terminal.say(f"a walk failed; the shortest one was written to {file}\n")
     for result in results:
         reports.add(case_line(result))
@@ -271,7 +299,7 @@ def list_(of: str, spec_file: Path | None, patterns: tuple[str, ...]) -> None:
     """Lists the cases: id, rules, title."""
     spec = _spec(spec_file)
     for case in _select(_all(spec, of), patterns):
-        click.echo(f"{case.id:44} {','.join(case.rules):20} {visible(case.title)}")
+        _echo(f"{case.id:44} {','.join(case.rules):20} {case.title}")
 
 
 def _all(spec: Spec, of: str) -> list[Case]:
@@ -293,14 +321,14 @@ def explain(id_: str, spec_file: Path | None) -> None:
     found = [case for case in cases if case.id == id_]
     if not found and id_ in spec.rules:
         rule = spec.rules[id_]
-        click.echo(f"{rule.id} ({rule.level}, {rule.of}): {rule.text}\n\nShown by:")
+        _echo(f"{rule.id} ({rule.level}, {rule.of}): {rule.text}\n\nShown by:")
         for case in cases:
             if id_ in case.rules:
-                click.echo(f"  {case.of:6} {case.id:44} {visible(case.title)}")
+                _echo(f"  {case.of:6} {case.id:44} {case.title}")
         return
     if not found:
         raise MisuseError(f"there is no case {id_!r}{nearest(cases, id_)}")
-    click.echo("\n\n".join(explained(spec, case) for case in found))
+    _echo("\n\n".join(explained(spec, case) for case in found))
 
 
 def on_server(command: Callable[..., None]) -> Callable[..., None]:
@@ -413,8 +441,8 @@ def shrink(
         except OSError as error:
             raise MisuseError(f"{output}: {error.strerror}") from None
     else:
-        click.echo(text)
-    click.echo(f"{len(play.steps)} steps: {result.words}", err=True)
+        _echo(text)
+    _echo(f"{len(play.steps)} steps: {result.words}", err=True)
     sys.exit(1)
 
 
@@ -439,7 +467,7 @@ def steady(command: str, spec_file: Path | None, jobs: int, runs: int, busy: int
     cases = _cases(lambda: server_cases(spec))
 
     def on_run(number: int, seconds: float, changed: int) -> None:
-        click.echo(f"run {number:3}  {seconds:5.1f} s  {changed} verdicts changed")
+        _echo(f"run {number:3}  {seconds:5.1f} s  {changed} verdicts changed")
 
     options = Options(jobs=jobs, spec_file=spec_file)
     try:
@@ -449,8 +477,8 @@ def steady(command: str, spec_file: Path | None, jobs: int, runs: int, busy: int
     except StartError as error:
         raise NoStartError(str(error)) from None
     for key, verdicts in changed.items():
-        click.echo(f"{key}: {' '.join(verdicts)}")
-    click.echo(f"{runs} runs of {len(cases)} cases beside {busy} busy processes: {len(changed)} changed verdicts")
+        _echo(f"{key}: {' '.join(verdicts)}")
+    _echo(f"{runs} runs of {len(cases)} cases beside {busy} busy processes: {len(changed)} changed verdicts")
     sys.exit(1 if changed else 0)
 
 

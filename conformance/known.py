@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .frames import visible
 from .verdict import Result, Verdict
 
 
@@ -27,7 +28,7 @@ class Known:
     def load(cls, path: Path) -> Known:
         """Raises OSError when it cannot be read, KnownError when a line is not of the form."""
         entries: dict[str, str] = {}
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(path.read_bytes().decode("utf-8").split("\n"), 1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
             key, _, words = line.strip().partition(" ")
@@ -35,7 +36,7 @@ class Known:
                 raise KnownError(f"{path}:{number}: {key} needs the words of its failure after it")
             if key in entries:
                 raise KnownError(f"{path}:{number}: {key} stands twice")
-            entries[key] = words.strip()
+            entries[key] = visible(words.strip())  # as the failure's own words are
         return cls(entries, str(path))
 
     def judge(self, result: Result) -> Result:

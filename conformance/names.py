@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 from pychat.spec import Spec
 
 from .frames import Parsed, parse_reply, parse_request, write_form
@@ -33,8 +35,8 @@ class Names:
         return stem + suffix if self.type.accepts(stem + suffix) else name
 
     def in_request(self, octets: bytes) -> bytes:
-        """Octets of a client with each name made unique; lines that are no request stay as they are."""
-        return b"".join(self._request_line(line) for line in octets.splitlines(keepends=True)) if octets else octets
+        """Octets of a client with each name made unique; lines, which LF alone ends, stay if they are no request."""
+        return b"".join(self._request_line(line) for line in BytesIO(octets))
 
     def _request_line(self, line: bytes) -> bytes:
         ending = next((e for e in sorted(self.spec.framing.accepts, key=len, reverse=True) if line.endswith(e)), None)

@@ -1,5 +1,7 @@
 """The record of a run: JSON lines, a header, a line a case, a footer. Every report is made from it alone.
 
+LF alone ends a line: a JSON text may hold every other character that some programs take for a line's end.
+
 A record without its footer is of a run that was cut short; it is refused, so that it cannot look whole.
 """
 
@@ -43,15 +45,15 @@ class Record:
     @classmethod
     def load(cls, path: Path) -> Record:
         """Raises OSError when it cannot be read, RecordError when it is not whole."""
-        return cls.parse(path.read_text(encoding="utf-8"), str(path))
+        return cls.parse(path.read_bytes().decode("utf-8"), str(path))
 
     @classmethod
     def parse(cls, text: str, source: str) -> Record:
         parts = []
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
             try:
                 part = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise RecordError(f"{source}:{number}: not JSON; the record is cut short or was changed") from None
             if not isinstance(part, dict):
                 raise RecordError(f"{source}:{number}: not a line of a record")
@@ -62,8 +64,11 @@ class Record:
             raise RecordError(f"{source}:1: this suite reads format {FORMAT}")
         if parts[-1].get("type") != "footer" or parts[-1].get("complete") is not True:
             raise RecordError(f"{source}:{len(parts)}: no footer: the run was cut short, so no report is made of it")
-        if parts[-1]["cases"] != len(parts) - 2 or parts[-1]["cases"] != len(parts[0]["planned"]):
-            raise RecordError(f"{source}: {len(parts) - 2} cases, but {len(parts[0]['planned'])} were planned")
+        planned = parts[0].get("planned")
+        if not isinstance(planned, list):
+            raise RecordError(f"{source}:1: the header does not say which cases were planned")
+        if parts[-1].get("cases") != len(parts) - 2 or len(parts) - 2 != len(planned):
+            raise RecordError(f"{source}: {len(parts) - 2} cases, but {len(planned)} were planned")
         return cls(parts[0], parts[1:-1], parts[-1])
 
 

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from pychat.spec import Spec
 
-from .frames import quote, shortened
+from .frames import quote, shortened, visible
 from .play import LEGEND
 from .record import counts, figures, messages_of, place, rules_covered
 from .target import excerpt
@@ -78,9 +78,8 @@ class Terminal:
         for verdict in (Verdict.BLOCKED, Verdict.NOT_TESTED, Verdict.XFAIL, Verdict.NONSTRICT):
             self._short(verdict, [r for r in results if r.verdict is verdict])
         for key in stale:
-            self.say(
-                f"{self.paint('bad', 'STALE')} {key}: the list of known failures has it, but there is no such case"
-            )
+            words = "the list of known failures has it, but there is no such case"
+            self.say(f"{self.paint('bad', 'STALE')} {visible(key)}: {words}")
         if patience and sum(r.ms for r in failed if r.ms >= patience * 1000) > max(LONG, seconds / 2) * 1000:
             self.say("most of the time was waiting for signs of life: --patience 1 waits less, --fail-fast stops early")
         self._figures(spec, results, of, seconds)
@@ -94,7 +93,7 @@ class Terminal:
             f"{self.paint('bad', result.verdict.value.upper())} {self.paint('bold', result.key)}  {result.title[:100]}"
         )
         rule = spec.rules[result.rule]
-        self.say(f"    {rule.id} {rule.level}  {rule.text}")
+        self.say(f"    {rule.id} {rule.level}  {visible(rule.text)}")
         for entry in result.entries[-SHOWN:]:
             self.say(self.paint("dim", "      " + line(entry)))
         for name, kind in (("step", ""), ("wanted", "good"), ("got", "bad"), ("note", "")):

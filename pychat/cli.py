@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from . import __version__
+from .command import Group, say
 from .net import endpoint, reason
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 SPEC_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-class Commands(click.Group):
+class Commands(Group):
     """Commands whose trouble with the system, such as a full disk behind stdout, is said in one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -154,7 +155,7 @@ def _run(serving: Server, log: EventLog) -> bool:
         _fail("the system has no room for a thread")
     try:
         where = endpoint(*serving.address)
-        click.echo(f"listening on {where}")
+        say(f"listening on {where}")
         log("started", address=where, protocol=serving.spec.protocol, version=serving.spec.version)
         stop.get()
         log("stopping")
@@ -234,8 +235,8 @@ def check(file: Path | None) -> None:
         checked = load(file) if file is not None else loads(shipped_file().read_bytes(), "pychat.yaml")
     except SpecError as error:
         for fault in error.faults:
-            click.echo(str(fault))
-        click.echo(f"{len(error.faults)} fault{'s' if len(error.faults) > 1 else ''}", err=True)
+            say(str(fault))
+        say(f"{len(error.faults)} fault{'s' if len(error.faults) > 1 else ''}", err=True)
         sys.exit(1)
     except OSError as error:
         _fail(f"cannot read {file}: {reason(error)}")
@@ -244,11 +245,11 @@ def check(file: Path | None) -> None:
         for mismatch in replay(checked, example):
             mismatches += 1
             place = checked.place("examples", example.id, "steps", mismatch.step)
-            click.echo(f"{place}: the example {example.id}: {mismatch}")
+            say(f"{place}: the example {example.id}: {mismatch}")
     if mismatches:
         sys.exit(1)
     rows = len(list(checked.outcomes()))
-    click.echo(
+    say(
         f"{checked.source}: {len(checked.requests)} requests, {len(checked.states)} states, {rows} outcomes, "
         f"{len(checked.rules)} rules, {len(checked.examples)} examples: no faults"
     )
@@ -290,7 +291,7 @@ def _spec(file: Path | None) -> Spec:
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo(f"pychat: {message}", err=True)
+    say(f"pychat: {message}", err=True)
     sys.exit(1)
 
 

@@ -41,7 +41,7 @@ def run_plain(host: str, port: int, name: str | None, chat: str | None, protocol
     try:
         client = Client.connect(host, port, protocol=protocol)
     except ConnectError as error:
-        print(f"pychat: {error}", file=sys.stderr)
+        print(f"pychat: {visible(str(error))}", file=sys.stderr)
         return 1
     first = _first_commands(protocol, name, chat)
     ended: Happening | None = None

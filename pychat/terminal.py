@@ -60,7 +60,7 @@ def run_terminal(host: str, port: int, name: str | None, chat: str | None, proto
     try:
         client = Client.connect(host, port, protocol=protocol)
     except ConnectError as error:
-        print(f"pychat: {error}", file=sys.stderr)
+        print(f"pychat: {visible(str(error))}", file=sys.stderr)
         return 1
     return Terminal(client, (host, port), Talk(protocol, name, chat)).run()
 

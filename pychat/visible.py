@@ -1,4 +1,4 @@
-"""Text from the network, made fit to be shown (R-CLIENT-8). Knows no protocol and no terminal.
+"""Text from files and from the network, made fit to be shown (R-CLIENT-8). Knows no protocol and no terminal.
 
 The protocol keeps most control characters out, but a client trusts no server. Whatever could move the cursor, change
 colours, hide itself or turn the reading order round is shown as what it is: `\\x1b`, `\\u202e`. TAB becomes spaces.
@@ -25,6 +25,11 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(map(_shown, text))
+
+
+def visible_lines(text: str) -> str:
+    """The same for each line of a text; its lines stay, and LF alone ends one."""
+    return "\n".join(map(visible, text.split("\n")))
 
 
 def visible_octets(octets: bytes) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pychat.codec import BadFrame, Codec, Frame, LineTooLong, Splitter
@@ -14,6 +14,7 @@ from pychat.spec import Spec, shipped
 from pychat.spec.model import Field, Form, Request, Type
 
 from .conftest import changed
+from .test_pattern import is_accepted
 
 CODEC = Codec(shipped())
 LIMIT = shipped().framing.max_octets
@@ -214,7 +215,7 @@ def test_any_frame_survives_the_wire(data: st.DataObject) -> None:
 
 
 CLASSES = st.sampled_from(["a", "[a-c]", "[!-~]", "[^ b]", "é", "[é-ü]", "(a|bc)", "(a|é)", "[A-Z]"])
-TIMES = st.sampled_from(["", "?", "*", "+", "{2}", "{1,3}", "{0,5}", "*?", "++"])
+TIMES = st.sampled_from(["", "?", "*", "+", "{2}", "{1,3}", "{0,5}", "{2,}"])
 WORDS = st.text("abcé-~A", min_size=1, max_size=5)
 RANGES = st.sampled_from([(0, 0x20), (0x20, 0x40), (0x61, 0x61), (0x80, 0x10FFFF)])
 
@@ -228,13 +229,15 @@ def types(draw: st.DrawFn, *, rest_of_line: bool) -> Type:
     if shape == "match":
         classes = CLASSES | st.just("[ a]") if rest_of_line else CLASSES
         parts = draw(st.lists(st.tuples(classes, TIMES), min_size=1, max_size=3))
-        return replace(kind, match=draw(st.sampled_from(["", "b|"])) + "".join(part + times for part, times in parts))
+        match = draw(st.sampled_from(["", "b|"])) + "".join(part + times for part, times in parts)
+        assume(is_accepted(match))
+        return replace(kind, match=match)
     if shape == "one_of":
         return replace(kind, one_of=tuple(draw(st.lists(WORDS, min_size=1, max_size=3))))
     return replace(kind, forbid=(*draw(st.lists(RANGES, max_size=2)), *([] if rest_of_line else [(0x20, 0x20)])))
 
 
-@settings(max_examples=1000)
+@settings(max_examples=500)
 @given(types(rest_of_line=False), types(rest_of_line=True), st.data())
 def test_a_frame_is_one_if_each_field_is_of_its_type(word: Type, rest: Type, data: st.DataObject) -> None:
     """The codec reads all fields at once, by one pattern; `Type.accepts` says what is right."""

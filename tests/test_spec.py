@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from pychat.spec import SpecError, load, loads, schema, shipped
+from pychat.spec.reading import LARGEST, MOST
 
 from .conftest import SPEC_FILE
 
@@ -44,20 +46,23 @@ FAULTS = [
     ("writes: LF\n  accepts: [LF, CRLF]", "writes: CRLF\n  accepts: [LF]", "accepts: [LF]", "CRLF must be accepted: it is written"),
     ("match: '[!-~]{1,64}'", "match: '[!-~]+'", "match: '[!-~]+'", "no bounds"),
     ("match: '[!-~]{1,64}'", "match: '['", "match: '['", "not a regular expression"),
-    ("match: '[!-~]{1,64}'", "match: '(?P<count>[!-~]{1,64})'", "match: '(?P<count>", "groups with names: count"),
-    ("match: '[!-~]{1,64}'", "match: '(?i)[a-z]{1,64}'", "match: '(?i)", "not a regular expression: global flags"),
-    ("match: '[!-~]{1,64}'", "match: '(?u)[a-z]{1,64}'", "match: '(?u)", "not a regular expression: global flags"),
-    ("match: '[!-~]{1,64}'", "match: '(?i:[a-z]{1,64})'", "match: '(?i:", "cannot have this: subpattern"),
-    ("match: '[!-~]{1,64}'", "match: '[!-~]{0,99999999999}'", "99999999999", "the repetition number is too large"),
-    ("match: '[!-~]{1,64}'", "match: '([!-~])\\1'", "match: '([!-~])", "cannot have this: groupref"),
-    ("match: '[!-~]{1,64}'", "match: '[!-~]{1,64}$'", "}$'", "cannot have this: at"),
-    ("match: '[!-~]{1,64}'", "match: '(?!x)[!-~]{1,64}'", "(?!x)", "cannot have this: assert not"),
-    ("match: '[!-~]{1,64}'", "match: '\\w{1,64}'", "\\w", "write the ranges"),
-    ("match: '[!-~]{1,64}'", "match: '[[a-z]{1,64}'", "[[a-z]", "not a regular expression: Possible nested set"),
+    ("match: '[!-~]{1,64}'", "match: '(?P<count>[!-~]{1,64})'", "match: '(?P<count>", "a group begins with ( or (?:"),
+    ("match: '[!-~]{1,64}'", "match: '(?i)[a-z]{1,64}'", "match: '(?i)", "a group begins with ( or (?:"),
+    ("match: '[!-~]{1,64}'", "match: '(?u)[a-z]{1,64}'", "match: '(?u)", "a group begins with ( or (?:"),
+    ("match: '[!-~]{1,64}'", "match: '(?i:[a-z]{1,64})'", "match: '(?i:", "a group begins with ( or (?:"),
+    ("match: '[!-~]{1,64}'", "match: '[!-~]{0,99999999999}'", "99999999999", "with at most 4 digits"),
+    ("match: '[!-~]{1,64}'", "match: '([!-~])\\1'", "match: '([!-~])", "not the same for all programs"),
+    ("match: '[!-~]{1,64}'", "match: '[!-~]{1,64}$'", "}$'", "$ has no place"),
+    ("match: '[!-~]{1,64}'", "match: '(?!x)[!-~]{1,64}'", "(?!x)", "a group begins with ( or (?:"),
+    ("match: '[!-~]{1,64}'", "match: '\\w{1,64}'", "\\w", "not the same for all programs"),
+    ("match: '[!-~]{1,64}'", "match: '[[a-z]{1,64}'", "[[a-z]", "programs differ about a [ in a class"),
+    ("match: '[!-~]{1,64}'", "match: '(([A-Za-z0-9_-])+)+'", "match: '(([A-Za", "([A-Za-z0-9_-])+ may go on with it, or end before it"),
+    ("match: '[!-~]{1,64}'", "match: '(a?){30}a{30}'", "match: '(a?)", "repeats something that may be empty"),
+    ("verb: '[A-Z]+'", "verb: '([A-Z]+)+'", "verb: '([A-Z", "both [A-Z] and [A-Z] take 'A'"),
     ("match: '[!-~]{1,64}'", "match: '[ -~]{1,64}'", "match: '[ -~]", "only the rest of a line may hold a space"),
     ("match: '[!-~]{1,64}'", "match: '[^x]{1,64}'", "match: '[^x]", "only the rest of a line may hold a space"),
     ("    rest_of_line: true\n    octets: 1..2000\n", "    octets: 1..2000\n", "forbid: [U+0000..U+0008", "only the rest of a line may hold a space"),
-    ("verb: '[A-Z]+'", "verb: '(?i)[A-Z]+'", "verb: '(?i)", "not a regular expression: global flags"),
+    ("verb: '[A-Z]+'", "verb: '(?i)[A-Z]+'", "verb: '(?i)", "a group begins with ( or (?:"),
     ("    octets: 1..2000\n", "    octets: 1..2000000000000\n", "octets: 1..2000000000000", "not of the form"),
     ("after: 30 s, goodbye", "after: 30000000000 s, goodbye", "after: 30000000000 s", "not of the form"),
     ("port: 8255 ", f"port: {'9' * 5000} ", "port: 999", "must be a whole number"),
@@ -68,6 +73,9 @@ FAULTS = [
     ("good: [a, Zoe, alice, B-2_x]", "good: [a, Z.]", "good: [a, Z.]", "'Z.' is not of the type name"),
     ("bad: [9lives,", "bad: [nine,", "bad: [nine,", "'nine' is of the type name"),
     ("U+007F..U+009F]\n    good: [hi", "U+009F..U+007F]\n    good: [hi", "U+009F..U+007F", "no range"),
+    ("forbid: [U+0000..U+0008, U+000A", "forbid: [U+0000..U+000A, U+000A", "forbid: [U+0000", "U+000A is forbidden twice"),
+    ("protocol: pychat\n", 'protocol: "pychat\\n"\n', "protocol:", "not of the form"),
+    ("title: PySocket Chat", 'title: "a\\e[2Jb"', "title:", "the character U+001B may stand in good, bad and steps alone"),
     ("    one_of: [free, busy]\n", "    one_of: [free, busy]\n    match: x\n", "one_of: [free", "exclude each other"),
     ("wire: NAME <name:name>", "wire: NAME <name:nam>", "<name:nam>", "there is no type nam"),
     ("wire: NAME <name:name>", "wire: name <name:name>", "wire: name", "begins with a verb"),
@@ -169,6 +177,111 @@ def test_what_is_no_mapping_is_refused(octets: bytes, reason: str) -> None:
     """A file that is not even a table has a place too."""
     with pytest.raises(SpecError, match=reason):
         loads(octets)
+
+
+MALFORMED = [
+    (b"a: 1\nb\xc3\xa9: \x1b[31m", "x:2:5: the character U+001B may not stand"),
+    (b"a: \0", "x:1:4: the character U+0000"),
+    ("a: b\u2028c: d".encode(), "x:1:5: the character U+2028"),
+    ("a: 'b\x85'".encode(), "x:1:6: the character U+0085"),
+    ("a: b\ufeff".encode(), "x:1:5: the character U+FEFF"),
+    ("a: b\ufffe".encode(), "x:1:5: the character U+FFFE"),
+    (b"a: 1\rb: 2\r", "x:1:5: the character U+000D"),
+    (b"a: \xed\xa0\x80", "x:1:4: not valid UTF-8"),
+    ("é: é".encode() + b"\xff", "x:1:5: not valid UTF-8"),
+    ("a: b".encode("utf-16"), "x:1:1: not valid UTF-8"),
+    ("a: b".encode("utf-16-le"), "x:1:2: the character U+0000"),
+    (b"# " + b"x" * LARGEST, "x:1:1: too large: a file has at most 1048576 octets"),
+    (b"[" + b"1," * MOST + b"]", "too large: more than 20000 values"),
+    (b"- " * 100 + b"a", "x:1:101: nested too deeply"),
+    (b"{a: " * 100, "x:1:201: nested too deeply"),
+    (b"".join(b" " * depth + b"a:\n" for depth in range(100)), "x:51:51: nested too deeply"),
+    (b"a: &a [x, x]\nb: &b [*a, *a]", "x:2:8: anchors and aliases are not allowed (&a)"),
+    (b"a: !!str 1", "x:1:4: tags are not allowed: tag:yaml.org,2002:str"),
+    (b"a: !!python/object/apply:os.system [x]", "x:1:4: tags are not allowed"),
+    (b"a: !x {b: c}", "x:1:4: tags are not allowed: !x"),
+    (b"%TAG ! tag:x,2000:\n---\na: !y 1", "x:3:4: tags are not allowed: tag:x,2000:y"),
+    (b"<<: {a: b}", "x:1:1: unknown key <<"),
+    (b"a: 1\n---\nb: 2", "x:2:1: not YAML: but found another document"),
+    (b'a: "\\ud800"', "not YAML: "),
+    (b"1: a\n'1': b", "x:2:1: the key 1 stands twice; the first is in line 1"),
+]
+
+
+@pytest.mark.parametrize(("octets", "fault"), MALFORMED, ids=[ascii(row[0][:20]) for row in MALFORMED])
+def test_what_yaml_could_make_too_much_of_is_refused_at_its_place(octets: bytes, fault: str) -> None:
+    """Characters that no program should obey, lines that programs count differently, and values without bounds."""
+    with pytest.raises(SpecError) as caught:
+        loads(octets, "x")
+    assert any(fault in str(found) for found in caught.value.faults), caught.value
+
+
+@pytest.mark.parametrize("octets", [b"\xef\xbb\xbf" + TEXT.encode(), TEXT.replace("\n", "\r\n").encode()])
+def test_what_editors_write_on_windows_is_read(octets: bytes) -> None:
+    """A byte order mark at the beginning, and lines that end in CRLF."""
+    assert loads(octets).states == shipped().states
+
+
+def test_a_file_that_may_never_end_is_not_read(tmp_path: Path) -> None:
+    """A pipe without a writer, a device without an end, a directory; and of a long file only so much as is allowed."""
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero"), tmp_path):
+        with pytest.raises(OSError, match="no regular file"):
+            load(path)
+    with (tmp_path / "long.yaml").open("wb") as long:
+        long.truncate(1 << 40)  # it takes no room
+    with pytest.raises(SpecError, match="too large"):
+        load(tmp_path / "long.yaml")
+
+
+HOSTILE = "\x1b[2J\u202e\u2028\x85\x7f\u2066\ufeff"
+ESCAPED = HOSTILE.encode("unicode_escape").decode()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("title: PySocket Chat", "title: !<%1B%5B2J%E2%80%AE> x"),
+        ("title: PySocket Chat", "title: &a\u202e x"),
+        ("title: PySocket Chat", f'"titl{ESCAPED}": x'),
+        ("title: PySocket Chat", f'title: "{ESCAPED}"'),
+        ("title: PySocket Chat", f'title: ["{ESCAPED}"]'),
+        ("title: PySocket Chat", f'"{ESCAPED}": 1\n"{ESCAPED}": 2'),
+        ("wire: WHO\n", f'wire: "WHO {ESCAPED}"\n'),
+        ("wire: NAME <name:name>", f'wire: "{ESCAPED} <name:name>"'),
+        ("match: '[!-~]{1,64}'", f'match: "[{ESCAPED}]+(?"'),
+        ("match: '[!-~]{1,64}'", f'match: "([{ESCAPED}]+)+"'),
+        ("good: [t1,", f'good: ["{ESCAPED}",'),
+        ("error: user-busy,", f'error: "{ESCAPED}",'),
+        ("      - a> HELLO 2\n", f'      - "a? {ESCAPED}"\n'),
+        ("after: 30 s, goodbye", f'after: "{ESCAPED}", goodbye'),
+    ],
+)
+def test_what_a_fault_quotes_is_shown_and_never_obeyed(old: str, new: str) -> None:
+    """No octet of a file reaches a terminal as one that it obeys, and a fault is one line."""
+    assert old in TEXT
+    with pytest.raises(SpecError) as caught:
+        loads(TEXT.replace(old, new, 1).encode(), f"sp{HOSTILE}ec.yaml")
+    for fault in caught.value.faults:
+        assert not any(char in str(fault) for char in HOSTILE if not char.isprintable()), fault
+        assert "sp\\x1b[2J\\u202e\\u2028\\x85\\x7f\\u2066\\ufeffec.yaml:" in str(fault)
+        assert len(str(fault).splitlines()) == 1
+
+
+def test_a_long_fault_is_cut() -> None:
+    """What is quoted may be as long as a file."""
+    with pytest.raises(SpecError) as caught:
+        loads(b"k" * 1_000_000 + b": 1")
+    assert all(len(str(fault)) < 1200 for fault in caught.value.faults)
+
+
+def test_a_long_list_is_checked_in_few_steps() -> None:
+    """Texts beside numbers have no order, and comparing each with each would take minutes."""
+    words = ", ".join(f"{number}, a{number}" for number in range(4000))
+    with pytest.raises(SpecError) as caught:
+        loads(TEXT.replace("one_of: [free, busy]", f"one_of: [{words}, a1]").encode())
+    assert "'a1' stands twice" in [fault.reason for fault in caught.value.faults]
 
 
 def test_the_shipped_spec_is_clean_and_the_trusted_way_reads_the_same() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pychat.visible import hexdump, visible, visible_octets
+from pychat.visible import hexdump, visible, visible_lines, visible_octets
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,11 @@ def test_any_octets_can_be_shown(octets: bytes) -> None:
 def _odd(char: str) -> bool:
     """What Python calls unprintable though it harms nobody: other spaces, private use, unassigned."""
     return unicodedata.category(char) in ("Zs", "Co", "Cn")
+
+
+def test_lf_alone_ends_a_line() -> None:
+    """Of several lines each is shown; what other programs take for a line's end is not one."""
+    assert visible_lines("a\nb\r\u2028c\x85d\n") == "a\nb\\r\\u2028c\\x85d\n"
 
 
 def test_octets_of_the_wire_show_their_ending() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from pathlib import Path as FilePath
@@ -12,19 +14,25 @@ from typing import Any
 from .build import build
 from .check import check
 from .model import Spec
-from .reading import Document, Fault, Path, SpecError, read
+from .reading import LARGEST, REFUSED, Data, Document, Fault, Path, SpecError, read
 
 __all__ = ["Fault", "Spec", "SpecError", "load", "loads", "schema", "shipped", "shipped_file"]
+
+_ODD = frozenset({"good", "bad", "steps"})  # where any character may stand: values of types, and what an example sends
 
 
 def load(path: str | FilePath) -> Spec:
     """The spec in a file.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or is a pipe, a device or a directory.
         SpecError: it is no spec; `faults` has the line, the column and the reason of each thing that is wrong.
     """
-    return loads(FilePath(path).read_bytes(), str(path))
+    file = FilePath(path)
+    if file.exists() and not file.is_file():  # reading another kind of file may never end
+        raise OSError(f"{path} is no regular file")
+    with file.open("rb") as octets:
+        return loads(octets.read(LARGEST + 1), str(path))
 
 
 def loads(octets: bytes, source: str = "spec") -> Spec:
@@ -62,13 +70,46 @@ def _file(name: str) -> FilePath:
 
 
 def _check_shape(document: Document) -> None:
-    from jsonschema import Draft202012Validator  # slow to import, and the shipped spec needs no check
+    from jsonschema import Draft202012Validator, validators  # slow to import, and the shipped spec needs no check
 
-    for error in Draft202012Validator(schema()).iter_errors(document.data):
+    checks = {"uniqueItems": _check_unique, "pattern": _check_pattern}
+    validator = validators.extend(Draft202012Validator, checks)(schema())  # type: ignore[no-untyped-call]
+    for error in validator.iter_errors(document.data):
         path: Path = tuple(error.absolute_path)
         for reason, where, at_key in _explain(error, path):
             document.blame(where, reason, key=at_key)
+    for path, text in _texts(document.data, ()):
+        refused = REFUSED.search(text)
+        if refused is not None and not _ODD & {*path}:
+            document.blame(path, f"the character U+{ord(refused[0]):04X} may stand in good, bad and steps alone")
     document.check()
+
+
+def _check_unique(_validator: Any, wanted: bool, items: Any, _schema: Any) -> Iterator[Any]:
+    """As the library does, but a long list of texts and numbers takes it minutes."""
+    from jsonschema import ValidationError
+
+    seen = set()
+    for item in map(repr, items if wanted and isinstance(items, list) else ()):
+        if item in seen:
+            yield ValidationError(f"{item:.60} stands twice")
+        seen.add(item)
+
+
+def _check_pattern(_validator: Any, pattern: str, text: Any, _schema: Any) -> Iterator[Any]:
+    """As the library does, but `$` is the end of the text, and not what is before a last line end."""
+    from jsonschema import ValidationError
+
+    if isinstance(text, str) and re.fullmatch(pattern, text) is None:
+        yield ValidationError("not of the form")  # said in other words below
+
+
+def _texts(data: Data, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(data, str):
+        yield path, data
+    elif isinstance(data, list | dict):
+        for key, item in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from _texts(item, (*path, key))
 
 
 def _explain(error: Any, path: Path) -> list[tuple[str, Path, bool]]:
@@ -82,7 +123,7 @@ def _explain(error: Any, path: Path) -> list[tuple[str, Path, bool]]:
         return [(f"{name} is missing", path, True) for name in missing]
     if error.validator == "pattern":
         about = f" ({error.schema['description']})" if "description" in error.schema else ""
-        return [(f"{error.instance!r} is not of the form {error.validator_value}{about}", path, False)]
+        return [(f"{error.instance!r:.60} is not of the form {error.validator_value}{about}", path, False)]
     if error.validator == "type":
         return [(f"must be {_article(str(error.validator_value))}, not {error.instance!r:.60}", path, False)]
     if error.validator == "oneOf":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from . import pattern
@@ -106,6 +107,9 @@ class FrameBuilder:
         for index, text in enumerate(value.get("bad", ())):
             if result.accepts(text):
                 self._blame((*path, "bad", index), f"{text!r} is of the type {name}")
+        for before, after in pairwise(sorted(result.forbid)):
+            if after[0] <= before[1]:
+                self._blame((*path, "forbid"), f"U+{after[0]:04X} is forbidden twice")
         if not result.rest_of_line and pattern.can_hold(result.pattern, " "):
             self._blame((*path, *shapes[:1]), "only the rest of a line may hold a space")
         return result

@@ -43,8 +43,8 @@ class Type:
             return self.match
         if self.one_of:
             return "|".join(re.escape(word) for word in self.one_of)
-        forbidden = "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in self.forbid)
-        return f"[^{forbidden}\\n]+" if forbidden else "[^\\n]+"
+        forbidden = "".join(f"{re.escape(chr(low))}-{re.escape(chr(high))}" for low, high in self.forbid)
+        return f"[^{forbidden}\n]+"
 
     def accepts(self, value: str) -> bool:
         """Whether `value` is of this type."""

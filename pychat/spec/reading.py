@@ -15,10 +15,19 @@ import yaml
 from yaml.events import CollectionEndEvent, CollectionStartEvent
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from pychat.visible import visible
+
 Path: TypeAlias = tuple[str | int, ...]
 Data: TypeAlias = "str | int | float | bool | list[Data] | dict[str, Data] | None"
 
+LARGEST = 1 << 20  # octets of a file; the shipped spec has 48 thousand
+MOST = 20_000  # keys, values and blocks of a file; the shipped spec has 2,400
 DEEPEST = 50  # blocks in one another; a table of a protocol has less than ten
+LONGEST = 1000  # characters of a fault's reason that are printed
+# The characters that YAML does not allow, and those that end a line for some programs and not for others.
+REFUSED = re.compile(
+    "\r(?!\n)|[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")  # what is longer stays a text, as a number is wanted nowhere for it
 _FLOAT = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,18}")
 _TRAP = re.compile(
@@ -48,14 +57,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:
-    """One thing that is wrong in a file, printed as a compiler prints it."""
+    """One thing that is wrong in a file, printed as a compiler prints it; what it quotes is shown, never obeyed."""
 
     source: str
     place: Place
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.source}:{self.place.line}:{self.place.column}: {self.reason}"
+        reason = self.reason if len(self.reason) <= LONGEST else f"{self.reason[:LONGEST]}…"
+        return visible(f"{self.source}:{self.place.line}:{self.place.column}: {reason}")
 
 
 class SpecError(Exception):
@@ -93,15 +103,10 @@ def read(octets: bytes, source: str) -> Document:
     """The document in `octets`; `source` names them in faults.
 
     Raises:
-        SpecError: they are not UTF-8, not YAML, or YAML that readers understand differently.
+        SpecError: they are too many, not UTF-8, not YAML, or YAML that readers understand differently.
     """
     document = Document(source)
-    try:
-        text = octets.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = octets.count(b"\n", 0, error.start) + 1
-        column = error.start - octets.rfind(b"\n", 0, error.start)
-        raise SpecError([Fault(source, Place(line, column), "not valid UTF-8")]) from None
+    text = _text(octets, source)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         _refuse_events(text, document, loader)
@@ -110,7 +115,7 @@ def read(octets: bytes, source: str) -> Document:
         mark = error.problem_mark or error.context_mark
         raise SpecError([Fault(source, _place(mark), f"not YAML: {error.problem or error.context}")]) from None
     except yaml.YAMLError as error:
-        raise SpecError([Fault(source, Place(1, 1), f"not YAML: {str(error).splitlines()[0]}")]) from None
+        raise SpecError([Fault(source, Place(1, 1), f"not YAML: {error}")]) from None
     if root is None:
         raise SpecError([Fault(source, Place(1, 1), "the file is empty")])
     document.data = _convert(root, (), document)
@@ -118,10 +123,31 @@ def read(octets: bytes, source: str) -> Document:
     return document
 
 
+def _text(octets: bytes, source: str) -> str:
+    if len(octets) > LARGEST:
+        raise SpecError([Fault(source, Place(1, 1), f"too large: a file has at most {LARGEST} octets")])
+    try:
+        text = octets.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = octets[: error.start].decode("utf-8")
+        raise SpecError([Fault(source, _end(before), "not valid UTF-8")]) from None
+    refused = REFUSED.search(text, 1 if text.startswith("\ufeff") else 0)
+    if refused is not None:
+        reason = f"the character U+{ord(refused[0]):04X} may not stand in a file as it is"
+        raise SpecError([Fault(source, _end(text[: refused.start()]), reason)])
+    return text
+
+
+def _end(text: str) -> Place:
+    return Place(text.count("\n") + 1, len(text) - text.rfind("\n"))
+
+
 def _refuse_events(text: str, document: Document, loader: type) -> None:
-    """Refuses what must not even be composed: values without bounds by reference, or by depth."""
+    """Refuses what must not even be composed: tags, and values without bounds by reference, by depth or by number."""
     depth = 0
-    for event in yaml.parse(text, Loader=loader):
+    for number, event in enumerate(yaml.parse(text, Loader=loader)):
+        if number > MOST:
+            raise SpecError([Fault(document.source, _place(event.start_mark), f"too large: more than {MOST} values")])
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         if depth > DEEPEST:
             reason = f"nested too deeply: more than {DEEPEST} blocks"
@@ -130,6 +156,9 @@ def _refuse_events(text: str, document: Document, loader: type) -> None:
         if anchor is not None:
             reason = f"anchors and aliases are not allowed (&{anchor}): write the value out"
             document.faults.append(Fault(document.source, _place(event.start_mark), reason))
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            document.faults.append(Fault(document.source, _place(event.start_mark), f"tags are not allowed: {tag}"))
     document.check()
 
 
@@ -171,9 +200,6 @@ def _convert_mapping(node: MappingNode, path: Path, document: Document) -> Data:
 
 def _convert_scalar(node: ScalarNode, path: Path, document: Document) -> Data:
     text: str = node.value
-    if not str(node.tag).startswith("tag:yaml.org,2002:"):
-        document.blame(path, f"tags are not allowed: {node.tag}")
-        return text
     if node.style:  # quoted, or a block
         return text
     trap = _TRAP.fullmatch(text)

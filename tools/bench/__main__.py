@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from pychat.command import Command, say
 from tools.bench.load import LostLineError
 from tools.bench.peers import Peer, all_peers
 from tools.bench.process import NotStartedError, Server, cores, raise_limits
@@ -81,7 +82,7 @@ def version(peer: Peer) -> str:
     return (said.stdout + said.stderr).strip().partition("\n")[0]
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--peers", help="Which servers, separated by commas. Without it: all that are installed.")
 @click.option("--workloads", help="Which workloads, separated by commas. Without it: all.")
 @click.option("--runs", type=click.IntRange(1), help="How many runs, in turns; the medians are shown.  [default: 5]")
@@ -105,14 +106,14 @@ def main(
     servers = [rows[name] for name in chosen(peers, rows, "--peers")]
     works = [WORKLOADS[name] for name in chosen(workloads, WORKLOADS, "--workloads")]
     for peer in [peer for peer in servers if peer.missing]:
-        click.echo(f"{peer.name} is left out: {peer.missing} is not installed", err=True)
+        say(f"{peer.name} is left out: {peer.missing} is not installed", err=True)
         servers.remove(peer)
     raise_limits()
     runs = runs or (1 if quick else 5)
     done = list(_alternating(servers, works, pace, runs))
     smaller = f", large crowds divided by {pace.divide}" if pace.divide > 1 else ""
-    click.echo(", ".join(f"{what} {value}" for what, value in machine().items()))
-    click.echo(f"medians of {runs} runs in turns, {pace.seconds:g} s each{smaller}\n\n{tables(done)}")
+    say(", ".join(f"{what} {value}" for what, value in machine().items()))
+    say(f"medians of {runs} runs in turns, {pace.seconds:g} s each{smaller}\n\n{tables(done)}")
     if json_file is not None:
         json_file.write_text(json.dumps(record(done, servers, pace), indent=1) + "\n", encoding="utf-8")
     if plot_file is not None:
@@ -135,7 +136,7 @@ def _alternating(servers: list[Peer], works: list[Workload], pace: Pace, runs: i
                 count += 1
                 figures = run.figures
                 cost = f"{figures['rate']:,.0f} {work.unit}s/s" if "rate" in figures else "done"
-                click.echo(f"{count}/{total} {work.name} {peer.name}: {run.trouble or cost}", err=True)
+                say(f"{count}/{total} {work.name} {peer.name}: {run.trouble or cost}", err=True)
                 yield run
 
 

@@ -116,7 +116,7 @@ class Server:
     def memory(self, what: str = "VmRSS") -> int:
         """Resident octets now, or the most that they ever were (`VmHWM`)."""
         status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
-        return int(next(line for line in status.splitlines() if line.startswith(what)).split()[1]) * 1024
+        return int(next(line for line in status.split("\n") if line.startswith(what)).split()[1]) * 1024
 
     def descriptors(self) -> int:
         """How many it has open now."""

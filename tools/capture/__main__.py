@@ -9,13 +9,15 @@ from types import FrameType
 
 import click
 
+from pychat.command import Command, say
+
 from .network import CaptureError
 from .scenarios import ALL, SCENARIOS
 from .session import Request, attach, record
 from .stage import Programs
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--out", default="traffic_capture.pcapng", show_default=True,
               type=click.Path(path_type=Path, dir_okay=False),
               help="The capture; .pcap writes the older format, without comments and names.")  # fmt: skip
@@ -70,18 +72,18 @@ def main(
         if client_command:
             programs = Programs(programs.server, programs.server_spec, tuple(client_command.split()))
         names = ALL if scenario == "all" else [scenario]
-        record(Request(out, names, programs, pace, force_loopback, ipv6, chosen=scenario != "all"), click.echo)
+        record(Request(out, names, programs, pace, force_loopback, ipv6, chosen=scenario != "all"), say)
     except (CaptureError, OSError) as error:
-        click.echo(f"capture: {error}", err=True)
+        say(f"capture: {error}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        click.echo("capture: stopped; nothing is left behind", err=True)
+        say("capture: stopped; nothing is left behind", err=True)
         sys.exit(130)
 
 
 def _attach(port: int, interface: str | None, seconds: float | None, out: Path) -> None:
     device = interface or ("any" if sys.platform == "linux" else "lo0")
-    attach(port, device, seconds, out, click.echo)
+    attach(port, device, seconds, out, say)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from conformance.play import Play, to_yaml
+from pychat.command import Command, say
 from pychat.spec import Spec, SpecError, load, shipped
 
 from .explore import Bounds, Found, Search
@@ -34,7 +35,7 @@ def _lengths(context: click.Context, parameter: click.Parameter, value: str) -> 
     return int(matched[1]), int(matched[2])
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--clients", type=click.IntRange(1, 4), default=2, show_default=True, help="How many clients there are.")
 @click.option(
     "--queue",
@@ -70,7 +71,7 @@ def main(
             return
         sys.exit(_search(spec, tables, bounds, limit, export))
     except (OSError, SpecError, UnsupportedSpecError) as error:
-        click.echo(f"{error}", err=True)
+        say(str(error), err=True)
         sys.exit(MISUSE)
 
 
@@ -79,10 +80,10 @@ def _search(spec: Spec, tables: Tables, bounds: Bounds, limit: int | None, expor
     found = search.run(limit=limit, progress=_Reporter())
     traces = [trace(search, fault) for fault in found.traces]
     for each in traces:
-        click.echo(f"{each.diagram()}\n")
+        say(f"{each.diagram()}\n")
     if export is not None:
         _write(export, to_yaml(_numbered([each.play() for each in traces if each.moments])))
-    click.echo(_summary(spec, tables, found, traces))
+    say(_summary(spec, tables, found, traces))
     return FAULTY if traces else SOUND if found.complete else INCOMPLETE
 
 
@@ -97,7 +98,7 @@ class _Reporter:
             self.due = found.seconds + REPORT_SECONDS
             pace = found.states / found.seconds
             words = f"{found.states:,} states, {found.waiting:,} waiting, depth {found.depth}, {pace:,.0f} states/s"
-            click.echo(words, err=True)
+            say(words, err=True)
 
 
 def _summary(spec: Spec, tables: Tables, found: Found, traces: list[Trace]) -> str:
@@ -129,7 +130,7 @@ def _numbered(plays: list[Play]) -> list[Play]:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
-    click.echo(f"wrote {path}")
+    say(f"wrote {path}")
 
 
 if __name__ == "__main__":

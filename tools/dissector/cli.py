@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from pychat.command import Command, say
 from pychat.spec import Spec, SpecError, load, shipped
 
 from .profile import write_profile
@@ -16,6 +17,7 @@ from .script import script
 
 
 @click.command(
+    cls=Command,
     help="Write a Wireshark dissector (Lua) from the spec.",
     epilog="Try it without installing: tshark -X lua_script:FILE -r CAPTURE",
 )
@@ -44,12 +46,12 @@ def _write(spec: Spec, out: Path | None, directory: Path | None) -> None:
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(script(spec), encoding="utf-8")
-        click.echo(f"{out}: the dissector", err=True)
+        say(f"{out}: the dissector", err=True)
     elif directory is None:
         click.echo(script(spec), nl=False)
     if directory is not None:
         write_profile(spec, directory)
-        click.echo(f"{directory}: a profile; choose it in Wireshark, or by tshark -C '{directory.name}'", err=True)
+        say(f"{directory}: a profile; choose it in Wireshark, or by tshark -C '{directory.name}'", err=True)
 
 
 def personal_folders() -> tuple[Path, Path]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from pychat.command import Command, say
 from pychat.spec import Spec, SpecError, load
 
 from . import html, markdown
@@ -23,7 +24,7 @@ MARKDOWN = ROOT / "spec" / "PROTOCOL.md"
 FAILED = 1
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -54,7 +55,7 @@ def main(out: Path, source: Path, check: bool) -> None:
         if check:
             if not target.exists() or target.read_text(encoding="utf-8") != words:
                 raise Differs(f"{target.name} is not what the spec says now; run python -m tools.docs")
-            click.echo(f"{target.name} is fresh, {count} examples are true")
+            say(f"{target.name} is fresh, {count} examples are true")
             return
         site = {out / "index.html": html.render(made, drawings(material), material.cases, count), target: words}
         if material.cases:
@@ -62,9 +63,9 @@ def main(out: Path, source: Path, check: bool) -> None:
         out.mkdir(parents=True, exist_ok=True)
         for file, content in site.items():
             file.write_text(content, encoding="utf-8")
-        click.echo(f"{count} examples played; wrote {target} and {out / 'index.html'}")
+        say(f"{count} examples played; wrote {target} and {out / 'index.html'}")
     except (SpecError, Differs, NoGraphviz, OSError) as error:
-        click.echo(f"docs: {error}", err=True)
+        say(f"docs: {error}", err=True)
         sys.exit(FAILED)
 
 

@@ -1,7 +1,6 @@
 """The grammar of a spec's frames in ABNF (RFC 5234, RFC 7405), from its types and forms. Knows no verb and no state.
 
-Its terminals are octets. What ABNF cannot say, the number of octets of a text, stands in a comment. Regular
-expressions are translated from what Python's own parser makes of them, so both are the same language.
+Its terminals are octets. What ABNF cannot say, the number of octets of a text, stands in a comment.
 """
 
 from __future__ import annotations
@@ -9,16 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from re import _constants as op  # type: ignore[attr-defined]
-from re import _parser  # type: ignore[attr-defined]
-from typing import Any
+from itertools import groupby
 
 from pychat.spec import Spec
+from pychat.spec.expression import Alternatives, Characters, Node, Ranges, Repeat, Sequence, complement, parse
 from pychat.spec.model import Form, Type
+from pychat.spec.pattern import width
 
 from .names import Names, slug
-
-Ranges = list[tuple[int, int]]
 
 CORE = {
     "ALPHA": "%x41-5A / %x61-7A",
@@ -31,10 +28,6 @@ CORE = {
 }  # of RFC 5234, appendix B.1
 _NAMED_RANGES = {(0x21, 0x7E): "VCHAR", (0x30, 0x39): "DIGIT", (0x20, 0x20): "SP", (0x09, 0x09): "HTAB"}
 _MAX = 0x10FFFF
-
-
-class Untranslatable(ValueError):  # noqa: N818  # it says what the expression is
-    """A regular expression has a part that ABNF, or this translation of it, cannot say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +98,12 @@ class _Writer:
         comment = f"{low} to {high} octets in all"
         if kind.match is not None:
             translated = translate(kind.match)
-            bounded = _parser.parse(kind.match).getwidth() == (low, high)
+            bounded = width(kind.match) == (low, high)
             return GrammarRule(type_rule(kind.name), translated, anchor, "" if bounded else comment)
         if kind.one_of:
             return GrammarRule(type_rule(kind.name), " / ".join(_literal(word) for word in kind.one_of), anchor)
         character = f"{kind.name}-char"
-        self.extra[character] = GrammarRule(character, characters(_complement([*kind.forbid, (0x0A, 0x0A)])), anchor)
+        self.extra[character] = GrammarRule(character, characters(complement([*kind.forbid, (0x0A, 0x0A)])), anchor)
         return GrammarRule(type_rule(kind.name), f"{low}*{high}{character}", anchor, comment)
 
 
@@ -134,91 +127,42 @@ def _literal(word: str) -> str:
 
 
 def translate(pattern: str) -> str:
-    """A regular expression for `str` in ABNF.
-
-    Raises:
-        Untranslatable: it has a look-around, a back-reference, an anchor or a flag.
-    """
-    return _sequence(list(_parser.parse(pattern)), top=True)
+    """A regular expression for `str` in ABNF. Raises ValueError for what is none, or has parts that a spec's cannot."""
+    return _alternatives(parse(pattern))
 
 
-def _sequence(items: list[tuple[Any, Any]], *, top: bool = False) -> str:
-    if top and len(items) == 1 and items[0][0] is op.BRANCH:
-        return " / ".join(_sequence(list(branch)) for branch in items[0][1][1])
+def _alternatives(node: Node) -> str:
+    if isinstance(node, Alternatives):
+        return " / ".join(map(_alternatives, node.parts))
+    return characters(node.ranges) if isinstance(node, Characters) else _concatenation(node)
+
+
+def _concatenation(node: Node) -> str:
     words: list[str] = []
-    literal = ""
-    for code, value in items:
-        if code is op.LITERAL:
-            literal += chr(value)
-            continue
-        if literal:
-            words.append(_literal(literal))
-            literal = ""
-        words.append(_item(code, value, alone=top and len(items) == 1))
-    if literal:
-        words.append(_literal(literal))
-    return " ".join(words)
+    for is_literal, parts in groupby(node.parts if isinstance(node, Sequence) else (node,), _is_literal):
+        run = tuple(parts)
+        words += [_literal("".join(part.text[-1] for part in run))] if is_literal else map(_element, run)
+    return " ".join(words) or '""'
 
 
-def _item(code: Any, value: Any, *, alone: bool = False) -> str:
-    if code in (op.IN, op.NOT_LITERAL, op.ANY):
-        found = characters(_ranges(code, value))
-        return found if alone or " / " not in found else f"( {found} )"
-    if code in (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT):
-        low, high, inner = value
-        return _times(low, None if high is op.MAXREPEAT else int(high)) + _element(list(inner))
-    if code is op.SUBPATTERN:
-        if value[1] or value[2]:
-            raise Untranslatable("a group with flags")
-        return f"( {_sequence(list(value[-1]), top=True)} )"
-    if code is op.BRANCH:
-        return "( " + " / ".join(_sequence(list(branch)) for branch in value[1]) + " )"
-    raise Untranslatable(f"ABNF has nothing for {str(code).lower()}")
+def _is_literal(node: Node) -> bool:
+    """Whether a character stands for itself, with or without a backslash."""
+    return isinstance(node, Characters) and node.ranges == ((ord(node.text[-1]),) * 2,)
 
 
-def _element(items: list[tuple[Any, Any]]) -> str:
-    """What a repetition is of: one element, or a group."""
-    translated = _sequence(items)
-    single = len(items) == 1 and items[0][0] is not op.MAX_REPEAT
-    return translated if single else f"( {translated} )"
+def _element(node: Node) -> str:
+    """The node where it has neighbours or is repeated."""
+    if isinstance(node, Repeat):
+        part = _element(node.part)
+        return _times(node.least, node.most) + (f"( {part} )" if isinstance(node.part, Repeat) else part)
+    found = _alternatives(node)
+    return found if isinstance(node, Characters) and " " not in found else f"( {found} )"
 
 
-def _times(low: int, high: int | None) -> str:
-    if low == high:
-        return "" if low == 1 else str(low)
-    return f"{low or ''}*{'' if high is None else high}"
-
-
-def _ranges(code: Any, value: Any) -> Ranges:
-    if code is op.NOT_LITERAL:
-        return _complement([(value, value)])
-    if code is op.ANY:
-        return _complement([(0x0A, 0x0A)])
-    found: Ranges = []
-    negated = False
-    for kind, inner in value:
-        if kind is op.NEGATE:
-            negated = True
-        elif kind is op.LITERAL:
-            found.append((inner, inner))
-        elif kind is op.RANGE:
-            found.append((int(inner[0]), int(inner[1])))
-        else:
-            raise Untranslatable("a class of characters by its name; write its ranges")
-    return _complement(found) if negated else found
-
-
-def _complement(ranges: Iterable[tuple[int, int]]) -> Ranges:
-    """The characters that are not in `ranges`; surrogates are none."""
-    found: Ranges = []
-    start = 0
-    for low, high in sorted([*ranges, (0xD800, 0xDFFF)]):
-        if low > start:
-            found.append((start, low - 1))
-        start = max(start, high + 1)
-    if start <= _MAX:
-        found.append((start, _MAX))
-    return found
+def _times(least: int, most: int | None) -> str:
+    if least == most:
+        return "" if least == 1 else str(least)
+    return f"{least or ''}*{'' if most is None else most}"
 
 
 # Characters as octets of UTF-8

@@ -151,7 +151,7 @@ def _references(node: Node) -> Iterator[str]:
 def _rules(text: str) -> Iterator[tuple[str, bool, str]]:
     """Each rule's name in small letters, whether it adds to an earlier one, and its elements."""
     lines: list[str] = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if line.startswith((" ", "\t")) and lines:
             lines[-1] += "\n" + line
         elif line.strip() and not line.startswith(";"):

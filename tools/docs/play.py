@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 from pychat.spec import Spec
@@ -96,7 +97,7 @@ def _acts(spec: Spec, example: Example) -> Iterator[Act]:
 def _lines(spec: Spec, step: Step, index: int) -> list[Act]:
     """A step that sends, line by line; a CR and octets that are no UTF-8 are made visible."""
     acts = []
-    for line in step.octets.splitlines(keepends=True):
+    for line in BytesIO(step.octets):
         bare = line.removesuffix(spec.framing.writes).removesuffix(b"\n")
         shown = bare.decode("utf-8", "backslashreplace").replace("\r", "␍")
         shown += "" if line.endswith(b"\n") else " (no LF)"

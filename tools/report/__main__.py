@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from pychat.command import Command, say
 from pychat.spec import SpecError, load, shipped
 
 from .build import analyse
@@ -18,7 +19,7 @@ from .tshark import ReportError
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("capture", type=_FILE)
 @click.option(
     "--out", type=_FILE, help="The PDF.  [default: analysis_report.pdf, unless only --html or --json is asked for]"
@@ -43,33 +44,33 @@ def main(
 
     begun = time.monotonic()
 
-    def say(words: str) -> None:
+    def progress(words: str) -> None:
         if not quiet:
-            click.echo(f"report: {time.monotonic() - begun:5.1f} s  {words}", err=True)
+            say(f"report: {time.monotonic() - begun:5.1f} s  {words}", err=True)
 
     try:
         spec = load(spec_file) if spec_file else shipped()
-        document = analyse(capture, spec, say, decode_as)
+        document = analyse(capture, spec, progress, decode_as)
         if out is None and html_file is None and json_file is None:
             out = Path("analysis_report.pdf")
         if json_file is not None:
             from .render import plain
 
             json_file.write_text(json.dumps(plain(document), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-            say(f"{json_file}")
+            progress(f"{json_file}")
         if html_file is not None:
             from .html import html
 
             html_file.write_text(html(document), encoding="utf-8")
-            say(f"{html_file}")
+            progress(f"{html_file}")
         if out is not None:
             from .pdf import pdf
 
-            say("typesetting")
+            progress("typesetting")
             out.write_bytes(pdf(document, capture.name))
-            say(f"{out}; at most {_memory()} MiB of memory")
+            progress(f"{out}; at most {_memory()} MiB of memory")
     except (ReportError, SpecError, OSError, ValueError) as error:
-        click.echo(f"report: {error}", err=True)
+        say(f"report: {error}", err=True)
         sys.exit(1)
 
 

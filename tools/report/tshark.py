@@ -83,7 +83,7 @@ class Tshark:
             self._check(process.returncode, complaints.read().decode(errors="replace"))
 
     def _check(self, code: int, complaints: str) -> None:
-        said = [line for line in complaints.splitlines() if "Running as user" not in line and line.strip()]
+        said = [line for line in complaints.split("\n") if "Running as user" not in line and line.strip()]
         text = " ".join(said)
         if "cut short" in text:
             raise ReportError(

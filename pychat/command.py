@@ -1,0 +1,44 @@
+"""Commands for a terminal: what they print of files, arguments and the network is shown, never obeyed.
+
+All commands but the judge's, which shares no code with the programs that it judges, print through `say`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from .visible import visible_lines
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Prints lines, on stderr if `err`."""
+    click.echo(visible_lines(text), err=err)
+
+
+class Command(click.Command):
+    """A command whose errors show what they quote."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _visible_errors():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _visible_errors():
+            return super().invoke(ctx)
+
+
+class Group(Command, click.Group):
+    """The same for commands of commands."""
+
+
+@contextmanager
+def _visible_errors() -> Iterator[None]:
+    try:
+        yield
+    except click.ClickException as error:
+        vars(error)["message"] = visible_lines(error.message)  # click marks it as final, for type checkers
+        raise

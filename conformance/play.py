@@ -360,6 +360,8 @@ class _Reader:
         if matched is None:
             self.document.blame(path, f"{value!r} is no step like `a> frame` or `a< frame`")
             return None
+        if path in self.document.cut:
+            self.document.blame(path, f"write the step in quotes: {self.document.cut[path]}")
         kind, text = MARKS[matched["mark"]], matched["text"]
         step = Step(matched["who"], kind, text=text or "", held=bool(matched["held"]))
         for reason in self._reasons(step, has_text=text is not None):

@@ -66,9 +66,18 @@ def _check_shape(document: Document) -> None:
 
     for error in Draft202012Validator(schema()).iter_errors(document.data):
         path: Path = tuple(error.absolute_path)
+        if "propertyNames" in error.absolute_schema_path:
+            document.blame((*path, error.instance), _of_a_key(error), key=True)
+            continue
         for reason, where, at_key in _explain(error, path):
             document.blame(where, reason, key=at_key)
     document.check()
+
+
+def _of_a_key(error: Any) -> str:
+    if error.validator == "enum":
+        return f"unknown key {error.instance}; there are {', '.join(error.validator_value)}"
+    return f"the key {error.instance!r} is not of the form {error.validator_value}"
 
 
 def _explain(error: Any, path: Path) -> list[tuple[str, Path, bool]]:
@@ -85,6 +94,8 @@ def _explain(error: Any, path: Path) -> list[tuple[str, Path, bool]]:
         return [(f"{error.instance!r} is not of the form {error.validator_value}{about}", path, False)]
     if error.validator == "type":
         return [(f"must be {_article(str(error.validator_value))}, not {error.instance!r:.60}", path, False)]
+    if error.validator == "uniqueItems":
+        return [("something stands twice in this list", path, False)]
     if error.validator == "oneOf":
         return [("a row has either outcome (a success) or error (a refusal)", path, False)]
     return [(str(error.message), path, False)]

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 Fault = Literal["encoding", "verb", "syntax", "state"]
+FAULTS: tuple[Fault, ...] = ("encoding", "verb", "syntax", "state")  # in the order in which they are checked
 ReplyKind = Literal["answer", "item", "push", "refusal", "goodbye"]
 ConditionKind = Literal[
     "taken", "unknown", "oneself", "linked", "the partner", "equals", "differs", "no partner", "not accepted"

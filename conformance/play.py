@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -241,6 +242,16 @@ def _has_place(step: Step, of: str) -> bool:
 def _literal(octets: bytes) -> str:
     names = {9: "\\t", 10: "\\n", 13: "\\r", 34: '\\"', 92: "\\\\"}
     return '"' + "".join(names.get(o) or (chr(o) if 32 <= o < 127 else f"\\x{o:02x}") for o in octets) + '"'
+
+
+def numbered(plays: Iterable[Play]) -> list[Play]:
+    """The plays with ids that differ: the second one of the same id gets a 2 at its end."""
+    seen: Counter[str] = Counter()
+    result = []
+    for play in plays:
+        seen[play.id] += 1
+        result.append(play if seen[play.id] == 1 else replace(play, id=f"{play.id}-{seen[play.id]}"))
+    return result
 
 
 def to_yaml(plays: Iterable[Play]) -> str:

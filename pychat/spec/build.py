@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from .frames import numbers, types_of
 from .model import (
     ANY_VERB,
+    MOST_PUSHED,
     Chapter,
     ClientRules,
     Condition,
@@ -35,7 +36,7 @@ from .rows import RowBuilder
 
 T = TypeVar("T")
 
-NUMBERS = numbers(15)  # a server counts what its timers push
+NUMBERS = numbers(len(str(MOST_PUSHED)))
 SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0}
 CLIENT_CONDITIONS = ("the partner", "equals", "differs", "no partner", "not accepted")
 STEP = re.compile(r"(?P<who>[a-z]+)(?P<mark>>\||>!|<\||>|<)(?: (?P<text>.*))?", re.DOTALL)

@@ -77,7 +77,7 @@ def _check_told(spec: Spec, document: Document) -> None:
         if seen.setdefault(what, change) != change:
             reason = f"a client in {move.state} cannot know what {move.key} changes"
             document.blame(("states", move.state), reason, key=True)
-    linked = set(spec.linked_states)
+    linked = {name for name in spec.linked_states if any(row.does("link") for _, row in spec.outcomes())}
     for goodbye, path, states in _causes(spec):
         if spec.goodbyes[goodbye].gone is None and states & linked:
             document.blame(path, f"{goodbye} needs a reason (gone) that the partner is told", key=True)

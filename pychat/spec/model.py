@@ -17,6 +17,7 @@ ConditionKind = Literal[
 EffectKind = Literal["bind", "link", "accept", "retract", "relay", "unlink", "release", "list"]
 Since = Literal["accept", "silence", "full", "goodbye"]
 
+MOST_PUSHED = 9999  # the fields of a timer's push are filled with the numbers 1 to this, over and over
 ANY_VERB = "*"  # what a refusal names where it can name no request
 
 

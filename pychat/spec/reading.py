@@ -211,5 +211,3 @@ def _note_cut(node: ScalarNode, path: Path, document: Document) -> None:
             document.blame(path, "YAML takes ` #` for a comment; write the text in quotes, or two spaces before the #")
     elif after["spaces"] and after["end"] is not None:
         document.cut[path] = "YAML drops the spaces at its end"
-    elif node.start_mark.line != node.end_mark.line:
-        document.cut[path] = "YAML joins its lines"

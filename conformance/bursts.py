@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from functools import partial
 
 from pychat.spec import Spec
+from pychat.spec.model import Form
 
 from .frames import write_form
-from .scenes import Scene, expect, lead, linked_state, next_unit
+from .scenes import Scene, expect, lead, next_unit
 from .stagehand import BrokenError, Stagehand
+from .ways import ways_of
 
 LINES = 400
 SIZES = (1, 2, 40, 300, 1999)  # octets of a text
@@ -17,39 +20,49 @@ CUTS = (1, 3, 50, 4000, 20000)  # octets of a segment
 
 
 def scenes(spec: Spec) -> Iterator[Scene]:
-    """The scene, where the spec has lines for a partner."""
-    relay = spec.verb_that("relay")
-    if relay is not None:
-        title = "Lines cross in bursts, cut anywhere"
-        yield Scene(f"{linked_state(spec)}/{relay}/bursts-both-ways", title, ("R-MSG-5", "R-FRAME-6"), _bursts)
+    """The scene, where the spec has lines that a partner gets as they are, numbers and all."""
+    for state, row in spec.outcomes():
+        form = spec.requests[row.verb].form
+        verbatim = row.partner is not None and str(row.partner.push) == str(form) and len(form.fields) == 1
+        if not row.does("relay") or not verbatim or state not in ways_of(spec).configurations:
+            continue
+        if all(spec.types[form.fields[0].type].accepts(_text(spec, form, LINES, size)) for size in SIZES):
+            title = "Lines cross in bursts, cut anywhere"
+            run = partial(_bursts, state=state, form=form)
+            yield Scene(f"{state}/{row.verb}/bursts-both-ways", title, ("R-MSG-5", "R-FRAME-6"), run)
+            return
 
 
-def _line(spec: Spec, number: int, size: int) -> str:
-    """A line for the partner: its number, then as much as it takes to be `size` octets long."""
-    form = spec.requests[spec.verb_that("relay") or ""].form
-    return write_form(form, {form.fields[-1].name: f"{number} ".ljust(size, "x")})
+def _text(spec: Spec, form: Form, number: int, size: int) -> str:
+    """A text for the partner: its number, then as much as it takes to be `size` octets long, where that may be."""
+    most = spec.types[form.fields[0].type].octets[1]
+    return f"{number} ".ljust(min(size, most), "x")
 
 
 def _accept(hand: Stagehand, caller: str) -> None:
-    """b accepts the chat, so that both ends are heard."""
+    """b accepts the chat, so that both ends are heard; there may be nothing to accept."""
     spec, stage = hand.spec, hand.stage
     assert stage is not None
-    row = next(row for _, row in spec.outcomes() if row.does("accept"))
+    row = next((row for _, row in spec.outcomes() if row.does("accept")), None)
+    if row is None:
+        return
     form = spec.requests[row.verb].form
-    frame = write_form(form, {form.fields[0].name: caller}).encode() + spec.framing.writes
+    values = ways_of(spec).values(spec.requests[row.verb], caller)
+    frame = write_form(form, values).encode() + spec.framing.writes
     stage.inbox("b").wire.send(frame, stage.deadline())
     if next_unit(stage.inbox("b"), stage.deadline()) is None:
         raise BrokenError("an answer to the acceptance", "nothing")
 
 
-def _bursts(hand: Stagehand) -> None:
+def _bursts(hand: Stagehand, state: str, form: Form) -> None:
     """Both ends send at once, their octets cut at random; each line arrives once and in order."""
     spec, stage = hand.spec, hand.stage
     assert stage is not None
-    _accept(hand, lead(hand, linked_state(spec))["a"])
+    _accept(hand, lead(hand, state)["a"])
     dice = random.Random(hand.number)
     sizes = [dice.choice(SIZES) for _ in range(LINES)]
-    lines = [_line(spec, number, max(size, len(f"{number} "))) for number, size in enumerate(sizes)]
+    texts = [_text(spec, form, number, size) for number, size in enumerate(sizes)]
+    lines = [write_form(form, {form.fields[0].name: text}) for text in texts]
     octets = b"".join(line.encode() + dice.choice(spec.framing.accepts) for line in lines)
     place = {"a": 0, "b": 0}
     while any(place[who] < len(octets) for who in place):

@@ -19,6 +19,7 @@ from .frames import visible, visible_lines
 from .known import Known, KnownError
 from .needs import check_names, names
 from .play import SEGMENTS, Play, PlayError, Segment, plays_of, to_yaml
+from .probe import UnjudgeableError, barrier_verb
 from .record import case_line, footer, header
 from .reports import KINDS, Reports
 from .run import Options, run_suite
@@ -26,6 +27,7 @@ from .suite import Case, SelectionError, cases_of, nearest, select
 from .target import Address, Command, StartError, Target
 from .terminal import Terminal, program
 from .verdict import Result, exit_code
+from .ways import ways_of
 
 FILE = click.Path(path_type=Path)
 SECONDS = click.FloatRange(0.1, 3600)
@@ -82,6 +84,16 @@ def _spec(path: Path | None) -> Spec:
         raise MisuseError(f"{path}: {error.strerror}") from None
 
 
+def _judgeable(path: Path | None) -> Spec:
+    """The spec, for what makes no list of cases."""
+    spec = _spec(path)
+    try:
+        barrier_verb(spec)
+    except UnjudgeableError as error:
+        raise MisuseError(str(error)) from None
+    return spec
+
+
 def _known(path: Path | None) -> Known:
     try:
         return Known.load(path) if path else Known()
@@ -102,7 +114,7 @@ def _segments(text: str) -> tuple[Segment, ...]:
 def _cases(make: Callable[[], list[Case]]) -> list[Case]:
     try:
         return make()
-    except PlayError as error:
+    except (PlayError, UnjudgeableError) as error:
         raise MisuseError(str(error)) from None
 
 
@@ -182,11 +194,14 @@ def _address(text: str) -> Address:
 
 def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, options: dict[str, Any]) -> int:
     """Runs the selected cases and writes the reports; the exit code."""
+    terminal = Terminal()
     chosen = _select(cases, options["patterns"])
     if not chosen:
         raise MisuseError("no case is selected")
+    if of == "server":
+        for state, row in ways_of(spec).missing:
+            terminal.say(f"no case: {state} {row.verb}, {row.condition or row.label}: the model never comes to it\n")
     known = _known(options["known_file"])
-    terminal = Terminal()
     spec_option = f" --spec {shlex.quote(str(options['spec_file']))}" if options["spec_file"] else ""
     where += spec_option
     shown = {key: visible(str(value)) for key, value in options.items() if key != "reports" and value}
@@ -377,7 +392,7 @@ def replay(
     file: Path, command: str | None, address: str | None, spec_file: Path | None, segment: Segment, patience: float
 ) -> None:
     """Replays the plays in a file: a saved walk, or one's own."""
-    spec = _spec(spec_file)
+    spec = _judgeable(spec_file)
     plays = _plays(file, spec)
     if any(play.of == "client" for play in plays) and address:
         raise MisuseError("a client under test is a command")
@@ -422,7 +437,7 @@ def shrink(
     from .run import the_hand
     from .walk import shrink as shrunk
 
-    spec = _spec(spec_file)
+    spec = _judgeable(spec_file)
     plays = [play for play in _plays(file, spec) if play.of == "server"]
     if not plays:
         raise MisuseError(f"{file}: only plays for servers can be shrunk")
@@ -494,5 +509,5 @@ def selftest(side: str, patterns: tuple[str, ...], jobs: int, spec_file: Path | 
     """Judges the judge: correct implementations must pass, and each one that is broken on purpose must fail."""
     from .selftest import run
 
-    spec = _spec(spec_file)
+    spec = _judgeable(spec_file)
     sys.exit(run(side, spec, spec_file, patterns=patterns, jobs=jobs, verbose=verbose))

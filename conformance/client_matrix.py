@@ -15,7 +15,7 @@ from .contract import Contract
 from .frames import ANY_WORDS, Parsed, parse_request, write_form
 from .matrix import BAD_UTF8, values_of
 from .model import Due, End, Items, Text, World
-from .play import Play, Step
+from .play import Play, Step, numbered
 from .puppet import CLIENT, USER
 from .ways import SUBJECT, label_of, ways_of
 
@@ -29,16 +29,20 @@ class ClientMatrix:
         self.spec = spec
         self.contract = Contract(spec)
         self.ways = ways_of(spec)
+        found = self.ways.configurations
+        self.configurations = [name for name in found if self.is_open(self.ways.to_configuration(name))]
 
     def plays(self) -> list[Play]:
-        found = [
-            *self._rows(),
-            *self._not_allowed(),
-            *self._fields(),
-            *self._texts(),
-            *self._pushes(),
-            *self._strange(),
-        ]
+        found = numbered(
+            [
+                *self._rows(),
+                *self._not_allowed(),
+                *self._fields(),
+                *self._texts(),
+                *self._pushes(),
+                *self._strange(),
+            ]
+        )
         known = set(self.spec.rules)
         kept = [replace(play, rules=tuple(rule for rule in play.rules if rule in known)) for play in found]
         other = next(iter(self.spec.rules))  # another spec has other numbers for what every spec says
@@ -54,11 +58,16 @@ class ClientMatrix:
 
     def way(self, configuration: str) -> tuple[World, list[Step]]:
         """The world in which the client is in this configuration, and the steps that lead it there."""
+        return self.led(self.ways.to_configuration(configuration))
+
+    def led(self, way: tuple[Step, ...]) -> tuple[World, list[Step]]:
+        """The world after these requests, and the steps to it."""
         world = World(self.spec)
-        steps: list[Step] = []
-        for step in self.ways.to_configuration(configuration):
-            steps += self.acted(world, step.who, step.octets)
-        return world, steps
+        return world, [done for step in way for done in self.acted(world, step.who, step.octets)]
+
+    def is_open(self, way: tuple[Step, ...]) -> bool:
+        """Whether the contract has commands for all that the client sends on this way."""
+        return all(step.who != SUBJECT or self.command(step.octets) is not None for step in way)
 
     def acted(self, world: World, who: str, octets: bytes) -> list[Step]:
         """What a request leads to: for the client's own, the command and the request; for all, what comes to it."""
@@ -93,16 +102,16 @@ class ClientMatrix:
     # Cells
 
     def _rows(self) -> Iterator[Play]:
-        for configuration in self.ways.configurations:
+        for configuration in self.configurations:
             name, _, tail = configuration.partition("+")
             for verb, rows in self.spec.states[name].recv.items():
                 for row in rows:
                     found = self.ways.to_row(configuration, row)
-                    if found is None or row.to == self.spec.final or self.command(found[1]) is None:
+                    if found is None or row.to == self.spec.final:
                         continue
-                    world, steps = World(self.spec), []
-                    for step in found[0]:
-                        steps += self.acted(world, step.who, step.octets)
+                    if self.command(found[1]) is None or not self.is_open(found[0]):
+                        continue
+                    world, steps = self.led(found[0])
                     if not self._allowed(world, verb, found[1]):
                         continue
                     rules = ("R-ANS-5", "R-FRAME-8") if row.error else ("R-FRAME-8", "R-FRAME-1")
@@ -123,7 +132,7 @@ class ClientMatrix:
 
     def _not_allowed(self) -> Iterator[Play]:
         """Commands whose requests have no place in the client's view of its state."""
-        for configuration in self.ways.configurations:
+        for configuration in self.configurations:
             name, _, tail = configuration.partition("+")
             suffix = f"-when-{tail}" if tail else ""
             for verb, request in self.spec.requests.items():
@@ -144,13 +153,13 @@ class ClientMatrix:
 
     def _fields(self) -> Iterator[Play]:
         """Commands with fields that are not of their types: nothing malformed is sent."""
-        for configuration in self.ways.configurations:
+        for configuration in self.configurations:
             name, _, tail = configuration.partition("+")
             if tail:
                 continue
             for verb, request in self.spec.requests.items():
                 first = next((s for s in self.spec.live_states if verb in self.spec.states[s].recv), None)
-                if first != name or verb not in self.contract.words:
+                if first != name:
                     continue
                 yield from self._bad_fields(configuration, request)
 
@@ -164,7 +173,8 @@ class ClientMatrix:
                 if accepted or "\r" in value:
                     continue
                 command = self.contract.command(request.verb, {**self.ways.values(request), field.name: value})
-                assert command is not None
+                if command is None:
+                    continue
                 title = f"<{field.name}> {name.replace('-', ' ')}: nothing is sent"
                 id_ = f"{state}/{request.verb}/{field.name}-{name}"
                 yield self._play(id_, title, ("R-CLIENT-11", "R-FRAME-8"), list(way), [unsent(command)])
@@ -175,7 +185,11 @@ class ClientMatrix:
         if verb is None or verb not in self.spec.pushes:
             return
         form = self.spec.requests[verb].form
-        state = next(name for name in self.spec.live_states if verb in self.spec.states[name].recv)
+        states = [name for name in self.spec.live_states if verb in self.spec.states[name].recv]
+        states = [name for name in states if name in self.configurations]
+        if not states or len(form.fields) != 1 or self.spec.pushes[verb].form != form:
+            return
+        state = states[0]
         values = [
             (name, value)
             for name, value, accepted in values_of(self.spec.types[form.fields[-1].type])
@@ -185,11 +199,10 @@ class ClientMatrix:
         for name, value in values:
             line = write_form(form, {form.fields[-1].name: value})
             command = self.contract.command(verb, {form.fields[-1].name: value})
-            assert command is not None
-            printed = self.contract.printed(line)
-            assert printed is not None
+            if command is None:
+                continue
             steps = [typed(command), sent(line.encode() + self.spec.framing.writes)]
-            back = [received(line, self.spec), Step(USER, "receive", printed.encode(), printed)]
+            back = self.given(Text(line))
             id_ = f"{state}/{verb}/{name}"
             yield self._play(
                 id_,
@@ -204,7 +217,7 @@ class ClientMatrix:
         for push in self.spec.pushes.values():
             if push.reply is None:
                 continue
-            for configuration in self.ways.configurations:
+            for configuration in self.configurations:
                 name, _, tail = configuration.partition("+")
                 _, way = self.way(configuration)
                 fields = {field.name: self.spec.types[field.type].good[0] for field in push.form.fields}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pychat.spec import Spec
-from pychat.spec.model import Variable
+from pychat.spec.model import Field, Variable
 
 from .frames import parse_reply
 
@@ -15,19 +16,17 @@ class Contract:
     """How commands are written and what is printed, from the spec."""
 
     spec: Spec
-    words: dict[str, str] = field(init=False)  # request → command
 
-    def __post_init__(self) -> None:
-        self.words = {template.form.verb: word for word, template in self.spec.contract.commands.items()}
-
-    def command(self, verb: str, values: dict[str, str]) -> str | None:
+    def command(self, verb: str, values: Mapping[str, str]) -> str | None:
         """The command that sends this request, None if there is none."""
-        word = self.words.get(verb)
-        if word is None:
-            return None
-        template = self.spec.contract.commands[word]
-        fields = [part.name for part in template.parts if isinstance(part, Variable)]
-        return " ".join([word, *(values[name] for name in fields)])
+        for word, template in self.spec.contract.commands.items():
+            if template.form.verb != verb:
+                continue
+            parts = zip(template.parts, template.form.parts, strict=True)
+            fields = [(part, shape.name) for part, shape in parts if isinstance(shape, Field)]
+            if all(isinstance(part, Variable) or part == values[name] for part, name in fields):
+                return " ".join([word, *(values[name] for part, name in fields if isinstance(part, Variable))])
+        return None
 
     def width(self, text: str) -> int:
         """How long the last field of a command may be, in octets."""

@@ -34,7 +34,8 @@ def explain(spec: Spec, case: Case) -> str:
         lines += ["", *_wrapped(case.doc, "  ")]
     if case.play is None:
         assert case.scene is not None
-        lines += ["", *_wrapped(" ".join((case.scene.__doc__ or "A scene: no script can tell it.").split()), "  ")]
+        words = getattr(case.scene, "func", case.scene).__doc__ or "A scene: no script can tell it."
+        lines += ["", *_wrapped(" ".join(words.split()), "  ")]
     else:
         lines += ["", "The script:", *(f"  {line}" for line in _script(case.play)), "", f"  {LEGEND[case.of]}"]
         if case.of == "server":

@@ -8,13 +8,15 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from pychat.spec import Spec
 
 from .needs import NotTestedError
-from .scenes import Scene, answered, expect, expect_end, goodbye, lead, named_state
+from .scenes import Scene, answered, expect, expect_end, goodbye, lead
 from .stagehand import BrokenError, Stagehand
+from .ways import ways_of
 
 
 def scenes(spec: Spec) -> Iterator[Scene]:
@@ -22,9 +24,9 @@ def scenes(spec: Spec) -> Iterator[Scene]:
     title = "An address other than loopback holds at most its share"
     share = spec.limits.rules.get("address_share", "R-OPEN-2")
     yield Scene(f"{spec.initial}/OPEN/share-of-one-address", title, (share,), _share, "alone")
-    yield Scene(
-        f"{named_state(spec)}/OPEN/keepalive", "TCP keep-alive is on, with its first time", ("R-TIME-4",), _keepalive
-    )
+    named, title = ways_of(spec).named, "TCP keep-alive is on, with its first time"
+    if named is not None:
+        yield Scene(f"{named}/OPEN/keepalive", title, ("R-TIME-4",), partial(_keepalive, named=named))
 
 
 def _restart(hand: Stagehand, **values: str) -> None:
@@ -87,12 +89,12 @@ def own_address() -> str | None:
     return None if address.startswith("127.") or address == "0.0.0.0" else address  # noqa: S104  # compared
 
 
-def _keepalive(hand: Stagehand) -> None:
+def _keepalive(hand: Stagehand, named: str) -> None:
     """Judged is that it is on, and its first time: Linux shows the timers of the sockets of a server on this machine.
 
     How often it asks after that time, and how many times, nobody sees before a host is dead: that is not judged.
     """
-    lead(hand, named_state(hand.spec))
+    lead(hand, named)
     assert hand.stage is not None
     stream = hand.stage.inbox("a").wire.stream
     ours, theirs = stream.getsockname()[1], stream.getpeername()[1]

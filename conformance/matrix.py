@@ -15,7 +15,7 @@ from pychat.spec.model import Budget, Outcome, Request, Type
 
 from .frames import write_form
 from .model import World
-from .play import SEGMENTS, Play, Segment, Step, send
+from .play import SEGMENTS, Play, Segment, Step, numbered, send
 from .ways import SUBJECT, label_of, ways_of
 
 BOTH: tuple[Segment, ...] = ("whole", "coalesced")
@@ -47,6 +47,7 @@ class Matrix:
     def plays(self) -> list[Play]:
         found = [*self._rows(), *self._wrong_states(), *self._lines(), *self._fields(), *self._order()]
         found += [*self._budgets(), *self._lengths(), *self._ends()]
+        found = numbered(found)
         known = set(self.spec.rules)  # another spec may have other numbers for what every spec says
         return [replace(play, rules=tuple(r for r in play.rules if r in known) or self._fallback()) for play in found]
 
@@ -237,15 +238,16 @@ class Matrix:
         most, goodbye = budget.faults, budget.goodbye
         faults = self._one_of_each_fault(state)
         some = [faults[number % len(faults)] for number in range(most)]
-        good = next(iter(self._calm_lines(state)))
+        good = next(self._calm_lines(state), None)
         rules, both = (budget.rule,), BOTH
         yield Variant(goodbye, b"".join(some), rules, f"{most} faults in {state} are too many", both)
-        yield Variant(
-            f"not-yet-{goodbye}", b"".join(some[1:]), rules, f"{most - 1} faults in {state} are not too many", both
-        )
-        broken = b"".join([*some[1:], good, *some[1:]])
-        says = "begin a new row" if budget.in_a_row else "count on after a good line"
-        yield Variant(f"{goodbye}-after-a-good-line", broken, rules, f"faults in {state} {says}", both)
+        if most > 1:
+            title = f"{most - 1} faults in {state} are not too many"
+            yield Variant(f"not-yet-{goodbye}", b"".join(some[1:]), rules, title, both)
+        if good is not None:
+            broken = b"".join([*some[1:], good, *some[1:]])
+            says = "begin a new row" if budget.in_a_row else "count on after a good line"
+            yield Variant(f"{goodbye}-after-a-good-line", broken, rules, f"faults in {state} {says}", both)
         fault = self.spec.fault_rule("state")
         for line in self._uncounted_lines(state):
             word = line.split()[0].decode().lower()
@@ -263,7 +265,7 @@ class Matrix:
     def _earlier_faults(self, way: tuple[Step, ...], state: str, budget: Budget) -> Iterator[Play]:
         """The faults of the first state do not count in a state that has a budget of its own."""
         first = self.spec.budget(self.spec.initial)
-        if first is None or first == budget:
+        if first is None or first == budget or first.faults == 1 or budget.faults == 1:
             return
         before, faults = self._one_of_each_fault(self.spec.initial), self._one_of_each_fault(state)
         sends = [before[number % len(before)] for number in range(first.faults - 1)]
@@ -283,7 +285,7 @@ class Matrix:
     def _calm_lines(self, state: str) -> Iterator[bytes]:
         """Requests that succeed in this state and change nothing."""
         for rows in self.spec.states[state].recv.values():
-            if len(rows) == 1 and rows[0].to is None and not rows[0].effects:
+            if len(rows) == 1 and rows[0].error is None and rows[0].to is None and not rows[0].effects:
                 form = self.spec.requests[rows[0].verb].form
                 yield write_form(form, self.ways.values(self.spec.requests[rows[0].verb])).encode() + self.ending
 
@@ -333,19 +335,21 @@ class Matrix:
     # How a connection ends without a request
 
     def _ends(self) -> Iterator[Play]:
-        calm = next(iter(self._calm_lines(self.spec.initial)))
         rules = ("R-CLOSE-2", self.spec.ending.rule)
         for configuration in self.ways.configurations:
             name, _, tail = configuration.partition("+")
             way = self.ways.to_configuration(configuration)
             suffix = f"-when-{tail}" if tail else ""
-            finish, line = Step(SUBJECT, "finish"), send(self.spec, SUBJECT, calm)
-            half = send(self.spec, SUBJECT, calm[:-1])
-            for variant, steps, title in (
+            finish, calm = Step(SUBJECT, "finish"), next(self._calm_lines(name), None)
+            half = send(self.spec, SUBJECT, (calm or next(self.ways.lines(SUBJECT)))[:-1])
+            variants = [
                 ("half-close", (finish,), "ends its sending half"),
-                ("half-close-after-a-line", (line, finish), "sends a line and ends its sending half"),
                 ("half-close-in-a-line", (half, finish), "ends its sending half in the middle of a line"),
-            ):
+            ]
+            if calm is not None:
+                line = send(self.spec, SUBJECT, calm)
+                variants.append(("half-close-after-a-line", (line, finish), "sends a line and ends its sending half"))
+            for variant, steps, title in variants:
                 title = f"who is {configuration} {title}"
                 yield self._steps(f"{name}/{END}/{variant}{suffix}", title, rules, way, steps)
             if self.spec.states[name].linked and tail != "alone":  # else nobody can see when it has taken effect

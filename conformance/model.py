@@ -7,10 +7,10 @@ with one thing at a time. That a timer runs out is one of these things; when it 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from pychat.spec import Spec
-from pychat.spec.model import Condition, Effect, Outcome, Template, Timer
+from pychat.spec.model import Condition, Effect, FaultRule, Form, Outcome, Template, Timer
 
 from .frames import ANY_WORDS, Cutter, Faulty, Parsed, parse_request
 
@@ -52,7 +52,7 @@ class Peer:
     name: str | None = None
     partner: str | None = None  # the other's id
     accepted: bool = False
-    counts: dict[int, int] = field(default_factory=dict)  # budget → faults so far
+    faults: int = 0  # so far, under the budget of its state
     finished: bool = False  # the client has ended its sending half
     cutter: Cutter | None = None
 
@@ -75,11 +75,16 @@ class Taken:
 
     who: str
     row: Outcome | None
-    error: str | None
+    fault: FaultRule | None = None
 
     @property
     def name(self) -> str:
-        return self.row.name if self.row else f"fault/{self.error}"
+        return self.row.name if self.row else f"fault/{self.fault.error if self.fault else ''}"
+
+    @property
+    def rule(self) -> str:
+        """The rule by which it is answered."""
+        return self.row.rule if self.row else self.fault.rule if self.fault else ""
 
 
 class World:
@@ -99,9 +104,7 @@ class World:
     def copy(self) -> World:
         """A copy of its own; only between lines (a half line is not copied)."""
         other = World(self.spec, self.profiles, self.limit)
-        other.peers = {
-            id_: replace(peer, counts=dict(peer.counts), cutter=Cutter(self.spec)) for id_, peer in self.peers.items()
-        }
+        other.peers = {id_: replace(peer, cutter=Cutter(self.spec)) for id_, peer in self.peers.items()}
         return other
 
     def open(self, who: str) -> Peer:
@@ -202,49 +205,51 @@ class World:
 
     def _judge(self, peer: Peer, said: Parsed | Faulty) -> Taken:
         if isinstance(said, Faulty):
-            return Taken(peer.id, None, self.spec.fault_rule(said.fault).error)
+            return Taken(peer.id, None, self.spec.fault_rule(said.fault))
         rows = self.spec.states[peer.state].recv.get(said.verb)
         if rows is None:
-            return Taken(peer.id, None, self.spec.fault_rule("state").error)
-        row = next(row for row in rows if self._holds(row.condition, peer, said))
-        return Taken(peer.id, row, row.error)
+            return Taken(peer.id, None, self.spec.fault_rule("state"))
+        return Taken(peer.id, next(row for row in rows if self._holds(row.condition, peer, said)))
 
     def _line(self, peer: Peer, line: bytes) -> None:
         said = parse_request(self.spec, line)
         taken = self._judge(peer, said)
         self.taken.append(taken)
+        if taken.fault is not None:
+            self._fault(peer, said.verb, taken.fault)
         if taken.row is None:
-            self._fault(peer, said, taken)
             return
         self._count(peer, counted=False)
         assert isinstance(said, Parsed)
-        if taken.error is not None:
-            self._refuse(peer, said.verb, taken.error)
+        if taken.row.error is not None:
+            self._refuse(peer, said.verb, taken.row.error)
         self._apply(peer, taken.row, said)
 
     def _refuse(self, peer: Peer, verb: str, code: str) -> None:
         self._give(peer.id, Text(f"{self.spec.refusal.key} {verb} {code} {ANY_WORDS}"))
 
-    def _fault(self, peer: Peer, said: Parsed | Faulty, taken: Taken) -> None:
-        assert taken.error is not None
-        fault = said.fault if isinstance(said, Faulty) else "state"
-        self._refuse(peer, said.verb, taken.error)
-        goodbye = self._count(peer, counted=said.verb not in self.spec.fault_rule(fault).uncounted)
+    def _fault(self, peer: Peer, verb: str, fault: FaultRule) -> None:
+        self._refuse(peer, verb, fault.error)
+        goodbye = self._count(peer, counted=verb not in fault.uncounted)
         if goodbye is not None:
             self._say_goodbye(peer, goodbye)
 
     def _count(self, peer: Peer, *, counted: bool) -> str | None:
         """Counts a frame; the goodbye if it was a fault too many."""
-        for index, budget in enumerate(self.spec.budgets):
-            if peer.state not in budget.states:
-                continue
-            if counted:
-                peer.counts[index] = peer.counts.get(index, 0) + 1
-                if peer.counts[index] >= budget.faults:
-                    return budget.goodbye
-            elif budget.in_a_row:
-                peer.counts[index] = 0
-        return None
+        budget = self.spec.budget(peer.state)
+        if budget is None:
+            return None
+        if counted:
+            peer.faults += 1
+        elif budget.in_a_row:
+            peer.faults = 0
+        return budget.goodbye if counted and peer.faults >= budget.faults else None
+
+    def _move(self, peer: Peer, state: str | None) -> None:
+        """A change of state; where another budget counts, it begins at zero."""
+        if state is not None and self.spec.budget(state) != self.spec.budget(peer.state):
+            peer.faults = 0
+        peer.state = state or peer.state
 
     # Rows
 
@@ -267,7 +272,7 @@ class World:
             return not peer.accepted
         user = self._named(value)
         return {
-            "taken": user is not None,
+            "taken": user is not None and user is not peer,
             "unknown": user is None,
             "oneself": user is peer,
             "linked": user is not None and user.state in self.spec.link.held_in,
@@ -288,8 +293,7 @@ class World:
         if row.answer is not None and not row.does("list"):
             self._give(peer.id, Text(self._fill(row.answer, values)))
         self._tell(partner, row, values)
-        if row.to is not None:
-            peer.state = row.to
+        self._move(peer, row.to)
         if row.to == self.spec.final:
             self._give(peer.id, End())
 
@@ -304,8 +308,7 @@ class World:
         if partner is None or row.partner is None:
             return
         self._give(partner.id, Text(self._fill(row.partner.push, values)))
-        if row.partner.to is not None:
-            partner.state = row.partner.to
+        self._move(partner, row.partner.to)
 
     def _effect(self, peer: Peer, effect: Effect, user: Peer | None, values: Mapping[str, str]) -> None:
         if effect.kind == "bind":
@@ -337,16 +340,14 @@ class World:
         assert request.item is not None
         assert row.answer is not None
         users = self.listed()
-        items = tuple(self.item(name, linked=linked) for name, linked in users)
+        items = tuple(self._item(request.item, name, linked=linked) for name, linked in users)
         values["count"] = str(len(users))
         self._give(peer.id, Items(items, self._fill(row.answer, values)))
 
-    def item(self, name: str, *, linked: bool) -> str:
-        """An item of the listing: the name, and the word of the two that says whether the user is linked."""
-        request = next(request for request in self.spec.requests.values() if request.item is not None)
-        assert request.item is not None
+    def _item(self, form: Form, name: str, *, linked: bool) -> str:
+        """An item of a listing: the name, and the word of the two that says whether the user is linked."""
         parts = []
-        for part in request.item.parts:
+        for part in form.parts:
             if isinstance(part, str):
                 parts.append(part)
             elif part.type == self.spec.link.key:
@@ -362,7 +363,7 @@ class World:
         if partner is not None and reason is not None:
             values = self._names(peer.name, partner) | {"reason": reason}
             self._give(partner.id, Text(self._fill(ending.partner.push, values)))
-            partner.state = ending.partner.to or partner.state
+            self._move(partner, ending.partner.to)
         self._unlink(peer)
         peer.name = None
         peer.state = ending.to

@@ -7,6 +7,7 @@ from io import BytesIO
 from pychat.spec import Spec
 
 from .frames import Parsed, parse_reply, parse_request, write_form
+from .probe import letters
 
 
 class Names:
@@ -18,21 +19,33 @@ class Names:
         self.type = spec.types[self.key]
         self.number = number
         self.exact = exact
-        self._exact: dict[str, str] = {}
+        self.fixed = fixed_names(spec)
+        self._numbers: dict[str, int] = {}  # of each name that keeps its length
+        self._made: dict[str, str] = {}  # what stands for which name
 
     def unique(self, name: str) -> str:
+        if name in self.fixed:
+            return name
         if self.exact:
             return self._same_length(name)
-        for suffix in (f"-{self.number}", str(self.number), _letters(self.number)):
+        for suffix in (f"-{self.number}", str(self.number), letters(self.number)):
             for stem in (name, name[: max(1, self.type.octets[1] - len(suffix))]):
                 if self.type.accepts(stem + suffix):
                     return stem + suffix
         return name
 
     def _same_length(self, name: str) -> str:
-        suffix = _letters(self.number)[-max(1, len(name) - 1) :]
-        stem = name[: len(name) - len(suffix)]
-        return stem + suffix if self.type.accepts(stem + suffix) else name
+        """Two names of a play stay two, also where only their last letters tell them apart."""
+        key = self.type.fold(name)
+        for number in range(self._numbers.get(key, self.number), self.number + 26**2):
+            suffix = letters(number)[-max(1, len(name) - 1) :]
+            found = name[: len(name) - len(suffix)] + suffix
+            if not self.type.accepts(found):
+                break
+            if self._made.setdefault(self.type.fold(found), key) == key:
+                self._numbers[key] = number
+                return found
+        return name
 
     def in_request(self, octets: bytes) -> bytes:
         """Octets of a client with each name made unique; lines, which LF alone ends, stay if they are no request."""
@@ -60,9 +73,11 @@ class Names:
         return self.unique(value) if type_name == self.key else value
 
 
-def _letters(number: int) -> str:
-    digits = ""
-    while number:
-        number, digit = divmod(number, 26)
-        digits = chr(ord("a") + digit) + digits
-    return digits or "a"
+def fixed_names(spec: Spec) -> frozenset[str]:
+    """The names that rows compare with: they are no one's own, and stay as they are."""
+    fields = {
+        verb: {field.name for field in request.form.fields if field.type == spec.link.key}
+        for verb, request in spec.requests.items()
+    }
+    rows = [(row.verb, row.condition) for _, row in spec.outcomes() if row.condition is not None]
+    return frozenset(c.value for verb, c in rows if c.value is not None and c.field in fields[verb])

@@ -27,7 +27,8 @@ def names(spec: Spec, of: str) -> dict[str, str]:
     """The names that a command may hold in braces, and what each stands for."""
     if of == "client":
         return OF_CLIENT
-    return NAMED | {timer.name: f"seconds of the {timer.name} timer" for timer in spec.timers.values()}
+    timers = {timer.name: f"seconds of the {timer.name} timer" for timer in spec.timers.values()}
+    return NAMED | {name: words for name, words in timers.items() if name not in NAMED}
 
 
 def check_names(command: str, spec: Spec, of: str) -> None:

@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -243,6 +244,16 @@ def _literal(octets: bytes) -> str:
     return '"' + "".join(names.get(o) or (chr(o) if 32 <= o < 127 else f"\\x{o:02x}") for o in octets) + '"'
 
 
+def numbered(plays: Iterable[Play]) -> list[Play]:
+    """The plays with ids that differ: the second one of the same id gets a 2 at its end."""
+    seen: Counter[str] = Counter()
+    result = []
+    for play in plays:
+        seen[play.id] += 1
+        result.append(play if seen[play.id] == 1 else replace(play, id=f"{play.id}-{seen[play.id]}"))
+    return result
+
+
 def to_yaml(plays: Iterable[Play]) -> str:
     """The plays as a file that `plays_of` reads."""
     data = []
@@ -360,6 +371,8 @@ class _Reader:
         if matched is None:
             self.document.blame(path, f"{value!r} is no step like `a> frame` or `a< frame`")
             return None
+        if path in self.document.cut:
+            self.document.blame(path, f"write the step in quotes: {self.document.cut[path]}")
         kind, text = MARKS[matched["mark"]], matched["text"]
         step = Step(matched["who"], kind, text=text or "", held=bool(matched["held"]))
         for reason in self._reasons(step, has_text=text is not None):

@@ -279,7 +279,7 @@ class Player:
         seen = sorted(item for item in unit.items if self._user(item) in own)
         if seen != sorted(due.items):
             return f"{' / '.join(seen) or 'none of them'} and {len(unit.items) - len(seen)} others"
-        users = [self._user(item) for item in unit.items]
+        users = [user for user in map(self._user, unit.items) if user]
         if len(set(users)) < len(users):
             return "a user listed twice"
         got, wanted = parse_reply(self.spec, unit.text), parse_reply(self.spec, due.answer)
@@ -295,7 +295,7 @@ class Player:
         got = parse_reply(self.spec, item)
         assert got is not None
         key = next((field.name for field in got.reply.form.fields if field.type == self.spec.link.key), "")
-        return self.spec.types[self.spec.link.key].fold(got.values.get(key, item))
+        return self.spec.types[self.spec.link.key].fold(got.values.get(key, ""))
 
     def _quiet(self, action: do.Quiet) -> None:
         """Nothing is left, on any of these connections, after all of them have answered a barrier."""

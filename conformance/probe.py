@@ -10,16 +10,21 @@ import itertools
 from collections.abc import Iterator
 
 from pychat.spec import Spec
-from pychat.spec.model import Outcome, Variable
+from pychat.spec.model import Outcome, Request, Variable
 
 from .frames import write_form
 from .model import Due, Peer, World
 
+TOKENS = 999  # barrier requests in one play
 PHANTOM = "?"  # the partner of a connection that is only imagined to have one
 
 
+class UnjudgeableError(Exception):
+    """A protocol that this suite cannot judge; says why."""
+
+
 class Barrier:
-    """The request whose answer proves that everything before it was handled. Raises LookupError without one."""
+    """The request whose answer proves that everything before it was handled. Raises UnjudgeableError without one."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
@@ -34,8 +39,7 @@ class Barrier:
     def token(self) -> str:
         """A value for the field that was not used before."""
         accepts = self.spec.types[self.field.type].accepts
-        number = next(self._numbers)
-        return next(text for text in (f"judge-{number}", f"j{number}", str(number)) if accepts(text))
+        return next(filter(accepts, tokens(next(self._numbers))))
 
     def request(self, token: str) -> bytes:
         return write_form(self.form, {self.field.name: token}).encode() + self.spec.framing.writes
@@ -44,27 +48,48 @@ class Barrier:
         return self.template.fill({self.field.name: token})
 
 
+def tokens(number: int) -> tuple[str, ...]:
+    """How this number may be written in the field of a barrier request."""
+    return f"judge-{number}", f"j{number}", str(number), f"{number:04}", letters(number)
+
+
+def letters(number: int) -> str:
+    """A number in letters."""
+    digits = ""
+    while number:
+        number, digit = divmod(number, 26)
+        digits = chr(ord("a") + digit) + digits
+    return digits or "a"
+
+
 def barrier_verb(spec: Spec) -> str:
-    """The request that every state answers alike, with its own field. Raises LookupError if there is none."""
+    """The request that every state answers alike, with its own field. Raises UnjudgeableError if there is none."""
     for verb, request in spec.requests.items():
         rows = [spec.states[state].recv.get(verb, ()) for state in spec.live_states]
-        if len(request.form.fields) == 1 and all(len(row) == 1 and _echoes(row[0]) for row in rows):
-            return verb
-    raise LookupError(
-        f"{spec.source}: no request is answered with its own field in every state, so silence has no proof"
+        echoes = [row[0].answer for row in rows if len(row) == 1 and _echoes(row[0], request)]
+        if len(echoes) == len(rows) and len(set(echoes)) == 1:
+            accepts = spec.types[request.form.fields[0].type].accepts
+            if all(any(map(accepts, tokens(number))) for number in (1, TOKENS)):
+                return verb
+    raise UnjudgeableError(
+        f"{spec.source}: it cannot be judged: no request is answered with its own field in every state, so silence "
+        f"has no proof (the field must take the numbers 1 to {TOKENS}, or as many words)"
     )
 
 
-def _echoes(row: Outcome) -> bool:
+def _echoes(row: Outcome, request: Request) -> bool:
+    """Whether the row does nothing but answer, with the request's only field."""
     if row.answer is None or row.effects or row.to is not None or row.partner is not None:
         return False
-    return any(isinstance(part, Variable) for part in row.answer.parts)
+    said = {part.name for part in row.answer.parts if isinstance(part, Variable)}
+    return said == {field.name for field in request.form.fields} and len(said) == 1
 
 
 def lister(spec: Spec) -> bytes | None:
     """The request that lists the users, None if the spec has none without fields."""
     verb = spec.verb_that("list")
-    return verb.encode() + spec.framing.writes if verb and not spec.requests[verb].form.fields else None
+    form = spec.requests[verb].form if verb is not None else None
+    return write_form(form, {}).encode() + spec.framing.writes if form is not None and not form.fields else None
 
 
 def configurations(spec: Spec) -> list[str]:
@@ -109,7 +134,7 @@ def _choose(world: World, who: str) -> int | None:
         if after.key() != here.key():
             continue
         same = sum(_visible(other.copy().feed(who, request)) == seen for other in others)
-        faulty = sum(after.peers[who].counts.values()) > sum(here.peers[who].counts.values())
+        faulty = after.peers[who].faults > here.peers[who].faults
         best = min(best or (len(others), 1, 0), (same, int(faulty), index))
     return best[2] if best is not None and best[0] < len(others) else None
 
@@ -121,7 +146,7 @@ def _visible(dues: dict[str, list[Due]]) -> object:
 def _with_phantom(world: World) -> World:
     """The same world with one more user, busy and alone, who can be imagined to be anybody's partner."""
     other, spec = world.copy(), world.spec
-    state = next(name for name in spec.live_states if spec.states[name].linked)
+    state = spec.linked_states[0]
     taken = {spec.types[spec.link.key].fold(peer.name) for peer in world.peers.values() if peer.name is not None}
     good = spec.types[spec.link.key].good
     name = next((name for name in good if spec.types[spec.link.key].fold(name) not in taken), good[0])

@@ -70,16 +70,6 @@ def lead(hand: Stagehand, configuration: str, **renamed: str) -> dict[str, str]:
     return {who: peer.name for who, peer in compiler.world.peers.items() if peer.name is not None}
 
 
-def named_state(spec: Spec) -> str:
-    """The state in which one has a name and no link."""
-    return next(row.to for _, row in spec.outcomes() if row.does("bind") and row.to is not None)
-
-
-def linked_state(spec: Spec) -> str:
-    """The state that holds the link."""
-    return next(name for name in spec.live_states if spec.states[name].linked)
-
-
 def send(hand: Stagehand, who: str, text: str) -> None:
     """Sends one frame."""
     assert hand.stage is not None

@@ -14,7 +14,7 @@ from pychat.spec import Spec
 from . import actions as do
 from .actions import shown
 from .frames import Parsed, matches, parse_reply, parse_request
-from .model import Cut, Due, End, Items, Taken, Text, World
+from .model import Cut, Due, End, Items, Text, World
 from .names import Names
 from .play import NUMBER, Play, Segment, Step, StepKind
 from .probe import Barrier, lister, probe_for
@@ -234,12 +234,7 @@ class Compiler:
         if glued:
             taken = taken[1:-1] if len(taken) > 2 else taken[1:]
         if taken:
-            self.rule = self._rule_of(taken[-1])
-
-    def _rule_of(self, taken: Taken) -> str:
-        """The rule by which a line is answered."""
-        fault = next((fault for fault in self.spec.faults if fault.error == taken.error), None)
-        return taken.row.rule if taken.row else fault.rule if fault else ""
+            self.rule = taken[-1].rule
 
     def _pay_glue(self, who: str) -> None:
         """The answers to what was glued to a line are due where the model says, though no play names them."""
@@ -335,7 +330,7 @@ class Compiler:
             for target, due in act.get(part.kind, lambda p: other.world.reset(p.who))(part).items():
                 dues.setdefault(target, []).extend(due)
         frozen = tuple(sorted((who, tuple(due)) for who, due in dues.items()))
-        rules = {taken.who: self._rule_of(taken) for taken in other.world.taken[fed:]}
+        rules = {taken.who: taken.rule for taken in other.world.taken[fed:]}
         other._finale()
         return do.Branch(frozen, tuple(other.script.ops), tuple(rules.items())), frozen
 

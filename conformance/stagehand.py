@@ -242,4 +242,4 @@ def _shortened(play: Play, spec: Spec, judged: Spec) -> str:
 
 def values_of(spec: Spec, spec_file: str) -> dict[str, str]:
     """What the names in a command's braces stand for, besides `port` and `host`."""
-    return {"spec": spec_file, "max": "1000"} | {timer.name: f"{timer.after:g}" for timer in spec.timers.values()}
+    return {timer.name: f"{timer.after:g}" for timer in spec.timers.values()} | {"spec": spec_file, "max": "1000"}

@@ -12,6 +12,7 @@ from pychat.spec import Spec
 
 from .matrix import Matrix
 from .play import Lane, Play, Segment, example_plays, shipped_plays
+from .probe import barrier_verb
 
 if TYPE_CHECKING:
     from .stagehand import Stagehand
@@ -63,7 +64,12 @@ class Case:
 def server_cases(
     spec: Spec, segments: Sequence[Segment] = ("whole", "octet", "coalesced"), profiles: str = "core"
 ) -> list[Case]:
-    """Every case for servers: the cells, the plays, the spec's examples, the scenes."""
+    """Every case for servers: the cells, the plays, the spec's examples, the scenes.
+
+    Raises:
+        UnjudgeableError: the protocol lacks what every proof needs.
+    """
+    barrier_verb(spec)
     from .scenes import server_scenes
 
     plays = [play for play in shipped_plays(spec) if play.of == "server"]
@@ -73,7 +79,8 @@ def server_cases(
 
 
 def client_cases(spec: Spec, segments: Sequence[Segment] = ("whole", "octet", "coalesced")) -> list[Case]:
-    """Every case for clients."""
+    """Every case for clients. Raises UnjudgeableError as `server_cases` does."""
+    barrier_verb(spec)
     from .client_matrix import ClientMatrix
 
     plays = [play for play in shipped_plays(spec) if play.of == "client"]

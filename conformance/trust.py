@@ -31,10 +31,10 @@ class Trust:
 
         if not _barrier_works(hand):
             return cls(barrier=False)
-        everything = ways_of(hand.judged).configurations
+        ways = ways_of(hand.judged)
+        everything = ways.configurations
         distrusted = {name for name in everything if not _works(hand, name, cls(listing=False))}
-        named = hand.spec.verb_that("list")
-        listing = named is None or _works(hand, _named(hand), cls(distrusted=frozenset(everything)))
+        listing = ways.named is None or _works(hand, ways.named, cls(distrusted=frozenset(everything)))
         return cls(listing=listing, distrusted=frozenset(distrusted))
 
     def words(self) -> str:
@@ -46,12 +46,6 @@ class Trust:
 
 
 TRUSTED = Trust()
-
-
-def _named(hand: Stagehand) -> str:
-    from .scenes import named_state
-
-    return named_state(hand.spec)
 
 
 def _barrier_works(hand: Stagehand) -> bool:

@@ -8,26 +8,37 @@ import threading
 from collections.abc import Callable, Iterator
 
 from pychat.spec import Spec
-from pychat.spec.model import Field, Outcome, Request, Type
+from pychat.spec.model import Field, Outcome, Request
 
 from .frames import write_form
 from .model import World
+from .names import Names, fixed_names
 from .play import Step, send
-from .probe import configurations
+from .probe import UnjudgeableError, configurations
 
 CAST = ("a", "b", "c")
 SUBJECT = CAST[0]
 DEPTH = 6  # requests; every row of the table is nearer
 
 
-def names_of(type_: Type, count: int) -> list[str]:
-    """So many different names of this type, no two the same without regard to case; the spec's own samples first."""
-    made = (f"{sample}{end}" for end in ("x", "y", "z", "1", "2", "3") for sample in type_.good)
+def names_of(spec: Spec, count: int) -> list[str]:
+    """So many different names of users, no two the same without regard to case; the spec's own samples first.
+
+    Raises:
+        UnjudgeableError: there are fewer, or they cannot be changed so that those of each play are its own.
+    """
+    kind, fixed = spec.types[spec.link.key], fixed_names(spec)
+    made = (f"{sample[: kind.octets[1] - 1]}{end}" for end in "xyz123" for sample in kind.good)
     found: dict[str, str] = {}
-    for name in itertools.chain((name for name in type_.good if len(name) > 1), type_.good, made):
-        if type_.accepts(name):
-            found.setdefault(type_.fold(name), name)
-    return list(found.values())[:count]
+    for name in itertools.chain((name for name in kind.good if len(name) > 1), kind.good, made):
+        if kind.accepts(name) and name not in fixed:
+            found.setdefault(kind.fold(name), name)
+    names = list(found.values())[:count]
+    unique = [{kind.fold(Names(spec, number).unique(name)) for name in names} for number in (10_000, 99_999)]
+    if len(names) < count or len(set().union(*unique)) < 2 * count:
+        reason = f"there are too few names of the type {kind.name}: a number is added to each, so that plays differ"
+        raise UnjudgeableError(f"{spec.source}: it cannot be judged: {reason}")
+    return names
 
 
 class Ways:
@@ -35,12 +46,17 @@ class Ways:
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        *names, self.nobody = names_of(spec.types[spec.link.key], len(CAST) + 1)
+        *names, self.nobody = names_of(spec, len(CAST) + 1)
         self.names = dict(zip(CAST, names, strict=True))
         self._worlds = self._explore()
         self._rows = self._find_rows()
         reached = {world.peers[SUBJECT].configuration(spec) for world, _ in self._worlds}
         self.configurations = [name for name in configurations(spec) if name in reached]
+        self.missing = [
+            (state, row)
+            for state, row in spec.outcomes()
+            if not any((name, row) in self._rows for name in self.configurations if name.partition("+")[0] == state)
+        ]  # rows to which the subject does not come
 
     def values(self, request: Request, name: str | None = None) -> dict[str, str]:
         """Ordinary values of its fields; `name` where a field names a user."""
@@ -59,17 +75,25 @@ class Ways:
                 yield write_form(request.form, values).encode() + self.spec.framing.writes
 
     def _choices(self, request: Request, users: list[str]) -> Iterator[dict[str, str]]:
-        plain = self.values(request)
+        plain, words = self.values(request), self._words(request)
         keys = [field.name for field in request.form.fields if field.type == self.spec.link.key]
-        if keys:
-            for user in users:
-                yield {**plain, keys[0]: user}
-            return
-        yield plain
-        for field in request.form.fields:
+        for user in users if keys else [""]:
+            yield {**plain, **dict.fromkeys(keys[:1], user)}
+            for name in words:
+                yield from ({**plain, **dict.fromkeys(keys[:1], user), name: word} for word in words[name])
+        for field in request.form.fields if not keys else ():
             for sample in self.spec.types[field.type].good[1:]:
-                if not self.spec.types[field.type].rest_of_line:
+                if not self.spec.types[field.type].rest_of_line and sample not in words.get(field.name, ()):
                     yield {**plain, field.name: sample}
+
+    def _words(self, request: Request) -> dict[str, list[str]]:
+        """By field, the words that the conditions of the request's rows compare it with."""
+        found: dict[str, list[str]] = {}
+        for _, row in self.spec.outcomes():
+            condition = row.condition if row.verb == request.verb else None
+            if condition is not None and condition.field is not None and condition.value is not None:
+                found.setdefault(condition.field, []).append(condition.value)
+        return {name: list(dict.fromkeys(words)) for name, words in found.items()}
 
     def _explore(self) -> list[tuple[World, tuple[Step, ...]]]:
         start = World(self.spec)
@@ -107,6 +131,12 @@ class Ways:
 
     def to_row(self, configuration: str, row: Outcome) -> tuple[tuple[Step, ...], bytes] | None:
         return self._rows.get((configuration, row))
+
+    @property
+    def named(self) -> str | None:
+        """The first configuration in which the subject has a name."""
+        peers = (world.peers[SUBJECT] for world, _ in self._worlds)
+        return next((peer.configuration(self.spec) for peer in peers if peer.name is not None), None)
 
     def to_configuration(self, configuration: str) -> tuple[Step, ...]:
         return self._first(lambda world: world.peers[SUBJECT].configuration(self.spec) == configuration)

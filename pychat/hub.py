@@ -18,7 +18,7 @@ from .connection import Connection
 from .machine import ENDING, ENDING_PARTNER, partner_event, server_machine
 from .relay import SHORT, compile_runs
 from .roster import Roster
-from .spec.model import ANY_VERB, Condition, Effect, Fault, Goodbye, Outcome, Spec, Timer
+from .spec.model import ANY_VERB, MOST_PUSHED, Condition, Effect, Fault, Goodbye, Outcome, Spec, Timer
 
 Log = Callable[..., None]
 
@@ -368,17 +368,13 @@ class Hub:
             if effect.kind == "link":
                 other = self.names[self._key.fold(frame.fields[str(effect.field)])]
         values = self._values(connection, other, outcome, frame)
-        if outcome.to is not None or connection.state in self._in_a_row:
+        if connection.state in self._in_a_row:
             connection.faults = 0
-        self._events[outcome.name].trigger(connection)
+        self._move(outcome.name, connection)
         if outcome.partner is not None and other is not None:
-            self._events[partner_event(outcome)].trigger(other)
+            self._move(partner_event(outcome), other)
         for effect in outcome.effects:
             self._effect(effect, connection, other, frame)
-        if outcome.to is not None:
-            self._roster.changed(connection)
-        if outcome.partner is not None and outcome.partner.to is not None and other is not None:
-            self._roster.changed(other)
         self._tell(connection, other, outcome, values, now)
         if outcome.to is not None:
             peer = other.name if other is not None else None
@@ -388,6 +384,15 @@ class Hub:
             self._close(connection, now)
         elif outcome.does("link") and other is not None:
             self.on_link(connection, other)
+
+    def _move(self, event: str, connection: Connection) -> None:
+        """Moves a connection; in a state with another budget its faults begin at zero."""
+        before = connection.state
+        self._events[event].trigger(connection)
+        if connection.state != before:
+            self._roster.changed(connection)
+            if self._budgets[connection.state] is not self._budgets[before]:
+                connection.faults = 0
 
     def _tell(
         self, connection: Connection, other: Connection | None, outcome: Outcome, values: dict[str, str], now: float
@@ -482,10 +487,9 @@ class Hub:
         if connection.state == self._final:
             return
         other, ending = connection.partner, self.spec.ending
-        self._events[ENDING].trigger(connection)
+        self._move(ENDING, connection)
         if other is not None:
-            self._events[ENDING_PARTNER].trigger(other)
-            self._roster.changed(other)
+            self._move(ENDING_PARTNER, other)
         frame = Frame("", {})
         for effect in ending.effects:
             self._effect(effect, connection, other, frame)
@@ -519,7 +523,7 @@ class Hub:
         if timer.goodbye is not None:
             self._say_goodbye(connection, self.spec.goodbyes[timer.goodbye], now)
         elif timer.push is not None:
-            self._pushed += 1
+            self._pushed = self._pushed % MOST_PUSHED + 1
             form = self.spec.pushes[timer.push].form
             fields = {field.name: str(self._pushed) for field in form.fields}
             frame = self.codec.encode_reply(form.key, fields)

@@ -82,8 +82,8 @@ def test_one_more_timer_and_other_durations() -> None:
         )
     )  # fmt: skip
     table.named("a")
-    table.later(150)
-    table.later(149)
+    table.later(120)
+    table.later(179)
     assert table.got("a") == "PING 1"
     table.later(1)
     assert table.got("a") == "PING 2"

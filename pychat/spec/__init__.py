@@ -76,6 +76,9 @@ def _check_shape(document: Document) -> None:
     validator = validators.extend(Draft202012Validator, checks)(schema())  # type: ignore[no-untyped-call]
     for error in validator.iter_errors(document.data):
         path: Path = tuple(error.absolute_path)
+        if "propertyNames" in error.absolute_schema_path:
+            document.blame((*path, error.instance), _of_a_key(error), key=True)
+            continue
         for reason, where, at_key in _explain(error, path):
             document.blame(where, reason, key=at_key)
     for path, text in _texts(document.data, ()):
@@ -110,6 +113,12 @@ def _texts(data: Data, path: Path) -> Iterator[tuple[Path, str]]:
     elif isinstance(data, list | dict):
         for key, item in data.items() if isinstance(data, dict) else enumerate(data):
             yield from _texts(item, (*path, key))
+
+
+def _of_a_key(error: Any) -> str:
+    if error.validator == "enum":
+        return f"unknown key {error.instance}; there are {', '.join(error.validator_value)}"
+    return f"the key {error.instance!r} is not of the form {error.validator_value}"
 
 
 def _explain(error: Any, path: Path) -> list[tuple[str, Path, bool]]:

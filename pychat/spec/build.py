@@ -11,8 +11,10 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from .frames import numbers, types_of
 from .model import (
     ANY_VERB,
+    MOST_PUSHED,
     Chapter,
     ClientRules,
     Condition,
@@ -35,6 +37,7 @@ from .rows import RowBuilder
 
 T = TypeVar("T")
 
+NUMBERS = numbers(len(str(MOST_PUSHED)))
 SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0}
 CLIENT_CONDITIONS = ("the partner", "equals", "differs", "no partner", "not accepted")
 STEP = re.compile(r"(?P<who>[a-z]+)(?P<mark>>\||>!|<\||>|<)(?: (?P<text>.*))?", re.DOTALL)
@@ -180,6 +183,12 @@ class _Builder(RowBuilder):
             self._known((*path, "goodbye"), value["goodbye"], self.goodbyes, "goodbye")
         if "push" in value:
             self._known((*path, "push"), value["push"], self.pushes, "push")
+            push = self.pushes.get(value["push"])
+            for field in push.form.fields if push is not None else ():
+                kind = self.types[field.type]
+                if field.type == self.link.key or not all(map(kind.accepts, NUMBERS)):
+                    reason = f"a timer fills the fields of its push with a number, and <{field.name}> is a {kind.name}"
+                    self._blame((*path, "push"), reason)
         return Timer(
             name=name,
             since=value["since"],
@@ -231,6 +240,8 @@ class _Builder(RowBuilder):
     def _step(self, path: Path, line: str) -> Step:
         matched = STEP.fullmatch(line)
         assert matched is not None, "the schema has a pattern for it"
+        if path in self.document.cut:
+            self._blame(path, f"write the step in quotes: {self.document.cut[path]}")
         kind, text = STEP_KINDS[matched["mark"]], matched["text"] or ""
         if (kind in ("send", "receive")) != bool(matched["text"] is not None):
             self._blame(path, "a sent or received frame has a text, the other steps have none")
@@ -251,15 +262,13 @@ class _Builder(RowBuilder):
 
     def _contract(self, value: dict[str, Any]) -> Contract:
         path: Path = ("contract",)
-        forms = [request.form for request in self.requests.values()]
         replies: dict[str, Form] = {push.form.key: push.form for push in self.pushes.values()}
         replies |= {form.key: form for form in (self.refusal, self.goodbye)}
         for request in self.requests.values():
             replies |= {form.key: form for form in (request.answer, request.item) if form}
         commands, prints = {}, {}
         for name, command in value["commands"].items():
-            names = re.findall(r"<([a-z]+)>", command["sends"])
-            commands[name] = self._template((*path, "commands", name, "sends"), command["sends"], forms, names)
+            commands[name] = self._command((*path, "commands", name, "sends"), command["sends"])
         for key, text in value["prints"].items():
             where = (*path, "prints", key)
             if key not in replies:
@@ -274,6 +283,13 @@ class _Builder(RowBuilder):
             prints[key] = Template(parts, form)
         notices = {name: notice["doc"] for name, notice in value["notices"].items()}
         return Contract(value["doc"], commands, prints, notices)
+
+    def _command(self, path: Path, text: str) -> Template:
+        """The request that a command sends; its words have the names of the request's fields."""
+        verb = text.split(" ")[0]
+        known = [self.requests[verb].form] if verb in self.requests else []
+        forms = known or [request.form for request in self.requests.values()]
+        return self._template(path, text, forms, types_of(forms[0]))
 
     def _chapter(self, path: Path, value: dict[str, Any]) -> Chapter:
         rules: list[str] = []

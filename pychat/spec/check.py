@@ -1,37 +1,29 @@
-"""What a spec must be as a whole: every state reached and left, every code used, every change of state told."""
+"""What a spec must be as a whole: every state reached and left, every part used, every change of state told."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
 from typing import get_args
 
-from .model import Outcome, Spec, When
+from .link import changes, check_links, reachable, row_path
+from .model import FAULTS, Form, Spec, Timer, When
 from .reading import Document, Path
-from .view import moves
+from .view import SEEN, moves
 
 
 def check(spec: Spec, document: Document) -> None:
     """Notes each fault of the whole in `document`; raises SpecError if there is one."""
     _check_states(spec, document)
     document.check()  # the rest needs the initial and the final state
-    _check_called(spec, document)
+    check_links(spec, document)
     _check_unlinked(spec, document)
     _check_told(spec, document)
     _check_used(spec, document)
     _check_replies(spec, document)
     _check_roles(spec, document)
+    _check_client(spec, document)
+    _check_times(spec, document)
     document.check()
-
-
-def reachable(start: str, edges: Mapping[str, Iterable[str]]) -> set[str]:
-    """The nodes that can be reached from `start`, itself included."""
-    found, waiting = {start}, [start]
-    while waiting:
-        for target in edges.get(waiting.pop(), ()):
-            if target not in found:
-                found.add(target)
-                waiting.append(target)
-    return found
 
 
 def _check_states(spec: Spec, document: Document) -> None:
@@ -40,6 +32,8 @@ def _check_states(spec: Spec, document: Document) -> None:
         if len(holders) != 1:
             document.blame(("states",), f"exactly one state is {role}, not {len(holders)}", key=True)
             return
+    if spec.initial == spec.final:
+        document.blame(("states", spec.final), "a connection cannot begin at its end", key=True)
     edges = changes(spec)
     for name in spec.states.keys() - reachable(spec.initial, edges) - {spec.ending.to}:
         document.blame(("states", name), f"no request leads to the state {name}", key=True)
@@ -48,35 +42,15 @@ def _check_states(spec: Spec, document: Document) -> None:
             document.blame(("states", name), f"no request leads from {name} to {spec.final}", key=True)
     if spec.ending.to != spec.final:
         document.blame(("ending", "to"), f"a connection ends in {spec.final}")
+    for path, states in _lists_of_states(spec):
+        if states is not None and spec.final in states:
+            document.blame(path, f"in {spec.final} nothing is counted, timed or linked")
 
 
-def changes(spec: Spec) -> dict[str, set[str]]:
-    """By state, the states to which requests lead: one's own and those of the other end."""
-    edges: dict[str, set[str]] = {name: set() for name in spec.states}
-    for state, outcome in spec.outcomes():
-        if outcome.to is not None:
-            edges[state].add(outcome.to)
-        if outcome.partner is not None and outcome.partner.to is not None:
-            for source in spec.partner_states(outcome.partner):
-                edges[source].add(outcome.partner.to)
-    return edges
-
-
-def _check_called(spec: Spec, document: Document) -> None:
-    """Whoever a row links was found by name, is somebody else and free, and is in the state that the row moves."""
-    bound = [outcome.to or state for state, outcome in spec.outcomes() if outcome.does("bind")]
-    named = set[str]().union(*(reachable(state, changes(spec)) for state in bound))
-    free = named - set(spec.linked_states) - {spec.final}
-    for state, outcome in spec.outcomes():
-        if not outcome.does("link") or outcome.partner is None:
-            continue
-        rows = spec.states[state].recv[outcome.verb]
-        refused = {row.condition.kind for row in rows[: rows.index(outcome)] if row.condition and row.error}
-        for kind in ("unknown", "oneself", "linked"):
-            if kind not in refused:
-                document.blame(_row(spec, state, outcome), f"before this, a user who is {kind} must be refused")
-        for name in sorted(free - set(spec.partner_states(outcome.partner))):
-            document.blame(_row(spec, state, outcome), f"who is called may be in {name}, and this does not move it")
+def _lists_of_states(spec: Spec) -> Iterator[tuple[Path, frozenset[str] | None]]:
+    yield ("link", "held_in"), spec.link.held_in
+    yield from ((("budgets", index, "in"), budget.states) for index, budget in enumerate(spec.budgets))
+    yield from ((("timers", timer.name, "in"), timer.states) for timer in spec.timers.values())
 
 
 def _check_unlinked(spec: Spec, document: Document) -> None:
@@ -87,27 +61,40 @@ def _check_unlinked(spec: Spec, document: Document) -> None:
         if outcome.partner is not None:
             ways += [(source, outcome.partner.to) for source in spec.partner_states(outcome.partner)]
         if not outcome.does("unlink") and any(source in linked and to not in {None, *linked} for source, to in ways):
-            document.blame(
-                _row(spec, state, outcome), f"{outcome.name} leaves a state that holds the link, so it must unlink"
-            )
+            reason = f"{outcome.name} leaves a state that holds the link, so it must unlink"
+            document.blame(row_path(spec, document, state, outcome), reason)
 
 
 def _check_told(spec: Spec, document: Document) -> None:
     """A client moves only on what it gets, so each change of its state must come with a frame."""
     for state, outcome in spec.outcomes():
         if outcome.to is not None and outcome.answer is None:
-            document.blame(_row(spec, state, outcome), f"{outcome.name} changes the state without an answer")
-    targets: dict[tuple[str, str], str | None] = {}
+            reason = f"{outcome.name} changes the state without an answer"
+            document.blame(row_path(spec, document, state, outcome), reason)
+    seen: dict[tuple[str, ...], object] = {}
     for move in moves(spec):
-        if targets.setdefault((move.state, move.key), move.to) != move.to:
-            reason = f"a client in {move.state} cannot know whether {move.key} changes its state"
+        what = (move.state, move.key) if move.code is None else (move.state, move.key, move.code, str(move.verb))
+        change = (move.to, SEEN.intersection(move.effects), move.mirrored)
+        if seen.setdefault(what, change) != change:
+            reason = f"a client in {move.state} cannot know what {move.key} changes"
             document.blame(("states", move.state), reason, key=True)
+    linked = {name for name in spec.linked_states if any(row.does("link") for _, row in spec.outcomes())}
+    for goodbye, path, states in _causes(spec):
+        if spec.goodbyes[goodbye].gone is None and states & linked:
+            document.blame(path, f"{goodbye} needs a reason (gone) that the partner is told", key=True)
 
 
-def _row(spec: Spec, state: str, outcome: Outcome) -> Path:
-    index = spec.states[state].recv[outcome.verb].index(outcome)
-    own: Path = ("states", state, "recv", outcome.verb, index)
-    return own
+def _causes(spec: Spec) -> Iterator[tuple[str, Path, frozenset[str]]]:
+    """Each goodbye that a connection may get while it lives, where it stands, and the states in which it may."""
+    live = frozenset(spec.live_states)
+    for budget in spec.budgets:
+        yield budget.goodbye, ("goodbyes", budget.goodbye), budget.states
+    for timer in spec.timers.values():
+        if timer.goodbye is not None:
+            yield timer.goodbye, ("goodbyes", timer.goodbye), timer.states or live
+    for goodbye in spec.goodbyes.values():
+        if goodbye.when == "too-long":
+            yield goodbye.code, ("goodbyes", goodbye.code), live
 
 
 def _check_used(spec: Spec, document: Document) -> None:
@@ -127,6 +114,14 @@ def _check_used(spec: Spec, document: Document) -> None:
         document.blame(("pushes", push), f"nothing sends the push {push}", key=True)
     for code in {fault.error for fault in spec.faults} & {outcome.error for _, outcome in spec.outcomes()}:
         document.blame(("errors", str(code)), f"{code} is the error of a fault, so no row can have it", key=True)
+    types = {field.type for form in _forms(spec) for field in form.fields}
+    for name in spec.types.keys() - types:
+        document.blame(("types", name), f"no field is of the type {name}", key=True)
+
+
+def _forms(spec: Spec) -> Iterator[Form]:
+    yield from (request.form for request in spec.requests.values())
+    yield from (reply.form for reply in spec.replies.values())
 
 
 def _check_replies(spec: Spec, document: Document) -> None:
@@ -146,16 +141,61 @@ def _check_replies(spec: Spec, document: Document) -> None:
 
 def _check_roles(spec: Spec, document: Document) -> None:
     for when in get_args(When):
-        holders = [goodbye.code for goodbye in spec.goodbyes.values() if goodbye.when == when]
+        holders = [goodbye for goodbye in spec.goodbyes.values() if goodbye.when == when]
         if len(holders) != 1:
             document.blame(("goodbyes",), f"exactly one goodbye is for {when}, not {len(holders)}", key=True)
-    if len({fault.fault for fault in spec.faults}) != len(spec.faults):
-        document.blame(("faults",), "each of encoding, verb, syntax and state stands once", key=True)
+        for goodbye in holders if when != "too-long" else ():
+            if goodbye.gone is not None:
+                document.blame(("goodbyes", goodbye.code, "gone"), f"when {when}, no partner is told", key=True)
+    found = tuple(fault.fault for fault in spec.faults)
+    if len(set(found)) != len(found):
+        document.blame(("faults",), f"each of {', '.join(FAULTS)} stands once", key=True)
+    elif found != FAULTS:
+        index = next(index for index, fault in enumerate(found) if fault != FAULTS[index])
+        reason = f"faults are checked in the order {', '.join(FAULTS)}, and must stand in it"
+        document.blame(("faults", index, "fault"), reason)
+    for index, fault in enumerate(spec.faults):
+        for verb in sorted(fault.uncounted):
+            everywhere = all(verb in spec.states[state].recv for state in spec.live_states)
+            if fault.fault in ("encoding", "verb") or (fault.fault == "state" and everywhere):
+                document.blame(("faults", index, "uncounted"), f"{verb} never has the fault {fault.fault}", key=True)
     budgeted: set[str] = set()
     for index, budget in enumerate(spec.budgets):
         for state in budget.states & budgeted:
             document.blame(("budgets", index, "in"), f"{state} has a budget already")
         budgeted |= budget.states
-    for name, timer in spec.timers.items():
-        if timer.since == "goodbye" and name != next(t.name for t in spec.timers.values() if t.since == "goodbye"):
-            document.blame(("timers", name), "there is one timer since goodbye", key=True)
+
+
+def _check_client(spec: Spec, document: Document) -> None:
+    """The rules for clients are about requests that can be sent, and about answers that come."""
+    path: Path = ("client",)
+    for verb in sorted(spec.client.one_unanswered):
+        if spec.requests[verb].answer is None:
+            document.blame((*path, "one_unanswered", "of"), f"{verb} has no answer to wait for")
+    for state, table in spec.client.only_if.items():
+        for verb in table.keys() - spec.states[state].recv.keys():
+            document.blame((*path, "only_if", state, verb), f"{verb} has no place in {state}", key=True)
+    for verb, after in spec.client.may_follow.items():
+        if spec.requests[after].answer is None:
+            document.blame((*path, "may_follow", verb), f"{after} has no answer, so nothing need wait for it")
+
+
+def _check_times(spec: Spec, document: Document) -> None:
+    timers = list(spec.timers.values())
+    for index, timer in enumerate(timers):
+        path: Path = ("timers", timer.name)
+        if timer.since == "goodbye":
+            if timer.states is not None:
+                document.blame((*path, "in"), f"after the goodbye the state is {spec.final}", key=True)
+            if any(other.since == "goodbye" for other in timers[:index]):
+                document.blame(path, "there is one timer since goodbye", key=True)
+        for place, other in enumerate(timers):
+            before = other.push is None and other.since == timer.since and (other.after, place) < (timer.after, index)
+            if before and _covers(spec, other, timer):
+                document.blame(path, f"{other.name} ends the connection before it, so it never runs out", key=True)
+
+
+def _covers(spec: Spec, other: Timer, timer: Timer) -> bool:
+    """Whether the one runs in every state in which the other runs."""
+    live = frozenset(spec.live_states)
+    return (other.states or live) >= (timer.states or live)

@@ -9,13 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 from . import pattern
 from .model import Field, Form, Framing, Push, Request, Rule, Template, Type, Variable
 from .reading import Document, Path
 
 ENDINGS = {"LF": b"\n", "CRLF": b"\r\n"}
+Values: TypeAlias = Mapping[str, str | tuple[str, ...]]
+"""The variables of a template: the name of the type that a value has, or samples of what it may be."""
+
+
+def numbers(digits: int) -> tuple[str, ...]:
+    """The shortest and the longest number of each length up to so many digits: samples of all of them."""
+    return tuple(str(number) for size in range(digits) for number in (10**size, 10 ** (size + 1) - 1))
 
 
 class FrameBuilder:
@@ -101,18 +108,30 @@ class FrameBuilder:
             bad=tuple(value.get("bad", ())),
             profile=self._profile(path, value),
         )
+        self._check_type(path, value, result)
+        self._check_characters((*path, *shapes[:1]), result)
+        return result
+
+    def _check_type(self, path: Path, value: dict[str, Any], result: Type) -> None:
         for index, text in enumerate(value.get("good", ())):
             if not result.accepts(text):
-                self._blame((*path, "good", index), f"{text!r} is not of the type {name}")
+                self._blame((*path, "good", index), f"{text!r} is not of the type {result.name}")
         for index, text in enumerate(value.get("bad", ())):
             if result.accepts(text):
-                self._blame((*path, "bad", index), f"{text!r} is of the type {name}")
+                self._blame((*path, "bad", index), f"{text!r} is of the type {result.name}")
         for before, after in pairwise(sorted(result.forbid)):
             if after[0] <= before[1]:
                 self._blame((*path, "forbid"), f"U+{after[0]:04X} is forbidden twice")
+        if not result.good:
+            self._blame(path, f"{result.name} has no good value; the tools send one", key=True)
+
+    def _check_characters(self, path: Path, result: Type) -> None:
+        """A value holds nothing that ends a field or a frame."""
         if not result.rest_of_line and pattern.can_hold(result.pattern, " "):
-            self._blame((*path, *shapes[:1]), "only the rest of a line may hold a space")
-        return result
+            self._blame(path, "only the rest of a line may hold a space")
+        for character, ending in {"\n": "LF", "\r": "CRLF"}.items():
+            if ENDINGS[ending] in self.framing.accepts and pattern.can_hold(result.pattern, character):
+                self._blame(path, f"a value may hold U+{ord(character):04X}, which belongs to the ending {ending}")
 
     def _octets(self, path: Path, value: dict[str, Any], match: str | None) -> tuple[int, int]:
         if "octets" in value:
@@ -171,8 +190,8 @@ class FrameBuilder:
         return self.types[field.type].octets[1] if field.type in self.types else 0
 
     def _expect_fields(self, path: Path, form: Form, meanings: list[str]) -> None:
-        if len(form.fields) != len(meanings):
-            self._blame(path, f"it has a field each for {', '.join(meanings)}")
+        if len(form.fields) != len(meanings) or form.parts[-len(meanings) :] != form.fields:
+            self._blame(path, f"it has a field each for {', '.join(meanings)}, in this order, with no word between")
 
     def _request(self, path: Path, verb: str, value: dict[str, Any]) -> Request:
         form = self._form((*path, "wire"), value["wire"])
@@ -182,6 +201,10 @@ class FrameBuilder:
         item = self._form((*path, "item"), value["item"]) if "item" in value else None
         if item is not None and answer is None:
             self._blame((*path, "item"), "items need an answer that ends them")
+        for field in item.fields if item is not None else ():
+            if field.type != self.data["link"]["key"] and len(self._words_of(field)) != 2:
+                reason = f"<{field.name}> is neither a user's name nor one of two words, for the free and the linked"
+                self._blame((*path, "item"), reason)
         return Request(verb, value["doc"], form, answer, item, self._profile(path, value))
 
     def _push(self, path: Path, value: dict[str, Any]) -> Push:
@@ -192,25 +215,45 @@ class FrameBuilder:
         reply = None
         if "reply" in value:
             forms = [request.form for request in self.requests.values()]
-            names = {field.name for field in form.fields}
-            reply = self._template((*path, "reply"), value["reply"], forms, names)
+            reply = self._template((*path, "reply"), value["reply"], forms, types_of(form))
         return Push(verb, value["doc"], form, reply, self._profile(path, value))
 
-    def _template(self, path: Path, text: str, forms: Iterable[Form], names: Iterable[str]) -> Template:
+    def _words_of(self, field: Field) -> tuple[str, ...]:
+        return self.types[field.type].one_of if field.type in self.types else ()
+
+    def _template(self, path: Path, text: str, forms: Iterable[Form], values: Values) -> Template:
         parts: list[str | Variable] = []
         for word in text.split(" "):
             if word.startswith("<") and word.endswith(">"):
                 parts.append(Variable(word[1:-1]))
-                if word[1:-1] not in set(names):
-                    self._blame(path, f"{word} has no value here; there are {', '.join(sorted(names)) or 'none'}")
+                if word[1:-1] not in values:
+                    self._blame(path, f"{word} has no value here; there are {', '.join(sorted(values)) or 'none'}")
             else:
                 parts.append(word)
         for form in forms:
             if self._fits(parts, form):
+                self._check_values(path, parts, form, values)
                 return Template(tuple(parts), form)
         expected = " or ".join(str(form) for form in forms) or "no frame at all"
         self._blame(path, f"does not fit {expected}")
         return Template(tuple(parts), Form(("?",)))
+
+    def _check_values(self, path: Path, parts: list[str | Variable], form: Form, values: Values) -> None:
+        """Each field is filled by a value of its own type, or by one of some words that all are of its type."""
+        for part, shape in zip(parts, form.parts, strict=True):
+            if isinstance(part, str) or isinstance(shape, str) or part.name not in values:
+                continue
+            source, target = values[part.name], self.types[shape.type]
+            if source == target.name:
+                continue
+            words = source if isinstance(source, tuple) else self.types[source].one_of
+            wrong = [word for word in words if not target.accepts(word)]
+            if not words:
+                self._blame(path, f"<{part.name}> is of the type {source}, where {form} wants {target.name}")
+            elif wrong:
+                self._blame(path, f"<{part.name}> may be {wrong[0]!r}, which is not of the type {target.name}")
+            elif target.name == self.data["link"]["key"]:
+                self._blame(path, f"<{part.name}> is no user, where {form} names one")
 
     def _fits(self, parts: list[str | Variable], form: Form) -> bool:
         if len(parts) != len(form.parts):
@@ -222,3 +265,8 @@ class FrameBuilder:
             elif isinstance(part, str) and not self.types[shape.type].accepts(part):
                 return False
         return True
+
+
+def types_of(form: Form) -> Values:
+    """The fields of a form as values: each has its type."""
+    return {field.name: field.type for field in form.fields}

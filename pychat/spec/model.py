@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 Fault = Literal["encoding", "verb", "syntax", "state"]
+FAULTS: tuple[Fault, ...] = ("encoding", "verb", "syntax", "state")  # in the order in which they are checked
 ReplyKind = Literal["answer", "item", "push", "refusal", "goodbye"]
 ConditionKind = Literal[
     "taken", "unknown", "oneself", "linked", "the partner", "equals", "differs", "no partner", "not accepted"
@@ -17,6 +18,7 @@ EffectKind = Literal["bind", "link", "accept", "retract", "relay", "unlink", "re
 Since = Literal["accept", "silence", "full", "goodbye"]
 When = Literal["too-long", "full", "share", "stop"]
 
+MOST_PUSHED = 9999  # the fields of a timer's push are filled with the numbers 1 to this, over and over
 ANY_VERB = "*"  # what a refusal names where it can name no request
 
 

@@ -38,6 +38,7 @@ _TRAP = re.compile(
     r"|\+[0-9]+|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)|0[0-9]+)"
     r"|(?P<date>[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?)"
 )
+_AFTER = re.compile(r"(?P<spaces>[ \t]*)(?P<comment>#)?(?P<end>$)?", re.MULTILINE)  # a plain text
 _TRAP_REASONS = {
     "truth": "some YAML readers take {0} for a truth value; write '{0}', or true or false",
     "null": "{0} means nothing at all here; leave the key out, or write '{0}'",
@@ -78,12 +79,17 @@ class SpecError(Exception):
 
 @dataclass(slots=True)
 class Document:
-    """The data of a file, with the place of each value and of each key by its path."""
+    """The data of a file, with the place of each value and of each key by its path.
+
+    `cut` says of a text without quotes what else stands on its lines, which YAML leaves out of it.
+    """
 
     source: str
+    text: str = field(default="", repr=False)
     data: Data = None
     values: dict[Path, Place] = field(default_factory=dict)
     keys: dict[Path, Place] = field(default_factory=dict)
+    cut: dict[Path, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
     def blame(self, path: Path, reason: str, *, key: bool = False) -> None:
@@ -118,6 +124,7 @@ def read(octets: bytes, source: str) -> Document:
         raise SpecError([Fault(source, Place(1, 1), f"not YAML: {error}")]) from None
     if root is None:
         raise SpecError([Fault(source, Place(1, 1), "the file is empty")])
+    document.text = text
     document.data = _convert(root, (), document)
     document.check()
     return document
@@ -216,4 +223,17 @@ def _convert_scalar(node: ScalarNode, path: Path, document: Document) -> Data:
         return int(text)
     if _FLOAT.fullmatch(text):
         return float(text)
+    _note_cut(node, path, document)
     return text
+
+
+def _note_cut(node: ScalarNode, path: Path, document: Document) -> None:
+    """Notes what YAML leaves out of a plain text. One space before a `#` looks like a part of the text, and is none."""
+    after = _AFTER.match(document.text, node.end_mark.index)
+    assert after is not None, "it matches nothing too"
+    if after["comment"]:
+        document.cut[path] = "YAML cuts it at the comment"
+        if len(after["spaces"]) == 1:
+            document.blame(path, "YAML takes ` #` for a comment; write the text in quotes, or two spaces before the #")
+    elif after["spaces"] and after["end"] is not None:
+        document.cut[path] = "YAML drops the spaces at its end"

@@ -5,10 +5,9 @@ Knows nothing of time, of examples and of what else surrounds the table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, cast
 
-from .frames import FrameBuilder
+from .frames import FrameBuilder, Values, numbers, types_of
 from .model import (
     Budget,
     Condition,
@@ -18,17 +17,16 @@ from .model import (
     Ending,
     Error,
     FaultRule,
-    Field,
     Goodbye,
     Link,
     Outcome,
     PartnerEffect,
     Request,
     State,
-    Variable,
 )
 from .reading import Document, Path
 
+COUNTS = ("0", *numbers(4))  # of users; a server with more of them needs a type for it
 USER_CONDITIONS = ("taken", "unknown", "oneself", "linked", "the partner")
 
 
@@ -85,10 +83,7 @@ class RowBuilder(FrameBuilder):
         request = self.requests[verb]
         error = row.get("error")
         if error is not None:
-            self._known((*path, "error"), error, self.errors, "error")
-            for key in ("answer", "to", "partner"):
-                if key in row:
-                    self._blame((*path, key), f"a refusal has no {key}", key=True)
+            self._check_refusal(path, row)
         elif (request.answer is None) != ("answer" not in row):
             wanted = "no answer" if request.answer is None else f"the answer {request.answer}"
             self._blame(path, f"{verb} has {wanted} when it succeeds")
@@ -96,23 +91,22 @@ class RowBuilder(FrameBuilder):
         kinds = {effect.kind for effect in effects}
         if "list" in kinds and request.item is None:
             self._blame((*path, "do"), f"{verb} has no items to list")
-        names = {field.name for field in request.form.fields} | {"me"}
-        names |= {"peer"} if kinds & {"link", "accept"} else set()
-        names |= {"count"} if "list" in kinds else set()
+        values: Values = {**types_of(request.form), "me": self.link.key}
+        values = {**values, "peer": self.link.key} if kinds & {"link", "accept"} else values
         answers = [request.answer] if request.answer else []
         answer = None
         if "answer" in row:
-            answer = self._template((*path, "answer"), row["answer"], answers, names | {"profiles"})
+            more = {"profiles": (" ".join(self.profiles),)} | ({"count": COUNTS} if "list" in kinds else {})
+            answer = self._template((*path, "answer"), row["answer"], answers, {**values, **more})
         to = row.get("to")
         if to is not None:
             self._known((*path, "to"), to, self.data["states"], "state")
-        partner = self._partner((*path, "partner"), row["partner"], names) if "partner" in row else None
+        partner = self._partner((*path, "partner"), row["partner"], values) if "partner" in row else None
         if kinds & {"link", "unlink", "relay"} and partner is None:
             self._blame(path, "what happens to the partner is missing")
-        if "link" in kinds and partner is not None:
-            for where, state in (("to", to), ("partner", partner.to)):
-                if state not in self.link.held_in:
-                    self._blame((*path, where), "who is linked must be in a state that holds the link")
+        for where, state in (("to", to), ("partner", partner.to)) if "link" in kinds and partner is not None else ():
+            if state not in self.link.held_in:
+                self._blame((*path, where), "who is linked must be in a state that holds the link")
         return Outcome(
             verb=verb,
             label=row["outcome"] if error is None else error,
@@ -126,12 +120,21 @@ class RowBuilder(FrameBuilder):
             profile=self._profile(path, row),
         )
 
-    def _partner(self, path: Path, value: dict[str, Any], names: Iterable[str]) -> PartnerEffect:
+    def _check_refusal(self, path: Path, row: dict[str, Any]) -> None:
+        self._known((*path, "error"), row["error"], self.errors, "error")
+        for key in ("answer", "to", "partner"):
+            if key in row:
+                self._blame((*path, key), f"a refusal has no {key}", key=True)
+        for index, effect in enumerate(row.get("do", [])):
+            if effect != "retract":
+                self._blame((*path, "do", index), f"a refusal can retract, and cannot {effect}")
+
+    def _partner(self, path: Path, value: dict[str, Any], values: Values) -> PartnerEffect:
         for key in ("in", "to"):
             if key in value:
                 self._known((*path, key), value[key], self.data["states"], "state")
         pushes = [push.form for push in self.pushes.values()]
-        push = self._template((*path, "push"), value["push"], pushes, names)
+        push = self._template((*path, "push"), value["push"], pushes, values)
         return PartnerEffect(push, value.get("in"), value.get("to"))
 
     def _condition(self, path: Path, text: str, request: Request | None) -> Condition:
@@ -166,14 +169,10 @@ class RowBuilder(FrameBuilder):
 
     def _ending(self, path: Path, value: dict[str, Any]) -> Ending:
         self._known((*path, "to"), value["to"], self.data["states"], "state")
-        partner = self._partner((*path, "partner"), value["partner"], {"me", "reason"})
-        reasons = {self.data["goodbyes"][code].get("gone") for code in self.goodbyes}
-        reasons |= {timer.get("gone") for timer in self.data["timers"].values()} | {value["gone"]}
-        for shape, part in zip(partner.push.form.parts, partner.push.parts, strict=False):
-            if part == Variable("reason") and isinstance(shape, Field):
-                for reason in reasons - {None}:
-                    if not self.types[shape.type].accepts(reason):
-                        self._blame(path, f"the reason {reason} is not of the type {shape.type}")
+        sources = (value, *self.data["goodbyes"].values(), *self.data["timers"].values())
+        reasons = tuple(dict.fromkeys(source["gone"] for source in sources if "gone" in source))
+        values: Values = {"me": self.link.key, "reason": reasons}
+        partner = self._partner((*path, "partner"), value["partner"], values)
         effects = self._effects((*path, "do"), value["do"], None)
         return Ending(value["to"], effects, partner, value["gone"], self._rule_of(path, value))
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from .model import EffectKind, Outcome, PartnerEffect, Spec
 
+SEEN: frozenset[EffectKind] = frozenset({"bind", "link", "accept", "retract", "relay", "unlink"})  # by a client
+
 
 @dataclass(frozen=True, slots=True)
 class Move:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from conformance.play import Play, to_yaml
+from conformance.play import numbered, to_yaml
 from pychat.command import Command, say
 from pychat.spec import Spec, SpecError, load, shipped
 
@@ -82,7 +81,7 @@ def _search(spec: Spec, tables: Tables, bounds: Bounds, limit: int | None, expor
     for each in traces:
         say(f"{each.diagram()}\n")
     if export is not None:
-        _write(export, to_yaml(_numbered([each.play() for each in traces if each.moments])))
+        _write(export, to_yaml(numbered([each.play() for each in traces if each.moments])))
     say(_summary(spec, tables, found, traces))
     return FAULTY if traces else SOUND if found.complete else INCOMPLETE
 
@@ -116,16 +115,6 @@ def _summary(spec: Spec, tables: Tables, found: Found, traces: list[Trace]) -> s
     fired = sum(row.index in found.fired for row in rows)
     lines.append(f"  {fired} of {len(rows)} rows fired")
     return "\n".join(lines)
-
-
-def _numbered(plays: list[Play]) -> list[Play]:
-    """The plays with ids that differ."""
-    seen: Counter[str] = Counter()
-    numbered = []
-    for play in plays:
-        seen[play.id] += 1
-        numbered.append(play if seen[play.id] == 1 else replace(play, id=f"{play.id}-{seen[play.id]}"))
-    return numbered
 
 
 def _write(path: Path, text: str) -> None:

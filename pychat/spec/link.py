@@ -1,0 +1,201 @@
+"""What the rows of a spec may do to names and to the link: nobody is told of, moved or freed who is not there.
+
+A server carries out a row as it stands. So that it cannot come to a frame without a name, to a partner in a state
+that the row does not know, or to a name that is never free, each such row is found here, with its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from .model import Outcome, PartnerEffect, Spec, Variable
+from .reading import Document, Path
+
+OF_THE_LINK = ("link", "accept", "retract", "relay", "unlink")  # a row has one of these effects at most
+OF_A_PARTNER = {"the partner", "no partner", "not accepted"}  # conditions about one's own end of the link
+
+
+def check_links(spec: Spec, document: Document) -> None:
+    """Notes each fault in `document`. The spec has one initial and one final state."""
+    rows = [_Row(spec, document, path, tuple(states), row) for path, (row, states) in _by_place(spec, document).items()]
+    if any(row.outcome.does("link") for row in rows):
+        for row in rows:
+            row.check()
+        _check_ending(spec, document)
+        return
+    document.blame(("link",), "no row links two users, so nobody has a partner", key=True)
+    for row in rows:
+        if row.outcome.partner is not None:
+            row.blame("no row links two users, so there is no partner to tell", "partner")
+
+
+def row_path(spec: Spec, document: Document, state: str, outcome: Outcome) -> Path:
+    """Where a row stands: in its state, or under `always`."""
+    index = spec.states[state].recv[outcome.verb].index(outcome)
+    own: Path = ("states", state, "recv", outcome.verb, index)
+    return own if own in document.values else ("always", outcome.verb, index)
+
+
+def reachable(start: str, edges: Mapping[str, Iterable[str]]) -> set[str]:
+    """The nodes that can be reached from `start`, itself included."""
+    found, waiting = {start}, [start]
+    while waiting:
+        for target in edges.get(waiting.pop(), ()):
+            if target not in found:
+                found.add(target)
+                waiting.append(target)
+    return found
+
+
+def changes(spec: Spec) -> dict[str, set[str]]:
+    """By state, the states to which requests lead: one's own and those of the other end."""
+    edges: dict[str, set[str]] = {name: set() for name in spec.states}
+    for state, outcome in spec.outcomes():
+        if outcome.to is not None:
+            edges[state].add(outcome.to)
+        if outcome.partner is not None and outcome.partner.to is not None:
+            for source in spec.partner_states(outcome.partner):
+                edges[source].add(outcome.partner.to)
+    return edges
+
+
+def named(spec: Spec) -> dict[bool, set[str]]:
+    """The states in which a connection may be with a name (True), and those in which it may be without one."""
+    edges: dict[str, set[str]] = {}
+    for state, row in spec.outcomes():
+        for has in (True, False):
+            after = (has or row.does("bind")) and not row.does("release")
+            edges.setdefault(f"{has} {state}", set()).add(f"{after} {row.to or state}")
+        edges.setdefault(f"True {state}", set())
+    partners = [row.partner for _, row in spec.outcomes() if row.partner is not None]
+    for partner in [*partners, spec.ending.partner]:
+        for source in spec.partner_states(partner) if partner.to is not None else ():
+            edges.setdefault(f"True {source}", set()).add(f"True {partner.to}")  # who is linked has a name
+    found = reachable(f"False {spec.initial}", edges)
+    return {has: {pair.partition(" ")[2] for pair in found if pair.startswith(f"{has} ")} for has in (True, False)}
+
+
+def _by_place(spec: Spec, document: Document) -> dict[Path, tuple[Outcome, list[str]]]:
+    """Each row as it stands in the file, with the states that it is for."""
+    found: dict[Path, tuple[Outcome, list[str]]] = {}
+    for state, outcome in spec.outcomes():
+        found.setdefault(row_path(spec, document, state, outcome), (outcome, []))[1].append(state)
+    return found
+
+
+class _Row:
+    """One row, in all the states that it is for."""
+
+    def __init__(self, spec: Spec, document: Document, path: Path, states: tuple[str, ...], outcome: Outcome) -> None:
+        self.spec, self.document, self.path, self.states, self.outcome = spec, document, path, states, outcome
+        self.linked = [state for state in states if spec.states[state].linked]
+        self.before = spec.states[states[0]].recv[outcome.verb][: int(path[-1])]
+        self.nameless = [state for state in states if state in named(spec)[False]]
+
+    def blame(self, reason: str, *part: str) -> None:
+        self.document.blame((*self.path, *part), reason, key=bool(part))
+
+    def check(self) -> None:
+        self._check_reached()
+        self._check_name()
+        self._check_link()
+        self._check_partner()
+
+    def _check_reached(self) -> None:
+        condition = self.outcome.condition
+        if condition is not None and condition in [row.condition for row in self.before]:
+            self.blame("an earlier outcome has the same condition, so this one is never taken", "if")
+        same = [row for row in self.before if row.error is None and row.label == self.outcome.label]
+        if self.outcome.error is None and same:
+            self.blame(f"{self.outcome.verb} has an outcome {self.outcome.label} already", "outcome")
+
+    def _check_name(self) -> None:
+        named_in = named(self.spec)[True].intersection(self.states)
+        if self.outcome.does("bind"):
+            if named_in:
+                self.blame(f"in {_some(named_in)} one may have a name already", "do")
+            self._check_refused("bind", ("taken",))
+        if self.nameless:
+            if self.outcome.does("link"):
+                self.blame(f"in {_some(self.nameless)} one may have no name, so nobody can be told who calls", "do")
+            if self.outcome.answer is not None and Variable("me") in self.outcome.answer.parts:
+                self.blame(f"in {_some(self.nameless)} one may have no name, so <me> has no value", "answer")
+        if named_in and self.outcome.to == self.spec.final and not self.outcome.does("release"):
+            self.blame(f"{self.outcome.name} ends a connection that may have a name, so it must release")
+        if self.linked and self.outcome.does("release") and not self.outcome.does("unlink"):
+            self.blame("whose name is free can have no partner, so it must unlink", "do")
+
+    def _check_link(self) -> None:
+        effects = [effect.kind for effect in self.outcome.effects if effect.kind in OF_THE_LINK]
+        if len(effects) > 1:
+            self.blame(f"one outcome cannot both {effects[0]} and {effects[1]}", "do")
+        condition = self.outcome.condition
+        kind = condition.kind if condition is not None else ""
+        if kind in OF_A_PARTNER and not self.linked:
+            self.blame(f"in {_some(self.states)} nobody has a {self.spec.link.name}", "if")
+        for effect in ("accept", "retract", "relay"):
+            if effect in effects and not self.linked:
+                self.blame(f"in {_some(self.states)} nobody has a {self.spec.link.name}", "do")
+        refused = {row.condition.kind for row in self.before if row.condition and row.error}
+        if "accept" in effects and kind != "the partner" and "no partner" not in refused:
+            self.blame("before this, one who has no partner must be refused")
+        if "link" in effects:
+            if self.linked and kind != "no partner":
+                self.blame(f"in {_some(self.linked)} one may have a partner already", "do")
+            self._check_refused("link", ("unknown", "oneself", "linked"))
+
+    def _check_refused(self, effect: str, kinds: tuple[str, ...]) -> None:
+        """Before a row does something with the user whom a field names, it must be known to be possible."""
+        field = next(each.field for each in self.outcome.effects if each.kind == effect)
+        conditions = [row.condition for row in self.before if row.condition and row.error]
+        refused = {condition.kind for condition in conditions if condition.field == field}
+        for kind in kinds:
+            if kind not in refused:
+                self.blame(f"before this, a user who is {kind} must be refused")
+
+    def _check_partner(self) -> None:
+        partner = self.outcome.partner
+        if partner is None:
+            return
+        if partner.to == self.spec.final:
+            self.blame(f"nobody else can bring a connection to {self.spec.final}", "partner")
+        if self.outcome.does("link"):
+            self._check_called(partner)
+        else:
+            if not {"accept", "retract", "relay", "unlink"} & {effect.kind for effect in self.outcome.effects}:
+                self.blame("a push to the partner is that of a link, accept, retract, relay or unlink", "partner")
+            for reason in _unlike(self.spec, partner):
+                self.blame(reason, "partner")
+
+    def _check_called(self, partner: PartnerEffect) -> None:
+        """Whoever a row links was found by name, is free, and is in the state that the row moves."""
+        free = named(self.spec)[True] - set(self.spec.linked_states) - {self.spec.final}
+        sources = set(self.spec.partner_states(partner))
+        for name in sorted(free - sources):
+            self.blame(f"who is called may be in {name}, and this does not move it")
+        if partner.source is not None and not free & sources:
+            self.blame(f"nobody who can be called is in {partner.source}", "partner")
+
+
+def _unlike(spec: Spec, partner: PartnerEffect) -> Iterator[str]:
+    """Where a partner may be, but for what a row says."""
+    for name in spec.linked_states:
+        if partner.source is not None and name != partner.source:
+            yield f"the partner may be in {name}, and this is for one in {partner.source} alone"
+    if partner.source is not None and partner.source not in spec.linked_states:
+        yield f"nobody has a partner in {partner.source}"
+
+
+def _check_ending(spec: Spec, document: Document) -> None:
+    """An end without a request does what the server does in any case: it unlinks, and frees the name."""
+    kinds = {effect.kind for effect in spec.ending.effects}
+    if kinds != {"unlink", "release"}:
+        document.blame(("ending", "do"), "an ending does two things: unlink and release")
+    for reason in _unlike(spec, spec.ending.partner):
+        document.blame(("ending", "partner"), reason, key=True)
+    if spec.ending.partner.to == spec.final:
+        document.blame(("ending", "partner"), f"nobody else can bring a connection to {spec.final}", key=True)
+
+
+def _some(states: Iterable[str]) -> str:
+    return " and ".join(sorted(states))

@@ -53,8 +53,8 @@ StepKind = Literal[
     "clock", "silent", "state", "together", "signal", "exit",
 ]  # fmt: skip
 Lane = Literal["shared", "quick", "alone"]  # a server for many cases; one with short timers; one for this case alone
-Segment = Literal["whole", "octet", "coalesced"]
-SEGMENTS: tuple[Segment, ...] = ("whole", "octet", "coalesced")
+Segment = Literal["whole", "octet", "coalesced", "random"]
+SEGMENTS: tuple[Segment, ...] = ("whole", "octet", "coalesced")  # of every case; walks alone are cut at random
 EXAMPLE = "EXAMPLE"  # the message in the ids of the spec's examples
 USER = "u"  # in a client's play: who types and reads
 SERVER = "server"  # who gets a signal

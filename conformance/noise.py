@@ -7,11 +7,12 @@ A fault is one that the spec's grammar names (a field that is too long by one) o
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 from pychat.spec import Spec
-from pychat.spec.model import ANY_VERB, Type
+from pychat.spec.model import ANY_VERB, Form, Type
 
-from .frames import Parsed, parse_request, write_form
+from .frames import Parsed, parse_reply, parse_request, write_form
 
 ODD = (
     b"\0", b"\t", b"\a", b"\r", b"\x1b[2J", b"\x7f", b" ", b"  ", ANY_VERB.encode(),
@@ -37,14 +38,21 @@ class Noise:
         return framing.writes if self.rng.random() < 0.7 else self.rng.choice(sorted(framing.accepts))
 
     def another(self, line: bytes) -> bytes:
-        """The same request with other texts in it; what has no text stays as it is."""
-        said = parse_request(self.spec, line)
-        if not isinstance(said, Parsed):
+        """The same frame with other texts in it; what has no text stays as it is."""
+        form, values = self._read(line)
+        if form is None:
             return line
-        form = self.spec.requests[said.verb].form
         types = {field.name: self.spec.types[field.type] for field in form.fields}
         texts = {name: self._text(type_) for name, type_ in types.items() if type_.rest_of_line and not type_.match}
-        return write_form(form, {**said.values, **texts}).encode()
+        return write_form(form, {**values, **texts}).encode()
+
+    def _read(self, line: bytes) -> tuple[Form | None, Mapping[str, str]]:
+        """The form of a line and its fields; no form if it is no frame of either side."""
+        said = parse_request(self.spec, line)
+        if isinstance(said, Parsed):
+            return self.spec.requests[said.verb].form, said.values
+        got = parse_reply(self.spec, line.decode(errors="replace"))
+        return (got.reply.form, got.values) if got else (None, {})
 
     def _text(self, type_: Type) -> str:
         low, high = type_.octets
@@ -74,15 +82,14 @@ class Noise:
 
     def _resized(self, line: bytes) -> bytes:
         """A field as long as it may be, longer by one, missing, or one that its type gives as bad; or one too many."""
-        said = parse_request(self.spec, line)
-        if not isinstance(said, Parsed) or not said.values:
+        form, values = self._read(line)
+        if form is None or not values:
             return line + b" x"
-        form = self.spec.requests[said.verb].form
         field = self.rng.choice(form.fields)
         type_ = self.spec.types[field.type]
-        longest = self._longest(type_, said.values[field.name])
+        longest = self._longest(type_, values[field.name])
         value = self.rng.choice((longest, longest + "x", "", *type_.bad))
-        return write_form(form, {**said.values, field.name: value}).encode()
+        return write_form(form, {**values, field.name: value}).encode()
 
     def _longest(self, type_: Type, value: str) -> str:
         return value + "x" * (type_.octets[1] - len(value.encode()))

@@ -297,10 +297,10 @@ class _Reader:
             self.document.blame((*path, key), f"unknown key {key}; there are {', '.join(sorted(KEYS))}", key=True)
         if not ID.fullmatch(str(value["id"])):
             self.document.blame((*path, "id"), f"{value['id']!r} is no id like STATE/MESSAGE/variant")
-        for index, rule in enumerate(value["rules"]):
-            if rule not in self.spec.rules:
-                self.document.blame((*path, "rules", index), f"there is no rule {rule}")
         self._kinds(path, value)
+        for index, rule in enumerate(value["rules"]):
+            if not isinstance(rule, str) or rule not in self.spec.rules:
+                self.document.blame((*path, "rules", index), f"there is no rule {rule}")
         found = [self._step((*path, "steps", index), text) for index, text in enumerate(value["steps"])]
         for index, step in enumerate(found):
             if step is not None and not _has_place(step, value.get("of", "server")):

@@ -46,7 +46,7 @@ def walks(spec: Spec, number: int, seed: int, *, noisy: bool = False) -> list[Ca
     cases = []
     for count in range(1, number + 1):
         rng = random.Random(f"{seed}-{count}")
-        steps = tuple(_Walker(spec, rng, noisy=noisy).steps())
+        steps = tuple(Walker(spec, rng, noisy=noisy).steps())
         id_ = f"ANY/{'FUZZ' if noisy else 'WALK'}/{seed}-{count}"
         play = Play(id_, f"a walk of {len(steps)} steps", rules, steps, source="a walk")
         cases.append(case_of(spec, play, "random" if noisy else rng.choice(("whole", "coalesced"))))
@@ -87,7 +87,7 @@ def figures_of(cases: Iterable[Case], results: Iterable[Result]) -> str:
     return f"{len(plays):,} walks: {lines:,} lines in {people:,} connections, {frames:,} frames came, {wrong} wrong"
 
 
-class _Walker:
+class Walker:
     """Draws one walk. A noisy one has another mixture."""
 
     def __init__(self, spec: Spec, rng: random.Random, *, noisy: bool) -> None:
@@ -130,13 +130,14 @@ class _Walker:
         mixture = self.rng.choice(MIXTURES) if self.noise else (kind,)
         for _ in range(self.rng.choice(LINES) if self.noise else 1):
             was_open = self.world.is_open(who)
-            line = self._noisy(who, place, self.rng.choice(mixture))
+            line = self.line(who, place, self.rng.choice(mixture))
             self.world.feed(who, line)
             yield line
             if not was_open or (not self.world.is_open(who) and self.rng.random() < 0.5):
                 return
 
-    def _noisy(self, who: str, place: str, kind: str) -> bytes:
+    def line(self, who: str, place: str, kind: str) -> bytes:
+        """A line of this kind with its ending; a noisy one has any text, and any ending."""
         noise = self.noise
         if noise is None:
             return self._line(who, place, kind) + self.ending
@@ -147,7 +148,9 @@ class _Walker:
         """A line of this kind; where there is none, any that does not end the connection."""
         final = self.spec.final
         tests: dict[str, Callable[[Outcome | None], bool]] = {
-            "move": lambda row: row is not None and bool(row.effects) and row.to != final,
+            "move": lambda row: (
+                row is not None and any(effect.kind != "list" for effect in row.effects) and row.to != final
+            ),
             "relay": lambda row: row is not None and row.does("relay"),
             "end": lambda row: row is not None and row.to == final,
             "any": lambda row: row is None or row.to != final,

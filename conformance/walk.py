@@ -22,7 +22,7 @@ from .stagehand import Stagehand
 from .suite import Case, cases_of
 from .target import Target
 from .verdict import Result, Verdict
-from .ways import CAST, ways_of
+from .ways import CAST, Lines
 
 STEPS = 40  # of a walk, at most
 STEP = ("move", "move", "move", "any", "any", "any", "any", "end")  # what a step is, in a noisy walk an end or not
@@ -96,7 +96,7 @@ class Walker:
         self.noise = Noise(spec, rng) if noisy else None
         self.world = World(spec)
         self.ending = spec.framing.writes
-        lines = {who: [line.removesuffix(self.ending) for line in ways_of(spec).lines(who)] for who in CAST}
+        lines = {who: [line.removesuffix(self.ending) for line in Lines(spec).lines(who)] for who in CAST}
         self.lines = {who: [*own, *FAULTS] for who, own in lines.items()}
 
     def steps(self) -> Iterator[Step]:

@@ -30,17 +30,13 @@ def names_of(type_: Type, count: int) -> list[str]:
     return list(found.values())[:count]
 
 
-class Ways:
-    """The shortest ways through the model: breadth first over the worlds of a few connections."""
+class Lines:
+    """What each of the cast may send."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         *names, self.nobody = names_of(spec.types[spec.link.key], len(CAST) + 1)
         self.names = dict(zip(CAST, names, strict=True))
-        self._worlds = self._explore()
-        self._rows = self._find_rows()
-        reached = {world.peers[SUBJECT].configuration(spec) for world, _ in self._worlds}
-        self.configurations = [name for name in configurations(spec) if name in reached]
 
     def values(self, request: Request, name: str | None = None) -> dict[str, str]:
         """Ordinary values of its fields; `name` where a field names a user."""
@@ -70,6 +66,17 @@ class Ways:
             for sample in self.spec.types[field.type].good[1:]:
                 if not self.spec.types[field.type].rest_of_line:
                     yield {**plain, field.name: sample}
+
+
+class Ways(Lines):
+    """The shortest ways through the model: breadth first over the worlds of a few connections."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
+        self._worlds = self._explore()
+        self._rows = self._find_rows()
+        reached = {world.peers[SUBJECT].configuration(spec) for world, _ in self._worlds}
+        self.configurations = [name for name in configurations(spec) if name in reached]
 
     def _explore(self) -> list[tuple[World, tuple[Step, ...]]]:
         start = World(self.spec)

@@ -57,7 +57,8 @@ class Noise:
     def _text(self, type_: Type) -> str:
         low, high = type_.octets
         size = self.rng.choice((low, 20, 20, 20, 200, high))
-        text = "".join(self.rng.choices(TEXT, k=size)).encode()[:size].decode(errors="ignore")
+        allowed = [char for char in TEXT if type_.accepts(char)] or ["x"]
+        text = "".join(self.rng.choices(allowed, k=size)).encode()[:size].decode(errors="ignore")
         return text if type_.accepts(text) else self._longest(type_, "x")
 
     def nearly(self, line: bytes) -> bytes:
@@ -96,15 +97,8 @@ class Noise:
 
     def _spaced(self, line: bytes) -> bytes:
         """A space more or less: before, after, between."""
-        return self.rng.choice(
-            (
-                line + b" ",
-                b" " + line,
-                line.replace(b" ", b"  ", 1),
-                line.replace(b" ", b"", 1),
-                line.replace(b" ", b"\t"),
-            )
-        )
+        between = [line.replace(b" ", other, 1) for other in (b"  ", b"", b"\t")]
+        return self.rng.choice((line + b" ", b" " + line, *between))
 
     def _cased(self, line: bytes) -> bytes:
         """Another case: of the verb, of all of it, of the rest."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pychat.spec import Spec
 from pychat.spec.model import Outcome
 
+from .frames import parse_request
 from .model import World
 from .noise import Noise
 from .play import Play, Segment, Step, send
@@ -25,10 +26,13 @@ from .verdict import Result, Verdict
 from .ways import CAST, Lines
 
 STEPS = 40  # of a walk, at most
-STEP = ("move", "move", "move", "any", "any", "any", "any", "end")  # what a step is, in a noisy walk an end or not
-MIXTURES = (("move",), ("relay",), ("relay", "move", "any", "nearly"), ("relay", "any", "nearly", "nearly", "octets"))
+STEP = ("move", "move", "move", "any", "any", "any", "any", "end")  # what a step is; a noisy walk has ends alone of it
+LINES = (1, 1, 1, 2, 5, 30, 110)  # of a noisy step, each of one kind of a mixture; the most are above every budget
+MIXTURES = (
+    ("move",), ("relay",), ("fault",), ("relay", "move", "any", "nearly"),
+    ("relay", "any", "nearly", "nearly", "octets"),
+)  # fmt: skip
 SHRUNK: tuple[Segment, ...] = ("whole", "coalesced", "random")  # how a walk that fails is cut, the simplest first
-LINES = (1, 1, 1, 2, 5, 30)  # of a noisy step, each of a kind of its mixture
 FAULTS = (b"\xff", b"XYZZY", b"")
 
 
@@ -88,7 +92,7 @@ def figures_of(cases: Iterable[Case], results: Iterable[Result]) -> str:
 
 
 class Walker:
-    """Draws one walk. A noisy one has another mixture."""
+    """Draws one walk; a noisy one has steps of many lines, and of more kinds."""
 
     def __init__(self, spec: Spec, rng: random.Random, *, noisy: bool) -> None:
         self.spec = spec
@@ -97,7 +101,9 @@ class Walker:
         self.world = World(spec)
         self.ending = spec.framing.writes
         lines = {who: [line.removesuffix(self.ending) for line in Lines(spec).lines(who)] for who in CAST}
-        self.lines = {who: [*own, *FAULTS] for who, own in lines.items()}
+        self.lines = {
+            who: [(line, parse_request(spec, line)) for line in (*own, *FAULTS)] for who, own in lines.items()
+        }
 
     def steps(self) -> Iterator[Step]:
         """Its steps: mostly what changes something, seldom an end, after which another connection takes the place."""
@@ -141,7 +147,10 @@ class Walker:
         noise = self.noise
         if noise is None:
             return self._line(who, place, kind) + self.ending
-        line = noise.octets() if kind == "octets" else noise.another(self._line(who, place, kind))
+        if kind in ("fault", "octets"):
+            line = self.rng.choice(FAULTS) if kind == "fault" else noise.octets()
+        else:
+            line = noise.another(self._line(who, place, kind))
         return (noise.nearly(line) if kind == "nearly" else line) + noise.ending()
 
     def _line(self, who: str, place: str, kind: str) -> bytes:
@@ -157,7 +166,7 @@ class Walker:
         }
         lines = self.rng.sample(self.lines[place], len(self.lines[place]))
         wanted = (tests.get(kind, tests["any"]), tests["any"])
-        return next(line for test in wanted for line in lines if test(self.world.row_for(who, line)))
+        return next(line for test in wanted for line, said in lines if test(self.world.row_of(who, said)))
 
 
 def shrink(hand: Stagehand, play: Play, segment: Segment = "whole") -> tuple[Play, Result]:

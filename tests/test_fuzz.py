@@ -63,7 +63,7 @@ def test_no_frame_of_the_server_is_wrong(
 ) -> None:
     """Several conversations at once, in frames, near-frames and noise, with ends and resets; the model knows all."""
     served: Spec = request.getfixturevalue(protocol)
-    cases = walks(served, 25 * rounds, seed, noisy=True)
+    cases = walks(served, 20 * rounds, seed, noisy=True)
     address = Address(*start(served, io_threads=3).server.address)
     results, found = run_walks(address, served, cases, Options(jobs=4))
     print(f"\n{protocol}: {figures_of(cases, results)} (seed {seed})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from .suite import Case, SelectionError, cases_of, nearest, select
 from .target import Address, Command, StartError, Target
 from .terminal import Terminal, program
 from .verdict import Result, exit_code
-from .walk import figures_of, run_walks, walks
+from .walk import run_walks, walks
 from .walk import shrink as shrunk
 
 FILE = click.Path(path_type=Path)
@@ -249,19 +249,20 @@ def report(record: Path, reports: tuple[str, ...]) -> None:
 
 
 def _walk(
-    target: Target, spec: Spec, run: Options, walks: list[Case], reports: Reports, terminal: Terminal, where: str
+    target: Target, spec: Spec, run: Options, drawn: Iterator[Case], reports: Reports, terminal: Terminal, where: str
 ) -> list[Result]:
     """Random walks after the cases; a failing one is saved as a play."""
-    results, found = run_walks(target, spec, walks, run)
+    walked = run_walks(target, spec, drawn, run)
+    found = walked.found
     if found is not None:
         file = Path("-".join(found.play.id.lower().split("/")[1:]) + ".yaml")
         file.write_text(to_yaml([found.play]), encoding="utf-8")
         found.result.replay = f"{program()} replay {file} {where} --segment {found.result.segment}"
         terminal.say(f"a walk failed; the shortest one was written to {file}\n")
-    terminal.say(figures_of(walks, results))
-    for result in results:
+    terminal.say(walked.figures)
+    for result in walked.results:
         reports.add(case_line(result))
-    return results
+    return walked.results
 
 
 @main.command("list")

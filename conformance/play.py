@@ -56,6 +56,7 @@ Lane = Literal["shared", "quick", "alone"]  # a server for many cases; one with 
 Segment = Literal["whole", "octet", "coalesced", "random"]
 SEGMENTS: tuple[Segment, ...] = ("whole", "octet", "coalesced")  # of every case; walks alone are cut at random
 EXAMPLE = "EXAMPLE"  # the message in the ids of the spec's examples
+WALK = "a walk"  # the source of a play that was drawn
 USER = "u"  # in a client's play: who types and reads
 SERVER = "server"  # who gets a signal
 SIGNALS = ("TERM",)

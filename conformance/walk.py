@@ -7,9 +7,10 @@ besides its requests what is nearly a request, and octets of any kind, many line
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 from pychat.spec import Spec
 from pychat.spec.model import Outcome
@@ -17,7 +18,7 @@ from pychat.spec.model import Outcome
 from .frames import parse_request
 from .model import World
 from .noise import Noise
-from .play import Play, Segment, Step, send
+from .play import WALK, Play, Segment, Step, send
 from .run import Options, run_suite, the_hand
 from .stagehand import Stagehand
 from .suite import Case, cases_of
@@ -33,6 +34,7 @@ MIXTURES = (
     ("relay", "any", "nearly", "nearly", "octets"),
 )  # fmt: skip
 SHRUNK: tuple[Segment, ...] = ("whole", "coalesced", "random")  # how a walk that fails is cut, the simplest first
+BATCH = 100  # walks that are drawn before they are run
 FAULTS = (b"\xff", b"XYZZY", b"")
 
 
@@ -44,17 +46,34 @@ class Found:
     result: Result
 
 
-def walks(spec: Spec, number: int, seed: int, *, noisy: bool = False) -> list[Case]:
+@dataclass(slots=True)
+class Walked:
+    """What has come of a number of walks. `lines` and `connections` are those of the walks that were run."""
+
+    results: list[Result] = field(default_factory=list)
+    found: Found | None = None
+    lines: int = 0
+    connections: int = 0
+
+    @property
+    def figures(self) -> str:
+        """What was said and what came, in one line."""
+        frames, wrong = sum(r.frames for r in self.results), sum(r.verdict.bad for r in self.results)
+        return (
+            f"{len(self.results):,} walks: {self.lines:,} lines in {self.connections:,} connections, "
+            f"{frames:,} frames came, {wrong} wrong"
+        )
+
+
+def walks(spec: Spec, number: int, seed: int, *, noisy: bool = False) -> Iterator[Case]:
     """So many walks as cases, the same ones for the same seed."""
     rules = tuple(rule for rule in ("R-ANS-1", "R-ANS-3") if rule in spec.rules) or (next(iter(spec.rules)),)
-    cases = []
     for count in range(1, number + 1):
         rng = random.Random(f"{seed}-{count}")
         steps = tuple(Walker(spec, rng, noisy=noisy).steps())
         id_ = f"ANY/{'FUZZ' if noisy else 'WALK'}/{seed}-{count}"
-        play = Play(id_, f"a walk of {len(steps)} steps", rules, steps, source="a walk")
-        cases.append(case_of(spec, play, "random" if noisy else rng.choice(("whole", "coalesced"))))
-    return cases
+        play = Play(id_, f"a walk of {len(steps)} steps", rules, steps, source=WALK)
+        yield case_of(spec, play, "random" if noisy else rng.choice(("whole", "coalesced")))
 
 
 def case_of(spec: Spec, play: Play, segment: Segment = "whole") -> Case:
@@ -62,33 +81,35 @@ def case_of(spec: Spec, play: Play, segment: Segment = "whole") -> Case:
     return cases_of(spec, play, "walk", (segment,))[0]
 
 
-def run_walks(target: Target, spec: Spec, cases: Sequence[Case], options: Options) -> tuple[list[Result], Found | None]:
-    """Runs walks until one fails, which is shrunk; the results, its own the last one."""
+def run_walks(target: Target, spec: Spec, cases: Iterator[Case], options: Options) -> Walked:
+    """Runs walks until one fails, which is shrunk; its result is the last one."""
     quiet = replace(options, fail_fast=True, on_note=lambda note: None, on_result=lambda result: None)
-    results = run_suite(target, cases, quiet, spec=spec)
-    failed = next((result for result in results if result.verdict is Verdict.FAIL), None)
-    if failed is None:
-        return results, None
-    play = next(case.play for case in cases if case.key == failed.key)
-    assert play is not None
-    found = Found(play, failed)
-    found.result.note += " (not at every run of the same walk)"
+    walked = Walked()
+    while batch := {case.key: case for case in itertools.islice(cases, BATCH)}:
+        results = run_suite(target, list(batch.values()), quiet, spec=spec)
+        walked.results += results
+        for play in (batch[result.key].play for result in results):
+            assert play is not None
+            walked.lines += sum(step.octets.count(b"\n") for step in play.steps)
+            walked.connections += len({step.who for step in play.steps})
+        failed = next((result for result in results if result.verdict is Verdict.FAIL), None)
+        if failed is not None:
+            walked.found = _shrunk(target, spec, options, batch[failed.key], failed)
+            walked.results.remove(failed)
+            walked.results.append(walked.found.result)
+        if len(results) < len(batch) or failed is not None:
+            break
+    return walked
+
+
+def _shrunk(target: Target, spec: Spec, options: Options, case: Case, failed: Result) -> Found:
+    assert case.play is not None
     with the_hand(target, spec, options) as hand:
         for segment in SHRUNK:
             with contextlib.suppress(ValueError):
-                found = Found(*shrink(hand, play, segment))
-                break
-    return [*(result for result in results if result is not failed), found.result], found
-
-
-def figures_of(cases: Iterable[Case], results: Iterable[Result]) -> str:
-    """What walks have asked and got, in one line."""
-    ran = {result.key: result for result in results if result.verdict.ran}
-    plays = [case.play for case in cases if case.key in ran and case.play is not None]
-    lines = sum(step.octets.count(b"\n") for play in plays for step in play.steps)
-    people = sum(len({step.who for step in play.steps}) for play in plays)
-    frames, wrong = sum(r.frames for r in ran.values()), sum(r.verdict.bad for r in ran.values())
-    return f"{len(plays):,} walks: {lines:,} lines in {people:,} connections, {frames:,} frames came, {wrong} wrong"
+                return Found(*shrink(hand, case.play, segment))
+    failed.note += " (not at every run of the same walk)"
+    return Found(case.play, failed)
 
 
 class Walker:

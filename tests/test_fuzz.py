@@ -31,7 +31,7 @@ from conformance.play import PlayError, plays_of, shipped_plays, to_yaml
 from conformance.run import Options
 from conformance.selftest import try_mutant
 from conformance.target import Address
-from conformance.walk import Walker, figures_of, run_walks, walks
+from conformance.walk import Walker, run_walks, walks
 from pychat.session import LocalProtocolError, RemoteProtocolError, Session
 from pychat.spec import Spec, SpecError, loads, shipped
 from pychat.spec.reading import read
@@ -63,13 +63,14 @@ def test_no_frame_of_the_server_is_wrong(
 ) -> None:
     """Several conversations at once, in frames, near-frames and noise, with ends and resets; the model knows all."""
     served: Spec = request.getfixturevalue(protocol)
-    cases = walks(served, 20 * rounds, seed, noisy=True)
     address = Address(*start(served, io_threads=3).server.address)
-    results, found = run_walks(address, served, cases, Options(jobs=4))
-    print(f"\n{protocol}: {figures_of(cases, results)} (seed {seed})")
-    assert found is None, f"seed {seed}: {found.result.words}\n{to_yaml([found.play])}"
-    assert all(result.verdict.good for result in results), [r.note for r in results if not r.verdict.good]
-    assert len(results) == len(cases)
+    number = 20 * rounds
+    walked = run_walks(address, served, walks(served, number, seed, noisy=True), Options(jobs=4))
+    print(f"\n{protocol}: {walked.figures} (seed {seed})")
+    if walked.found is not None:
+        pytest.fail(f"seed {seed}: {walked.found.result.words}\n{to_yaml([walked.found.play])[:5000]}")
+    assert all(result.verdict.good for result in walked.results)
+    assert len(walked.results) == number
 
 
 @pytest.mark.parametrize("name", ["type/name:longer", "fault/bad-encoding:last"])
@@ -77,7 +78,7 @@ def test_a_server_that_is_wrong_is_found(name: str, spec: Spec, seed: int) -> No
     """The fuzz sees: a field that may be too long by one, and faults looked for in another order."""
     mutant = find(server_mutants(spec), name)
     assert mutant is not None
-    trial = try_mutant("server", mutant, walks(spec, 40, seed, noisy=True), spec)
+    trial = try_mutant("server", mutant, list(walks(spec, 20, seed, noisy=True)), spec)
     assert trial.killer is not None, trial.note
 
 

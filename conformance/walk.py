@@ -131,6 +131,8 @@ class Walker:
         people = {place: place for place in CAST}
         for who in CAST:
             self.world.open(who)
+            if self.noise:  # some of them will never say anything
+                yield Step(who, "open")
         for count in range(1, self.rng.randint(2, STEPS + 1)):
             place = self.rng.choice(CAST)
             if not self.world.is_open(people[place]):

@@ -20,7 +20,8 @@ verb and no state by name; what a verb means is what the rows of the spec say th
              puppet   the other way round: the suite plays the server, and drives a client by the line contract
     suite ─► run      the cases, selected; their verdicts, by several workers
              record   JSON lines: a header, a line a case, a footer; each of reports/* is made from it alone
-             walk     random scripts by Hypothesis, shrunk to the shortest one that fails; saved as a play
+             walk     random scripts, shrunk to the shortest one that fails, which is saved as a play; with noise they
+                      are a fuzz
              steady   the same run again and again on a busy machine
              selftest runs the suite against implementations that are broken on purpose
 

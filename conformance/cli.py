@@ -22,11 +22,13 @@ from .play import SEGMENTS, Play, PlayError, Segment, plays_of, to_yaml
 from .probe import UnjudgeableError, barrier_verb
 from .record import case_line, footer, header
 from .reports import KINDS, Reports
-from .run import Options, run_suite
+from .run import Options, run_suite, the_hand
 from .suite import Case, SelectionError, cases_of, nearest, select
 from .target import Address, Command, StartError, Target
 from .terminal import Terminal, program
 from .verdict import Result, exit_code
+from .walk import run_walks, walks
+from .walk import shrink as shrunk
 from .ways import ways_of
 
 FILE = click.Path(path_type=Path)
@@ -137,6 +139,7 @@ def judging(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--segment", default=",".join(SEGMENTS), show_default=True, help="How the octets are cut."),
         click.option("--seed", type=int, default=0, show_default=True, help="Of the walks."),
         click.option("--walk", "walks", type=click.IntRange(0), default=0, show_default=True, help="Random walks."),
+        click.option("--fuzz", type=click.IntRange(0), default=0, show_default=True, help="Walks with any octets."),
         click.option("--patience", type=SECONDS, default=5.0, show_default=True, help="Seconds for a sign of life."),
         click.option("--max-wait", type=SECONDS, default=10.0, show_default=True, help="Seconds for a timer."),
         click.option("--fail-fast", is_flag=True, help="Stop at the first failure."),
@@ -177,8 +180,8 @@ def client(command: str, **options: Any) -> None:
     """Judges a client, driven by the line contract on its standard input and output."""
     from .suite import client_cases
 
-    if options["walks"]:
-        raise MisuseError("--walk: random walks are for servers")
+    if options["walks"] or options["fuzz"]:
+        raise MisuseError("--walk, --fuzz: random walks are for servers")
     spec = _spec(options["spec_file"])
     target = _command(command, spec, "client")
     cases = _cases(lambda: client_cases(spec, _segments(options["segment"])))
@@ -228,8 +231,10 @@ def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, o
     started = time.monotonic()
     try:
         results = run_suite(target, chosen, run, spec=spec)
-        if options["walks"] and of == "server" and not (run.fail_fast and any(r.verdict.bad for r in results)):
-            results += _walk(target, spec, run, options, reports, terminal, where)
+        for noisy, number in ((False, options["walks"]), (True, options["fuzz"])):
+            if number and not (run.fail_fast and any(result.verdict.bad for result in results)):
+                drawn = walks(spec, number, options["seed"], noisy=noisy)
+                results += _walk(target, spec, run, drawn, reports, terminal, where)
     except StartError as error:
         reports.abandon()
         raise NoStartError(str(error)) from None
@@ -240,7 +245,6 @@ def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, o
         terminal.close_progress()
     seconds = time.monotonic() - started
     stale = known.stale(case.key for case in cases)
-    head["planned"] = [*head["planned"], *(result.key for result in results[len(chosen) :])]
     planned = len(results) if options["fail_fast"] else planned
     code = exit_code(results, level=options["level"], planned=planned, stale=len(stale))
     if len(results) >= len(chosen):
@@ -288,22 +292,20 @@ def report(record: Path, reports: tuple[str, ...]) -> None:
 
 
 def _walk(
-    target: Target, spec: Spec, run: Options, options: dict[str, Any], reports: Reports, terminal: Terminal, where: str
+    target: Target, spec: Spec, run: Options, drawn: Iterator[Case], reports: Reports, terminal: Terminal, where: str
 ) -> list[Result]:
     """Random walks after the cases; a failing one is saved as a play."""
-    from .run import the_hand
-    from .walk import walk
-
-    with the_hand(target, spec, run) as hand:
-        results, found = walk(hand, options["walks"], options["seed"])
+    walked = run_walks(target, spec, drawn, run)
+    found = walked.found
     if found is not None:
-        file = Path(f"{found.play.id.rpartition('/')[2]}.yaml")
+        file = Path("-".join(found.play.id.lower().split("/")[1:]) + ".yaml")
         file.write_text(to_yaml([found.play]), encoding="utf-8")
         found.result.replay = visible(f"{program()} replay {file} {where} --segment {found.result.segment}")
         terminal.say(f"a walk failed; the shortest one was written to {file}\n")
-    for result in results:
+    terminal.say(walked.figures)
+    for result in walked.results:
         reports.add(case_line(result))
-    return results
+    return walked.results
 
 
 @main.command("list")
@@ -350,7 +352,7 @@ def on_server(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say which server."""
     for option in (
         click.option("--patience", type=click.FloatRange(0.1, 600), default=5.0, show_default=True),
-        click.option("--segment", default="whole", show_default=True, type=click.Choice(SEGMENTS)),
+        click.option("--segment", default="whole", show_default=True, type=click.Choice((*SEGMENTS, "random"))),
         click.option("--spec", "spec_file", type=FILE, help="Judge by this spec."),
         click.option("--connect", "address", metavar="HOST:PORT", help="A server that runs already."),
         click.option("--cmd", "command", help="A program: './srv --port {port}'."),
@@ -434,9 +436,6 @@ def shrink(
     patience: float,
 ) -> None:
     """Shrinks a failing play to the fewest steps that still fail."""
-    from .run import the_hand
-    from .walk import shrink as shrunk
-
     spec = _judgeable(spec_file)
     plays = [play for play in _plays(file, spec) if play.of == "server"]
     if not plays:

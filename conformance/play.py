@@ -54,9 +54,10 @@ StepKind = Literal[
     "clock", "silent", "state", "together", "signal", "exit",
 ]  # fmt: skip
 Lane = Literal["shared", "quick", "alone"]  # a server for many cases; one with short timers; one for this case alone
-Segment = Literal["whole", "octet", "coalesced"]
-SEGMENTS: tuple[Segment, ...] = ("whole", "octet", "coalesced")
+Segment = Literal["whole", "octet", "coalesced", "random"]
+SEGMENTS: tuple[Segment, ...] = ("whole", "octet", "coalesced")  # of every case; walks alone are cut at random
 EXAMPLE = "EXAMPLE"  # the message in the ids of the spec's examples
+WALK = "a walk"  # the source of a play that was drawn
 USER = "u"  # in a client's play: who types and reads
 SERVER = "server"  # who gets a signal
 SIGNALS = ("TERM",)
@@ -308,10 +309,10 @@ class _Reader:
             self.document.blame((*path, key), f"unknown key {key}; there are {', '.join(sorted(KEYS))}", key=True)
         if not ID.fullmatch(str(value["id"])):
             self.document.blame((*path, "id"), f"{value['id']!r} is no id like STATE/MESSAGE/variant")
-        for index, rule in enumerate(value["rules"]):
-            if rule not in self.spec.rules:
-                self.document.blame((*path, "rules", index), f"there is no rule {rule}")
         self._kinds(path, value)
+        for index, rule in enumerate(value["rules"]):
+            if not isinstance(rule, str) or rule not in self.spec.rules:
+                self.document.blame((*path, "rules", index), f"there is no rule {rule}")
         found = [self._step((*path, "steps", index), text) for index, text in enumerate(value["steps"])]
         for index, step in enumerate(found):
             if step is not None and not _has_place(step, value.get("of", "server")):

@@ -131,7 +131,9 @@ def _choose(world: World, who: str) -> int | None:
     for index, request in enumerate(candidates(world.spec, world.peers[who].name)):
         after = here.copy()
         seen = _visible(after.feed(who, request))
-        if after.key() != here.key():
+        alone = world.copy()  # where the phantom's name is free
+        alone.feed(who, request)
+        if after.key() != here.key() or alone.key() != world.key():
             continue
         same = sum(_visible(other.copy().feed(who, request)) == seen for other in others)
         faulty = after.peers[who].faults > here.peers[who].faults

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,12 +20,32 @@ from typing import Any
 from pychat.spec import Spec
 
 from . import __version__
+from .frames import visible
 from .probe import barrier_verb
 from .suite import Case
 from .verdict import Result, Verdict
 from .wire import Entry
 
 FORMAT = 1
+_TEXTS, _NUMBER, _ID = [str], (int, float), re.compile("[^/]+/[^/]+(/.*)?")
+_HEADER: dict[Any, Any] = {
+    "type": re.compile("header"), "format": int, "suite": str, "of": re.compile("server|client"), "command": str,
+    "protocol": str, "spec": str, "sha256": str, "options": {str: str}, "python": str, "started": str,
+    "states": _TEXTS, "messages": _TEXTS, "planned": [_ID],
+    "rules": {str: {"of": str, "level": re.compile("MUST|SHOULD|MAY"), "text": str}},
+}  # fmt: skip
+_ENTRY = {
+    "ms": _NUMBER, "who": str, "mark": re.compile("[<>][|!]?|#"), "hex?": re.compile("([0-9a-f]{2})*"), "text?": str,
+}  # fmt: skip
+_CASE: dict[Any, Any] = {
+    "type": re.compile("case"), "id": _ID, "segment": str, "kind": str, "title": str, "rules": _TEXTS, "rule": str,
+    "level": re.compile("MUST|SHOULD|MAY"), "verdict": re.compile("|".join(Verdict)), "step": str, "wanted": str,
+    "got": str, "note": str, "ms": _NUMBER, "transcript": [_ENTRY], "left_out": int, "stderr": str, "replay": str,
+}  # fmt: skip
+_FOOTER: dict[Any, Any] = {
+    "type": re.compile("footer"), "complete": bool, "cases": int, "counts": {str: int},
+    "figures": {str: {"all": int, "exercised": int, "passed": int}}, "stale": _TEXTS, "seconds": _NUMBER, "exit": int,
+}  # fmt: skip
 
 
 class RecordError(Exception):
@@ -64,12 +85,52 @@ class Record:
             raise RecordError(f"{source}:1: this suite reads format {FORMAT}")
         if parts[-1].get("type") != "footer" or parts[-1].get("complete") is not True:
             raise RecordError(f"{source}:{len(parts)}: no footer: the run was cut short, so no report is made of it")
-        planned = parts[0].get("planned")
-        if not isinstance(planned, list):
-            raise RecordError(f"{source}:1: the header does not say which cases were planned")
-        if parts[-1].get("cases") != len(parts) - 2 or len(parts) - 2 != len(planned):
-            raise RecordError(f"{source}: {len(parts) - 2} cases, but {len(planned)} were planned")
+        for number, part in enumerate(parts, 1):
+            misfit = _misfit(part, {1: _HEADER, len(parts): _FOOTER}.get(number, _CASE))
+            if misfit is None and number not in (1, len(parts)) and part["rule"] not in parts[0]["rules"]:
+                misfit = "rule"
+            if misfit is not None:
+                raise RecordError(f"{source}:{number}: {visible(misfit)[:200]} is not as in a record; it was changed")
+        ran = sum(part.get("kind") != "walk" for part in parts[1:-1])  # how many walks there are to be is not planned
+        if parts[-1]["cases"] != len(parts) - 2 or ran != len(parts[0]["planned"]):
+            raise RecordError(f"{source}: {ran} cases, but {len(parts[0]['planned'])} were planned")
         return cls(parts[0], parts[1:-1], parts[-1])
+
+
+def _misfit(value: Any, shape: Any, place: str = "the line") -> str | None:
+    """The place at which data is not of a shape: types, expressions for texts, and lists and mappings of shapes."""
+    if isinstance(shape, re.Pattern):
+        return None if isinstance(value, str) and shape.fullmatch(value) else place
+    if isinstance(shape, type | tuple):
+        fits = isinstance(value, shape) and (shape is bool or not isinstance(value, bool))
+        return None if fits and (shape is not str or _is_text(value)) else place
+    if not isinstance(value, type(shape)):
+        return place
+    parts: list[tuple[str | int, Any, Any]]
+    if isinstance(shape, list):
+        parts = [(number, item, shape[0]) for number, item in enumerate(value, 1)]
+    elif str in shape:
+        parts = [(name, item, shape[str]) for name, item in value.items()]
+    else:
+        known = {name.rstrip("?"): inner for name, inner in shape.items()}
+        wrong: set[str] = {name for name in known.keys() ^ value.keys() if f"{name}?" not in shape}
+        if wrong:
+            return min(wrong)
+        parts = [(name, item, known[name]) for name, item in value.items()]
+    for name, item, inner in parts:
+        found = _misfit(item, inner, f"{name} of {place}" if isinstance(name, int) else name)
+        if found is not None or not (isinstance(name, int) or _is_text(name)):
+            return found or place
+    return None
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be written as UTF-8: JSON can hold half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def header(spec: Spec, cases: Sequence[Case], *, of: str, command: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ All of it is settled before the first octet is sent, by the model; the player on
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pychat.spec import Spec
 
@@ -16,7 +17,7 @@ from .actions import shown
 from .frames import Parsed, matches, parse_reply, parse_request
 from .model import Cut, Due, End, Items, Text, World
 from .names import Names
-from .play import NUMBER, Play, Segment, Step, StepKind
+from .play import NUMBER, WALK, Play, Segment, Step, StepKind
 from .probe import Barrier, lister, probe_for
 from .trust import TRUSTED, Trust
 
@@ -65,6 +66,8 @@ class Compiler:
         self.glue: set[str] = set()  # the answers to barriers that are glued to lines
         self.deaf: set[str] = set()  # who does not read now
         self.flood: Sample | None = None
+        self.rng = random.Random(play.id)  # where the octets are cut; a walk's id stays when it is shrunk
+        self.held: dict[str, bytes] = {}  # what has not been sent yet of what each has said
         self._makers: dict[StepKind, Callable[[Step], None]] = {
             "send": lambda step: self._send(step.who, self.names.in_request(step.octets)), "finish": self._leave,
             "reset": self._leave, "taken": lambda step: self._add(do.Taken(step.who, step.octets)),
@@ -93,12 +96,19 @@ class Compiler:
     def _do(self, step: Step) -> None:
         if step.who in self.deaf and step.kind in ("receive", "end", "silent", "state"):
             raise self._contradiction(f"{step.who} does not read")
+        if step.kind not in ("send", "finish", "reset"):
+            self._send_held()
         self._makers[step.kind](step)
 
     def _contradiction(self, reason: str) -> ContradictionError:
         return ContradictionError(f"{self.play.id}, step {self.step}: {reason}")
 
     def _leave(self, step: Step) -> None:
+        if self.held.get(step.who):
+            self._send(step.who, b"")
+            del self.held[step.who]
+        if step.kind == "reset" and self.play.source == WALK and self.world.open(step.who).partner is None:
+            step = replace(step, kind="finish")  # nobody would be told, so nobody could know when it has happened
         # A reset destroys what is still on its way, in both directions: everything must have come before.
         self._settle("" if step.kind == "reset" else step.who)
         self._add(do.Finish(step.who) if step.kind == "finish" else do.Reset(step.who))
@@ -212,6 +222,27 @@ class Compiler:
             self.unsettled = set()
 
     def _send(self, who: str, octets: bytes) -> None:
+        if self.segment != "random" or self.part != "play":
+            self._send_segment(who, octets)
+            return
+        octets = self.held.pop(who, b"") + octets
+        cuts = sorted(self.rng.choices(range(len(octets) + 1), k=self.rng.choice((0, 1, 3))))
+        last = self.rng.choice(
+            (len(octets), cuts.pop() if cuts else len(octets))
+        )  # the rest comes with what comes next
+        for start, end in itertools.pairwise([0, *cuts, last]):
+            if octets[start:end]:
+                self._send_segment(who, octets[start:end])
+        self.held[who] = octets[last:]
+
+    def _send_held(self) -> None:
+        """What is still held back, before something is looked at."""
+        for who, octets in self.held.items():
+            if octets and self.world.is_open(who):
+                self._send_segment(who, octets)
+        self.held.clear()
+
+    def _send_segment(self, who: str, octets: bytes) -> None:
         self._settle(who)
         glued: set[str] = set()
         if self.part == "play" and self.segment == "coalesced" and octets.endswith(b"\n") and self._between_lines(who):
@@ -289,6 +320,7 @@ class Compiler:
 
     def _finale(self) -> None:
         """What is still due; a probe of each connection's state; who is listed how; and nothing else."""
+        self._send_held()
         self._pay_all()
         live = [who for who in self.world.peers if self.world.is_open(who) and who not in self.deaf]
         for who in live:

@@ -120,7 +120,7 @@ class Stagehand:
             result.note = f"{bug!r} at {traceback.extract_tb(bug.__traceback__)[-1]}"
         result.ms = round((time.monotonic() - transcript.started) * 1000, 1)
         self._after(case, result)
-        result.entries, result.left_out = transcript.entries, transcript.left_out
+        result.entries, result.left_out, result.frames = transcript.entries, transcript.left_out, transcript.got
         result.make_visible()
         return result
 

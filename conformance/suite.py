@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from pychat.spec import Spec
 
 from .matrix import Matrix
-from .play import Lane, Play, Segment, example_plays, shipped_plays
+from .play import SEGMENTS, Lane, Play, Segment, example_plays, shipped_plays
 from .probe import barrier_verb
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def cases_of(spec: Spec, play: Play, kind: Kind, segments: Sequence[Segment]) ->
             mistakes=play.mistakes,
         )
         for segment in segments
-        if segment in play.segments
+        if segment in play.segments or (segment == "random" and play.segments == SEGMENTS)
     ]
 
 

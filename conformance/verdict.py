@@ -53,6 +53,7 @@ class Result:
     ms: float = 0.0
     entries: list[Entry] = field(default_factory=list)
     left_out: int = 0
+    frames: int = 0  # that came, the answers to the suite's own requests too
     stderr: str = ""
     replay: str = ""
     kind: str = "cell"  # cell | play | scene | walk

@@ -1,28 +1,41 @@
-"""Random walks: scripts that Hypothesis draws, what is due said by the model, shrunk to the shortest that fails.
+"""Random walks: scripts that are drawn, what is due said by the model; one that fails is shrunk. Knows no verb.
 
-A walk is a play like any other: it is saved to a file, replayed from it, and shrunk again. Knows no verb.
+A walk is a play like any other: it is saved to a file, replayed from it, and shrunk again. A noisy walk (the fuzz) says
+besides its requests what is nearly a request, and octets of any kind, many lines at once; it is cut at random.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 from pychat.spec import Spec
+from pychat.spec.model import Outcome
 
+from .frames import parse_request
 from .model import World
-from .play import Play, Segment, Step, send
+from .noise import Noise
+from .play import WALK, Play, Segment, Step, send
+from .run import Options, run_suite, the_hand
 from .stagehand import Stagehand
 from .suite import Case, cases_of
+from .target import Target
 from .verdict import Result, Verdict
-from .ways import CAST, ways_of
+from .ways import CAST, Lines
 
-STEPS = 25  # of a walk, at most
-ID = "ANY/WALK/{}"
+STEPS = 40  # of a walk, at most
+STEP = ("move", "move", "move", "any", "any", "any", "any", "end")  # what a step is; a noisy walk has ends alone of it
+LINES = (1, 1, 1, 2, 5, 30, 110)  # of a noisy step, each of one kind of a mixture; the most are above every budget
+MIXTURES = (
+    ("move",), ("relay",), ("fault",), ("relay", "move", "any", "nearly"),
+    ("relay", "any", "nearly", "nearly", "octets"),
+)  # fmt: skip
+SHRUNK: tuple[Segment, ...] = ("whole", "coalesced", "random")  # how a walk that fails is cut, the simplest first
+BATCH = 100  # walks that are drawn before they are run
+FAULTS = (b"\xff", b"XYZZY", b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,131 +46,163 @@ class Found:
     result: Result
 
 
-def alphabet(spec: Spec) -> dict[str, list[bytes]]:
-    """What each of the cast may send in a walk: each request about each of the cast, one line with each fault."""
-    lines = {who: list(dict.fromkeys(ways_of(spec).lines(who))) for who in CAST}
-    faults = [b"\xff\n", b"XYZZY\n", b"\n"]
-    return {who: [*own, *faults] for who, own in lines.items()}
+@dataclass(slots=True)
+class Walked:
+    """What has come of a number of walks. `lines` and `connections` are those of the walks that were run."""
+
+    results: list[Result] = field(default_factory=list)
+    found: Found | None = None
+    lines: int = 0
+    connections: int = 0
+
+    @property
+    def figures(self) -> str:
+        """What was said and what came, in one line."""
+        frames, wrong = sum(r.frames for r in self.results), sum(r.verdict.bad for r in self.results)
+        return (
+            f"{len(self.results):,} walks: {self.lines:,} lines in {self.connections:,} connections, "
+            f"{frames:,} frames came, {wrong} wrong"
+        )
 
 
-def as_play(spec: Spec, choices: Sequence[tuple[str, bytes | None]]) -> Play:
-    """A script as a play. What somebody sends after his own end is left out, and so is an end that nobody can see."""
-    world, steps = World(spec), []
-    for who, octets in choices:
-        if not world.is_open(who):
-            continue
-        if octets is None:
-            steps.append(Step(who, "finish"))
-            world.finish(who)
-        else:
-            steps.append(send(spec, who, octets))
-            world.feed(who, octets)
-    digest = hashlib.sha256("\n".join(str(step) for step in steps).encode()).hexdigest()[:10]
+def walks(spec: Spec, number: int, seed: int, *, noisy: bool = False) -> Iterator[Case]:
+    """So many walks as cases, the same ones for the same seed."""
     rules = tuple(rule for rule in ("R-ANS-1", "R-ANS-3") if rule in spec.rules) or (next(iter(spec.rules)),)
-    return Play(ID.format(digest), f"a walk of {len(steps)} steps", rules, tuple(steps), source="a walk")
+    for count in range(1, number + 1):
+        rng = random.Random(f"{seed}-{count}")
+        steps = tuple(Walker(spec, rng, noisy=noisy).steps())
+        id_ = f"ANY/{'FUZZ' if noisy else 'WALK'}/{seed}-{count}"
+        play = Play(id_, f"a walk of {len(steps)} steps", rules, steps, source=WALK)
+        yield case_of(spec, play, "random" if noisy else rng.choice(("whole", "coalesced")))
 
 
 def case_of(spec: Spec, play: Play, segment: Segment = "whole") -> Case:
     """A walk as a case."""
-    return replace(cases_of(spec, play, "walk", (segment,))[0], kind="walk")
+    return cases_of(spec, play, "walk", (segment,))[0]
 
 
-def walk(
-    hand: Stagehand, number: int, seed: int, segments: Sequence[Segment] = ("whole", "coalesced")
-) -> tuple[list[Result], Found | None]:
-    """So many walks, the same ones for the same seed; ends with the first failure, shrunk."""
-    import hypothesis
-    from hypothesis import strategies
-
-    spec = hand.spec
-    lines = alphabet(spec)
-    results: list[Result] = []
-    failure: list[Found] = []
-
-    # There is no phase in which Hypothesis shrinks: `shrink` needs fewer runs, because it knows what a step is.
-    @hypothesis.seed(seed)
-    @hypothesis.settings(
-        max_examples=number, deadline=None, database=None, derandomize=False, print_blob=False,
-        suppress_health_check=list(hypothesis.HealthCheck), phases=(hypothesis.Phase.generate,),
-        verbosity=hypothesis.Verbosity.quiet,
-    )  # fmt: skip
-    @hypothesis.given(strategies.data(), strategies.sampled_from(list(segments)))
-    def one(data: Any, segment: Segment) -> None:
-        play = as_play(spec, _draw(spec, data, lines))
-        result = hand.verdict(case_of(spec, play, segment))
-        if result.verdict.good:
-            if not failure:  # what is tried to shrink a failure is no walk of its own
-                results.append(result)
-            return
-        failure[:] = [Found(play, result)]
-        raise AssertionError(result.words)
-
-    # it fails at some runs only: `shrink` below says so
-    with _own_folder(), contextlib.suppress(AssertionError, hypothesis.errors.Flaky):
-        one()
-    if not failure:
-        return results, None
-    found = failure[-1]
-    try:
-        steps = [(step.who, step.octets if step.kind == "send" else None) for step in shrink(hand, found.play)[0].steps]
-        play = as_play(spec, steps)
-        found = Found(play, hand.verdict(case_of(spec, play, "whole")))
-    except ValueError:
-        found.result.note += " (not at every run of the same walk)"
-    return [*results, found.result], found
+def run_walks(target: Target, spec: Spec, cases: Iterator[Case], options: Options) -> Walked:
+    """Runs walks until one fails, which is shrunk; its result is the last one."""
+    quiet = replace(options, fail_fast=True, on_note=lambda note: None, on_result=lambda result: None)
+    walked = Walked()
+    while batch := {case.key: case for case in itertools.islice(cases, BATCH)}:
+        results = run_suite(target, list(batch.values()), quiet, spec=spec)
+        walked.results += results
+        for play in (batch[result.key].play for result in results):
+            assert play is not None
+            walked.lines += sum(step.octets.count(b"\n") for step in play.steps)
+            walked.connections += len({step.who for step in play.steps})
+        failed = next((result for result in results if result.verdict is Verdict.FAIL), None)
+        if failed is not None:
+            walked.found = _shrunk(target, spec, options, batch[failed.key], failed)
+            walked.results.remove(failed)
+            walked.results.append(walked.found.result)
+        if len(results) < len(batch) or failed is not None:
+            break
+    return walked
 
 
-@contextlib.contextmanager
-def _own_folder() -> Iterator[None]:
-    """What Hypothesis writes beside its work goes away with it, and not into the user's folder."""
-    from hypothesis.configuration import set_hypothesis_home_dir
-
-    with tempfile.TemporaryDirectory(prefix="pychat-conformance-") as folder:
-        set_hypothesis_home_dir(folder)
-        try:
-            yield
-        finally:
-            set_hypothesis_home_dir(None)
+def _shrunk(target: Target, spec: Spec, options: Options, case: Case, failed: Result) -> Found:
+    assert case.play is not None
+    with the_hand(target, spec, options) as hand:
+        for segment in SHRUNK:
+            with contextlib.suppress(ValueError):
+                return Found(*shrink(hand, case.play, segment))
+    failed.note += " (not at every run of the same walk)"
+    return Found(case.play, failed)
 
 
-def _draw(spec: Spec, data: Any, lines: dict[str, list[bytes]]) -> list[tuple[str, bytes | None]]:
-    """A script: mostly requests that change something, sometimes any line, seldom an end. Ends draw shorter scripts."""
-    from hypothesis import strategies
+class Walker:
+    """Draws one walk; a noisy one has steps of many lines, and of more kinds."""
 
-    world, choices = World(spec), []
-    for who in CAST:
-        world.open(who)
-    for _ in range(data.draw(strategies.integers(1, STEPS))):
-        who = data.draw(strategies.sampled_from(CAST))
-        moves = [line for line in lines[who] if _moves(world, who, line)]
-        kind = data.draw(strategies.sampled_from(("move", "move", "move", "any", "any", "end")))
-        octets = data.draw(strategies.sampled_from(moves if kind == "move" and moves else lines[who]))
-        choices.append((who, None if kind == "end" else octets))
-        if not world.is_open(who):
-            continue
-        if kind == "end":
-            world.finish(who)
+    def __init__(self, spec: Spec, rng: random.Random, *, noisy: bool) -> None:
+        self.spec = spec
+        self.rng = rng
+        self.noise = Noise(spec, rng) if noisy else None
+        self.world = World(spec)
+        self.ending = spec.framing.writes
+        lines = {who: [line.removesuffix(self.ending) for line in Lines(spec).lines(who)] for who in CAST}
+        self.lines = {
+            who: [(line, parse_request(spec, line)) for line in (*own, *FAULTS)] for who, own in lines.items()
+        }
+
+    def steps(self) -> Iterator[Step]:
+        """Its steps: mostly what changes something, seldom an end, after which another connection takes the place."""
+        people = {place: place for place in CAST}
+        for who in CAST:
+            self.world.open(who)
+            if self.noise:  # some of them will never say anything
+                yield Step(who, "open")
+        for count in range(1, self.rng.randint(2, STEPS + 1)):
+            place = self.rng.choice(CAST)
+            if not self.world.is_open(people[place]):
+                people[place] = f"{place}{count}"
+            who, kind = people[place], self.rng.choice(STEP)
+            if kind == "end":
+                yield self._end(who, place)
+            else:
+                yield send(self.spec, who, b"".join(self._lines(who, place, kind)))
+
+    def _end(self, who: str, place: str) -> Step:
+        """The request that ends, the end of what is sent, or a reset, if somebody is told of it."""
+        kinds = ["finish", "quit"] if self.world.open(who).partner is None else ["finish", "quit", "reset"]
+        kind = self.rng.choice(kinds)
+        if kind == "quit":
+            octets = self._line(who, place, "end") + self.ending
+            self.world.feed(who, octets)
+            return send(self.spec, who, octets)
+        (self.world.finish if kind == "finish" else self.world.reset)(who)
+        return Step(who, "finish" if kind == "finish" else "reset")
+
+    def _lines(self, who: str, place: str, kind: str) -> Iterator[bytes]:
+        """The lines of a step, each with its ending; sometimes one too many, behind the end of the connection."""
+        mixture = self.rng.choice(MIXTURES) if self.noise else (kind,)
+        for _ in range(self.rng.choice(LINES) if self.noise else 1):
+            was_open = self.world.is_open(who)
+            line = self.line(who, place, self.rng.choice(mixture))
+            self.world.feed(who, line)
+            yield line
+            if not was_open or (not self.world.is_open(who) and self.rng.random() < 0.5):
+                return
+
+    def line(self, who: str, place: str, kind: str) -> bytes:
+        """A line of this kind with its ending; a noisy one has any text, and any ending."""
+        noise = self.noise
+        if noise is None:
+            return self._line(who, place, kind) + self.ending
+        if kind in ("fault", "octets"):
+            line = self.rng.choice(FAULTS) if kind == "fault" else noise.octets()
         else:
-            world.feed(who, octets)
-    return choices
+            line = noise.another(self._line(who, place, kind))
+        return (noise.nearly(line) if kind == "nearly" else line) + noise.ending()
 
-
-def _moves(world: World, who: str, line: bytes) -> bool:
-    """Whether this line changes something, and does not end the connection."""
-    if not world.is_open(who):
-        return False
-    row = world.row_for(who, line[: -len(world.spec.framing.writes)])
-    return row is not None and bool(row.effects) and row.to != world.spec.final
+    def _line(self, who: str, place: str, kind: str) -> bytes:
+        """A line of this kind; where there is none, any that does not end the connection."""
+        final = self.spec.final
+        tests: dict[str, Callable[[Outcome | None], bool]] = {
+            "move": lambda row: (
+                row is not None and any(effect.kind != "list" for effect in row.effects) and row.to != final
+            ),
+            "relay": lambda row: row is not None and row.does("relay"),
+            "end": lambda row: row is not None and row.to == final,
+            "any": lambda row: row is None or row.to != final,
+        }
+        lines = self.rng.sample(self.lines[place], len(self.lines[place]))
+        wanted = (tests.get(kind, tests["any"]), tests["any"])
+        return next(line for test in wanted for line, said in lines if test(self.world.row_of(who, said)))
 
 
 def shrink(hand: Stagehand, play: Play, segment: Segment = "whole") -> tuple[Play, Result]:
-    """The shortest play that still fails, found by leaving out steps; what is due is said anew by the model.
+    """The shortest play that still fails, found by leaving out lines and steps; what is due is said anew by the model.
 
     Raises ValueError if the play does not fail.
     """
-    sends = [step for step in play.steps if step.kind in ("send", "finish", "reset")]
-    best = _again(hand, play, sends, segment)
-    if best is None:
+    whole = [step for step in play.steps if step.kind in ("send", "finish", "reset")]
+    for sends in ([part for step in whole for part in _by_line(hand.spec, step)], whole):
+        best = _again(hand, play, sends, segment)
+        if best is not None:
+            break
+    else:
         raise ValueError(f"{play.id} does not fail")
     size = len(sends)
     while size:
@@ -171,6 +216,13 @@ def shrink(hand: Stagehand, play: Play, segment: Segment = "whole") -> tuple[Pla
                 sends, best = fewer, result
         size //= 2
     return replace(play, steps=tuple(sends), setup=0, title=f"{play.title}, shrunk to {len(sends)} steps"), best
+
+
+def _by_line(spec: Spec, step: Step) -> list[Step]:
+    """A step for each line of a step."""
+    lines = step.octets.split(b"\n")
+    pieces = [*(line + b"\n" for line in lines[:-1]), *(line for line in lines[-1:] if line)]
+    return [send(spec, step.who, piece) for piece in pieces] if step.kind == "send" else [step]
 
 
 def _again(hand: Stagehand, play: Play, steps: list[Step], segment: Segment) -> Result | None:

@@ -41,22 +41,13 @@ def names_of(spec: Spec, count: int) -> list[str]:
     return names
 
 
-class Ways:
-    """The shortest ways through the model: breadth first over the worlds of a few connections."""
+class Lines:
+    """What each of the cast may send."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         *names, self.nobody = names_of(spec, len(CAST) + 1)
         self.names = dict(zip(CAST, names, strict=True))
-        self._worlds = self._explore()
-        self._rows = self._find_rows()
-        reached = {world.peers[SUBJECT].configuration(spec) for world, _ in self._worlds}
-        self.configurations = [name for name in configurations(spec) if name in reached]
-        self.missing = [
-            (state, row)
-            for state, row in spec.outcomes()
-            if not any((name, row) in self._rows for name in self.configurations if name.partition("+")[0] == state)
-        ]  # rows to which the subject does not come
 
     def values(self, request: Request, name: str | None = None) -> dict[str, str]:
         """Ordinary values of its fields; `name` where a field names a user."""
@@ -94,6 +85,22 @@ class Ways:
             if condition is not None and condition.field is not None and condition.value is not None:
                 found.setdefault(condition.field, []).append(condition.value)
         return {name: list(dict.fromkeys(words)) for name, words in found.items()}
+
+
+class Ways(Lines):
+    """The shortest ways through the model: breadth first over the worlds of a few connections."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
+        self._worlds = self._explore()
+        self._rows = self._find_rows()
+        reached = {world.peers[SUBJECT].configuration(spec) for world, _ in self._worlds}
+        self.configurations = [name for name in configurations(spec) if name in reached]
+        self.missing = [
+            (state, row)
+            for state, row in spec.outcomes()
+            if not any((name, row) in self._rows for name in self.configurations if name.partition("+")[0] == state)
+        ]  # rows to which the subject does not come
 
     def _explore(self) -> list[tuple[World, tuple[Step, ...]]]:
         start = World(self.spec)

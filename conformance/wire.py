@@ -37,9 +37,11 @@ class Transcript:
     started: float = field(default_factory=time.monotonic)
     entries: list[Entry] = field(default_factory=list)
     left_out: int = 0
+    got: int = 0  # lines that came
     quiet: bool = False  # bulk that nobody wants to read is only counted
 
     def note(self, who: str, mark: str, octets: bytes = b"", text: str = "") -> None:
+        self.got += octets.count(b"\n") if mark == "<" else 0
         if self.quiet or len(self.entries) >= KEPT_ENTRIES:
             self.left_out += max(len(octets), 1)
             return

@@ -203,7 +203,10 @@ def test_a_failing_server_fails_with_its_replay(tmp_path: Path) -> None:
     assert run("server", "--cmd", SERVER, *options).exit_code == 1
 
 
-def test_a_walk_finds_the_fault_shrinks_it_and_saves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["--walk", "--fuzz"])
+def test_a_walk_finds_the_fault_shrinks_it_and_saves_it(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The shortest script, in a file that `replay` runs and `shrink` takes."""
     monkeypatch.chdir(tmp_path)
     source = (Path(__file__).parent / "student" / "server.py").read_text()
@@ -211,10 +214,9 @@ def test_a_walk_finds_the_fault_shrinks_it_and_saves_it(tmp_path: Path, monkeypa
     broken = tmp_path / "broken.py"
     broken.write_text(source.replace('"OK LEAVE"', '"OK LEFT"'))
     command = f"{PYTHON} {broken} --port {{port}}"
-    result = run(
-        "server", "--cmd", command, "--select", "CONNECTED/PING/answered", "--segment", "whole", "--walk", "300"
-    )
+    result = run("server", "--cmd", command, "--select", "CONNECTED/PING/answered", "--segment", "whole", kind, "300")
     assert result.exit_code == 1, result.output
+    assert " 1 wrong" in result.output
     (saved,) = tmp_path.glob("*.yaml")
     assert saved.read_text().count("\n  - ") >= 4
     assert run("replay", str(saved), "--cmd", command).exit_code == 1
@@ -223,6 +225,18 @@ def test_a_walk_finds_the_fault_shrinks_it_and_saves_it(tmp_path: Path, monkeypa
     assert shrunk.exit_code == 1
     assert "4 steps" in shrunk.output
     assert run("shrink", str(saved), "--cmd", SERVER).exit_code == 2
+
+
+def test_a_record_with_walks_is_whole(tmp_path: Path) -> None:
+    """How many walks a run has is not planned, since one that fails is the last."""
+    file, page = tmp_path / "r.jsonl", tmp_path / "r.md"
+    words = ("--select", "CONNECTED/PING/answered", "--segment", "whole", "--walk", "2", "--fuzz", "1")
+    result = run("server", "--cmd", SERVER, *words, "--report", f"json={file}", "--report", f"md={page}")
+    assert result.exit_code == 0, result.output
+    again = tmp_path / "again.md"
+    assert run("report", str(file), f"md={again}").exit_code == 0
+    assert again.read_text() == page.read_text()
+    assert "| walks | 3 | 3 | 3 |" in page.read_text()
 
 
 def test_the_shipped_server_passes_everything() -> None:

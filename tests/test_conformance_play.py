@@ -207,6 +207,17 @@ def test_coalesced_octets_stand_between_two_barriers(spec: Spec) -> None:
     assert due == [Text("PONG judge-1"), Text("OK HELLO 1 core"), Text("PONG judge-2")]
 
 
+def test_a_probe_changes_nothing(little: Spec) -> None:
+    """Where the only ordinary name is free it would be taken; the phantom partner of a probe's model has it too."""
+    world = World(little)
+    world.open(SUBJECT)
+    before = world.key()
+    request = probe_for(world, SUBJECT)
+    assert request is not None
+    world.feed(SUBJECT, request)
+    assert world.key() == before
+
+
 def test_probes_tell_every_configuration_from_every_other(spec: Spec) -> None:
     """What is answered to the probe, in the connection's own state, is answered so in no other."""
     assert barrier_verb(spec) == "PING"

@@ -160,7 +160,7 @@ def test_a_replay_runs_when_it_is_pasted(tmp_path: Path) -> None:
 
 
 def test_a_walk_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Hypothesis keeps a folder; not in the user's."""
+    """No file, where nothing has failed."""
     command = f"{PYTHON} {STUDENT} --port {{port}}"
     words = [PYTHON, "-m", "conformance", "server", "--cmd", command, "--select", "CONNECTED/PING/answered"]
     done = subprocess.run(

@@ -227,7 +227,7 @@ class _Builder(RowBuilder):
             code_type, words_type = (self.types[field.type] for field in form.fields[-2:])
             for code, value in self.data[table].items():
                 if not code_type.accepts(code):
-                    self._blame((table, code), f"{code} is not of the type {code_type.name}", key=True)
+                    self._blame((table, code), f"{code!r} is not of the type {code_type.name}", key=True)
                 if not words_type.accepts(value["words"]):
                     self._blame((table, code, "words"), f"not of the type {words_type.name}")
 

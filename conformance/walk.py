@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pychat.spec import Spec
 
+from . import programs
 from .model import World
 from .play import Play, Segment, Step, send
 from .stagehand import Stagehand
@@ -112,7 +112,7 @@ def _own_folder() -> Iterator[None]:
     """What Hypothesis writes beside its work goes away with it, and not into the user's folder."""
     from hypothesis.configuration import set_hypothesis_home_dir
 
-    with tempfile.TemporaryDirectory(prefix="pychat-conformance-") as folder:
+    with programs.folder("pychat-conformance-") as folder:
         set_hypothesis_home_dir(folder)
         try:
             yield

@@ -16,8 +16,9 @@ verb and no state by name; what a verb means is what the rows of the spec say th
              scenes   the few cases that no script can tell (functions with the same result): bursts, limits
              trust    what works so far that the suite may use to look at other cases
              needs    what a case needs of an implementation: short timers, a limit, a process
-             target   the implementation under test: started, watched, killed with its process group
+             target   the implementation under test: started, watched, ended
              puppet   the other way round: the suite plays the server, and drives a client by the line contract
+             programs starts and ends them, so that nothing of them is left; keeper is its process beside the judge
     suite ─► run      the cases, selected; their verdicts, by several workers
              record   JSON lines: a header, a line a case, a footer; each of reports/* is made from it alone
              walk     random scripts, shrunk to the shortest one that fails, which is saved as a play; with noise they

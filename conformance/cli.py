@@ -238,9 +238,6 @@ def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, o
     except StartError as error:
         reports.abandon()
         raise NoStartError(str(error)) from None
-    except KeyboardInterrupt:
-        reports.abandon()
-        raise
     finally:
         terminal.close_progress()
     seconds = time.monotonic() - started

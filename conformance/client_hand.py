@@ -13,7 +13,7 @@ from .inbox import FloodError
 from .player import MismatchError
 from .puppet import Puppet
 from .suite import Case
-from .target import Command, StartError
+from .target import Command, StartError, killed_from_outside
 from .verdict import Result, Verdict
 from .wire import Transcript
 
@@ -67,7 +67,11 @@ class ClientHand:
         result.ms = round((time.monotonic() - self.transcript.started) * 1000, 1)
         if self.puppet is not None and not result.verdict.good:
             ending = self.puppet.ending()
-            result.note = "; ".join(filter(None, (result.note, ending)))
+            killed = killed_from_outside(self.puppet.popen)
+            if killed and result.verdict is not Verdict.ERROR:
+                result.verdict, result.wanted, result.got, result.note = Verdict.BLOCKED, "", "", killed
+            else:
+                result.note = "; ".join(filter(None, (result.note, ending)))
             result.stderr = self.puppet.stderr()
         self.stop()
         result.make_visible()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -146,17 +145,15 @@ class Player:
     def _signal(self, action: do.Signal) -> None:
         assert self.stage.process is not None, "a server that gets a signal was started by the suite"
         self.stage.transcript.note("#", "#", text=f"SIG{action.name} to the server")
-        self.stage.process.signal(signal.Signals[f"SIG{action.name}"])
+        self.stage.process.popen.signal(signal.Signals[f"SIG{action.name}"])
 
     def _exit(self, action: do.Exit) -> None:
         assert self.stage.process is not None
         for inbox in self.stage.inboxes.values():
             if not inbox.wire.finished:
                 inbox.wire.finish()
-        try:
-            self.stage.process.popen.wait(self.stage.patience)
-        except subprocess.TimeoutExpired:
-            raise self.fail("a server that ends", "one that runs", timeout=True) from None
+        if self.stage.process.popen.wait(self.stage.patience) is None:
+            raise self.fail("a server that ends", "one that runs", timeout=True)
 
     # Waiting
 

@@ -9,15 +9,14 @@ import contextlib
 import os
 import pty
 import select
-import signal
 import socket
 import struct
-import subprocess
 import threading
 import time
 from collections import deque
 from typing import IO
 
+from . import programs
 from .inbox import FloodError
 from .target import KEPT, LAST_SIGN, START_SECONDS, STOP_SECONDS, Command, StartError, ended, excerpt, readable
 from .wire import Transcript, Wire
@@ -50,22 +49,20 @@ class Puppet:
 
     def _spawn(self, words: list[str], command: Command, terminal: bool) -> None:
         """Raises StartError for what cannot be executed."""
-        theirs: int = subprocess.PIPE
+        theirs: int = programs.PIPE
         if terminal:
             ours, theirs = pty.openpty()
         try:
-            self.popen = subprocess.Popen(
-                words, stdin=subprocess.PIPE, stdout=theirs, stderr=subprocess.PIPE, start_new_session=True,
-                env={**os.environ, **command.env},
-            )  # fmt: skip
+            self.popen = programs.start(
+                words, stdin=programs.PIPE, stdout=theirs, stderr=programs.PIPE, env={**os.environ, **command.env}
+            )
         except OSError as error:
             if terminal:
                 os.close(ours)
-            raise StartError(f"{words[0]} cannot be executed: {error.strerror}") from None
+            raise StartError(f"{words[0]} cannot be executed: {error.strerror or error}") from None
         finally:
             if terminal:
                 os.close(theirs)
-        assert self.popen.stdin is not None
         assert self.popen.stderr is not None
         self._out: IO[bytes] | None = None if terminal else self.popen.stdout
         self._out_fd = ours if terminal else self._out.fileno() if self._out else -1
@@ -88,7 +85,7 @@ class Puppet:
                 if self.popen.poll() is not None:
                     self._reader.join(STOP_SECONDS)
                     said = f"; it said:\n{self.stderr()}" if self._errors else ""
-                    how = ended(self.popen.returncode)
+                    how = ended(self.popen.poll())
                     raise StartError(f"`{command.text}` {how} before it connected{said}") from None
             else:
                 return Wire(CLIENT, stream, self.transcript, theirs=True)
@@ -132,8 +129,7 @@ class Puppet:
             poll.register(self._out_fd, select.POLLIN)
         seconds = max(0.0, deadline - time.monotonic())
         if self.wire.end is not None and self._done_printing:  # only its end is still to come
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.popen.wait(seconds)
+            self.popen.wait(seconds)
             return False
         ready = poll.poll(seconds * 1000)
         descriptors = [descriptor for descriptor, _ in ready]
@@ -184,8 +180,7 @@ class Puppet:
     def ending(self) -> str:
         """How it ended; nothing while it runs. A connection that broke a moment ago may be its last sign."""
         if self.wire.end is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.popen.wait(LAST_SIGN)
+            self.popen.wait(LAST_SIGN)
         code = self.popen.poll()
         if code is None:
             return ""
@@ -196,10 +191,8 @@ class Puppet:
         return excerpt(readable(bytes(self._errors)), 16, 16)
 
     def kill(self) -> None:
-        """Ends the program with its group, and everything that was held open for it."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.popen.pid, signal.SIGKILL)
-        self.popen.wait()
+        """Ends the program with all that it has started, and closes everything that was held open for it."""
+        self.popen.end()
         self._reader.join(STOP_SECONDS)
         wire: Wire | None = getattr(self, "wire", None)
         if wire is not None:
@@ -207,9 +200,6 @@ class Puppet:
                 with contextlib.suppress(OSError):
                     wire.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             wire.close()
-        for stream in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
+        self.popen.close()
         if self._out is None:
             os.close(self._out_fd)

@@ -5,7 +5,6 @@ Each timer keeps its meaning and its place in the order of all, so that none fir
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -27,8 +26,8 @@ class Quick:
     path: Path
 
 
-def quicken(spec_file: Path, folder: Path | None = None) -> Quick:
-    """Writes the copy. Raises OSError or SpecError as `pychat.spec.load` does."""
+def quicken(spec_file: Path, folder: Path) -> Quick:
+    """Writes the copy into a folder. Raises OSError or SpecError as `pychat.spec.load` does."""
     data = cast("dict[str, Any]", read(spec_file.read_bytes(), str(spec_file)).data)
     seconds: dict[str, float] = dict(FIRST)
     timers = loads(spec_file.read_bytes(), str(spec_file)).timers
@@ -36,6 +35,6 @@ def quicken(spec_file: Path, folder: Path | None = None) -> Quick:
         data["timers"][timer.name]["after"] = f"{round(min(timer.after, seconds[timer.since]) * 1000)} ms"
         seconds[timer.since] += NEXT
     octets = yaml.safe_dump(data, sort_keys=False, width=120).encode("ascii")
-    path = Path(tempfile.mkdtemp(prefix="pychat-quick-") if folder is None else folder) / "quick.yaml"
+    path = folder / "quick.yaml"
     path.write_bytes(octets)
     return Quick(loads(octets, str(path)), path)

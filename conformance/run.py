@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from pychat.spec import Spec, shipped
 
+from . import programs
 from .client_hand import ClientHand
 from .known import Known
 from .quick import quicken
@@ -64,14 +64,14 @@ class Work:
 
     def take(self) -> Case | None:
         try:
-            return None if self.whole.stopped else self.waiting.popleft()
+            return None if self.whole.stopped or programs.stopping.is_set() else self.waiting.popleft()
         except IndexError:
             return None
 
     def report(self, case: Case, result: Result) -> None:
         whole = self.whole
         with whole.lock:
-            if whole.stopped and self.options.fail_fast:
+            if programs.stopping.is_set() or (whole.stopped and self.options.fail_fast):
                 return
             result = self.options.known.judge(result)
             if self.options.replay:
@@ -169,13 +169,11 @@ class _Quick:
     """One server with short timers, for all the cases that wait for them."""
 
     def __init__(self, command: Command, spec: Spec, file: Path) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="pychat-conformance-")
-        try:
-            self.quick = quicken(file, Path(self.folder.name))
+        with contextlib.ExitStack() as stack:
+            self.quick = quicken(file, stack.enter_context(programs.folder("pychat-conformance-")))
             self.running = command.start(**values_of(self.quick.spec, str(self.quick.path)))
-        except BaseException:
-            self.folder.cleanup()
-            raise
+            stack.callback(self.running.stop)
+            self._stack = stack.pop_all()
         self.command, self.judged = command, spec
 
     def hand(self, options: Options, trust: Trust) -> Stagehand:
@@ -183,11 +181,11 @@ class _Quick:
         return Stagehand(
             Address(*self.running.address), self.quick.spec, options.patience, " ".join(options.profiles),
             max_wait=options.max_wait, quick_of=self.judged, command=self.command, trust=trust,
+            shared=self.running.process,
         )  # fmt: skip
 
     def stop(self) -> None:
-        self.running.stop()
-        self.folder.cleanup()
+        self._stack.close()
 
 
 def _employ(crews: Sequence[tuple[Hand, Work]], work: Work) -> None:

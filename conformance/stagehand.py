@@ -6,10 +6,8 @@ may ask for (a server of its own, with other values in its command) is here too.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import random
-import subprocess
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -26,7 +24,7 @@ from .probe import barrier_verb
 from .script import Compiler
 from .stage import Stage, UnreachableError
 from .suite import Case
-from .target import LAST_SIGN, Command, Process, Running, StartError, Target
+from .target import LAST_SIGN, Command, Process, Running, StartError, Target, killed_from_outside
 from .trust import TRUSTED, Trust
 from .verdict import Result, Verdict
 from .wire import Transcript
@@ -68,6 +66,7 @@ class Stagehand:
     command: Command | None = None  # how the server was started, if the suite started it
     trust: Trust = field(default_factory=lambda: TRUSTED)
     running: Running | None = None
+    shared: Process | None = None  # the server, where others use it too
     stage: Stage | None = None
     number: int = 0
     untidy: int = 0
@@ -172,16 +171,20 @@ class Stagehand:
 
     def _examine(self, result: Result) -> None:
         assert self.running is not None
-        if self._dead():
+        dead = self._dead()
+        process = self.shared or self.running.process
+        killed = killed_from_outside(process.popen) if process else ""
+        if killed and result.verdict is not Verdict.ERROR:
+            result.verdict, result.wanted, result.got, result.note = Verdict.BLOCKED, "", "", killed
+        elif dead:
             death = self.running.death()
             if result.verdict is Verdict.BLOCKED:
                 result.verdict, result.wanted = Verdict.FAIL, "a server that lives"
             result.got = f"{result.got}: {death}" if result.got else death
-            result.stderr = self.running.stderr(self.said)
-            self.stop()
-            return
         result.stderr = self.running.stderr(self.said)
-        if self.target.restartable and self.trust.barrier and not self._healthy():
+        if dead:
+            self.stop()
+        elif self.target.restartable and self.trust.barrier and not self._healthy():
             result.note = (
                 f"{result.note + '; ' if result.note else ''}it answered nobody afterwards, and was started again"
             )
@@ -192,8 +195,7 @@ class Stagehand:
         assert self.running is not None
         if self.running.process is None:
             return False
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.running.process.popen.wait(LAST_SIGN)
+        self.running.process.popen.wait(LAST_SIGN)
         if self.running.alive:
             return False
         self.running.process.join()  # its last words

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 from pychat.spec import Spec
 
+from . import programs
 from .run import Options, run_suite
 from .suite import Case
 from .target import Target
@@ -18,13 +18,10 @@ from .target import Target
 @contextlib.contextmanager
 def busy(processes: int) -> Iterator[None]:
     """So many processes that do nothing but work; they end with the block."""
-    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
-    try:
+    with contextlib.ExitStack() as stack:
+        for _ in range(processes):
+            stack.enter_context(programs.start([sys.executable, "-c", "while True: pass"]))
         yield
-    finally:
-        for process in spinning:
-            process.kill()
-            process.wait()
 
 
 def steady(

@@ -1,22 +1,21 @@
-"""The implementation under test: a program that is started, watched and killed with its group, or an address.
+"""The implementation under test: a program that is started, watched and ended with all that it started, or an address.
 
 Its output is kept, bounded. Nothing here knows a frame; that it listens is shown by a connection that is accepted.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shlex
 import signal
 import socket
-import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import IO, Protocol
 
+from . import programs
 from .frames import visible_lines
 
 KEPT = 64 * 1024  # octets of its output
@@ -146,17 +145,17 @@ class Command:
 
 
 class Process:
-    """A program in a process group of its own, its output read by two threads until its end; `kill` joins them."""
+    """A program whose output is read by two threads until its end; `kill` joins them."""
 
-    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
-        self.popen = popen
+    def __init__(self, program: programs.Program) -> None:
+        self.popen = program
         self.spoke = threading.Event()  # it has written to its standard output
         self.announced: tuple[str, int] | None = None
         self.said = 0  # octets of its standard error that were read
         self._stdout, self._stderr = bytearray(), bytearray()
         self._readers = [
             threading.Thread(target=self._read, args=(stream, kept), daemon=True)
-            for stream, kept in ((popen.stdout, self._stdout), (popen.stderr, self._stderr))
+            for stream, kept in ((program.stdout, self._stdout), (program.stderr, self._stderr))
         ]
         for reader in self._readers:
             reader.start()
@@ -165,15 +164,13 @@ class Process:
     def spawn(cls, words: list[str], env: dict[str, str]) -> Process:
         """Raises StartError for what cannot be executed."""
         try:
-            popen = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                start_new_session=True, env={**os.environ, **env},
-            )  # fmt: skip
+            program = programs.start(words, stdout=programs.PIPE, stderr=programs.PIPE, env={**os.environ, **env})
         except OSError as error:
-            raise StartError(f"{words[0]} cannot be executed: {error.strerror}") from None
-        return cls(popen)
+            raise StartError(f"{words[0]} cannot be executed: {error.strerror or error}") from None
+        return cls(program)
 
-    def _read(self, stream: IO[bytes], kept: bytearray) -> None:
+    def _read(self, stream: IO[bytes] | None, kept: bytearray) -> None:
+        assert stream is not None
         while octets := os.read(stream.fileno(), 65536):
             kept += octets
             del kept[:-KEPT]
@@ -197,22 +194,12 @@ class Process:
     def ending(self) -> str:
         return ended(self.popen.poll())
 
-    def signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.popen.pid, number)
-
     def kill(self) -> None:
-        """Ends the whole group, first politely. Its leader may be dead already, its children may not."""
-        if self.popen.poll() is None:
-            self.signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.popen.wait(STOP_SECONDS)
-        self.signal(signal.SIGKILL)
-        self.popen.wait()
+        """Ends it and all that it has started, first politely. It may have ended already, they may not."""
+        self.popen.end(STOP_SECONDS)
         self.join()
-        for stream, reader in zip((self.popen.stdout, self.popen.stderr), self._readers, strict=True):
-            if stream is not None and not reader.is_alive():
-                stream.close()
+        if not any(reader.is_alive() for reader in self._readers):
+            self.popen.close()
 
 
 def free_port() -> int:
@@ -245,6 +232,19 @@ def ended(code: int | None) -> str:
         f"was ended by signal {signal.Signals(-code).name}"
         if code is not None and code < 0
         else f"ended with code {code}"
+    )
+
+
+def killed_from_outside(program: programs.Program) -> str:
+    """That a SIGKILL which the suite has not sent has ended a program; nothing when it was otherwise.
+
+    A shell around the program says so by an exit code: 128 + the signal's number.
+    """
+    if program.killed or program.poll() not in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        return ""
+    return (
+        f"it {ended(program.poll())}, which the suite did not send and which breaks no rule: "
+        "is it the system's, because memory ran out?"
     )
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tools.bench.__main__ import chosen, main, measure
 from tools.bench.checks import CHAT, cost, ways
+from tools.bench.cli import chosen, main, measure
 from tools.bench.load import EUROPE_AND_ASIA, End, Load, LostLineError, connected, paired, text
 from tools.bench.peers import Dialect, Nats, Peer, all_peers
 from tools.bench.process import NotStartedError, Server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import struct
 import sys
@@ -15,7 +16,8 @@ import pytest
 from conformance.known import Known, KnownError
 from conformance.play import Play, Step
 from conformance.run import Options, run_suite
-from conformance.suite import Case, cases_of, server_cases
+from conformance.stagehand import Stagehand
+from conformance.suite import Case, cases_of, client_cases, server_cases
 from conformance.target import Address, Command
 from conformance.verdict import Result, Verdict, exit_code
 from pychat.spec import Spec
@@ -229,6 +231,16 @@ def test_a_push_that_wants_a_reply_is_answered_and_tolerated(spec: Spec) -> None
     assert "PING early" in result.note
 
 
+def ending(spec: Spec, program: Path, how: str) -> list[Result]:
+    """A case that ends a server in some way, and one after it."""
+    program.write_text(DIES.replace("os.abort()", how))
+    ping = (Step("a", "send", b"PING t\n", "PING t"), Step("a", "receive", text="PONG t"))
+    fine = cases_of(spec, Play("CONNECTED/PING/own", "t", ("R-PING-1",), ping), "play", ("whole",))[0]
+    leave = (Step("a", "send", b"LEAVE\n", "LEAVE"),)
+    fatal = cases_of(spec, Play("CONNECTED/LEAVE/own", "t", ("R-ERR-5",), leave), "play", ("whole",))[0]
+    return run_suite(Command(f"{PYTHON} {program} {{port}}"), [fatal, fine], Options(patience=2))
+
+
 DIES = """
 import os, socket, sys
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
@@ -247,18 +259,56 @@ while True:
 
 def test_a_server_that_dies_in_mid_case_is_named_and_started_again(spec: Spec, tmp_path: Path) -> None:
     """Which case, by which signal, with its last words; the next case has a fresh server."""
-    program = tmp_path / "dies.py"
-    program.write_text(DIES)
-    ping = (Step("a", "send", b"PING t\n", "PING t"), Step("a", "receive", text="PONG t"))
-    fine = cases_of(spec, Play("CONNECTED/PING/own", "t", ("R-PING-1",), ping), "play", ("whole",))[0]
-    command = Command(f"{PYTHON} {program} {{port}}")
-    leave = (Step("a", "send", b"LEAVE\n", "LEAVE"),)
-    fatal = cases_of(spec, Play("CONNECTED/LEAVE/own", "t", ("R-ERR-5",), leave), "play", ("whole",))[0]
-    dead, alive = run_suite(command, [fatal, fine], Options(patience=2))
+    dead, alive = ending(spec, tmp_path / "dies.py", "os.abort()")
     assert dead.verdict is Verdict.FAIL
     assert dead.got == "a < the end of the stream: it was ended by signal SIGABRT"
     assert "about to die of" in dead.stderr
     assert alive.verdict is Verdict.PASS, alive.words
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [("os.kill(os.getpid(), 9)", "was ended by signal SIGKILL"), ("os._exit(128 + 9)", "ended with code 137")],
+)
+def test_a_server_that_is_killed_from_outside_has_broken_no_rule(
+    how: str, words: str, spec: Spec, tmp_path: Path
+) -> None:
+    """The case could not be asked, and it is said why; 137 is what a shell around it makes of SIGKILL."""
+    dead, alive = ending(spec, tmp_path / "dies.py", how)
+    assert dead.verdict is Verdict.BLOCKED
+    assert dead.words.startswith(f"it {words}, which the suite did not send and which breaks no rule")
+    assert "about to die of" in dead.stderr
+    assert alive.verdict is Verdict.PASS, alive.words
+    assert exit_code([dead, alive], level="must", planned=2) == 3
+
+
+def test_a_shared_server_that_is_killed_from_outside_has_broken_no_rule(spec: Spec, tmp_path: Path) -> None:
+    """The one with short timers, which all workers use whose cases wait."""
+    program = tmp_path / "dies.py"
+    program.write_text(DIES.replace("os.abort()", "os.kill(os.getpid(), 9)"))
+    running = Command(f"{PYTHON} {program} {{port}}").start()
+    leave = (Step("a", "send", b"LEAVE\n", "LEAVE"),)
+    fatal = cases_of(spec, Play("CONNECTED/LEAVE/own", "t", ("R-ERR-5",), leave), "play", ("whole",))[0]
+    result = Stagehand(Address(*running.address), spec, 2.0, shared=running.process).verdict(fatal)
+    running.stop()
+    assert result.verdict is Verdict.BLOCKED
+    assert "SIGKILL" in result.words
+
+
+@pytest.mark.parametrize(("number", "verdict"), [(9, Verdict.BLOCKED), (6, Verdict.FAIL)])
+def test_a_client_that_is_killed_from_outside_has_broken_no_rule(
+    number: int, verdict: Verdict, spec: Spec, tmp_path: Path
+) -> None:
+    """It ends as soon as it is connected; any other signal is its own fault."""
+    program = tmp_path / "dies.py"
+    program.write_text(
+        "import os, socket, sys\nsocket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
+        f"print('connected', flush=True)\nos.kill(os.getpid(), {number})"
+    )
+    case = next(case for case in client_cases(spec, ("whole",)) if case.kind == "play")
+    (result,) = run_suite(Command(f"{PYTHON} {program} {{host}} {{port}}"), [case], Options(patience=2))
+    assert result.verdict is verdict
+    assert signal.Signals(number).name in result.words + result.note
 
 
 @pytest.mark.parametrize(

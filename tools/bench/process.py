@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import socket
-import subprocess
-import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from conformance import programs
 from tools.bench.peers import Peer
 
 ROOT = Path(__file__).parents[2]
 READY = 15.0  # seconds until a server must listen
+GRACE = 5.0  # seconds for a server to end when it is told so
 READY_WORDS = "listening on "
 
 
@@ -37,50 +37,41 @@ def cores() -> tuple[set[int], set[int]]:
 
 
 class Server:
-    """A running peer, in a directory of its own. As a context manager it is ended with its process group."""
+    """A running peer, in a directory of its own. As a context manager it is ended with all that it has started."""
 
     def __init__(self, peer: Peer, on: set[int] | None = None) -> None:
         self.peer = peer
-        self._directory = tempfile.TemporaryDirectory(prefix="pychat-bench-")
-        self._log = Path(self._directory.name, "log")
-        try:
-            self._start(on)
-        except BaseException:
-            self._directory.cleanup()
-            raise
+        with ExitStack() as stack:
+            directory = stack.enter_context(programs.folder("pychat-bench-"))
+            self._log = directory / "log"
+            self._start(directory, on or set(), stack)
+            self._stack = stack.pop_all()
 
-    def _start(self, on: set[int] | None) -> None:
-        peer, directory = self.peer, Path(self._directory.name)
+    def _start(self, directory: Path, on: set[int], stack: ExitStack) -> None:
+        peer = self.peer
         places = {"config": str(directory / "config"), "program": str(directory / "program")}
         port = _free_port() if peer.config else 0
         if peer.source:
             source = str(Path(__file__).with_name(peer.source))
-            subprocess.run(["gcc", "-O2", "-o", places["program"], source], check=True)
+            done = programs.run(["gcc", "-O2", "-o", places["program"], source])
+            if done.returncode != 0:
+                raise NotStartedError(f"{peer.name} cannot be compiled: {done.stderr.strip()}")
         if peer.config:
             Path(places["config"]).write_text(peer.config.format(port=port), encoding="utf-8")
-        ours = os.sched_getaffinity(0)
         began = time.monotonic()
         with self._log.open("wb") as log:
-            # The child inherits the cores. Set from outside afterwards, threads that it has already would keep theirs.
-            os.sched_setaffinity(0, on or ours)
-            try:
-                self._process = subprocess.Popen(
-                    [word.format(**places) for word in peer.command],
-                    cwd=ROOT,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log if peer.config else subprocess.PIPE,
-                    stderr=log,
-                    start_new_session=True,
-                )
-            finally:
-                os.sched_setaffinity(0, ours)
-        try:
-            self.address = ("127.0.0.1", port or self._announced())
-            if port:
-                self._await_listener()
-        except BaseException:
-            self._end()
-            raise
+            self._process = programs.start(
+                [word.format(**places) for word in peer.command],
+                cwd=ROOT,
+                stdout=log.fileno() if peer.config else programs.PIPE,
+                stderr=log.fileno(),
+                cores=on,
+            )
+        stack.callback(self._process.close)
+        stack.callback(self._process.end, GRACE)
+        self.address = ("127.0.0.1", port or self._announced())
+        if port:
+            self._await_listener()
         self.ready = time.monotonic() - began
 
     def _announced(self) -> int:
@@ -122,26 +113,13 @@ class Server:
         """How many it has open now."""
         return len(os.listdir(f"/proc/{self._process.pid}/fd"))
 
-    def _end(self) -> None:
-        try:
-            os.killpg(self._process.pid, signal.SIGTERM)
-            self._process.wait(5)
-        except ProcessLookupError:
-            pass
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-
     def __enter__(self) -> Server:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
-        self._directory.cleanup()
+        self._stack.close()
 
 
 def _free_port() -> int:

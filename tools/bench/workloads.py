@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from conformance import programs
 from tools.bench.load import ASCII, EUROPE_AND_ASIA, Load, LostLineError, connected, disconnected, exchange, paired
 from tools.bench.peers import Peer
 from tools.bench.process import ROOT, Server
@@ -236,7 +237,9 @@ def unread(server: Server, work: Workload, pace: Pace) -> Figures:
 def startup(server: Server, work: Workload, pace: Pace) -> Figures:
     """How long the command takes to explain itself, and the server to listen."""
     began = time.perf_counter()
-    subprocess.run(server.peer.help, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+    with programs.start(server.peer.help, cwd=ROOT, cores=os.sched_getaffinity(0)) as command:
+        if command.wait() != 0:
+            raise LostLineError(f"`{' '.join(server.peer.help)}` failed")
     return {"help_s": time.perf_counter() - began, "ready_s": server.ready}
 
 

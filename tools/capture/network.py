@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from conformance import programs
 
 INTERFACE = "eth0"
 MTU = 1500
@@ -99,11 +99,10 @@ def namespaces_possible() -> str | None:
     for program in ("ip", "ethtool"):
         if shutil.which(program) is None:
             return f"{program} is missing: apt-get install iproute2 ethtool"
-    probe = subprocess.run(["ip", "netns", "add", f"{_PREFIX}-{os.getpid()}-probe"], capture_output=True, text=True)
-    if probe.returncode != 0:
-        return probe.stderr.strip()
-    _ip("netns", "del", f"{_PREFIX}-{os.getpid()}-probe")
-    return None
+    probe = f"{_PREFIX}-{os.getpid()}-probe"
+    with programs.undoing(["ip", "netns", "del", probe]):
+        done = programs.run(["ip", "netns", "add", probe])
+    return done.stderr.strip() if done.returncode != 0 else None
 
 
 @contextmanager
@@ -112,7 +111,6 @@ def namespaces(users: Sequence[str], *, ipv6: bool = False) -> Iterator[Network]
 
     Raises CaptureError when a step fails.
     """
-    sweep()
     with ExitStack() as stack:
         router = _namespace(stack, "router", ipv6=ipv6)
         _set(router, "ipv6/conf/all/forwarding" if ipv6 else "ipv4/ip_forward", "1")
@@ -127,14 +125,6 @@ def namespaces(users: Sequence[str], *, ipv6: bool = False) -> Iterator[Network]
             router=Host("router", _address(0, 1, ipv6=ipv6), router),
             names=names,
         )
-
-
-def sweep() -> None:
-    """Deletes what a killed recording has left: namespaces named after a process that is no more."""
-    for path in Path("/run/netns").glob(f"{_PREFIX}-*"):
-        found = re.fullmatch(rf"{_PREFIX}-(\d+)-[a-z]+", path.name)
-        if found and not Path(f"/proc/{found[1]}").exists():
-            subprocess.run(["ip", "netns", "del", path.name], capture_output=True, check=False)
 
 
 def cut(network: Network, host: Host) -> None:
@@ -172,9 +162,7 @@ def forget_conditions(network: Network) -> None:
     for table in ("iptables", "ip6tables"):
         if shutil.which(table):
             _in(str(network.router.namespace), table, "-F", "FORWARD")
-    subprocess.run(
-        network.router.command(["tc", "qdisc", "del", "dev", _port(0), "root"]), capture_output=True, check=False
-    )
+    programs.run(network.router.command(["tc", "qdisc", "del", "dev", _port(0), "root"]))
 
 
 def _join(stack: ExitStack, router: str, number: int, name: str, *, ipv6: bool) -> Host:
@@ -194,8 +182,8 @@ def _join(stack: ExitStack, router: str, number: int, name: str, *, ipv6: bool) 
 
 def _namespace(stack: ExitStack, name: str, *, ipv6: bool) -> str:
     namespace = f"{_PREFIX}-{os.getpid()}-{name}"
+    stack.enter_context(programs.undoing(["ip", "netns", "del", namespace]))
     _ip("netns", "add", namespace)
-    stack.callback(subprocess.run, ["ip", "netns", "del", namespace], capture_output=True, check=False)
     _ip("-n", namespace, "link", "set", "lo", "up")
     if not ipv6:  # its hosts would look for routers all the time
         _set(namespace, "ipv6/conf/all/disable_ipv6", "1")
@@ -242,7 +230,7 @@ def _ip(*words: str) -> None:
 
 
 def _run(words: Sequence[str]) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = programs.run(words)
     if done.returncode != 0:
         raise CaptureError(f"`{' '.join(words)}` failed: {done.stderr.strip() or done.stdout.strip()}")
 

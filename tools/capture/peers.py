@@ -6,19 +6,18 @@ Knows the spec's words only as its vocabulary gives them.
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import re
 import signal
 import socket
 import struct
-import subprocess
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
+from conformance import programs
 from pychat.spec import Spec
 
 from .network import CaptureError, Host
@@ -46,9 +45,7 @@ class ServerProcess:
     """The server under record. Its output is drained by two threads, which end with it and are joined by `stop`."""
 
     def __init__(self, host: Host, words: Sequence[str]) -> None:
-        self._process = subprocess.Popen(
-            host.command(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        self._process = programs.start(host.command(words), stdout=programs.PIPE, stderr=programs.PIPE, text=True)
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._complaints: deque[str] = deque(maxlen=20)
         self._readers = [
@@ -60,8 +57,8 @@ class ServerProcess:
         self.port = self._announced()
 
     def stop(self) -> None:
-        """Asks it to end, and kills it if it does not."""
-        _end(self._process)
+        """Asks it to end, and kills it if it does not, and all that it has started."""
+        self._process.end(PATIENCE)
         for reader in self._readers:
             reader.join()
 
@@ -98,18 +95,15 @@ class LineClient:
         self._spec = spec
         self._commands = {form.form.verb: command for command, form in spec.contract.commands.items()}
         self._prints = {key: str(template).split(" ")[0] for key, template in spec.contract.prints.items()}
-        self._process = subprocess.Popen(
-            host.command(words),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            bufsize=1,
-        )
+        self._process = programs.start(host.command(words), stdin=programs.PIPE, stdout=programs.PIPE, text=True)
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, name=f"{name}'s output", daemon=True)
         self._reader.start()
-        self._wait_for(next(iter(spec.contract.notices)))
+        try:
+            self._wait_for(next(iter(spec.contract.notices)))
+        except CaptureError:
+            self.close()
+            raise
 
     def ask(self, verb: str, *values: str) -> None:
         self.command(" ".join([self._commands[verb], *values]))
@@ -129,15 +123,13 @@ class LineClient:
 
     def kill(self) -> None:
         """Ends the process as a crash would: its system says the rest."""
-        self._process.kill()
+        self._process.signal(signal.SIGKILL)
         self.close()
 
     def close(self) -> None:
-        _end(self._process)
+        self._process.end(PATIENCE)
         self._reader.join()
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # what was not taken is lost with the process
-            self._process.stdin.close()
+        self._process.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -247,13 +239,3 @@ class Peer:
             self._held += octets
         line, self._held = self._held.split(b"\n", 1)
         return line
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    process.wait()

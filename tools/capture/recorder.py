@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
+import select
 import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from conformance import programs
 
 from .network import CaptureError, Host
 
@@ -28,9 +31,11 @@ class Recorder:
         self._host = host
         self._words = ["dumpcap", "-q", "-i", interface, "-f", capture_filter, "-w", str(path)]
         self._path = path
-        self._process: subprocess.Popen[str] | None = None
+        self._process: programs.Program | None = None
         self._reader: threading.Thread | None = None
         self._begun = threading.Event()
+        self._ended = False
+        self._over, self._ending = os.pipe()  # an octet in it: dumpcap has ended, or shall end
         self._said: list[str] = []
 
     @property
@@ -43,17 +48,11 @@ class Recorder:
         """Returns when the recording has begun. Raises CaptureError when it does not."""
         if shutil.which("dumpcap") is None:
             raise CaptureError("dumpcap is missing: apt-get install tshark")
-        self._process = subprocess.Popen(
-            self._host.command(self._words),
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,  # Ctrl-C is for this program, which has to wait for the last packets
-        )
+        self._process = programs.start(self._host.command(self._words), stderr=programs.PIPE, text=True)
         self._reader = threading.Thread(target=self._listen, name="dumpcap's messages", daemon=True)
         self._reader.start()
-        if not self._begun.wait(_PATIENCE) or self._process.poll() is not None:
-            self._end()
+        if not self._begun.wait(_PATIENCE) or self._ended:
+            self.stop()
             raise CaptureError(f"dumpcap does not record: {self._last_words()}")
 
     def settle(self, target: str) -> bytes:
@@ -74,17 +73,22 @@ class Recorder:
 
     def stop(self) -> None:
         """Ends the recording; what is in the file stays."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-        self._end()
+        if self._process is None:
+            return
+        self._process.end(_PATIENCE)
+        if self._reader is not None:
+            self._reader.join()
+        self._process.close()
+        for descriptor in (self._over, self._ending):
+            os.close(descriptor)
 
     def wait(self, seconds: float | None) -> None:
-        """Returns after `seconds`, or when dumpcap ends by itself."""
-        assert self._process is not None
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return
+        """Returns after `seconds`, when dumpcap ends by itself, or after `finish`."""
+        select.select([self._over], [], [], seconds)
+
+    def finish(self) -> None:
+        """Lets `wait` return. May be called by a signal's handler: takes no lock."""
+        os.write(self._ending, b"\0")
 
     def _listen(self) -> None:
         assert self._process is not None
@@ -93,20 +97,9 @@ class Recorder:
             self._said.append(line.strip())
             if line.startswith("File:"):
                 self._begun.set()
-        self._begun.set()  # it has ended; start() looks at its exit code
-
-    def _end(self) -> None:
-        if self._process is None:
-            return
-        try:
-            self._process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._reader is not None:
-            self._reader.join()
-        if self._process.stderr is not None:
-            self._process.stderr.close()
+        self._ended = True
+        self.finish()
+        self._begun.set()
 
     def _last_words(self) -> str:
         """Its complaint; what follows it is a page of advice, of which one line is enough here."""
@@ -121,7 +114,7 @@ def run(words: Sequence[str], about: str) -> str:
     """What a program of Wireshark's prints. Raises CaptureError with what it complains about."""
     if shutil.which(words[0]) is None:
         raise CaptureError(f"{words[0]} is missing: apt-get install tshark")
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = programs.run(words)
     if done.returncode != 0:
         raise CaptureError(f"{about}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout

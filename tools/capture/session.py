@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import socket
-import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
+from conformance import programs
+from conformance.keeper import STOPS
 from pychat.spec import shipped
 
 from . import pcapng
@@ -49,13 +52,13 @@ def record(request: Request, say: Say) -> list[Truth]:
     _check(request.out)
     truths: list[Truth] = []
     marks: list[tuple[float, Mark]] = []
-    with tempfile.TemporaryDirectory(prefix="pychat-capture-") as folder, _network(request) as network:
+    with programs.folder("pychat-capture-") as folder, _network(request) as network:
         say(f"network: {network.description}")
-        raw = Path(folder) / "raw.pcapng"
+        raw = folder / "raw.pcapng"
         port = request.port(network)
         recorder = Recorder(network.server, network.interface, _filter(network, port), raw)
-        recorder.start()
         try:
+            recorder.start()
             for name in request.scenarios:
                 if not network.routed and name == "loss" and not request.chosen:
                     say(f"{name}: left out, it needs a router that loses packets (root on Linux)")
@@ -68,7 +71,7 @@ def record(request: Request, say: Say) -> list[Truth]:
             recorder.stop()
         if recorder.dropped:
             say(f"warning: dumpcap lost {recorder.dropped} packets; the report will show holes that nobody made")
-        count = _finish(raw, request.out, network, marks, token, Path(folder))
+        count = _finish(raw, request.out, network, marks, token, folder)
     truth_file = request.out.with_suffix(".truth.json")
     truth_file.write_text(
         json.dumps([dataclasses.asdict(truth) for truth in truths], indent=1) + "\n", encoding="utf-8"
@@ -78,27 +81,53 @@ def record(request: Request, say: Say) -> list[Truth]:
 
 
 def attach(port: int, interface: str, seconds: float | None, out: Path, say: Say) -> None:
-    """Records the traffic of a server that runs already, until Ctrl-C or for `seconds`. Raises CaptureError."""
+    """Records the traffic of a server that runs already, until a signal comes or for `seconds`. Raises CaptureError.
+
+    The first signal ends the recording and no more, so that what it has is delivered; a second one ends all.
+    """
     _check(out)
-    with tempfile.TemporaryDirectory(prefix="pychat-capture-") as folder:
-        raw = Path(folder) / "raw.pcapng"
+    with programs.folder("pychat-capture-") as folder:
+        raw = folder / "raw.pcapng"
         here = Host("here", "127.0.0.1")
         recorder = Recorder(here, interface, f"tcp port {port} or udp port {MARKER_PORT}", raw)
-        recorder.start()
-        say(f"recording TCP port {port} on {interface}" + (f" for {seconds:g} s" if seconds else "; Ctrl-C ends it"))
         token = b""
         try:
-            recorder.wait(seconds)
-        except KeyboardInterrupt:
-            say("ending")
-        try:
+            recorder.start()
+            with _first_signal(recorder.finish):
+                say(
+                    f"recording TCP port {port} on {interface}"
+                    + (f" for {seconds:g} s" if seconds else "; Ctrl-C ends it")
+                )
+                recorder.wait(seconds)
             if interface in {"any", "lo", "lo0"}:
                 token = recorder.settle("127.0.0.1")
         finally:
             recorder.stop()
-        count = pcapng.rewrite(raw, Path(folder) / "cut.pcapng", {}, {}, until=token or b"\0" * 64)
-        _deliver(Path(folder) / "cut.pcapng", out)
+        count = pcapng.rewrite(raw, folder / "cut.pcapng", {}, {}, until=token or b"\0" * 64)
+        _deliver(folder / "cut.pcapng", out)
         say(f"{out}: {count} packets")
+
+
+@contextmanager
+def _first_signal(then: Callable[[], None]) -> Iterator[None]:
+    """A signal in this block does no more than call `then`; another one does again what it did before."""
+    before = {number: signal.getsignal(number) for number in STOPS}
+    handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+
+    def restore() -> None:
+        for number in handled:
+            signal.signal(number, before[number])
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        restore()
+        then()
+
+    try:
+        for number in handled:
+            signal.signal(number, handle)
+        yield
+    finally:
+        restore()
 
 
 def _check(out: Path) -> None:

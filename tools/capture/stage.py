@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from conformance import programs
 from pychat.spec import load, shipped
 from tools.vocabulary import Vocabulary
 
@@ -207,7 +207,7 @@ class Stage:
             text, count = re.subn(rf"(?m)^(  {name}: .*?after: )[0-9.]+ (?:s|ms)", rf"\g<1>{seconds:g} s", text)
             if count != 1:
                 raise CaptureError(f"the spec has no timer {name} to shorten")
-        path = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="pychat-spec-"))) / "spec.yaml"
+        path = self._stack.enter_context(programs.folder("pychat-spec-")) / "spec.yaml"
         path.write_text(text, encoding="utf-8")
         load(path)
         return path

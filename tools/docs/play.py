@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
+from conformance import programs
 from pychat.spec import Spec
 from pychat.spec.model import Example, Step, Template, Variable
 
@@ -209,17 +209,12 @@ def real_server(spec_file: Path | None = None) -> Iterator[tuple[str, int]]:
     """
     command = [sys.executable, "-m", "pychat", "server", "--host", "127.0.0.1", "--port", "0"]
     command += ["--spec", str(spec_file)] if spec_file else []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with programs.start(command, stdout=programs.PIPE, text=True) as process:
         assert process.stdout is not None
-        try:
-            line = process.stdout.readline()
-            found = re.search(r"(\d+\.\d+\.\d+\.\d+):(\d+)", line)
-            if found is None:
-                raise Differs(f"the server did not start: {' '.join(command)}")
-            yield found[1], int(found[2])
-        finally:
-            process.terminate()
-            process.wait(PATIENCE)
+        found = re.search(r"(\d+\.\d+\.\d+\.\d+):(\d+)", process.stdout.readline())
+        if found is None:
+            raise Differs(f"the server did not start: {' '.join(command)}")
+        yield found[1], int(found[2])
 
 
 def perform(spec: Spec, play: Play, address: tuple[str, int]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -105,9 +106,13 @@ def read(octets: bytes, source: str) -> Document:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         _refuse_events(text, document, loader)
+        document.check()
         root = yaml.compose(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if mark is not None:  # the scanner runs ahead of the events, and some versions have a limit of depth too
+            with suppress(yaml.YAMLError):
+                _refuse_events(text[: mark.index], Document(source), loader)
         raise SpecError([Fault(source, _place(mark), f"not YAML: {error.problem or error.context}")]) from None
     except yaml.YAMLError as error:
         raise SpecError([Fault(source, Place(1, 1), f"not YAML: {str(error).splitlines()[0]}")]) from None
@@ -130,7 +135,6 @@ def _refuse_events(text: str, document: Document, loader: type) -> None:
         if anchor is not None:
             reason = f"anchors and aliases are not allowed (&{anchor}): write the value out"
             document.faults.append(Fault(document.source, _place(event.start_mark), reason))
-    document.check()
 
 
 def _place(mark: Any) -> Place:

@@ -1,14 +1,17 @@
-"""`python -m conformance` is the console command `pychat-conformance`."""
+"""The console command `pychat-conformance`, and `python -m conformance`."""
 
-from .programs import end_on_signals
+from pychat.startup import require
 
 
 def main() -> None:
-    """Signals are handled before the rest is imported, which takes a while."""
-    end_on_signals("pychat-conformance")
-    from .cli import main as command
+    """Runs the command line. Signals are handled before the rest is imported, which takes a while."""
+    require("pychat-conformance")
+    from .programs import end_on_signals
 
-    command()
+    end_on_signals("pychat-conformance")
+    from .cli import main as commands
+
+    commands()
 
 
 if __name__ == "__main__":

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TextIO
 
 from pychat.spec import Spec
+from pychat.startup import called
 
 from .frames import quote, shortened, visible
 from .play import LEGEND
@@ -156,12 +155,7 @@ class Terminal:
 
 def program() -> str:
     """How this program was called, so that a command can be pasted."""
-    called = Path(sys.argv[0])
-    return (
-        shlex.quote(sys.argv[0])
-        if called.name == "pychat-conformance"
-        else f"{shlex.quote(sys.executable)} -m conformance"
-    )
+    return called("pychat-conformance", "conformance")
 
 
 def _order(spec: Spec, result: Result) -> tuple[bool, tuple[int, int]]:

@@ -1,5 +1,15 @@
-"""`python -m pychat`."""
+"""The console command `pychat`, and `python -m pychat`."""
 
-from .cli import main
+from .startup import require
 
-main()
+
+def main() -> None:
+    """Runs the command line."""
+    require("pychat")
+    from .cli import main as commands
+
+    commands()
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import queue
+import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -258,11 +260,19 @@ def check(file: Path | None) -> None:
 @main.command(short_help="Print the completion script of a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script of a shell: eval "$(pychat completion bash)"."""
+    """Print the completion script of a shell: eval "$(.venv/bin/pychat completion bash)".
+
+    If pychat is not on the PATH, the script puts its folder at the end of this shell's PATH: a shell completes only
+    commands that it finds.
+    """
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(shell)
     assert found is not None, "click has one for each of them"
+    if shutil.which("pychat") is None:
+        program = Path(sys.argv[0] if Path(sys.argv[0]).name == "pychat" else sys.executable)
+        folder = shlex.quote(str(program.absolute().parent))
+        click.echo(f"set --append PATH {folder}" if shell == "fish" else f"PATH=$PATH:{folder}")
     click.echo(found(main, {}, "pychat", "_PYCHAT_COMPLETE").source())
 
 

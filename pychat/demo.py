@@ -20,6 +20,7 @@ from .net import reason
 from .protocol import Protocol, shipped_protocol
 from .server import Server
 from .session import Event
+from .startup import called
 from .visible import hexdump, visible
 
 PATIENCE = 10.0  # seconds that one frame may take: a bound for a machine that is stuck
@@ -168,13 +169,18 @@ def _closing(page: Page, protocol: Protocol, actors: Actors, seconds: float) -> 
         page.line(f"    {row}", "dim")
     page.line()
     page.words("Now you. Each in a terminal of its own:")
-    port = protocol.spec.transport.port
-    for command, what in (
-        ("pychat server", f"a server, on port {port}"),
-        ("pychat client", "a chat: it asks for your name, then with whom"),
-        (f"nc 127.0.0.1 {port}", f"the same by hand: type {protocol.bind} and your name"),
-    ):
-        page.line(f"    {page.paint(f'{command:<20}', 'bold')}{what}")
+    port, program = protocol.spec.transport.port, called("pychat", "pychat")
+    commands = {
+        f"{program} server": f"a server, on port {port}",
+        f"{program} client": "a chat: it asks for your name, then with whom",
+        f"nc 127.0.0.1 {port}": f"the same by hand: type {protocol.bind} and your name",
+    }
+    width = max(map(len, commands)) + 2
+    fits = width + max(map(len, commands.values())) <= WIDTH - 4
+    for command, what in commands.items():
+        page.line(f"    {page.paint(f'{command:<{width}}', 'bold')}{what if fits else ''}")
+        if not fits:
+            page.line(f"        {what}")
 
 
 class UnexpectedEnd(Exception):  # noqa: N818  # it is the name of what happened

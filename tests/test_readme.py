@@ -8,20 +8,22 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
+import pexpect
 
 from .conftest import PATIENCE, ROOT, Stage, changed, need
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-PROGRAMS = {"pychat": "pychat.cli", "pychat-conformance": "conformance.cli"}
+PROGRAMS = {"pychat": "pychat.cli", "pychat-conformance": "conformance.cli"}  # where the commands of each are
 
 
-def commands() -> Iterator[list[str]]:
-    """The words of each command of this project, in blocks and in the text."""
+def typed() -> Iterator[list[str]]:
+    """The words of each command, in blocks and in the text, as somebody types them."""
     text = "\n".join(block for language, block in BLOCKS if language == "sh")
     text += "\n" + "\n".join(re.findall(r"`([^`\n]+(?:\n[^`\n]+)?)`", README))
     for line in text.replace("\\\n", " ").splitlines():
@@ -29,10 +31,34 @@ def commands() -> Iterator[list[str]]:
             words = shlex.split(part.replace("…", ""))
             if words and words[0] == "sudo":
                 del words[0]
-            if len(words) > 2 and words[1] == "-m" and words[2].startswith("tools."):
-                yield words[2:]
-            elif words and Path(words[0]).name in PROGRAMS:
-                yield [Path(words[0]).name, *words[1:]]
+            if words:
+                yield words
+
+
+def commands() -> Iterator[list[str]]:
+    """The commands of this project: its program or its module, and what follows."""
+    for words in typed():
+        if len(words) > 2 and words[1] == "-m" and words[2].startswith("tools."):
+            yield words[2:]
+        elif Path(words[0]).name in PROGRAMS and len(words) > 1:
+            yield [Path(words[0]).name, *words[1:]]
+
+
+def test_every_command_is_where_it_is_typed() -> None:
+    """Nothing of this project is on a reader's PATH, and `.ci/install` alone installs: it pins, and stays editable."""
+    ours = {"python", "pip", "pytest", *PROGRAMS}
+    installed = set()
+    for words in typed():
+        if (Path(words[0]).name in ours and len(words) > 1) or words[0].startswith(".venv/"):
+            assert words[0].removeprefix(".venv/bin/") in ours - {"pip"}, words
+            assert words[0].startswith(".venv/bin/"), words
+        if words[0].startswith(".ci/"):
+            assert (ROOT / words[0]).is_file(), words
+            assert Path(words[0]).suffix or os.access(ROOT / words[0], os.X_OK), words
+        if words[0] == ".ci/install":
+            installed |= set(words[1:])
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert installed == {"judge", "tools", "test"} <= set(extras)
 
 
 def main_of(program: str) -> click.Command:
@@ -71,6 +97,25 @@ def test_every_link_leads_somewhere() -> None:
         path, _, heading = target.partition("#")
         assert (ROOT / path).is_file(), target
         assert not heading or f'id="{heading}"' in (ROOT / path).read_text(encoding="utf-8"), target
+
+
+def test_the_shell_completes() -> None:
+    """The line for bash, in a bash that does not find pychat: by its name, and by its path."""
+    (line,) = re.findall(r"`(eval [^`]+)`", README)
+    folder = Path(sys.executable).parent
+    path = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if Path(each) != folder)
+    environment = os.environ | {"PATH": path, "PS1": "ready> ", "HISTFILE": "", "TERM": "dumb", "COLUMNS": "200"}
+    shell = pexpect.spawn(need("bash"), ["--norc", "--noprofile"], env=environment, timeout=PATIENCE * 3)
+    try:
+        shell.expect_exact("ready> ")
+        shell.sendline(line.replace(".venv/bin", shlex.quote(str(folder))))
+        for program in ("pychat", shlex.quote(f"{folder}/pychat")):
+            shell.expect_exact("ready> ")
+            shell.send(f"{program} comple\t")
+            shell.expect_exact("completion")
+            shell.sendcontrol("c")
+    finally:
+        shell.close(force=True)
 
 
 def shown_after(words: str) -> list[str]:

@@ -1,0 +1,5 @@
+"""The tools of the project; each is run as `python -m tools.NAME`."""
+
+from pychat.startup import require
+
+require("tools")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -116,9 +117,13 @@ def read(octets: bytes, source: str) -> Document:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         _refuse_events(text, document, loader)
+        document.check()
         root = yaml.compose(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if mark is not None:  # the scanner runs ahead of the events, and some versions have a limit of depth too
+            with suppress(yaml.YAMLError):
+                _refuse_events(text[: mark.index], Document(source), loader)
         raise SpecError([Fault(source, _place(mark), f"not YAML: {error.problem or error.context}")]) from None
     except yaml.YAMLError as error:
         raise SpecError([Fault(source, Place(1, 1), f"not YAML: {error}")]) from None
@@ -166,7 +171,6 @@ def _refuse_events(text: str, document: Document, loader: type) -> None:
         tag = getattr(event, "tag", None)
         if tag is not None:
             document.faults.append(Fault(document.source, _place(event.start_mark), f"tags are not allowed: {tag}"))
-    document.check()
 
 
 def _place(mark: Any) -> Place:

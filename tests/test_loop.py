@@ -7,14 +7,12 @@ import select
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
 
 from pychat.hub import Hub, no_log
 from pychat.loop import BATCH, READ, STALE, Channel, Loop
-from pychat.server import STOP_SECONDS, Server
 from pychat.spec import Spec
 
 from .conftest import Peer, Stage, changed
@@ -84,40 +82,6 @@ def test_who_cannot_be_watched_costs_nobody_else_his_connection(start: Start, mo
     assert unlucky.line() == "<end>"
     assert first.ask("PING x") == "PONG x"
     assert stage.peer().ask("PING y") == "PONG y"
-
-
-class Deaf:
-    """A socket whose wake-ups fail: send(2) can fail so (ENOBUFS)."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-
-    def send(self, octets: bytes) -> int:
-        raise OSError(errno.ENOBUFS, "no buffer")
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._sock, name)
-
-
-def test_a_server_whose_wake_ups_all_fail_serves_and_ends(spec: Spec) -> None:
-    """Newcomers are answered, chats over two threads go on, and the stop is no slower than it may be."""
-    server = Server(spec, "127.0.0.1", 0, io_threads=2)
-    for owner in (server, *server._loops):
-        owner._waker = Deaf(owner._waker)  # type: ignore[assignment]
-    with server:
-        alice, bob = Peer(server.address), Peer(server.address)
-        assert alice.ask("NAME alice") == "OK NAME alice"
-        assert bob.ask("NAME bob") == "OK NAME bob"
-        assert alice.ask("CHAT bob") == "OK CHAT bob"
-        assert bob.line() == "PAIRED alice"
-        began = time.monotonic()
-        ending = threading.Thread(target=server.stop)
-        ending.start()
-        for peer in (alice, bob):
-            assert peer.line().startswith("BYE shutting-down ")
-            peer.close()
-        ending.join()
-        assert time.monotonic() - began < STOP_SECONDS
 
 
 def test_a_goodbye_never_stands_in_the_middle_of_a_line(spec: Spec) -> None:

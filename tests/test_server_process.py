@@ -25,7 +25,11 @@ Start = Callable[..., Stage]
 
 @contextmanager
 def process(
-    *options: str, wrapper: Sequence[str] = (), session: bool = False, terminal: int | None = None
+    *options: str,
+    wrapper: Sequence[str] = (),
+    program: str = "from pychat import cli; cli.main()",
+    session: bool = False,
+    terminal: int | None = None,
 ) -> Iterator[tuple[subprocess.Popen[str], tuple[str, int]]]:
     """A server in a process of its own, and its address; in a session of its own, it has this terminal or none."""
 
@@ -33,11 +37,11 @@ def process(
         if terminal is not None:
             fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
 
-    command = [*wrapper, sys.executable, "-m", "pychat", "server", "--port", "0", *options]
+    command = [*wrapper, sys.executable, "-c", program, "server", "--port", "0", *options]
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.PIPE if wrapper or terminal is None else terminal,
         text=True,
         start_new_session=session,
         preexec_fn=take_terminal,
@@ -169,6 +173,39 @@ def test_a_server_that_has_lost_a_thread_ends() -> None:
     assert running.returncode == 1
     assert "error bug thread=io-0 error=" in log
     assert "Traceback" not in log
+
+
+DEAF = """
+import errno, select, socket
+pair = socket.socketpair
+class Deaf(socket.socket):
+    def send(self, octets):
+        raise OSError(errno.ENOBUFS, "no buffer")
+def deaf_pair():
+    waker, wakee = pair()
+    return Deaf(fileno=waker.detach()), wakee
+socket.socketpair = deaf_pair
+if {poll}:
+    vars(select).pop("epoll", None)
+from pychat import cli
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("poll", [False, True], ids=["epoll", "poll"])
+def test_a_server_whose_wake_ups_all_fail_serves_and_ends(poll: bool) -> None:
+    """send(2) can fail (ENOBUFS): newcomers are answered, a chat finds together over two threads, SIGTERM ends it."""
+    with process("--io-threads", "2", program=DEAF.format(poll=poll)) as (running, address):
+        alice, bob = Peer(address), Peer(address)
+        assert alice.ask("NAME alice") == "OK NAME alice"
+        assert bob.ask("NAME bob") == "OK NAME bob"
+        assert alice.ask("CHAT bob") == "OK CHAT bob"
+        assert bob.line() == "PAIRED alice"
+        running.terminate()
+        for peer in (alice, bob):
+            assert peer.line().startswith("BYE shutting-down ")
+            peer.close()
+        assert running.wait(5) == 0
 
 
 def test_running_out_of_descriptors_neither_spins_nor_kills() -> None:

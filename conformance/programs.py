@@ -130,15 +130,18 @@ class _Keeper:
             self.socket.sendall(octets)
 
     def close(self) -> bool:
-        """Ends all programs and undoes what was announced. Whether nothing is left. Takes no lock: see `stop`."""
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)
+        """Ends all programs and undoes what was announced; there can be no others. Whether nothing is left.
+
+        Takes no lock: a signal may have come while this thread held it.
+        """
+        with contextlib.suppress(OSError):  # a second time
+            self.socket.shutdown(socket.SHUT_WR)
+            _readable(self.socket, time.monotonic() + KILL_SECONDS + _CLEANING_SECONDS)  # its end is the keeper's
+        self.socket.close()
         try:
-            return self._process.wait(KILL_SECONDS + _CLEANING_SECONDS) == 0
+            return self._process.wait(1) == 0
         except subprocess.TimeoutExpired:
             return False
-        finally:
-            self.socket.close()
 
 
 class _Shared:
@@ -157,9 +160,8 @@ class _Shared:
             return self._keeper
 
     def close(self) -> bool:
-        """Takes no lock: a signal may have come while this thread held it."""
-        keeper, self._keeper = self._keeper, None
-        return keeper is None or keeper.close()
+        """As of the keeper."""
+        return self._keeper is None or self._keeper.close()
 
 
 _shared = _Shared()
@@ -253,6 +255,7 @@ def end_on_signals(name: str) -> None:
     The handler waits for the keeper, and no other code of the tool runs afterwards. A SIGHUP that was ignored
     (nohup) stays so; SIGINT does not, for a shell lets its background jobs ignore it.
     """
+    _shared.get()  # now: a handler cannot wait for a keeper that is being started
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for other in STOPS:

@@ -170,36 +170,28 @@ class Stagehand:
         self.stage = None
 
     def _examine(self, result: Result) -> None:
+        """Whether the server still lives after a case that failed, and what ended it."""
         assert self.running is not None
-        dead = self._dead()
         process = self.shared or self.running.process
-        killed = killed_from_outside(process.popen) if process else ""
+        killed = ""
+        if process is not None and process.popen.wait(LAST_SIGN) is not None:
+            process.join()  # its last words
+            killed = killed_from_outside(process.popen)
+        death = self.running.death()
         if killed and result.verdict is not Verdict.ERROR:
             result.verdict, result.wanted, result.got, result.note = Verdict.BLOCKED, "", "", killed
-        elif dead:
-            death = self.running.death()
+        elif death:
             if result.verdict is Verdict.BLOCKED:
                 result.verdict, result.wanted = Verdict.FAIL, "a server that lives"
             result.got = f"{result.got}: {death}" if result.got else death
         result.stderr = self.running.stderr(self.said)
-        if dead:
+        if death:
             self.stop()
         elif self.target.restartable and self.trust.barrier and not self._healthy():
             result.note = (
                 f"{result.note + '; ' if result.note else ''}it answered nobody afterwards, and was started again"
             )
             self.stop()
-
-    def _dead(self) -> bool:
-        """Whether the process has ended; a connection that broke a moment ago may be its last sign."""
-        assert self.running is not None
-        if self.running.process is None:
-            return False
-        self.running.process.popen.wait(LAST_SIGN)
-        if self.running.alive:
-            return False
-        self.running.process.join()  # its last words
-        return True
 
     def _healthy(self) -> bool:
         """Whether a newcomer is answered."""

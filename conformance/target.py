@@ -22,7 +22,7 @@ KEPT = 64 * 1024  # octets of its output
 ANNOUNCED = re.compile(rb"listening on \[?(?P<host>[^\s\]]+?)\]?:(?P<port>[0-9]+)\b")
 START_SECONDS = 10.0
 STOP_SECONDS = 1.0
-LAST_SIGN = 0.05  # seconds between the last sign of a process and its end
+LAST_SIGN = 0.05  # seconds between the last sign of a process, such as a connection that breaks, and its end
 ATTEMPTS = 3  # a free port may be taken by somebody else before the server takes it
 
 

@@ -29,7 +29,8 @@ LONG = 60.0  # seconds for a tool to end on a busy machine
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Around the implementation under test: a child under timeout, one in a session of its own, and a double fork.
 WRAPPER = f"""
-timeout 1000 {sys.executable} -m pychat "$@" <&0 &
+exec 3<&0
+timeout 1000 {sys.executable} -m pychat "$@" <&3 3<&- &
 child=$!
 setsid sleep 1000 &
 (setsid sh -c 'sleep 1000; :' &)

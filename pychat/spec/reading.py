@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
 from typing import Any, TypeAlias
 
 import yaml
@@ -97,6 +98,18 @@ class Document:
         """Raises SpecError if a fault was noted."""
         if self.faults:
             raise SpecError(self.faults)
+
+
+def octets_of(path: FilePath) -> bytes:
+    """What is in a file, and no more than shows that it is too large.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe, a device or a directory.
+    """
+    if path.exists() and not path.is_file():  # reading another kind of file may never end
+        raise OSError(f"{path} is no regular file")
+    with path.open("rb") as file:
+        return file.read(LARGEST + 1)
 
 
 def read(octets: bytes, source: str) -> Document:

@@ -29,6 +29,7 @@ LONGEST = 1000  # characters of a fault's reason that are printed
 REFUSED = re.compile(
     "\r(?!\n)|[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
+_HALF = re.compile("[\ud800-\udfff]")
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")  # what is longer stays a text, as a number is wanted nowhere for it
 _FLOAT = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,18}")
 _TRAP = re.compile(
@@ -213,6 +214,9 @@ def _convert_mapping(node: MappingNode, path: Path, document: Document) -> Data:
 
 def _convert_scalar(node: ScalarNode, path: Path, document: Document) -> Data:
     text: str = node.value
+    if _HALF.search(text):
+        document.blame(path, "half of a surrogate pair is no character")
+        return ""
     if node.style:  # quoted, or a block
         return text
     trap = _TRAP.fullmatch(text)

@@ -83,7 +83,7 @@ def _spec(path: Path | None) -> Spec:
     except SpecError as error:
         raise MisuseError(str(error)) from None
     except OSError as error:
-        raise MisuseError(f"{path}: {error.strerror}") from None
+        raise MisuseError(f"{path}: {error.strerror or error}") from None
 
 
 def _judgeable(path: Path | None) -> Spec:
@@ -364,7 +364,7 @@ def _plays(file: Path, spec: Spec) -> list[Play]:
     except PlayError as error:
         raise MisuseError(str(error)) from None
     except OSError as error:
-        raise MisuseError(f"{file}: {error.strerror}") from None
+        raise MisuseError(f"{file}: {error.strerror or error}") from None
     if not plays:
         raise MisuseError(f"{file}: there is no play in it")
     return plays

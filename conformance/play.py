@@ -47,7 +47,7 @@ import yaml
 
 from pychat.spec import Spec, SpecError, shipped
 from pychat.spec.model import Step as ExampleStep
-from pychat.spec.reading import Document, read
+from pychat.spec.reading import Document, octets_of, read
 
 StepKind = Literal[
     "send", "finish", "reset", "taken", "flood", "receive", "end", "cut", "lines", "unprinted", "open", "pause",
@@ -176,7 +176,7 @@ def plays_of(path: Path, spec: Spec) -> list[Play]:
         PlayError: it breaks the format.
     """
     try:
-        document = read(path.read_bytes(), path.name)
+        document = read(octets_of(path), path.name)
     except SpecError as error:
         raise PlayError(str(error)) from None
     return _Reader(document, spec).plays()

@@ -192,6 +192,7 @@ def test_names_are_unique_where_names_stand_and_nowhere_else(spec: Spec) -> None
     names = Names(spec, 12345)
     assert names.in_request(b"NAME aLice\r\nMSG alice\nCHAT a.b\n") == b"NAME aLice-12345\r\nMSG alice\nCHAT a.b\n"
     assert names.in_reply("GONE alice left") == "GONE alice-12345 left"
+    assert names.in_request(b"CHAT bob\rCHAT bob\nWHO\n") == b"CHAT bob\rCHAT bob\nWHO\n", "LF alone ends a line"
     exact = Names(spec, 12345, exact=True)
     assert len(exact.unique("a" * 32)) == 32
     assert len(exact.unique("a")) == 1

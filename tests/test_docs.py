@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from pychat.machine import client_machine, server_machine
 from pychat.server import Server
-from pychat.spec import Spec
+from pychat.spec import Spec, shipped
 from tools.docs import html, markdown, play
 from tools.docs.__main__ import MARKDOWN, main
 from tools.docs.cases import CaseText, cases
@@ -25,7 +25,7 @@ from tools.docs.names import Names
 from tools.docs.page import page
 from tools.docs.sequence import draw
 
-from .conftest import ROOT, SPEC_FILE, need
+from .conftest import ROOT, SPEC_FILE, changed, need
 
 FEW = (
     CaseText("PAIRED/MSG/one", "One", "", ("R-MSG-1",), ("a> MSG hi",)),
@@ -176,6 +176,14 @@ def crossings(svg: str) -> int:
     sent = [(x1, y1, y2) for kind, x1, y1, _, y2 in lines if kind == "in"]
     got = [(x2, y1, y2) for kind, _, y1, x2, y2 in lines if kind == "out"]
     return sum(abs(a - b) < 10 and left < came and gone < seen for a, gone, came in sent for b, left, seen in got)
+
+
+def test_lf_alone_ends_a_line_that_an_example_sends() -> None:
+    """A CR within it is shown."""
+    example = changed('a> "MSG \\xff\\n"', 'a> "MSG a\\rb\\nWHO\\r\\n"').examples
+    shown = [act.shown for found in play.plays(replace(shipped(), examples=example)).values() for act in found.acts]
+    assert "MSG a␍b" in shown
+    assert shown[shown.index("MSG a␍b") + 1] == "WHO␍"
 
 
 def test_frames_that_crossed_cross_in_the_drawing(spec: Spec) -> None:

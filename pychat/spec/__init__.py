@@ -14,7 +14,7 @@ from typing import Any
 from .build import build
 from .check import check
 from .model import Spec
-from .reading import LARGEST, REFUSED, Data, Document, Fault, Path, SpecError, read
+from .reading import REFUSED, Data, Document, Fault, Path, SpecError, octets_of, read
 
 __all__ = ["Fault", "Spec", "SpecError", "load", "loads", "schema", "shipped", "shipped_file"]
 
@@ -28,11 +28,7 @@ def load(path: str | FilePath) -> Spec:
         OSError: the file cannot be read, or is a pipe, a device or a directory.
         SpecError: it is no spec; `faults` has the line, the column and the reason of each thing that is wrong.
     """
-    file = FilePath(path)
-    if file.exists() and not file.is_file():  # reading another kind of file may never end
-        raise OSError(f"{path} is no regular file")
-    with file.open("rb") as octets:
-        return loads(octets.read(LARGEST + 1), str(path))
+    return loads(octets_of(FilePath(path)), str(path))
 
 
 def loads(octets: bytes, source: str = "spec") -> Spec:

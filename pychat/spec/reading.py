@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
 from typing import Any, TypeAlias
 
 import yaml
@@ -29,6 +30,7 @@ LONGEST = 1000  # characters of a fault's reason that are printed
 REFUSED = re.compile(
     "\r(?!\n)|[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
+_HALF = re.compile("[\ud800-\udfff]")
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")  # what is longer stays a text, as a number is wanted nowhere for it
 _FLOAT = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,18}")
 _TRAP = re.compile(
@@ -104,6 +106,18 @@ class Document:
         """Raises SpecError if a fault was noted."""
         if self.faults:
             raise SpecError(self.faults)
+
+
+def octets_of(path: FilePath) -> bytes:
+    """What is in a file, and no more than shows that it is too large.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe, a device or a directory.
+    """
+    if path.exists() and not path.is_file():  # reading another kind of file may never end
+        raise OSError(f"{path} is no regular file")
+    with path.open("rb") as file:
+        return file.read(LARGEST + 1)
 
 
 def read(octets: bytes, source: str) -> Document:
@@ -211,6 +225,9 @@ def _convert_mapping(node: MappingNode, path: Path, document: Document) -> Data:
 
 def _convert_scalar(node: ScalarNode, path: Path, document: Document) -> Data:
     text: str = node.value
+    if _HALF.search(text):
+        document.blame(path, "half of a surrogate pair is no character")
+        return ""
     if node.style:  # quoted, or a block
         return text
     trap = _TRAP.fullmatch(text)

@@ -192,8 +192,10 @@ def _fits(template: Template, text: str, request: str) -> bool:
         if isinstance(part, Variable) and part.name in asked and part.name == template.form.fields[-1].name:
             rest = request.partition(" ")[2].rstrip("␍")
             parts.append(f"(?:{re.escape(rest)})" if rest else ".*")
+        elif isinstance(part, Variable):
+            parts.append(".*" if part is template.parts[-1] else "[^ ]*")  # only the last field may hold a space
         else:
-            parts.append(".*" if isinstance(part, Variable) else re.escape(part))
+            parts.append(re.escape(part))
     return re.fullmatch(" ".join(parts), text) is not None
 
 

@@ -187,7 +187,11 @@ class World:
 
     def row_for(self, who: str, line: bytes) -> Outcome | None:
         """The row that a line would take now, None for a fault; nothing changes."""
-        return self._judge(self.open(who), parse_request(self.spec, line)).row
+        return self.row_of(who, parse_request(self.spec, line))
+
+    def row_of(self, who: str, said: Parsed | Faulty) -> Outcome | None:
+        """The same for a line that was read already."""
+        return self._judge(self.open(who), said).row
 
     def holds(self, condition: Condition, who: str, said: Parsed) -> bool:
         """Whether a condition holds for a request of `who`."""

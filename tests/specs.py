@@ -1,6 +1,6 @@
 """Specs built at random: those of the repository, changed as data. Some are valid, and the loader has to say which.
 
-A change is a function of the data and of the dice. It may leave a spec that makes no sense; it raises LookupError where
+A change is a function of the data and of the dice. It may leave a spec that makes no sense; it raises LookupError or ValueError where
 it has no place. `tidy` takes away what a change has left unused, so that more of them stay valid.
 """
 
@@ -41,7 +41,7 @@ def candidates(seed: int) -> Iterator[bytes]:
         assert isinstance(data, dict)
         data["protocol"] = f"made{number}"  # it is another protocol: the plays about the shipped one are not its own
         for _ in range(dice.randint(1, MOST_CHANGES)):
-            with suppress(LookupError):
+            with suppress(LookupError, ValueError):
                 dice.choice(CHANGES)(data, dice)
         tidy(data)
         if dice.random() < WILD:

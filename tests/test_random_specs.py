@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -16,9 +15,9 @@ from conformance.probe import UnjudgeableError
 from conformance.run import Options, run_suite
 from conformance.suite import Case, client_cases, server_cases
 from conformance.target import Address, Command
-from conformance.verdict import Verdict
+from conformance.verdict import Result, Verdict
 from pychat.server import Server
-from pychat.spec import Spec, SpecError, load
+from pychat.spec import Spec, SpecError, load, loads
 from tools.check.explore import Bounds, Search
 from tools.check.promela import promela
 from tools.check.rows import UnsupportedSpecError, compile_tables
@@ -63,19 +62,16 @@ def test_what_the_loader_accepts_every_tool_works_on(
     figures = Figures()
     for number, octets in enumerate(candidates(seed)):
         figures.counts["specs tried"] += 1
-        try:
-            octets, spec = with_true_examples(octets)
-        except SpecError as error:
+        refusal = _refusal(octets)
+        if refusal is not None:
             figures.counts["refused"] += 1
-            places = [(fault.place.line, fault.place.column) for fault in error.faults]
-            assert places, "a refusal has faults"
-            assert all(0 < line <= octets.count(b"\n") + 1 and column > 0 for line, column in places), str(error)
+            last = octets.count(b"\n") + 1
+            assert all(0 < fault.place.line <= last and fault.place.column > 0 for fault in refusal.faults), refusal
             continue
         figures.counts["accepted"] += 1
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        file = folder / "made.yaml"
-        file.write_bytes(octets)
+        file = tmp_path / str(number) / "made.yaml"
+        file.parent.mkdir()
+        file.write_bytes(with_true_examples(octets))
         try:
             _try(load(file), file, Random(f"{seed}/{number}"), figures)
         except Exception as error:
@@ -85,6 +81,15 @@ def test_what_the_loader_accepts_every_tool_works_on(
             break
     with capsys.disabled():
         print(f"\nseed {seed}: {figures}")
+
+
+def _refusal(octets: bytes) -> SpecError | None:
+    """What the loader says against a spec; it raises nothing else."""
+    try:
+        loads(octets)
+    except SpecError as refusal:
+        return refusal
+    return None
 
 
 def _try(spec: Spec, file: Path, dice: Random, figures: Figures) -> None:
@@ -105,8 +110,7 @@ def _judge(spec: Spec, file: Path, address: Address, dice: Random, figures: Figu
     try:
         cases = server_cases(spec, profiles=" ".join(spec.profiles))
         of_client = client_cases(spec, ("whole",))
-    except UnjudgeableError as error:
-        assert "cannot be judged" in str(error)
+    except UnjudgeableError:
         figures.counts["unjudgeable"] += 1
         return
     shared = [case for case in cases if case.lane == "shared" and case.kind != "scene"]
@@ -118,7 +122,7 @@ def _some(cases: list[Case], count: int, dice: Random) -> list[Case]:
     return dice.sample(cases, min(count, len(cases)))
 
 
-def _pass(results, figures):
+def _pass(results: Sequence[Result], figures: Figures) -> None:
     for result in results:
         figures.counts["cases judged"] += 1
         assert result.verdict in GOOD, f"{result.key}: {result.words}"
@@ -140,9 +144,8 @@ def _check(spec: Spec, figures: Figures) -> None:
     """What is found may be a fault of the protocol; it has a trace then."""
     try:
         tables = compile_tables(spec)
-    except UnsupportedSpecError as error:
+    except UnsupportedSpecError:
         figures.counts["not for the model check"] += 1
-        assert str(error)
         return
     bounds = Bounds(2, 1, 2)
     search = Search(tables, bounds)

@@ -175,6 +175,9 @@ def _check_client(spec: Spec, document: Document) -> None:
     for verb in sorted(spec.client.one_unanswered):
         if spec.requests[verb].answer is None:
             document.blame((*path, "one_unanswered", "of"), f"{verb} has no answer to wait for")
+    for verb in {outcome.verb for _, outcome in spec.outcomes() if outcome.to == spec.final}:
+        if spec.requests[verb].form.fields:
+            document.blame(("requests", verb, "wire"), f"a client says {verb} by itself at its end, so it has no field")
     for state, table in spec.client.only_if.items():
         for verb in table.keys() - spec.states[state].recv.keys():
             document.blame((*path, "only_if", state, verb), f"{verb} has no place in {state}", key=True)

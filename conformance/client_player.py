@@ -296,10 +296,11 @@ class ClientPlayer:
             return
         self.step = f"u> {command}"
         self.puppet.type(command)
-        self.frame(verb.encode())
+        self.frame(write_form(self.spec.requests[verb].form, {}).encode())
         row = next(row for _, row in self.spec.outcomes() if row.verb == verb and row.to == self.spec.final)
         assert row.answer is not None
-        answer = row.answer.fill({})
+        values = {field.name: self.spec.types[field.type].good[0] for field in row.answer.form.fields}
+        answer = write_form(row.answer.form, values)
         self.give(answer.encode() + self.spec.framing.writes)
         self.puppet.wire.finish()
         printed = self.contract.printed(answer)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pychat.spec import Spec
 from pychat.spec.model import Field, Outcome, Request
 
-from .frames import write_form
+from .frames import Faulty, Parsed, parse_request, write_form
 from .model import World
 from .names import Names, fixed_names
 from .play import Step, send
@@ -108,11 +108,15 @@ class Ways(Lines):
             start.open(who)
         found: list[tuple[World, tuple[Step, ...]]] = [(start, ())]
         seen = {start.key()}
+        lines = {who: [(line, self._read(line)) for line in self.lines(who)] for who in CAST}
         for world, way in found:  # grows while it is walked
             if len(way) >= DEPTH:
                 continue
             for who in CAST:
-                for line in self.lines(who):
+                for line, said in lines[who]:
+                    row = world.row_of(who, said)
+                    if row is None or (row.to is None and row.partner is None and not row.effects):
+                        continue  # it changes nothing
                     other = world.copy()
                     other.feed(who, line)
                     if other.key() not in seen and all(peer.state != self.spec.final for peer in other.peers.values()):
@@ -120,14 +124,17 @@ class Ways(Lines):
                         found.append((other, (*way, send(self.spec, who, line))))
         return found
 
+    def _read(self, line: bytes) -> Parsed | Faulty:
+        return parse_request(self.spec, line.removesuffix(self.spec.framing.writes))
+
     def _find_rows(self) -> dict[tuple[str, Outcome], tuple[tuple[Step, ...], bytes]]:
         """The first way in which the subject takes each row, by configuration and row."""
         found: dict[tuple[str, Outcome], tuple[tuple[Step, ...], bytes]] = {}
-        lines = list(self.lines(SUBJECT))
+        lines = [(line, self._read(line)) for line in self.lines(SUBJECT)]
         for world, way in self._worlds:
             configuration = world.peers[SUBJECT].configuration(self.spec)
-            for line in lines:
-                row = world.row_for(SUBJECT, line[: -len(self.spec.framing.writes)])
+            for line, said in lines:
+                row = world.row_of(SUBJECT, said)
                 if row is not None:
                     found.setdefault((configuration, row), (way, line))
         return found

@@ -145,12 +145,7 @@ def _fields(template: Template, rest: str) -> Mapping[str, str]:
     words = rest.split(" ", len(names) - 1) if names else []
     if len(words) < len(names) or not all(words):
         raise LocalProtocolError("needs " + " ".join(f"<{name}>" for name in names))
-    values = dict(zip(names, words, strict=True))
-    fields = {}
-    for shape, part in zip(template.form.parts, template.parts, strict=True):
-        if not isinstance(shape, str):
-            fields[shape.name] = values[part.name] if isinstance(part, Variable) else part
-    return fields
+    return template.fields(dict(zip(names, words, strict=True)))
 
 
 def _first_commands(protocol: Protocol, name: str | None, chat: str | None) -> list[str]:

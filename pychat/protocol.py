@@ -8,7 +8,7 @@ from functools import cache
 from .codec import Codec
 from .machine import client_machine
 from .spec import Spec, shipped
-from .spec.model import Field, Reply, Template, Variable
+from .spec.model import Field, Outcome, Reply, Template, Variable
 from .spec.view import Move, moves
 
 
@@ -62,7 +62,7 @@ class Protocol:
 class Shape:
     """A reply, with the names of the fields that mean something to everybody (None where it has none)."""
 
-    __slots__ = ("code", "count", "name", "reply", "template", "text", "verb")
+    __slots__ = ("code", "count", "echoed", "name", "reply", "template", "text", "verb")
 
     def __init__(self, spec: Spec, reply: Reply) -> None:
         fields = reply.form.fields
@@ -72,12 +72,32 @@ class Shape:
         self.code = fields[-2].name if reply.kind in ("refusal", "goodbye") else None
         self.verb = fields[0].name if reply.kind == "refusal" else ""
         self.count = next((name for name in map(_count_field, _answers_with(spec, reply.key)) if name), None)
+        self.echoed = _echoed(spec, reply.key)
         pushes = [push.reply for push in spec.pushes.values() if push.form.key == reply.key]
         self.template = pushes[0] if pushes else None
 
 
 def _answers_with(spec: Spec, key: str) -> Iterator[Template]:
     return (row.answer for _, row in spec.outcomes() if row.answer is not None and row.answer.form.key == key)
+
+
+def _echoed(spec: Spec, key: str) -> frozenset[str]:
+    """The fields of an answer that hold what the field of the same name in the request held, or that person's name."""
+    found: list[set[str]] = []
+    for _, row in spec.outcomes():
+        if row.answer is not None and row.answer.form.key == key:
+            parts = zip(row.answer.form.parts, row.answer.parts, strict=True)
+            asked = {field.name for field in spec.requests[row.verb].form.fields}
+            named = [(shape.name, part) for shape, part in parts if isinstance(shape, Field) and shape.name in asked]
+            found.append({name for name, part in named if part == Variable(name) or _is_peer(row, name, part)})
+    return frozenset(set.intersection(*found)) if found else frozenset()
+
+
+def _is_peer(row: Outcome, name: str, part: str | Variable) -> bool:
+    """Whether this part of an answer is the name of the user whom the field of the request names."""
+    linked = any(effect.kind == "link" and effect.field == name for effect in row.effects)
+    partner = row.condition is not None and row.condition.kind == "the partner" and row.condition.field == name
+    return part == Variable("peer") and (linked or partner)
 
 
 def _count_field(answer: Template) -> str | None:

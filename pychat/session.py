@@ -244,12 +244,12 @@ class Session:
         return self._open[0]
 
     def _check_echo(self, got: _Got, request: _Open) -> None:
-        """A field that an answer shares with its request holds the same, or the same person's name."""
-        asked = self.protocol.spec.requests[request.verb].form.fields
+        """A field that an answer has from its request holds the same, or the same person's name."""
         for part in got.shape.reply.form.fields:
-            fold = self.protocol.spec.types[part.type].fold
-            if part in asked and fold(got.fields[part.name]) != fold(request.fields[part.name]):
-                raise got.unexpected(f"the {part.name} in the request was {request.fields[part.name]}")
+            if part.name in got.shape.echoed:
+                fold = self.protocol.spec.types[part.type].fold
+                if fold(got.fields[part.name]) != fold(request.fields[part.name]):
+                    raise got.unexpected(f"the {part.name} in the request was {request.fields[part.name]}")
 
     def _listed(self, got: _Got) -> Event:
         request = self._next_answered(got)
@@ -297,7 +297,7 @@ class Session:
         reply = b""
         if got.shape.template is not None:
             reply = self.protocol.codec.encode(got.shape.template.fill(got.fields))
-            self._remember(got.shape.template.form.verb, {})
+            self._remember(got.shape.template.form.verb, got.shape.template.fields(got.fields))
         if got.shape.reply.kind == "goodbye":  # its code is not checked: whatever it is, this is the end
             self._open.clear()
             self._tail, self._items = {}, None

@@ -109,9 +109,12 @@ def _check_used(spec: Spec, document: Document) -> None:
     for verb in spec.requests.keys() - verbs:
         document.blame(("requests", verb), f"no state has an outcome for {verb}", key=True)
     pushes = {outcome.partner.push.form.verb for _, outcome in spec.outcomes() if outcome.partner}
-    pushes |= {spec.ending.partner.push.form.verb} | {timer.push for timer in spec.timers.values() if timer.push}
-    for push in spec.pushes.keys() - pushes:
+    pushes.add(spec.ending.partner.push.form.verb)
+    for push in spec.pushes.keys() - pushes - {timer.push for timer in spec.timers.values()}:
         document.blame(("pushes", push), f"nothing sends the push {push}", key=True)
+    for push in pushes:
+        if spec.pushes[push].reply is not None:
+            document.blame(("pushes", push, "reply"), "only the push of a timer can want an answer", key=True)
     for code in {fault.error for fault in spec.faults} & {outcome.error for _, outcome in spec.outcomes()}:
         document.blame(("errors", str(code)), f"{code} is the error of a fault, so no row can have it", key=True)
     types = {field.type for form in _forms(spec) for field in form.fields}
@@ -144,8 +147,9 @@ def _check_roles(spec: Spec, document: Document) -> None:
         holders = [goodbye for goodbye in spec.goodbyes.values() if goodbye.when == when]
         if len(holders) != 1:
             document.blame(("goodbyes",), f"exactly one goodbye is for {when}, not {len(holders)}", key=True)
-        for goodbye in holders if when != "too-long" else ():
-            if goodbye.gone is not None:
+        caused = {code for code, _, _ in _causes(spec)} if when != "stop" else set()
+        for goodbye in holders:
+            if goodbye.gone is not None and goodbye.code not in caused:
                 document.blame(("goodbyes", goodbye.code, "gone"), f"when {when}, no partner is told", key=True)
     found = tuple(fault.fault for fault in spec.faults)
     if len(set(found)) != len(found):
@@ -172,6 +176,9 @@ def _check_client(spec: Spec, document: Document) -> None:
     for verb in sorted(spec.client.one_unanswered):
         if spec.requests[verb].answer is None:
             document.blame((*path, "one_unanswered", "of"), f"{verb} has no answer to wait for")
+    for verb in {outcome.verb for _, outcome in spec.outcomes() if outcome.to == spec.final}:
+        if spec.requests[verb].form.fields:
+            document.blame(("requests", verb, "wire"), f"a client says {verb} by itself at its end, so it has no field")
     for state, table in spec.client.only_if.items():
         for verb in table.keys() - spec.states[state].recv.keys():
             document.blame((*path, "only_if", state, verb), f"{verb} has no place in {state}", key=True)
@@ -189,6 +196,12 @@ def _check_times(spec: Spec, document: Document) -> None:
                 document.blame((*path, "in"), f"after the goodbye the state is {spec.final}", key=True)
             if any(other.since == "goodbye" for other in timers[:index]):
                 document.blame(path, "there is one timer since goodbye", key=True)
+        reply = spec.pushes[timer.push].reply if timer.push is not None else None
+        if reply is not None:
+            states = [name for name in spec.live_states if name in (timer.states or spec.live_states)]
+            for state in [name for name in states if reply.form.verb not in spec.states[name].recv]:
+                reason = f"{reply.form.verb} has no place in {state}, where {timer.name} wants it"
+                document.blame(("pushes", str(timer.push), "reply"), reason, key=True)
         for place, other in enumerate(timers):
             before = other.push is None and other.since == timer.since and (other.after, place) < (timer.after, index)
             if before and _covers(spec, other, timer):

@@ -19,6 +19,8 @@ ENDINGS = {"LF": b"\n", "CRLF": b"\r\n"}
 Values: TypeAlias = Mapping[str, str | tuple[str, ...]]
 """The variables of a template: the name of the type that a value has, or samples of what it may be."""
 
+VARIABLES = ("me", "peer", "count", "profiles")  # the values of a template that are no field of the request
+
 
 def numbers(digits: int) -> tuple[str, ...]:
     """The shortest and the longest number of each length up to so many digits: samples of all of them."""
@@ -197,6 +199,8 @@ class FrameBuilder:
         form = self._form((*path, "wire"), value["wire"])
         if form.verb != verb:
             self._blame((*path, "wire"), f"the wire form of {verb} must begin with it")
+        for name in [field.name for field in form.fields if field.name in VARIABLES]:
+            self._blame((*path, "wire"), f"<{name}> means something else in answers and pushes; it needs another name")
         answer = self._form((*path, "answer"), value["answer"]) if "answer" in value else None
         item = self._form((*path, "item"), value["item"]) if "item" in value else None
         if item is not None and answer is None:

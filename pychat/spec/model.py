@@ -108,6 +108,14 @@ class Template:
     parts: tuple[str | Variable, ...]
     form: Form
 
+    def fields(self, values: Mapping[str, str]) -> dict[str, str]:
+        """What each field of the frame holds. Raises KeyError for a variable that has no value."""
+        return {
+            shape.name: values[part.name] if isinstance(part, Variable) else part
+            for shape, part in zip(self.form.parts, self.parts, strict=True)
+            if isinstance(shape, Field)
+        }
+
     def fill(self, values: Mapping[str, str]) -> str:
         """The frame without its ending. Raises KeyError for a variable that has no value."""
         return " ".join(values[part.name] if isinstance(part, Variable) else part for part in self.parts)

@@ -91,6 +91,8 @@ class RowBuilder(FrameBuilder):
         kinds = {effect.kind for effect in effects}
         if "list" in kinds and request.item is None:
             self._blame((*path, "do"), f"{verb} has no items to list")
+        if request.item is not None and error is None and "list" not in kinds:
+            self._blame(path, f"{verb} has items when it succeeds, so it must list")
         values: Values = {**types_of(request.form), "me": self.link.key}
         values = {**values, "peer": self.link.key} if kinds & {"link", "accept"} else values
         answers = [request.answer] if request.answer else []

@@ -88,7 +88,7 @@ def _listing(of: Material, anchor: str, title: str, points: tuple[str, ...]) -> 
 
 def _start(of: Material) -> Section:
     """The newcomer's way in: the first example of the spec, typed by hand, and as it flows."""
-    first = next(iter(of.plays.values()))
+    first = next(iter(of.plays.values()), None)  # a spec may have no example
     chapters = [name for name in of.spec.chapters if name not in reference.PARTS]
     ends = [link("the end of a connection", "goodbyes"), link("time", "timers"), link("limits", "limits")]
     order = (
@@ -99,11 +99,16 @@ def _start(of: Material) -> Section:
         say("{}, {} and {};", *ends),
         say("{} – each with its drawing, the crossings among them.", link("conversations", "examples")),
     )
+    conversation: tuple[Block, ...] = ()
+    if first is not None:
+        conversation = (
+            Paragraph(say(BY_HAND, code(f"nc 127.0.0.1 {of.spec.transport.port}"))),
+            _conversation(of, first, hands=True),
+            Paragraph(say(FLOW, of.names.prose(first.example.doc))),
+            _sequence(first),
+        )
     blocks: tuple[Block, ...] = (
-        Paragraph(say(BY_HAND, code(f"nc 127.0.0.1 {of.spec.transport.port}"))),
-        _conversation(of, first, hands=True),
-        Paragraph(say(FLOW, of.names.prose(first.example.doc))),
-        _sequence(first),
+        *conversation,
         Paragraph(text("To write a client or a server, read on in this order:")),
         Listing(order),
     )

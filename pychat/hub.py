@@ -15,6 +15,7 @@ from typing import Literal
 from .admission import Admission, Reminders
 from .codec import BadFrame, Codec, Frame, LineTooLong, Splitter
 from .connection import Connection
+from .deadlines import Deadlines
 from .machine import ENDING, ENDING_PARTNER, partner_event, server_machine
 from .relay import SHORT, compile_runs
 from .roster import Roster
@@ -27,7 +28,6 @@ def no_log(event: str, **fields: object) -> None:
     """For who wants no log."""
 
 
-NEVER = float("inf")
 JOINED = 4096  # octets up to which what is to be sent is joined to what waits already
 SHARED = 512  # octets from which a list is not copied into a queue
 TURN = 128  # frames that one connection may have handled before all others have had their turn,
@@ -63,11 +63,8 @@ class Hub:
         self._in_a_row = {state for budget in spec.budgets if budget.in_a_row for state in budget.states}
         self._longest = spec.framing.max_octets
         self._fault_rules = {rule.fault: rule for rule in spec.faults}
-        self._timers = tuple(timer for timer in spec.timers.values() if timer.since != "goodbye")
-        self._lasting = sum(1 << index for index, timer in enumerate(self._timers) if timer.since == "accept")
-        self._soonest = min((timer.after for timer in self._timers if timer.since == "silence"), default=NEVER)
-        self._linger = next((timer.after for timer in spec.timers.values() if timer.since == "goodbye"), 0.0)
-        self._stalled = max((timer.after for timer in self._timers if timer.since == "full"), default=self._linger)
+        self._deadlines = Deadlines(spec)
+        self._lasting = self._deadlines.lasting
         self._profiles = " ".join(spec.profiles)
         self._final = spec.final
         self._mark = spec.limits.queue_mark
@@ -115,8 +112,7 @@ class Hub:
             assert connection.partner is not None, "take_run has seen to it"
             self.put(connection.partner, run, now)
         elif connection.state != self._final:
-            connection.active = now
-            connection.fired &= self._lasting
+            self._deadlines.heard(connection, now)
             connection.splitter.feed(octets)
             self._advance(connection, now)
 
@@ -187,8 +183,7 @@ class Hub:
 
     def delivered(self, connection: Connection, now: float) -> None:
         """The network took octets that were never queued."""
-        connection.active = now
-        connection.fired &= self._lasting
+        self._deadlines.heard(connection, now)
 
     def resume(self, connection: Connection, now: float) -> None:
         """Goes on with a connection that was paused or held, if nothing stands in its way any more."""
@@ -218,8 +213,7 @@ class Hub:
             connection.probing -= probing
             octets -= probing
         if octets:
-            connection.active = now
-            connection.fired &= self._lasting
+            self._deadlines.heard(connection, now)
         if connection.queued <= self._mark:
             connection.full_since = None
             partner = connection.partner
@@ -240,24 +234,14 @@ class Hub:
         self.admission.release(connection)
 
     def due(self, connection: Connection, now: float) -> float:
-        """The time of the next look at a connection; infinity when there is nothing to wait for.
-
-        Nothing that happens to the connection makes it sooner, except a full queue, `resume` and the end.
-        """
-        if connection.state == self._final:
-            return self._end_of_linger(connection)
-        due = min(self._deadline(connection, timer, 1 << index) for index, timer in enumerate(self._timers))
-        if connection.fired & ~self._lasting:  # its silence may end, and the next one begin, from now on
-            due = min(due, now + self._soonest)
-        return due
+        """The time of the next look at a connection; infinity when there is nothing to wait for."""
+        return self._deadlines.next(connection, now)
 
     def tick(self, connection: Connection, now: float) -> None:
         """Does what is due. All that had come by then must have been received, or silence would be judged too soon."""
-        for index, timer in enumerate(self._timers):
-            late = now - self._deadline(connection, timer, 1 << index)
-            if late >= 0 and connection.state != self._final:
-                self._fire(connection, timer, 1 << index, late, now)
-        if connection.state == self._final and now >= self._end_of_linger(connection):
+        for timer, late in self._deadlines.fire(connection, now):
+            self._fire(connection, timer, late, now)
+        if now >= self._deadlines.end_of_linger(connection):
             connection.broken = True
             self.touch(connection)
 
@@ -506,20 +490,7 @@ class Hub:
         connection.splitter.replace(b"")
         self.touch(connection)
 
-    # Time
-
-    def _deadline(self, connection: Connection, timer: Timer, bit: int) -> float:
-        """When a timer fires; infinity while it does not run."""
-        if (timer.states is not None and connection.state not in timer.states) or connection.fired & bit:
-            return NEVER
-        if timer.since == "accept":
-            return connection.opened + timer.after
-        if timer.since == "full":
-            return NEVER if connection.full_since is None else connection.full_since + timer.after
-        return NEVER if connection.paused else connection.active + timer.after
-
-    def _fire(self, connection: Connection, timer: Timer, bit: int, late: float, now: float) -> None:
-        connection.fired |= bit
+    def _fire(self, connection: Connection, timer: Timer, late: float, now: float) -> None:
         if timer.goodbye is not None:
             self._say_goodbye(connection, self.spec.goodbyes[timer.goodbye], now)
         elif timer.push is not None:
@@ -533,12 +504,6 @@ class Hub:
         else:
             connection.broken = True
             self._end(connection, timer.gone, now)
-
-    def _end_of_linger(self, connection: Connection) -> float:
-        """After its last frame a connection may stay until its peer has closed, but not for long (R-CLOSE-1)."""
-        if connection.ended is None or connection.broken:
-            return NEVER
-        return min(connection.active + self._linger, connection.ended + self._stalled)
 
     # Small things
 

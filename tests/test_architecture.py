@@ -19,6 +19,7 @@ WITHOUT_IO = [
     "machine",
     "relay",
     "connection",
+    "deadlines",
     "roster",
     "hub",
     "protocol",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pychat.admission import REMINDER, Reminders
@@ -125,6 +127,15 @@ def test_the_hub_says_when_to_look_again(table: Table) -> None:
     assert table.hub.due(person, 120.0) == 240.0  # if it answers the PING at once
     assert table.hub.due(person, 240.0) == 360.0
     assert table.hub.due(person, 500.0) == 600.0
+
+
+def test_a_protocol_without_timers_waits_for_ever(spec: Spec) -> None:
+    """No look is planned, and none is missed."""
+    table = Table(replace(spec, timers={}))
+    table.open("a")
+    table.later(10**6)
+    assert table.got("a") == ""
+    assert table.hub.due(table.people["a"], table.now) == float("inf")
 
 
 def test_a_closing_connection_is_given_up_in_time(table: Table) -> None:

@@ -1,6 +1,15 @@
 """Random octets to everything that reads any: server, clients, spec loader, the judge's files, captures.
 
-In the gate each test is small. By hand: `pytest tests/test_fuzz.py -s --rounds 50 --seed 7` prints what was tried.
+In the gate each test is small. By hand `pytest tests/test_fuzz.py -s --rounds N --seed S` tries N times as much, and
+prints what it has tried; with seed 7, and 50, 8, 8, 4 and 2 rounds:
+
+    spec: 1,000 walks: 307,996 lines in 7,032 connections, 348,466 frames came, 0 wrong
+    48,000 lines of 23,615,385 octets in 1,540 writes
+    spec: 480 sessions took 5,520 frames, 264 ended at one of 352 wrong ones
+    pychat.yaml: of 100 damaged specs 88 were refused, 12 loaded
+    120 damaged records: 21 made reports, 99 were refused
+
+Any other server is judged so by `pychat-conformance server --fuzz N --seed S`.
 """
 
 from __future__ import annotations
@@ -248,9 +257,9 @@ def test_the_client_survives_any_server(shown: str, rounds: int, seed: int) -> N
     octets = 0
     for number in range(3 * rounds):
         chance = random.Random(f"{seed}-{number}")
-        server = Hostile(spec, chance)
+        server, rude = Hostile(spec, chance), chance.choice((0.0, 0.02, 0.3))
         told = server.answer(b"NAME alice\n") + b"".join(
-            server.wrong(server.others()) if chance.random() < 0.3 else server.others() for _ in range(200)
+            server.wrong(server.others()) if chance.random() < rude else server.others() for _ in range(200)
         )
         with socket.create_server(("127.0.0.1", 0)) as listener:
             host, port = listener.getsockname()

@@ -19,6 +19,7 @@ from typing import Any
 from pychat.spec import Spec
 
 from . import __version__
+from .frames import visible
 from .probe import barrier_verb
 from .suite import Case
 from .verdict import Result, Verdict
@@ -81,7 +82,7 @@ def header(spec: Spec, cases: Sequence[Case], *, of: str, command: str, options:
         "of": of,
         "command": command,
         "protocol": spec.title,
-        "spec": spec.source,
+        "spec": visible(spec.source),
         "sha256": spec.sha256,
         "options": options,
         "python": platform.python_version(),

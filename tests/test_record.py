@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -37,7 +38,8 @@ def a_record() -> Record:
         step=AWKWARD, wanted=AWKWARD, got=AWKWARD, note=AWKWARD,
         entries=[Entry(1.0, "a", "<", AWKWARD.encode(), AWKWARD)], stderr=AWKWARD, replay=AWKWARD, title=AWKWARD,
     )  # fmt: skip
-    head = header(shipped(), [result], of="server", command="server --cmd x", options={"cmd": AWKWARD})
+    spec = replace(shipped(), source=f"{AWKWARD}\udcff.yaml")  # an octet of its name that is no UTF-8
+    head = header(spec, [result], of="server", command="server --cmd x", options={"cmd": AWKWARD})
     foot = footer([result], seconds=1.0, exit_code=1, stale=["x"])
     return Record(head, [case_line(result)], foot)
 

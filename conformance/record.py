@@ -142,7 +142,7 @@ def header(spec: Spec, cases: Sequence[Case], *, of: str, command: str, options:
         "of": of,
         "command": command,
         "protocol": spec.title,
-        "spec": spec.source,
+        "spec": visible(spec.source),
         "sha256": spec.sha256,
         "options": options,
         "python": platform.python_version(),

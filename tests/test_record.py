@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -30,16 +31,17 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, list(arguments), color=True)
 
 
-def a_record(**odd: Any) -> Record:
-    """A whole record of one failed case, in which every text is awkward; `odd` is changed in the line of the case."""
+def a_record() -> Record:
+    """A whole record of one failed case, in which every text is awkward."""
     result = CaseResult(
         "CONNECTED/PING/x", "whole", ("R-ANS-1",), "MUST", Verdict.FAIL,
         step=AWKWARD, wanted=AWKWARD, got=AWKWARD, note=AWKWARD,
         entries=[Entry(1.0, "a", "<", AWKWARD.encode(), AWKWARD)], stderr=AWKWARD, replay=AWKWARD, title=AWKWARD,
     )  # fmt: skip
-    head = header(shipped(), [result], of="server", command="server --cmd x", options={"cmd": AWKWARD})
+    spec = replace(shipped(), source=f"{AWKWARD}\udcff.yaml")  # an octet of its name that is no UTF-8
+    head = header(spec, [result], of="server", command="server --cmd x", options={"cmd": AWKWARD})
     foot = footer([result], seconds=1.0, exit_code=1, stale=["x"])
-    return Record(head, [case_line(result) | odd], foot)
+    return Record(head, [case_line(result)], foot)
 
 
 def written(record: Record, file: Path) -> Path:
@@ -54,10 +56,8 @@ def check(kind: str, text: str) -> None:
     elif kind == "gradescope":
         assert json.loads(text)["tests"]
     elif kind == "json":
-        assert [json.loads(line)["type"] for line in text[:-1].split("\n")][:: len(text[:-1].split("\n")) - 1] == [
-            "header",
-            "footer",
-        ]
+        first, *_, last = map(json.loads, text[:-1].split("\n"))
+        assert (first["type"], last["type"]) == ("header", "footer")
     elif kind == "html":
         assert "<script>alert(1)" not in text.replace("<script>alert(1)<\\/script>", "")
         assert text.count("</script>") == text.count("<script") - text.count("<script>alert(1)<\\/script>")
@@ -76,7 +76,7 @@ def test_a_server_may_say_anything_and_every_report_is_whole(tmp_path: Path) -> 
     """No octet of what it has said drives the terminal, and each report is read again as what it is."""
     server = Path(__file__).with_name("awkward_server.py")
     options = [option for kind in KINDS for option in ("--report", f"{kind}={tmp_path / kind}")]
-    command = f"{sys.executable} {server} {{port}}"
+    command = f"{sys.executable} {server} {{port}} \udcff\u2028"  # an octet that is no UTF-8, as a shell gives it
     judged = run(
         "server",
         "--cmd",

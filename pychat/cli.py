@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from . import __version__
-from .net import endpoint, reason
+from .net import endpoint, parse_endpoint, parse_host, reason
 
 if TYPE_CHECKING:
     from .log import EventLog
@@ -91,13 +91,17 @@ def server(
     from .log import EventLog
     from .server import Server
 
+    try:
+        host = parse_host(host)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--host") from None
     spec = _spec(spec_file)
     room = _raise_descriptor_limit(max_connections, io_threads)
     log = EventLog(log_level, log_format)
     try:
         serving = Server(spec, host, port, io_threads=io_threads, max_connections=room, log=log)
     except OSError as error:
-        where = f"{host}:{spec.transport.port if port is None else port}"
+        where = endpoint(host, spec.transport.port if port is None else port)
         _fail(f"cannot listen on {where}: {reason(error)}")
     log.start()
     if room < max_connections:
@@ -150,7 +154,10 @@ def client(address: str | None, name: str | None, chat: str | None, plain: bool,
     from .run import run_client
 
     spec = _spec(spec_file)
-    host, port = _parse_address(address or "127.0.0.1", spec.transport.port)
+    try:
+        host, port = parse_endpoint("127.0.0.1" if address is None else address, spec.transport.port)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="HOST[:PORT]") from None
     sys.exit(run_client(host, port, name, chat, plain, spec))
 
 
@@ -239,20 +246,6 @@ def _spec(file: Path | None) -> Spec:
 def _fail(message: str) -> NoReturn:
     click.echo(f"pychat: {message}", err=True)
     sys.exit(1)
-
-
-def _parse_address(text: str, default_port: int) -> tuple[str, int]:
-    """HOST, HOST:PORT, [IPv6]:PORT or a bare IPv6 address."""
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":")
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    else:
-        host, port = text, ""
-    if port and not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65535):
-        raise click.BadParameter(f"{port[:40]!r} is not a port", param_hint="HOST[:PORT]")
-    return host or "127.0.0.1", int(port) if port else default_port
 
 
 def _raise_descriptor_limit(connections: int, io_threads: int) -> int:

@@ -128,7 +128,7 @@ class Terminal:
         where = endpoint(*self._client.address)
         self._talk.lines.append(Line("info", f"Connected to {where}. /help shows what you can do."))
         try:
-            with suppress(EOFError):  # the terminal is gone
+            with suppress(EOFError, KeyboardInterrupt):  # the terminal is gone; Ctrl-C just before or after the editor
                 self._editor.prompt(pre_run=self._wait_for_editor)
         finally:
             self._over.set()  # before the others, which only wake the thread to see it

@@ -19,7 +19,7 @@ import click
 
 from . import __version__
 from .command import Group, say
-from .net import endpoint, reason
+from .net import endpoint, parse_endpoint, parse_host, reason
 
 if TYPE_CHECKING:
     from .log import EventLog
@@ -104,6 +104,10 @@ def server(
     from .log import EventLog
     from .server import Server
 
+    try:
+        host = parse_host(host)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--host") from None
     spec = _spec(spec_file)
     room = _raise_descriptor_limit(max_connections, io_threads)
     log = EventLog(log_level, log_format)
@@ -112,7 +116,7 @@ def server(
             spec, host, port, io_threads=io_threads, max_connections=room, per_address=per_address, log=log
         )
     except OSError as error:
-        where = f"{host}:{spec.transport.port if port is None else port}"
+        where = endpoint(host, spec.transport.port if port is None else port)
         _fail(f"cannot listen on {where}: {reason(error)}")
     if room < max_connections:
         log("fewer-connections", level="warning", admitted=room, reason="the limit of open files")
@@ -206,7 +210,10 @@ def client(address: str | None, name: str | None, chat: str | None, plain: bool,
     from .run import run_client
 
     spec = _spec(spec_file)
-    host, port = _parse_address(address or "127.0.0.1", spec.transport.port)
+    try:
+        host, port = parse_endpoint("127.0.0.1" if address is None else address, spec.transport.port)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="HOST[:PORT]") from None
     sys.exit(run_client(host, port, name, chat, plain, spec))
 
 
@@ -303,20 +310,6 @@ def _spec(file: Path | None) -> Spec:
 def _fail(message: str) -> NoReturn:
     say(f"pychat: {message}", err=True)
     sys.exit(1)
-
-
-def _parse_address(text: str, default_port: int) -> tuple[str, int]:
-    """HOST, HOST:PORT, [IPv6]:PORT or a bare IPv6 address."""
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":")
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    else:
-        host, port = text, ""
-    if port and not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65535):
-        raise click.BadParameter(f"{port[:40]!r} is not a port", param_hint="HOST[:PORT]")
-    return host or "127.0.0.1", int(port) if port else default_port
 
 
 def _raise_descriptor_limit(connections: int, io_threads: int) -> int:

@@ -27,7 +27,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias
 
-from .net import endpoint, expect_acknowledgements, prepare, reason, resolve
+from .net import endpoint, expect_acknowledgements, prepare, reason, resolve, unacknowledged
 from .protocol import Protocol, shipped_protocol
 from .session import Event, LocalProtocolError, RemoteProtocolError, Session, View
 
@@ -134,6 +134,12 @@ class Client:
         """The requests whose answers are still to come, oldest first."""
         with self._changed:
             return self._session.unanswered
+
+    @property
+    def undelivered(self) -> int:
+        """Octets of requests that the server's system has not acknowledged yet."""
+        with self._changed:
+            return 0 if self._ended is not None else len(self._out) + unacknowledged(self._socket)
 
     @property
     def ended(self) -> Ended | None:
@@ -243,8 +249,8 @@ class Client:
                 selector.register(self._woken, selectors.EVENT_READ)
                 ended = self._work(selector)
         finally:
-            self._socket.close()
             with self._changed:
+                self._socket.close()  # under the lock, for `undelivered` asks it
                 self._ended = ended
                 self._come.append(ended)
                 self._changed.notify_all()

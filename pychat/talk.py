@@ -1,9 +1,8 @@
 """What a person's lines mean, and what he is told. No terminal, no socket, no thread, no clock, and no verb.
 
-A line is typed *for* somebody: for the chat that was open, as its user was shown it, when he began to type. It is sent
-to nobody else (R-CLIENT-9): a chat is an object here, not a name, so that another one who has taken the same name since
-is another one. Whoever is called accepts with the first line that he begins after he was shown the call, and a chat
-whose partner has gone is left by itself only while the input line is empty.
+A line is used only for what it was typed for (R-CLIENT-9; `draft` says how that is known). Whoever is called accepts
+with the first line that he begins after he was shown the call. A chat whose partner has gone is left at once, so that
+its user is free for others; a line that was half typed for it stays on the input line until he puts it away.
 """
 
 from __future__ import annotations
@@ -13,7 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 from typing import Protocol as TypingProtocol
 
+from .awaited import Awaited
 from .client import Ended, Happening, Wire
+from .draft import Chat, Draft, Target
 from .protocol import Protocol
 from .session import Event, LocalProtocolError, View
 from .visible import hexdump, visible_octets
@@ -33,17 +34,13 @@ class Line:
     name: str | None = None
 
 
-@dataclass(eq=False, slots=True)
-class Chat:
-    """One chat, or one call. Two with the same name are two."""
-
-    name: str
-
-
 class Network(TypingProtocol):
     """What is needed of a `pychat.client.Client`."""
 
     wire: bool
+
+    @property
+    def undelivered(self) -> int: ...
 
     def send(self, verb: str, *values: str, timeout: float) -> bytes: ...
 
@@ -51,14 +48,15 @@ class Network(TypingProtocol):
 class Talk:
     """A person's side of the client: what he types goes in, requests go to the network, and `lines` are to be shown.
 
-    Everything is called from one thread. `online` gives it a connection, `happened` what comes from it.
+    Everything is called from one thread. `online` gives it a connection, `happened` what comes from it, `tick` the
+    time; `seen` says that the screen shows all this.
     """
 
     def __init__(self, protocol: Protocol, name: str | None = None, chat: str | None = None) -> None:
         self.protocol = protocol
         self.lines: list[Line] = []
         self.view = View(protocol.spec.initial)
-        self.chat: Chat | None = None  # whom a line is for that is begun now
+        self.chat: Chat | None = None
         self.users: dict[str, str] = {}  # names that were seen, and what was said about each
         self.wanted_name = name
         self.trouble = ""  # why there is no connection, and what is done about it
@@ -67,8 +65,8 @@ class Talk:
         self._wanted_chat = chat
         self._network: Network | None = None
         self._calling: Chat | None = None  # a call of one's own that is not answered yet
-        self._typing = False  # the input line is not empty
-        self._typed_for: Chat | None = None
+        self._awaited = Awaited()
+        self._draft = Draft(self.target)
         self._leaving = False  # the end of this chat is asked for
         self._held: dict[str, tuple[str, ...]] = {}  # requests that wait for an answer before them, oldest first
         self._listed: list[Event] = []
@@ -86,31 +84,42 @@ class Talk:
         return self.view.state in self.protocol.spec.link.held_in
 
     @property
-    def prompt(self) -> str:
-        """What stands before the input line: for whom it is."""
+    def target(self) -> Target:
+        """What a line is for that is begun now, if its user knows all that has happened."""
+        if self.chat is not None:
+            return self.chat
         if self.view.name is None:
-            return "Your name: "
-        if self.chat is None:
-            return "Chat with: " if self.online_now else "> "
-        return f"To {self.chat.name}: "
+            asked = self.protocol.bind in self._awaited.verbs if self.online_now else self.wanted_name is not None
+            return "nothing" if asked else "name"
+        return "call" if self.online_now else "nothing"
+
+    @property
+    def prompt(self) -> str:
+        """What stands before the input line: what it is for."""
+        target = self._draft.target if self._draft.begun else self.target
+        if isinstance(target, Chat):
+            return f"To {target.name}: " if target is self.chat else f"To {target.name} (gone): "
+        return {"name": "Your name: ", "call": "Chat with: ", "nothing": "> "}[target]
 
     @property
     def status(self) -> str:
         """The state, for people: who and where one is, and what can be done."""
-        parts = [self.trouble] if self.trouble else [self.view.state, self._can_do()]
+        parts = [self.trouble] if self.trouble else [self.view.state, self._can_do(), self._awaited.words]
         return " · ".join(part for part in [self.view.name or "no name", *parts] if part)
 
     def _can_do(self) -> str:
         if not self.online_now:
             return ""
         if self.view.name is None:
-            return "type the name that you want"
+            return (
+                f"asking for the name {self.wanted_name}" if self.target == "nothing" else "type the name that you want"
+            )
+        if self._leaving:
+            return "leaving the chat"
         if self._calling is not None:
             return f"calling {self._calling.name} …"
         if not self.in_chat:
             return "type a name to open a chat"
-        if self.view.partner is None:
-            return f"{self.chat.name if self.chat else 'your partner'} is gone"
         if self._must_accept():
             return f"{self.view.partner} calls: answer to accept, /leave to decline"
         return f"in a chat with {self.view.partner}"
@@ -118,29 +127,41 @@ class Talk:
     # What the person does
 
     def typing(self, text: str) -> None:
-        """The input line has changed. Where typing begins, it is settled for whom it is."""
-        if text and not self._typing:
-            self._typed_for = self.chat
-        self._typing = bool(text)
-        self._settle()
+        """The input line has changed."""
+        self._draft.typing(text)
 
-    def enter(self, text: str) -> None:
-        """The input line is finished, and empty again.
+    def seen(self) -> None:
+        """The screen shows what stands now, and no key waits that was pressed before."""
+        self._draft.show(self.target)
+
+    def enter(self, text: str) -> str:
+        """The input line is finished. Returns what stays on it, since it cannot be sent now.
 
         Only what was pasted has several lines, and there a command is its first one alone: what stands in it was
         written for a reader, and nobody has looked at each of its lines.
         """
-        begun_for = self._typed_for if self._typing else self.chat
-        self._typing = False
-        self._settle()
-        for number, line in enumerate(text.split("\n")):
+        self.typing(text or " ")
+        target, lines = self._draft.target, text.split("\n")
+        for number, line in enumerate(lines):
             if number == 0 and line.startswith("/") and not line.startswith("//"):
-                self._command(line)
-            elif line.strip():
-                self._line(line[1:] if number == 0 and line.startswith("//") else line, begun_for)
-        self._settle()
+                taken = self._command(line, target)
+            else:
+                taken = not line.strip() or self._line(line[1:] if number == 0 and line[:2] == "//" else line, target)
+            if not taken:
+                return "\n".join(lines[number:])
+        self.typing("")
+        self.seen()  # its user knows what he has done
+        return ""
 
-    def _command(self, line: str) -> None:
+    def tick(self, now: float) -> None:
+        """The time, in seconds of a clock that never goes back; once a second is enough."""
+        if self._awaited.tick(now, self._network is not None and self._network.undelivered > 0):
+            self._warn(
+                "The server does not answer: the connection seems dead. Ctrl-C on an empty line ends the program."
+            )
+
+    def _command(self, line: str, target: Target) -> bool:
+        """Carries out a command; False if it was typed for a chat that is gone."""
         word, _, rest = line[1:].partition(" ")
         command = COMMANDS.get(word)
         if command is None:
@@ -149,27 +170,39 @@ class Talk:
             )
         elif bool(command.argument) != bool(rest.strip()):
             self._warn(f"It is used so: /{word} {command.argument}".rstrip())
+        elif command.of_chat and self.chat is not None and target is not self.chat:
+            self._keep(target)
+            return False
         else:
             command.run(self, rest.strip())
+        return True
 
-    def _line(self, line: str, begun_for: Chat | None) -> None:
-        if self.view.name is None:
+    def _line(self, line: str, target: Target) -> bool:
+        """Uses a line for what it was typed for; False if it must stay where it is."""
+        if target != self.target:
+            self._keep(target)
+        elif isinstance(target, Chat):
+            return self._say(line)
+        elif target == "name":
             self._take_name(line.strip())
-        elif begun_for is not self.chat:
-            whom = (
-                f"you typed it for {begun_for.name}" if begun_for else f"you began it before {self._chat_name} called"
-            )
-            self._warn(f"Not sent, because {whom}. The Up key brings it back: {line}")
-        elif not self.online_now:
-            self._warn(f"Not sent, because there is no connection. The Up key brings it back: {line}")
-        elif self.chat is None:
-            self._call(line.strip())
+            return True
+        elif target == "call":
+            return self._call(line.strip())
+        elif self.online_now:
+            self._warn("Not sent: the server has not answered yet.")
         else:
-            self._say(line)
+            self._warn("Not sent, because there is no connection.")
+        return False
 
-    @property
-    def _chat_name(self) -> str:
-        return self.chat.name if self.chat is not None else "somebody"
+    def _keep(self, target: Target) -> None:
+        """Says why a line stays."""
+        if isinstance(target, Chat):
+            why = f"you typed it for {target.name}, and that chat is over"
+        elif self.chat is not None:
+            why = f"you began it before {self.chat.name} called"
+        else:
+            why = "what it was for has changed"
+        self._warn(f"Not sent, because {why}. Ctrl-C puts it away, and Up brings it back.")
 
     def _take_name(self, name: str) -> None:
         if not self._is_name(name):
@@ -189,9 +222,10 @@ class Talk:
             self._warn(f"{name!r:.40} is no name. {kind.doc}{examples}")
         return good
 
-    def _call(self, name: str) -> None:
+    def _call(self, name: str) -> bool:
+        """Calls somebody; False if that is not possible now, since something has come that is not shown yet."""
         if not self._is_name(name) or self.protocol.link is None:
-            return
+            return True
         if self._calling is not None:
             self._warn(f"{self._calling.name} has not answered yet.")
         elif self.in_chat and self.view.partner is not None and not self._leaving:
@@ -200,22 +234,25 @@ class Talk:
             else:
                 self._warn(f"You are in a chat with {self.view.partner}; /leave ends it.")
         else:
-            self._ask(self.protocol.link, name)
+            return self._ask(self.protocol.link, name)
+        return True
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str) -> bool:
         if self.protocol.relay is None:
-            return
+            return True
         try:
             self.protocol.codec.encode_request(
                 self.protocol.relay, self.protocol.fields(self.protocol.relay, (text,), {})
             )
         except ValueError as error:
             self._warn(f"Not sent: {error}")
-            return
+            return False
         if self._must_accept() and not self._accept():
-            return
-        if self._send(self.protocol.relay, text):
+            return False
+        said = self._send(self.protocol.relay, text)
+        if said:
             self.lines.append(Line("said", text, self.view.name))
+        return said
 
     def _must_accept(self) -> bool:
         """Whether one was called and is not heard yet."""
@@ -244,9 +281,8 @@ class Talk:
             self._ask(self.protocol.unlink)
 
     def _settle(self) -> None:
-        """Leaves a chat whose partner has gone, as soon as nothing is half typed for him."""
-        gone = self.in_chat and self.view.partner is None and self._calling is None
-        if gone and not self._typing:
+        """Leaves a chat whose partner has gone."""
+        if self.in_chat and self.view.partner is None and self._calling is None:
             self._leave()
 
     # What the commands do
@@ -276,6 +312,7 @@ class Talk:
         for word, command in COMMANDS.items():
             self._info(f"  {f'/{word} {command.argument}':<14}{command.words}")
         self._info("  Tab           completes commands and names;  Up and Down bring lines back")
+        self._info("  Ctrl-C        puts a line away;  on an empty one it ends the program")
 
     def _quit_command(self, _: str) -> None:
         self.done = True
@@ -293,6 +330,7 @@ class Talk:
 
     def happened(self, happening: Happening) -> None:
         """Something came from the connection."""
+        self._awaited.heard()
         if isinstance(happening, Event):
             self.view = happening.view
             self._event(happening)
@@ -304,6 +342,8 @@ class Talk:
             self._offline(happening)
 
     def _event(self, event: Event) -> None:
+        if event.kind in ("answer", "refusal"):
+            self._awaited.answered(event.verb)
         if event.kind == "refusal":
             self._refused(event)
         elif event.kind == "goodbye":
@@ -407,23 +447,27 @@ class Talk:
         self._network = None
         self.view = View(self.protocol.spec.final, self.view.name)
         self._calling, self._held, self._listed = None, {}, []
+        self._awaited = Awaited()
         self._end_chat()
 
     # Requests
 
-    def _ask(self, verb: str, *values: str) -> None:
-        """Sends a request, or holds it while an answer is to come that may allow it."""
+    def _ask(self, verb: str, *values: str) -> bool:
+        """Sends a request, or holds it while an answer is to come that may allow it. False: neither of them."""
         try:
             self._request(verb, *values)
+            return True
         except LocalProtocolError as error:
             if error.waiting:
                 self._held[verb] = values
-            elif verb != self.protocol.unlink:
+                return True
+            if verb != self.protocol.unlink:
                 self._warn(f"That is not possible now: {error}")
             else:
                 self._leaving = False
         except (ConnectionError, TimeoutError) as error:
             self._warn(f"Not sent: {error}")
+        return False
 
     def _ask_held(self) -> None:
         held, self._held = self._held, {}
@@ -443,6 +487,8 @@ class Talk:
         if self._network is None:
             raise ConnectionError("there is no connection")
         self._network.send(verb, *values, timeout=0)
+        if verb not in self.protocol.silent:
+            self._awaited.verbs.append(verb)
         if verb == self.protocol.link and not self.in_chat:
             self._calling = self.chat = Chat(values[0])
 
@@ -455,16 +501,20 @@ class Talk:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A line that begins with a slash: what it does, the word it needs, and words for /help."""
+    """A line that begins with a slash: what it does, the word it needs, and words for /help.
+
+    `of_chat`: it is for the chat that is open, as a line is.
+    """
 
     run: Callable[[Talk, str], None]
     argument: str
     words: str
+    of_chat: bool = False
 
 
 COMMANDS: Mapping[str, Command] = {
     "chat": Command(Talk._chat_command, "<name>", "opens a chat with somebody, or accepts his call"),
-    "leave": Command(Talk._leave_command, "", "ends the chat, or declines a call"),
+    "leave": Command(Talk._leave_command, "", "ends the chat, or declines a call", of_chat=True),
     "who": Command(Talk._who_command, "", "shows who is here"),
     "raw": Command(Talk._raw_command, "", "shows the octets on the wire, or hides them"),
     "help": Command(Talk._help_command, "", "shows this"),

@@ -24,6 +24,12 @@ class Desk:
         self.talk = Talk(protocol, name, chat)
         hub.open(self.connection, "here", 0.0, loopback=True)
         self.talk.online(self)
+        self.talk.seen()
+
+    @property
+    def undelivered(self) -> int:
+        """Octets on their way up."""
+        return sum(map(len, self.up))
 
     def send(self, verb: str, *values: str, timeout: float) -> bytes:
         octets = self.session.request(verb, *values)
@@ -36,26 +42,28 @@ class Desk:
         while self.up:
             self.hub.receive(self.connection, self.up.popleft(), 0.0)
 
-    def carry_down(self) -> None:
-        """The person is shown what the hub has said."""
+    def carry_down(self, shown: bool = True) -> None:
+        """The client is told what the hub has said, and its user is shown it."""
         octets, self.connection.outbox = b"".join(self.connection.outbox), []
         for event in self.session.receive(octets):
             self.talk.happened(event)
+        if shown:
+            self.talk.seen()
 
     def type(self, text: str) -> None:
         """Begins or changes the input line."""
         self.talk.typing(text)
 
-    def enter(self, text: str) -> None:
-        """Types a line and Enter."""
+    def enter(self, text: str) -> str:
+        """Types a line and Enter, and returns what stays on the input line."""
         self.talk.typing(text)
         self.talk.typing("")
         self.talk.typing(text)
-        self.finish(text)
+        return self.finish(text)
 
-    def finish(self, text: str) -> None:
-        """Presses Enter on what was typed before."""
-        self.talk.enter(text)
+    def finish(self, text: str) -> str:
+        """Presses Enter on what was typed before, and returns what stays on the input line."""
+        return self.talk.enter(text)
 
     def shown(self) -> list[str]:
         """What was shown since the last time."""
@@ -86,12 +94,14 @@ def lose(hub: Hub, desk: Desk) -> None:
     hub.lose(desk.connection, 0.0)
     hub.forget(desk.connection)
     desk.talk.happened(Ended("lost", "the server closed the connection"))
+    desk.talk.seen()
 
 
-def come_back(hub: Hub, desk: Desk) -> Desk:
+def come_back(hub: Hub, desk: Desk, talk: Talk | None = None) -> Desk:
     """The same person on a new connection."""
     again = Desk(hub, None)
-    again.talk = desk.talk
+    again.talk = talk or desk.talk
     again.talk.lines.clear()
     again.talk.online(again)
+    again.talk.seen()
     return again

@@ -8,6 +8,7 @@ import resource
 import select
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -431,3 +432,25 @@ def test_no_descriptor_is_left_for_a_connection(room: int) -> None:
                     Client.connect(*listener.getsockname(), protocol=protocol)
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only what is queued is known")
+def test_octets_that_the_server_does_not_take_are_counted(stage: Stage, rude: Rude, connect: Connect) -> None:
+    """None when all is taken; what is left when the other end takes no more; none after the end."""
+    living = connect(stage.server.address)
+    living.send("NAME", "alice")
+    until(living, "OK NAME")
+    assert living.undelivered == 0
+    rude.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    silent = connect(rude.address)
+    rude.accept()
+    silent.send("NAME", "alice")
+    rude.peer.sendall(b"OK NAME alice\nPAIRED bob\n")
+    until(silent, "PAIRED")
+    silent.send("CHAT", "bob")
+    for _ in range(50):
+        silent.send("MSG", "x" * 2000)
+    assert silent.undelivered > 50_000
+    rude.peer.close()
+    end(silent)
+    assert silent.undelivered == 0

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pychat.client import Ended
+from pychat.draft import Chat
 from pychat.hub import Hub
 from pychat.protocol import Protocol
 from pychat.spec import Spec, shipped
@@ -86,46 +88,114 @@ def test_a_line_begun_before_the_call_was_shown_accepts_nothing(hub: Hub) -> Non
     bob.type("carol")
     alice.enter("bob")
     settle(alice, bob)
-    bob.finish("carol")
+    assert bob.talk.prompt == "Chat with: "
+    assert bob.finish("carol") == "carol"
     settle(alice, bob)
     assert bob.sent == []
-    assert bob.shown()[-1] == ("Not sent, because you began it before alice called. The Up key brings it back: carol")
+    assert bob.shown()[-1] == (
+        "Not sent, because you began it before alice called. Ctrl-C puts it away, and Up brings it back."
+    )
+    bob.type("")
+    assert bob.talk.prompt == "To alice: "
     bob.enter("now for you")
     assert bob.sent == ["CHAT alice", "MSG now for you"]
 
 
 def test_a_half_typed_line_is_for_nobody_else(hub: Hub) -> None:
-    """While it stands there, the chat with the one who has gone is not left, so nobody can call."""
+    """It stands there for the one who has gone, who is left at once, so that others can call."""
     alice, bob, carol = room(hub, "alice", "bob", "carol")
     alice.enter("bob")
     settle(alice, bob)
     alice.type("only for b")
     bob.enter("/leave")
     settle(alice, bob)
-    assert alice.shown()[-1] == "bob is gone (left)."
-    assert alice.sent == ["CHAT bob"]
+    assert alice.shown()[-2:] == ["bob is gone (left).", "The chat is over."]
+    assert alice.talk.prompt == "To bob (gone): "
+    assert alice.talk.status == "alice · NAMED · type a name to open a chat"
     carol.enter("alice")
     settle(alice, carol)
-    assert carol.shown() == ["No chat with alice: That user is in a chat."]
-    alice.finish("only for bob")
-    settle(alice, bob, carol)
+    assert carol.shown() == ["You are in a chat with alice; /leave ends it."]
+    for _ in range(2):
+        assert alice.finish("only for bob") == "only for bob"
+    alice.type("only for bob, and more")
+    assert alice.finish("only for bob, and more") == "only for bob, and more"
     assert alice.sent == ["CHAT bob", "LEAVE"]
-    assert alice.shown() == [
-        "Not sent, because you typed it for bob. The Up key brings it back: only for bob",
-        "The chat is over.",
-    ]
+    assert set(alice.shown()[1:]) == {
+        "Not sent, because you typed it for bob, and that chat is over. Ctrl-C puts it away, and Up brings it back."
+    }
+    alice.type("")
+    assert alice.talk.prompt == "To carol: "
+    alice.enter("only for bob, and carol")
+    assert alice.sent[2:] == ["CHAT carol", "MSG only for bob, and carol"]
 
 
-def test_a_chat_whose_partner_has_gone_is_left_when_the_line_is_deleted(hub: Hub) -> None:
-    """An empty line is for nobody."""
-    alice, bob = room(hub, "alice", "bob")
+@pytest.mark.parametrize("line", ["dave", "carol", "//leave", "hello"])
+def test_a_line_for_somebody_who_has_gone_is_no_name(hub: Hub, line: str) -> None:
+    """Neither one to call, nor one to take after the connection was lost and the name with it."""
+    alice, bob, _ = room(hub, "alice", "bob", "dave")
     alice.enter("bob")
     settle(alice, bob)
-    alice.type("h")
+    alice.type(line)
     bob.enter("/leave")
     settle(alice, bob)
-    alice.type("")
+    assert alice.finish(line) == line
+    alice.talk.happened(Ended("lost", "no route to host"))
+    again = come_back(hub, alice)
+    settle(again)
+    assert again.talk.view.name is None  # the hub has it still
+    assert again.finish(line) == line
+    assert again.sent == ["NAME alice"]
+
+
+def test_a_leave_is_for_the_chat_that_its_user_saw(hub: Hub) -> None:
+    """Half typed when bob goes and carol calls, it does not decline her call; `/chat` says whom it is for."""
+    alice, bob, carol = room(hub, "alice", "bob", "carol")
+    alice.enter("bob")
+    settle(alice, bob)
+    alice.type("/leave")
+    bob.enter("/leave")
+    settle(alice, bob)
+    carol.enter("alice")
+    settle(alice, carol)
+    assert alice.finish("/leave") == "/leave"
     assert alice.sent == ["CHAT bob", "LEAVE"]
+    assert alice.finish("/chat carol") == ""
+    assert alice.sent[2:] == ["CHAT carol"]
+    assert alice.finish("/leave") == ""
+    settle(alice, carol)
+    assert alice.sent[3:] == ["LEAVE"]
+
+
+def test_keys_that_were_pressed_before_a_call_was_shown_are_not_for_the_caller(hub: Hub) -> None:
+    """The call has come, and the screen does not show it yet: a whole line, or one that is finished after it."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    alice.carry_up()
+    bob.carry_down(shown=False)
+    bob.type("secret")
+    assert bob.finish("secret") == "secret"
+    bob.talk.seen()
+    assert bob.finish("secret") == "secret"
+    assert bob.sent == []
+    bob.type("")
+    bob.enter("hello")
+    assert bob.sent == ["CHAT alice", "MSG hello"]
+
+
+def test_a_name_that_is_called_before_a_call_is_shown_stays_on_the_line(hub: Hub) -> None:
+    """The connection knows of the call, and its user does not."""
+    alice, bob, _ = room(hub, "alice", "bob", "carol")
+    alice.enter("bob")
+    alice.carry_up()
+    octets, bob.connection.outbox = b"".join(bob.connection.outbox), []
+    events = list(bob.session.receive(octets))
+    bob.type("carol")
+    assert bob.finish("carol") == "carol"
+    for event in events:
+        bob.talk.happened(event)
+    bob.talk.seen()
+    assert bob.finish("carol") == "carol"
+    assert bob.sent == []
 
 
 def test_another_one_with_the_same_name_is_another_one(hub: Hub) -> None:
@@ -139,9 +209,10 @@ def test_another_one_with_the_same_name_is_another_one(hub: Hub) -> None:
     settle(again, bob)
     bob.enter("alice")
     settle(again, bob)
-    assert again.talk.prompt == "To bob: "
+    assert again.talk.prompt == "To bob (gone): "
     again.finish("secret")
-    assert again.shown()[-1].startswith("Not sent, because you typed it for bob.")
+    assert again.shown()[-1].startswith("Not sent, because you typed it for bob, and")
+    assert again.talk.chat is not None
     assert again.sent == ["NAME alice", "WHO"]
 
 
@@ -160,8 +231,9 @@ def test_a_call_that_loses_the_race_takes_no_line_along(hub: Hub) -> None:
     shown = alice.shown()
     assert shown[0] == "dave calls you. Answer to accept, /leave declines."
     assert shown[1].startswith("No chat with bob: ")
-    assert shown[2].startswith("Not sent, because you typed it for bob.")
+    assert shown[2].startswith("Not sent, because you typed it for bob, and")
     assert not any("for bob" in line for line in dave.shown())
+    alice.type("")
     alice.enter("hello dave")
     assert alice.sent == ["CHAT bob", "CHAT dave", "MSG hello dave"]
 
@@ -225,7 +297,8 @@ def test_a_call_follows_a_leave(hub: Hub) -> None:
     settle(alice, bob)
     alice.type("/chat c")
     bob.enter("/leave")
-    settle(alice, bob)
+    bob.carry_up()
+    alice.carry_down()
     alice.finish("/chat carol")
     assert alice.sent == ["CHAT bob", "LEAVE"]
     settle(alice, bob, carol)
@@ -245,14 +318,14 @@ class Typist(Desk):
     """Somebody who does anything at any moment. Each line says for whom it was begun; Enter may come much later."""
 
     half = ""
+    saw: Chat | None = None  # as the screen showed it
 
     def act(self, chance: random.Random, names: list[str]) -> None:
         """One thing, at random."""
         kind = chance.randrange(6)
         if self.half:
             if kind < 3:
-                line, self.half = self.half, ""
-                self.finish(line)
+                self._finish(self.half)
             elif kind == 3:
                 self.half = ""
                 self.type("")
@@ -260,16 +333,26 @@ class Typist(Desk):
                 self.type(self.half + " ")
                 self.type(self.half)
         elif kind < 3:
-            chat = self.talk.chat
-            self.half = f"for {chat.name.lower() if chat else 'nobody'}"
+            self.half = f"for {self.saw.name.lower() if self.saw else 'nobody'}"
             self.type(self.half[:2])
             self.type(self.half)
         else:
-            self.enter(chance.choice(["/leave", f"/chat {chance.choice(names)}", chance.choice(names)]))
+            line = chance.choice(["/leave", f"/chat {chance.choice(names)}", chance.choice(names)])
+            self.type(line)
+            self._finish(line)
+
+    def _finish(self, line: str) -> None:
+        self.half = self.finish(line)
+        if not self.half:
+            self.saw = self.talk.chat
 
     def carry(self, chance: random.Random) -> None:
-        """One of the two directions moves."""
-        self.carry_up() if chance.random() < 0.5 else self.carry_down()
+        """One of the two directions moves; what comes is shown at once or later."""
+        if chance.random() < 0.5:
+            self.carry_up()
+        else:
+            self.carry_down(shown := chance.random() < 0.5)
+            self.saw = self.talk.chat if shown else self.saw
 
 
 @given(seed=st.integers(0, 2**32))
@@ -283,8 +366,6 @@ def test_no_line_ever_reaches_anybody_but_whom_it_was_begun_for(seed: int) -> No
         person.act(chance, names) if chance.random() < 0.5 else person.carry(chance)
         for each in people:
             check_heard(each)
-    for person in people:
-        person.type("")
     settle(*people)
     for each in people:
         check_heard(each)
@@ -292,6 +373,7 @@ def test_no_line_ever_reaches_anybody_but_whom_it_was_begun_for(seed: int) -> No
         assert each.talk.view == each.session.view
         assert (each.talk.chat is not None) == each.talk.in_chat
         assert each.talk.chat is None or each.talk.chat.name == each.talk.view.partner
+        assert each.talk.view.partner is not None or not each.talk.in_chat  # nobody waits for a lost partner
 
 
 def check_heard(person: Desk) -> None:

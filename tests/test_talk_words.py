@@ -6,8 +6,9 @@ import pytest
 
 from pychat.client import Ended, Wire
 from pychat.hub import Hub
+from pychat.protocol import shipped_protocol
 from pychat.spec import Spec
-from pychat.talk import COMMANDS, MOST_LISTED
+from pychat.talk import COMMANDS, MOST_LISTED, Talk
 
 from .desk import Desk, come_back, lose, room, settle
 
@@ -111,8 +112,8 @@ def test_the_name_is_taken_again_after_a_loss(hub: Hub) -> None:
     alice.type("half")
     lose(hub, alice)
     assert alice.shown()[-1] == "The connection is lost: the server closed the connection"
-    alice.finish("half a line")
-    assert alice.shown()[-1].startswith("Not sent, because you typed it for bob.")
+    assert alice.finish("half a line") == "half a line"
+    assert alice.shown()[-1].startswith("Not sent, because you typed it for bob, and")
     again = come_back(hub, alice)
     settle(again)
     assert again.shown() == ["You are alice again.", "Here is bob (busy)."]
@@ -170,8 +171,10 @@ def test_the_status_says_what_can_be_done(hub: Hub) -> None:
     assert bob.talk.status == "bob · PAIRED · alice calls: answer to accept, /leave to decline"
     bob.type("half")
     alice.enter("/leave")
+    assert alice.talk.status == "alice · PAIRED · leaving the chat"
+    assert alice.talk.prompt == "Chat with: "
     settle(alice, bob)
-    assert bob.talk.status == "bob · PAIRED · alice is gone"
+    assert bob.talk.status == "bob · NAMED · type a name to open a chat"
     lose(hub, bob)
     assert bob.talk.status == "bob · CLOSED"
 
@@ -214,7 +217,10 @@ def test_without_a_connection_nothing_is_lost(hub: Hub) -> None:
     lose(hub, alice)
     alice.shown()
     alice.enter("hello")
-    assert alice.shown() == ["Not sent, because there is no connection. The Up key brings it back: hello"]
+    assert alice.shown() == ["Not sent, because there is no connection."]
+    assert alice.talk.prompt == "> "
+    assert alice.finish("hello") == "hello"
+    alice.shown()
     alice.enter("/chat bob")
     alice.enter("/who")
     assert alice.shown() == ["There is no connection.", "Not sent: there is no connection"]
@@ -241,3 +247,94 @@ def test_a_list_that_never_ends_fills_no_memory(hub: Hub) -> None:
     for event in alice.session.receive(b"OK WHO %d\n" % (MOST_LISTED + 5)):
         alice.talk.happened(event)
     assert len(alice.talk.users) == MOST_LISTED
+
+
+def test_what_is_typed_while_an_answer_is_awaited_stays_on_the_line(hub: Hub) -> None:
+    """A second line is no second name; when the answer has come, the line is for what is asked for then."""
+    desk = Desk(hub, None)
+    desk.enter("alice")
+    assert desk.talk.prompt == "> "
+    assert desk.talk.status == "no name · CONNECTED · asking for the name alice"
+    assert desk.enter("bob") == "bob"
+    assert desk.shown() == ["Not sent: the server has not answered yet."]
+    settle(desk)
+    assert desk.sent == ["NAME alice", "WHO"]
+    assert desk.talk.prompt == "Chat with: "
+    assert desk.finish("bob") == ""
+    assert desk.sent[2:] == ["CHAT bob"]
+
+
+def test_a_line_typed_while_an_answer_is_awaited_is_not_for_a_caller(hub: Hub) -> None:
+    """The answer and a call come before it is finished."""
+    (alice,) = room(hub, "alice")
+    desk = Desk(hub, None)
+    desk.enter("bob")
+    desk.type("carol")
+    desk.carry_up()
+    alice.enter("bob")
+    settle(alice, desk)
+    assert desk.talk.chat is not None
+    assert desk.finish("carol") == "carol"
+    assert desk.sent == ["NAME bob", "WHO"]
+
+
+def test_what_is_typed_before_the_start_is_no_name(hub: Hub) -> None:
+    """`--name` has said it; without it, the first line is the name."""
+    for name, lines, rest in (("alice", ["hello"], "hello"), (None, ["bob", "carol"], "carol")):
+        talk = Talk(shipped_protocol(), name)
+        for line in lines:
+            talk.typing(line)
+            last = talk.enter(line)
+        assert last == rest
+        desk = come_back(hub, Desk(hub, None), talk)
+        settle(desk)
+        assert desk.sent == [f"NAME {name or lines[0]}", "WHO"]
+        assert desk.talk.prompt == "Chat with: "
+
+
+def test_a_server_that_does_not_answer_is_seen(hub: Hub) -> None:
+    """After a moment, with the seconds; then it is said once that the connection seems dead, until something comes."""
+    desk = Desk(hub, None)
+    desk.talk.tick(0.0)
+    desk.talk.tick(100.0)
+    assert desk.talk.status == "no name · CONNECTED · type the name that you want"
+    desk.enter("alice")
+    for now, words in ((101.0, ""), (102.0, ""), (103.0, " · no answer for 2 s")):
+        desk.talk.tick(now)
+        assert desk.talk.status == "no name · CONNECTED · asking for the name alice" + words
+    assert desk.shown() == []
+    for now in (116.0, 117.0):
+        desk.talk.tick(now)
+        assert desk.talk.status.endswith(f" · no answer for {now - 101:.0f} s: the connection seems dead")
+    assert desk.shown() == [
+        "The server does not answer: the connection seems dead. Ctrl-C on an empty line ends the program."
+    ]
+    settle(desk)
+    desk.talk.tick(118.0)
+    assert desk.talk.status == "alice · NAMED · type a name to open a chat"
+
+
+def test_lines_that_the_server_does_not_take_are_seen(hub: Hub) -> None:
+    """A line has no answer; that its octets stay unacknowledged shows a dead connection, too."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    settle(alice, bob)
+    alice.enter("hello")
+    for now in (1.0, 4.0):
+        alice.talk.tick(now)
+    assert alice.talk.status == "alice · PAIRED · in a chat with bob · no answer for 3 s"
+    lose(hub, alice)
+    alice.talk.tick(5.0)
+    assert alice.talk.status == "alice · CLOSED"
+
+
+def test_a_line_that_is_too_long_can_be_made_shorter(hub: Hub) -> None:
+    """It stays, and of a pasted text all that is behind it."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    settle(alice, bob)
+    long = "x" * 2001
+    assert alice.enter(f"one\n{long}\nthree") == f"{long}\nthree"
+    assert alice.sent == ["CHAT bob", "MSG one"]
+    assert alice.finish("short\nthree") == ""
+    assert alice.sent[2:] == ["MSG short", "MSG three"]

@@ -7,8 +7,12 @@ import re
 import signal
 import socket
 import sys
+import termios
+import time
+import tty
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pexpect
@@ -19,7 +23,8 @@ from pychat.spec import Spec, loads
 
 from .conftest import PATIENCE, SPEC_FILE, Stage, need
 
-ENTER, TAB, UP, CTRL_C, CTRL_D, CTRL_Z = "\r", "\t", "\x1b[A", "\x03", "\x04", "\x1a"
+ENTER, TAB, UP, ESCAPE = "\r", "\t", "\x1b[A", "\x1b"
+CTRL_C, CTRL_D, CTRL_J, CTRL_O, CTRL_R, CTRL_S, CTRL_Z = "\x03\x04\n\x0f\x12\x13\x1a"
 WHERE = "\x1b[6n"
 # Where a cell already shows what it is to show, the cursor only steps over it: a few such cells stand for any letter.
 STEP = re.compile(r"\x1b\[([1-3]?)C")
@@ -46,20 +51,19 @@ class Screen:
 
     def see(self, *words: str) -> None:
         """Waits until these words are shown, one after another, after those that were seen before."""
+        deadline = time.monotonic() + PATIENCE
         for each in words:
             wanted = re.compile("".join(f"[{re.escape(letter)}{KEPT}]" for letter in each))
             while (place := wanted.search(self._words(), self._seen)) is None:
                 try:
-                    self._read()
+                    self._read(deadline - time.monotonic())
                 except (pexpect.EOF, pexpect.TIMEOUT):
                     raise AssertionError(f"{each!r} is not in {self._words()[self._seen :]!r}") from None
             self._seen = place.end()
 
-    def _read(self) -> None:
-        octets = self.child.read_nonblocking(65536, PATIENCE)
-        self.raw += octets
-        for _ in range(octets.count(WHERE)):  # a terminal tells where its cursor is
-            self.child.send("\x1b[30;1R")
+    def _read(self, patience: float = PATIENCE) -> None:
+        self.raw += self.child.read_nonblocking(65536, max(0.0, patience))
+        assert WHERE not in self.raw, "an answer that comes too late would be typed into the shell"
 
     def _words(self) -> str:
         return STEERING.sub("", STEP.sub(lambda step: KEPT * int(step[1] or 1), self.raw))
@@ -75,6 +79,11 @@ class Screen:
         with suppress(pexpect.EOF):
             while True:
                 self._read()
+        modes = termios.tcgetattr(self.child.child_fd)[tty.LFLAG]
+        assert modes & termios.ICANON, "the terminal is left in raw mode"
+        assert modes & termios.ECHO, "the terminal is left without an echo"
+        assert self.raw.rfind("\x1b[?2004l") >= self.raw.rfind("\x1b[?2004h"), "pasting is left as it was not"
+        assert self.raw.rfind("\x1b[?25h") >= self.raw.rfind("\x1b[?25l"), "the cursor is left hidden"
         self.child.close()
         assert self.child.exitstatus is not None, f"killed by the signal {self.child.signalstatus}"
         return int(self.child.exitstatus)
@@ -144,7 +153,7 @@ def test_a_half_typed_line_survives_what_comes_and_accepts(start: Callable[..., 
 
 
 def test_a_half_typed_line_goes_to_nobody_else(start: Callable[..., Stage], sit: Sit) -> None:
-    """Its partner goes while it stands there: it is not sent, and no LEAVE is said before it is off the line."""
+    """Its partner goes while it stands there: another one can call at once, and is not sent it."""
     stage = start()
     bob, carol = stage.user("bob"), stage.user("carol")
     alice = sit(stage.server.address, "--name", "alice", "--chat", "bob")
@@ -153,12 +162,13 @@ def test_a_half_typed_line_goes_to_nobody_else(start: Callable[..., Stage], sit:
     alice.see("only for bob")
     assert bob.line() == "PAIRED alice"
     assert bob.ask("LEAVE") == "OK LEAVE"
-    alice.see("* bob is gone (left).")
-    assert carol.ask("CHAT alice") == "ERR CHAT user-busy That user is in a chat."
-    alice.type(ENTER)
-    alice.see("! Not sent, because you typed it for bob.", "* The chat is over.")
+    alice.see("* bob is gone (left).", "* The chat is over.", "To bob (gone): only for bob")
     assert carol.ask("CHAT alice") == "OK CHAT alice"
-    alice.see("* carol calls you.")
+    alice.see("* carol calls you.", "To bob (gone): only for bob")
+    alice.type(ENTER)
+    alice.see("! Not sent, because you typed it for bob, and that chat is over.", "To bob (gone): only for bob")
+    alice.type(CTRL_C)
+    alice.see("carol: ")
     alice.type(UP)
     alice.see("only for bob")
     alice.enter(" - and carol")
@@ -206,7 +216,7 @@ def test_a_lost_connection_comes_back_with_the_name(spec: Spec, sit: Sit) -> Non
         alice.type("half")
         alice.see("half")
     alice.see("! The server ends the connection: The server is shutting down.")
-    alice.see("not connected", "connection refused · next attempt in")
+    alice.see("not connected", "refused · next attempt in")
     with Server(spec, *address):
         alice.see("* Connected again.", "* You are alice again.", "half")
         alice.type(CTRL_C)
@@ -250,7 +260,7 @@ def test_there_are_three_ways_to_end(start: Callable[..., Stage], sit: Sit, keys
     assert bob.line() == "GONE alice quit"
 
 
-@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
 def test_a_signal_ends_it_well(start: Callable[..., Stage], sit: Sit, signal_: signal.Signals) -> None:
     """The terminal is given back as it was, and the partner is told."""
     stage = start()
@@ -260,7 +270,6 @@ def test_a_signal_ends_it_well(start: Callable[..., Stage], sit: Sit, signal_: s
     alice.child.kill(signal_)
     assert alice.end() == 0
     assert bob.lines(2) == ["PAIRED alice", "GONE alice quit"]
-    assert alice.raw.rfind("\x1b[?2004l") > alice.raw.rfind("\x1b[?2004h")  # pasting is as it was
 
 
 def test_a_chat_can_be_put_aside(start: Callable[..., Stage], sit: Sit) -> None:
@@ -281,6 +290,159 @@ def test_a_chat_can_be_put_aside(start: Callable[..., Stage], sit: Sit) -> None:
     assert bob.lines(2) == ["PAIRED alice", "MSG half a line"]
     alice.enter("/quit")
     assert alice.end() == 0
+
+
+def test_the_terminal_is_taken_again_after_a_stop(start: Callable[..., Stage], sit: Sit) -> None:
+    """SIGSTOP cannot be caught, and the shell sets its own modes; Ctrl-C is a key again after `fg`."""
+    shell = (need("bash"), "-mc", '"$@"; stty sane; echo the shell waits; read; fg >/dev/null', "shell")
+    stage = start()
+    bob = stage.user("bob")
+    alice = sit(stage.server.address, "--name", "alice", "--chat", "bob", under=shell)
+    alice.see("You are in a chat with bob", "in a chat with bob")  # the line, and the status below the prompt
+    (client,) = Path(f"/proc/{alice.child.pid}/task/{alice.child.pid}/children").read_text().split()
+    os.kill(int(client), signal.SIGSTOP)
+    alice.see("the shell waits")
+    alice.type("\n")
+    alice.see("To bob:")
+    alice.type("half" + CTRL_C)
+    alice.enter("whole")
+    alice.see("alice: whole")
+    assert bob.lines(2) == ["PAIRED alice", "MSG whole"]
+    alice.enter("/quit")
+    assert alice.end() == 0
+
+
+def test_keys_typed_while_it_is_stopped_are_not_for_a_caller(start: Callable[..., Stage], sit: Sit) -> None:
+    """The call comes first, but its user has not seen it: his line stays, and is sent to nobody."""
+    stage = start()
+    alice = sit(stage.server.address, "--name", "alice")
+    alice.see("Nobody else is here yet")
+    bob = stage.user("bob")
+    alice.child.kill(signal.SIGSTOP)
+    assert bob.ask("CHAT alice") == "OK CHAT alice"
+    alice.enter("hello")
+    alice.child.kill(signal.SIGCONT)
+    alice.see("bob calls you.")
+    alice.type(ENTER)
+    alice.see("! Not sent, because you began it before bob called.", "hello")
+    assert bob.barrier() == []
+    alice.type(CTRL_C)
+    alice.enter("hi")
+    alice.see("alice: hi")
+    assert bob.line() == "MSG hi"
+
+
+@pytest.mark.parametrize("keys", [CTRL_R + CTRL_C, CTRL_S + CTRL_C, CTRL_R + "half" + CTRL_C, CTRL_R + CTRL_D + CTRL_C])
+def test_ctrl_c_ends_a_search_alone(start: Callable[..., Stage], sit: Sit, keys: str) -> None:
+    """The half-typed line stands there again."""
+    stage = start()
+    bob = stage.user("bob")
+    alice = sit(stage.server.address, "--name", "alice", "--chat", "bob")
+    alice.see("You are in a chat with bob")
+    alice.type("half " + keys)
+    alice.enter("a line")
+    alice.see("alice: half a line")
+    assert bob.lines(2) == ["PAIRED alice", "MSG half a line"]
+
+
+@pytest.mark.parametrize("keys", [ESCAPE + ENTER, CTRL_O, CTRL_J])
+def test_every_key_that_accepts_a_line_is_enter(start: Callable[..., Stage], sit: Sit, keys: str) -> None:
+    """None of them ends the program, and the line with it."""
+    stage = start()
+    bob = stage.user("bob")
+    alice = sit(stage.server.address, "--name", "alice", "--chat", "bob")
+    alice.see("You are in a chat with bob")
+    alice.type("a line" + keys)
+    alice.see("alice: a line")
+    alice.enter("another")
+    alice.see("alice: another")
+    assert bob.lines(3) == ["PAIRED alice", "MSG a line", "MSG another"]
+
+
+def test_a_line_that_is_put_away_comes_back(start: Callable[..., Stage], sit: Sit) -> None:
+    """Also the draft behind a line of the history."""
+    stage = start()
+    bob = stage.user("bob")
+    alice = sit(stage.server.address, "--name", "alice", "--chat", "bob")
+    alice.see("You are in a chat with bob")
+    alice.enter("old")
+    alice.see("alice: old")
+    for keys, shown in (("draft", "draft"), (UP, "old"), (CTRL_C + "x", "x"), (UP, "old"), (UP, "draft")):
+        alice.type(keys)
+        alice.see(shown)
+    alice.type(ENTER)
+    alice.see("alice: draft")
+    assert bob.lines(3) == ["PAIRED alice", "MSG old", "MSG draft"]
+
+
+def test_many_names_are_no_question(start: Callable[..., Stage], sit: Sit) -> None:
+    """Tab lists them as lines, and the keys are the input line's all the time."""
+    stage = start()
+    for number in range(60):
+        stage.user(f"user{number:02d}")
+    alice = sit(stage.server.address, "--name", "alice")
+    alice.see("user59 (free)")
+    alice.type("u" + TAB + TAB)
+    alice.see("* user00  user01  ", "user49  … and 10 more")
+    alice.type("07" + CTRL_C)
+    alice.enter("user07")
+    alice.see("You are in a chat with user07")
+
+
+def test_a_paste_without_an_end_takes_no_keys_for_ever(start: Callable[..., Stage], sit: Sit) -> None:
+    """Its end got lost on the way; what came of it is on the line after a moment."""
+    alice = sit(start().server.address, "--name", "alice")
+    alice.see("Nobody else")
+    alice.type("\x1b[200~/he")
+    alice.see("/he")
+    alice.enter("lp")
+    alice.see("/chat <name>  opens a chat")
+
+
+def test_a_silent_server_is_seen(sit: Sit) -> None:
+    """Prompt and status say what is awaited and since when; what is typed stays; Ctrl-C gets out, twice at once."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        alice = sit(listener.getsockname())
+        peer, _ = listener.accept()
+        with peer:
+            alice.see("Your name:")
+            alice.enter("alice")
+            alice.see("asking for the name alice")
+            alice.enter("bob")
+            alice.see("! Not sent: the server has not answered yet.", "> bob", "no answer for 2")
+            assert peer.recv(100) == b"NAME alice\n"
+            peer.sendall(b"OK NAME alice\n")
+            alice.see("* You are alice.", "Chat with: bob")
+            alice.type(CTRL_C + CTRL_C)
+            while not termios.tcgetattr(alice.child.child_fd)[tty.LFLAG] & termios.ISIG:
+                os.sched_yield()  # the editor has not given the terminal back yet
+            alice.type(CTRL_C)
+            assert alice.end() == 0
+            assert "Aborted" not in alice.raw
+
+
+def test_a_connection_that_takes_long_is_said(sit: Sit) -> None:
+    """The server's queue of new connections is full, so that nothing answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, socket.socket() as first:
+        first.connect(listener.getsockname())
+        alice = sit(listener.getsockname())
+        alice.see("Connecting to 127.0.0.1:", "Ctrl-C ends it")
+        alice.type(CTRL_C)
+        assert alice.end() == 1
+
+
+def test_enter_in_an_outage_makes_no_wait_longer(spec: Spec, sit: Sit) -> None:
+    """Each one is an attempt at once, and the waits after it begin anew: after eight, the next one is soon."""
+    with Server(spec, "127.0.0.1", 0) as server:
+        address = server.address
+        alice = sit(address, "--name", "alice")
+        alice.see("Nobody else")
+    alice.see("not connected")
+    for _ in range(8):
+        alice.type(ENTER)
+        alice.see("ng …", "refused · next attempt in")
+    with Server(spec, *address):
+        alice.see("* Connected again.")
 
 
 @pytest.mark.parametrize("terminal", ["dumb", "unknown"])

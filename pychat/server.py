@@ -172,8 +172,9 @@ class Server:
 
     def _admit(self, channel: Channel, host: str, port: int) -> None:
         channel.loop = next(self._next_loop)
+        loopback = is_loopback(host)
         with self._lock:
-            channel.admitted = self._hub.open(channel, host, time.monotonic(), is_loopback(host))
+            channel.admitted = self._hub.open(channel, host, time.monotonic(), loopback)
             self._hub.take_touched()
         if channel.admitted:
             self.log("connected", level="debug", id=channel.id, address=host, port=port)

@@ -23,10 +23,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Peer, Stage, need
+from .conftest import Peer, need
 from .test_server_process import process
-
-Start = Callable[..., Stage]
 
 # What the manual pages name for each call, without the errors that only a mistake of the program can bring.
 ERRORS = {
@@ -54,6 +52,14 @@ INTERPRETER = "brk mmap munmap mprotect madvise mremap futex gettid getpid sched
 INTERPRETER += " rt_sigaction rt_sigprocmask rt_sigreturn exit exit_group getrandom rseq set_robust_list"
 BEFORE = "socket:EMFILE bind:EADDRINUSE listen:EADDRINUSE getsockname:ENOBUFS socketpair:EMFILE epoll_create1:EMFILE"
 BEFORE += " epoll_ctl:ENOSPC prlimit64:EPERM"
+
+# Where only a parent may trace a process (Yama), the server lets everybody: PR_SET_PTRACER, prctl(2).
+TRACEABLE = """
+import ctypes
+ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)
+from pychat import cli
+cli.main()
+"""
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="strace is a program of Linux")
 
@@ -205,7 +211,7 @@ def _strace() -> None:
 
 def test_the_list_of_calls_is_whole(tmp_path: Path) -> None:
     """What the server calls while it serves, and at its end, stands in the table above, or is none of its own."""
-    with process("--io-threads", "2") as (running, address):
+    with process("--io-threads", "2", program=TRACEABLE) as (running, address):
         town = Town(address)
         with traced(running.pid, tmp_path / "trace", *EXHAUSTED):
             town.live()
@@ -222,7 +228,7 @@ def test_a_call_that_fails_costs_at_most_its_own_connection(tmp_path: Path, roun
     random.Random(seed).shuffle(cases)
     cases.sort(key=lambda case: case[2] if case[:2] == ("write", "EPIPE") else 0)  # after it there is no log any more
     total = lost = 0
-    with process("--io-threads", "2") as (running, address):
+    with process("--io-threads", "2", program=TRACEABLE) as (running, address):
         assert running.stderr is not None
         reader = threading.Thread(target=running.stderr.read)  # a full pipe would stop the log
         reader.start()
@@ -256,7 +262,7 @@ def test_a_call_that_fails_does_not_keep_the_server_from_ending(tmp_path: Path, 
     longest = 0.0
     for number, case in enumerate(cases):
         report = tmp_path / str(number)
-        with process("--io-threads", "2") as (running, address):
+        with process("--io-threads", "2", program=TRACEABLE) as (running, address):
             town = Town(address)
             with traced(running.pid, report, *failing(*case)):
                 began = time.monotonic()

@@ -163,7 +163,10 @@ class Loop:
         for fd, mask in events:
             channel = channels.get(fd)
             if channel is None:
-                mail = mail or fd == self._wakee.fileno() or self._unwatch(fd)
+                if fd == self._wakee.fileno():
+                    mail = True
+                else:
+                    self._unwatch(fd)
             elif mask == READ or self._handle(channel, mask, now):
                 try:
                     octets = channel.sock.recv(CHUNK)
@@ -363,11 +366,10 @@ class Loop:
         channel.interest = 0
         channel.due = FOREVER
 
-    def _unwatch(self, fd: int) -> bool:
-        """Wants no more events of a descriptor; False. If the system refuses, its next event asks again."""
+    def _unwatch(self, fd: int) -> None:
+        """Wants no more events of a descriptor. If the system refuses, its next event asks again."""
         with contextlib.suppress(OSError, KeyError):  # it may never have been registered
             self._poll.unregister(fd)
-        return False
 
     def _close(self, channel: Channel) -> None:
         self._let_go(channel)

@@ -62,7 +62,7 @@ class Server:
         self.log = log
         self._listener = _listen(host, spec.transport.port if port is None else port)
         name = self._listener.getsockname()
-        self.address: tuple[str, int] = plain(str(name[0])), int(name[1])  # on which it listens
+        self.address: tuple[str, int] = str(name[0]), int(name[1])  # on which it listens
         # A descriptor that is given up to turn somebody away when there are no more.
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
         self._lock = threading.Lock()  # guards the hub and its connections; no other lock is ever taken with it
@@ -172,8 +172,9 @@ class Server:
 
     def _admit(self, channel: Channel, host: str, port: int) -> None:
         channel.loop = next(self._next_loop)
+        loopback = is_loopback(host)
         with self._lock:
-            channel.admitted = self._hub.open(channel, host, time.monotonic(), is_loopback(host))
+            channel.admitted = self._hub.open(channel, host, time.monotonic(), loopback)
             self._hub.take_touched()
         if channel.admitted:
             self.log("connected", level="debug", id=channel.id, address=host, port=port)
@@ -224,8 +225,9 @@ def _listen(host: str, port: int) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except UnicodeError:  # an empty label, or one that is too long
         raise OSError("it is no name of a host") from None
-    family, _, _, _, address = found[0]
-    dual = family == socket.AF_INET6 and address[0] == "::" and socket.has_dualstack_ipv6()
-    listener = socket.create_server(address[:2], family=family, backlog=BACKLOG, dualstack_ipv6=dual)
+    address = plain(str(found[0][4][0]))
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    dual = address == "::" and socket.has_dualstack_ipv6()
+    listener = socket.create_server((address, port), family=family, backlog=BACKLOG, dualstack_ipv6=dual)
     listener.setblocking(False)
     return listener

@@ -2,6 +2,8 @@
 
 A call that fails costs at most the connection that it was made for. Everybody else talks on, newcomers are answered,
 and SIGTERM ends the server with its goodbyes and exit code 0 within 5 s. `--rounds 3` tries all that is listed here.
+With `--seed 9` it printed: 147 cases, 198 failing calls, 80 connections lost, nobody else; 55 ends, the longest 2.5 s;
+32 starts with a call that failed, of which 20 began to serve nevertheless.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,10 +23,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Peer, Stage, need
+from .conftest import Peer, need
 from .test_server_process import process
-
-Start = Callable[..., Stage]
 
 # What the manual pages name for each call, without the errors that only a mistake of the program can bring.
 ERRORS = {
@@ -50,7 +51,15 @@ FROM_NOW_ON = [(call, error, "1+") for call, error, _ in ONCE if error != "EINTR
 INTERPRETER = "brk mmap munmap mprotect madvise mremap futex gettid getpid sched_yield clock_nanosleep restart_syscall"
 INTERPRETER += " rt_sigaction rt_sigprocmask rt_sigreturn exit exit_group getrandom rseq set_robust_list"
 BEFORE = "socket:EMFILE bind:EADDRINUSE listen:EADDRINUSE getsockname:ENOBUFS socketpair:EMFILE epoll_create1:EMFILE"
-BEFORE += " epoll_ctl:ENOSPC clone3:EAGAIN prlimit64:EPERM"
+BEFORE += " epoll_ctl:ENOSPC prlimit64:EPERM"
+
+# Where only a parent may trace a process (Yama), the server lets everybody: PR_SET_PTRACER, prctl(2).
+TRACEABLE = """
+import ctypes
+ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(-1), 0, 0, 0)
+from pychat import cli
+cli.main()
+"""
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="strace is a program of Linux")
 
@@ -202,7 +211,7 @@ def _strace() -> None:
 
 def test_the_list_of_calls_is_whole(tmp_path: Path) -> None:
     """What the server calls while it serves, and at its end, stands in the table above, or is none of its own."""
-    with process("--io-threads", "2") as (running, address):
+    with process("--io-threads", "2", program=TRACEABLE) as (running, address):
         town = Town(address)
         with traced(running.pid, tmp_path / "trace", *EXHAUSTED):
             town.live()
@@ -217,9 +226,12 @@ def test_a_call_that_fails_costs_at_most_its_own_connection(tmp_path: Path, roun
     """While the server serves: each error of each call, one after the other; at last SIGTERM keeps its promise."""
     cases = [(call, error, when) for when in range(1, 1 + rounds) for call, error in CASES]
     random.Random(seed).shuffle(cases)
-    cases.sort(key=lambda case: case[1] == "EPIPE" and case[0] == "write")  # afterwards there is no log any more
+    cases.sort(key=lambda case: case[2] if case[:2] == ("write", "EPIPE") else 0)  # after it there is no log any more
     total = lost = 0
-    with process("--io-threads", "2") as (running, address):
+    with process("--io-threads", "2", program=TRACEABLE) as (running, address):
+        assert running.stderr is not None
+        reader = threading.Thread(target=running.stderr.read)  # a full pipe would stop the log
+        reader.start()
         town = Town(address)
         for number, case in enumerate(cases):
             report, before = tmp_path / str(number), town.lost
@@ -238,6 +250,7 @@ def test_a_call_that_fails_costs_at_most_its_own_connection(tmp_path: Path, roun
         running.terminate()
         town.stop()
         assert running.wait(5) == 0
+        reader.join()
     print(f"{len(cases)} cases, {total} failing calls: {lost} connections lost, nobody else")
     assert town.lost == 0
 
@@ -249,7 +262,7 @@ def test_a_call_that_fails_does_not_keep_the_server_from_ending(tmp_path: Path, 
     longest = 0.0
     for number, case in enumerate(cases):
         report = tmp_path / str(number)
-        with process("--io-threads", "2") as (running, address):
+        with process("--io-threads", "2", program=TRACEABLE) as (running, address):
             town = Town(address)
             with traced(running.pid, report, *failing(*case)):
                 began = time.monotonic()
@@ -264,21 +277,31 @@ def test_a_call_that_fails_does_not_keep_the_server_from_ending(tmp_path: Path, 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path, rounds: int, seed: int) -> None:
     """One line and exit code 1, or it serves all the same; at once in both cases."""
     cases = [(*case.split(":"), when) for when in range(1, 2 + rounds) for case in BEFORE.split()]
-    cases = random.Random(seed).sample(cases, min(len(cases), 5 * rounds**3))
-    served = 0
-    for call, error, when in cases:
-        command = [need("strace"), "-f", "-o", str(tmp_path / "trace"), *failing(call, error, when)]
-        command += [sys.executable, "-m", "pychat", "server", "--port", "0"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-            assert running.stdout is not None
-            if running.stdout.readline():
-                (child,) = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
-                os.kill(int(child), signal.SIGTERM)
-                assert running.wait(5) == 0
-                served += 1
-            else:
-                _, said = running.communicate(timeout=5)
-                assert running.returncode == 1, said
-                assert "Traceback" not in said
-                assert len([line for line in said.splitlines() if line.startswith("pychat: ")]) == 1, said
-    print(f"{len(cases)} cases: {served} servers started nevertheless")
+    cases = random.Random(seed).sample(cases, min(len(cases), 4 * rounds**3))
+    served = [started(tmp_path / "trace", *case) for case in cases]
+    print(f"{len(cases)} cases: {sum(served)} servers started nevertheless")
+
+
+@pytest.mark.parametrize("when", [1, 2, 4], ids=["log", "first-loop", "acceptor"])
+def test_a_server_without_room_for_a_thread_says_so(tmp_path: Path, when: int) -> None:
+    """Those threads that have begun already do not keep it from ending."""
+    assert not started(tmp_path / "trace", "clone3", "EAGAIN", when)
+
+
+def started(report: Path, call: str, error: str, when: int) -> bool:
+    """Whether a server starts though a call fails, and then ends at a SIGTERM; if not, it says why in one line."""
+    command = [need("strace"), "-f", "-o", str(report), *failing(call, error, when)]
+    program = "import signal; signal.alarm(30); from pychat import cli; cli.main()"  # it ends also if all else fails
+    command += [sys.executable, "-c", program, "server", "--port", "0", "--io-threads", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        if running.stdout.readline():
+            (child,) = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+            os.kill(int(child), signal.SIGTERM)
+            assert running.wait(5) == 0
+            return True
+        _, said = running.communicate()
+    assert running.returncode == 1, said
+    assert "Traceback" not in said
+    assert len([line for line in said.splitlines() if line.startswith("pychat: ")]) == 1, said
+    return False

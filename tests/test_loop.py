@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pychat.connection import Connection
 from pychat.hub import Hub, no_log
 from pychat.loop import BATCH, READ, STALE, Channel, Loop
 from pychat.spec import Spec
@@ -82,6 +83,71 @@ def test_who_cannot_be_watched_costs_nobody_else_his_connection(start: Start, mo
     assert unlucky.line() == "<end>"
     assert first.ask("PING x") == "PONG x"
     assert stage.peer().ask("PING y") == "PONG y"
+
+
+class Tenacious:
+    """The system's selector, which lets go of a descriptor at the second try only."""
+
+    def __init__(self, poll: select.epoll) -> None:
+        self._poll = poll
+        self._asked = False
+
+    def unregister(self, descriptor: int) -> None:
+        if not self._asked:
+            self._asked = True
+            raise OSError(errno.ENOMEM, "no memory")
+        self._poll.unregister(descriptor)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._poll, name)
+
+
+def test_a_connection_that_was_let_go_does_not_keep_its_old_thread_busy(spec: Spec) -> None:
+    """Its events would come for ever, and nobody would read them."""
+    loop = Loop(Hub(spec), threading.Lock(), "io", no_log)
+    loop._poll = Tenacious(loop._poll)  # type: ignore[assignment, arg-type]
+    ours, theirs = socket.socketpair()
+    channel = Channel(ours)
+    channel.loop = loop
+    loop._hub.open(channel, "127.0.0.1", 0.0, loopback=True)
+    loop._adopt(channel, [], 0.0)
+    loop._let_go(channel)
+    theirs.send(b"x")
+    events = loop._wait(10.0)
+    assert [descriptor for descriptor, _ in events] == [channel.fd]
+    loop._serve(events, 0.0)
+    assert not loop._wait(0.0)
+    loop.start()
+    loop.stop(0.0)
+    loop.join()
+    ours.close()
+    theirs.close()
+
+
+class Unclosable(socket.socket):
+    """A socket whose close reports an error, though its descriptor is free afterwards (close(2))."""
+
+    def close(self) -> None:
+        super().close()
+        raise OSError(errno.EIO, "input or output")
+
+
+def test_a_close_that_fails_gives_the_place_back(spec: Spec) -> None:
+    """Whatever the system says of it, the connection is gone, and the thread lives on."""
+    hub = Hub(spec, max_connections=1)
+    loop = Loop(hub, threading.Lock(), "io", no_log)
+    ours, theirs = socket.socketpair()
+    channel = Channel(Unclosable(fileno=ours.detach()))
+    channel.loop = loop
+    assert hub.open(channel, "127.0.0.1", 0.0, loopback=True)
+    loop._adopt(channel, [], 0.0)
+    loop._close(channel)
+    assert theirs.recv(1) == b""
+    theirs.close()
+    assert hub.open(Connection(), "127.0.0.1", 0.0, loopback=True)
+    loop.start()
+    loop.stop(0.0)
+    loop.join()
 
 
 def test_a_goodbye_never_stands_in_the_middle_of_a_line(spec: Spec) -> None:

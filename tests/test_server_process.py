@@ -101,7 +101,7 @@ def until(running: subprocess.Popen[str], event: str) -> str:
 
 @pytest.mark.parametrize("wrapper", [(), ("nohup",)], ids=["plain", "nohup"])
 def test_a_terminal_that_is_closed_ends_the_server_unless_it_was_started_with_nohup(wrapper: tuple[str, ...]) -> None:
-    """The system sends SIGHUP: it is a SIGTERM, or was ignored at the start and stays so."""
+    """The system sends SIGHUP, and the shell another one: it is a SIGTERM, or was ignored at the start and stays so."""
     ours, theirs = os.openpty()
     with process(wrapper=[need(it) for it in wrapper], session=True, terminal=theirs) as (running, address):
         os.close(theirs)
@@ -112,6 +112,7 @@ def test_a_terminal_that_is_closed_ends_the_server_unless_it_was_started_with_no
             assert peer.ask("PING x") == "PONG x"
             running.terminate()
         assert peer.line().startswith("BYE shutting-down ")
+        running.send_signal(signal.SIGHUP)
         assert peer.line() == "<end>"
         assert running.wait(5) == 0
         peer.close()

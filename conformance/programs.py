@@ -22,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -36,6 +36,8 @@ NO_SUBREAPER = (
 )
 stopping = threading.Event()  # a signal has come: what happens from now on says nothing about a program
 _CLEANING_SECONDS = 30.0  # for the keeper, when it has ended all programs, to undo what was announced
+_parked = threading.Event()  # the main thread does nothing any more
+_first: list[Callable[[], object]] = []  # what the first signal calls, at most one
 _numbers = itertools.count()
 
 
@@ -130,10 +132,7 @@ class _Keeper:
             self.socket.sendall(octets)
 
     def close(self) -> bool:
-        """Ends all programs and undoes what was announced; there can be no others. Whether nothing is left.
-
-        Takes no lock: a signal may have come while this thread held it.
-        """
+        """Ends all programs and undoes what was announced; there can be no others. Whether nothing is left."""
         with contextlib.suppress(OSError):  # a second time
             self.socket.shutdown(socket.SHUT_WR)
             _readable(self.socket, time.monotonic() + KILL_SECONDS + _CLEANING_SECONDS)  # its end is the keeper's
@@ -160,7 +159,7 @@ class _Shared:
             return self._keeper
 
     def close(self) -> bool:
-        """As of the keeper."""
+        """Of the keeper, if there is one. Takes no lock: the main thread may hold it, and does nothing any more."""
         return self._keeper is None or self._keeper.close()
 
 
@@ -252,27 +251,52 @@ def folder(prefix: str) -> Iterator[Path]:
 def end_on_signals(name: str) -> None:
     """From now on SIGINT, SIGTERM and SIGHUP end this tool, with a line and the exit code 128 + the signal's number.
 
-    The handler waits for the keeper, and no other code of the tool runs afterwards. A SIGHUP that was ignored
-    (nohup) stays so; SIGINT does not, for a shell lets its background jobs ignore it.
+    A SIGHUP that is ignored (nohup) stays so; SIGINT does not, for a shell lets its background jobs ignore it.
     """
-    _shared.get()  # now: a handler cannot wait for a keeper that is being started
+    _shared.get()
+    stops = {number for number in STOPS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    signal.signal(signal.SIGUSR1, _park)
+    threading.Thread(target=_await_signals, args=(name, stops), name="signals", daemon=True).start()
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        for other in STOPS:
-            signal.signal(other, signal.SIG_IGN)
-        stopping.set()
-        clean = _shared.close()
-        with contextlib.suppress(Exception):  # the signal may have come in the middle of a write
-            sys.stdout.flush()
-        left = "nothing is left behind" if clean else "something of what it has started could not be ended"
-        clear = "\r\x1b[K" if os.isatty(2) else ""
-        with contextlib.suppress(OSError):
-            os.write(2, f"{clear}{name}: stopped; {left}\n".encode())
-        os._exit(128 + number)
 
-    for number in STOPS:
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, stop)
+@contextlib.contextmanager
+def first_signal(then: Callable[[], object]) -> Iterator[None]:
+    """In this block the first signal calls `then`, in a thread of its own; the next one ends the tool as usual."""
+    _first.append(then)
+    try:
+        yield
+    finally:
+        _first.clear()
+
+
+def _await_signals(name: str, stops: set[signal.Signals]) -> None:
+    """A thread that ends with the process.
+
+    Not a handler: that would wait for the main thread, which may just have gone into a call that does not return.
+    """
+    while True:
+        number = signal.sigwait(stops)
+        try:
+            _first.pop()()
+        except IndexError:
+            break
+    stopping.set()
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGUSR1)  # it would complain of programs that end
+    _parked.wait(0.1)
+    left = "nothing is left behind" if _shared.close() else "something of what it has started could not be ended"
+    clear = "\r\x1b[K" if os.isatty(2) else ""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{clear}{name}: stopped; {left}\n".encode())
+    os._exit(128 + number)
+
+
+def _park(_number: int, _frame: FrameType | None) -> None:
+    _parked.set()
+    while True:
+        signal.pause()
 
 
 def _stream(number: int, stream: int, passed: contextlib.ExitStack, *, text: bool) -> tuple[int, IO[Any] | None]:

@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 from pychat.spec import Spec
 
+from . import programs
 from .mutants import Mutant, client_mutants, equivalent, server_mutants
 from .probe import barrier_verb
 from .record import figures, rules_covered
@@ -203,7 +204,8 @@ def selftest(
     def work(mutant: Mutant[Any]) -> Trial:
         trial = try_mutant(side, mutant, cases, spec, spec_file)
         with lock:
-            on_trial(trial)
+            if not programs.stopping.is_set():
+                on_trial(trial)
         return trial
 
     with ThreadPoolExecutor(jobs) as pool:

@@ -100,7 +100,7 @@ def namespaces_possible() -> str | None:
         if shutil.which(program) is None:
             return f"{program} is missing: apt-get install iproute2 ethtool"
     probe = f"{_PREFIX}-{os.getpid()}-probe"
-    with programs.undoing(["ip", "netns", "del", probe]):
+    with programs.undoing(_deleting(probe)):
         done = programs.run(["ip", "netns", "add", probe])
     return done.stderr.strip() if done.returncode != 0 else None
 
@@ -182,7 +182,7 @@ def _join(stack: ExitStack, router: str, number: int, name: str, *, ipv6: bool) 
 
 def _namespace(stack: ExitStack, name: str, *, ipv6: bool) -> str:
     namespace = f"{_PREFIX}-{os.getpid()}-{name}"
-    stack.enter_context(programs.undoing(["ip", "netns", "del", namespace]))
+    stack.enter_context(programs.undoing(_deleting(namespace)))
     _ip("netns", "add", namespace)
     _ip("-n", namespace, "link", "set", "lo", "up")
     if not ipv6:  # its hosts would look for routers all the time
@@ -191,6 +191,11 @@ def _namespace(stack: ExitStack, name: str, *, ipv6: bool) -> str:
     # Slow start, fast retransmit and fast recovery as the textbooks draw them; the name is in every kernel.
     _set(namespace, "ipv4/tcp_congestion_control", "reno")
     return namespace
+
+
+def _deleting(namespace: str) -> list[str]:
+    """The words that delete a namespace, if it was made."""
+    return ["sh", "-c", '[ ! -e "/run/netns/$0" ] || exec ip netns del "$0"', namespace]
 
 
 def _port(number: int) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
-import select
 import shutil
 import socket
 import threading
@@ -34,8 +32,7 @@ class Recorder:
         self._process: programs.Program | None = None
         self._reader: threading.Thread | None = None
         self._begun = threading.Event()
-        self._ended = False
-        self._over, self._ending = os.pipe()  # an octet in it: dumpcap has ended, or shall end
+        self.over = threading.Event()  # dumpcap has ended, or shall end
         self._said: list[str] = []
 
     @property
@@ -51,7 +48,7 @@ class Recorder:
         self._process = programs.start(self._host.command(self._words), stderr=programs.PIPE, text=True)
         self._reader = threading.Thread(target=self._listen, name="dumpcap's messages", daemon=True)
         self._reader.start()
-        if not self._begun.wait(_PATIENCE) or self._ended:
+        if not self._begun.wait(_PATIENCE) or self.over.is_set():
             self.stop()
             raise CaptureError(f"dumpcap does not record: {self._last_words()}")
 
@@ -79,16 +76,6 @@ class Recorder:
         if self._reader is not None:
             self._reader.join()
         self._process.close()
-        for descriptor in (self._over, self._ending):
-            os.close(descriptor)
-
-    def wait(self, seconds: float | None) -> None:
-        """Returns after `seconds`, when dumpcap ends by itself, or after `finish`."""
-        select.select([self._over], [], [], seconds)
-
-    def finish(self) -> None:
-        """Lets `wait` return. May be called by a signal's handler: takes no lock."""
-        os.write(self._ending, b"\0")
 
     def _listen(self) -> None:
         assert self._process is not None
@@ -97,8 +84,7 @@ class Recorder:
             self._said.append(line.strip())
             if line.startswith("File:"):
                 self._begun.set()
-        self._ended = True
-        self.finish()
+        self.over.set()
         self._begun.set()
 
     def _last_words(self) -> str:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from conformance import programs
-from conformance.keeper import STOPS
 from pychat.spec import shipped
 
 from . import pcapng
@@ -93,12 +90,12 @@ def attach(port: int, interface: str, seconds: float | None, out: Path, say: Say
         token = b""
         try:
             recorder.start()
-            with _first_signal(recorder.finish):
+            with programs.first_signal(recorder.over.set):
                 say(
                     f"recording TCP port {port} on {interface}"
                     + (f" for {seconds:g} s" if seconds else "; Ctrl-C ends it")
                 )
-                recorder.wait(seconds)
+                recorder.over.wait(seconds)
             if interface in {"any", "lo", "lo0"}:
                 token = recorder.settle("127.0.0.1")
         finally:
@@ -106,28 +103,6 @@ def attach(port: int, interface: str, seconds: float | None, out: Path, say: Say
         count = pcapng.rewrite(raw, folder / "cut.pcapng", {}, {}, until=token or b"\0" * 64)
         _deliver(folder / "cut.pcapng", out)
         say(f"{out}: {count} packets")
-
-
-@contextmanager
-def _first_signal(then: Callable[[], None]) -> Iterator[None]:
-    """A signal in this block does no more than call `then`; another one does again what it did before."""
-    before = {number: signal.getsignal(number) for number in STOPS}
-    handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-
-    def restore() -> None:
-        for number in handled:
-            signal.signal(number, before[number])
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        restore()
-        then()
-
-    try:
-        for number in handled:
-            signal.signal(number, handle)
-        yield
-    finally:
-        restore()
 
 
 def _check(out: Path) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from pychat.protocol import Protocol
+from pychat.session import RemoteProtocolError, Session
 from pychat.spec import SpecError
 
 from .conftest import Stage, changed
@@ -90,6 +92,25 @@ def test_one_more_timer_and_other_durations() -> None:
     table.open("b")
     table.later(5)
     assert table.got("b").startswith("BYE timeout")
+
+
+def test_an_answer_that_says_somebody_elses_name_is_no_echo() -> None:
+    """A client compares a field of an answer with its request only where the row says that it is the same."""
+    spec = changed(
+        "      LEAVE:\n        - {outcome: left,",
+        "      CALL:\n        - {outcome: called, answer: OK CALL <me>, rule: R-PING-1}\n"
+        "      LEAVE:\n        - {outcome: left,",
+        "  LEAVE:\n    wire: LEAVE\n",
+        "  CALL:\n    wire: CALL <name:name>\n    answer: OK CALL <name:name>\n    doc: Says one's own name.\n"
+        "  LEAVE:\n    wire: LEAVE\n",
+    )
+    session = Session(Protocol(spec))
+    for sent, got in (("NAME a", "OK NAME a"), ("CHAT b", "OK CHAT B"), ("CALL b", "OK CALL a")):
+        session.request(*sent.split(" "))
+        assert [event.kind for event in session.receive(f"{got}\n".encode())] == ["answer"]
+    session.request("PING", "t")
+    with pytest.raises(RemoteProtocolError):
+        list(session.receive(b"PONG u\n"))
 
 
 def test_a_change_that_makes_no_sense_is_refused() -> None:

@@ -283,3 +283,10 @@ def test_the_build_fails_where_an_example_is_not_true(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "who-is-there, step 5 (a< OK WHO 2): the server said 'OK WHO 1', not 'OK WHO 2'" in result.output
     assert not (tmp_path / "site").exists()
+
+
+def test_a_spec_without_an_example_has_a_page(little: Spec) -> None:
+    """It begins without a conversation."""
+    of = Material(replace(little, examples={}), ())
+    assert "Start here" in markdown.render(page(of))
+    assert html.render(page(of), drawings(of), (), 0)

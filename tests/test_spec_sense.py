@@ -81,7 +81,7 @@ FAULTS: list[tuple[str, list[str], str, str]] = [
     ("pychat", ["  token:\n", "  my-token:\n"], "  my-token:", "the key 'my-token' is not of the form"),
     ("pychat", ["'ERR <verb:verb> <code:code> <words:words>'", "'ERR <verb:verb> for <code:code> <words:words>'"], "refusal:", "with no word between"),
     # The rules for clients, and the contract
-    ("pychat", ["    wire: QUIT\n", "    wire: QUIT <text:text>\n"], "    wire: QUIT", "so it has no field"),
+    ("pychat", ["    wire: QUIT\n", "    wire: QUIT <text:text>\n", "quit: {sends: QUIT}", "quit: {sends: QUIT <text>}"], "    wire: QUIT", "so it has no field"),
     ("pychat", ["of: [HELLO, NAME, CHAT, LEAVE]", "of: [HELLO, NAME, CHAT, LEAVE, MSG]"], "one_unanswered", "MSG has no answer to wait for"),
     ("pychat", ["only_if: {PAIRED: {CHAT:", "only_if: {CONNECTED: {CHAT:"], "only_if", "CHAT has no place in CONNECTED"),
     ("pychat", ["may_follow: {MSG: CHAT", "may_follow: {CHAT: MSG"], "may_follow", "MSG has no answer"),

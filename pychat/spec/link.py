@@ -6,10 +6,13 @@ that the row does not know, or to a name that is never free, each such row is fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from typing import TypeVar
 
 from .model import Outcome, PartnerEffect, Spec, Variable
 from .reading import Document, Path
+
+T = TypeVar("T", bound=Hashable)
 
 OF_THE_LINK = ("link", "accept", "retract", "relay", "unlink")  # a row has one of these effects at most
 OF_A_PARTNER = {"the partner", "no partner", "not accepted"}  # conditions about one's own end of the link
@@ -17,7 +20,9 @@ OF_A_PARTNER = {"the partner", "no partner", "not accepted"}  # conditions about
 
 def check_links(spec: Spec, document: Document) -> None:
     """Notes each fault in `document`. The spec has one initial and one final state."""
-    rows = [_Row(spec, document, path, tuple(states), row) for path, (row, states) in _by_place(spec, document).items()]
+    names = named(spec)
+    places = _by_place(spec, document)
+    rows = [_Row(spec, document, names, path, tuple(states), row) for path, (row, states) in places.items()]
     if any(row.outcome.does("link") for row in rows):
         for row in rows:
             row.check()
@@ -36,7 +41,7 @@ def row_path(spec: Spec, document: Document, state: str, outcome: Outcome) -> Pa
     return own if own in document.values else ("always", outcome.verb, index)
 
 
-def reachable(start: str, edges: Mapping[str, Iterable[str]]) -> set[str]:
+def reachable(start: T, edges: Mapping[T, Iterable[T]]) -> set[T]:
     """The nodes that can be reached from `start`, itself included."""
     found, waiting = {start}, [start]
     while waiting:
@@ -61,18 +66,17 @@ def changes(spec: Spec) -> dict[str, set[str]]:
 
 def named(spec: Spec) -> dict[bool, set[str]]:
     """The states in which a connection may be with a name (True), and those in which it may be without one."""
-    edges: dict[str, set[str]] = {}
+    edges: dict[tuple[str, bool], set[tuple[str, bool]]] = {}
     for state, row in spec.outcomes():
         for has in (True, False):
             after = (has or row.does("bind")) and not row.does("release")
-            edges.setdefault(f"{has} {state}", set()).add(f"{after} {row.to or state}")
-        edges.setdefault(f"True {state}", set())
+            edges.setdefault((state, has), set()).add((row.to or state, after))
     partners = [row.partner for _, row in spec.outcomes() if row.partner is not None]
     for partner in [*partners, spec.ending.partner]:
         for source in spec.partner_states(partner) if partner.to is not None else ():
-            edges.setdefault(f"True {source}", set()).add(f"True {partner.to}")  # who is linked has a name
-    found = reachable(f"False {spec.initial}", edges)
-    return {has: {pair.partition(" ")[2] for pair in found if pair.startswith(f"{has} ")} for has in (True, False)}
+            edges.setdefault((source, True), set()).add((str(partner.to), True))  # who is linked has a name
+    found = reachable((spec.initial, False), edges)
+    return {has: {state for state, other in found if other is has} for has in (True, False)}
 
 
 def _by_place(spec: Spec, document: Document) -> dict[Path, tuple[Outcome, list[str]]]:
@@ -86,11 +90,20 @@ def _by_place(spec: Spec, document: Document) -> dict[Path, tuple[Outcome, list[
 class _Row:
     """One row, in all the states that it is for."""
 
-    def __init__(self, spec: Spec, document: Document, path: Path, states: tuple[str, ...], outcome: Outcome) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        document: Document,
+        names: Mapping[bool, set[str]],
+        path: Path,
+        states: tuple[str, ...],
+        outcome: Outcome,
+    ) -> None:
         self.spec, self.document, self.path, self.states, self.outcome = spec, document, path, states, outcome
+        self.named, self.nameless = (names[has].intersection(states) for has in (True, False))
+        self.free = names[True] - set(spec.linked_states) - {spec.final}  # where whoever is called may be
         self.linked = [state for state in states if spec.states[state].linked]
         self.before = spec.states[states[0]].recv[outcome.verb][: int(path[-1])]
-        self.nameless = [state for state in states if state in named(spec)[False]]
 
     def blame(self, reason: str, *part: str) -> None:
         self.document.blame((*self.path, *part), reason, key=bool(part))
@@ -110,17 +123,16 @@ class _Row:
             self.blame(f"{self.outcome.verb} has an outcome {self.outcome.label} already", "outcome")
 
     def _check_name(self) -> None:
-        named_in = named(self.spec)[True].intersection(self.states)
         if self.outcome.does("bind"):
-            if named_in:
-                self.blame(f"in {_some(named_in)} one may have a name already", "do")
+            if self.named:
+                self.blame(f"in {_some(self.named)} one may have a name already", "do")
             self._check_refused("bind", ("taken",))
         if self.nameless:
             if self.outcome.does("link"):
                 self.blame(f"in {_some(self.nameless)} one may have no name, so nobody can be told who calls", "do")
             if self.outcome.answer is not None and Variable("me") in self.outcome.answer.parts:
                 self.blame(f"in {_some(self.nameless)} one may have no name, so <me> has no value", "answer")
-        if named_in and self.outcome.to == self.spec.final and not self.outcome.does("release"):
+        if self.named and self.outcome.to == self.spec.final and not self.outcome.does("release"):
             self.blame(f"{self.outcome.name} ends a connection that may have a name, so it must release")
         if self.linked and self.outcome.does("release") and not self.outcome.does("unlink"):
             self.blame("whose name is free can have no partner, so it must unlink", "do")
@@ -169,11 +181,10 @@ class _Row:
 
     def _check_called(self, partner: PartnerEffect) -> None:
         """Whoever a row links was found by name, is free, and is in the state that the row moves."""
-        free = named(self.spec)[True] - set(self.spec.linked_states) - {self.spec.final}
         sources = set(self.spec.partner_states(partner))
-        for name in sorted(free - sources):
+        for name in sorted(self.free - sources):
             self.blame(f"who is called may be in {name}, and this does not move it")
-        if partner.source is not None and not free & sources:
+        if partner.source is not None and not self.free & sources:
             self.blame(f"nobody who can be called is in {partner.source}", "partner")
 
 

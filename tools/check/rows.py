@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 from pychat.spec import Spec
 from pychat.spec.model import Condition, EffectKind, Outcome, PartnerEffect, Request, Template
-from pychat.spec.view import Move, moves
+from pychat.spec.view import SEEN, Move, moves
 
 WORD_CONDITIONS = ("equals", "differs")
 CHANGING: frozenset[EffectKind] = frozenset({"bind", "link", "accept", "retract", "relay", "unlink", "release"})
-SEEN: frozenset[EffectKind] = frozenset({"bind", "link", "accept", "retract", "relay", "unlink"})
 SEEN_FROM_AFAR: frozenset[EffectKind] = frozenset({"link", "relay", "unlink"})
 
 

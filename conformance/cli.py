@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 import time
@@ -189,10 +190,10 @@ def client(command: str, **options: Any) -> None:
 
 
 def _address(text: str) -> Address:
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise MisuseError(f"{text!r} is not HOST:PORT")
-    return Address(host.strip("[]"), int(port))
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([^\s\[\]:]+)):([0-9]{1,5})", text, re.ASCII)
+    if found is None or not 0 < int(found[3]) < 65536:
+        raise MisuseError(f"{text!r} is not HOST:PORT; IPv6 is written so: [::1]:8255")
+    return Address(found[1] or found[2], int(found[3]))
 
 
 def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, options: dict[str, Any]) -> int:

@@ -181,7 +181,7 @@ def start(
 ) -> Program:
     """Starts a program; each stream is DEVNULL, PIPE or a descriptor. Raises OSError for what cannot be executed.
 
-    `text`: pipes carry UTF-8 text, a line at a time. `cores`: where it may run, anywhere without one.
+    `text`: pipes carry UTF-8 text, a line at a time; LF alone ends one. `cores`: where it may run, anywhere without one.
     """
     ours: list[IO[Any] | None] = []
     control, theirs = socket.socketpair()
@@ -310,7 +310,7 @@ def _stream(number: int, stream: int, passed: contextlib.ExitStack, *, text: boo
     passed.callback(os.close, theirs)
     end: IO[Any] = os.fdopen(ours, "wb" if number == 0 else "rb")
     if text:
-        end = io.TextIOWrapper(end, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        end = io.TextIOWrapper(end, encoding="utf-8", errors="backslashreplace", newline="\n", line_buffering=True)
     return theirs, end
 
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from . import __version__
+from .addresses import endpoint, parse_endpoint, parse_host
 from .command import Group, say
-from .net import endpoint, parse_endpoint, parse_host, reason
+from .net import reason
 
 if TYPE_CHECKING:
     from .log import EventLog

@@ -27,7 +27,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias
 
-from .net import endpoint, expect_acknowledgements, prepare, reason, resolve, unacknowledged
+from .addresses import endpoint
+from .net import expect_acknowledgements, prepare, reason, resolve, unacknowledged
 from .protocol import Protocol, shipped_protocol
 from .session import Event, LocalProtocolError, RemoteProtocolError, Session, View
 

@@ -40,9 +40,9 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import Style
 
+from .addresses import endpoint
 from .awaited import SLOW
 from .client import Client, ConnectError, Ended, Happening, delays
-from .net import endpoint
 from .protocol import Protocol
 from .talk import COMMANDS, Line, Talk
 from .visible import visible

@@ -35,7 +35,23 @@ def port_that_is_closed() -> int:
     [
         (("server",), "give either --cmd or --connect"),
         (("server", "--cmd", "x", "--connect", "h:1"), "give either --cmd or --connect"),
-        (("server", "--connect", "nowhere"), "is not HOST:PORT"),
+        *(
+            (("server", "--connect", text), "is not HOST:PORT")
+            for text in (
+                "nowhere",
+                ":1",
+                "h:",
+                "h:0",
+                "h:65536",
+                "h:+1",
+                "h:１",
+                "[::1:1",
+                "::1:1",
+                "[h]:1",
+                "]h[:1",
+                "a b:1",
+            )
+        ),
         (
             ("server", "--cmd", "x {prot}"),
             "there is no {prot}; there are {port}, {host}, {spec}, {max}, {registration}",

@@ -181,7 +181,7 @@ def start(
 ) -> Program:
     """Starts a program; each stream is DEVNULL, PIPE or a descriptor. Raises OSError for what cannot be executed.
 
-    `text`: pipes carry UTF-8 text, a line at a time; LF alone ends one. `cores`: where it may run, anywhere without one.
+    `text`: UTF-8 text, a line at a time, and LF alone ends one. `cores`: where it may run, anywhere without one.
     """
     ours: list[IO[Any] | None] = []
     control, theirs = socket.socketpair()

@@ -70,7 +70,7 @@ def main() -> None:
     """Judges a server or a client of the PySocket Chat protocol, in any language, by replaying octets over sockets.
 
     Exit codes: 0 conforms; 1 a MUST failed, a known failure passed or is stale; 2 misuse or no case selected;
-    3 it would not start, or cases were blocked; 4 the suite failed or is incomplete.
+    3 it would not start, or cases were blocked; 4 the suite failed or is incomplete; 128 + N signal N has ended it.
     """
 
 

@@ -38,7 +38,7 @@ stopping = threading.Event()  # a signal has come: what happens from now on says
 _CLEANING_SECONDS = 30.0  # for the keeper, when it has ended all programs, to undo what was announced
 _parked = threading.Event()  # the main thread does nothing any more
 _first: list[Callable[[], object]] = []  # what the first signal calls, at most one
-_numbers = itertools.count()
+_numbers, _starts = itertools.count(), itertools.count()
 
 
 class Program:
@@ -154,8 +154,6 @@ class _Shared:
         with self._lock:
             if self._keeper is None:
                 self._keeper = _Keeper()
-                if not HAVE_SUBREAPER:
-                    print(NO_SUBREAPER, file=sys.stderr)
             return self._keeper
 
     def close(self) -> bool:
@@ -183,6 +181,8 @@ def start(
 
     `text`: UTF-8 text, a line at a time, and LF alone ends one. `cores`: where it may run, anywhere without one.
     """
+    if not HAVE_SUBREAPER and next(_starts) == 0:
+        print(NO_SUBREAPER, file=sys.stderr)
     ours: list[IO[Any] | None] = []
     control, theirs = socket.socketpair()
     with contextlib.ExitStack() as passed, contextlib.ExitStack() as failed:

@@ -76,6 +76,13 @@ def test_the_judge_imports_nothing_of_pychat_but_the_spec() -> None:
                 )
 
 
+def test_only_the_keeper_starts_programs() -> None:
+    """For judge, capture and benchmark: what it does not own outlives a tool that is killed."""
+    for file in files("conformance") + files("tools/capture") + files("tools/bench"):
+        if file != ROOT / "conformance" / "programs.py":
+            assert "subprocess" not in set(imports(file)), file
+
+
 def test_server_and_client_never_import_each_other() -> None:
     client_side = {f"pychat.{name}" for name in ("protocol", "session", "client", "plain", "talk", "terminal", "run")}
     server_side = {"pychat.hub", "pychat.loop", "pychat.server"}

@@ -20,11 +20,12 @@ import pytest
 
 from tools.capture.network import namespaces_possible
 
-from .conftest import ROOT, SPEC_FILE, Stage, need
+from .conftest import ROOT, Stage, need
 from .leftovers import left, marked, new_mark
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what is left is looked for in /proc")
 
+LITTLE = ROOT / "tests" / "little.yaml"  # the judge makes its cases in a second
 LONG = 60.0  # seconds for a tool to end on a busy machine
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Around the implementation under test: a child under timeout, one in a session of its own, and a double fork.
@@ -105,11 +106,11 @@ def tools(folder: Path, port: int) -> dict[str, tuple[list[str], float]]:
     wrapper.write_text(WRAPPER)
     judge, out = [sys.executable, "-m", "conformance"], str(folder / "out.pcapng")
     server = f"sh {wrapper} server --host {{host}} --port {{port}} --spec {{spec}} --max-connections {{max}}"
-    client = f"sh {wrapper} client {{host}}:{{port}} --plain"
+    client = f"sh {wrapper} client {{host}}:{{port}} --plain --spec {{spec}}"
     capture = [sys.executable, "-m", "tools.capture", "--out", out]
     return {
-        "judge server": ([*judge, "server", "--segment", "whole", "--spec", str(SPEC_FILE), "--cmd", server], 1.5),
-        "judge client": ([*judge, "client", "--segment", "whole", "--cmd", client], 1.5),
+        "judge server": ([*judge, "server", "--segment", "whole", "--spec", str(LITTLE), "--cmd", server], 1.5),
+        "judge client": ([*judge, "client", "--segment", "whole", "--spec", str(LITTLE), "--cmd", client], 1.5),
         "capture": ([*capture, "--scenario", "chat"], 2.0),
         "capture --attach": ([*capture, "--attach", str(port), "--interface", "lo"], 1.0),
         "bench": ([sys.executable, "-m", "tools.bench", "--quick"], 1.0),

@@ -317,7 +317,10 @@ def _stream(number: int, stream: int, passed: contextlib.ExitStack, *, text: boo
 def _readable(control: socket.socket, deadline: float | None) -> bool:
     """Whether something can be read, or the end, before the deadline."""
     poll = select.poll()
-    poll.register(control, select.POLLIN)
+    try:
+        poll.register(control, select.POLLIN)
+    except ValueError:  # another thread has just closed it
+        return True
     return bool(poll.poll(None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000))
 
 

@@ -20,11 +20,12 @@ import pytest
 
 from tools.capture.network import namespaces_possible
 
-from .conftest import ROOT, SPEC_FILE, Stage, need
-from .leftovers import left, new_mark
+from .conftest import ROOT, Stage, need
+from .leftovers import left, marked, new_mark
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what is left is looked for in /proc")
 
+LITTLE = ROOT / "tests" / "little.yaml"  # the judge makes its cases in a second
 LONG = 60.0  # seconds for a tool to end on a busy machine
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Around the implementation under test: a child under timeout, one in a session of its own, and a double fork.
@@ -54,11 +55,16 @@ class Ran:
     code: int
     out: str
     complaint: str
+    running: int  # processes at that moment, the tool and its keeper among them
     left: list[str]
 
 
-def strike(words: list[str], number: signal.Signals, moment: float, folder: Path, first: str = "") -> Ran:
-    """Sends a tool a signal so many seconds after it has begun to handle signals, or after its line `first`."""
+def strike(
+    words: list[str], number: signal.Signals, moment: float, folder: Path, *, first: str = "", crowd: int = 0
+) -> Ran:
+    """Sends a tool a signal so many seconds after it has begun to handle signals, or after its line `first`, or when
+    there are `crowd` processes.
+    """
     folder.mkdir()
     env = new_mark() | {"TMPDIR": str(folder)}
     process = subprocess.Popen(
@@ -68,10 +74,13 @@ def strike(words: list[str], number: signal.Signals, moment: float, folder: Path
         assert process.stdout is not None
         while process.poll() is None and not _handles_signals(process.pid):
             pass
+        while process.poll() is None and len(marked(env)) < crowd:
+            pass
         said = process.stdout.readline() if first else ""
         assert first in said
         with suppress(subprocess.TimeoutExpired):
             process.wait(moment)
+        running = len(marked(env))
         process.send_signal(number)
         out, complaint = process.communicate(timeout=LONG)
     finally:
@@ -80,7 +89,7 @@ def strike(words: list[str], number: signal.Signals, moment: float, folder: Path
     remains = left(env, LONG if number == signal.SIGKILL else 0)
     remains += [str(path) for path in folder.iterdir()]
     remains += [str(path) for path in Path("/run/netns").glob(f"pychat-{process.pid}-*")]
-    return Ran(number, process.returncode, said + out, complaint, remains)
+    return Ran(number, process.returncode, said + out, complaint, running, remains)
 
 
 def _handles_signals(pid: int) -> bool:
@@ -97,14 +106,14 @@ def tools(folder: Path, port: int) -> dict[str, tuple[list[str], float]]:
     wrapper.write_text(WRAPPER)
     judge, out = [sys.executable, "-m", "conformance"], str(folder / "out.pcapng")
     server = f"sh {wrapper} server --host {{host}} --port {{port}} --spec {{spec}} --max-connections {{max}}"
-    client = f"sh {wrapper} client {{host}}:{{port}} --plain"
+    client = f"sh {wrapper} client {{host}}:{{port}} --plain --spec {{spec}}"
     capture = [sys.executable, "-m", "tools.capture", "--out", out]
     return {
-        "judge server": ([*judge, "server", "--cmd", server, "--spec", str(SPEC_FILE)], 3.0),
-        "judge client": ([*judge, "client", "--cmd", client], 2.0),
-        "capture": ([*capture, "--scenario", "chat"], 3.0),
+        "judge server": ([*judge, "server", "--segment", "whole", "--spec", str(LITTLE), "--cmd", server], 1.5),
+        "judge client": ([*judge, "client", "--segment", "whole", "--spec", str(LITTLE), "--cmd", client], 1.5),
+        "capture": ([*capture, "--scenario", "chat"], 2.0),
         "capture --attach": ([*capture, "--attach", str(port), "--interface", "lo"], 1.0),
-        "bench": ([sys.executable, "-m", "tools.bench", "--quick"], 2.0),
+        "bench": ([sys.executable, "-m", "tools.bench", "--quick"], 1.0),
     }
 
 
@@ -126,7 +135,7 @@ def check(tool: str, ran: Ran) -> None:
 def test_a_signal_at_any_moment_leaves_nothing(
     tool: str, start: Callable[..., Stage], tmp_path: Path, rounds: int, seed: int
 ) -> None:
-    """SIGKILL every other time, else one that can be handled."""
+    """SIGKILL every other time, else one that can be handled; often when there are programs, also from the start."""
     if tool.startswith("capture"):
         need("dumpcap")
     if tool == "capture":
@@ -138,18 +147,21 @@ def test_a_signal_at_any_moment_leaves_nothing(
     words, seconds = tools(tmp_path, start().server.address[1])[tool]
     began = time.monotonic()
     counts: collections.Counter[str] = collections.Counter()
+    busy = 0
     for number in range(2 * rounds):
         what = signal.SIGKILL if number % 2 else chance.choice(STOPS)
-        moment = chance.uniform(0, seconds)
-        ran = strike(words, what, moment, tmp_path / f"tmp{number}")
+        crowd, moment = chance.choice([0, 4, 4]), chance.uniform(0, seconds)
+        ran = strike(words, what, moment, tmp_path / f"tmp{number}", crowd=crowd)
         try:
             check(tool, ran)
         except AssertionError as error:
-            error.add_note(f"{what.name} after {moment:.3f} s, try {number}, --seed {seed}: {ran}")
+            error.add_note(f"{what.name} after {moment:.3f} s ({crowd} processes), try {number}, --seed {seed}: {ran}")
             raise
         counts[what.name] += 1
+        busy += ran.running > 2
     figures = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-    print(f"\n{tool}: {2 * rounds} signals ({figures}), nothing left, {time.monotonic() - began:.0f} s")
+    spent = time.monotonic() - began
+    print(f"\n{tool}: {2 * rounds} signals ({figures}), {busy} while programs ran; nothing left; {spent:.0f} s")
 
 
 def test_a_signal_right_after_the_first_line_ends_the_recording(

@@ -226,15 +226,16 @@ class Matrix:
 
     def _budgets(self) -> Iterator[Play]:
         for budget in self.spec.budgets:
-            for name in self.spec.live_states:
-                if name not in budget.states:
-                    continue
-                way = self.ways.to_configuration(name)
-                for variant in self._budget_variants(name, budget):
+            ends: dict[str, str] = {}  # of each state, the one to which the model comes first
+            for configuration in self.ways.configurations:
+                ends.setdefault(configuration.partition("+")[0], configuration)
+            for name in [name for name in ends if name in budget.states]:
+                way = self.ways.to_configuration(ends[name])
+                for variant in self._budget_variants(name, budget, ends[name]):
                     yield self._cell(way, name, ANY_LINE, variant)
                 yield from self._earlier_faults(way, name, budget)
 
-    def _budget_variants(self, state: str, budget: Budget) -> Iterator[Variant]:
+    def _budget_variants(self, state: str, budget: Budget, configuration: str) -> Iterator[Variant]:
         most, goodbye = budget.faults, budget.goodbye
         faults = self._one_of_each_fault(state)
         some = [faults[number % len(faults)] for number in range(most)]
@@ -257,7 +258,7 @@ class Matrix:
                 title = f"{word.upper()} ends a row of faults in {state}"
                 octets = b"".join([*some[1:], line, some[0]])
                 yield Variant(f"{word}-ends-a-row", octets, ("R-ERR-9", budget.rule), title, both)
-        for label, row, line in self._refused_lines(state):
+        for label, row, line in self._refused_lines(configuration):
             title = f"{row.error} for {row.verb} never counts in {state}"
             never = ("R-ERR-9", budget.rule)
             yield Variant(f"{row.verb.lower()}-{label}-never-counts", line * (most + 1), never, title, both)
@@ -295,12 +296,13 @@ class Matrix:
                 request = self.spec.requests[verb]
                 yield write_form(request.form, self.ways.values(request)).encode() + self.ending
 
-    def _refused_lines(self, state: str) -> Iterator[tuple[str, Outcome, bytes]]:
-        """Each refusal that can be had at the end of the shortest way into the state."""
-        for rows in self.spec.states[state].recv.values():
+    def _refused_lines(self, configuration: str) -> Iterator[tuple[str, Outcome, bytes]]:
+        """Each refusal that can be had at the end of the shortest way into the configuration."""
+        way = self.ways.to_configuration(configuration)
+        for rows in self.spec.states[configuration.partition("+")[0]].recv.values():
             for row in rows:
-                found = self.ways.to_row(state, row)
-                if row.error is not None and found is not None and found[0] == self.ways.to_configuration(state):
+                found = self.ways.to_row(configuration, row)
+                if row.error is not None and found is not None and found[0] == way:
                     yield label_of(row, rows), row, found[1]
 
     # How long a line may be

@@ -135,3 +135,10 @@ def test_another_protocol_over_sockets(start: Callable[..., Stage], little: obje
     second.reset()
     assert [first.line(), first.line()] == ["rung bob\r", "over bob dead\r"]
     assert first.ask("NAME x") == "no * odd Odd.\r"
+
+
+def test_the_reply_to_a_push_may_have_an_answer_itself() -> None:
+    """What the client says by itself is a request like any other."""
+    session = Session(Protocol(changed("reply: PONG <token>", "reply: PING <token>")))
+    assert [event.reply for event in session.receive(b"PING t\n")] == [b"PING t\n"]
+    assert [event.fields for event in session.receive(b"PONG t\n")] == [{"token": "t"}]

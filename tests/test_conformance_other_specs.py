@@ -1,5 +1,7 @@
 """The judge asks a spec for what it needs: a case for each row, a proof of silence, names enough; else it says so."""
 
+# ruff: noqa: E501  # rows of a spec
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -173,3 +175,22 @@ def test_every_protocol_of_the_repository_can_be_judged(little: Spec, spec: Spec
         assert server_cases(each, ("whole",))
         assert not ways_of(each).missing
         assert len(set(names_of(each, 4))) == 4
+
+
+def test_a_state_to_which_the_model_comes_alone_has_its_cases() -> None:
+    """It holds the link, and nobody is linked in it; its budget is asked about all the same."""
+    spec = changed(
+        "held_in: [PAIRED]", "held_in: [PAIRED, AWAY]", "in: [NAMED, PAIRED], faults", "in: [NAMED, PAIRED, AWAY], faults",
+        "  LEAVE:\n    wire: LEAVE\n",
+        "  REST:\n    wire: REST\n    answer: OK REST\n    doc: Goes away.\n"
+        "  BACK:\n    wire: BACK\n    answer: OK BACK\n    doc: Comes back.\n  LEAVE:\n    wire: LEAVE\n",
+        "  CLOSED:\n    final",
+        "  AWAY:\n    doc: Away.\n    recv:\n"
+        "      BACK:\n        - {outcome: back, to: NAMED, answer: OK BACK, do: [unlink], partner: {push: GONE <me> left}, rule: R-LEAVE-1}\n"
+        "  CLOSED:\n    final",
+        "    doc: The user has a name and can be called.\n    recv:\n",
+        "    doc: The user has a name and can be called.\n    recv:\n"
+        "      REST:\n        - {outcome: away, to: AWAY, answer: OK REST, rule: R-LEAVE-1}\n",
+    )  # fmt: skip
+    assert [name for name in ways_of(spec).configurations if name.startswith("AWAY")] == ["AWAY+alone"]
+    assert "AWAY/LINE/too-many-errors" in {play.id for play in Matrix(spec).plays()}

@@ -68,7 +68,9 @@ def test_the_judge_imports_nothing_of_pychat_but_the_spec() -> None:
     for file in files("conformance"):
         for module in imports(file):
             if module.split(".")[0] == "pychat":
-                assert module == "pychat" or module.startswith(("pychat.spec", "pychat.startup")), f"{file} imports {module}"
+                assert module == "pychat" or module.startswith(("pychat.spec", "pychat.startup")), (
+                    f"{file} imports {module}"
+                )
 
 
 def test_server_and_client_never_import_each_other() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 import struct
 import sys
@@ -21,7 +22,7 @@ from conformance.verdict import Result, Verdict, exit_code
 from pychat.spec import Spec
 
 Handler = Callable[[socket.socket, bytes], bytes | None]
-PYTHON = sys.executable
+PYTHON = shlex.quote(sys.executable)
 
 
 @contextmanager
@@ -251,7 +252,7 @@ def test_a_server_that_dies_in_mid_case_is_named_and_started_again(spec: Spec, t
     program.write_text(DIES)
     ping = (Step("a", "send", b"PING t\n", "PING t"), Step("a", "receive", text="PONG t"))
     fine = cases_of(spec, Play("CONNECTED/PING/own", "t", ("R-PING-1",), ping), "play", ("whole",))[0]
-    command = Command(f"{PYTHON} {program} {{port}}")
+    command = Command(f"{PYTHON} {shlex.quote(str(program))} {{port}}")
     leave = (Step("a", "send", b"LEAVE\n", "LEAVE"),)
     fatal = cases_of(spec, Play("CONNECTED/LEAVE/own", "t", ("R-ERR-5",), leave), "play", ("whole",))[0]
     dead, alive = run_suite(command, [fatal, fine], Options(patience=2))

@@ -77,7 +77,7 @@ def version(peer: Peer) -> str:
     """The first line in which a peer names its version."""
     if not peer.version:
         return ""
-    said = subprocess.run(peer.version, capture_output=True, text=True, check=False)
+    said = subprocess.run(peer.version, capture_output=True, encoding="utf-8", check=False)
     return (said.stdout + said.stderr).strip().partition("\n")[0]
 
 

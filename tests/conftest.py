@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A home without settings: the user's Wireshark, shell or terminal must not change what a test sees. Caches stay."""
+    """A home without settings: the user's Wireshark or shell must not change what a test sees. Caches stay."""
     home = str(tmp_path_factory.mktemp("home"))
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     with pytest.MonkeyPatch.context() as patch:

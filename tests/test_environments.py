@@ -18,7 +18,8 @@ SCRIPT = """
 "$PYTHON" -m pychat spec check
 "$PYTHON" -m pychat demo
 "$PYTHON" -m conformance server --select CONNECTED/PING/answered --cmd "'$PYTHON' -m pychat server --port {port}"
-"$PYTHON" -m conformance client --select CONNECTED/PING/answered --cmd "'$PYTHON' -m pychat client {host}:{port} --plain"
+"$PYTHON" -m conformance client --select CONNECTED/PING/answered --cmd \\
+  "'$PYTHON' -m pychat client {host}:{port} --plain"
 """
 ENVIRONMENTS: dict[str, dict[str, str | None]] = {
     "C-locale-no-home-no-terminal": {

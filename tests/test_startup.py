@@ -75,3 +75,6 @@ def test_the_demo_ends_with_commands_that_can_be_typed(tmp_path: Path, how: str)
     assert [name for name, _ in named] == [command, command], told
     for name, action in named:
         assert "Usage:" in shell(f"{name} {action} --help")
+    if how == "path":
+        environment |= {"PYTHONIOENCODING": "ascii"}
+        assert "./a b ?/pychat" in shell(f"{command} demo")  # it cannot be written, but nothing fails

@@ -70,7 +70,8 @@ class Tshark:
     def lines(self, words: Sequence[str]) -> Iterator[str]:
         """What tshark prints, line by line. Raises ReportError when it ends with a complaint.
 
-        The user's own preferences and plugins stay away: they change figures, and an installed dissector is a second one.
+        The user's own preferences and plugins stay away: they change figures, and an installed dissector would be a
+        second one of the same name.
         """
         home = str(self.dissector.parent)
         alone = os.environ | {"HOME": home, "XDG_CONFIG_HOME": home}

@@ -281,7 +281,7 @@ class Page:
         return text.encode(encoding, "replace").decode(encoding)
 
     def line(self, text: str = "", style: str = "") -> None:
-        print(self.paint(text, style).rstrip(), file=self._out)
+        print(self._writable(self.paint(text, style)).rstrip(), file=self._out)
 
     def words(self, text: str) -> None:
         """A paragraph."""

@@ -31,6 +31,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", type=int, default=1, help="where a random test begins (default: 1)")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A home without settings: the user's Wireshark or shell must not change what a test sees. Caches stay."""
+    home = str(tmp_path_factory.mktemp("home"))
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", home)
+        patch.setenv("XDG_CONFIG_HOME", os.path.join(home, ".config"))
+        patch.setenv("XDG_CACHE_HOME", cache)
+        yield
+
+
 @pytest.fixture(scope="session")
 def rounds(request: pytest.FixtureRequest) -> int:
     """How many times as much as in the gate a random test tries."""

@@ -197,7 +197,7 @@ def test_the_command_writes_a_table_a_record_and_a_picture(tmp_path: Path) -> No
     result = CliRunner().invoke(main, [*words, "--json", str(record), "--plot", str(picture)])
     assert result.exit_code == 0, result.output
     assert "| pychat " in result.stdout
-    assert "4/4 interactive-50" in result.stderr
+    assert "4/4 interactive-50" in result.output
     written = json.loads(record.read_text())
     assert [(run["peer"], run["number"]) for run in written["runs"]] == [
         ("pychat", 1),
@@ -212,5 +212,5 @@ def test_a_name_that_is_none_is_refused_with_those_that_are() -> None:
     """Exit code 2, and no stack trace."""
     result = CliRunner().invoke(main, ["--peers", "nobody"])
     assert result.exit_code == 2
-    assert "'nobody' is none of pychat" in result.stderr
+    assert "'nobody' is none of pychat" in result.output
     assert "pychat-2" not in chosen(None, PEERS, "--peers")

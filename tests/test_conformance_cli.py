@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import socket
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from click.testing import CliRunner, Result
 from conformance.cli import main
 from conformance.record import Record, RecordError
 
-PYTHON = sys.executable
+PYTHON = shlex.quote(sys.executable)
 SERVER = f"{PYTHON} -m pychat server --host {{host}} --port {{port}} --spec {{spec}} --max-connections {{max}}"
 X = "x {port}"
 CLIENT = f"{PYTHON} -m pychat client {{host}}:{{port}} --plain"
@@ -202,7 +203,7 @@ def test_a_failing_server_fails_with_its_replay(tmp_path: Path) -> None:
     source = (Path(__file__).parent / "student" / "server.py").read_text()
     broken = tmp_path / "broken.py"
     broken.write_text(source.replace('"user-busy"', '"user-idle"', 1).replace('"user-busy"', '"user-idle"'))
-    command = f"{PYTHON} {broken} --port {{port}}"
+    command = f"{PYTHON} {shlex.quote(str(broken))} --port {{port}}"
     result = run("server", "--cmd", command, "--select", "NAMED/CHAT/user-busy", "--segment", "whole")
     assert result.exit_code == 1, result.output
     for said in (
@@ -229,7 +230,7 @@ def test_a_walk_finds_the_fault_shrinks_it_and_saves_it(
     assert '"OK LEAVE"' in source
     broken = tmp_path / "broken.py"
     broken.write_text(source.replace('"OK LEAVE"', '"OK LEFT"'))
-    command = f"{PYTHON} {broken} --port {{port}}"
+    command = f"{PYTHON} {shlex.quote(str(broken))} --port {{port}}"
     result = run("server", "--cmd", command, "--select", "CONNECTED/PING/answered", "--segment", "whole", kind, "300")
     assert result.exit_code == 1, result.output
     assert " 1 wrong" in result.output

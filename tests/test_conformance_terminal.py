@@ -24,7 +24,7 @@ from conformance.terminal import BRIEF, FULL, Terminal
 from conformance.verdict import Result, Verdict
 from pychat.spec import Spec
 
-PYTHON = sys.executable
+PYTHON = shlex.quote(sys.executable)
 STUDENT = Path(__file__).parent / "student" / "server.py"
 CONTROL = "\x1b[2J\x9b\u2028\u202e\x07"
 TRACE = "".join(f"line {number}\n" for number in range(1, 31))
@@ -150,7 +150,7 @@ def test_the_last_line_is_the_verdict(spec: Spec, results: list[Result], code: i
 def test_a_replay_runs_when_it_is_pasted(tmp_path: Path) -> None:
     """With the program as it was called, quoted for a shell."""
     command = broken(tmp_path, ('"user-busy"', '"user-idle"'))
-    words = [PYTHON, "-m", "conformance", "server", "--cmd", command, "--select", "NAMED/CHAT/user-busy"]
+    words = [sys.executable, "-m", "conformance", "server", "--cmd", command, "--select", "NAMED/CHAT/user-busy"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1, done.stdout
     (pasted,) = [line.split("replay  ")[1] for line in done.stdout.splitlines() if "  replay  " in line]
@@ -161,8 +161,8 @@ def test_a_replay_runs_when_it_is_pasted(tmp_path: Path) -> None:
 
 def test_a_walk_leaves_nothing_behind(tmp_path: Path) -> None:
     """No file, where nothing has failed."""
-    command = f"{PYTHON} {STUDENT} --port {{port}}"
-    words = [PYTHON, "-m", "conformance", "server", "--cmd", command, "--select", "CONNECTED/PING/answered"]
+    command = f"{PYTHON} {shlex.quote(str(STUDENT))} --port {{port}}"
+    words = [sys.executable, "-m", "conformance", "server", "--cmd", command, "--select", "CONNECTED/PING/answered"]
     done = subprocess.run(
         [*words, "--walk", "5"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
@@ -182,7 +182,9 @@ def test_a_race_shows_the_rule_that_was_broken(spec: Spec, tmp_path: Path) -> No
 
 def test_help_lists_what_a_command_may_hold(spec: Spec) -> None:
     """All of the spec's timers too."""
-    done = subprocess.run([PYTHON, "-m", "conformance", "server", "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "conformance", "server", "--help"], capture_output=True, text=True, check=True
+    )
     for name in ("port", "host", "spec", "max", *spec.timers):
         assert f"{{{name}}}" in done.stdout
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import socket
 import struct
@@ -23,7 +24,7 @@ from conformance.verdict import Result, Verdict, exit_code
 from pychat.spec import Spec
 
 Handler = Callable[[socket.socket, bytes], bytes | None]
-PYTHON = sys.executable
+PYTHON = shlex.quote(sys.executable)
 
 
 @contextmanager
@@ -238,7 +239,7 @@ def ending(spec: Spec, program: Path, how: str) -> list[Result]:
     fine = cases_of(spec, Play("CONNECTED/PING/own", "t", ("R-PING-1",), ping), "play", ("whole",))[0]
     leave = (Step("a", "send", b"LEAVE\n", "LEAVE"),)
     fatal = cases_of(spec, Play("CONNECTED/LEAVE/own", "t", ("R-ERR-5",), leave), "play", ("whole",))[0]
-    return run_suite(Command(f"{PYTHON} {program} {{port}}"), [fatal, fine], Options(patience=2))
+    return run_suite(Command(f"{PYTHON} {shlex.quote(str(program))} {{port}}"), [fatal, fine], Options(patience=2))
 
 
 DIES = """

@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 
 from .conftest import ROOT
 
+PROJECT = "pysocket-chat"
 LONG = 300.0  # seconds; it installs from a registry
 
 
@@ -36,7 +38,9 @@ def test_the_wheel_works_outside_a_checkout(wheel: Path, tmp_path: Path) -> None
     """Installed with its dependencies: demo, server and client, spec check, the judge's list."""
     home = tmp_path / "env"
     subprocess.run([sys.executable, "-m", "venv", str(home)], check=True, timeout=LONG)
-    install = [str(home / "bin" / "pip"), "install", "--quiet", str(wheel)]
+    here = tmp_path / "constraints.txt"  # the versions under test: the pinned, the lowest or the newest ones
+    here.write_text("".join(f"{each.name}=={each.version}\n" for each in distributions() if each.name != PROJECT))
+    install = [str(home / "bin" / "pip"), "install", "--quiet", "--constraint", str(here), str(wheel)]
     installed = subprocess.run(install, capture_output=True, text=True, timeout=LONG, check=False)
     if installed.returncode and os.environ.get("CI") != "true":
         pytest.skip("the dependencies cannot be installed here")

@@ -162,6 +162,21 @@ def test_a_fault_is_refused_with_its_place_and_reason(old: str, new: str, at: st
     assert str(found[0]).startswith(f"broken.yaml:{found[0].place.line}:{found[0].place.column}: ")
 
 
+@pytest.mark.parametrize("loader", ["C", "Python"])
+@pytest.mark.parametrize("block", ["[", "- ", "? ", "a: {", "[{a: ", "[\n", "[&a "])
+@pytest.mark.parametrize("end", ["", "@"], ids=["cut-off", "no-yaml"])
+def test_depth_is_refused_in_our_words(block: str, end: str, loader: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the version of PyYAML says of it, with libyaml and without: the 51st block is blamed."""
+    if loader == "Python":
+        monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
+    for times in (60, 1100, 20_000):
+        with pytest.raises(SpecError) as caught:
+            loads(f"{block * times}{end}".encode(), "deep.yaml")
+        (fault,) = caught.value.faults
+        assert fault.reason == "nested too deeply: more than 50 blocks"
+        assert fault.place.line == (51 if block == "[\n" else 1)
+
+
 def test_several_faults_are_shown_at_once() -> None:
     """One check shows all faults of a stage, in the order of the file."""
     text = TEXT.replace("error: user-busy,", "error: x-y,").replace("to: NAMED, answer", "to: NAMD, answer", 1)

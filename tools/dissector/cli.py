@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -58,6 +59,6 @@ def personal_folders() -> tuple[Path, Path]:
     """Where Wireshark looks for this user's Lua plugins and profiles. Raises ClickException without tshark."""
     if shutil.which("tshark") is None:
         raise click.ClickException("--install asks tshark for its folders, and there is no tshark; use --out")
-    folders = subprocess.run(["tshark", "-G", "folders"], capture_output=True, text=True, check=True).stdout
+    folders = os.fsdecode(subprocess.run(["tshark", "-G", "folders"], capture_output=True, check=True).stdout)
     found = dict(re.findall(r"^([^:\n]+):\s+(.+)$", folders, re.MULTILINE))
     return Path(found["Personal Lua Plugins"]), Path(found["Personal configuration"]) / "profiles"

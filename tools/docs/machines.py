@@ -137,7 +137,8 @@ def _svg(source: str, name: str) -> str:
     program = shutil.which("dot")
     if program is None:
         raise NoGraphviz("the state diagrams need Graphviz: install the package `graphviz`")
-    done = subprocess.run([program, "-Tsvg"], input=source, capture_output=True, text=True, check=False, timeout=60)
+    words = [program, "-Tsvg"]
+    done = subprocess.run(words, input=source, capture_output=True, encoding="utf-8", check=False, timeout=60)
     if done.returncode:
         raise NoGraphviz(f"dot failed: {done.stderr.strip()}")
     svg = done.stdout[done.stdout.index("<svg") :]

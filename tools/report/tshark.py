@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -67,9 +68,15 @@ class Tshark:
         return {int(row[0]): row[1:] for row in rows}
 
     def lines(self, words: Sequence[str]) -> Iterator[str]:
-        """What tshark prints, line by line. Raises ReportError when it ends with a complaint."""
+        """What tshark prints, line by line. Raises ReportError when it ends with a complaint.
+
+        The user's own preferences and plugins stay away: they change figures, and an installed dissector would be a
+        second one of the same name.
+        """
+        home = str(self.dissector.parent)
+        alone = os.environ | {"HOME": home, "XDG_CONFIG_HOME": home}
         with tempfile.TemporaryFile() as complaints:
-            process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=complaints)
+            process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=complaints, env=alone)
             assert process.stdout is not None
             try:
                 for line in process.stdout:
@@ -108,7 +115,7 @@ def version() -> str:
     """The version of tshark. Raises ReportError when there is none."""
     if shutil.which("tshark") is None:
         raise ReportError("tshark is missing: apt-get install tshark (Wireshark's package for the terminal)")
-    done = subprocess.run(["tshark", "--version"], capture_output=True, text=True, check=False)
+    done = subprocess.run(["tshark", "--version"], capture_output=True, encoding="utf-8", check=False)
     found = re.search(r"TShark \(Wireshark\) (\S+)", done.stdout)
     if found is None:
         raise ReportError(f"tshark does not work: {(done.stderr or done.stdout).strip()[:200]}")

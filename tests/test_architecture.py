@@ -27,6 +27,9 @@ WITHOUT_IO = [
     "talk",
     "replay",
     "visible",
+    "addresses",
+    "awaited",
+    "draft",
 ]
 IO = {"socket", "ssl", "select", "selectors", "threading", "time", "asyncio", "socketserver", "subprocess"}
 FRAMEWORKS = {"asyncio", "socketserver", "twisted", "zmq", "trio", "anyio", "gevent"}
@@ -84,7 +87,10 @@ def test_only_the_keeper_starts_programs() -> None:
 
 
 def test_server_and_client_never_import_each_other() -> None:
-    client_side = {f"pychat.{name}" for name in ("protocol", "session", "client", "plain", "talk", "terminal", "run")}
+    client_side = {
+        f"pychat.{name}"
+        for name in ("protocol", "session", "client", "plain", "talk", "terminal", "run", "awaited", "draft")
+    }
     server_side = {"pychat.hub", "pychat.loop", "pychat.server"}
     for file in files("pychat"):
         name = "pychat." + file.stem

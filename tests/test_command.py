@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from conformance.cli import main as judge
 from pychat.cli import main as pychat
-from tools.bench.__main__ import main as bench
-from tools.capture.__main__ import main as capture
+from tools.bench.cli import main as bench
+from tools.capture.cli import main as capture
 from tools.check.__main__ import main as check
 from tools.dissector.cli import main as dissector
 from tools.docs.__main__ import main as docs
@@ -107,8 +107,10 @@ PRINTS = {
     "pychat/log.py": "the log's lines, whose values are quoted",
     "pychat/plain.py": "the lines of the contract: a program gets them as they came, people get them visible",
     "pychat/run.py": "the commands of the contract",
+    "pychat/startup.py": "what this system lacks",
     "pychat/terminal.py": "an error, made visible",
     "conformance/cli.py": "the judge's own say",
+    "conformance/programs.py": "what this system lacks",
     "conformance/selftest.py": "mutants, which are its own, and results, which are visible",
     "conformance/terminal.py": "results, which are visible",
     "tools/bench/checks.py": "figures",
@@ -120,7 +122,7 @@ PRINTS = {
 PRINTING = re.compile(r"(?<![\w.])print\(|\bclick\.s?echo\(|\b(sys\.std(out|err)|self\.(out|err))\.write\(")
 # Where `splitlines` is right: lists of the system's and of our own words.
 CUT = {
-    "conformance/limits.py", "conformance/mutants/conduct.py", "tools/bench/__main__.py", "tools/bench/peers.py",
+    "conformance/limits.py", "conformance/mutants/conduct.py", "tools/bench/cli.py", "tools/bench/peers.py",
     "tools/capture/session.py",
 }  # fmt: skip
 

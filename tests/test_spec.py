@@ -72,7 +72,7 @@ FAULTS = [
     ("    octets: 1..2000\n", "", "text:", "needs octets"),
     ("    octets: 1..2000\n", "    octets: 1..5000\n", "wire: MSG", "more than 4096 octets"),
     ("good: [a, Zoe, alice, B-2_x]", "good: [a, Z.]", "good: [a, Z.]", "'Z.' is not of the type name"),
-    ("  self-chat: {words", "  '': {words", "'': {words", "'' is not of the type code"),
+    ("  self-chat: {words", "  '': {words", "'': {words", "the key '' is not of the form"),
     ("bad: [9lives,", "bad: [nine,", "bad: [nine,", "'nine' is of the type name"),
     ("U+007F..U+009F]\n    good: [hi", "U+009F..U+007F]\n    good: [hi", "U+009F..U+007F", "no range"),
     ("forbid: [U+0000..U+0008, U+000A", "forbid: [U+0000..U+000A, U+000A", "forbid: [U+0000", "U+000A is forbidden twice"),

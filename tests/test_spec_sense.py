@@ -60,7 +60,7 @@ FAULTS: list[tuple[str, list[str], str, str]] = [
     ("pychat", ["held_in: [PAIRED]", "held_in: [PAIRED, CLOSED]"], "link:", "in CLOSED nothing is counted, timed or linked"),
     ("pychat", ["do: [unlink], partner: {push: GONE <me> left}", "do: [unlink], partner: {to: CLOSED, push: GONE <me> left}"], "outcome: left", "nobody else can bring a connection to CLOSED"),
     ("pychat", ["error: self-chat, rule", "error: self-chat, do: [unlink], rule"], "self-chat, do", "a refusal can retract, and cannot unlink"),
-    ("pychat", ["do: [unlink, release], partner: {push: GONE <me> quit}", "do: [unlink, unlink], partner: {push: GONE <me> quit}"], "outcome: quit", "twice in this list"),
+    ("pychat", ["do: [unlink, release], partner: {push: GONE <me> quit}", "do: [unlink, unlink], partner: {push: GONE <me> quit}"], "outcome: quit", "'unlink' stands twice"),
     # Goodbyes, timers, budgets
     ("pychat", ["words: Too many errors., gone: lost,", "words: Too many errors.,"], "too-many-errors:", "needs a reason (gone)"),
     ("pychat", ["{when: stop, words", "{when: stop, gone: lost, words"], "shutting-down", "when stop, no partner is told"),

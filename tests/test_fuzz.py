@@ -23,6 +23,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +69,21 @@ def cut(octets: bytes, chance: random.Random) -> Iterator[bytes]:
 # The server
 
 
+def patient(spec: Spec) -> Spec:
+    """A copy whose timers do not fire while a busy machine plays a walk."""
+    timers = {
+        name: timer if timer.since == "goodbye" else replace(timer, after=timer.after + 1000)
+        for name, timer in spec.timers.items()
+    }
+    return replace(spec, timers=timers)
+
+
 @pytest.mark.parametrize("protocol", ["spec", "little"])
 def test_no_frame_of_the_server_is_wrong(
     protocol: str, start: Callable[..., Stage], request: pytest.FixtureRequest, rounds: int, seed: int
 ) -> None:
     """Several conversations at once, in frames, near-frames and noise, with ends and resets; the model knows all."""
-    served: Spec = request.getfixturevalue(protocol)
+    served = patient(request.getfixturevalue(protocol))
     address = Address(*start(served, io_threads=3).server.address)
     number = 20 * rounds
     walked = run_walks(address, served, walks(served, number, seed, noisy=True), Options(jobs=4))

@@ -43,10 +43,21 @@ def test_half_a_line_is_no_run() -> None:
 
 
 def test_a_run_that_ends_in_crlf_leaves_with_lf() -> None:
-    """R-FRAME-2, R-FRAME-3: as a run, also where both endings are mixed before the last one."""
-    assert RUN.forwarded(b"MSG a\r\nMSG b\nMSG c\r\n") == b"MSG a\nMSG b\nMSG c\n"
+    """R-FRAME-2, R-FRAME-3: as a run, where all lines end so, and none holds a CR besides."""
+    for text in ("a", "é", "x" * 2000):
+        assert RUN.forwarded(f"MSG {text}\r\n".encode() * 3) == f"MSG {text}\n".encode() * 3
     assert RUN.forwarded(b"MSG a\nMSG b\n") == b"MSG a\nMSG b\n"
-    for octets in (b"MSG a\r\r\n", b"MSG a\rb\r\n", b"MSG \r\n", b"WHO\r\n", b"MSG a\r\nWHO\r\n", b"\r\n"):
+    assert RUN.forwarded(b"MSG " + b"x" * 2001 + b"\r\n") is None
+    assert RUN.forwarded(b"MSG \xc2\x85\r\n") is None
+    for octets in (
+        b"MSG a\nMSG b\r\n",
+        b"MSG a\r\r\n",
+        b"MSG a\rb\r\n",
+        b"MSG \r\n",
+        b"WHO\r\n",
+        b"MSG a\r\nWHO\r\n",
+        b"\r\n",
+    ):
         assert RUN.forwarded(octets) is None
 
 

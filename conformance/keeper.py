@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import marshal
 import os
 import select
@@ -156,8 +157,8 @@ class Guard:
         """Starts the program, and returns when nothing of it is left."""
         try:
             self._program = spawn(words, env, streams, cwd, cores)
-        except OSError as error:
-            _tell(self._control, STARTED.pack(0, error.errno))
+        except (OSError, ValueError) as error:  # such as an empty word, or a NUL in one
+            _tell(self._control, STARTED.pack(0, getattr(error, "errno", None) or errno.EINVAL))
             return
         finally:
             for stream in streams:

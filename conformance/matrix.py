@@ -407,19 +407,25 @@ def _texts(type_: Type) -> dict[str, str]:
         found[f"longest-in-{name}"] = char * (high // width) + "x" * (high % width)
         found[f"too-long-in-{name}"] = char * (high // width) + "x" * (high % width + 1)
     for index, (first, last) in enumerate(type_.forbid):
-        for point in sorted({first, last}):
+        for point in filter(_is_character, sorted({first, last})):
             if chr(point) != "\n":
                 found[f"forbidden-u{point:04x}"] = f"a{chr(point)}b"
-        for point in (first - 1, last + 1):
+        for point in filter(_is_character, (first - 1, last + 1)):
             if point > 0 and type_.accepts(f"a{chr(point)}b"):
                 found[f"allowed-u{point:04x}"] = f"a{chr(point)}b"
-        found[f"forbidden-first-{index}"] = f"{chr(first)}b"
-        found[f"forbidden-last-{index}"] = f"a{chr(first)}"
+        if _is_character(first):
+            found[f"forbidden-first-{index}"] = f"{chr(first)}b"
+            found[f"forbidden-last-{index}"] = f"a{chr(first)}"
     found["bidi-control"] = "a\u202eb"
     found["one-space"] = " "
     found["trailing-spaces"] = "a  "
     found["like-a-frame"] = "LEAVE now"
     return found
+
+
+def _is_character(point: int) -> bool:
+    """Whether a line can hold it: surrogates have no UTF-8 form (RFC 3629, 3)."""
+    return 0 <= point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF
 
 
 def _of_length(type_: Type, alphabet: list[str], length: int) -> str:

@@ -334,6 +334,6 @@ def _receive(control: socket.socket, size: int) -> bytes:
 
 
 def _ending(control: socket.socket) -> int:
-    """How the program has ended. A guard that was killed cannot say it; its program is killed then, too."""
+    """How the program has ended. A guard that was killed cannot say it; its program is killed with the keeper."""
     octets = _receive(control, ENDED.size)
     return int(ENDED.unpack(octets)[0]) if len(octets) == ENDED.size else -signal.SIGKILL

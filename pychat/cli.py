@@ -55,7 +55,6 @@ def main() -> None:
       pychat server                  run a server
       pychat client --name alice     talk to somebody on it
     """
-    _open_closed_streams()
 
 
 @main.command()
@@ -282,17 +281,6 @@ def completion(shell: str) -> None:
         folder = shlex.quote(str(program.absolute().parent))
         click.echo(f"set --append PATH {folder}" if shell == "fish" else f"PATH=$PATH:{folder}")
     click.echo(found(main, {}, "pychat", "_PYCHAT_COMPLETE").source())
-
-
-def _open_closed_streams() -> None:
-    """A standard stream that came closed is the null device; else the next socket would take its descriptor."""
-    for descriptor, (name, mode) in enumerate({"stdin": "r", "stdout": "w", "stderr": "w"}.items()):
-        if getattr(sys, name) is None:
-            null = os.open(os.devnull, os.O_RDWR)
-            if null != descriptor:
-                os.dup2(null, descriptor)
-                os.close(null)
-            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  # for good
 
 
 def _spec(file: Path | None) -> Spec:

@@ -36,6 +36,10 @@ class Draft:
             self.target = self._shown
         self.begun = bool(text)
 
+    def shows(self, target: Target) -> bool:
+        """Whether this is what the screen shows."""
+        return self._shown == target
+
     def show(self, target: Target) -> None:
         """The screen shows now what a line is for that is begun now."""
         self._shown = target

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from .addresses import group
 from .admission import Admission, Reminders
 from .codec import BadFrame, Codec, Frame, LineTooLong, Splitter
 from .connection import Connection
@@ -93,7 +94,7 @@ class Hub:
         self._begin(connection, now)
         goodbye = self.spec.goodbye_when(lack)
         address, share = (connection.address, self.admission.share) if lack == "share" else (None, None)
-        times = self._reminders.due(address or goodbye.code, now)
+        times = self._reminders.due(group(address) if address else goodbye.code, now)
         if times:
             self.log("refused", level="warning", code=goodbye.code, address=address, share=share, times=times)
         self._part(connection, goodbye, now)
@@ -375,6 +376,7 @@ class Hub:
         self._events[event].trigger(connection)
         if connection.state != before:
             self._roster.changed(connection)
+            self.touch(connection)  # other timers may run in this state
             if self._budgets[connection.state] is not self._budgets[before]:
                 connection.faults = 0
 

@@ -39,7 +39,19 @@ Chunks: TypeAlias = list[bytes | memoryview]
 class Channel(Connection):
     """A connection with its socket. `loop` is its owner; only the owner touches the socket, and changes `loop`."""
 
-    __slots__ = ("admitted", "due", "fd", "interest", "loop", "measured", "moving_to", "pending", "shut", "sock")
+    __slots__ = (
+        "admitted",
+        "due",
+        "fd",
+        "interest",
+        "loop",
+        "measured",
+        "moving_to",
+        "pending",
+        "planned",
+        "shut",
+        "sock",
+    )
 
     partner: Channel | None  # whoever lives here is linked with his like
 
@@ -51,7 +63,8 @@ class Channel(Connection):
         self.moving_to: Loop | None = None
         self.pending: Chunks | None = None  # taken from the outbox, not yet by the network
         self.interest = 0
-        self.due = FOREVER  # when the next look is planned
+        self.due = FOREVER  # when the next look is planned,
+        self.planned = ""  # … and its state when that was planned
         self.admitted = True
         self.shut = False  # the sending half is ended
         self.measured: tuple[float | None, int] = (None, 0)  # since when its queue is full, and what was unacknowledged
@@ -238,13 +251,14 @@ class Loop:
 
     def _forward(self, straight: list[tuple[Channel, bytes]], work: list[Connection], now: float) -> None:
         """Gives runs to partners of this thread for whom nothing waits, without a detour through their outboxes."""
+        lost: list[Channel] = []
         for partner, run in straight:
             try:
                 taken = partner.sock.send(run)
             except BlockingIOError:
                 taken = 0
             except OSError:
-                self._lose(partner, now)
+                lost.append(partner)
                 continue
             if taken:
                 partner.active = now
@@ -254,6 +268,8 @@ class Loop:
                 with self._lock:  # a server that stops may have said goodbye to him meanwhile
                     self._hub.put_back(partner, run[taken:], now)
                     work += self._hub.take_touched()
+        for partner in lost:  # when its own last lines are on their way: they come before its GONE (R-MSG-4)
+            self._lose(partner, now)
 
     def _give_up(self, channel: Channel, error: Exception) -> None:
         """A bug of ours, or a system that has run out of something, must cost one connection, not all of them."""
@@ -306,7 +322,7 @@ class Loop:
                 self._hub.resume(channel, now)
                 work += self._hub.take_touched()
             self._plan(channel, work, now)  # its clock goes on
-        if channel.ended is not None or channel.full_since is not None:
+        if channel.ended is not None or channel.full_since is not None or channel.state != channel.planned:
             self._plan(channel, work, now)
         interest = (0 if channel.paused or channel.finished else READ) | (WRITE if channel.pending is not None else 0)
         if interest != channel.interest:
@@ -376,6 +392,7 @@ class Loop:
         close(channel.sock)
         channel.pending = None
         with self._lock:
+            channel.outbox = []  # a planned look may keep the channel for a while
             self._hub.lose(channel, time.monotonic())
             self._hub.forget(channel)
             touched = self._hub.take_touched()
@@ -423,6 +440,7 @@ class Loop:
                 self._measure(channel, now)
                 work += self._hub.take_touched()
             due = self._hub.due(channel, now)
+            channel.planned = channel.state
         if due < channel.due:
             channel.due = due
             heapq.heappush(self._timers, (due, next(self._order), channel))

@@ -42,7 +42,7 @@ def expect_acknowledgements(sock: socket.socket, transport: Transport) -> None:
     closed for silence, so a server would lose a living peer who does not read for a while (R-MSG-5).
     """
     idle, interval, probes = transport.keepalive
-    _set(sock, "TCP_USER_TIMEOUT", 1000 * (idle + interval * probes))  # in milliseconds
+    _set(sock, "TCP_USER_TIMEOUT", min(1000 * (idle + interval * probes), 2**31 - 1))  # in milliseconds
 
 
 def _set(sock: socket.socket, name: str, value: float) -> None:

@@ -16,6 +16,7 @@ CANNOT_RUN = 2  # the exit code
 
 def require(program: str) -> None:
     """Ends `program` with one sentence and exit code 2 where it cannot run, and so for a package that is missing."""
+    _open_closed_streams()
     if sys.version_info < (3, 11):  # noqa: UP036  # from a checkout, any Python may start it
         _end(program, f"it needs Python 3.11 or later, and this is {sys.version.split()[0]}")
     if not hasattr(select, "poll") or not hasattr(os, "fork"):
@@ -39,6 +40,17 @@ def called(program: str, module: str) -> str:
     found = shutil.which(program)
     on_path = found is not None and os.path.realpath(found) == os.path.realpath(path)
     return program if on_path else shlex.quote(path)
+
+
+def _open_closed_streams() -> None:
+    """A standard stream that came closed is the null device; else the next socket would take its descriptor."""
+    for descriptor, (name, mode) in enumerate({"stdin": "r", "stdout": "w", "stderr": "w"}.items()):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  # for good
 
 
 def _end(program: str, reason: str) -> None:

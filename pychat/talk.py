@@ -141,7 +141,7 @@ class Talk:
         written for a reader, and nobody has looked at each of its lines.
         """
         self.typing(text or " ")
-        target, lines = self._draft.target, text.split("\n")
+        target, lines, known = self._draft.target, text.split("\n"), self._draft.shows(self.target)
         for number, line in enumerate(lines):
             if number == 0 and line.startswith("/") and not line.startswith("//"):
                 taken = self._command(line, target)
@@ -150,11 +150,13 @@ class Talk:
             if not taken:
                 return "\n".join(lines[number:])
         self.typing("")
-        self.seen()  # its user knows what he has done
+        if known:  # its user knows what he has done, but not what has come meanwhile
+            self.seen()
         return ""
 
     def tick(self, now: float) -> None:
         """The time, in seconds of a clock that never goes back; once a second is enough."""
+        self._settle()
         if self._awaited.tick(now, self._network is not None and self._network.undelivered > 0):
             self._warn(
                 "The server does not answer: the connection seems dead. Ctrl-C on an empty line ends the program."
@@ -273,17 +275,28 @@ class Talk:
             self._calling = self.chat
         return accepted
 
-    def _leave(self) -> None:
+    def _leave(self, *, quiet: bool = False) -> None:
         if self._calling is None and not self.in_chat:
-            self._warn("You are in no chat.")
+            if not quiet:
+                self._warn("You are in no chat.")
         elif not self._leaving and self.protocol.unlink is not None:
-            self._leaving, self.chat = True, None
-            self._ask(self.protocol.unlink)
+            chat, self._leaving, self.chat = self.chat, True, None
+            try:
+                self._request(self.protocol.unlink)
+            except LocalProtocolError as error:
+                if error.waiting:
+                    self._held[self.protocol.unlink] = ()
+                else:
+                    self._leaving = False
+            except (ConnectionError, TimeoutError) as error:
+                self._leaving, self.chat = False, chat
+                if not quiet:
+                    self._warn(f"Not sent: {error}")
 
     def _settle(self) -> None:
-        """Leaves a chat whose partner has gone."""
+        """Leaves a chat whose partner has gone; what cannot be sent now is tried again at the next tick."""
         if self.in_chat and self.view.partner is None and self._calling is None:
-            self._leave()
+            self._leave(quiet=True)
 
     # What the commands do
 
@@ -453,7 +466,7 @@ class Talk:
     # Requests
 
     def _ask(self, verb: str, *values: str) -> bool:
-        """Sends a request, or holds it while an answer is to come that may allow it. False: neither of them."""
+        """Sends a request, or holds it while an answer is to come that may allow it. False: neither, and says why."""
         try:
             self._request(verb, *values)
             return True
@@ -461,10 +474,7 @@ class Talk:
             if error.waiting:
                 self._held[verb] = values
                 return True
-            if verb != self.protocol.unlink:
-                self._warn(f"That is not possible now: {error}")
-            else:
-                self._leaving = False
+            self._warn(f"That is not possible now: {error}")
         except (ConnectionError, TimeoutError) as error:
             self._warn(f"Not sent: {error}")
         return False
@@ -472,7 +482,11 @@ class Talk:
     def _ask_held(self) -> None:
         held, self._held = self._held, {}
         for verb, values in held.items():
-            self._ask(verb, *values)
+            if verb == self.protocol.unlink:
+                self._leaving = False
+                self._leave(quiet=True)
+            else:
+                self._ask(verb, *values)
 
     def _send(self, verb: str, *values: str) -> bool:
         """Sends a request now, or says why not."""

@@ -294,7 +294,16 @@ def change_a_text(data: Data, dice: Random) -> None:
     kind["good"], kind["bad"] = ["hi you"] if kind["octets"] != "1..1" else ["h"], []
     if dice.random() < 0.5:
         kind.pop("match", None)
-        kind["forbid"] = dice.choice([["U+0000..U+001F"], ["U+000D"], ["U+0000..U+001F", "U+0080..U+FFFF"]])
+        kind["forbid"] = dice.choice(
+            [
+                ["U+0000..U+001F"],
+                ["U+000D"],
+                ["U+0000..U+001F", "U+0080..U+FFFF"],
+                ["U+0000..U+001F", "U+007F..U+10FFFF"],
+                ["U+0000..U+001F", "U+D800..U+DFFF"],
+                ["U+000A", "U+E000..U+FFFF"],
+            ]
+        )
 
 
 def change_a_type(data: Data, dice: Random) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -194,3 +195,11 @@ def test_a_state_to_which_the_model_comes_alone_has_its_cases() -> None:
     )  # fmt: skip
     assert [name for name in ways_of(spec).configurations if name.startswith("AWAY")] == ["AWAY+alone"]
     assert "AWAY/LINE/too-many-errors" in {play.id for play in Matrix(spec).plays()}
+
+
+@pytest.mark.parametrize("ends", [(0x7F, 0x10FFFF), (0xD800, 0xDFFF), (0x7F, 0xD7FF), (0xE000, 0xFFFF)])
+def test_any_range_of_characters_may_be_forbidden(ends: tuple[int, int]) -> None:
+    """Also one that ends where there is no next character, or at those that no line can hold."""
+    kind = replace(changed().types["text"], forbid=((0x00, 0x1F), ends))
+    spec = changed()
+    assert server_cases(replace(spec, types={**spec.types, "text": kind}), ("whole",))

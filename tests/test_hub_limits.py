@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from pychat.admission import REMINDER, Reminders
-from pychat.hub import JOINED, TURN, TURN_OCTETS
+from pychat.connection import Connection
+from pychat.hub import JOINED, TURN, TURN_OCTETS, Hub
 from pychat.spec import Spec, shipped
 
 from .conftest import changed
@@ -330,6 +331,15 @@ def test_the_reminders_are_bounded() -> None:
     reminders = Reminders()
     assert all(reminders.due(str(number), 0.0) == 1 for number in range(3 * Reminders.KEYS))
     assert len(reminders._told) <= Reminders.KEYS
+
+
+def test_a_network_that_is_refused_is_one_line_of_the_log(spec: Spec) -> None:
+    """Whoever has 64 bits of IPv6 addresses is counted as one, and logged as one."""
+    lines: list[str] = []
+    hub = Hub(spec, 1000, lambda event, **_: lines.append(event), per_address=1)
+    for number in range(100):
+        hub.open(Connection(), f"2001:db8::{number + 1:x}", 0.0)
+    assert lines.count("refused") == 1
 
 
 def test_shutdown_says_goodbye_and_nothing_else(table: Table) -> None:

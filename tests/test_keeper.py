@@ -248,3 +248,10 @@ def test_a_request_that_is_cut_off_is_none() -> None:
     with ours, theirs:
         socket.send_fds(keeper.socket, [b"\0\0\1\0", b"half"], [theirs.fileno()])
         assert keeper.close()
+
+
+@pytest.mark.parametrize("words", [[""], ["true", "a\0b"]])
+def test_words_that_cannot_be_executed_are_refused(words: list[str]) -> None:
+    """The system's error, and not the end of the keeper."""
+    with pytest.raises(OSError, match=r"No such file|Invalid argument"):
+        start(words)

@@ -249,6 +249,72 @@ def test_what_waits_in_the_socket_ends_a_silence(spec: Spec) -> None:
         peer.close()
 
 
+class Broken:
+    """A socket whose peer has reset it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def send(self, octets: bytes) -> int:
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._sock, name)
+
+
+def test_the_last_lines_of_a_lost_partner_come_before_its_gone(spec: Spec) -> None:
+    """R-MSG-4: also where the loss is found while lines of both are forwarded."""
+    hub, lock = Hub(spec), threading.Lock()
+    loop = Loop(hub, lock, "io", no_log)
+    ends = [socket.socketpair() for _ in range(2)]
+    channels = []
+    for name, (ours, _) in zip("ab", ends, strict=True):
+        ours.setblocking(False)
+        channel = Channel(ours)
+        channel.loop = loop
+        hub.open(channel, "127.0.0.1", 0.0, loopback=True)
+        loop._adopt(channel, [], 0.0)
+        hub.receive(channel, f"NAME {name}\n".encode(), 0.0)
+        channels.append(channel)
+    alice, bob = channels
+    hub.receive(alice, b"CHAT b\n", 0.0)
+    hub.receive(bob, b"CHAT a\n", 0.0)
+    loop._settle(hub.take_touched(), 0.0)
+    bob.sock = Broken(bob.sock)  # type: ignore[assignment]
+    loop._take([(alice, b"MSG to bob\n"), (bob, b"MSG from bob\n")], 0.0)
+    assert ends[0][1].recv(1000) == b"OK NAME a\nOK CHAT b\nMSG from bob\nGONE b lost\n"
+    loop.start()
+    loop.stop(0.0)
+    loop.join()
+    for _, theirs in ends:
+        theirs.close()
+
+
+def test_what_is_queued_goes_with_its_connection(start: Start) -> None:
+    """Though a planned look keeps the channel until its time."""
+    stage = start()
+    (loop,) = stage.server._loops
+    peer = stage.user("a", receive_buffer=4096)
+    peer.send_octets(b"PING x\n" * 60_000)
+    while not any(channel.paused for channel in tuple(loop._channels.values())):
+        stage.peer().close()
+    peer.reset()
+    while stage.server._hub.names:
+        stage.peer().close()
+    assert [channel.outbox for _, _, channel in tuple(loop._timers) if channel.name == "a"] in ([], [[]], [[], []])
+
+
+def test_a_timer_of_one_state_runs_from_its_beginning(start: Start) -> None:
+    """A look is planned where a change of state makes it due sooner."""
+    served = changed(
+        "silence: {since: silence, after: 600 s",
+        "silence: {since: silence, in: [NAMED, PAIRED], after: 100 ms",
+        "probe: {since: silence, after: 120 s",
+        "probe: {since: silence, in: [CONNECTED], after: 120 s",
+    )
+    assert start(served).user("alice").line().startswith("BYE timeout ")
+
+
 def test_a_flood_of_requests_holds_nobody_up(spec: Spec) -> None:
     """Between the turns of those who flood, everybody else has his."""
     hub, lock = Hub(spec), threading.Lock()

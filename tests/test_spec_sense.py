@@ -64,6 +64,9 @@ FAULTS: list[tuple[str, list[str], str, str]] = [
     # Goodbyes, timers, budgets
     ("pychat", ["words: Too many errors., gone: lost,", "words: Too many errors.,"], "too-many-errors:", "needs a reason (gone)"),
     ("pychat", ["{when: stop, words", "{when: stop, gone: lost, words"], "shutting-down", "when stop, no partner is told"),
+    ("pychat", ["idle: 60 s", "idle: 32768 s"], "idle: 32768 s", "Linux takes at most 32767 s"),
+    ("pychat", ["interval: 10 s", "interval: 600 min"], "interval: 600 min", "Linux takes at most 32767 s"),
+    ("pychat", ["probes: 3", "probes: 128"], "probes: 128", "maximum"),
     ("pychat", ["after: 600 s", "after: 100 s"], "probe:", "silence ends the connection before it"),
     ("pychat", ["linger: {since: goodbye, after", "linger: {since: goodbye, in: [NAMED], after"], "linger:", "after the goodbye the state is CLOSED"),
     ("pychat", ["registration: {since: accept, in: [CONNECTED]", "registration: {since: accept, in: [CLOSED]"], "registration:", "in CLOSED nothing is counted, timed or linked"),

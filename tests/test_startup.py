@@ -78,3 +78,13 @@ def test_the_demo_ends_with_commands_that_can_be_typed(tmp_path: Path, how: str)
     if how == "path":
         environment |= {"PYTHONIOENCODING": "ascii"}
         assert "./a b ?/pychat" in shell(f"{command} demo")  # it cannot be written, but nothing fails
+
+
+def test_the_judge_works_without_standard_streams() -> None:
+    """What it opens first does not take their place, and nothing is printed to nobody."""
+    server = f"{shlex.quote(sys.executable)} -m pychat server --port {{port}}"
+    words = [sys.executable, "-m", "conformance", "server", "--select", "CONNECTED/PING/answered", "--cmd", server]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- >&-', "sh", *words], stderr=subprocess.PIPE, cwd=ROOT, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -182,6 +182,41 @@ def test_keys_that_were_pressed_before_a_call_was_shown_are_not_for_the_caller(h
     assert bob.sent == ["CHAT alice", "MSG hello"]
 
 
+@pytest.mark.parametrize("first", ["/who", "", "/help"])
+def test_a_line_that_succeeds_does_not_show_a_call(hub: Hub, first: str) -> None:
+    """Two lines wait in the terminal: the first is a command or empty, and the second is for nobody who has called."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    alice.carry_up()
+    bob.carry_down(shown=False)
+    assert bob.enter(first) == ""
+    assert bob.enter("secret") == "secret"
+    assert "MSG secret" not in bob.sent
+
+
+def test_a_leave_that_cannot_be_sent_is_not_taken_for_sent(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network takes nothing for a while: its user can leave later, and leaves a partner who has gone."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    settle(alice, bob)
+
+    def refuse(*_: object, **__: object) -> bytes:
+        raise TimeoutError("the server takes nothing")
+
+    with monkeypatch.context() as full:
+        full.setattr(alice, "send", refuse)
+        alice.enter("/leave")
+        assert alice.shown()[-1] == "Not sent: the server takes nothing"
+        bob.enter("/leave")
+        bob.carry_up()
+        alice.carry_down()
+        assert "Not sent: the server takes nothing" not in alice.shown()
+    alice.talk.tick(1.0)
+    assert alice.sent[-1] == "LEAVE"
+    settle(alice, bob)
+    assert not alice.talk.in_chat
+
+
 def test_a_name_that_is_called_before_a_call_is_shown_stays_on_the_line(hub: Hub) -> None:
     """The connection knows of the call, and its user does not."""
     alice, bob, _ = room(hub, "alice", "bob", "carol")

@@ -38,6 +38,7 @@ from .rows import RowBuilder
 T = TypeVar("T")
 
 NUMBERS = numbers(len(str(MOST_PUSHED)))
+LONGEST_KEEPALIVE = 32767  # seconds: MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL of Linux (linux/tcp.h)
 SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0}
 CLIENT_CONDITIONS = ("the partner", "equals", "differs", "no partner", "not accepted")
 STEP = re.compile(r"(?P<who>[a-z]+)(?P<mark>>\||>!|<\||>|<)(?: (?P<text>.*))?", re.DOTALL)
@@ -91,6 +92,9 @@ class _Builder(RowBuilder):
         timers = self._table("timers", self._timer)
         limits = self._limits(data["limits"])
         keepalive = data["transport"]["keepalive"]
+        for name in ("idle", "interval"):
+            if seconds(keepalive[name]) > LONGEST_KEEPALIVE:
+                self._blame(("transport", "keepalive", name), f"Linux takes at most {LONGEST_KEEPALIVE} s")
         self._check_words()
         spec_examples = self._table("examples", self._example)
         contract = self._contract(data["contract"])

@@ -1,7 +1,9 @@
 """The list of all users, as the items of a request that lists them. No sockets, no clock, no verb by name.
 
 The list is kept in blocks. When a user comes, goes or changes state, only the block of that user is made anew; all
-others are shared by every list that waits in a queue, so that a list which nobody reads costs little memory.
+others are shared by every list that waits in a queue, so that a list which nobody reads costs little memory. How many
+lists wait is bounded by the queues: after a long one, no frame is taken from its connection above the mark
+(`Hub.is_blocked`).
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shlex
 import signal
 import socket
@@ -151,7 +152,8 @@ class Process:
         self.popen = program
         self.spoke = threading.Event()  # it has written to its standard output
         self.announced: tuple[str, int] | None = None
-        self.said = 0  # octets of its standard error that were read
+        self._said = 0  # octets of its standard error that were read
+        self._lock = threading.Lock()  # guards what was read; held for reads that do not block
         self._stdout, self._stderr = bytearray(), bytearray()
         self._readers = [
             threading.Thread(target=self._read, args=(stream, kept), daemon=True)
@@ -171,15 +173,31 @@ class Process:
 
     def _read(self, stream: IO[bytes] | None, kept: bytearray) -> None:
         assert stream is not None
-        while octets := os.read(stream.fileno(), 65536):
-            kept += octets
-            del kept[:-KEPT]
-            self.said += len(octets) if kept is self._stderr else 0
+        while _readable(stream, None) and self._take(stream, kept):
             if kept is self._stdout and self.announced is None:
                 found = ANNOUNCED.search(bytes(kept))
                 if found is not None:
                     self.announced = found["host"].decode(), int(found["port"])
                     self.spoke.set()
+
+    def _take(self, stream: IO[bytes], kept: bytearray) -> bool:
+        """Takes in what is in a pipe now; False at its end."""
+        with self._lock:
+            if not _readable(stream, 0):  # another thread has taken it
+                return True
+            octets = os.read(stream.fileno(), 65536)
+            kept += octets
+            del kept[:-KEPT]
+            self._said += len(octets) if kept is self._stderr else 0
+            return bool(octets)
+
+    @property
+    def said(self) -> int:
+        """How many octets of standard error it has written so far."""
+        stream = self.popen.stderr
+        while stream is not None and not stream.closed and _readable(stream, 0) and self._take(stream, self._stderr):
+            pass
+        return self._said
 
     def join(self) -> None:
         """Waits for the readers, which end when the program and its children have closed their outputs."""
@@ -188,8 +206,9 @@ class Process:
 
     def stderr(self, since: int = 0) -> str:
         """Its standard error after so many octets, as far as it is kept."""
-        kept = bytes(self._stderr)
-        return readable(kept[max(0, len(kept) - (self.said - since)) :])
+        with self._lock:
+            kept, said = bytes(self._stderr), self._said
+        return readable(kept[max(0, len(kept) - (said - since)) :])
 
     def ending(self) -> str:
         return ended(self.popen.poll())
@@ -200,6 +219,13 @@ class Process:
         self.join()
         if not any(reader.is_alive() for reader in self._readers):
             self.popen.close()
+
+
+def _readable(stream: IO[bytes], milliseconds: int | None) -> bool:
+    """Whether something is in a pipe, or its end, within so many milliseconds; None waits for it."""
+    poll = select.poll()
+    poll.register(stream.fileno(), select.POLLIN)
+    return bool(poll.poll(milliseconds))
 
 
 def free_port() -> int:

@@ -1,4 +1,4 @@
-"""The command line: `pychat-conformance server|client|list|explain|replay|shrink|report|selftest`."""
+"""The command line: `pychat-conformance server|client|list|explain|replay|shrink|report`."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ import click
 from pychat.spec import Spec, SpecError, load, shipped
 
 from . import __version__
-from .frames import visible, visible_lines
-from .known import Known, KnownError
-from .needs import check_names, names
-from .play import SEGMENTS, Play, PlayError, Segment, plays_of, to_yaml
-from .probe import UnjudgeableError, barrier_verb
-from .record import case_line, footer, header
-from .reports import KINDS, Reports
-from .run import Options, run_suite, the_hand
+from .cases.play import SEGMENTS, Play, PlayError, Segment, plays_of, to_yaml
+from .engine.needs import check_names, names
+from .engine.target import Address, Command, StartError, Target
+from .engine.verdict import Result, exit_code
+from .oracle.frames import visible, visible_lines
+from .oracle.paths import paths_of
+from .oracle.probe import UnjudgeableError, barrier_verb
+from .results.known import Known, KnownError
+from .results.record import case_line, footer, header
+from .results.reports import KINDS, Reports
+from .results.terminal import Terminal, program
+from .run import Options, one_worker, run_suite
 from .suite import Case, SelectionError, cases_of, nearest, select
-from .target import Address, Command, StartError, Target
-from .terminal import Terminal, program
-from .verdict import Result, exit_code
 from .walk import run_walks, walks
 from .walk import shrink as shrunk
-from .ways import ways_of
 
 FILE = click.Path(path_type=Path)
 SECONDS = click.FloatRange(0.1, 3600)
@@ -203,7 +203,7 @@ def _judge(of: str, spec: Spec, target: Target, cases: list[Case], where: str, o
     if not chosen:
         raise MisuseError("no case is selected")
     if of == "server":
-        for state, row in ways_of(spec).missing:
+        for state, row in paths_of(spec).missing:
             terminal.say(f"no case: {state} {row.verb}, {row.condition or row.label}: the model never comes to it\n")
     known = _known(options["known_file"])
     spec_option = f" --spec {shlex.quote(str(options['spec_file']))}" if options["spec_file"] else ""
@@ -271,8 +271,8 @@ def _other_options(options: dict[str, Any]) -> str:
 @click.argument("reports", nargs=-1, required=True, metavar="KIND=FILE…")
 def report(record: Path, reports: tuple[str, ...]) -> None:
     """Makes reports from a run's record, which must be whole: junit, html, md, gradescope, badge."""
-    from .record import Record, RecordError
-    from .reports import maker, replace, wanted
+    from .results.record import Record, RecordError
+    from .results.reports import maker, replace, wanted
 
     try:
         whole = Record.load(record)
@@ -436,10 +436,10 @@ def shrink(
     plays = [play for play in _plays(file, spec) if play.of == "server"]
     if not plays:
         raise MisuseError(f"{file}: only plays for servers can be shrunk")
-    with the_hand(_target(command, address, spec), spec, Options(patience=patience, spec_file=spec_file)) as hand:
+    with one_worker(_target(command, address, spec), spec, Options(patience=patience, spec_file=spec_file)) as worker:
         try:
-            hand.address()
-            play, result = shrunk(hand, plays[0], segment)
+            worker.address()
+            play, result = shrunk(worker, plays[0], segment)
         except StartError as error:
             raise NoStartError(str(error)) from None
         except ValueError as error:
@@ -460,49 +460,3 @@ class NoStartError(click.ClickException):
     """The implementation would not start; exit code 3."""
 
     exit_code = 3
-
-
-@main.command()
-@click.option("--cmd", "command", required=True, help="A program: './srv --port {port}'.")
-@click.option("--spec", "spec_file", type=FILE, help="Judge by this spec.")
-@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Workers.")
-@click.option("--runs", type=click.IntRange(2, 1000), default=20, show_default=True, help="Full runs.")
-@click.option("--busy", type=click.IntRange(0, 64), default=2, show_default=True, help="Processes that only spin.")
-def steady(command: str, spec_file: Path | None, jobs: int, runs: int, busy: int) -> None:
-    """Runs all cases again and again while the machine is busy, and counts the verdicts that change."""
-    from .steady import steady as again
-    from .suite import server_cases
-
-    spec = _spec(spec_file)
-    cases = _cases(lambda: server_cases(spec))
-
-    def on_run(number: int, seconds: float, changed: int) -> None:
-        _echo(f"run {number:3}  {seconds:5.1f} s  {changed} verdicts changed")
-
-    options = Options(jobs=jobs, spec_file=spec_file)
-    try:
-        changed = again(
-            _command(command, spec, "server"), cases, spec, options, runs=runs, processes=busy, on_run=on_run
-        )
-    except StartError as error:
-        raise NoStartError(str(error)) from None
-    for key, verdicts in changed.items():
-        _echo(f"{key}: {' '.join(verdicts)}")
-    _echo(f"{runs} runs of {len(cases)} cases beside {busy} busy processes: {len(changed)} changed verdicts")
-    sys.exit(1 if changed else 0)
-
-
-@main.command()
-@click.argument("side", type=click.Choice(["server", "client", "all"]), default="all")
-@click.option(
-    "--select", "patterns", multiple=True, metavar="PATTERN", help="Only these mutants: 'PAIRED/*', closed-at-once."
-)
-@click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Workers.")
-@click.option("--spec", "spec_file", type=FILE, help="Another spec file.")
-@click.option("--verbose", is_flag=True, help="A line for each mutant: what has killed it.")
-def selftest(side: str, patterns: tuple[str, ...], jobs: int, spec_file: Path | None, verbose: bool) -> None:
-    """Judges the judge: correct implementations must pass, and each one that is broken on purpose must fail."""
-    from .selftest import run
-
-    spec = _judgeable(spec_file)
-    sys.exit(run(side, spec, spec_file, patterns=patterns, jobs=jobs, verbose=verbose))

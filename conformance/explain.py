@@ -9,12 +9,12 @@ from typing import Any
 
 from pychat.spec import Spec
 
-from . import actions as do
-from .actions import shown
-from .frames import quote, shortened, visible
-from .model import Due
-from .play import LEGEND, Play
-from .script import Compiler
+from .cases.play import LEGEND, Play
+from .engine import actions as do
+from .engine.actions import shown
+from .engine.script import Compiler
+from .oracle.frames import quote, shortened, visible
+from .oracle.model import Due
 from .suite import Case
 
 WIDTH = 100

@@ -12,17 +12,17 @@ from pathlib import Path
 
 from pychat.spec import Spec, shipped
 
-from . import programs
-from .client_hand import ClientHand
-from .known import Known
-from .quick import quicken
-from .stagehand import Stagehand, values_of
+from .client.worker import ClientWorker
+from .engine import programs
+from .engine.preflight import Preflight
+from .engine.quick import quicken
+from .engine.target import Address, Command, Target
+from .engine.verdict import Result, Verdict
+from .engine.worker import Worker, values_of
+from .results.known import Known
 from .suite import Case
-from .target import Address, Command, Target
-from .trust import Trust
-from .verdict import Result, Verdict
 
-Hand = Stagehand | ClientHand
+AnyWorker = Worker | ClientWorker
 HOPELESS = 0.5  # seconds of patience with a server that answers no barrier
 TIMED = 24  # workers for the cases that mostly wait
 GIVE_UP = 10  # cases in a row that could not be asked, after which the rest is not asked
@@ -102,10 +102,10 @@ def run_suite(
         assert command is not None, "a client under test is a command"
         return _run_clients(command, cases, options, spec, file)
 
-    def hand() -> Stagehand:
+    def worker() -> Worker:
         profiles = " ".join(options.profiles)
         values = values_of(spec, file)
-        return Stagehand(target, spec, options.patience, profiles, values, options.max_wait, command=command)
+        return Worker(target, spec, options.patience, profiles, values, options.max_wait, command=command)
 
     asked = [case for case in cases if case.profile in options.profiles]
     work = Work([case for case in asked if case.lane != "quick"], options)
@@ -113,25 +113,25 @@ def run_suite(
     for case in cases:
         if case.profile not in options.profiles:
             work.report(case, _unasked(case, Verdict.NOT_APPLICABLE, f"the profile {case.profile} was not declared"))
-    hands = [hand() for _ in range(options.jobs)]
-    crews = [(hand, work) for hand in hands]
+    workers = [worker() for _ in range(options.jobs)]
+    assignments = [(worker, work) for worker in workers]
     quick = None
     try:
-        hands[0].address()
-        trust = Trust.of(hands[0])
-        if trust.words():
-            options.on_note(trust.words())
-        for each in hands:
-            each.trust = trust
-            each.patience = options.patience if trust.barrier else min(options.patience, HOPELESS)
+        workers[0].address()
+        preflight = Preflight.of(workers[0])
+        if preflight.words():
+            options.on_note(preflight.words())
+        for each in workers:
+            each.preflight = preflight
+            each.patience = options.patience if preflight.barrier else min(options.patience, HOPELESS)
         if len(timed) and command is not None and any(command.has(name) for name in ("spec", *spec.timers)):
             quick = _Quick(command, spec, Path(file))
-            crews += [(quick.hand(options, trust), timed) for _ in range(min(len(timed), TIMED))]
+            assignments += [(quick.worker(options, preflight), timed) for _ in range(min(len(timed), TIMED))]
         else:
-            crews += [(hands[-1], timed)]
-        _employ(crews, work)
+            assignments += [(workers[-1], timed)]
+        _run_workers(assignments, work)
     finally:
-        for each, _ in crews:
+        for each, _ in assignments:
             each.stop()
         if quick is not None:
             quick.stop()
@@ -145,24 +145,24 @@ def _run_clients(command: Command, cases: Sequence[Case], options: Options, spec
     for case in cases:
         if case.profile not in options.profiles:
             work.report(case, _unasked(case, Verdict.NOT_APPLICABLE, f"the profile {case.profile} was not declared"))
-    hands = [ClientHand(command, spec, options.patience, file) for _ in range(options.jobs)]
-    hands[0].check_start()
-    _employ([(hand, work) for hand in hands], work)
+    workers = [ClientWorker(command, spec, options.patience, file) for _ in range(options.jobs)]
+    workers[0].check_start()
+    _run_workers([(worker, work) for worker in workers], work)
     order = {case.key: number for number, case in enumerate(cases)}
     return sorted(work.results, key=lambda result: order[result.key])
 
 
 @contextlib.contextmanager
-def the_hand(target: Target, spec: Spec, options: Options) -> Iterator[Stagehand]:
+def one_worker(target: Target, spec: Spec, options: Options) -> Iterator[Worker]:
     """One worker at an ordinary server, for what is not a list of cases."""
     file = str(options.spec_file or shipped_file())
     command = target if isinstance(target, Command) else None
     profiles = " ".join(options.profiles)
-    hand = Stagehand(target, spec, options.patience, profiles, values_of(spec, file), options.max_wait, command=command)
+    worker = Worker(target, spec, options.patience, profiles, values_of(spec, file), options.max_wait, command=command)
     try:
-        yield hand
+        yield worker
     finally:
-        hand.stop()
+        worker.stop()
 
 
 class _Quick:
@@ -176,11 +176,11 @@ class _Quick:
             self._stack = stack.pop_all()
         self.command, self.judged = command, spec
 
-    def hand(self, options: Options, trust: Trust) -> Stagehand:
+    def worker(self, options: Options, preflight: Preflight) -> Worker:
         """A place at this server."""
-        return Stagehand(
+        return Worker(
             Address(*self.running.address), self.quick.spec, options.patience, " ".join(options.profiles),
-            max_wait=options.max_wait, quick_of=self.judged, command=self.command, trust=trust,
+            max_wait=options.max_wait, quick_of=self.judged, command=self.command, preflight=preflight,
             shared=self.running.process,
         )  # fmt: skip
 
@@ -188,14 +188,14 @@ class _Quick:
         self._stack.close()
 
 
-def _employ(crews: Sequence[tuple[Hand, Work]], work: Work) -> None:
+def _run_workers(assignments: Sequence[tuple[AnyWorker, Work]], work: Work) -> None:
     """A thread for each worker, born and joined here; each ends with its empty queue, or when `work` is stopped."""
-    by_hand: dict[int, list[tuple[Hand, Work]]] = {}
-    for hand, queue_ in crews:
-        by_hand.setdefault(id(hand), []).append((hand, queue_))
+    by_hand: dict[int, list[tuple[AnyWorker, Work]]] = {}
+    for worker, queue_ in assignments:
+        by_hand.setdefault(id(worker), []).append((worker, queue_))
     threads = [
-        threading.Thread(target=_labour, args=(crew,), name=f"judge-{number}")
-        for number, crew in enumerate(by_hand.values())
+        threading.Thread(target=_work_off, args=(assignment,), name=f"judge-{number}")
+        for number, assignment in enumerate(by_hand.values())
     ]
     for thread in threads:
         thread.start()
@@ -209,21 +209,21 @@ def _employ(crews: Sequence[tuple[Hand, Work]], work: Work) -> None:
         raise
 
 
-def _labour(crew: Sequence[tuple[Hand, Work]]) -> None:
-    for hand, work in crew:
+def _work_off(assignment: Sequence[tuple[AnyWorker, Work]]) -> None:
+    for worker, work in assignment:
         while (case := work.take()) is not None:
             if work.hopeless:
                 note = f"not asked: {GIVE_UP} cases before it could not be asked"
                 work.report(case, replace(_unasked(case, Verdict.BLOCKED, note), unreached=True))
-            elif case.lane == "alone" and isinstance(hand, Stagehand) and hand.target.restartable:
-                alone = replace(hand, running=None)
+            elif case.lane == "alone" and isinstance(worker, Worker) and worker.target.restartable:
+                alone = replace(worker, running=None)
                 try:
                     work.report(case, alone.verdict(case))
                 finally:
                     alone.stop()
             else:
-                work.report(case, hand.verdict(case))
-        hand.stop()
+                work.report(case, worker.verdict(case))
+        worker.stop()
 
 
 def _unasked(case: Case, verdict: Verdict, note: str) -> Result:

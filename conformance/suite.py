@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 from pychat.spec import Spec
 
-from .matrix import Matrix
-from .play import SEGMENTS, Lane, Play, Segment, example_plays, shipped_plays
-from .probe import barrier_verb
+from .cases.matrix import Matrix
+from .cases.play import SEGMENTS, Lane, Play, Segment, example_plays, shipped_plays
+from .oracle.probe import barrier_verb
 
 if TYPE_CHECKING:
-    from .stagehand import Stagehand
+    from .engine.worker import Worker
 
 Kind = Literal["cell", "play", "scene", "walk"]
 
@@ -34,7 +34,7 @@ class Case:
     level: str
     kind: Kind
     play: Play | None = None
-    scene: Callable[[Stagehand], None] | None = None
+    scene: Callable[[Worker], None] | None = None
     of: Literal["server", "client"] = "server"
     segment: Segment = "whole"
     lane: Lane = "shared"
@@ -70,7 +70,7 @@ def server_cases(
         UnjudgeableError: the protocol lacks what every proof needs.
     """
     barrier_verb(spec)
-    from .scenes import server_scenes
+    from .scenes.common import server_scenes
 
     plays = [play for play in shipped_plays(spec) if play.of == "server"]
     found = [case for play in Matrix(spec, profiles).plays() for case in cases_of(spec, play, "cell", segments)]
@@ -81,7 +81,7 @@ def server_cases(
 def client_cases(spec: Spec, segments: Sequence[Segment] = ("whole", "octet", "coalesced")) -> list[Case]:
     """Every case for clients. Raises UnjudgeableError as `server_cases` does."""
     barrier_verb(spec)
-    from .client_matrix import ClientMatrix
+    from .client.matrix import ClientMatrix
 
     plays = [play for play in shipped_plays(spec) if play.of == "client"]
     found = [case for play in ClientMatrix(spec).plays() for case in cases_of(spec, play, "cell", segments)]

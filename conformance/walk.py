@@ -15,16 +15,16 @@ from dataclasses import dataclass, field, replace
 from pychat.spec import Spec
 from pychat.spec.model import Outcome
 
-from .frames import parse_request
-from .model import World
-from .noise import Noise
-from .play import WALK, Play, Segment, Step, send
-from .run import Options, run_suite, the_hand
-from .stagehand import Stagehand
+from .cases.play import WALK, Play, Segment, Step, send
+from .engine.target import Target
+from .engine.verdict import Result, Verdict
+from .engine.worker import Worker
+from .oracle.frames import parse_request
+from .oracle.model import World
+from .oracle.noise import Noise
+from .oracle.paths import CAST, Lines
+from .run import Options, one_worker, run_suite
 from .suite import Case, cases_of
-from .target import Target
-from .verdict import Result, Verdict
-from .ways import CAST, Lines
 
 STEPS = 40  # of a walk, at most
 STEP = ("move", "move", "move", "any", "any", "any", "any", "end")  # what a step is; a noisy walk has ends alone of it
@@ -104,10 +104,10 @@ def run_walks(target: Target, spec: Spec, cases: Iterator[Case], options: Option
 
 def _shrunk(target: Target, spec: Spec, options: Options, case: Case, failed: Result) -> Found:
     assert case.play is not None
-    with the_hand(target, spec, options) as hand:
+    with one_worker(target, spec, options) as worker:
         for segment in SHRUNK:
             with contextlib.suppress(ValueError):
-                return Found(*shrink(hand, case.play, segment))
+                return Found(*shrink(worker, case.play, segment))
     failed.note += " (not at every run of the same walk)"
     return Found(case.play, failed)
 
@@ -192,14 +192,14 @@ class Walker:
         return next(line for test in wanted for line, said in lines if test(self.world.row_of(who, said)))
 
 
-def shrink(hand: Stagehand, play: Play, segment: Segment = "whole") -> tuple[Play, Result]:
+def shrink(worker: Worker, play: Play, segment: Segment = "whole") -> tuple[Play, Result]:
     """The shortest play that still fails, found by leaving out lines and steps; what is due is said anew by the model.
 
     Raises ValueError if the play does not fail.
     """
     whole = [step for step in play.steps if step.kind in ("send", "finish", "reset")]
-    for sends in ([part for step in whole for part in _by_line(hand.spec, step)], whole):
-        best = _again(hand, play, sends, segment)
+    for sends in ([part for step in whole for part in _by_line(worker.spec, step)], whole):
+        best = _again(worker, play, sends, segment)
         if best is not None:
             break
     else:
@@ -209,7 +209,7 @@ def shrink(hand: Stagehand, play: Play, segment: Segment = "whole") -> tuple[Pla
         place = 0
         while place < len(sends):
             fewer = sends[:place] + sends[place + size :]
-            result = _again(hand, play, fewer, segment) if fewer else None
+            result = _again(worker, play, fewer, segment) if fewer else None
             if result is None:
                 place += size
             else:
@@ -225,7 +225,7 @@ def _by_line(spec: Spec, step: Step) -> list[Step]:
     return [send(spec, step.who, piece) for piece in pieces] if step.kind == "send" else [step]
 
 
-def _again(hand: Stagehand, play: Play, steps: list[Step], segment: Segment) -> Result | None:
+def _again(worker: Worker, play: Play, steps: list[Step], segment: Segment) -> Result | None:
     """The result if these steps still fail, else None."""
-    result = hand.verdict(case_of(hand.spec, replace(play, steps=tuple(steps), setup=0), segment))
+    result = worker.verdict(case_of(worker.spec, replace(play, steps=tuple(steps), setup=0), segment))
     return result if result.verdict is Verdict.FAIL else None

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from . import __version__
-from .addresses import endpoint, parse_endpoint, parse_host
 from .command import Group, say
+from .core.addresses import endpoint, parse_endpoint, parse_host
 from .net import reason
 
 if TYPE_CHECKING:
-    from .log import EventLog
-    from .server import Server
+    from .server.log import EventLog
+    from .server.server import Server
     from .spec import Spec
 
 SPEC_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -101,8 +101,8 @@ def server(
     gets a last frame and the server ends within 5 s with exit code 0; at the second one it ends at once. SIGHUP ends
     it if it was started from a terminal and not with nohup.
     """
-    from .log import EventLog
-    from .server import Server
+    from .server.log import EventLog
+    from .server.server import Server
 
     try:
         host = parse_host(host)
@@ -207,7 +207,7 @@ def client(address: str | None, name: str | None, chat: str | None, plain: bool,
 
     Without an address it is 127.0.0.1:8255, and another spec file has its own port.
     """
-    from .run import run_client
+    from .client.start import run_client
 
     spec = _spec(spec_file)
     try:
@@ -237,7 +237,7 @@ def check(file: Path | None) -> None:
 
     Faults are printed as a compiler prints them. Exit code 0: none, 1: some, 2: misuse.
     """
-    from .replay import replay
+    from .core.replay import replay
     from .spec import SpecError, load, loads, shipped_file
 
     try:

@@ -15,11 +15,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TextIO, TypeAlias
 
-from .client import Client, Ended
+from .client.client import Client, Ended
+from .core.protocol import Protocol, shipped_protocol
+from .core.session import Event
 from .net import reason
-from .protocol import Protocol, shipped_protocol
-from .server import Server
-from .session import Event
+from .server.server import Server
 from .startup import called
 from .visible import hexdump, visible
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from pychat.server import Server
+from pychat.server.server import Server
 from pychat.spec import Spec, load, loads, shipped
 
 ROOT = Path(__file__).parents[1]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 
-from pychat.client import Ended
-from pychat.connection import Connection
-from pychat.hub import Hub
-from pychat.protocol import Protocol, shipped_protocol
-from pychat.session import Session
-from pychat.talk import Talk
+from pychat.client.client import Ended
+from pychat.client.talk import Talk
+from pychat.core.connection import Connection
+from pychat.core.hub import Hub
+from pychat.core.protocol import Protocol, shipped_protocol
+from pychat.core.session import Session
 
 
 class Desk:

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from pychat.replay import replay
+from pychat.core.replay import replay
 from pychat.spec import loads
 from pychat.spec.reading import read
 

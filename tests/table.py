@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pychat.connection import Connection
-from pychat.hub import Hub
+from pychat.core.connection import Connection
+from pychat.core.hub import Hub
 from pychat.spec import Spec
 
 

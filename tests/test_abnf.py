@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pychat.codec import BadFrame, Codec
+from pychat.core.codec import BadFrame, Codec
 from pychat.spec import Spec, load, shipped
 from pychat.spec.model import Type
 from tools.docs import abnf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pychat.addresses import endpoint, group, is_loopback, parse_endpoint, parse_host, plain
+from pychat.core.addresses import endpoint, group, is_loopback, parse_endpoint, parse_host, plain
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pychat.protocol import Protocol
-from pychat.session import RemoteProtocolError, Session
+from pychat.core.protocol import Protocol
+from pychat.core.session import RemoteProtocolError, Session
 from pychat.spec import SpecError
 
 from .conftest import Stage, changed

@@ -11,15 +11,15 @@ from random import Random
 import pytest
 from click.testing import CliRunner
 
-from conformance.play import Play, plays_of, to_yaml
-from conformance.stagehand import Stagehand
+from conformance.cases.play import Play, plays_of, to_yaml
+from conformance.engine.target import Address
+from conformance.engine.verdict import Result, Verdict
+from conformance.engine.worker import Worker
 from conformance.suite import cases_of
-from conformance.target import Address
-from conformance.verdict import Result, Verdict
-from pychat.connection import Connection
-from pychat.hub import Hub
-from pychat.replay import matches
-from pychat.session import LocalProtocolError, Protocol, Session
+from pychat.core.connection import Connection
+from pychat.core.hub import Hub
+from pychat.core.replay import matches
+from pychat.core.session import LocalProtocolError, Protocol, Session
 from pychat.spec import Spec, load, shipped
 from tools.check import __main__ as command
 from tools.check.explore import Bounds, Search
@@ -219,7 +219,7 @@ def judged(stage: Stage, spec: Spec, play: Play) -> Result:
     """The judge's verdict on a running server, by this spec."""
     host, port = stage.server.address[:2]
     [case] = cases_of(spec, play, "play", ["whole"])
-    return Stagehand(Address(host, port), spec).verdict(case)
+    return Worker(Address(host, port), spec).verdict(case)
 
 
 @pytest.mark.parametrize("name", [name for name, control in CONTROLS.items() if control.playable])

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from pychat.client import (
+from pychat.client.client import (
     CHUNK,
     OVERHEAD,
     SEND_MARK,
@@ -31,9 +31,9 @@ from pychat.client import (
     Wire,
     delays,
 )
-from pychat.protocol import shipped_protocol
-from pychat.server import Server
-from pychat.session import Event, LocalProtocolError, View
+from pychat.core.protocol import shipped_protocol
+from pychat.core.session import Event, LocalProtocolError, View
+from pychat.server.server import Server
 from pychat.spec import Spec
 
 from .conftest import PATIENCE, Stage

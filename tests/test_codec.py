@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pychat.codec import BadFrame, Codec, Frame, LineTooLong, Splitter
+from pychat.core.codec import BadFrame, Codec, Frame, LineTooLong, Splitter
 from pychat.spec import Spec, shipped
 from pychat.spec.model import Field, Form, Request, Type
 

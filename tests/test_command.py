@@ -101,18 +101,18 @@ def test_the_words_of_a_spec_are_shown(tmp_path: Path) -> None:
 # Where something is printed by other means than `say` of pychat/command.py, and why that is right.
 PRINTS = {
     "pychat/cli.py": "the script of a shell, which is a constant",
-    "pychat/client.py": "an example in its docstring",
+    "pychat/client/client.py": "an example in its docstring",
     "pychat/command.py": "say",
     "pychat/demo.py": "what it writes is made visible when a row is made, or is its own",
-    "pychat/log.py": "the log's lines, whose values are quoted",
-    "pychat/plain.py": "the lines of the contract: a program gets them as they came, people get them visible",
-    "pychat/run.py": "the commands of the contract",
+    "pychat/server/log.py": "the log's lines, whose values are quoted",
+    "pychat/client/plain.py": "the lines of the contract: a program gets them as they came, people get them visible",
+    "pychat/client/start.py": "the commands of the contract",
     "pychat/startup.py": "what this system lacks",
-    "pychat/terminal.py": "an error, made visible",
+    "pychat/client/terminal.py": "an error, made visible",
     "conformance/cli.py": "the judge's own say",
-    "conformance/programs.py": "what this system lacks",
-    "conformance/selftest.py": "mutants, which are its own, and results, which are visible",
-    "conformance/terminal.py": "results, which are visible",
+    "conformance/engine/programs.py": "what this system lacks",
+    "tools/selftest/trials.py": "mutants, which are its own, and results, which are visible",
+    "conformance/results/terminal.py": "results, which are visible",
     "tools/bench/checks.py": "figures",
     "tools/bench/threads.py": "an address",
     "tools/dissector/cli.py": "the dissector itself",
@@ -122,7 +122,7 @@ PRINTS = {
 PRINTING = re.compile(r"(?<![\w.])print\(|\bclick\.s?echo\(|\b(sys\.std(out|err)|self\.(out|err))\.write\(")
 # Where `splitlines` is right: lists of the system's and of our own words.
 CUT = {
-    "conformance/limits.py", "conformance/mutants/conduct.py", "tools/bench/cli.py", "tools/bench/peers.py",
+    "conformance/scenes/limits.py", "tools/selftest/mutants/conduct.py", "tools/bench/cli.py", "tools/bench/peers.py",
     "tools/capture/session.py",
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from conformance.cli import main
-from conformance.record import Record, RecordError
+from conformance.results.record import Record, RecordError
 
 PYTHON = shlex.quote(sys.executable)
 SERVER = f"{PYTHON} -m pychat server --host {{host}} --port {{port}} --spec {{spec}} --max-connections {{max}}"
@@ -174,8 +174,8 @@ def test_a_record_that_was_cut_short_makes_no_report(tmp_path: Path) -> None:
 
 def test_points_are_there_before_the_first_case_and_after_each(tmp_path: Path) -> None:
     """A grader that is killed leaves what was earned."""
-    from conformance.record import header
-    from conformance.reports import Reports
+    from conformance.results.record import header
+    from conformance.results.reports import Reports
     from conformance.suite import server_cases
     from pychat.spec import shipped
 

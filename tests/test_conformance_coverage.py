@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from conformance.model import Due, World
-from conformance.play import Step, shipped_plays
-from conformance.ways import ways_of
+from conformance.cases.play import Step, shipped_plays
+from conformance.oracle.model import Due, World
+from conformance.oracle.paths import paths_of
 from pychat.spec import Spec
 
 END = "the end of the stream"
@@ -57,11 +57,11 @@ def crossings(spec: Spec) -> Iterator[tuple[str, str]]:
     """The pairs of requests of two connections whose order can be seen by more than the order of frames."""
     changing = {row.verb for _, row in spec.outcomes() if row.effects}
     lines = {
-        who: [(END, b""), *((verb, line) for line in ways_of(spec).lines(who) if (verb := _verb(line)) in changing)]
+        who: [(END, b""), *((verb, line) for line in paths_of(spec).lines(who) if (verb := _verb(line)) in changing)]
         for who in ("a", "b")
     }
     found: set[tuple[str, str]] = set()
-    for world in ways_of(spec).worlds():
+    for world in paths_of(spec).worlds():
         for (first, one), (second, other) in itertools.product(lines["a"], lines["b"]):
             name = pair(first, second)
             if name not in found and _come(world, ("a", one), ("b", other)) != _come(world, ("b", other), ("a", one)):

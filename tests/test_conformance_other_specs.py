@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from conformance.cases.matrix import Matrix
 from conformance.cli import main
-from conformance.contract import Contract
-from conformance.matrix import Matrix
-from conformance.model import World
-from conformance.names import Names
+from conformance.client.contract import Contract
+from conformance.engine.names import Names
+from conformance.oracle.model import World
+from conformance.oracle.paths import names_of, paths_of
 from conformance.suite import client_cases, server_cases
-from conformance.ways import names_of, ways_of
 from pychat.spec import Spec, loads
 from pychat.spec.reading import read
 
@@ -64,7 +64,7 @@ def test_a_row_that_compares_a_name_with_a_word_has_its_case() -> None:
     plays = {play.id: play for play in Matrix(spec).plays()}
     assert plays["CONNECTED/NAME/name-reserved"].steps[-1].octets == b"NAME root\n"
     assert Names(spec, 12345).in_request(b"NAME root\nNAME alice\n") == b"NAME root\nNAME alice-12345\n"
-    assert not ways_of(spec).missing
+    assert not paths_of(spec).missing
     assert any(case.id == "CONNECTED/NAME/name-reserved" for case in client_cases(spec, ("whole",)))
 
 
@@ -73,7 +73,7 @@ def test_a_row_to_which_nothing_leads_is_named() -> None:
     spec = made(
         "      say: [{", "      say: [{if: no partner, error: no-one, rule: R-RING-1}, {"
     )  # both ends are free when one hangs up
-    assert [(state, row.error) for state, row in ways_of(spec).missing] == [("TALKING", "no-one")]
+    assert [(state, row.error) for state, row in paths_of(spec).missing] == [("TALKING", "no-one")]
 
 
 def test_two_names_of_one_length_stay_two() -> None:
@@ -162,8 +162,8 @@ def test_a_budget_of_several_states_counts_on_from_one_to_the_other() -> None:
 
 def test_a_timer_may_have_the_name_of_what_a_command_is_told() -> None:
     """`{max}` stays the number of connections."""
-    from conformance.needs import names
-    from conformance.stagehand import values_of
+    from conformance.engine.needs import names
+    from conformance.engine.worker import values_of
 
     spec = made("  quiet: {since", "  max: {since")
     assert names(spec, "server")["max"] == "the most connections that it admits"
@@ -174,7 +174,7 @@ def test_every_protocol_of_the_repository_can_be_judged(little: Spec, spec: Spec
     """Each row of theirs has a case, and each name is another one."""
     for each in (little, spec):
         assert server_cases(each, ("whole",))
-        assert not ways_of(each).missing
+        assert not paths_of(each).missing
         assert len(set(names_of(each, 4))) == 4
 
 
@@ -193,7 +193,7 @@ def test_a_state_to_which_the_model_comes_alone_has_its_cases() -> None:
         "    doc: The user has a name and can be called.\n    recv:\n"
         "      REST:\n        - {outcome: away, to: AWAY, answer: OK REST, rule: R-LEAVE-1}\n",
     )  # fmt: skip
-    assert [name for name in ways_of(spec).configurations if name.startswith("AWAY")] == ["AWAY+alone"]
+    assert [name for name in paths_of(spec).configurations if name.startswith("AWAY")] == ["AWAY+alone"]
     assert "AWAY/LINE/too-many-errors" in {play.id for play in Matrix(spec).plays()}
 
 

@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from conformance.actions import Race, Receive, Send
-from conformance.matrix import Matrix
-from conformance.model import End, Items, Text, World
-from conformance.names import Names
-from conformance.play import (
+from conformance.cases.matrix import Matrix
+from conformance.cases.play import (
     SEGMENTS,
     Play,
     PlayError,
@@ -21,10 +18,13 @@ from conformance.play import (
     shipped_plays,
     to_yaml,
 )
-from conformance.probe import barrier_verb, configurations, probe_for
-from conformance.script import Compiler, ContradictionError
+from conformance.engine.actions import Race, Receive, Send
+from conformance.engine.names import Names
+from conformance.engine.script import Compiler, ContradictionError
+from conformance.oracle.model import End, Items, Text, World
+from conformance.oracle.paths import SUBJECT, paths_of
+from conformance.oracle.probe import barrier_verb, configurations, probe_for
 from conformance.suite import client_cases, server_cases
-from conformance.ways import SUBJECT, ways_of
 from pychat.spec import Spec
 
 HEAD = "plays:\n  - id: NAMED/CHAT/x\n    title: T\n    rules: [R-CHAT-1]\n    steps:\n"
@@ -225,14 +225,14 @@ def test_probes_tell_every_configuration_from_every_other(spec: Spec) -> None:
     answers = {}
     for configuration in configurations(spec):
         world = World(spec)
-        for step in ways_of(spec).to_configuration(configuration):
+        for step in paths_of(spec).to_configuration(configuration):
             world.feed(step.who, step.octets)
         world.open(SUBJECT)
         request = probe_for(world, SUBJECT)
         assert request is not None
         for other in configurations(spec):
             elsewhere = World(spec)
-            for step in ways_of(spec).to_configuration(other):
+            for step in paths_of(spec).to_configuration(other):
                 elsewhere.feed(step.who, step.octets)
             elsewhere.open(SUBJECT)
             answers[configuration, other] = str(elsewhere.feed(SUBJECT, request))

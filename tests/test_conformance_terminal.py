@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from conformance.engine.needs import NotTestedError, require
+from conformance.engine.quick import quicken
+from conformance.engine.target import Command, excerpt
+from conformance.engine.verdict import Result, Verdict
+from conformance.engine.worker import Worker
 from conformance.explain import explain
-from conformance.frames import quote, visible
-from conformance.needs import NotTestedError, require
-from conformance.quick import quicken
-from conformance.record import Record, case_line, footer, header
-from conformance.reports import md
+from conformance.oracle.frames import quote, visible
+from conformance.results.record import Record, case_line, footer, header
+from conformance.results.reports import md
+from conformance.results.terminal import BRIEF, FULL, Terminal
 from conformance.run import Options, run_suite, shipped_file
-from conformance.stagehand import Stagehand
 from conformance.suite import Case, server_cases
-from conformance.target import Command, excerpt
-from conformance.terminal import BRIEF, FULL, Terminal
-from conformance.verdict import Result, Verdict
 from pychat.spec import Spec
 
 PYTHON = shlex.quote(sys.executable)
@@ -194,11 +194,11 @@ def test_a_timer_that_is_not_told_is_named_with_its_real_seconds(spec: Spec, tmp
     (case,) = cases_with(spec, "NAMED/TIME/silence")
     assert case.play is not None
     command = Command("x {port} {registration}")
-    quick = Stagehand(command, quicken(shipped_file(), tmp_path).spec, quick_of=spec, command=command)
+    quick = Worker(command, quicken(shipped_file(), tmp_path).spec, quick_of=spec, command=command)
     with pytest.raises(NotTestedError, match=r"its probe timer of 120 s: give the command \{probe\} too, or \{spec\}"):
         require(quick, case.play)
     with pytest.raises(NotTestedError, match="--max-wait 601"):
-        require(Stagehand(command, spec, command=command), case.play)
+        require(Worker(command, spec, command=command), case.play)
 
 
 def test_a_hint_stands_where_it_is_about_the_case(spec: Spec) -> None:

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from conformance.known import Known, KnownError
-from conformance.play import Play, Step
+from conformance.cases.play import Play, Step
+from conformance.engine.target import Address, Command
+from conformance.engine.verdict import Result, Verdict, exit_code
+from conformance.engine.worker import Worker
+from conformance.results.known import Known, KnownError
 from conformance.run import Options, run_suite
-from conformance.stagehand import Stagehand
 from conformance.suite import Case, cases_of, client_cases, server_cases
-from conformance.target import Address, Command
-from conformance.verdict import Result, Verdict, exit_code
 from pychat.spec import Spec
 
 Handler = Callable[[socket.socket, bytes], bytes | None]
@@ -290,7 +290,7 @@ def test_a_shared_server_that_is_killed_from_outside_has_broken_no_rule(spec: Sp
     running = Command(f"{PYTHON} {program} {{port}}").start()
     leave = (Step("a", "send", b"LEAVE\n", "LEAVE"),)
     fatal = cases_of(spec, Play("CONNECTED/LEAVE/own", "t", ("R-ERR-5",), leave), "play", ("whole",))[0]
-    result = Stagehand(Address(*running.address), spec, 2.0, shared=running.process).verdict(fatal)
+    result = Worker(Address(*running.address), spec, 2.0, shared=running.process).verdict(fatal)
     running.stop()
     assert result.verdict is Verdict.BLOCKED
     assert "SIGKILL" in result.words

@@ -13,10 +13,10 @@ import unicodedata
 import pexpect
 import pytest
 
-from pychat.client import ConnectError
+from pychat.client.client import ConnectError
+from pychat.core.protocol import shipped_protocol
 from pychat.demo import PLAY, Actors, Page, Say
-from pychat.protocol import shipped_protocol
-from pychat.server import Server
+from pychat.server.server import Server
 
 from .conftest import PATIENCE
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pychat.codec import BadFrame, Codec
+from pychat.core.codec import BadFrame, Codec
 from pychat.spec import Spec
 from tools.dissector.cli import main
 from tools.dissector.rules import OWN_FIELDS, lua, rules

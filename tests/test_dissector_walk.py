@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pychat.connection import Connection
-from pychat.hub import Hub
+from pychat.core.connection import Connection
+from pychat.core.hub import Hub
 from pychat.spec import Spec
 from pychat.spec.model import Field
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pychat.machine import client_machine, server_machine
-from pychat.server import Server
+from pychat.core.machine import client_machine, server_machine
+from pychat.server.server import Server
 from pychat.spec import Spec, shipped
 from tools.docs import html, markdown, play
 from tools.docs.__main__ import MARKDOWN, main

@@ -32,24 +32,24 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from conformance.cases.play import PlayError, plays_of, shipped_plays, to_yaml
 from conformance.cli import main
-from conformance.frames import Parsed, parse_request, quote, write_form
-from conformance.known import Known, KnownError
-from conformance.model import Due, Items, Text
-from conformance.mutants import find, server_mutants
-from conformance.noise import Noise
-from conformance.play import PlayError, plays_of, shipped_plays, to_yaml
+from conformance.engine.target import Address
+from conformance.oracle.frames import Parsed, parse_request, quote, write_form
+from conformance.oracle.model import Due, Items, Text
+from conformance.oracle.noise import Noise
+from conformance.results.known import Known, KnownError
 from conformance.run import Options
-from conformance.selftest import try_mutant
-from conformance.target import Address
 from conformance.walk import Walker, run_walks, walks
-from pychat.protocol import Protocol
-from pychat.session import LocalProtocolError, RemoteProtocolError, Session
+from pychat.core.protocol import Protocol
+from pychat.core.session import LocalProtocolError, RemoteProtocolError, Session
 from pychat.spec import Spec, SpecError, loads, shipped
 from pychat.spec.reading import read
 from pychat.visible import visible
 from tools.report.build import analyse
 from tools.report.tshark import ReportError
+from tools.selftest.mutants import find, server_mutants
+from tools.selftest.trials import try_mutant
 
 from .conftest import PATIENCE, ROOT, SPEC_FILE, Peer, Stage, need
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pychat.replay import replay
+from pychat.core.replay import replay
 from pychat.spec import Spec, shipped
 
 from .table import Table

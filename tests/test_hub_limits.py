@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from pychat.admission import REMINDER, Reminders
-from pychat.connection import Connection
-from pychat.hub import JOINED, TURN, TURN_OCTETS, Hub
+from pychat.core.admission import REMINDER, Reminders
+from pychat.core.connection import Connection
+from pychat.core.hub import JOINED, TURN, TURN_OCTETS, Hub
 from pychat.spec import Spec, shipped
 
 from .conftest import changed

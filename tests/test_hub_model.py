@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pychat.connection import Connection
-from pychat.hub import Hub
+from pychat.core.connection import Connection
+from pychat.core.hub import Hub
 from pychat.spec import shipped
 
 WHO = st.sampled_from("abcd")

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from conformance import programs
-from conformance.programs import PIPE, Program, start
+from conformance.engine import programs
+from conformance.engine.programs import PIPE, Program, start
 
 from .conftest import PATIENCE, ROOT
 from .leftovers import left, marked, new_mark, wait_for_end

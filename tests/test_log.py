@@ -10,7 +10,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pychat.log import WAITING, EventLog
+from pychat.server.log import WAITING, EventLog
 
 
 def written(form: str, *events: tuple[str, str, dict[str, object]], level: str = "debug") -> list[str]:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pychat.connection import Connection
-from pychat.hub import Hub, no_log
-from pychat.loop import BATCH, READ, STALE, Channel, Loop
+from pychat.core.connection import Connection
+from pychat.core.hub import Hub, no_log
+from pychat.server.loop import BATCH, READ, STALE, Channel, Loop
 from pychat.spec import Spec
 
 from .conftest import Peer, Stage, changed

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 from transitions import MachineError
 
-from pychat.machine import ENDING, client_edges, client_machine, server_edges, server_machine
+from pychat.core.machine import ENDING, client_edges, client_machine, server_edges, server_machine
 from pychat.spec import Spec, load, shipped
 from pychat.spec.check import changes
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pychat.plain import LONGEST_LINE
+from pychat.client.plain import LONGEST_LINE
 from pychat.spec import Spec, load
 
 from .conftest import PATIENCE, SPEC_FILE, Stage

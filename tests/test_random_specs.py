@@ -11,12 +11,12 @@ from random import Random
 
 import pytest
 
-from conformance.probe import UnjudgeableError
+from conformance.engine.target import Address, Command
+from conformance.engine.verdict import Result, Verdict
+from conformance.oracle.probe import UnjudgeableError
 from conformance.run import Options, run_suite
 from conformance.suite import Case, client_cases, server_cases
-from conformance.target import Address, Command
-from conformance.verdict import Result, Verdict
-from pychat.server import Server
+from pychat.server.server import Server
 from pychat.spec import Spec, SpecError, load, loads
 from tools.check.explore import Bounds, Search
 from tools.check.promela import promela

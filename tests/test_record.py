@@ -13,12 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from conformance.cli import main
-from conformance.known import Known
-from conformance.record import Record, RecordError, case_line, footer, header
-from conformance.reports import maker
-from conformance.verdict import Result as CaseResult
-from conformance.verdict import Verdict
-from conformance.wire import Entry
+from conformance.engine.verdict import Result as CaseResult
+from conformance.engine.verdict import Verdict
+from conformance.engine.wire import Entry
+from conformance.results.known import Known
+from conformance.results.record import Record, RecordError, case_line, footer, header
+from conformance.results.reports import maker
 from pychat.spec import shipped
 
 from .awkward_server import AWKWARD

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pychat.codec import Codec, Frame
-from pychat.connection import Connection
-from pychat.hub import Hub
-from pychat.relay import compile_runs
+from pychat.core.codec import Codec, Frame
+from pychat.core.connection import Connection
+from pychat.core.hub import Hub
+from pychat.core.relay import compile_runs
 from pychat.spec import Spec, shipped
 
 from .conftest import changed

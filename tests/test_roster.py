@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pychat.connection import Connection
-from pychat.roster import BLOCK, Roster
+from pychat.core.connection import Connection
+from pychat.core.roster import BLOCK, Roster
 from pychat.spec import shipped
 
 SPEC = shipped()

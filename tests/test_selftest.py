@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from conformance import selftest
-from conformance.mutants import Mutant, client_mutants, find, server_mutants
-from conformance.selftest import Outcome, Trial, report, stages, try_mutant
 from conformance.suite import Case, server_cases
 from pychat.spec import Spec
+from tools.selftest import trials as selftest
+from tools.selftest.mutants import Mutant, client_mutants, find, server_mutants
+from tools.selftest.trials import Outcome, Trial, report, stages, try_mutant
 
 KILLED = [  # one of each kind
     "NAMED/CHAT/user-busy:dropped",

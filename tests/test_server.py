@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pychat.server import Server
+from pychat.server.server import Server
 from pychat.spec import Spec
 
 from .conftest import PATIENCE, Peer, Stage, changed

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pychat.connection import Connection
-from pychat.hub import Hub
-from pychat.session import MAX_UNANSWERED, Event, LocalProtocolError, Protocol, RemoteProtocolError, Session, View
+from pychat.core.connection import Connection
+from pychat.core.hub import Hub
+from pychat.core.session import MAX_UNANSWERED, Event, LocalProtocolError, Protocol, RemoteProtocolError, Session, View
 from pychat.spec import Spec, loads, shipped
 from pychat.spec.model import EffectKind
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PATIENCE, Peer
+from .conftest import PATIENCE, Peer
 
 STUDENT = Path(__file__).parent / "student"
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pychat.client import Ended
-from pychat.draft import Chat
-from pychat.hub import Hub
-from pychat.protocol import Protocol
+from pychat.client.client import Ended
+from pychat.client.draft import Chat
+from pychat.core.hub import Hub
+from pychat.core.protocol import Protocol
 from pychat.spec import Spec, shipped
 
 from .desk import Desk, come_back, lose, room, settle

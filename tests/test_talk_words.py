@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pychat.client import Ended, Wire
-from pychat.hub import Hub
-from pychat.protocol import shipped_protocol
+from pychat.client.client import Ended, Wire
+from pychat.client.talk import COMMANDS, MOST_LISTED, Talk
+from pychat.core.hub import Hub
+from pychat.core.protocol import shipped_protocol
 from pychat.spec import Spec
-from pychat.talk import COMMANDS, MOST_LISTED, Talk
 
 from .desk import Desk, come_back, lose, room, settle
 

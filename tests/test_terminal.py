@@ -18,7 +18,7 @@ from typing import Any
 import pexpect
 import pytest
 
-from pychat.server import Server
+from pychat.server.server import Server
 from pychat.spec import Spec, loads
 
 from .conftest import PATIENCE, SPEC_FILE, Stage, need

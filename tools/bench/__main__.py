@@ -1,6 +1,6 @@
 """`python -m tools.bench`."""
 
-from conformance.programs import end_on_signals
+from conformance.engine.programs import end_on_signals
 
 
 def main() -> None:

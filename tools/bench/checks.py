@@ -1,6 +1,6 @@
 """What the relay's checks cost, each way to look at a run of lines by itself: `python -m tools.bench.checks`.
 
-The relay (`pychat/relay.py`) picks its ways by these figures. They are the best of many short measurements, in CPU
+The relay (`pychat/core/relay.py`) picks its ways by these figures. They are the best of many short measurements, in CPU
 time, because what disturbs a measurement only adds to it.
 """
 
@@ -11,11 +11,12 @@ import time
 import timeit
 from collections.abc import Callable, Iterator
 
-from pychat.relay import compile_runs
+from pychat.core.relay import compile_runs
 from pychat.spec import shipped
-from tools.bench.load import ASCII, EUROPE_AND_ASIA, text
-from tools.bench.peers import Chat
-from tools.bench.report import markdown
+
+from .load import ASCII, EUROPE_AND_ASIA, text
+from .peers import Chat
+from .report import markdown
 
 SPEC = shipped()
 CHAT = Chat(SPEC)

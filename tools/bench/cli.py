@@ -15,13 +15,14 @@ from typing import Any
 
 import click
 
-from conformance import programs
+from conformance.engine import programs
 from pychat.command import Command, say
-from tools.bench.load import LostLineError
-from tools.bench.peers import Peer, all_peers
-from tools.bench.process import NotStartedError, Server, cores, raise_limits
-from tools.bench.report import OURS, TARGETS, Run, medians, ratio, reached, tables
-from tools.bench.workloads import WORKLOADS, Pace, Workload
+
+from .load import LostLineError
+from .peers import Peer, all_peers
+from .process import NotStartedError, Server, cores, raise_limits
+from .report import OURS, TARGETS, Run, medians, ratio, reached, tables
+from .workloads import WORKLOADS, Pace, Workload
 
 QUICK = Pace(warm=0.1, seconds=0.25, drain=3.0, divide=8)
 
@@ -117,7 +118,7 @@ def main(
     if json_file is not None:
         json_file.write_text(json.dumps(record(done, servers, pace), indent=1) + "\n", encoding="utf-8")
     if plot_file is not None:
-        from tools.bench.plot import plot
+        from .plot import plot
 
         plot(done, plot_file)
     if any(run.lost for run in done if run.peer == OURS):

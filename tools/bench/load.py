@@ -15,7 +15,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 
-from tools.bench.peers import Dialect, Exchange, Peer
+from .peers import Dialect, Exchange, Peer
 
 ANSWER = 30.0  # seconds within which a server must answer
 MOST_READ = 65536

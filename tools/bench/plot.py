@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.bench.report import LIMIT, OURS, TARGETS, Run, medians
-from tools.bench.workloads import WORKLOADS
+from .report import LIMIT, OURS, TARGETS, Run, medians
+from .workloads import WORKLOADS
 
 
 def plot(runs: Sequence[Run], path: Path) -> None:

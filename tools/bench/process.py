@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from conformance import programs
-from tools.bench.peers import Peer
+from conformance.engine import programs
+
+from .peers import Peer
 
 ROOT = Path(__file__).parents[2]
 READY = 15.0  # seconds until a server must listen

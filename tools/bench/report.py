@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tools.bench.workloads import WORKLOADS, Figures
+from .workloads import WORKLOADS, Figures
 
 OURS = "pychat"
 BUSY = 0.95  # a core that is used more than this is what limits

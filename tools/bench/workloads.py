@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from conformance import programs
-from tools.bench.load import ASCII, EUROPE_AND_ASIA, Load, LostLineError, connected, disconnected, exchange, paired
-from tools.bench.peers import Peer
-from tools.bench.process import ROOT, Server
+from conformance.engine import programs
+
+from .load import ASCII, EUROPE_AND_ASIA, Load, LostLineError, connected, disconnected, exchange, paired
+from .peers import Peer
+from .process import ROOT, Server
 
 Figures = dict[str, float]
 UNREAD = 200  # lists that each asks for, and does not read

@@ -1,6 +1,6 @@
 """`python -m tools.capture`."""
 
-from conformance.programs import end_on_signals
+from conformance.engine.programs import end_on_signals
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from conformance import programs
+from conformance.engine import programs
 
 INTERFACE = "eth0"
 MTU = 1500

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from conformance import programs
+from conformance.engine import programs
 from pychat.spec import Spec
 
 from .network import CaptureError, Host

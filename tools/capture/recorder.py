@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from conformance import programs
+from conformance.engine import programs
 
 from .network import CaptureError, Host
 

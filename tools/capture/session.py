@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance import programs
+from conformance.engine import programs
 from pychat.spec import shipped
 
 from . import pcapng

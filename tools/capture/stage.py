@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conformance import programs
+from conformance.engine import programs
 from pychat.spec import load, shipped
 from tools.vocabulary import Vocabulary
 

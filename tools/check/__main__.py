@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from conformance.play import numbered, to_yaml
+from conformance.cases.play import numbered, to_yaml
 from pychat.command import Command, say
 from pychat.spec import Spec, SpecError, load, shipped
 

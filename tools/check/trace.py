@@ -6,7 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from conformance.play import Play, Step, send
+from conformance.cases.play import Play, Step, send
 from pychat.spec import Spec
 
 from .explore import Search

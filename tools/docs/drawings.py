@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pychat.machine import ENDING, client_machine, server_machine
+from pychat.core.machine import ENDING, client_machine, server_machine
 
 from . import machines, sequence
 from .material import Material

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
-from conformance import programs
+from conformance.engine import programs
 from pychat.spec import Spec
 from pychat.spec.model import Example, Step, Template, Variable
 

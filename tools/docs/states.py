@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pychat.machine import client_machine, server_machine
+from pychat.core.machine import client_machine, server_machine
 from pychat.spec.model import Outcome, State
 
 from .content import Block, Diagram, Facts, Paragraph, Row, Section, Spans, Table, code, join, link, say, text

@@ -1,0 +1,1 @@
+"""Judging clients: the suite plays the server and the user."""

@@ -1,0 +1,1 @@
+"""How a case is played: the program under test, its connections, the player of scripts, and one verdict."""

@@ -1,0 +1,188 @@
+"""What a player does: the actions that a play is made into, as data. Knows no socket and no model's rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from conformance.cases.play import NUMBER, Play
+from conformance.oracle.model import Due, End, Items, Text
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Octets to send, whole or octet by octet."""
+
+    who: str
+    octets: bytes
+    octetwise: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of the sending half."""
+
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """A reset of the connection."""
+
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Octets that are sent after the end of the stream, and must be taken without a reset."""
+
+    who: str
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A connection is opened; where there is room (`admitted`) the server answers it."""
+
+    who: str
+    admitted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nobody reads what comes, until `ReadOn`."""
+
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """A part of a timer's time passes, or all of it: then `due` is what comes to `watched`, None for nothing."""
+
+    who: str
+    timer: str
+    part: float
+    watched: str
+    due: Due | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """Lines that tell themselves apart by a number: `form` has NUMBER where it stands, `width` characters wide."""
+
+    form: str
+    width: int
+    ending: bytes
+
+    def text(self, number: int) -> str:
+        return self.form.replace(NUMBER, str(number).ljust(self.width, "."))
+
+    def octets(self, number: int) -> bytes:
+        return self.text(number).encode() + self.ending
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """Lines are sent until the server takes no more."""
+
+    who: str
+    lines: Numbered
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOn:
+    """Each of the lines comes, in order, but for those that were refused."""
+
+    who: str
+    lines: Numbered
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Each of the lines that was not taken yet is refused so, and its sender is read again."""
+
+    who: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """The server gets a signal."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """The server's program ends, once everybody has gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Wait until so many units have come to each in all (a listing is one unit), or the end of the stream."""
+
+    totals: tuple[tuple[str, int, bool], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """This is due next."""
+
+    who: str
+    due: Due
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Nothing has come but what was due; proved on each of these connections by a barrier request."""
+
+    who: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One result of a race: what comes to whom, and what follows then."""
+
+    dues: tuple[tuple[str, tuple[Due, ...]], ...]
+    then: tuple[Op, ...]
+    rules: tuple[tuple[str, str], ...] = ()  # by which each sender's last request is answered
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """Sends at the same moment; what comes must be one of the branches."""
+
+    sends: tuple[Send | Finish | Reset, ...]
+    branches: tuple[Branch, ...]
+
+
+Action = (
+    Send | Finish | Reset | Taken | Open | Pause | Clock | Flood | ReadOn | Refused | Signal | Exit | Settle | Receive
+    | Quiet | Race
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """An action, the play's step that it belongs to, and whether that step is only setup or the final probe."""
+
+    action: Action
+    step: str
+    part: str = "play"  # setup | play | probe
+    rule: str = ""  # what the server must do by it
+
+
+@dataclass(slots=True)
+class Script:
+    """A play with what is to be done for it, in order."""
+
+    play: Play
+    ops: list[Op] = field(default_factory=list)
+
+
+def shown(who: str, due: Due) -> str:
+    """What is due, as a line of a transcript."""
+    if isinstance(due, Text):
+        return f"{who} < {due.text}"
+    if isinstance(due, Items):
+        return f"{who} < {' / '.join([*due.items, due.answer])}"
+    return f"{who} < {'the end of the stream' if isinstance(due, End) else 'a reset'}"

@@ -1,0 +1,145 @@
+"""What has come on one connection, as frames: whole listings, the answers of barriers, the end. Keeps it bounded.
+
+A unit is a frame, or a listing with its answer. Barrier answers are taken out as they come, in their order. A push
+that wants a reply is answered at once, as a client must, and noted: it may come at any time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from conformance.oracle.frames import parse_reply, quote
+from conformance.oracle.probe import Barrier
+from pychat.spec import Spec
+
+from .wire import CHUNK, Wire
+
+BOUND = 1 << 20  # octets that may wait unread; no script is owed so much
+
+
+class FloodError(Exception):
+    """More came than any correct server sends in a case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A frame; with `items` it is the answer that ended them. `flaw` says what no frame may have."""
+
+    text: str
+    items: tuple[str, ...] | None = None
+    flaw: str | None = None
+
+    def __str__(self) -> str:
+        shown = " / ".join([*(self.items or ()), self.text])
+        return f"{shown} ({self.flaw})" if self.flaw else shown
+
+
+class Inbox:
+    """The frames of one connection. `total` counts the units that ever came."""
+
+    def __init__(self, spec: Spec, wire: Wire, barrier: Barrier) -> None:
+        self.spec = spec
+        self.wire = wire
+        self.barrier = barrier
+        self.units: deque[Unit] = deque()
+        self.total = 0
+        self.tokens: deque[str] = deque()  # of barrier requests that are not answered yet
+        self.answered = 0
+        self.notes: list[str] = []
+        self.answers = True  # pushes that want a reply get it at once …
+        self.surprised = True  # … and are noted, where no silence is looked at
+        self.moved_at = 0.0  # when the last frame came that was no such push
+        self._rest = b""
+        self._items: list[str] = []
+
+    def pump(self, deadline: float) -> bool:
+        """Takes in what comes next; False when nothing came before the deadline, or the stream has ended."""
+        octets = self.wire.read(deadline)
+        if not octets:
+            return False
+        self.take(octets)
+        if len(self.units) > BOUND // 64 or (len(octets) == CHUNK and sum(len(u.text) for u in self.units) > BOUND):
+            raise FloodError(f"{self.wire.who} got {len(self.units)} frames that no script is owed")
+        return True
+
+    def take(self, octets: bytes) -> None:
+        """Takes in octets that have come."""
+        *lines, self._rest = (self._rest + octets).split(b"\n")
+        for line in lines:
+            self._line(line)
+        if len(self._rest) > self.spec.framing.max_octets:
+            self._unit(Unit(quote(self._rest), flaw="longer than any frame, and no ending"))
+            self._rest = b""
+
+    def drain(self) -> None:
+        """Takes in what is here already."""
+        while self.pump(time.monotonic()):
+            pass
+
+    @property
+    def ended(self) -> bool:
+        return self.wire.end is not None
+
+    @property
+    def dangling(self) -> bytes:
+        """Octets without an ending, at the end of the stream."""
+        return self._rest
+
+    @property
+    def seen(self) -> str:
+        """What is there now, as a line of a transcript."""
+        if self.units:
+            return f"{self.wire.who} < {self.units[0]}"
+        ends = {"FIN": "the end of the stream", "RST": "a reset"}
+        return f"{self.wire.who} < {ends[self.wire.end]}" if self.wire.end else "nothing"
+
+    def _line(self, line: bytes) -> None:
+        unit = self._read(line)
+        if unit.flaw is None and self.tokens and unit.text == self.barrier.answer(self.tokens[0]):
+            self.tokens.popleft()
+            self.answered += 1
+            return
+        got = parse_reply(self.spec, unit.text) if unit.flaw is None else None
+        if got is not None and got.reply.kind == "push":
+            push = self.spec.pushes[got.reply.form.verb]
+            if push.reply is not None:
+                if not self.answers:
+                    self._unit(unit)
+                    return
+                answer = push.reply.fill(got.values).encode() + self.spec.framing.writes
+                self.wire.send(answer, time.monotonic() + 1)
+                if self.surprised:
+                    self.notes.append(f"{self.wire.who} got {unit.text} before any silence, and answered it")
+                return
+        self.moved_at = time.monotonic()
+        if got is not None and got.reply.kind == "item":
+            self._items.append(unit.text)
+            return
+        lists = got is not None and got.reply.verb is not None and self.spec.requests[got.reply.verb].item is not None
+        if lists or self._items:
+            flaw = unit.flaw or (None if lists else "between the items of a listing and its answer")
+            unit = Unit(unit.text, tuple(self._items), flaw)
+            self._items = []
+        self._unit(unit)
+
+    def _read(self, line: bytes) -> Unit:
+        flaw, carriage = None, self.spec.framing.writes == b"\r\n"
+        if carriage and not line.endswith(b"\r"):
+            flaw = "ended by LF alone; a server writes CRLF"
+        elif line.endswith(b"\r"):
+            line, flaw = line[:-1], None if carriage else "ended by CRLF; a server writes LF alone"
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            return Unit(quote(line), flaw="not UTF-8")
+        if flaw is None and len(line) + len(self.spec.framing.writes) > self.spec.framing.max_octets:
+            flaw = "longer than any frame"
+        if flaw is None and parse_reply(self.spec, text) is None:
+            flaw = "no frame that a server may send"
+        return Unit(text, flaw=flaw)
+
+    def _unit(self, unit: Unit) -> None:
+        self.units.append(unit)
+        self.total += 1

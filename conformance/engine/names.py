@@ -1,0 +1,82 @@
+"""Unique names for the users of a play, so that plays can share a server. Knows the forms of frames, and no verb."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from conformance.oracle.frames import Parsed, parse_reply, parse_request, write_form
+from conformance.oracle.probe import letters
+from pychat.spec import Spec
+
+
+class Names:
+    """A suffix for each name of a play, so that plays can share a server. Spelling and case stay."""
+
+    def __init__(self, spec: Spec, number: int, *, exact: bool = False) -> None:
+        self.spec = spec
+        self.key = spec.link.key
+        self.type = spec.types[self.key]
+        self.number = number
+        self.exact = exact
+        self.fixed = fixed_names(spec)
+        self._numbers: dict[str, int] = {}  # of each name that keeps its length
+        self._made: dict[str, str] = {}  # what stands for which name
+
+    def unique(self, name: str) -> str:
+        if name in self.fixed:
+            return name
+        if self.exact:
+            return self._same_length(name)
+        for suffix in (f"-{self.number}", str(self.number), letters(self.number)):
+            for stem in (name, name[: max(1, self.type.octets[1] - len(suffix))]):
+                if self.type.accepts(stem + suffix):
+                    return stem + suffix
+        return name
+
+    def _same_length(self, name: str) -> str:
+        """Two names of a play stay two, also where only their last letters tell them apart."""
+        key = self.type.fold(name)
+        for number in range(self._numbers.get(key, self.number), self.number + 26**2):
+            suffix = letters(number)[-max(1, len(name) - 1) :]
+            found = name[: len(name) - len(suffix)] + suffix
+            if not self.type.accepts(found):
+                break
+            if self._made.setdefault(self.type.fold(found), key) == key:
+                self._numbers[key] = number
+                return found
+        return name
+
+    def in_request(self, octets: bytes) -> bytes:
+        """Octets of a client with each name made unique; lines, which LF alone ends, stay if they are no request."""
+        return b"".join(self._request_line(line) for line in BytesIO(octets))
+
+    def _request_line(self, line: bytes) -> bytes:
+        ending = next((e for e in sorted(self.spec.framing.accepts, key=len, reverse=True) if line.endswith(e)), None)
+        if ending is None:
+            return line
+        said = parse_request(self.spec, line.removesuffix(ending))
+        if not isinstance(said, Parsed):
+            return line
+        form = self.spec.requests[said.verb].form
+        values = {f.name: self._value(f.type, said.values[f.name]) for f in form.fields}
+        return write_form(form, values).encode() + ending
+
+    def in_reply(self, text: str) -> str:
+        got = parse_reply(self.spec, text)
+        if got is None:
+            return text
+        form = got.reply.form
+        return write_form(form, {f.name: self._value(f.type, got.values[f.name]) for f in form.fields})
+
+    def _value(self, type_name: str, value: str) -> str:
+        return self.unique(value) if type_name == self.key else value
+
+
+def fixed_names(spec: Spec) -> frozenset[str]:
+    """The names that rows compare with: they are no one's own, and stay as they are."""
+    fields = {
+        verb: {field.name for field in request.form.fields if field.type == spec.link.key}
+        for verb, request in spec.requests.items()
+    }
+    rows = [(row.verb, row.condition) for _, row in spec.outcomes() if row.condition is not None]
+    return frozenset(c.value for verb, c in rows if c.value is not None and c.field in fields[verb])

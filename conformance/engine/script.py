@@ -1,0 +1,378 @@
+"""A play made ready to run: unique names, what must have come before the next send, and the final probes.
+
+All of it is settled before the first octet is sent, by the model; the player only does what stands here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from conformance.cases.play import NUMBER, WALK, Play, Segment, Step, StepKind
+from conformance.oracle.frames import Parsed, matches, parse_reply, parse_request
+from conformance.oracle.model import Cut, Due, End, Items, Text, World
+from conformance.oracle.probe import Barrier, lister, probe_for
+from pychat.spec import Spec
+
+from . import actions as do
+from .actions import shown
+from .names import Names
+from .preflight import TRUSTED, Preflight
+
+
+class ContradictionError(Exception):
+    """A play says otherwise than the model: one of them is wrong, and it is not the implementation under test."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Many lines of one sender, and the frame that the first of them is to somebody."""
+
+    sender: str
+    lines: do.Numbered
+    reader: str
+    text: str
+
+
+class Compiler:
+    """Makes one script. The world runs beside the play and knows what is due."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        play: Play,
+        number: int,
+        segment: Segment = "whole",
+        profiles: str = "core",
+        preflight: Preflight = TRUSTED,
+    ) -> None:
+        self.spec = spec
+        self.preflight = preflight
+        self.play = play
+        self.segment = segment
+        self.names = Names(spec, number, exact=play.exact)
+        self.world = World(spec, profiles, dict(play.server).get("max"))
+        self.barrier = Barrier(spec)
+        self.script = do.Script(play)
+        self.owed: dict[str, list[Due]] = {}
+        self.totals: dict[str, int] = {}
+        self.unsettled: set[str] = set()  # who has sent something whose effect may not be there yet
+        self.step: Step | None = None
+        self.part = "setup"
+        self.items: list[str] = []
+        self.rule = ""
+        self.glue: set[str] = set()  # the answers to barriers that are glued to lines
+        self.deaf: set[str] = set()  # who does not read now
+        self.flood: Sample | None = None
+        self.rng = random.Random(play.id)  # where the octets are cut; a walk's id stays when it is shrunk
+        self.held: dict[str, bytes] = {}  # what has not been sent yet of what each has said
+        self._makers: dict[StepKind, Callable[[Step], None]] = {
+            "send": lambda step: self._send(step.who, self.names.in_request(step.octets)), "finish": self._leave,
+            "reset": self._leave, "taken": lambda step: self._add(do.Taken(step.who, step.octets)),
+            "receive": self._receive,
+            "end": self._end, "cut": self._end, "silent": self._silent, "state": self._state, "together": self._race,
+            "open": self._open, "pause": self._pause, "clock": self._clock, "flood": self._flood, "lines": self._lines,
+            "signal": self._signal, "exit": lambda step: self._add(do.Exit()),
+        }  # fmt: skip
+
+    def compile(self, *, finale: bool = True) -> do.Script:
+        """The script; without the finale it ends after the last step."""
+        for index, step in enumerate(self.play.steps):
+            self.step, self.part = step, "setup" if index < self.play.setup else "play"
+            self._do(step)
+            named = index + 1 < len(self.play.steps) and self.play.steps[index + 1].kind in ("receive", "end")
+            if self.part == "setup" and step.kind == "send" and not named:
+                self._pay_all()  # a way into a state need not say what comes on it
+        self.part = "probe"
+        if finale and (not self.play.steps or self.play.steps[-1].kind != "together"):
+            self._finale()
+        return self.script
+
+    def _add(self, action: do.Action) -> None:
+        self.script.ops.append(do.Op(action, str(self.step), self.part, self.rule))
+
+    def _do(self, step: Step) -> None:
+        if step.who in self.deaf and step.kind in ("receive", "end", "silent", "state"):
+            raise self._contradiction(f"{step.who} does not read")
+        if step.kind not in ("send", "finish", "reset"):
+            self._send_held()
+        self._makers[step.kind](step)
+
+    def _contradiction(self, reason: str) -> ContradictionError:
+        return ContradictionError(f"{self.play.id}, step {self.step}: {reason}")
+
+    def _leave(self, step: Step) -> None:
+        if self.held.get(step.who):
+            self._send(step.who, b"")
+            del self.held[step.who]
+        if step.kind == "reset" and self.play.source == WALK and self.world.open(step.who).partner is None:
+            step = replace(step, kind="finish")  # nobody would be told, so nobody could know when it has happened
+        # A reset destroys what is still on its way, in both directions: everything must have come before.
+        self._settle("" if step.kind == "reset" else step.who)
+        self._add(do.Finish(step.who) if step.kind == "finish" else do.Reset(step.who))
+        self._owe(step.who, self.world.finish(step.who) if step.kind == "finish" else self.world.reset(step.who))
+
+    def _end(self, step: Step) -> None:
+        due = End() if step.kind == "end" else Cut()
+        self._pay_glue(step.who)
+        self._add(do.Receive(step.who, due))
+        self._paid(step.who, due)
+
+    def _silent(self, step: Step) -> None:
+        self._settle("")
+        self._pay_glue(step.who)
+        self._add(do.Quiet((step.who,)))
+
+    def _open(self, step: Step) -> None:
+        self._settle("")
+        dues = self.world.enter(step.who)
+        self._add(do.Open(step.who, admitted=not dues))
+        self._owe(step.who, dues)
+
+    # Time, and the server as a program
+
+    def _clock(self, step: Step) -> None:
+        self._settle("")
+        timer = self.spec.timers[step.timer]
+        if timer.since == "full" and step.who not in self.deaf:
+            raise self._contradiction(f"the queue of {step.who}, who reads, is not full")
+        self.rule = timer.rule
+        dues = self.world.expire(step.who, timer) if step.part == 1 else {}
+        watched = step.who if step.who in dues else next(iter(dues), step.who)
+        self._add(do.Clock(step.who, step.timer, step.part, watched, next(iter(dues.get(watched, [])), None)))
+        self._owe(step.who, dues)
+
+    def _signal(self, step: Step) -> None:
+        self._settle("")
+        self._add(do.Signal(step.text))
+        self._owe(step.who, self.world.stop())
+
+    # Amounts
+
+    def _pause(self, step: Step) -> None:
+        self._settle("")
+        self._add(do.Pause(step.who))
+        self.deaf.add(step.who)
+
+    def _flood(self, step: Step) -> None:
+        """One line tells what becomes of all of them, since they change nothing."""
+        self._settle("")
+        said = parse_request(self.spec, step.text.encode())
+        if not isinstance(said, Parsed) or not step.text.endswith(f" {NUMBER}"):
+            raise self._contradiction(f"many lines are requests that end in {NUMBER}")
+        field = self.spec.requests[said.verb].form.fields[-1]
+        lines = do.Numbered(step.text, self.spec.types[field.type].octets[1], self.spec.framing.writes)
+        self.world.open(step.who)
+        after = self.world.copy()
+        dues = [(who, due) for who, some in after.feed(step.who, lines.octets(0)).items() for due in some]
+        texts = [(who, due.text) for who, due in dues if isinstance(due, Text)]
+        if len(dues) != 1 or not texts or after.key() != self.world.key() or after.taken[-1].row is None:
+            raise self._contradiction("each of many lines comes to one connection, and changes nothing")
+        self.flood = Sample(step.who, lines, *texts[0])
+        self._add(do.Flood(step.who, lines))
+
+    def _lines(self, step: Step) -> None:
+        flood = self.flood
+        if flood is None:
+            raise self._contradiction("nobody has sent many lines")
+        if NUMBER in step.text:
+            lines = do.Numbered(step.text, flood.lines.width, self.spec.framing.writes)
+            if (step.who, lines.text(0)) != (flood.reader, flood.text):
+                raise self._contradiction(f"the model says {shown(flood.reader, Text(flood.text))}")
+            self._add(do.ReadOn(step.who, lines))
+            self.deaf.discard(step.who)
+            return
+        (due,) = self.world.copy().feed(flood.sender, flood.lines.octets(0)).get(step.who, [None])
+        if not isinstance(due, Text) or not matches(step.text, due.text):
+            raise self._contradiction(f"the model says {due}")
+        self._add(do.Refused(step.who, step.text))
+
+    # What is due
+
+    def _owe(self, by: str, dues: dict[str, list[Due]]) -> None:
+        self.unsettled.add(by)
+        for who, due in dues.items():
+            self.owed.setdefault(who, []).extend(due)
+            self.totals[who] = self.totals.get(who, 0) + len(due)
+
+    def _paid(self, who: str, due: Due) -> None:
+        """A play names what is due; it must be what the model says, or one of the two is wrong."""
+        owed = self.owed.get(who)
+        first = owed.pop(0) if owed else None
+        same = due == first
+        if isinstance(due, Items) and isinstance(first, Items):
+            same = sorted(due.items) == sorted(first.items) and due.answer == first.answer
+        elif isinstance(due, Text) and isinstance(first, Text):
+            same = matches(first.text, due.text) or matches(due.text, first.text)
+        if not same:
+            raise self._contradiction(f"the model says {first}")
+
+    def _settle(self, who: str) -> None:
+        """Before `who` sends: the effects of what the others have sent must be there."""
+        if self.unsettled - {who}:
+            totals = []
+            for other, total in self.totals.items():
+                if other in self.deaf:
+                    continue
+                ends = any(isinstance(due, End) for due in self.owed.get(other, ()))
+                totals.append((other, total - ends, ends))
+            self._add(do.Settle(tuple(totals)))
+            self.unsettled = set()
+
+    def _send(self, who: str, octets: bytes) -> None:
+        if self.segment != "random" or self.part != "play":
+            self._send_segment(who, octets)
+            return
+        octets = self.held.pop(who, b"") + octets
+        cuts = sorted(self.rng.choices(range(len(octets) + 1), k=self.rng.choice((0, 1, 3))))
+        last = self.rng.choice(
+            (len(octets), cuts.pop() if cuts else len(octets))
+        )  # the rest comes with what comes next
+        for start, end in itertools.pairwise([0, *cuts, last]):
+            if octets[start:end]:
+                self._send_segment(who, octets[start:end])
+        self.held[who] = octets[last:]
+
+    def _send_held(self) -> None:
+        """What is still held back, before something is looked at."""
+        for who, octets in self.held.items():
+            if octets and self.world.is_open(who):
+                self._send_segment(who, octets)
+        self.held.clear()
+
+    def _send_segment(self, who: str, octets: bytes) -> None:
+        self._settle(who)
+        glued: set[str] = set()
+        if self.part == "play" and self.segment == "coalesced" and octets.endswith(b"\n") and self._between_lines(who):
+            before, after = self.barrier.token(), self.barrier.token()
+            octets = self.barrier.request(before) + octets + self.barrier.request(after)
+            glued = {self.barrier.answer(before), self.barrier.answer(after)}
+        self._add(do.Send(who, octets, self.part == "play" and self.segment == "octet"))
+        self.glue |= glued
+        fed = len(self.world.taken)
+        dues = self.world.feed(who, octets)
+        self._note_rule(fed, glued=bool(glued))
+        self._owe(who, dues)
+
+    def _note_rule(self, fed: int, *, glued: bool) -> None:
+        """The rule of the last line that was fed, without the barriers around it; none for a probe's line."""
+        if self.part == "probe":
+            self.rule = ""
+            return
+        taken = self.world.taken[fed:]
+        if glued:
+            taken = taken[1:-1] if len(taken) > 2 else taken[1:]
+        if taken:
+            self.rule = taken[-1].rule
+
+    def _pay_glue(self, who: str) -> None:
+        """The answers to what was glued to a line are due where the model says, though no play names them."""
+        owed = self.owed.get(who, [])
+        while owed and isinstance(owed[0], Text) and owed[0].text in self.glue:
+            self._add(do.Receive(who, owed.pop(0)))
+
+    def _between_lines(self, who: str) -> bool:
+        cutter = self.world.open(who).cutter
+        return self.world.is_open(who) and cutter is not None and not cutter.rest
+
+    def _receive(self, step: Step) -> None:
+        who, text = step.who, self.names.in_reply(step.text)
+        got = parse_reply(self.spec, text)
+        if got is not None and got.reply.kind == "item":
+            self.items.append(text)
+            return
+        self._pay_glue(who)
+        listing = self.items or (got is not None and got.reply.verb and self._lists(got.reply.verb))
+        due: Due = Items(tuple(self.items), text) if listing else Text(text)
+        self.items = []
+        self._add(do.Receive(who, due))
+        self._paid(who, due)
+
+    def _lists(self, verb: str) -> bool:
+        return self.spec.requests[verb].item is not None
+
+    # Probes
+
+    def _state(self, step: Step) -> None:
+        self._pay_all()
+        peer = self.world.open(step.who)
+        if peer.configuration(self.spec) != step.text:
+            raise self._contradiction(f"the model says {peer.configuration(self.spec)}")
+        self._probe(step.who)
+
+    def _probe(self, who: str) -> None:
+        request = probe_for(self.world, who)
+        if request is not None and self.preflight.probes(self.world.peers[who].configuration(self.spec)):
+            part, self.part = self.part, "probe" if self.part == "probe" else "setup"
+            self._send(who, request)
+            self.part = part
+            self._pay_all()
+
+    def _pay_all(self) -> None:
+        for who, dues in self.owed.items():
+            if who in self.deaf:
+                continue
+            for due in dues:
+                self._add(do.Receive(who, due))
+            dues.clear()
+
+    def _finale(self) -> None:
+        """What is still due; a probe of each connection's state; who is listed how; and nothing else."""
+        self._send_held()
+        self._pay_all()
+        live = [who for who in self.world.peers if self.world.is_open(who) and who not in self.deaf]
+        for who in live:
+            self.step = Step(who, "state", text=self.world.peers[who].configuration(self.spec))
+            self._probe(who)
+        request = lister(self.spec) if self.preflight.listing else None
+        listers = [who for who in live if request and self.world.peers[who].name is not None]
+        if listers and request:
+            self.step = Step(listers[0], "send", request, request.decode().strip())
+            self._send(listers[0], request)
+            self._pay_all()
+        readers = tuple(who for who in self.world.peers if who not in self.deaf)
+        self.step = Step(",".join(readers), "silent")
+        self._add(do.Quiet(readers))
+
+    # Races
+
+    def _race(self, step: Step) -> None:
+        self._settle("")
+        self._pay_all()
+        self.rule = ""
+        sends = [Step(part.who, part.kind, self.names.in_request(part.octets), part.text) for part in step.together]
+        branches: dict[object, do.Branch] = {}
+        for order in _orders([part.who for part in sends]):
+            branch, key = self._branch(sends, order)
+            branches.setdefault(key, branch)
+        self._add(do.Race(tuple(_action(part) for part in sends), tuple(branches.values())))
+
+    def _branch(self, sends: list[Step], order: tuple[str, ...]) -> tuple[do.Branch, object]:
+        other = Compiler(self.spec, self.play, self.names.number, "whole", self.world.profiles, self.preflight)
+        other.world, other.step, other.part = self.world.copy(), self.step, "probe"
+        other.barrier = self.barrier
+        queues = {who: [part for part in sends if part.who == who] for who in order}
+        dues: dict[str, list[Due]] = {}
+        fed = len(other.world.taken)
+        for who in order:
+            part = queues[who].pop(0)
+            act = {"send": lambda p: other.world.feed(p.who, p.octets), "finish": lambda p: other.world.finish(p.who)}
+            for target, due in act.get(part.kind, lambda p: other.world.reset(p.who))(part).items():
+                dues.setdefault(target, []).extend(due)
+        frozen = tuple(sorted((who, tuple(due)) for who, due in dues.items()))
+        rules = {taken.who: taken.rule for taken in other.world.taken[fed:]}
+        other._finale()
+        return do.Branch(frozen, tuple(other.script.ops), tuple(rules.items())), frozen
+
+
+def _action(step: Step) -> do.Send | do.Finish | do.Reset:
+    if step.kind == "send":
+        return do.Send(step.who, step.octets)
+    return do.Finish(step.who) if step.kind == "finish" else do.Reset(step.who)
+
+
+def _orders(who: list[str]) -> Iterator[tuple[str, ...]]:
+    """Each order of the sends that keeps the order of each sender's own."""
+    return iter(dict.fromkeys(itertools.permutations(who)))

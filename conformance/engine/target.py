@@ -1,0 +1,287 @@
+"""The implementation under test: a program that is started, watched and ended with all that it started, or an address.
+
+Its output is kept, bounded. Nothing here knows a frame; that it listens is shown by a connection that is accepted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shlex
+import signal
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import IO, Protocol
+
+from conformance.oracle.frames import visible_lines
+
+from . import programs
+
+KEPT = 64 * 1024  # octets of its output
+ANNOUNCED = re.compile(rb"listening on \[?(?P<host>[^\s\]]+?)\]?:(?P<port>[0-9]+)\b")
+START_SECONDS = 10.0
+STOP_SECONDS = 1.0
+LAST_SIGN = 0.05  # seconds between the last sign of a process, such as a connection that breaks, and its end
+ATTEMPTS = 3  # a free port may be taken by somebody else before the server takes it
+
+
+class StartError(Exception):
+    """The implementation would not start, or does not listen; the message says why, with its last words."""
+
+
+class Target(Protocol):
+    """What is judged. `start` gives one that runs, and is safe to call from several threads."""
+
+    @property
+    def restartable(self) -> bool: ...
+
+    def start(self, **values: str) -> Running: ...
+
+
+@dataclass(slots=True)
+class Running:
+    """An implementation that listens at `address`."""
+
+    address: tuple[str, int]
+    process: Process | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self.process is None or self.process.popen.poll() is None
+
+    def death(self) -> str:
+        """How it died, with its last words; nothing when it lives."""
+        if self.process is None or self.process.popen.poll() is None:
+            return ""
+        return f"it {self.process.ending()}"
+
+    @property
+    def said(self) -> int:
+        """How many octets of standard error it has written, as far as they were read."""
+        return self.process.said if self.process else 0
+
+    def stderr(self, since: int = 0) -> str:
+        """What it has written to its standard error after so many octets."""
+        return excerpt(self.process.stderr(since), 16, 16) if self.process else ""
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A server that runs already; it is shared with others and never restarted."""
+
+    host: str
+    port: int
+    restartable: bool = False
+
+    def start(self, **values: str) -> Running:
+        try:
+            socket.create_connection((self.host, self.port), START_SECONDS).close()
+        except OSError as error:
+            raise StartError(f"{self.host}:{self.port} takes no connection: {error.strerror or error}") from None
+        return Running((self.host, self.port))
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program; `{port}` and other names in its words are filled in. Without `{port}` it must say where it listens."""
+
+    text: str
+    env: dict[str, str] = field(default_factory=dict, hash=False)
+    restartable: bool = True
+
+    def words(self, **values: str) -> list[str]:
+        """Its words. Raises StartError for a quote that is not closed or a name in braces that there is not."""
+        try:
+            words = shlex.split(self.text)
+        except ValueError as error:
+            raise StartError(f"{self.text!r} is no command: {error}") from None
+        if not words:
+            raise StartError("the command is empty")
+        return [re.sub(r"\{([a-z_-]+)\}", lambda m: values.get(m[1], m[0]), word) for word in words]
+
+    def has(self, name: str) -> bool:
+        return f"{{{name}}}" in self.text
+
+    def start(self, **values: str) -> Running:
+        problem = ""
+        for _ in range(ATTEMPTS):
+            process, problem = self._try({"host": "127.0.0.1", **values})
+            if process is not None:
+                return process
+            if "address already in use" not in problem.lower():
+                break
+        raise StartError(problem)
+
+    def _try(self, values: dict[str, str]) -> tuple[Running | None, str]:
+        host, port = values["host"], free_port() if self.has("port") else 0
+        process = Process.spawn(self.words(port=str(port), **values), self.env)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if process.popen.poll() is not None:
+                process.join()
+                problem = f"`{self.text}` {process.ending()} before it listened{_words(process)}"
+                process.kill()
+                return None, problem
+            announced = process.announced
+            if announced is not None:
+                host, port = announced
+            if port and _listens(host, port):
+                return Running((_reachable(host), port), process), ""
+            process.spoke.wait(0.01)
+        problem = f"`{self.text}` does not listen"
+        problem += (
+            f" on port {port} after {START_SECONDS:g} s"
+            if port
+            else ", or does not say where: let it print `listening on HOST:PORT`, or give it {port}"
+        )
+        problem += _words(process)
+        process.kill()
+        return None, problem
+
+
+class Process:
+    """A program whose output is read by two threads until its end; `kill` joins them."""
+
+    def __init__(self, program: programs.Program) -> None:
+        self.popen = program
+        self.spoke = threading.Event()  # it has written to its standard output
+        self.announced: tuple[str, int] | None = None
+        self._said = 0  # octets of its standard error that were read
+        self._lock = threading.Lock()  # guards what was read; held for reads that do not block
+        self._stdout, self._stderr = bytearray(), bytearray()
+        self._readers = [
+            threading.Thread(target=self._read, args=(stream, kept), daemon=True)
+            for stream, kept in ((program.stdout, self._stdout), (program.stderr, self._stderr))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @classmethod
+    def spawn(cls, words: list[str], env: dict[str, str]) -> Process:
+        """Raises StartError for what cannot be executed."""
+        try:
+            program = programs.start(words, stdout=programs.PIPE, stderr=programs.PIPE, env={**os.environ, **env})
+        except OSError as error:
+            raise StartError(f"{words[0]} cannot be executed: {error.strerror or error}") from None
+        return cls(program)
+
+    def _read(self, stream: IO[bytes] | None, kept: bytearray) -> None:
+        assert stream is not None
+        while _readable(stream, None) and self._take(stream, kept):
+            if kept is self._stdout and self.announced is None:
+                found = ANNOUNCED.search(bytes(kept))
+                if found is not None:
+                    self.announced = found["host"].decode(), int(found["port"])
+                    self.spoke.set()
+
+    def _take(self, stream: IO[bytes], kept: bytearray) -> bool:
+        """Takes in what is in a pipe now; False at its end."""
+        with self._lock:
+            if not _readable(stream, 0):  # another thread has taken it
+                return True
+            octets = os.read(stream.fileno(), 65536)
+            kept += octets
+            del kept[:-KEPT]
+            self._said += len(octets) if kept is self._stderr else 0
+            return bool(octets)
+
+    @property
+    def said(self) -> int:
+        """How many octets of standard error it has written so far."""
+        stream = self.popen.stderr
+        while stream is not None and not stream.closed and _readable(stream, 0) and self._take(stream, self._stderr):
+            pass
+        return self._said
+
+    def join(self) -> None:
+        """Waits for the readers, which end when the program and its children have closed their outputs."""
+        for reader in self._readers:
+            reader.join(STOP_SECONDS)
+
+    def stderr(self, since: int = 0) -> str:
+        """Its standard error after so many octets, as far as it is kept."""
+        with self._lock:
+            kept, said = bytes(self._stderr), self._said
+        return readable(kept[max(0, len(kept) - (said - since)) :])
+
+    def ending(self) -> str:
+        return ended(self.popen.poll())
+
+    def kill(self) -> None:
+        """Ends it and all that it has started, first politely. It may have ended already, they may not."""
+        self.popen.end(STOP_SECONDS)
+        self.join()
+        if not any(reader.is_alive() for reader in self._readers):
+            self.popen.close()
+
+
+def _readable(stream: IO[bytes], milliseconds: int | None) -> bool:
+    """Whether something is in a pipe, or its end, within so many milliseconds; None waits for it."""
+    poll = select.poll()
+    poll.register(stream.fileno(), select.POLLIN)
+    return bool(poll.poll(milliseconds))
+
+
+def free_port() -> int:
+    """A port that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((_reachable(host), port), 1) as stream:
+            return bool(stream.getsockname() != stream.getpeername())  # else TCP connected the socket with itself
+    except OSError:
+        return False
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
+
+
+def _words(process: Process) -> str:
+    said = excerpt(process.stderr(), 6, 4)
+    return f"; it said:\n{said}" if said else ""
+
+
+def ended(code: int | None) -> str:
+    """How a program has ended, for after its name."""
+    return (
+        f"was ended by signal {signal.Signals(-code).name}"
+        if code is not None and code < 0
+        else f"ended with code {code}"
+    )
+
+
+def killed_from_outside(program: programs.Program) -> str:
+    """That a SIGKILL which the suite has not sent has ended a program; nothing when it was otherwise.
+
+    A shell around the program says so by an exit code: 128 + the signal's number.
+    """
+    if program.killed or program.poll() not in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        return ""
+    return (
+        f"it {ended(program.poll())}, which the suite did not send and which breaks no rule: "
+        "is it the system's, because memory ran out?"
+    )
+
+
+def readable(octets: bytes) -> str:
+    """A program's output as lines that can be shown."""
+    return visible_lines(octets.decode("utf-8", "replace").replace("\r\n", "\n").rstrip("\n"))
+
+
+def excerpt(text: str, first: int, last: int) -> str:
+    """The first and the last lines: some languages say at the head of a trace what has happened, some at its end."""
+    lines = text.split("\n")
+    left_out = len(lines) - first - last
+    return "\n".join([*lines[:first], f"… {left_out} lines …", *lines[-last:]]) if left_out > 1 else text

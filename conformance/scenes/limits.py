@@ -1,0 +1,130 @@
+"""Scenes about what a script cannot show: a connection from another address than loopback, and TCP's keep-alive.
+
+The first needs an address of this machine, the second looks at a timer of the kernel: keep-alive is no octet.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from conformance.engine.needs import NotTestedError
+from conformance.engine.worker import BrokenError, Worker
+from conformance.oracle.paths import paths_of
+from pychat.spec import Spec
+
+from .common import Scene, answered, expect, expect_end, goodbye, lead
+
+
+def scenes(spec: Spec) -> Iterator[Scene]:
+    """The scenes about addresses and keep-alive."""
+    title = "An address other than loopback holds at most its share"
+    share = spec.limits.rules.get("address_share", "R-OPEN-2")
+    yield Scene(f"{spec.initial}/OPEN/share-of-one-address", title, (share,), _share, "alone")
+    named, title = paths_of(spec).named, "TCP keep-alive is on, with its first time"
+    if named is not None:
+        yield Scene(f"{named}/OPEN/keepalive", title, ("R-TIME-4",), partial(_keepalive, named=named))
+
+
+def _restart(worker: Worker, **values: str) -> None:
+    worker.stop()
+    worker.values = {**worker.values, **values}
+    assert worker.stage is not None
+    worker.stage.address = worker.address()
+
+
+def admitted(worker: Worker, who: str) -> bool:
+    """Whether a new connection is admitted, as soon as the server has seen the end of those that were closed."""
+    assert worker.stage is not None
+    deadline = time.monotonic() + worker.patience
+    while time.monotonic() < deadline:
+        inbox = worker.stage.inbox(who)
+        if answered(worker, who):
+            return True
+        inbox.wire.close()
+        del worker.stage.inboxes[who]
+    return False
+
+
+def _share(worker: Worker) -> None:
+    """A server that listens everywhere is filled up from this machine's own address, and then from loopback."""
+    if not worker.has("max") or not worker.has("host"):
+        raise NotTestedError("its share of one address: give the command {host} and {max}")
+    address = own_address()
+    if address is None:
+        raise NotTestedError("its share of one address: this machine has no address but loopback")
+    share_of = worker.spec.limits.address_share
+    most = 2 * share_of.at_least + 1  # room for a share, and for more than a share
+    share = share_of.of(most)
+    if share == most:
+        raise NotTestedError("its share of one address: it may hold all connections")
+    _restart(worker, max=str(most), host="0.0.0.0")  # noqa: S104  # the scene needs an address other than loopback
+    assert worker.stage is not None
+    port = worker.stage.address[1]
+    worker.stage.address = (address, port)
+    for number in range(share):
+        if not admitted(worker, f"a{number}"):
+            raise BrokenError(f"room for connection {number + 1} of {share} from {address}", "no answer")
+    worker.stage.inbox("x")
+    last = goodbye(worker.spec, worker.spec.goodbye_when("share").code)
+    expect(worker, "x", last)
+    expect_end(worker, "x")
+    worker.stage.address = ("127.0.0.1", port)
+    for number in range(most - share):
+        if not answered(worker, f"b{number}"):
+            raise BrokenError(f"room for connection {number + 1} from loopback", "no answer")
+
+
+def own_address() -> str | None:
+    """An IPv4 address of this machine other than loopback; no packet is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        address: str = probe.getsockname()[0]
+    return None if address.startswith("127.") or address == "0.0.0.0" else address  # noqa: S104  # compared
+
+
+def _keepalive(worker: Worker, named: str) -> None:
+    """Judged is that it is on, and its first time: Linux shows the timers of the sockets of a server on this machine.
+
+    How often it asks after that time, and how many times, nobody sees before a host is dead: that is not judged.
+    """
+    lead(worker, named)
+    assert worker.stage is not None
+    stream = worker.stage.inbox("a").wire.stream
+    ours, theirs = stream.getsockname()[1], stream.getpeername()[1]
+    idle = worker.spec.transport.keepalive[0]
+    deadline = time.monotonic() + 0.5
+    while time.monotonic() < deadline:
+        found = timer_of(theirs, ours)
+        if found is None:
+            raise NotTestedError("its keep-alive: the server's sockets are not seen on this machine")
+        kind, seconds = found
+        if kind == KEEPALIVE and seconds <= idle + 1:
+            return
+        time.sleep(0.02)  # an acknowledgement's own timer hides that of the keep-alive for a moment
+    raise BrokenError(f"a keep-alive timer of {idle:g} s", "none" if kind != KEEPALIVE else f"one of {seconds:g} s")
+
+
+KEEPALIVE = 2
+TICKS = 100  # of the times in /proc/net/tcp, in a second
+
+
+def timer_of(local: int, remote: int) -> tuple[int, float] | None:
+    """The kind and the seconds of the timer of the socket between these ports, None where it is not seen."""
+    for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+        path = Path(name)
+        if not path.exists():
+            continue
+        for row in path.read_text().splitlines()[1:]:
+            words = row.split()
+            ports = [int(word.rpartition(":")[2], 16) for word in words[1:3]]
+            if ports == [local, remote]:
+                kind, ticks = words[5].split(":")
+                return int(kind, 16), int(ticks, 16) / TICKS
+    return None

@@ -1,0 +1,183 @@
+"""The line contract of the spec: commands on stdin, what is learned on stdout, for programs and for the judge.
+
+No word of it stands here: commands and lines come from the spec's `contract`. A command that the rules for clients do
+not allow yet waits for the answer that may allow it, and those behind it wait with it; when no answer is to come, it is
+refused. So `printf 'name alice\\nchat bob\\nsay hello\\nquit\\n' | pychat client` does what it says.
+
+Two threads: this one prints; a second one (born in `run_plain`) reads the commands and carries them out one after
+another. It is a daemon, because nothing can wake a read of stdin when the server has gone.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+
+from pychat.core.protocol import Protocol
+from pychat.core.session import Event, LocalProtocolError
+from pychat.net import reason
+from pychat.spec.model import Template, Variable
+from pychat.visible import visible
+
+from .client import Client, ConnectError, Ended, Happening, Note
+
+CONNECTED, REFUSED, LOST = "connected", "refused", "lost"  # the contract's notices
+HOLD = 5.0  # seconds that a command waits for the answer before it
+GOODBYE = 5.0  # seconds that the end waits for its answer
+LONGEST_LINE = 64 * 1024  # octets of a command, above which its rest is dropped
+INTERRUPTED = 130
+
+
+def run_plain(host: str, port: int, name: str | None, chat: str | None, protocol: Protocol) -> int:
+    """Speaks the contract on stdin and stdout.
+
+    Returns 0 when the server has answered `quit` or the end of stdin, 1 when it ended otherwise or there is none.
+    """
+    sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]  # it is a TextIOWrapper
+    printer = Printer(protocol, shown_to_people=sys.stdout.isatty())
+    try:
+        client = Client.connect(host, port, protocol=protocol)
+    except ConnectError as error:
+        print(f"pychat: {visible(str(error))}", file=sys.stderr)
+        return 1
+    first = _first_commands(protocol, name, chat)
+    ended: Happening | None = None
+    try:
+        printer.line(CONNECTED)
+        commander = Commander(client)
+        threading.Thread(target=commander.run, args=(first, _lines(0)), name="pychat-stdin", daemon=True).start()
+        for ended in client:
+            printer.happening(ended)
+    except KeyboardInterrupt:
+        client.close(timeout=0)
+        return INTERRUPTED
+    except OSError as error:
+        client.close(timeout=0)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit does not complain again
+        if not isinstance(error, BrokenPipeError):  # who reads no more, wants to hear no more
+            print(f"pychat: cannot print: {reason(error)}", file=sys.stderr)
+        return 1
+    return 0 if isinstance(ended, Ended) and ended.how == "quit" else 1
+
+
+class Printer:
+    """Prints what a client learns, as the contract says, a line at a time."""
+
+    def __init__(self, protocol: Protocol, shown_to_people: bool = False) -> None:
+        self._lines = protocol.spec.contract.prints
+        self._people = shown_to_people
+
+    def happening(self, happening: Happening) -> None:
+        """Prints something that came, if the contract has a line for it."""
+        if isinstance(happening, Event):
+            template = self._lines.get(happening.key)
+            if template is not None:
+                self.line(template.fill(happening.fields))
+        elif isinstance(happening, Note):
+            self.line(happening.words)
+        elif isinstance(happening, Ended) and happening.how in ("lost", "closed"):
+            self.line(f"{LOST} {happening.words}")
+
+    def line(self, line: str) -> None:
+        """Prints a line. A program gets the octets of a text as they came; people get it made visible."""
+        print(visible(line) if self._people else line, flush=True)
+
+
+class Commander:
+    """Carries out commands, one after another."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._protocol = client.protocol
+        self._commands = client.protocol.spec.contract.commands
+        self._astray = False  # the last call was refused here: what is said now was not typed for the partner
+
+    def run(self, first: Iterable[str], lines: Iterable[str]) -> None:
+        """Carries out all of them, and says goodbye after the last one."""
+        for source in (first, lines):
+            for line in source:
+                if not self._carry_out(line):
+                    return
+        self._end()
+
+    def _carry_out(self, line: str) -> bool:
+        """False when there is nothing more to be done."""
+        command, _, rest = line.partition(" ")
+        template = self._commands.get(command)
+        if not command:
+            return True
+        if template is None:
+            self._refuse(command, f"no such command; there are {', '.join(self._commands)}")
+            return True
+        verb = template.form.verb
+        if verb == self._protocol.quit:
+            self._end()
+            return False
+        try:
+            if verb == self._protocol.relay and self._astray:
+                raise LocalProtocolError(f"it follows a {self._protocol.link} that was refused")
+            self._client.send(verb, hold=True, timeout=HOLD, **_fields(template, rest))
+            refused = False
+        except (LocalProtocolError, TimeoutError) as error:
+            self._refuse(command, str(error))
+            refused = True
+        except ConnectionError:
+            return False
+        if verb == self._protocol.link:
+            self._astray = refused
+        return True
+
+    def _refuse(self, command: str, why: str) -> None:
+        self._client.post(f"{REFUSED} {visible(command)[:40]} {why}")
+
+    def _end(self) -> None:
+        self._client.close(GOODBYE)
+
+
+def _fields(template: Template, rest: str) -> Mapping[str, str]:
+    """The fields of a command's request from its words; the last one takes the rest of the line."""
+    names = [part.name for part in template.parts if isinstance(part, Variable)]
+    if not names and rest:
+        raise LocalProtocolError("takes no words")
+    words = rest.split(" ", len(names) - 1) if names else []
+    if len(words) < len(names) or not all(words):
+        raise LocalProtocolError("needs " + " ".join(f"<{name}>" for name in names))
+    return template.fields(dict(zip(names, words, strict=True)))
+
+
+def _first_commands(protocol: Protocol, name: str | None, chat: str | None) -> list[str]:
+    """The commands that take a name and call somebody, as if they had been typed."""
+    commands = {template.form.verb: command for command, template in protocol.spec.contract.commands.items()}
+    wanted = ((protocol.bind, name), (protocol.link, chat))
+    return [f"{commands[verb]} {value}" for verb, value in wanted if value is not None and verb in commands]
+
+
+def _lines(descriptor: int) -> Iterator[str]:
+    """The lines of a file, also a last one that has no end. Their number in memory does not grow with the file.
+
+    `sys.stdin` is not used: its lock, held by a thread that waits, stops the interpreter from ending. A file that
+    cannot be read any more is at its end.
+    """
+    buffer = b""
+    while chunk := _read(descriptor):
+        *lines, buffer = (buffer + chunk).split(b"\n")
+        for line in lines:
+            yield _text(line)
+        buffer = buffer[:LONGEST_LINE]
+    if buffer:
+        yield _text(buffer)
+
+
+def _read(descriptor: int) -> bytes:
+    with suppress(OSError):
+        select.select([descriptor], [], [])  # whoever started this program may have made it non-blocking
+        return os.read(descriptor, LONGEST_LINE)
+    return b""
+
+
+def _text(line: bytes) -> str:
+    return line.removesuffix(b"\r").decode("utf-8", "surrogateescape")

@@ -1,0 +1,418 @@
+"""The chat at a terminal: a line editor whose half-typed line survives what comes. It knows no frame and no state.
+
+`Talk` decides what lines mean; here is only how they are typed and shown. Two threads: this one runs the editor, and
+everything that touches `Talk`; a second one (born when the editor runs, ended by the end of the connection or by
+`_over`, joined in `run`) waits for the network, hands over what came, waits until it is shown, and connects again when
+the connection is lost.
+
+Keys that were pressed before the screen changed were meant for what it showed before. They wait in the terminal, so
+they are read, as such, before `Talk` is told that the change was seen.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import termios
+import threading
+import time
+import tty
+import types
+import zlib
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion, get_common_complete_suffix
+from prompt_toolkit.document import Document
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import Condition, has_focus
+from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.history import InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import ColorDepth
+from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.renderer import print_formatted_text
+from prompt_toolkit.styles import Style
+
+from pychat.core.addresses import endpoint
+from pychat.core.protocol import Protocol
+from pychat.visible import visible
+
+from .awaited import SLOW
+from .client import Client, ConnectError, Ended, Happening, delays
+from .talk import COMMANDS, Line, Talk
+
+GOODBYE = 2.0  # seconds that the end waits for its answer
+STEADY = 60.0  # seconds after which a connection was good, so that the next loss is a new one
+TICK = 1.0  # seconds between looks at the clock
+MOST_CANDIDATES = 50  # of a completion that are shown
+READ = 1024  # octets that the editor reads at once
+ENDED_BY = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+
+# Readable on dark and on light grounds; a name has the same one everywhere.
+NAME_COLOURS = ("#d7005f", "#d75f00", "#af8700", "#5f8700", "#00875f", "#0087af", "#5f87d7", "#875fd7", "#d75faf")
+STYLE = Style.from_dict(
+    {
+        "time": "#808080",
+        "info": "#808080",
+        "warning": "ansired",
+        "wire": "#5f8787",
+        "prompt": "bold",
+        "bottom-toolbar": "reverse",
+    }
+)
+
+
+def run_terminal(host: str, port: int, name: str | None, chat: str | None, protocol: Protocol) -> int:
+    """Runs the client in this terminal until its user ends it. Returns 0, or 1 when there is no server."""
+    words = f"Connecting to {endpoint(host, port)} … (Ctrl-C ends it)"
+    slow = threading.Timer(SLOW, print, (words,), {"file": sys.stderr})  # born here, ended by `cancel`
+    slow.daemon = True
+    slow.start()
+    try:
+        client = Client.connect(host, port, protocol=protocol)
+    except ConnectError as error:
+        print(f"pychat: {visible(str(error))}", file=sys.stderr)
+        return 1
+    finally:
+        slow.cancel()
+    return Terminal(client, (host, port), Talk(protocol, name, chat)).run()
+
+
+class Output(Vt100_Output):
+    """A terminal that is not asked where its cursor is: an answer that comes too late would be typed into the shell.
+
+    The editor would use it only to put the status line at the bottom of the screen. It stands below the input line.
+    """
+
+    def get_rows_below_cursor_position(self) -> int:
+        return 1  # at least
+
+
+class Terminal:
+    """One person's screen."""
+
+    def __init__(self, client: Client, address: tuple[str, int], talk: Talk) -> None:
+        self._client = client
+        self._address = address
+        self._talk = talk
+        self._over = threading.Event()  # the editor has ended
+        self._hurry = threading.Event()  # connect again at once
+        self._shown = threading.Event()  # what was handed over is shown; set for good when the editor has ended
+        self._pauses = delays()
+        self._half_paste: str | None = None  # as it was at the last tick
+        self._thread = threading.Thread(target=self._follow, name="pychat-network", daemon=True)
+        self._editor: PromptSession[str] = PromptSession(
+            message=lambda: FormattedText([("class:prompt", visible(talk.prompt))]),
+            bottom_toolbar=self._status,
+            completer=TalkCompleter(talk),
+            complete_while_typing=False,
+            history=InMemoryHistory(),
+            key_bindings=self._keys(),
+            style=STYLE,
+            color_depth=ColorDepth.DEPTH_1_BIT if os.environ.get("NO_COLOR") else None,
+            enable_suspend=True,
+            erase_when_done=True,
+            output=Output.from_pty(sys.stdout, term=os.environ.get("TERM")),
+        )
+        self._editor.default_buffer.accept_handler = self._enter
+        self._editor.default_buffer.on_text_changed += self._typed
+
+    def run(self) -> int:
+        """Shows the chat until its user ends it."""
+        where = endpoint(*self._client.address)
+        self._talk.lines.append(Line("info", f"Connected to {where}. /help shows what you can do."))
+        try:
+            with suppress(EOFError, KeyboardInterrupt):  # the terminal is gone; Ctrl-C just before or after the editor
+                self._editor.prompt(pre_run=self._wait_for_editor)
+        finally:
+            self._over.set()  # before the others, which only wake the thread to see it
+            self._shown.set()
+            self._hurry.set()
+            with suppress(KeyboardInterrupt):  # somebody does not want to wait for the goodbye
+                self._client.close(timeout=GOODBYE)
+                if self._thread.is_alive():
+                    self._thread.join(timeout=GOODBYE)  # it may be in an attempt to connect, which nothing breaks off
+        return 0
+
+    def _wait_for_editor(self) -> None:
+        """The editor is about to take the terminal; what is shown before would be answered to nobody."""
+        loop = self._editor.app.loop
+        assert loop is not None, "it runs"
+        for number in ENDED_BY:
+            loop.add_signal_handler(number, self._quit)
+        loop.add_signal_handler(signal.SIGCONT, self._continued)
+        self._editor.app.create_background_task(self._begin())
+
+    def _quit(self) -> None:
+        self._talk.done = True
+        self._after()
+
+    def _continued(self) -> None:
+        """The shell may have had the terminal since SIGSTOP: it is taken and painted again."""
+        app = self._editor.app
+        with suppress(termios.error):  # the terminal is gone
+            if not termios.tcgetattr(sys.stdin)[tty.LFLAG] & termios.ICANON:
+                return  # the editor has done it: Ctrl-Z was its own
+            app.input.raw_mode().__enter__()  # its other half comes when the editor ends
+            app.output.write_raw("\r")
+            app.renderer.reset()
+            app.invalidate()
+
+    async def _begin(self) -> None:
+        await self._do(partial(self._talk.online, self._client))
+        self._thread.start()
+        self._tick()
+
+    def _tick(self) -> None:
+        """Looks at the clock, again and again while the editor runs."""
+        before = self._talk.status
+        self._talk.tick(time.monotonic())
+        if self._talk.status != before:
+            self._after()
+        self._end_half_paste()
+        if self._editor.app.loop is not None:
+            self._editor.app.loop.call_later(TICK, self._tick)
+
+    # The editor
+
+    def _keys(self) -> KeyBindings:
+        """Keys of the input line alone: in a search, Ctrl-C ends only the search."""
+        keys = KeyBindings()
+        here = has_focus(DEFAULT_BUFFER)
+        line = here & Condition(lambda: bool(self._editor.default_buffer.text))
+
+        @keys.add("tab", filter=here)
+        def _(event: KeyPressEvent) -> None:
+            self._complete(event.current_buffer)
+
+        @keys.add("c-c", filter=line)
+        def _(event: KeyPressEvent) -> None:
+            self._clear(event.current_buffer)
+
+        @keys.add("c-c", filter=here & ~line)
+        @keys.add("c-d", filter=here & ~line)
+        @keys.add("<sigint>")
+        def _(event: KeyPressEvent) -> None:
+            self._quit()
+
+        return keys
+
+    def _enter(self, buffer: Buffer) -> bool:
+        """Every key that accepts the line ends here. Returns that the editor is to leave it as it is."""
+        text = buffer.text
+        rest = self._talk.enter(text)
+        if not rest:
+            self._clear(buffer)
+        elif rest != text:
+            buffer.append_to_history()
+            buffer.reset(Document(rest))
+        if not self._talk.online_now:  # who presses Enter then does not want to wait
+            self._hurry.set()
+        self._after()
+        return True
+
+    def _complete(self, buffer: Buffer) -> None:
+        """Completes a word as far as it is clear, else shows the candidates as lines.
+
+        The editor's own way asks whether to show many of them, in a prompt of its own in which Ctrl-C is a crash.
+        """
+        found = list(
+            TalkCompleter(self._talk).get_completions(buffer.document, CompleteEvent(completion_requested=True))
+        )
+        common = get_common_complete_suffix(buffer.document, found)
+        if len(found) == 1:
+            buffer.delete_before_cursor(-found[0].start_position)
+            buffer.insert_text(found[0].text)
+        elif common:
+            buffer.insert_text(common)
+        elif found:
+            words = "  ".join(each.text for each in found[:MOST_CANDIDATES])
+            more = len(found) - MOST_CANDIDATES
+            self._talk.lines.append(Line("info", words + (f"  … and {more} more" if more > 0 else "")))
+            self._after()
+
+    def _clear(self, buffer: Buffer) -> None:
+        """Empties the input line. Up brings it back, and a draft that was left for a line of the history, too."""
+        text = buffer.text
+        buffer.history_forward(count=len(buffer.history.get_strings()))
+        for line in (buffer.text, text):
+            if line and line not in buffer.history.get_strings()[-1:]:
+                buffer.history.append_string(line)
+        buffer.reset()
+        buffer.load_history_if_not_yet_loaded()  # else the next repaint does it, and an Up before it finds nothing
+        self._talk.typing("")
+
+    def _end_half_paste(self) -> None:
+        """Ends a paste whose end got lost on the way: every key, Ctrl-C too, would be taken for a part of it."""
+        app = self._editor.app
+        parser = getattr(app.input, "vt100_parser", None)
+        if parser is None or not parser._in_bracketed_paste:
+            self._half_paste = None
+            return
+        if parser._paste_buffer == self._half_paste:  # nothing has come since the last tick
+            parser.feed("\x1b[201~")
+            app.key_processor.feed_multiple(app.input.flush_keys())
+            app.key_processor.process_keys()
+        self._half_paste = parser._paste_buffer
+
+    def _typed(self, buffer: Buffer) -> None:
+        self._talk.typing(buffer.text)
+        self._after()
+
+    def _status(self) -> FormattedText:
+        text = self._talk.status
+        if self._talk.online_now:
+            text += f" · {endpoint(*self._address)}"
+        return FormattedText([("class:bottom-toolbar", visible(f" {text} "))])
+
+    def _after(self) -> None:
+        """After everything that may have changed something: shows it, and ends when the user wants to."""
+        self._flush()
+        if self._talk.done and self._editor.app.is_running and not self._editor.app.is_done:
+            self._editor.app.exit(result="")
+        self._editor.app.invalidate()
+
+    # What is shown
+
+    def _flush(self) -> None:
+        """Prints the lines that are to be shown above the input line.
+
+        The editor's own way to print hands the terminal back for a moment, and what is typed in that moment is echoed
+        in the middle of the text. Here the terminal is the editor's all the time: it only takes its line away.
+        """
+        app = self._editor.app
+        if not self._talk.lines:
+            return
+        lines, self._talk.lines = self._talk.lines, []
+        parts = FormattedText(part for line in lines for part in self._rendered(line))
+        app.renderer.erase()
+        print_formatted_text(app.output, parts, STYLE, color_depth=app.color_depth)
+        app.renderer.request_absolute_cursor_position()
+        app.invalidate()
+
+    def _rendered(self, line: Line) -> list[tuple[str, str]]:
+        """A line with its time; every text is made visible here, wherever it came from (R-CLIENT-8)."""
+        clock = ("class:time", datetime.now().astimezone().strftime("%H:%M "))
+        end = ("", "\n")
+        if line.name is not None:
+            name = visible(line.name)
+            return [clock, (f"bold {self._colour(name)}", f"{name}: "), ("", visible(line.text)), end]
+        mark = {"info": "* ", "warning": "! "}.get(line.kind, "")
+        return [clock, (f"class:{line.kind}", mark + visible(line.text)), end]
+
+    def _colour(self, name: str) -> str:
+        kinds = self._talk.protocol.spec
+        folded = kinds.types[kinds.link.key].fold(name)
+        return NAME_COLOURS[zlib.crc32(folded.encode()) % len(NAME_COLOURS)]
+
+    # The network's thread
+
+    def _follow(self) -> None:
+        """Hands over what comes, and connects again, until the editor has ended."""
+        since = time.monotonic()
+        while not self._over.is_set():
+            while come := self._client.take():
+                self._in_editor(partial(self._take, come))
+                if isinstance(come[-1], Ended):
+                    break
+            if time.monotonic() - since > STEADY:
+                self._pauses = delays()
+            client = self._connect_again()
+            since = time.monotonic()
+            if client is not None:
+                self._client = client
+                self._in_editor(partial(self._talk.online, client))
+
+    def _connect_again(self) -> Client | None:
+        """Another connection; None when the editor has ended."""
+        why = "not connected"
+        while True:
+            self._wait_for_attempt(why)
+            if self._over.is_set():
+                return None
+            self._in_editor(partial(setattr, self._talk, "trouble", "connecting …"))
+            try:
+                client = Client.connect(*self._address, protocol=self._talk.protocol)
+            except ConnectError as error:
+                why = error.why
+                continue
+            self._in_editor(lambda: self._talk.lines.append(Line("info", "Connected again.")))
+            return client
+
+    def _wait_for_attempt(self, why: str) -> None:
+        """Waits for the next attempt, and without a name until there is one. After Enter, waits begin anew."""
+        pause = next(self._pauses)
+        waits = f"{why} · next attempt in {pause:.1f} s" if self._talk.wanted_name else "type your name to connect"
+        self._in_editor(partial(setattr, self._talk, "trouble", waits))
+        while not self._over.is_set():  # it is set before _hurry is
+            hurried = self._hurry.wait(pause if self._talk.wanted_name is not None else None)
+            self._hurry.clear()
+            if self._talk.wanted_name is not None:
+                if hurried:
+                    self._pauses = delays()
+                return
+
+    def _take(self, come: list[Happening]) -> None:
+        for happening in come:
+            self._talk.happened(happening)
+
+    def _in_editor(self, action: Callable[[], None]) -> None:
+        """Does something in the editor's thread, and waits until it is done or the editor has ended."""
+        self._shown.clear()
+        app = self._editor.app
+        if app.loop is None or self._over.is_set():
+            return
+        with suppress(RuntimeError):  # the loop is closed
+            app.loop.call_soon_threadsafe(lambda: app.create_background_task(self._do(action)))
+            self._shown.wait()
+
+    async def _do(self, action: Callable[[], None]) -> None:
+        """Acts, shows it, and reads the keys that were pressed before it was shown."""
+        try:
+            action()
+            self._after()
+            await _once_around()  # it is painted
+            for _ in range(_waiting_keys() // READ + 2):  # once more than there are reads: they come after this task
+                await _once_around()
+            self._talk.seen()
+        finally:
+            self._shown.set()
+
+
+@types.coroutine
+def _once_around() -> Generator[None]:
+    """Lets the editor's loop run once: it paints what has changed, and reads keys."""
+    yield
+
+
+def _waiting_keys() -> int:
+    """Octets that were typed and are not read yet."""
+    try:
+        return int.from_bytes(fcntl.ioctl(sys.stdin, termios.FIONREAD, bytes(4)), sys.byteorder)
+    except OSError:  # the terminal is gone
+        return 0
+
+
+class TalkCompleter(Completer):
+    """Commands at the beginning of a line, names everywhere."""
+
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        before = document.text_before_cursor
+        word = before.rpartition(" ")[2]
+        if before.startswith("/") and " " not in before:
+            words = [f"/{command}" for command in COMMANDS]
+        else:
+            words = sorted(name for name in self._talk.users if name != self._talk.view.name)
+        for each in words:
+            if each.lower().startswith(word.lower()):
+                yield Completion(each, start_position=-len(word))

@@ -1,0 +1,212 @@
+"""Octets to frames and back. No sockets, no clock, no states, and no verb but those of the spec."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+from pychat.spec.model import ANY_VERB, Fault, Form, Framing, Reply, Spec, Type
+from pychat.spec.pattern import width
+
+
+class LineTooLong(Exception):  # noqa: N818  # it is the name of what happened
+    """As many octets as a whole frame may have came without an LF (R-FRAME-5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame: `key` is a request's verb or the words that a reply begins with; `fields` in the order of the wire."""
+
+    key: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BadFrame:
+    """A line that is no frame: what is wrong with it, and the verb that a refusal may name (R-ERR-2 to R-ERR-4)."""
+
+    fault: Fault
+    verb: str
+
+
+class Splitter:
+    """Cuts a stream into lines, however it was cut into segments (R-FRAME-6).
+
+    `buffer` is empty when all that was fed is taken; the line that has no end yet is at most one frame long.
+    """
+
+    __slots__ = ("_carriage", "_limit", "_start", "buffer")
+
+    def __init__(self, framing: Framing) -> None:
+        self.buffer = b""
+        self._start = 0
+        self._limit = framing.max_octets
+        self._carriage = b"\r" if b"\r\n" in framing.accepts else b""
+
+    def feed(self, octets: bytes) -> None:
+        """Adds what has come."""
+        self.buffer = self.buffer[self._start :] + octets if len(self.buffer) > self._start else octets
+        self._start = 0
+
+    def take(self) -> bytes | None:
+        """The next line without its ending, None when there is no whole one.
+
+        Raises:
+            LineTooLong: there can be no frame; nothing more can be taken.
+        """
+        end = self.buffer.find(b"\n", self._start)
+        if (end if end >= 0 else len(self.buffer)) - self._start >= self._limit:
+            raise LineTooLong
+        if end < 0:
+            return None
+        line = self.buffer[self._start : end].removesuffix(self._carriage)
+        self._start = end + 1
+        if self._start == len(self.buffer):
+            self.buffer, self._start = b"", 0
+        return line
+
+    def rest(self) -> bytes:
+        """What was fed and not taken yet."""
+        return self.buffer[self._start :]
+
+    def replace(self, octets: bytes) -> None:
+        """Holds these octets in place of what it held."""
+        self.buffer, self._start = octets, 0
+
+    def __len__(self) -> int:
+        return len(self.buffer) - self._start
+
+    def __bool__(self) -> bool:
+        """Whether it holds anything."""
+        return bool(self.buffer)
+
+
+class _Pattern:
+    """A form as one regular expression. Octets are counted where it leaves them open."""
+
+    __slots__ = ("counted", "fullmatch", "open")
+
+    def __init__(self, form: Form, types: Mapping[str, Type]) -> None:
+        parts = [
+            re.escape(part) if isinstance(part, str) else f"(?P<{part.name}>{types[part.type].pattern})"
+            for part in form.parts
+        ]
+        self.fullmatch = re.compile(" ".join(parts)).fullmatch
+        kinds = [(field.name, types[field.type]) for field in form.fields]
+        self.counted = [(name, *kind.octets) for name, kind in kinds]
+        self.open = [(name, *kind.octets) for name, kind in kinds if not _bounds(kind)]
+
+    def match(self, line: str) -> dict[str, str] | None:
+        found = self.fullmatch(line)
+        if found is None:
+            return None
+        fields: dict[str, str] = found.groupdict()
+        for name, low, high in self.open if line.isascii() else self.counted:
+            if not low <= len(fields[name].encode()) <= high:
+                return None
+        return fields
+
+
+def _bounds(kind: Type) -> bool:
+    """Whether a value of ASCII characters that the pattern matches has as many octets as the type allows."""
+    (least, most), (low, high) = width(kind.pattern), kind.octets
+    return low <= least and most <= high
+
+
+class Codec:
+    """The frames of one spec. Immutable, so one serves every thread."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self._verb = re.compile(spec.framing.verb).fullmatch
+        self._requests = {verb: _Pattern(request.form, spec.types) for verb, request in spec.requests.items()}
+        self._replies = {key: _Pattern(reply.form, spec.types) for key, reply in spec.replies.items()}
+        self._longest_key = max(key.count(" ") for key in spec.replies) + 1
+
+    def decode_request(self, line: bytes) -> Frame | BadFrame:
+        """The request in a line without its ending, or the first fault that it has, in the order of R-ERR-6."""
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError:
+            return BadFrame("encoding", ANY_VERB)
+        verb = text.partition(" ")[0]
+        pattern = self._requests.get(verb)
+        if pattern is None:
+            return BadFrame("verb" if self._verb(verb) else "syntax", ANY_VERB)
+        fields = pattern.match(text)
+        return BadFrame("syntax", verb) if fields is None else Frame(verb, fields)
+
+    def decode_reply(self, line: bytes) -> Frame | BadFrame:
+        """The reply in a line without its ending, or what is wrong with it."""
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError:
+            return BadFrame("encoding", ANY_VERB)
+        reply = self._reply(text)
+        if reply is None:
+            return BadFrame("verb" if self._verb(text.partition(" ")[0]) else "syntax", ANY_VERB)
+        fields = self._replies[reply.key].match(text)
+        return BadFrame("syntax", reply.form.verb) if fields is None else Frame(reply.key, fields)
+
+    def _reply(self, text: str) -> Reply | None:
+        words = text.split(" ", self._longest_key)
+        for count in range(min(self._longest_key, len(words)), 0, -1):
+            reply = self.spec.replies.get(" ".join(words[:count]))
+            if reply is not None:
+                return reply
+        return None
+
+    def encode_request(self, verb: str, fields: Mapping[str, str]) -> bytes:
+        """A request with its ending.
+
+        Raises:
+            ValueError: there is no such request, a field is missing or too many, or breaks its type.
+        """
+        request = self.spec.requests.get(verb)
+        if request is None:
+            raise ValueError(f"there is no request {verb}")
+        return self.encode(self._render(request.form, fields))
+
+    def encode_reply(self, key: str, fields: Mapping[str, str]) -> bytes:
+        """A reply with its ending. Raises ValueError as `encode_request` does."""
+        reply = self.spec.replies.get(key)
+        if reply is None:
+            raise ValueError(f"there is no reply {key}")
+        return self.encode(self._render(reply.form, fields))
+
+    def encode(self, line: str) -> bytes:
+        """A line with the ending that is written (R-FRAME-3)."""
+        return line.encode() + self.spec.framing.writes
+
+    def _render(self, form: Form, fields: Mapping[str, str]) -> str:
+        for name in fields.keys() - {field.name for field in form.fields}:
+            raise ValueError(f"{form.verb} has no field {name}")
+        parts = []
+        for part in form.parts:
+            if isinstance(part, str):
+                parts.append(part)
+                continue
+            if part.name not in fields:
+                raise ValueError(f"{form.verb} needs the field {part.name}")
+            value = fields[part.name]
+            kind = self.spec.types[part.type]
+            if not _accepts(kind, value):
+                _refuse(form, part.name, kind, value)
+            parts.append(value)
+        return " ".join(parts)
+
+
+def _accepts(kind: Type, value: str) -> bool:
+    try:
+        return kind.accepts(value)
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+
+
+def _refuse(form: Form, name: str, kind: Type, value: str) -> NoReturn:
+    low, high = kind.octets
+    octets = len(value.encode(errors="replace"))
+    reason = f"has {octets} octets, not {low} to {high}" if not low <= octets <= high else "is not of its form"
+    raise ValueError(f"the {name} of {form.verb} {reason}: {kind.doc}")

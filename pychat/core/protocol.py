@@ -1,0 +1,115 @@
+"""What a client must know of a spec, worked out once. No connection, no state of one, and no verb by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+from pychat.spec import Spec, shipped
+from pychat.spec.model import Field, Outcome, Reply, Template, Variable
+from pychat.spec.view import Move, moves
+
+from .codec import Codec
+from .machine import client_machine
+
+
+class Protocol:
+    """The client's side of a spec, worked out once for all sessions. Immutable.
+
+    `moves` says what a reply means in a state; `refusals` what a refusal does, by its code and its verb (None: any
+    verb); `silent` requests have no answer when they succeed.
+
+    The verbs are found by what they mean: `bind` takes a name, `list` asks who is there, `link` calls somebody,
+    `accept` accepts a call, `relay` says a line, `unlink` leaves, `quit` ends. None: the spec has no such request.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.codec = Codec(spec)
+        self.machine = client_machine(spec)
+        self.bind = spec.verb_that("bind")
+        self.list = spec.verb_that("list")
+        self.link = spec.verb_that("link")
+        self.accept = spec.verb_that("accept")
+        self.relay = spec.verb_that("relay")
+        self.unlink = spec.verb_that("unlink")
+        self.quit = spec.quit_verb
+        self.moves: dict[tuple[str, str], Move] = {}
+        self.refusals: dict[tuple[str, str, str | None], Move] = {}
+        for move in moves(spec):
+            if move.code is None:
+                self.moves.setdefault((move.state, move.key), move)
+            else:
+                self.refusals.setdefault((move.state, move.code, move.verb), move)
+        self.shapes = {key: Shape(spec, reply) for key, reply in spec.replies.items()}
+        self.silent = frozenset(verb for verb, request in spec.requests.items() if request.answer is None)
+
+    def same_name(self, one: str, other: str) -> bool:
+        """Whether two names are one person's, however they are written."""
+        fold = self.spec.types[self.spec.link.key].fold
+        return fold(one) == fold(other)
+
+    def fields(self, verb: str, values: tuple[str, ...], named: Mapping[str, str]) -> dict[str, str]:
+        """The fields of a request from values in the order of the wire, or by name. Raises ValueError."""
+        request = self.spec.requests.get(verb)
+        if request is None:
+            raise ValueError(f"there is no request {verb}")
+        names = [part.name for part in request.form.fields]
+        if len(values) > len(names):
+            raise ValueError(f"{verb} takes {len(names)} fields, not {len(values)}: {request.form}")
+        return dict(zip(names, values, strict=False)) | dict(named)
+
+
+class Shape:
+    """A reply, with the names of the fields that mean something to everybody (None where it has none)."""
+
+    __slots__ = ("code", "count", "echoed", "name", "reply", "template", "text", "verb")
+
+    def __init__(self, spec: Spec, reply: Reply) -> None:
+        fields = reply.form.fields
+        self.reply = reply
+        self.name = next((part.name for part in fields if part.type == spec.link.key), None)
+        self.text = fields[-1].name if fields and spec.types[fields[-1].type].rest_of_line else None
+        self.code = fields[-2].name if reply.kind in ("refusal", "goodbye") else None
+        self.verb = fields[0].name if reply.kind == "refusal" else ""
+        self.count = next((name for name in map(_count_field, _answers_with(spec, reply.key)) if name), None)
+        self.echoed = _echoed(spec, reply.key)
+        pushes = [push.reply for push in spec.pushes.values() if push.form.key == reply.key]
+        self.template = pushes[0] if pushes else None
+
+
+def _answers_with(spec: Spec, key: str) -> Iterator[Template]:
+    return (row.answer for _, row in spec.outcomes() if row.answer is not None and row.answer.form.key == key)
+
+
+def _echoed(spec: Spec, key: str) -> frozenset[str]:
+    """The fields of an answer that hold what the field of the same name in the request held, or that person's name."""
+    found: list[set[str]] = []
+    for _, row in spec.outcomes():
+        if row.answer is not None and row.answer.form.key == key:
+            parts = zip(row.answer.form.parts, row.answer.parts, strict=True)
+            asked = {field.name for field in spec.requests[row.verb].form.fields}
+            named = [(shape.name, part) for shape, part in parts if isinstance(shape, Field) and shape.name in asked]
+            found.append({name for name, part in named if part == Variable(name) or _is_peer(row, name, part)})
+    return frozenset(set.intersection(*found)) if found else frozenset()
+
+
+def _is_peer(row: Outcome, name: str, part: str | Variable) -> bool:
+    """Whether this part of an answer is the name of the user whom the field of the request names."""
+    linked = any(effect.kind == "link" and effect.field == name for effect in row.effects)
+    partner = row.condition is not None and row.condition.kind == "the partner" and row.condition.field == name
+    return part == Variable("peer") and (linked or partner)
+
+
+def _count_field(answer: Template) -> str | None:
+    """The field of an answer that says how many items came before it."""
+    for shape, part in zip(answer.form.parts, answer.parts, strict=False):
+        if part == Variable("count") and isinstance(shape, Field):
+            return shape.name
+    return None
+
+
+@cache
+def shipped_protocol() -> Protocol:
+    """The protocol of this package."""
+    return Protocol(shipped())

@@ -1,0 +1,102 @@
+"""The list of all users, as the items of a request that lists them. No sockets, no clock, no verb by name.
+
+The list is kept in blocks. When a user comes, goes or changes state, only the block of that user is made anew; all
+others are shared by every list that waits in a queue, so that a list which nobody reads costs little memory. How many
+lists wait is bounded by the queues: after a long one, no frame is taken from its connection above the mark
+(`Hub.is_blocked`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pychat.spec.model import Form, Request, Spec
+
+from .connection import Connection
+
+BLOCK = 128  # users of one block: about 2 KiB, so that a list of thousands is a few dozen buffers for the network
+
+
+class Block:
+    """Some of the users, and their items for each request that lists them, as far as they are made."""
+
+    __slots__ = ("items", "users")
+
+    def __init__(self) -> None:
+        self.users: dict[Connection, None] = {}  # in the order of their coming
+        self.items: dict[str, bytes] = {}
+
+
+class Roster:
+    """All users. Every method but `items` costs the same however many there are."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        self._blocks: dict[Connection, Block] = {}  # the block of each user
+        self._used: dict[Block, None] = {}  # all that are not empty
+        self._open: dict[Block, None] = {}  # those of them with a free place
+        self._lists: dict[str, tuple[bytes, ...]] = {}
+
+    def add(self, user: Connection) -> None:
+        """A user has come."""
+        block = next(iter(self._open), None)
+        if block is None:
+            block = Block()
+            self._used[block] = self._open[block] = None
+        block.users[user] = None
+        self._blocks[user] = block
+        if len(block.users) == BLOCK:
+            del self._open[block]
+        self.changed(user)
+
+    def remove(self, user: Connection) -> None:
+        """A user has gone."""
+        self.changed(user)
+        block = self._blocks.pop(user)
+        del block.users[user]
+        if block.users:
+            self._open[block] = None
+        else:
+            del self._used[block]
+            self._open.pop(block, None)
+
+    def changed(self, user: Connection) -> None:
+        """The item of a user is another one now; nothing for a connection that is no user."""
+        block = self._blocks.get(user)
+        if block is not None and block.items:
+            block.items.clear()
+        self._lists.clear()
+
+    def items(self, request: Request) -> Sequence[bytes]:
+        """The items of all users for a request that lists them, in pieces that are shared by all who ask."""
+        kept = self._lists.get(request.verb)
+        if kept is None:
+            kept = self._lists[request.verb] = tuple(self._made(block, request) for block in self._used)
+        return kept
+
+    def __len__(self) -> int:
+        """How many users there are."""
+        return len(self._blocks)
+
+    def _made(self, block: Block, request: Request) -> bytes:
+        items = block.items.get(request.verb)
+        if items is None:
+            assert request.item is not None, "the loader has seen to it"
+            free, busy = (self._item(request.item, linked) for linked in (False, True))
+            held_in = self._spec.link.held_in
+            items = block.items[request.verb] = b"".join(
+                (busy if user.state in held_in else free).replace(b"\0", user.name.encode()) for user in block.users
+            )
+        return items
+
+    def _item(self, form: Form, linked: bool) -> bytes:
+        """The item of a user, with NUL for the name: the first word of another type says free, the second busy."""
+        words = []
+        for part in form.parts:
+            if isinstance(part, str):
+                words.append(part)
+            elif part.type == self._spec.link.key:
+                words.append("\0")
+            else:
+                words.append(self._spec.types[part.type].one_of[linked])
+        return " ".join(words).encode() + self._spec.framing.writes

@@ -1,0 +1,1 @@
+"""The server: sockets and threads around the hub of `pychat.core`."""

@@ -1,0 +1,509 @@
+"""One I/O thread: it alone reads, writes and closes its share of the sockets. It knows no frame.
+
+The hub decides, under the server's one lock; this file moves octets, outside of it. A connection changes its thread
+only when a chat pairs it with one of another thread, so that a relay crosses no thread; its old thread hands it over
+after it has let go of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TypeAlias, cast
+
+from pychat.core.connection import Connection
+from pychat.core.hub import Hub, Log
+from pychat.net import close, reason, unacknowledged
+
+READ, WRITE = select.POLLIN, select.POLLOUT
+TROUBLE = select.POLLERR | select.POLLHUP
+CHUNK = 65536  # octets of one read: a run of lines long enough that its system calls cost little
+PAUSE = 0.05  # seconds of rest when the system cannot say what has happened
+STALE = 1024  # planned looks that came to nothing and may still be kept, beside one for each connection
+BATCH = 16  # connections that are read before anything is decided and sent,
+BULK = 8192  # … unless one has brought so many octets
+VECTOR = 1024  # chunks that one call may send: IOV_MAX of Linux, macOS and the BSDs
+REST = 0.25  # seconds that a thread waits at most: so long is a newcomer kept waiting whose wake-up the system refused
+FOREVER = float("inf")
+
+Chunks: TypeAlias = list[bytes | memoryview]
+
+
+class Channel(Connection):
+    """A connection with its socket. `loop` is its owner; only the owner touches the socket, and changes `loop`."""
+
+    __slots__ = (
+        "admitted",
+        "due",
+        "fd",
+        "interest",
+        "loop",
+        "measured",
+        "moving_to",
+        "pending",
+        "planned",
+        "shut",
+        "sock",
+    )
+
+    partner: Channel | None  # whoever lives here is linked with his like
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.loop: Loop
+        self.moving_to: Loop | None = None
+        self.pending: Chunks | None = None  # taken from the outbox, not yet by the network
+        self.interest = 0
+        self.due = FOREVER  # when the next look is planned,
+        self.planned = ""  # … and its state when that was planned
+        self.admitted = True
+        self.shut = False  # the sending half is ended
+        self.measured: tuple[float | None, int] = (None, 0)  # since when its queue is full, and what was unacknowledged
+
+
+class Loop:
+    """A selector, its thread, and a mailbox for what other threads have to say to it.
+
+    Born by `start`, woken by `post` and `stop`, joined by `join`. `lock` is the server's: it guards the hub and what
+    others may change of a connection, and is never held during I/O. What the owner alone changes (`active`, `fired`,
+    `turn_over`, `held`) he may change without it.
+    """
+
+    def __init__(self, hub: Hub, lock: threading.Lock, name: str, log: Log) -> None:
+        self._hub = hub
+        self._lock = lock
+        self._log = log
+        self._channels: dict[int, Channel] = {}
+        self._mailbox: deque[Channel] = deque()
+        self._waiting: dict[Channel, None] = {}  # in the order in which they have their next turns
+        self._timers: list[tuple[float, int, Channel]] = []
+        self._order = itertools.count()
+        self._deadline: float | None = None  # set when it must stop
+        self._awake = False  # a wake-up is on its way already
+        self._blind = False  # the system did not say what has happened
+        self._waker, self._wakee = socket.socketpair()
+        self._waker.setblocking(False)
+        self._wakee.setblocking(False)
+        self._poll, self._wait = _make_poll()
+        self._poll.register(self._wakee.fileno(), READ)
+        self._thread = threading.Thread(target=self._run, name=name)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def post(self, channel: Channel) -> None:
+        """From any thread: look after this connection, which is yours (from now on, perhaps)."""
+        self._mailbox.append(channel)
+        self._wake()
+
+    def stop(self, deadline: float) -> None:
+        """From any thread: end when every connection is closed, and close what is left at the deadline."""
+        self._deadline = deadline
+        self._wake()
+
+    def join(self) -> None:
+        """Waits for the thread's end, if it ever began, and closes what came too late for it."""
+        if self._thread.ident is not None:
+            self._thread.join()
+        for channel in (*self._channels.values(), *self._mailbox):
+            close(channel.sock)
+        close(self._waker)
+        close(self._wakee)
+        if hasattr(self._poll, "close"):
+            with contextlib.suppress(OSError):
+                self._poll.close()
+
+    def _wake(self) -> None:
+        if not self._awake:
+            self._awake = True
+            try:
+                self._waker.send(b"\0")
+            except BlockingIOError:  # so many wake-ups are on their way
+                pass
+            except OSError:  # such as ENOBUFS: the next one tries again, and REST is its deadline
+                self._awake = False
+
+    # The thread
+
+    def _run(self) -> None:
+        while self._deadline is None or self._channels or self._mailbox:
+            events = self._look()
+            now = time.monotonic()
+            mail = self._serve(events, now)
+            # Last, or a newcomer could get what was meant for a descriptor that was closed just now.
+            if mail or self._mailbox:
+                self._read_mail(now)
+            if self._waiting:
+                self._give_turns(now)
+            if self._timers and self._timers[0][0] <= now:
+                self._run_timers(now)
+            if self._deadline is not None and now >= self._deadline:
+                for channel in tuple(self._channels.values()):
+                    self._close(channel)
+
+    def _look(self) -> list[tuple[int, int]]:
+        """Waits for events; none at all when the system cannot say what has happened (ENOMEM)."""
+        try:
+            events = self._wait(self._next_timeout())
+        except OSError as error:
+            if not self._blind:
+                self._log("poll-failed", level="error", error=reason(error))
+            self._blind = True
+            time.sleep(PAUSE)  # so that it does not spin
+            return []
+        self._blind = False
+        return events
+
+    def _serve(self, events: list[tuple[int, int]], now: float) -> bool:
+        """Sees to a round of events; whether there is mail.
+
+        First all is read, then all is decided, then all is sent: each step finds its code and its data in the
+        processor's cache.
+        """
+        mail = False
+        channels = self._channels
+        arrived: list[tuple[Channel, bytes]] = []
+        for fd, mask in events:
+            channel = channels.get(fd)
+            if channel is None:
+                if fd == self._wakee.fileno():
+                    mail = True
+                else:
+                    self._unwatch(fd)
+            elif mask == READ or self._handle(channel, mask, now):
+                try:
+                    octets = channel.sock.recv(CHUNK)
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    self._lose(channel, now)
+                    continue
+                arrived.append((channel, octets))
+                if len(octets) > BULK:  # more of this size would not stay in the cache
+                    self._take(arrived, now)
+                    arrived = []
+        if arrived:
+            self._take(arrived, now)
+        return mail
+
+    def _next_timeout(self) -> float:
+        if self._waiting:
+            return 0.0
+        due = min(self._timers[0][0] if self._timers else FOREVER, self._deadline or FOREVER)
+        return min(REST, max(0.0, due - time.monotonic()))
+
+    def _handle(self, channel: Channel, mask: int, now: float) -> bool:
+        """Sees to everything but what has come; whether there is something to be read."""
+        try:
+            if mask & WRITE:
+                self._settle([channel], now)
+            if mask & READ and channel.interest & READ:
+                return True
+            if mask & TROUBLE:
+                self._lose(channel, now)
+        except Exception as error:
+            self._give_up(channel, error)
+        return False
+
+    def _take(self, arrived: list[tuple[Channel, bytes]], now: float) -> None:
+        """Lets the hub decide about all that has come, under one lock; then sends.
+
+        A run for a partner of this thread for whom nothing waits goes straight to the network. Where each read brings a
+        single line, what is called for each line is what costs beside the system calls; so this is one method.
+        """
+        hub = self._hub
+        straight: list[tuple[Channel, bytes]] = []
+        failed: list[tuple[Channel, Exception]] = []
+        with self._lock:
+            for channel, octets in arrived:
+                try:
+                    partner = channel.partner
+                    run = hub.take_run(channel, octets, now)
+                    if run is not None and partner is not None:
+                        if partner.queued or partner.loop is not self:
+                            hub.put(partner, run, now)
+                        else:
+                            straight.append((partner, run))
+                    elif octets:
+                        hub.receive(channel, octets, now)
+                    else:
+                        hub.finish(channel, now)
+                        hub.touch(channel)
+                except Exception as error:
+                    failed.append((channel, error))
+            touched = hub.take_touched() if hub.touched else []
+        if straight:
+            self._forward(straight, touched, now)
+        for channel, trouble in failed:
+            self._give_up(channel, trouble)
+        if touched:
+            self._settle(touched, now)
+
+    def _forward(self, straight: list[tuple[Channel, bytes]], work: list[Connection], now: float) -> None:
+        """Gives runs to partners of this thread for whom nothing waits, without a detour through their outboxes."""
+        lost: list[Channel] = []
+        for partner, run in straight:
+            try:
+                taken = partner.sock.send(run)
+            except BlockingIOError:
+                taken = 0
+            except OSError:
+                lost.append(partner)
+                continue
+            if taken:
+                partner.active = now
+                if partner.fired:
+                    self._hub.delivered(partner, now)
+            if taken < len(run):
+                with self._lock:  # a server that stops may have said goodbye to him meanwhile
+                    self._hub.put_back(partner, run[taken:], now)
+                    work += self._hub.take_touched()
+        for partner in lost:  # when its own last lines are on their way: they come before its GONE (R-MSG-4)
+            self._lose(partner, now)
+
+    def _give_up(self, channel: Channel, error: Exception) -> None:
+        """A bug of ours, or a system that has run out of something, must cost one connection, not all of them."""
+        trouble = reason(error) if isinstance(error, OSError) else None
+        self._log("failed" if trouble else "bug", level="error", id=channel.id, error=trouble or repr(error))
+        if self._channels.get(channel.fd) is channel:
+            self._close(channel)
+
+    def _lose(self, channel: Channel, now: float) -> None:
+        try:
+            with self._lock:
+                self._hub.lose(channel, now)
+                touched = self._hub.take_touched()
+        except Exception as error:
+            self._give_up(channel, error)
+        else:
+            self._settle(touched, now)
+
+    def _settle(self, work: list[Connection], now: float) -> None:
+        """Looks after each connection that has something to send, to take up again or to close."""
+        while work:
+            channel = work.pop()
+            assert isinstance(channel, Channel)
+            if channel.loop is not self:
+                channel.loop.post(channel)
+            elif self._channels.get(channel.fd) is not channel:
+                continue  # it is closed, and another one may have its descriptor
+            elif channel.moving_to is not None and channel.ended is None:
+                self._hand_over(channel)
+            else:
+                try:
+                    self._look_after(channel, work, now)
+                except Exception as error:
+                    self._give_up(channel, error)
+
+    def _look_after(self, channel: Channel, work: list[Connection], now: float) -> None:
+        if (channel.outbox or channel.pending is not None) and not channel.broken:
+            self._flush(channel, work, now)
+        if channel.broken:
+            self._close(channel)
+            return
+        if channel.ended is not None:
+            if channel.pending is None and not channel.outbox and not self._end_sending(channel):
+                self._close(channel)
+                return
+        elif channel.turn_over:
+            self._waiting[channel] = None
+        elif channel.paused and not self._hub.is_blocked(channel):
+            with self._lock:
+                self._hub.resume(channel, now)
+                work += self._hub.take_touched()
+            self._plan(channel, work, now)  # its clock goes on
+        if channel.ended is not None or channel.full_since is not None or channel.state != channel.planned:
+            self._plan(channel, work, now)
+        interest = (0 if channel.paused or channel.finished else READ) | (WRITE if channel.pending is not None else 0)
+        if interest != channel.interest:
+            channel.interest = interest
+            self._poll.modify(channel.fd, interest)
+
+    def _flush(self, channel: Channel, work: list[Connection], now: float) -> None:
+        """Gives the network what it takes. Never blocks, never reorders, keeps what is left."""
+        while True:
+            chunks = channel.pending
+            if chunks is None:
+                with self._lock:
+                    chunks, channel.outbox = cast(Chunks, channel.outbox), []
+                if not chunks:
+                    return
+            try:
+                taken = channel.sock.send(chunks[0]) if len(chunks) == 1 else channel.sock.sendmsg(chunks[:VECTOR])
+            except BlockingIOError:
+                channel.pending = chunks
+                return
+            except OSError:
+                channel.pending = None
+                with self._lock:
+                    self._hub.lose(channel, now)
+                    work += self._hub.take_touched()
+                return
+            channel.pending = _rest(chunks, taken)
+            with self._lock:
+                self._hub.sent(channel, taken, now)
+                if self._hub.touched:
+                    work += self._hub.take_touched()
+            if channel.pending is not None or not channel.outbox:
+                return
+
+    def _end_sending(self, channel: Channel) -> bool:
+        """Ends the sending half after the last frame (R-CLOSE-1); False when there is nothing left to wait for."""
+        if channel.finished:
+            return False
+        if not channel.shut:
+            channel.shut = True
+            try:
+                channel.sock.shutdown(socket.SHUT_WR)
+            except OSError:
+                return False
+        return True
+
+    def _hand_over(self, channel: Channel) -> None:
+        target, channel.moving_to = channel.moving_to, None
+        assert target is not None
+        self._let_go(channel)
+        channel.loop = target
+        target.post(channel)
+
+    def _let_go(self, channel: Channel) -> None:
+        del self._channels[channel.fd]
+        self._unwatch(channel.fd)
+        channel.interest = 0
+        channel.due = FOREVER
+
+    def _unwatch(self, fd: int) -> None:
+        """Wants no more events of a descriptor. If the system refuses, its next event asks again."""
+        with contextlib.suppress(OSError, KeyError):  # it may never have been registered
+            self._poll.unregister(fd)
+
+    def _close(self, channel: Channel) -> None:
+        self._let_go(channel)
+        close(channel.sock)
+        channel.pending = None
+        with self._lock:
+            channel.outbox = []  # a planned look may keep the channel for a while
+            self._hub.lose(channel, time.monotonic())
+            self._hub.forget(channel)
+            touched = self._hub.take_touched()
+        for other in touched:
+            if other is not channel and isinstance(other, Channel):
+                other.loop.post(other)
+
+    # Turns, mail and timers
+
+    def _give_turns(self, now: float) -> None:
+        """Gives some who wait their turn; before the next ones have theirs, what has come meanwhile is read."""
+        turns = list(itertools.islice(self._waiting, BATCH))
+        for channel in turns:
+            del self._waiting[channel]
+            channel.turn_over = False
+        self._settle([*turns], now)
+
+    def _read_mail(self, now: float) -> None:
+        with contextlib.suppress(OSError):  # what is not read now wakes it once more
+            self._wakee.recv(64)
+        self._awake = False  # before the mailbox is read: a post after this wakes it again
+        work: list[Connection] = []
+        while self._mailbox:
+            channel = self._mailbox.popleft()
+            try:
+                if channel.loop is self and channel.fd not in self._channels and channel.sock.fileno() >= 0:
+                    self._adopt(channel, work, now)
+            except Exception as error:
+                self._give_up(channel, error)
+            else:
+                work.append(channel)
+        self._settle(work, now)
+
+    def _adopt(self, channel: Channel, work: list[Connection], now: float) -> None:
+        self._channels[channel.fd] = channel
+        channel.interest = READ
+        self._poll.register(channel.fd, READ)
+        channel.held = False
+        self._plan(channel, work, now)
+
+    def _plan(self, channel: Channel, work: list[Connection], now: float) -> None:
+        """Plans the next look at a connection, if it is sooner than what is planned."""
+        with self._lock:
+            if channel.full_since is not None:
+                self._measure(channel, now)
+                work += self._hub.take_touched()
+            due = self._hub.due(channel, now)
+            channel.planned = channel.state
+        if due < channel.due:
+            channel.due = due
+            heapq.heappush(self._timers, (due, next(self._order), channel))
+            if len(self._timers) > 2 * len(self._channels) + STALE:
+                self._timers = [timer for timer in self._timers if self._is_planned(timer)]
+                heapq.heapify(self._timers)
+
+    def _measure(self, channel: Channel, now: float) -> None:
+        """Tells a slow reader from one who never reads; the system asks for more only when megabytes have gone."""
+        since, before = channel.measured
+        left = unacknowledged(channel.sock)
+        if since != channel.full_since or self._hub.moves(channel, before - left, now):
+            channel.measured = channel.full_since, left
+
+    def _is_planned(self, timer: tuple[float, int, Channel]) -> bool:
+        """Whether it is the next look at a connection of this thread, and not one that came to nothing."""
+        due, _, channel = timer
+        return due == channel.due and self._channels.get(channel.fd) is channel
+
+    def _run_timers(self, now: float) -> None:
+        """Does what is due. What the network has brought and would take counts first: it may end a silence.
+
+        So nobody is given up for the time in which this process was stopped.
+        """
+        while self._timers and self._timers[0][0] <= now:
+            due: list[Channel] = []
+            while len(due) < BATCH and self._timers and self._timers[0][0] <= now:
+                timer = heapq.heappop(self._timers)
+                if self._is_planned(timer):
+                    timer[2].due = FOREVER
+                    due.append(timer[2])
+            self._serve([(channel.fd, channel.interest) for channel in due], now)
+            work: list[Connection] = []
+            for channel in due:
+                if self._channels.get(channel.fd) is channel:
+                    try:
+                        self._tick(channel, work, now)
+                    except Exception as error:
+                        self._give_up(channel, error)
+            self._settle(work, now)
+
+    def _tick(self, channel: Channel, work: list[Connection], now: float) -> None:
+        with self._lock:
+            if channel.full_since is not None:
+                self._measure(channel, now)
+            self._hub.tick(channel, now)
+            work += self._hub.take_touched()
+        self._plan(channel, work, now)
+
+
+def _rest(chunks: Chunks, taken: int) -> Chunks | None:
+    """What is left of the chunks when the network has taken so many octets."""
+    for number, chunk in enumerate(chunks):
+        if taken < len(chunk):
+            return [memoryview(chunk)[taken:], *chunks[number + 1 :]]
+        taken -= len(chunk)
+    return None
+
+
+def _make_poll() -> tuple[select.epoll | select.poll, Callable[[float], list[tuple[int, int]]]]:
+    """The system's best selector for many sockets, and a function that waits for so many seconds."""
+    if hasattr(select, "epoll"):
+        epoll = select.epoll()
+        return epoll, lambda timeout: epoll.poll(timeout, BATCH)
+    poll = select.poll()
+    return poll, lambda timeout: poll.poll(timeout * 1000)

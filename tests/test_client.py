@@ -24,13 +24,12 @@ from pychat.client.client import (
     STOP,
     TAKE_MARK,
     Client,
-    ConnectError,
     Ended,
     Happening,
     Note,
     Wire,
-    delays,
 )
+from pychat.client.connecting import ConnectError, delays
 from pychat.core.protocol import shipped_protocol
 from pychat.core.session import Event, LocalProtocolError, View
 from pychat.server.server import Server

@@ -13,7 +13,7 @@ import unicodedata
 import pexpect
 import pytest
 
-from pychat.client.client import ConnectError
+from pychat.client.connecting import ConnectError
 from pychat.core.protocol import shipped_protocol
 from pychat.demo import PLAY, Actors, Page, Say
 from pychat.server.server import Server

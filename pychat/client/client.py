@@ -16,13 +16,12 @@ only write do not block each other at once.
 
 from __future__ import annotations
 
-import random
 import selectors
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias
@@ -30,21 +29,15 @@ from typing import Literal, Self, TypeAlias
 from pychat.core.addresses import endpoint
 from pychat.core.protocol import Protocol, shipped_protocol
 from pychat.core.session import Event, LocalProtocolError, RemoteProtocolError, Session, View
-from pychat.net import expect_acknowledgements, prepare, reason, resolve, unacknowledged
+from pychat.net import expect_acknowledgements, prepare, reason, unacknowledged
+
+from .connecting import ConnectError, connect
 
 SEND_MARK = 256 * 1024  # octets to be written above which `send` waits
 TAKE_MARK = 1024 * 1024  # octets that have come and were not taken, above which reading stops
 STOP = 4  # times a mark: the hard bound
 OVERHEAD = 256  # octets that an event costs beside its line, so that empty lines are bounded too
 CHUNK = 64 * 1024
-
-
-class ConnectError(OSError):
-    """There is no connection; its words say to whom and why, for people, and `why` says that alone."""
-
-    def __init__(self, what: str, why: str) -> None:
-        super().__init__(f"{what}: {why}")
-        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +110,7 @@ class Client:
         """
         protocol = protocol or shipped_protocol()
         port = port or protocol.spec.transport.port
-        sock = _connect(host, port, timeout)
+        sock = connect(host, port, timeout)
         try:
             return cls(sock, protocol, wire)
         except OSError as error:  # it was reset at once, or there is no descriptor left
@@ -343,48 +336,6 @@ class Client:
             del self._out[:count]
             self._tell(Wire("sent", octets[:count]))
             self._changed.notify_all()
-
-
-def delays(
-    first: float = 0.5, growth: float = 2.0, most: float = 30.0, chance: Callable[[], float] = random.random
-) -> Iterator[float]:
-    """Seconds to wait before each attempt to connect again: growing, and each between half of its size and all of it.
-
-    Without the jitter, all clients of a server that was restarted would come back at the same moment.
-    """
-    size = first
-    while True:
-        yield size * (0.5 + chance() / 2)
-        size = min(size * growth, most)
-
-
-def _connect(host: str, port: int, timeout: float) -> socket.socket:
-    """A connected socket: the first of the host's addresses that answers, within `timeout` seconds in all.
-
-    Each address gets its share of what is left of them, so that one that is silent leaves time for those behind it.
-    """
-    deadline = time.monotonic() + timeout
-    try:
-        found = resolve(host, port, timeout)
-    except OSError as error:
-        raise ConnectError(f"cannot find {host}", reason(error)) from None
-    why = "no address"
-    for tried, (family, kind, number, _, address) in enumerate(found):
-        try:
-            sock = socket.socket(family, kind, number)  # the system may not have this family
-        except OSError as error:
-            why = reason(error)
-            continue
-        try:
-            share = (deadline - time.monotonic()) / (len(found) - tried)
-            sock.settimeout(max(0.001, share))
-            sock.connect(address)
-        except OSError as error:
-            sock.close()
-            why = reason(error)
-            continue
-        return sock
-    raise ConnectError(f"cannot connect to {endpoint(host, port)}", why)
 
 
 def _watch(selector: selectors.BaseSelector, sock: socket.socket, before: int, now: int) -> None:

@@ -23,7 +23,8 @@ from pychat.net import reason
 from pychat.spec.model import Template, Variable
 from pychat.visible import visible
 
-from .client import Client, ConnectError, Ended, Happening, Note
+from .client import Client, Ended, Happening, Note
+from .phrases import Phrases
 
 CONNECTED, REFUSED, LOST = "connected", "refused", "lost"  # the contract's notices
 HOLD = 5.0  # seconds that a command waits for the answer before it
@@ -32,23 +33,18 @@ LONGEST_LINE = 64 * 1024  # octets of a command, above which its rest is dropped
 INTERRUPTED = 130
 
 
-def run_plain(host: str, port: int, name: str | None, chat: str | None, protocol: Protocol) -> int:
-    """Speaks the contract on stdin and stdout.
+def run_plain(client: Client, name: str | None, chat: str | None, phrases: Phrases) -> int:
+    """Speaks the contract on stdin and stdout, until the connection has ended.
 
-    Returns 0 when the server has answered `quit` or the end of stdin, 1 when it ended otherwise or there is none.
+    Returns 0 when the server has answered `quit` or the end of stdin, 1 when it ended otherwise.
     """
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]  # it is a TextIOWrapper
-    printer = Printer(protocol, shown_to_people=sys.stdout.isatty())
-    try:
-        client = Client.connect(host, port, protocol=protocol)
-    except ConnectError as error:
-        print(f"pychat: {visible(str(error))}", file=sys.stderr)
-        return 1
-    first = _first_commands(protocol, name, chat)
+    printer = Printer(client.protocol, shown_to_people=sys.stdout.isatty())
+    first = _first_commands(client.protocol, name, chat)
     ended: Happening | None = None
     try:
         printer.line(CONNECTED)
-        commander = Commander(client)
+        commander = Commander(client, phrases)
         threading.Thread(target=commander.run, args=(first, _lines(0)), name="pychat-stdin", daemon=True).start()
         for ended in client:
             printer.happening(ended)
@@ -58,8 +54,8 @@ def run_plain(host: str, port: int, name: str | None, chat: str | None, protocol
     except OSError as error:
         client.close(timeout=0)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit does not complain again
-        if not isinstance(error, BrokenPipeError):  # who reads no more, wants to hear no more
-            print(f"pychat: cannot print: {reason(error)}", file=sys.stderr)
+        if not isinstance(error, BrokenPipeError):  # stdout's reader has gone: that is no error
+            print(f"pychat: {phrases.cannot_print.format(error=reason(error))}", file=sys.stderr)
         return 1
     return 0 if isinstance(ended, Ended) and ended.how == "quit" else 1
 
@@ -90,11 +86,12 @@ class Printer:
 class Commander:
     """Carries out commands, one after another."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, phrases: Phrases) -> None:
         self._client = client
+        self._phrases = phrases
         self._protocol = client.protocol
         self._commands = client.protocol.spec.contract.commands
-        self._astray = False  # the last call was refused here: what is said now was not typed for the partner
+        self._call_refused = False  # by this client: what is said now was not typed for the partner
 
     def run(self, first: Iterable[str], lines: Iterable[str]) -> None:
         """Carries out all of them, and says goodbye after the last one."""
@@ -102,7 +99,7 @@ class Commander:
             for line in source:
                 if not self._carry_out(line):
                     return
-        self._end()
+        self._client.close(GOODBYE)
 
     def _carry_out(self, line: str) -> bool:
         """False when there is nothing more to be done."""
@@ -111,16 +108,16 @@ class Commander:
         if not command:
             return True
         if template is None:
-            self._refuse(command, f"no such command; there are {', '.join(self._commands)}")
+            self._refuse(command, self._phrases.plain_no_such_command.format(commands=", ".join(self._commands)))
             return True
         verb = template.form.verb
         if verb == self._protocol.quit:
-            self._end()
+            self._client.close(GOODBYE)
             return False
         try:
-            if verb == self._protocol.relay and self._astray:
-                raise LocalProtocolError(f"it follows a {self._protocol.link} that was refused")
-            self._client.send(verb, hold=True, timeout=HOLD, **_fields(template, rest))
+            if verb == self._protocol.relay and self._call_refused:
+                raise LocalProtocolError(self._phrases.plain_after_refused.format(verb=self._protocol.link))
+            self._client.send(verb, hold=True, timeout=HOLD, **self._fields(template, rest))
             refused = False
         except (LocalProtocolError, TimeoutError) as error:
             self._refuse(command, str(error))
@@ -128,25 +125,21 @@ class Commander:
         except ConnectionError:
             return False
         if verb == self._protocol.link:
-            self._astray = refused
+            self._call_refused = refused
         return True
 
     def _refuse(self, command: str, why: str) -> None:
         self._client.post(f"{REFUSED} {visible(command)[:40]} {why}")
 
-    def _end(self) -> None:
-        self._client.close(GOODBYE)
-
-
-def _fields(template: Template, rest: str) -> Mapping[str, str]:
-    """The fields of a command's request from its words; the last one takes the rest of the line."""
-    names = [part.name for part in template.parts if isinstance(part, Variable)]
-    if not names and rest:
-        raise LocalProtocolError("takes no words")
-    words = rest.split(" ", len(names) - 1) if names else []
-    if len(words) < len(names) or not all(words):
-        raise LocalProtocolError("needs " + " ".join(f"<{name}>" for name in names))
-    return template.fields(dict(zip(names, words, strict=True)))
+    def _fields(self, template: Template, rest: str) -> Mapping[str, str]:
+        """The fields of a command's request from its words; the last one takes the rest of the line."""
+        names = [part.name for part in template.parts if isinstance(part, Variable)]
+        if not names and rest:
+            raise LocalProtocolError(self._phrases.plain_no_words)
+        words = rest.split(" ", len(names) - 1) if names else []
+        if len(words) < len(names) or not all(words):
+            raise LocalProtocolError(self._phrases.plain_needs.format(fields=" ".join(f"<{name}>" for name in names)))
+        return template.fields(dict(zip(names, words, strict=True)))
 
 
 def _first_commands(protocol: Protocol, name: str | None, chat: str | None) -> list[str]:

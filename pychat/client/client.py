@@ -124,22 +124,10 @@ class Client:
             return self._session.view
 
     @property
-    def unanswered(self) -> tuple[str, ...]:
-        """The requests whose answers are still to come, oldest first."""
-        with self._changed:
-            return self._session.unanswered
-
-    @property
     def undelivered(self) -> int:
         """Octets of requests that the server's system has not acknowledged yet."""
         with self._changed:
             return 0 if self._ended is not None else len(self._out) + unacknowledged(self._socket)
-
-    @property
-    def ended(self) -> Ended | None:
-        """How the connection came to its end, None while it lives."""
-        with self._changed:
-            return self._ended
 
     def send(self, verb: str, *values: str, hold: bool = False, timeout: float = 10.0, **fields: str) -> bytes:
         """Sends a request, its fields in the order of the wire or by their names, and returns its octets.

@@ -30,6 +30,11 @@ class Desk:
         self.line.seen()
 
     @property
+    def unanswered(self) -> tuple[str, ...]:
+        """The requests whose answers are still to come."""
+        return self.session.unanswered
+
+    @property
     def undelivered(self) -> int:
         """Octets on their way up."""
         return sum(map(len, self.up))

@@ -170,7 +170,7 @@ def test_a_request_is_not_held_for_ever(rude: Rude, connect: Connect) -> None:
     client.send("NAME", "alice")
     with pytest.raises(TimeoutError, match="WHO"):
         client.send("WHO", hold=True, timeout=0.05)
-    assert client._session.unanswered == ("NAME",)
+    assert client.unanswered == ("NAME",)
     assert rude.peer.recv(100) == b"NAME alice\n"
 
 

@@ -8,8 +8,7 @@ from string import Formatter
 
 import pytest
 
-from pychat.client.commands import COMMANDS
-from pychat.client.input_line import InputLine
+from pychat.client.input_line import COMMANDS, InputLine
 from pychat.client.phrases import Phrases
 from pychat.client.talk import Talk
 from pychat.core.hub import Hub

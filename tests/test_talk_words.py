@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pychat.client.client import Ended, Wire
-from pychat.client.commands import COMMANDS
-from pychat.client.input_line import InputLine
+from pychat.client.input_line import COMMANDS, InputLine
 from pychat.client.phrases import Phrases
 from pychat.client.talk import MOST_LISTED, Talk
 from pychat.core.hub import Hub

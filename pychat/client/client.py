@@ -124,6 +124,12 @@ class Client:
             return self._session.view
 
     @property
+    def unanswered(self) -> tuple[str, ...]:
+        """The requests whose answers are still to come, oldest first."""
+        with self._changed:
+            return self._session.unanswered
+
+    @property
     def undelivered(self) -> int:
         """Octets of requests that the server's system has not acknowledged yet."""
         with self._changed:

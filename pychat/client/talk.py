@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
+from typing import Protocol as TypingProtocol
 
 from pychat.core.protocol import Protocol
 from pychat.core.session import Event, LocalProtocolError, View
 
 from .client import Ended, Happening, Wire
 from .phrases import Phrases
-from .requests import DEAD, SLOW, Network, Requests
 from .told import no_name, octets, refusal, rest, users_here
 
+SLOW = 2.0  # seconds of silence after which it is shown that an answer is awaited
+DEAD = 15.0  # seconds of silence after which the connection seems dead
 MOST_LISTED = 10_000  # users of one list that are kept: a list that never ends must not fill the memory
 
 Kind = Literal["said", "heard", "info", "warning", "wire"]
@@ -42,6 +44,20 @@ class Chat:
 Target: TypeAlias = Chat | Literal["name", "call", "nothing"]
 
 
+class Network(TypingProtocol):
+    """What is needed of a `pychat.client.Client`."""
+
+    wire: bool
+
+    @property
+    def unanswered(self) -> tuple[str, ...]: ...
+
+    @property
+    def undelivered(self) -> int: ...
+
+    def send(self, verb: str, *values: str, timeout: float) -> bytes: ...
+
+
 class Talk:
     """A person's side of the client: what is done goes in, requests go to the network, and `lines` are to be shown.
 
@@ -60,7 +76,10 @@ class Talk:
         self.wanted_name = name
         self.trouble = ""  # why there is no connection, and what is done about it
         self.done = False  # the user wants to go
-        self._requests = Requests(None, protocol.silent)
+        self._network: Network | None = None
+        self._silent_since: float | None = None  # an answer is awaited, and nothing has come since
+        self._silence = 0.0  # seconds
+        self._held: dict[str, tuple[str, ...]] = {}  # requests that an answer to come may allow, oldest first
         self._last_name: str | None = None  # before the connection was lost
         self._wanted_chat = chat
         self._calling: Chat | None = None  # a call of one's own that is not answered yet
@@ -72,7 +91,7 @@ class Talk:
 
     @property
     def online_now(self) -> bool:
-        return self._requests.network is not None
+        return self._network is not None
 
     @property
     def in_chat(self) -> bool:
@@ -95,14 +114,16 @@ class Talk:
         if self.chat is not None:
             return self.chat
         if self.view.name is None:
-            asked = self.protocol.bind in self._requests.unanswered if self.online_now else self.wanted_name is not None
-            return "nothing" if asked else "name"
+            return "name" if self.wanted_name is None else "nothing"
         return "call" if self.online_now else "nothing"
 
     @property
     def status(self) -> str:
         """The state, for people: one's name, the protocol's state, and what can be done."""
-        parts = [self.trouble] if self.trouble else [self.view.state, self._can_do(), self._silence()]
+        parts = [self.trouble] if self.trouble else [self.view.state, self._can_do()]
+        if self._silence >= SLOW:
+            phrase = self.phrases.silent if self._silence < DEAD else self.phrases.dead
+            parts.append(phrase.format(seconds=round(self._silence)))
         return " · ".join(part for part in [self.view.name or self.phrases.no_name, *parts] if part)
 
     def _can_do(self) -> str:
@@ -119,12 +140,6 @@ class Talk:
         if not self.in_chat:
             return phrases.type_partner
         return (phrases.called if self.must_accept else phrases.in_chat).format(name=self.view.partner)
-
-    def _silence(self) -> str:
-        seconds = self._requests.silence
-        if seconds < SLOW:
-            return ""
-        return (self.phrases.silent if seconds < DEAD else self.phrases.dead).format(seconds=round(seconds))
 
     # What its user does
 
@@ -200,7 +215,7 @@ class Talk:
             except LocalProtocolError as error:
                 self._leaving = error.waiting
                 if error.waiting:
-                    self._requests.held[self.protocol.unlink] = ()
+                    self._held[self.protocol.unlink] = ()
             except (ConnectionError, TimeoutError) as error:
                 self._leaving, self.chat = False, chat
                 if not quiet:
@@ -213,14 +228,19 @@ class Talk:
     def show_octets(self) -> None:
         """Shows the octets on the wire from now on, or shows them no more."""
         self._wire = not self._wire
-        if self._requests.network is not None:
-            self._requests.network.wire = self._wire
+        if self._network is not None:
+            self._network.wire = self._wire
         self.info(self.phrases.wire_shown if self._wire else self.phrases.wire_hidden)
 
     def tick(self, now: float) -> None:
         """The time, in seconds of a clock that never goes back; once a second is enough."""
         self._leave_lost_partner()
-        if self._requests.tick(now):
+        if self._network is None or not (self._network.unanswered or self._network.undelivered):
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = now
+        before, self._silence = self._silence, 0.0 if self._silent_since is None else now - self._silent_since
+        if before < DEAD <= self._silence:
             self.warn(self.phrases.server_silent)
 
     def _leave_lost_partner(self) -> None:
@@ -237,7 +257,7 @@ class Talk:
             return True
         except LocalProtocolError as error:
             if hold and error.waiting:
-                self._requests.held[verb] = values
+                self._held[verb] = values
                 return True
             self.warn((self.phrases.not_possible if hold else self.phrases.not_sent).format(error=error))
         except (ConnectionError, TimeoutError) as error:
@@ -245,14 +265,15 @@ class Talk:
         return False
 
     def _send(self, verb: str, *values: str) -> None:
-        if not self.online_now:
+        if self._network is None:
             raise ConnectionError(self.phrases.offline)
-        self._requests.send(verb, *values)
+        self._network.send(verb, *values, timeout=0)
         if verb == self.protocol.link and not self.in_chat:
             self._calling = self.chat = Chat(values[0])
 
     def _request_held(self) -> None:
-        for verb, values in self._requests.take_held().items():
+        held, self._held = self._held, {}
+        for verb, values in held.items():
             if verb == self.protocol.unlink:
                 self._leaving = False
                 self.leave(quiet=True)
@@ -263,7 +284,7 @@ class Talk:
 
     def online(self, network: Network) -> None:
         """There is a connection; the name is taken again."""
-        self._requests, self.trouble = Requests(network, self.protocol.silent), ""
+        self._network, self.trouble = network, ""
         network.wire = self._wire
         self.view = View(self.protocol.spec.initial)
         if self.wanted_name is not None:
@@ -272,7 +293,7 @@ class Talk:
 
     def happened(self, happening: Happening) -> None:
         """Something came from the connection."""
-        self._requests.heard()
+        self._silent_since = None
         if isinstance(happening, Event):
             self.view = happening.view
             self._event(happening)
@@ -284,8 +305,6 @@ class Talk:
             self._offline(happening)
 
     def _event(self, event: Event) -> None:
-        if event.kind in ("answer", "refusal"):
-            self._requests.answered(event.verb)
         if event.kind == "refusal":
             self._refused(event)
         elif event.kind == "goodbye":
@@ -318,7 +337,7 @@ class Talk:
         self.users.setdefault(partner, "")
         if self._calling is None or not self.protocol.same_name(self._calling.name, partner):
             self.chat, self._calling, self._leaving = Chat(partner), None, False
-            self._requests.held.clear()  # they were for another chat
+            self._held.clear()  # what was held was for another chat
         elif self.chat is not None:
             self.chat.name = partner  # as its owner writes it
         consent = self.protocol.accept is not None
@@ -362,7 +381,7 @@ class Talk:
     def _offline(self, ended: Ended) -> None:
         if not self.done and ended.how != "goodbye":
             self.warn(self.phrases.connection_lost.format(error=ended.words))
-        self._requests = Requests(None, self.protocol.silent)
+        self._network, self._silence, self._held = None, 0.0, {}
         self.view = View(self.protocol.spec.final, self.view.name)
         self._calling, self._listed = None, []
         self._end_chat()

@@ -43,8 +43,7 @@ from pychat.core.addresses import endpoint
 from pychat.visible import visible
 
 from .client import Client
-from .commands import COMMANDS
-from .input_line import InputLine
+from .input_line import COMMANDS, InputLine
 from .network_thread import NetworkThread
 from .talk import Line, Talk
 

@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 
 from pychat.core.protocol import Protocol
 from pychat.core.session import Event, LocalProtocolError
@@ -39,15 +40,16 @@ def run_plain(client: Client, name: str | None, chat: str | None, phrases: Phras
     Returns 0 when the server has answered `quit` or the end of stdin, 1 when it ended otherwise.
     """
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]  # it is a TextIOWrapper
-    printer = Printer(client.protocol, shown_to_people=sys.stdout.isatty())
-    first = _first_commands(client.protocol, name, chat)
+    shown = visible if sys.stdout.isatty() else str  # a program gets the octets of a text as they came
+    lines = chain(_first_commands(client.protocol, name, chat), _lines(0))
     ended: Happening | None = None
     try:
-        printer.line(CONNECTED)
-        commander = Commander(client, phrases)
-        threading.Thread(target=commander.run, args=(first, _lines(0)), name="pychat-stdin", daemon=True).start()
+        print(CONNECTED, flush=True)
+        threading.Thread(target=Commander(client, phrases).run, args=(lines,), name="pychat-stdin", daemon=True).start()
         for ended in client:
-            printer.happening(ended)
+            line = line_of(ended, client.protocol.spec.contract.prints)
+            if line is not None:
+                print(shown(line), flush=True)
     except KeyboardInterrupt:
         client.close(timeout=0)
         return INTERRUPTED
@@ -60,27 +62,16 @@ def run_plain(client: Client, name: str | None, chat: str | None, phrases: Phras
     return 0 if isinstance(ended, Ended) and ended.how == "quit" else 1
 
 
-class Printer:
-    """Prints what a client learns, as the contract says, a line at a time."""
-
-    def __init__(self, protocol: Protocol, shown_to_people: bool = False) -> None:
-        self._lines = protocol.spec.contract.prints
-        self._people = shown_to_people
-
-    def happening(self, happening: Happening) -> None:
-        """Prints something that came, if the contract has a line for it."""
-        if isinstance(happening, Event):
-            template = self._lines.get(happening.key)
-            if template is not None:
-                self.line(template.fill(happening.fields))
-        elif isinstance(happening, Note):
-            self.line(happening.words)
-        elif isinstance(happening, Ended) and happening.how in ("lost", "closed"):
-            self.line(f"{LOST} {happening.words}")
-
-    def line(self, line: str) -> None:
-        """Prints a line. A program gets the octets of a text as they came; people get it made visible."""
-        print(visible(line) if self._people else line, flush=True)
+def line_of(happening: Happening, prints: Mapping[str, Template]) -> str | None:
+    """The contract's line for something that came; None if it has none."""
+    if isinstance(happening, Event):
+        template = prints.get(happening.key)
+        return template.fill(happening.fields) if template is not None else None
+    if isinstance(happening, Note):
+        return happening.words
+    if isinstance(happening, Ended) and happening.how in ("lost", "closed"):
+        return f"{LOST} {happening.words}"
+    return None
 
 
 class Commander:
@@ -93,12 +84,11 @@ class Commander:
         self._commands = client.protocol.spec.contract.commands
         self._call_refused = False  # by this client: what is said now was not typed for the partner
 
-    def run(self, first: Iterable[str], lines: Iterable[str]) -> None:
+    def run(self, lines: Iterable[str]) -> None:
         """Carries out all of them, and says goodbye after the last one."""
-        for source in (first, lines):
-            for line in source:
-                if not self._carry_out(line):
-                    return
+        for line in lines:
+            if not self._carry_out(line):
+                break
         self._client.close(GOODBYE)
 
     def _carry_out(self, line: str) -> bool:
@@ -112,7 +102,6 @@ class Commander:
             return True
         verb = template.form.verb
         if verb == self._protocol.quit:
-            self._client.close(GOODBYE)
             return False
         try:
             if verb == self._protocol.relay and self._call_refused:

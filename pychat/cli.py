@@ -31,13 +31,13 @@ SPEC_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class Commands(Group):
-    """Commands whose trouble with the system, such as a full disk behind stdout, is said in one line."""
+    """Commands that print an error of the system, such as a full disk behind stdout, in one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except OSError as error:
-            if error.errno == errno.EPIPE:  # who reads no more, wants to hear no more: click ends the program
+            if error.errno == errno.EPIPE:  # stdout's reader has gone: click ends the program
                 raise
             with suppress(OSError):  # there may be no descriptor left
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the exit does not complain again

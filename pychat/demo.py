@@ -1,7 +1,7 @@
 """`pychat demo`: a real server and two real clients on this machine, and every line between them, explained.
 
-The play is a table: who sends what, by its meaning, and how many frames come. What is printed is what the sockets
-carried; verbs, states and the server's words come from the spec.
+The play is a table: a step sends a request, named by its meaning, and waits for a number of frames. What is printed is
+what the sockets carried; verbs, states and the server's words come from the spec.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ HELLO = "Hello, Bob! A café later?"
 
 
 class Step(NamedTuple):
-    """`who` sends a request, if there is a `meaning`, and then gets so many `frames`. The server's only step: it stops.
+    """`actor` sends a request, if there is a `meaning`, and then gets so many `frames`. The server's step is its stop.
 
     `meaning` is the attribute of `Protocol` that names the verb, `value` the request's field.
     """
 
-    who: str
+    actor: str
     meaning: str = ""
     value: str = ""
     frames: int = 0
@@ -181,36 +181,36 @@ class Actors:
         self.frames = self.octets = 0
         self._server = server
         self._page = page
-        self._come: dict[str, deque[Event]] = {name: deque() for name in clients}
+        self._events: dict[str, deque[Event]] = {name: deque() for name in clients}
         self._states = dict.fromkeys(clients, server.spec.initial)
 
     def play(self, step: Step) -> None:
         """Does one step, and shows what is on the wire."""
-        if step.who == SERVER:
+        if step.actor == SERVER:
             self._server.stop()
         elif step.meaning:
-            client = self.clients[step.who]
+            client = self.clients[step.actor]
             verb: str = getattr(client.protocol, step.meaning)
             octets = client.send(verb, *filter(None, [step.value]), timeout=PATIENCE)
             self._count(octets)
-            self._page.frame(step.who, octets.decode().rstrip("\r\n"), sent=True)
+            self._page.frame(step.actor, octets.decode().rstrip("\r\n"), sent=True)
         for _ in range(step.frames):
-            self._hear(step.who)
+            self._hear(step.actor)
 
-    def _hear(self, who: str) -> None:
-        event = self._next(who)
+    def _hear(self, actor: str) -> None:
+        event = self._next(actor)
         self._count(event.line + self._server.spec.framing.writes)
-        self._page.frame(who, event.line.decode(), sent=False, refused=event.kind in ("refusal", "goodbye"))
-        if event.view.state != self._states[who]:
-            self._states[who] = event.view.state
-            self._page.state(who, event.view.state)
+        self._page.frame(actor, event.line.decode(), sent=False, refused=event.kind in ("refusal", "goodbye"))
+        if event.view.state != self._states[actor]:
+            self._states[actor] = event.view.state
+            self._page.state(actor, event.view.state)
 
-    def _next(self, who: str) -> Event:
-        come = self._come[who]
+    def _next(self, actor: str) -> Event:
+        come = self._events[actor]
         while not come:
-            happenings = self.clients[who].take(PATIENCE)
+            happenings = self.clients[actor].take(PATIENCE)
             if not happenings or isinstance(happenings[0], Ended):
-                raise UnexpectedEndError(f"nothing came for {who}")
+                raise UnexpectedEndError(f"nothing came for {actor}")
             come.extend(happening for happening in happenings if isinstance(happening, Event))
         return come.popleft()
 
@@ -265,26 +265,26 @@ class Page:
         self._wrapped(words, 5, "dim")
         self._row()
 
-    def state(self, who: str, state: str) -> None:
-        """Somebody is in another state."""
-        align, dot = ("<", {"left": self._dot}) if who == ALICE else (">", {"right": self._dot})
-        self._row(who, self.paint(f" {state:{align}{LANE}} ", "bold"), **dot)
+    def state(self, actor: str, state: str) -> None:
+        """A client is in another state."""
+        align, dot = ("<", {"left": self._dot}) if actor == ALICE else (">", {"right": self._dot})
+        self._row(actor, self.paint(f" {state:{align}{LANE}} ", "bold"), **dot)
 
-    def frame(self, who: str, text: str, *, sent: bool, refused: bool = False) -> None:
+    def frame(self, actor: str, text: str, *, sent: bool, refused: bool = False) -> None:
         """A frame crosses the lane of its client, in as many rows as it needs."""
-        style = who if sent else "refused" if refused else SERVER
+        style = actor if sent else "refused" if refused else SERVER
         rows = textwrap.wrap(self._writable(visible(text)), LANE - 3) or [""]
-        rightwards = sent == (who == ALICE)
+        rightwards = sent == (actor == ALICE)
         for row in rows[:-1]:
-            self._row(who, f" {self.paint(f'{row:<{LANE}}' if rightwards else f'{row:>{LANE}}', style)} ")
+            self._row(actor, f" {self.paint(f'{row:<{LANE}}' if rightwards else f'{row:>{LANE}}', style)} ")
         dashes = self._dash * (LANE - 2 - _cells(rows[-1]))
         arrow = f"{rows[-1]} {dashes}{self._right}" if rightwards else f"{self._left}{dashes} {rows[-1]}"
-        self._row(who, f" {self.paint(arrow, style)} ")
+        self._row(actor, f" {self.paint(arrow, style)} ")
 
-    def _row(self, who: str = "", lane: str = "", left: str = "", right: str = "") -> None:
-        """A row of the three lines, with something in the lane of `who`."""
+    def _row(self, actor: str = "", lane: str = "", left: str = "", right: str = "") -> None:
+        """A row of the three lines, with something in the lane of `actor`."""
         bar, empty = self._bar, " " * (LANE + 2)
-        one, other = (lane, empty) if who == ALICE else (empty, lane or empty)
+        one, other = (lane, empty) if actor == ALICE else (empty, lane or empty)
         self.line(f"    {left or bar}{one}{bar}{other}{right or bar}")
 
 

@@ -12,7 +12,7 @@ from pychat.net import reason, resolve
 
 
 class ConnectError(OSError):
-    """There is no connection; its words say to whom and why, for people, and `why` says that alone."""
+    """There is no connection. Its words are for people; `why` is the reason alone."""
 
     def __init__(self, what: str, why: str) -> None:
         super().__init__(f"{what}: {why}")

@@ -1,4 +1,4 @@
-"""The input line: for whom it is typed, and what it means. No terminal, no socket, no thread, no clock, and no verb.
+"""The input line: what it is typed for, and what it means. No terminal, no socket, no thread, no clock, and no verb.
 
 A line is used only for what it was typed for (R-CLIENT-9): its target is settled where typing begins, by what the
 screen showed then. A key that was pressed before a call was shown is not for the caller. A line that was half typed for
@@ -58,7 +58,8 @@ class InputLine:
     def __init__(self, talk: Talk) -> None:
         self._talk = talk
         self._begun = False
-        self._shown = self._target = talk.target  # by what the screen shows; of the line
+        self._shown = talk.target  # by what the screen shows
+        self._target = talk.target  # of this line
 
     @property
     def prompt(self) -> str:
@@ -84,8 +85,8 @@ class InputLine:
     def enter(self, text: str) -> str:
         """The line is finished. Returns what stays on it, since it cannot be sent now.
 
-        Only what was pasted has several lines, and there a command is its first one alone: the others were written for
-        a reader, and nobody has looked at each of them.
+        Only what was pasted has several lines, and only the first of them can be a command: the others were written for
+        a reader, and were not looked at one by one.
         """
         self.typing(text or " ")
         target, lines, known = self._target, text.split("\n"), self._shown == self._talk.target

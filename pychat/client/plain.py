@@ -1,8 +1,8 @@
 """The line contract of the spec: commands on stdin, what is learned on stdout, for programs and for the judge.
 
-No word of it stands here: commands and lines come from the spec's `contract`. A command that the rules for clients do
-not allow yet waits for the answer that may allow it, and those behind it wait with it; when no answer is to come, it is
-refused. So `printf 'name alice\\nchat bob\\nsay hello\\nquit\\n' | pychat client` does what it says.
+None of its words are in this file: commands and lines come from the spec's `contract`. A command that the rules for
+clients do not allow yet waits for the answer that may allow it, and those behind it wait with it; when no answer is to
+come, it is refused. So `printf 'name alice\\nchat bob\\nsay hello\\nquit\\n' | pychat client` does what it says.
 
 Two threads: this one prints; a second one (born in `run_plain`) reads the commands and carries them out one after
 another. It is a daemon, because nothing can wake a read of stdin when the server has gone.
@@ -132,7 +132,7 @@ class Commander:
 
 
 def _first_commands(protocol: Protocol, name: str | None, chat: str | None) -> list[str]:
-    """The commands that take a name and call somebody, as if they had been typed."""
+    """The commands that take a name and make a call, as if they had been typed."""
     commands = {template.form.verb: command for command, template in protocol.spec.contract.commands.items()}
     wanted = ((protocol.bind, name), (protocol.link, chat))
     return [f"{commands[verb]} {value}" for verb, value in wanted if value is not None and verb in commands]
@@ -156,7 +156,7 @@ def _lines(descriptor: int) -> Iterator[str]:
 
 def _read(descriptor: int) -> bytes:
     with suppress(OSError):
-        select.select([descriptor], [], [])  # whoever started this program may have made it non-blocking
+        select.select([descriptor], [], [])  # it may be non-blocking: its flags are shared with other programs
         return os.read(descriptor, LONGEST_LINE)
     return b""
 

@@ -16,7 +16,7 @@ from .phrases import Phrases
 from .plain import run_plain
 from .talk import Talk
 
-PATIENCE = 2.0  # seconds after which somebody at a terminal is told that the connection is being made
+PATIENCE = 2.0  # seconds after which a terminal shows that the connection is still being made
 
 
 def run_client(host: str, port: int, name: str | None, chat: str | None, plain: bool, spec: Spec) -> int:

@@ -1,7 +1,7 @@
 """A person's chat: name, partner and call, and what its user is told of all that comes.
 
-No terminal, no socket, no thread, no clock, and no verb. A call is accepted with the first line that is typed for the
-caller. A chat whose partner has gone is left at once, so that its user is free for others.
+No terminal, no socket, no thread, no clock, and no verb. The first line that is typed for a caller accepts the call. A
+chat whose partner has gone is left at once, so that its user is free for others.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Chat:
     name: str
 
 
-# What a typed line is for: a chat, the name of its user, the name of somebody to call, or nothing yet.
+# What a typed line is for: a chat, a name to take, a name to call, or nothing yet.
 Target: TypeAlias = Chat | Literal["name", "call", "nothing"]
 
 
@@ -66,7 +66,7 @@ class Talk:
     """
 
     def __init__(self, protocol: Protocol, phrases: Phrases, name: str | None = None, chat: str | None = None) -> None:
-        """Takes the name to use, and the name of somebody to call when it is taken."""
+        """`name` is taken when there is a connection, and `chat` is called then."""
         self.protocol = protocol
         self.phrases = phrases
         self.lines: list[Line] = []
@@ -82,7 +82,7 @@ class Talk:
         self._held: dict[str, tuple[str, ...]] = {}  # requests that an answer to come may allow, oldest first
         self._last_name: str | None = None  # before the connection was lost
         self._wanted_chat = chat
-        self._calling: Chat | None = None  # a call of one's own that is not answered yet
+        self._calling: Chat | None = None  # a call, or the acceptance of one, that is not answered yet
         self._leaving = False  # the end of this chat is asked for
         self._listed: list[Event] = []
         self._wire = False  # octets are to be shown
@@ -95,12 +95,12 @@ class Talk:
 
     @property
     def in_chat(self) -> bool:
-        """Whether one is in a chat, also if the partner has gone."""
+        """Whether the user is in a chat, also if the partner has gone."""
         return self.view.state in self.protocol.spec.link.held_in
 
     @property
     def must_accept(self) -> bool:
-        """Whether one was called and is not heard yet."""
+        """Whether the user was called, and is not heard before accepting."""
         return (
             self.protocol.accept is not None
             and self._calling is None
@@ -119,7 +119,7 @@ class Talk:
 
     @property
     def status(self) -> str:
-        """The state, for people: one's name, the protocol's state, and what can be done."""
+        """The state, for people: the user's name, the protocol's state, and what can be done."""
         parts = [self.trouble] if self.trouble else [self.view.state, self._can_do()]
         if self._silence >= SLOW:
             phrase = self.phrases.silent if self._silence < DEAD else self.phrases.dead
@@ -161,7 +161,7 @@ class Talk:
         return good
 
     def call(self, name: str) -> bool:
-        """Calls somebody; False if that is not possible now, since something has come that is not shown yet."""
+        """Makes a call; False if that is not possible now, since something has come that is not shown yet."""
         if not self._is_name(name) or self.protocol.link is None:
             return True
         if self._calling is not None:

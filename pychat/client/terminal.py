@@ -1,12 +1,11 @@
 """The chat at a terminal: a line editor whose half-typed line survives what comes. It knows no frame and no state.
 
-`Talk` decides what lines mean; here is only how they are typed and shown. Two threads: this one runs the editor, and
-everything that touches `Talk`; a second one (born when the editor runs, ended by the end of the connection or by
-`_over`, joined in `run`) waits for the network, hands over what came, waits until it is shown, and connects again when
-the connection is lost.
+`InputLine` decides what lines mean, `Talk` what is told; here is only how they are typed and shown. Two threads: this
+one runs the editor, and everything that touches the two; `NetworkThread` hands over what came, and waits until it is
+shown.
 
 Keys that were pressed before the screen changed were meant for what it showed before. They wait in the terminal, so
-they are read, as such, before `Talk` is told that the change was seen.
+they are read, as such, before `InputLine` is told that the change was seen.
 """
 
 from __future__ import annotations
@@ -109,12 +108,12 @@ class Terminal:
         finally:
             self._network.end()  # first: the others only wake the thread to see it
             self._shown.set()
-            with suppress(KeyboardInterrupt):  # somebody does not want to wait for the goodbye
+            with suppress(KeyboardInterrupt):  # the user does not want to wait for the goodbye
                 self._network.close()
         return 0
 
     def _wait_for_editor(self) -> None:
-        """The editor is about to take the terminal; what is shown before would be answered to nobody."""
+        """Runs just before the editor takes the terminal. What must be shown waits until it has taken it."""
         loop = self._editor.app.loop
         assert loop is not None, "it runs"
         for number in ENDED_BY:

@@ -16,12 +16,12 @@ MOST_SHOWN = 1024  # octets of one read or write that are dumped
 
 
 def rest(event: Event) -> str:
-    """The fields that are no name: why somebody is gone, or whether a user is free."""
+    """The fields that are no name: why a partner has gone, or whether a user is free."""
     return " ".join(value for value in event.fields.values() if value != event.name)
 
 
 def users_here(phrases: Phrases, users: Mapping[str, str], own: str | None) -> str:
-    """The users but oneself, by name."""
+    """The other users, by name."""
     others = [phrases.user.format(name=name, state=state) for name, state in sorted(users.items()) if name != own]
     if not others:
         return phrases.nobody_here.format(name=own)
@@ -35,7 +35,7 @@ def no_name(phrases: Phrases, kind: Type, name: str) -> str:
 
 
 def refusal(phrases: Phrases, protocol: Protocol, event: Event, last_name: str | None) -> str:
-    """What was refused, and why. `last_name` was one's own before the connection was lost."""
+    """What was refused, and why. `last_name` is the user's before the connection was lost."""
     verb, words = event.verb, event.text
     if verb == protocol.bind:
         name = _asked_name(protocol, event)

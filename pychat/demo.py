@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, TextIO
 
 from .client.client import Client, Ended
+from .client.connecting import ConnectError
 from .core.protocol import Protocol, shipped_protocol
 from .core.session import Event
 from .net import reason
@@ -124,7 +125,7 @@ def run_demo() -> int:
                 page.heading(number, scene.title, scene.words.format_map(vars(protocol)))
                 for step in scene.steps:
                     actors.play(step)
-    except (OSError, UnexpectedEndError) as error:
+    except (ConnectError, UnexpectedEndError) as error:
         print(f"pychat: the demo failed: {error}", file=sys.stderr)
         return 1
     _closing(page, protocol, f"{actors.frames} frames, {actors.octets} octets, {time.monotonic() - started:.2f} s.")
@@ -170,7 +171,7 @@ def _closing(page: Page, protocol: Protocol, figures: str) -> None:
 
 
 class UnexpectedEndError(Exception):
-    """Fewer frames came than the play has."""
+    """The connection did not last, or fewer frames came than the play has."""
 
 
 class Actors:
@@ -191,7 +192,10 @@ class Actors:
         elif step.meaning:
             client = self.clients[step.actor]
             verb: str = getattr(client.protocol, step.meaning)
-            octets = client.send(verb, *filter(None, [step.value]), timeout=PATIENCE)
+            try:
+                octets = client.send(verb, *filter(None, [step.value]), timeout=PATIENCE)
+            except (ConnectionError, TimeoutError) as error:
+                raise UnexpectedEndError(str(error)) from None
             self._count(octets)
             self._page.frame(step.actor, octets.decode().rstrip("\r\n"), sent=True)
         for _ in range(step.frames):

@@ -91,10 +91,11 @@ class InputLine:
         self.typing(text or " ")
         target, lines, known = self._target, text.split("\n"), self._shown == self._talk.target
         for number, line in enumerate(lines):
-            if number == 0 and line.startswith("/") and not line.startswith("//"):
+            slash = number == 0 and line.startswith("/")
+            if slash and not line.startswith("//"):
                 taken = self._command(line, target)
             else:
-                taken = not line.strip() or self._line(line[1:] if number == 0 and line[:2] == "//" else line, target)
+                taken = not line.strip() or self._line(line[1:] if slash else line, target)
             if not taken:
                 return "\n".join(lines[number:])
         self.typing("")

@@ -147,8 +147,7 @@ def _lines(descriptor: int) -> Iterator[str]:
     buffer = b""
     while chunk := _read(descriptor):
         *lines, buffer = (buffer + chunk).split(b"\n")
-        for line in lines:
-            yield _text(line)
+        yield from map(_text, lines)
         buffer = buffer[:LONGEST_LINE]
     if buffer:
         yield _text(buffer)

@@ -1,6 +1,6 @@
 """`pychat demo`: a real server and two real clients on this machine, and every line between them, explained.
 
-The play is a table: a step sends a request, named by its meaning, and waits for a number of frames. What is printed is
+The play is a table: a turn sends a request, named by its meaning, and waits for a number of frames. What is printed is
 what the sockets carried; verbs, states and the server's words come from the spec.
 """
 
@@ -33,8 +33,8 @@ COLOURS = {"bold": "1", "dim": "2", ALICE: "36", BOB: "35", SERVER: "32", "refus
 HELLO = "Hello, Bob! A café later?"
 
 
-class Step(NamedTuple):
-    """`actor` sends a request, if there is a `meaning`, and then gets so many `frames`. The server's step is its stop.
+class Turn(NamedTuple):
+    """`actor` sends a request, if there is a `meaning`, and then gets so many `frames`. The server's turn is its stop.
 
     `meaning` is the attribute of `Protocol` that names the verb, `value` the request's field.
     """
@@ -50,7 +50,7 @@ class Scene(NamedTuple):
 
     title: str
     words: str
-    steps: tuple[Step, ...]
+    turns: tuple[Turn, ...]
 
 
 PLAY = (
@@ -58,19 +58,19 @@ PLAY = (
         "Each takes a name",
         "A frame is one line of UTF-8, ended by LF; its first word is the verb. A name is unique without regard to "
         "case, and free again when its connection ends.",
-        (Step(ALICE, "bind", ALICE, frames=1), Step(BOB, "bind", BOB, frames=1)),
+        (Turn(ALICE, "bind", ALICE, frames=1), Turn(BOB, "bind", BOB, frames=1)),
     ),
     Scene(
         "Who is there?",
         "Each request has exactly one answer, in the order of the requests. That of {list} is a list: a line for each "
         "user, then their number.",
-        (Step(ALICE, "list", frames=3),),
+        (Turn(ALICE, "list", frames=3),),
     ),
     Scene(
         "Alice calls Bob",
-        "{link} makes both partners in one step. Alice need not wait: a {relay} may follow its {link} at once, and has "
+        "{link} makes both partners in one turn. Alice need not wait: a {relay} may follow its {link} at once, and has "
         "no answer when it succeeds. Bob is told by a push, a frame that nobody asked for.",
-        (Step(ALICE, "link", "bob"), Step(ALICE, "relay", HELLO, frames=1), Step(BOB, frames=2)),
+        (Turn(ALICE, "link", "bob"), Turn(ALICE, "relay", HELLO, frames=1), Turn(BOB, frames=2)),
     ),
     Scene(
         "Bob must agree",
@@ -78,10 +78,10 @@ PLAY = (
         "else a line that he meant for somebody else could go to her. A refusal changes nothing, and the connection "
         "lives.",
         (
-            Step(BOB, "relay", "Wait, who is this?", frames=1),
-            Step(BOB, "accept", ALICE, frames=1),
-            Step(BOB, "relay", "Hello, Alice!"),
-            Step(ALICE, frames=1),
+            Turn(BOB, "relay", "Wait, who is this?", frames=1),
+            Turn(BOB, "accept", ALICE, frames=1),
+            Turn(BOB, "relay", "Hello, Alice!"),
+            Turn(ALICE, frames=1),
         ),
     ),
     Scene(
@@ -89,16 +89,16 @@ PLAY = (
         "A chat ends for you when you say {unlink}. Until he says it too, Bob stays where he is, with nobody: so the "
         "line that he sends before he knows reaches neither Alice nor the next one who calls, and he is told.",
         (
-            Step(ALICE, "unlink", frames=1),
-            Step(BOB, "relay", "One more thing …", frames=2),
-            Step(BOB, "unlink", frames=1),
+            Turn(ALICE, "unlink", frames=1),
+            Turn(BOB, "relay", "One more thing …", frames=2),
+            Turn(BOB, "unlink", frames=1),
         ),
     ),
     Scene(
         "The end",
         "Alice says goodbye. Then the server is stopped, and says goodbye to Bob: when it is the server that ends a "
         "connection, it says why in its last frame.",
-        (Step(ALICE, "quit", frames=1), Step(SERVER), Step(BOB, frames=1)),
+        (Turn(ALICE, "quit", frames=1), Turn(SERVER), Turn(BOB, frames=1)),
     ),
 )
 
@@ -123,8 +123,8 @@ def run_demo() -> int:
             _opening(page, server, actors.clients)
             for number, scene in enumerate(PLAY, 1):
                 page.heading(number, scene.title, scene.words.format_map(vars(protocol)))
-                for step in scene.steps:
-                    actors.play(step)
+                for turn in scene.turns:
+                    actors.play(turn)
     except (ConnectError, UnexpectedEndError) as error:
         print(f"pychat: the demo failed: {error}", file=sys.stderr)
         return 1
@@ -185,21 +185,21 @@ class Actors:
         self._events: dict[str, deque[Event]] = {name: deque() for name in clients}
         self._states = dict.fromkeys(clients, server.spec.initial)
 
-    def play(self, step: Step) -> None:
-        """Does one step, and shows what is on the wire."""
-        if step.actor == SERVER:
+    def play(self, turn: Turn) -> None:
+        """Does one turn, and shows what is on the wire."""
+        if turn.actor == SERVER:
             self._server.stop()
-        elif step.meaning:
-            client = self.clients[step.actor]
-            verb: str = getattr(client.protocol, step.meaning)
+        elif turn.meaning:
+            client = self.clients[turn.actor]
+            verb: str = getattr(client.protocol, turn.meaning)
             try:
-                octets = client.send(verb, *filter(None, [step.value]), timeout=PATIENCE)
+                octets = client.send(verb, *filter(None, [turn.value]), timeout=PATIENCE)
             except (ConnectionError, TimeoutError) as error:
                 raise UnexpectedEndError(str(error)) from None
             self._count(octets)
-            self._page.frame(step.actor, octets.decode().rstrip("\r\n"), sent=True)
-        for _ in range(step.frames):
-            self._hear(step.actor)
+            self._page.frame(turn.actor, octets.decode().rstrip("\r\n"), sent=True)
+        for _ in range(turn.frames):
+            self._hear(turn.actor)
 
     def _hear(self, actor: str) -> None:
         event = self._next(actor)

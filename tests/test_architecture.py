@@ -36,7 +36,7 @@ ROOMS = {
 }  # fmt: skip
 WITHOUT_IO = ("pychat/spec", "pychat/core", "pychat/visible", "conformance/oracle", "conformance/cases")
 # The client's files that open nothing: what is typed, what is told, what is awaited, and in which words.
-QUIET = tuple(f"pychat/client/{name}.py" for name in ("talk", "told", "input_line", "phrases"))
+QUIET = tuple(f"pychat/client/{name}.py" for name in ("talk", "texts", "input_line", "phrases"))
 IO = {"socket", "ssl", "select", "selectors", "threading", "time", "asyncio", "socketserver", "subprocess"}
 FRAMEWORKS = {"asyncio", "socketserver", "twisted", "zmq", "trio", "anyio", "gevent"}
 

@@ -40,9 +40,9 @@ def test_every_request_and_every_answer_is_shown(text: str) -> None:
     protocol = shipped_protocol()
     for scene in PLAY:
         assert scene.title in text
-        for step in scene.steps:
-            if step.meaning:
-                assert f"{getattr(protocol, step.meaning)} {step.value}".rstrip() in text
+        for turn in scene.turns:
+            if turn.meaning:
+                assert f"{getattr(protocol, turn.meaning)} {turn.value}".rstrip() in text
     for line in ("OK NAME alice", "OK WHO 2", "PAIRED alice", "ERR MSG not-accepted", "GONE alice left", "OK QUIT"):
         assert line in text
     assert "BYE shutting-down" in text

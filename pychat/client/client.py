@@ -35,14 +35,14 @@ from .connecting import ConnectError, connect
 
 SEND_MARK = 256 * 1024  # octets to be written above which `send` waits
 TAKE_MARK = 1024 * 1024  # octets that have come and were not taken, above which reading stops
-STOP = 4  # times a mark: the hard bound
+STOP = 4  # times a mark: what is never exceeded
 OVERHEAD = 256  # octets that an event costs beside its line, so that empty lines are bounded too
 CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Octets as the socket took or gave them, if one wants to see them: `Client.wire`."""
+    """Octets as the socket took or gave them; told while `Client.wire` is set."""
 
     direction: Literal["sent", "received"]
     octets: bytes
@@ -58,7 +58,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something of the program's own, put among what comes by `Client.post`."""
+    """Words of the program itself, put among what comes by `Client.post`."""
 
     words: str
 

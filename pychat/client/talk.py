@@ -15,7 +15,7 @@ from pychat.core.session import Event, LocalProtocolError, View
 
 from .client import Ended, Happening, Wire
 from .phrases import Phrases
-from .told import no_name, octets, refusal, rest, users_here
+from .texts import no_name, octets, refusal, rest, users_here
 
 SLOW = 2.0  # seconds of silence after which it is shown that an answer is awaited
 DEAD = 15.0  # seconds of silence after which the connection seems dead

@@ -1,4 +1,4 @@
-"""What is told of an event, as text: a list of users, a refusal, octets on the wire. It knows no state of a chat."""
+"""The texts of what came: a list of users, a refusal, octets on the wire. It knows phrases, and no state of a chat."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def settle(*desks: Desk) -> None:
 
 
 def room(hub: Hub, *names: str) -> list[Desk]:
-    """People who are there, with nothing on the way and nothing to be shown."""
+    """Named users, with nothing on the way and nothing to be shown."""
     desks = [Desk(hub, name) for name in names]
     settle(*desks)
     for desk in desks:

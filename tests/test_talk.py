@@ -19,12 +19,12 @@ from .desk import Desk, come_back, lose, room, settle
 
 @pytest.fixture
 def hub(spec: Spec) -> Hub:
-    """The server's mind."""
+    """The server's protocol core."""
     return Hub(spec)
 
 
 def test_a_name_is_asked_for_until_it_is_free(hub: Hub) -> None:
-    """And who is there is shown."""
+    """Then the other users are shown."""
     room(hub, "alice")
     desk = Desk(hub, None)
     assert desk.line.prompt == "Your name: "
@@ -102,7 +102,7 @@ def test_a_line_begun_before_the_call_was_shown_accepts_nothing(hub: Hub) -> Non
 
 
 def test_a_half_typed_line_is_for_nobody_else(hub: Hub) -> None:
-    """It stands there for the one who has gone, who is left at once, so that others can call."""
+    """It was typed for the partner who has gone. That chat is left at once, so that others can call."""
     alice, bob, carol = room(hub, "alice", "bob", "carol")
     alice.enter("bob")
     settle(alice, bob)
@@ -184,7 +184,7 @@ def test_keys_that_were_pressed_before_a_call_was_shown_are_not_for_the_caller(h
 
 @pytest.mark.parametrize("first", ["/who", "", "/help"])
 def test_a_line_that_succeeds_does_not_show_a_call(hub: Hub, first: str) -> None:
-    """Two lines wait in the terminal: the first is a command or empty, and the second is for nobody who has called."""
+    """Two lines wait in the terminal: the first is a command or empty, and the second is not for the caller."""
     alice, bob = room(hub, "alice", "bob")
     alice.enter("bob")
     alice.carry_up()
@@ -350,7 +350,7 @@ def test_a_chat_can_be_wanted_from_the_beginning(hub: Hub) -> None:
 
 
 class Typist(Desk):
-    """Somebody who does anything at any moment. Each line says for whom it was begun; Enter may come much later."""
+    """A user who does anything at any moment. Each line names the user for whom it was begun; Enter may come much later."""
 
     half = ""
     saw: Chat | None = None  # as the screen showed it

@@ -16,7 +16,7 @@ from .desk import Desk, come_back, lose, room, settle
 
 @pytest.fixture
 def hub(spec: Spec) -> Hub:
-    """The server's mind."""
+    """The server's protocol core."""
     return Hub(spec)
 
 
@@ -57,7 +57,7 @@ def test_a_pasted_text_is_said_line_by_line(hub: Hub) -> None:
 
 
 def test_a_pasted_text_is_no_row_of_commands(hub: Hub) -> None:
-    """A log that somebody pastes may hold a line `/quit`: only the first line is looked at so."""
+    """A pasted log may hold a line `/quit`: only the first line can be a command."""
     alice, bob = room(hub, "alice", "bob")
     alice.enter("bob")
     settle(alice, bob)
@@ -158,7 +158,7 @@ def test_help_names_every_command(hub: Hub) -> None:
 
 
 def test_the_status_says_what_can_be_done(hub: Hub) -> None:
-    """Who one is, the state of the protocol, and words for people."""
+    """The user's name, the state of the protocol, and words for people."""
     (bob,) = room(hub, "bob")
     alice = Desk(hub, None)
     assert alice.talk.status == "no name · CONNECTED · type the name that you want"

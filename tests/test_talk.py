@@ -350,7 +350,7 @@ def test_a_chat_can_be_wanted_from_the_beginning(hub: Hub) -> None:
 
 
 class Typist(Desk):
-    """A user who does anything at any moment. Each line names the user for whom it was begun; Enter may come much later."""
+    """A user who does anything at any moment. Each line names the user for whom it was begun; Enter may come late."""
 
     half = ""
     saw: Chat | None = None  # as the screen showed it

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import queue
 import shlex
 import shutil
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -23,21 +19,19 @@ from .core.addresses import endpoint, parse_endpoint, parse_host
 from .net import reason
 
 if TYPE_CHECKING:
-    from .server.log import EventLog
-    from .server.server import Server
     from .spec import Spec
 
 SPEC_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class Commands(Group):
-    """Commands whose trouble with the system, such as a full disk behind stdout, is said in one line."""
+    """Commands that print an error of the system, such as a full disk behind stdout, in one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except OSError as error:
-            if error.errno == errno.EPIPE:  # who reads no more, wants to hear no more: click ends the program
+            if error.errno == errno.EPIPE:  # stdout's reader has gone: click ends the program
                 raise
             with suppress(OSError):  # there may be no descriptor left
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that the exit does not complain again
@@ -102,6 +96,7 @@ def server(
     it if it was started from a terminal and not with nohup.
     """
     from .server.log import EventLog
+    from .server.process import raise_descriptor_limit, serve
     from .server.server import Server
 
     try:
@@ -109,7 +104,7 @@ def server(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--host") from None
     spec = _spec(spec_file)
-    room = _raise_descriptor_limit(max_connections, io_threads)
+    room = raise_descriptor_limit(max_connections, io_threads)
     log = EventLog(log_level, log_format)
     try:
         serving = Server(
@@ -120,78 +115,10 @@ def server(
         _fail(f"cannot listen on {where}: {reason(error)}")
     if room < max_connections:
         log("fewer-connections", level="warning", admitted=room, reason="the limit of open files")
-    whole = _run(serving, log)
+    whole = serve(serving, log, say)
     log.stop()
     if not whole:
         sys.exit(1)
-
-
-def _run(serving: Server, log: EventLog) -> bool:
-    """Serves until a signal; False if the server has lost a thread before, and so must not go on."""
-    stop: queue.SimpleQueue[None] = queue.SimpleQueue()  # unlike an Event, a handler may use it at any moment
-    broken = threading.Event()
-    at_terminal = _has_terminal()  # asked now: when the signal comes, the terminal may be gone
-    ending = False
-
-    def on_signal(number: int, _: object) -> None:
-        nonlocal ending
-        if number == signal.SIGHUP and not at_terminal:
-            log("hangup", level="warning", reason="a reload is not supported yet: nothing has changed")
-        elif not ending:
-            ending = True
-            stop.put(None)
-        elif number != signal.SIGHUP:  # a terminal that is closed and its shell may both send one
-            os._exit(128 + number)
-
-    def on_bug(bug: threading.ExceptHookArgs) -> None:
-        log("bug", level="error", thread=bug.thread and bug.thread.name, error=repr(bug.exc_value))
-        broken.set()
-        stop.put(None)
-
-    signal.signal(signal.SIGINT, on_signal)
-    signal.signal(signal.SIGTERM, on_signal)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as with nohup
-        signal.signal(signal.SIGHUP, on_signal)
-    threading.excepthook = on_bug
-    try:
-        with _signals_left_to_this_thread():
-            log.start()
-            serving.start()
-    except RuntimeError:
-        _fail("the system has no room for a thread")
-    try:
-        where = endpoint(*serving.address)
-        say(f"listening on {where}")
-        log("started", address=where, protocol=serving.spec.protocol, version=serving.spec.version)
-        stop.get()
-        log("stopping")
-    finally:
-        serving.stop()
-    log("stopped")
-    return not broken.is_set()
-
-
-@contextmanager
-def _signals_left_to_this_thread() -> Iterator[None]:
-    """Threads that start meanwhile take no signal.
-
-    After a stop (Ctrl-Z, a debugger) the system gives a signal to any thread that takes it, but its handler runs in
-    this one, which would sleep on (signal(7); Python's `signal`, "Execution of Python signal handlers").
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _has_terminal() -> bool:
-    """Whether this process has a controlling terminal (tty(4))."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True
 
 
 @main.command()
@@ -299,18 +226,3 @@ def _spec(file: Path | None) -> Spec:
 def _fail(message: str) -> NoReturn:
     say(f"pychat: {message}", err=True)
     sys.exit(1)
-
-
-def _raise_descriptor_limit(connections: int, io_threads: int) -> int:
-    """Raises the soft limit of open files as far as it goes; returns how many connections it leaves room for."""
-    import resource
-
-    spare = 64 + 3 * io_threads  # for the listener, the loops (three each), the log and what a library opens
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + spare
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        with suppress(OSError, ValueError):  # the system may allow less than it says
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return connections if soft == resource.RLIM_INFINITY else max(1, min(connections, soft - spare))

@@ -1,6 +1,6 @@
-"""Commands for a terminal: what they print of files, arguments and the network is shown, never obeyed.
+"""Commands for a terminal: control characters of files, arguments and the network are printed as escapes.
 
-All commands but the judge's, which shares no code with the programs that it judges, print through `say`.
+All commands print through `say`, but the judge's: it shares no code with the programs that it judges.
 """
 
 from __future__ import annotations

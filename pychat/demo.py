@@ -1,7 +1,7 @@
 """`pychat demo`: a real server and two real clients on this machine, and every line between them, explained.
 
-The play is a table: who sends what, by its meaning, and how many frames he gets for it. What is printed is what the
-sockets carried; verbs, states and the server's words come from the spec.
+The play is a table: a turn sends a request, named by its meaning, and waits for a number of frames. What is printed is
+what the sockets carried; verbs, states and the server's words come from the spec.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import textwrap
 import time
 import unicodedata
 from collections import deque
-from dataclasses import dataclass
-from typing import TextIO, TypeAlias
+from collections.abc import Mapping
+from typing import NamedTuple, TextIO
 
 from .client.client import Client, Ended
+from .client.connecting import ConnectError
 from .core.protocol import Protocol, shipped_protocol
 from .core.session import Event
 from .net import reason
@@ -27,63 +28,49 @@ PATIENCE = 10.0  # seconds that one frame may take: a bound for a machine that i
 WIDTH = 80
 LANE = 33  # characters between two of the three lines
 
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Somebody sends a request: the attribute of `Protocol` that names its verb, and its fields."""
-
-    who: str
-    meaning: str
-    values: tuple[str, ...] = ()
+ALICE, BOB, SERVER = "alice", "Bob", "server"
+COLOURS = {"bold": "1", "dim": "2", ALICE: "36", BOB: "35", SERVER: "32", "refused": "31"}
+HELLO = "Hello, Bob! A café later?"
 
 
-@dataclass(frozen=True, slots=True)
-class Hear:
-    """Somebody gets so many frames."""
+class Turn(NamedTuple):
+    """`actor` sends a request, if there is a `meaning`, and then gets so many `frames`. The server's turn is its stop.
 
-    who: str
-    frames: int = 1
+    `meaning` is the attribute of `Protocol` that names the verb, `value` the request's field.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """The server is stopped."""
-
-
-Step: TypeAlias = Say | Hear | Stop
+    actor: str
+    meaning: str = ""
+    value: str = ""
+    frames: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(NamedTuple):
     """A part of the play. `words` may name verbs by their meaning: `{link}`."""
 
     title: str
     words: str
-    steps: tuple[Step, ...]
+    turns: tuple[Turn, ...]
 
-
-ALICE, BOB = "alice", "Bob"
-HELLO = "Hello, Bob! A café later?"
-COLOURS = {"bold": "1", "dim": "2", ALICE: "36", BOB: "35", "server": "32", "refused": "31"}
 
 PLAY = (
     Scene(
         "Each takes a name",
         "A frame is one line of UTF-8, ended by LF; its first word is the verb. A name is unique without regard to "
         "case, and free again when its connection ends.",
-        (Say(ALICE, "bind", (ALICE,)), Hear(ALICE), Say(BOB, "bind", (BOB,)), Hear(BOB)),
+        (Turn(ALICE, "bind", ALICE, frames=1), Turn(BOB, "bind", BOB, frames=1)),
     ),
     Scene(
         "Who is there?",
         "Each request has exactly one answer, in the order of the requests. That of {list} is a list: a line for each "
         "user, then their number.",
-        (Say(ALICE, "list"), Hear(ALICE, 3)),
+        (Turn(ALICE, "list", frames=3),),
     ),
     Scene(
         "Alice calls Bob",
-        "{link} makes both partners in one step. Alice need not wait: a {relay} may follow its {link} at once, and has "
+        "{link} makes both partners in one turn. Alice need not wait: a {relay} may follow its {link} at once, and has "
         "no answer when it succeeds. Bob is told by a push, a frame that nobody asked for.",
-        (Say(ALICE, "link", ("bob",)), Say(ALICE, "relay", (HELLO,)), Hear(ALICE), Hear(BOB, 2)),
+        (Turn(ALICE, "link", "bob"), Turn(ALICE, "relay", HELLO, frames=1), Turn(BOB, frames=2)),
     ),
     Scene(
         "Bob must agree",
@@ -91,12 +78,10 @@ PLAY = (
         "else a line that he meant for somebody else could go to her. A refusal changes nothing, and the connection "
         "lives.",
         (
-            Say(BOB, "relay", ("Wait, who is this?",)),
-            Hear(BOB),
-            Say(BOB, "accept", (ALICE,)),
-            Hear(BOB),
-            Say(BOB, "relay", ("Hello, Alice!",)),
-            Hear(ALICE),
+            Turn(BOB, "relay", "Wait, who is this?", frames=1),
+            Turn(BOB, "accept", ALICE, frames=1),
+            Turn(BOB, "relay", "Hello, Alice!"),
+            Turn(ALICE, frames=1),
         ),
     ),
     Scene(
@@ -104,19 +89,16 @@ PLAY = (
         "A chat ends for you when you say {unlink}. Until he says it too, Bob stays where he is, with nobody: so the "
         "line that he sends before he knows reaches neither Alice nor the next one who calls, and he is told.",
         (
-            Say(ALICE, "unlink"),
-            Hear(ALICE),
-            Say(BOB, "relay", ("One more thing …",)),
-            Hear(BOB, 2),
-            Say(BOB, "unlink"),
-            Hear(BOB),
+            Turn(ALICE, "unlink", frames=1),
+            Turn(BOB, "relay", "One more thing …", frames=2),
+            Turn(BOB, "unlink", frames=1),
         ),
     ),
     Scene(
         "The end",
         "Alice says goodbye. Then the server is stopped, and says goodbye to Bob: when it is the server that ends a "
         "connection, it says why in its last frame.",
-        (Say(ALICE, "quit"), Hear(ALICE), Stop(), Hear(BOB)),
+        (Turn(ALICE, "quit", frames=1), Turn(SERVER), Turn(BOB, frames=1)),
     ),
 )
 
@@ -131,40 +113,45 @@ def run_demo() -> int:
     except OSError as error:
         print(f"pychat: cannot listen on 127.0.0.1: {reason(error)}", file=sys.stderr)
         return 1
-    with Actors(protocol, server, page) as actors:
-        _opening(page, protocol, actors)
-        try:
+    try:
+        with (
+            server,
+            Client.connect(*server.address, protocol=protocol) as alice,
+            Client.connect(*server.address, protocol=protocol) as bob,
+        ):
+            actors = Actors(server, {ALICE: alice, BOB: bob}, page)
+            _opening(page, server, actors.clients)
             for number, scene in enumerate(PLAY, 1):
                 page.heading(number, scene.title, scene.words.format_map(vars(protocol)))
-                for step in scene.steps:
-                    actors.play(step)
-        except (OSError, UnexpectedEnd) as error:
-            print(f"pychat: the demo failed: {error}", file=sys.stderr)
-            return 1
-    _closing(page, protocol, actors, time.monotonic() - started)
+                for turn in scene.turns:
+                    actors.play(turn)
+    except (ConnectError, UnexpectedEndError) as error:
+        print(f"pychat: the demo failed: {error}", file=sys.stderr)
+        return 1
+    _closing(page, protocol, f"{actors.frames} frames, {actors.octets} octets, {time.monotonic() - started:.2f} s.")
     return 0
 
 
-def _opening(page: Page, protocol: Protocol, actors: Actors) -> None:
-    spec = protocol.spec
-    page.title(f"{spec.title}, version {spec.version}")
+def _opening(page: Page, server: Server, clients: Mapping[str, Client]) -> None:
+    spec = server.spec
+    page.line()
+    page.line(f"  {spec.title}, version {spec.version}", "bold")
+    page.line()
     page.words(spec.doc)
-    ports = " and ".join(f"{name}'s from port {client.local_address[1]}" for name, client in actors.clients.items())
-    host, port = actors.address
+    ports = " and ".join(f"{name}'s from port {client.local_address[1]}" for name, client in clients.items())
+    host, port = server.address
     page.words(
         f"This is no film: a server listens on {host}:{port} now, and two clients are connected, {ports}. "
         "Every line that crosses these connections is shown, as it is on the wire."
     )
-    page.cast(ALICE, "server", BOB)
-    page.states(spec.initial, spec.initial)
+    page.cast()
+    for name in clients:
+        page.state(name, spec.initial)
 
 
-def _closing(page: Page, protocol: Protocol, actors: Actors, seconds: float) -> None:
+def _closing(page: Page, protocol: Protocol, figures: str) -> None:
     page.line()
-    page.words(
-        f"{actors.frames} frames, {actors.octets} octets, {seconds:.2f} s. "
-        "This is what Alice said first, as a capture shows it:"
-    )
+    page.words(f"{figures} This is what Alice said first, as a capture shows it:")
     for row in hexdump(protocol.codec.encode(f"{protocol.relay} {HELLO}")):
         page.line(f"    {row}", "dim")
     page.line()
@@ -183,79 +170,57 @@ def _closing(page: Page, protocol: Protocol, actors: Actors, seconds: float) -> 
             page.line(f"        {what}")
 
 
-class UnexpectedEnd(Exception):  # noqa: N818  # it is the name of what happened
-    """Something else came than the play has, or nothing."""
+class UnexpectedEndError(Exception):
+    """The connection did not last, or fewer frames came than the play has."""
 
 
 class Actors:
-    """The server and the clients of the play."""
+    """The server and the clients of the play; `frames` and `octets` are what they have sent and got."""
 
-    def __init__(self, protocol: Protocol, server: Server, page: Page) -> None:
-        self.protocol = protocol
-        self.address = server.address
+    def __init__(self, server: Server, clients: Mapping[str, Client], page: Page) -> None:
+        self.clients = clients
         self.frames = self.octets = 0
-        self.clients: dict[str, Client] = {}
         self._server = server
         self._page = page
-        self._stopped = False
-        self._come: dict[str, deque[Event]] = {}
-        self._states: dict[str, str] = {}
+        self._events: dict[str, deque[Event]] = {name: deque() for name in clients}
+        self._states = dict.fromkeys(clients, server.spec.initial)
 
-    def __enter__(self) -> Actors:
-        try:
-            self._server.start()
-            for name in (ALICE, BOB):
-                self.clients[name] = Client.connect(*self.address, protocol=self.protocol)
-                self._come[name] = deque()
-                self._states[name] = self.protocol.spec.initial
-        except BaseException:  # the server's threads would outlive it
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for client in self.clients.values():
-            client.close(timeout=1)
-        self._stop()
-
-    def play(self, step: Step) -> None:
-        """Does one step, and shows what is on the wire."""
-        if isinstance(step, Say):
-            verb: str = getattr(self.protocol, step.meaning)
-            octets = self.clients[step.who].send(verb, *step.values, timeout=PATIENCE)
+    def play(self, turn: Turn) -> None:
+        """Does one turn, and shows what is on the wire."""
+        if turn.actor == SERVER:
+            self._server.stop()
+        elif turn.meaning:
+            client = self.clients[turn.actor]
+            verb: str = getattr(client.protocol, turn.meaning)
+            try:
+                octets = client.send(verb, *filter(None, [turn.value]), timeout=PATIENCE)
+            except (ConnectionError, TimeoutError) as error:
+                raise UnexpectedEndError(str(error)) from None
             self._count(octets)
-            self._page.frame(step.who, octets.decode().rstrip("\r\n"), sent=True)
-        elif isinstance(step, Hear):
-            for _ in range(step.frames):
-                self._hear(step.who)
-        else:
-            self._stop()
+            self._page.frame(turn.actor, octets.decode().rstrip("\r\n"), sent=True)
+        for _ in range(turn.frames):
+            self._hear(turn.actor)
 
-    def _hear(self, who: str) -> None:
-        event = self._next(who)
-        self._count(event.line + self.protocol.spec.framing.writes)
-        self._page.frame(who, event.line.decode(), sent=False, refused=event.kind in ("refusal", "goodbye"))
-        if event.view.state != self._states[who]:
-            self._states[who] = event.view.state
-            self._page.state(who, event.view.state)
+    def _hear(self, actor: str) -> None:
+        event = self._next(actor)
+        self._count(event.line + self._server.spec.framing.writes)
+        self._page.frame(actor, event.line.decode(), sent=False, refused=event.kind in ("refusal", "goodbye"))
+        if event.view.state != self._states[actor]:
+            self._states[actor] = event.view.state
+            self._page.state(actor, event.view.state)
 
-    def _next(self, who: str) -> Event:
-        come = self._come[who]
+    def _next(self, actor: str) -> Event:
+        come = self._events[actor]
         while not come:
-            happenings = self.clients[who].take(PATIENCE)
+            happenings = self.clients[actor].take(PATIENCE)
             if not happenings or isinstance(happenings[0], Ended):
-                raise UnexpectedEnd(f"nothing came for {who}")
+                raise UnexpectedEndError(f"nothing came for {actor}")
             come.extend(happening for happening in happenings if isinstance(happening, Event))
         return come.popleft()
 
     def _count(self, octets: bytes) -> None:
         self.frames += 1
         self.octets += len(octets)
-
-    def _stop(self) -> None:
-        if not self._stopped:
-            self._stopped = True
-            self._server.stop()
 
 
 class Page:
@@ -285,61 +250,46 @@ class Page:
 
     def words(self, text: str) -> None:
         """A paragraph."""
-        for row in textwrap.wrap(self._writable(text), WIDTH - 4):
-            self.line(f"  {row}")
+        self._wrapped(text, 2)
         self.line()
 
-    def title(self, text: str) -> None:
-        self.line()
-        self.line(f"  {text}", "bold")
-        self.line()
+    def _wrapped(self, text: str, indent: int, style: str = "") -> None:
+        for row in textwrap.wrap(self._writable(text), WIDTH - 2 - indent):
+            self.line(" " * indent + row, style)
 
-    def heading(self, number: int, text: str, words: str) -> None:
-        """The beginning of a scene."""
-        self._row("", "")
-        self.line(f"  {number}. {text}", "bold")
-        for row in textwrap.wrap(self._writable(words), WIDTH - 7):
-            self.line(f"     {row}", "dim")
-        self._row("", "")
-
-    def cast(self, left: str, middle: str, right: str) -> None:
+    def cast(self) -> None:
         """The names above the lines."""
-        gap = LANE + 3
-        self.line(
-            f"  {self.paint(f'{left:<5}', left)}{self.paint(f'{middle:^{2 * gap - 4}}', 'server')}"
-            f"{self.paint(f'{right:>4}', right)}"
-        )
+        middle = self.paint(f"{SERVER:^{2 * LANE + 2}}", SERVER)
+        self.line(f"  {self.paint(f'{ALICE:<5}', ALICE)}{middle}{self.paint(f'{BOB:>4}', BOB)}")
 
-    def states(self, left: str, right: str) -> None:
-        self.state(ALICE, left)
-        self.state(BOB, right)
+    def heading(self, number: int, title: str, words: str) -> None:
+        """The beginning of a scene."""
+        self._row()
+        self.line(f"  {number}. {title}", "bold")
+        self._wrapped(words, 5, "dim")
+        self._row()
 
-    def state(self, who: str, state: str) -> None:
-        """Somebody is in another state."""
-        if who == ALICE:
-            self._row(self.paint(f" {state:<{LANE}} ", "bold"), "", left=self._dot)
-        else:
-            self._row("", self.paint(f" {state:>{LANE}} ", "bold"), right=self._dot)
+    def state(self, actor: str, state: str) -> None:
+        """A client is in another state."""
+        align, dot = ("<", {"left": self._dot}) if actor == ALICE else (">", {"right": self._dot})
+        self._row(actor, self.paint(f" {state:{align}{LANE}} ", "bold"), **dot)
 
-    def frame(self, who: str, text: str, *, sent: bool, refused: bool = False) -> None:
+    def frame(self, actor: str, text: str, *, sent: bool, refused: bool = False) -> None:
         """A frame crosses the lane of its client, in as many rows as it needs."""
-        style = who if sent else "refused" if refused else "server"
+        style = actor if sent else "refused" if refused else SERVER
         rows = textwrap.wrap(self._writable(visible(text)), LANE - 3) or [""]
-        rightwards = sent == (who == ALICE)
-        for number, row in enumerate(rows):
-            lane = f"{row:<{LANE}}"
-            if number == len(rows) - 1:
-                dashes = self._dash * (LANE - 2 - _cells(row))
-                lane = f"{row} {dashes}{self._right}" if rightwards else f"{self._left}{dashes} {row}"
-            elif not rightwards:
-                lane = f"{row:>{LANE}}"
-            painted = f" {self.paint(lane, style)} "
-            self._row(painted, "") if who == ALICE else self._row("", painted)
+        rightwards = sent == (actor == ALICE)
+        for row in rows[:-1]:
+            self._row(actor, f" {self.paint(f'{row:<{LANE}}' if rightwards else f'{row:>{LANE}}', style)} ")
+        dashes = self._dash * (LANE - 2 - _cells(rows[-1]))
+        arrow = f"{rows[-1]} {dashes}{self._right}" if rightwards else f"{self._left}{dashes} {rows[-1]}"
+        self._row(actor, f" {self.paint(arrow, style)} ")
 
-    def _row(self, one: str, other: str, left: str = "", right: str = "") -> None:
-        empty = " " * (LANE + 2)
-        bar = self._bar
-        self.line(f"    {left or bar}{one or empty}{bar}{other or empty}{right or bar}")
+    def _row(self, actor: str = "", lane: str = "", left: str = "", right: str = "") -> None:
+        """A row of the three lines, with something in the lane of `actor`."""
+        bar, empty = self._bar, " " * (LANE + 2)
+        one, other = (lane, empty) if actor == ALICE else (empty, lane or empty)
+        self.line(f"    {left or bar}{one}{bar}{other}{right or bar}")
 
 
 def _cells(text: str) -> int:

@@ -53,14 +53,4 @@ def _shown(char: str) -> str:
         return " " * TAB_WIDTH
     if unicodedata.category(char) not in _HIDDEN or char in _HARMLESS:
         return char
-    return _escape(char)
-
-
-def _escape(char: str) -> str:
-    code = ord(char)
-    short = {"\n": "\\n", "\r": "\\r"}.get(char)
-    if short is not None:
-        return short
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return char.encode("unicode_escape").decode()

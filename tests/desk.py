@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 from pychat.client.client import Ended
+from pychat.client.input_line import InputLine
+from pychat.client.phrases import Phrases
 from pychat.client.talk import Talk
 from pychat.core.connection import Connection
 from pychat.core.hub import Hub
@@ -21,10 +23,16 @@ class Desk:
         self.session, self.connection = Session(protocol), Connection()
         self.up: deque[bytes] = deque()
         self.sent: list[str] = []
-        self.talk = Talk(protocol, name, chat)
+        self.talk = Talk(protocol, Phrases(), name, chat)
+        self.line = InputLine(self.talk)
         hub.open(self.connection, "here", 0.0, loopback=True)
         self.talk.online(self)
-        self.talk.seen()
+        self.line.seen()
+
+    @property
+    def unanswered(self) -> tuple[str, ...]:
+        """The requests whose answers are still to come."""
+        return self.session.unanswered
 
     @property
     def undelivered(self) -> int:
@@ -48,22 +56,22 @@ class Desk:
         for event in self.session.receive(octets):
             self.talk.happened(event)
         if shown:
-            self.talk.seen()
+            self.line.seen()
 
     def type(self, text: str) -> None:
         """Begins or changes the input line."""
-        self.talk.typing(text)
+        self.line.typing(text)
 
     def enter(self, text: str) -> str:
         """Types a line and Enter, and returns what stays on the input line."""
-        self.talk.typing(text)
-        self.talk.typing("")
-        self.talk.typing(text)
+        self.line.typing(text)
+        self.line.typing("")
+        self.line.typing(text)
         return self.finish(text)
 
     def finish(self, text: str) -> str:
         """Presses Enter on what was typed before, and returns what stays on the input line."""
-        return self.talk.enter(text)
+        return self.line.enter(text)
 
     def shown(self) -> list[str]:
         """What was shown since the last time."""
@@ -80,7 +88,7 @@ def settle(*desks: Desk) -> None:
 
 
 def room(hub: Hub, *names: str) -> list[Desk]:
-    """People who are there, with nothing on the way and nothing to be shown."""
+    """Named users, with nothing on the way and nothing to be shown."""
     desks = [Desk(hub, name) for name in names]
     settle(*desks)
     for desk in desks:
@@ -94,14 +102,14 @@ def lose(hub: Hub, desk: Desk) -> None:
     hub.lose(desk.connection, 0.0)
     hub.forget(desk.connection)
     desk.talk.happened(Ended("lost", "the server closed the connection"))
-    desk.talk.seen()
+    desk.line.seen()
 
 
-def come_back(hub: Hub, desk: Desk, talk: Talk | None = None) -> Desk:
+def come_back(hub: Hub, desk: Desk) -> Desk:
     """The same person on a new connection."""
     again = Desk(hub, None)
-    again.talk = talk or desk.talk
+    again.talk, again.line = desk.talk, desk.line
     again.talk.lines.clear()
     again.talk.online(again)
-    again.talk.seen()
+    again.line.seen()
     return again

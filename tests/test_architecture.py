@@ -35,8 +35,8 @@ ROOMS = {
     "conformance/client": ("pychat/spec", "conformance/oracle", "conformance/cases", "conformance/engine"),
 }  # fmt: skip
 WITHOUT_IO = ("pychat/spec", "pychat/core", "pychat/visible", "conformance/oracle", "conformance/cases")
-# The client's files that open nothing: what is typed, what is said, what is awaited.
-QUIET = ("pychat/client/talk.py", "pychat/client/draft.py", "pychat/client/awaited.py")
+# The client's files that open nothing: what is typed, what is told, what is awaited, and in which words.
+QUIET = tuple(f"pychat/client/{name}.py" for name in ("talk", "texts", "input_line", "phrases"))
 IO = {"socket", "ssl", "select", "selectors", "threading", "time", "asyncio", "socketserver", "subprocess"}
 FRAMEWORKS = {"asyncio", "socketserver", "twisted", "zmq", "trio", "anyio", "gevent"}
 

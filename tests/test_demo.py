@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -13,10 +12,10 @@ import unicodedata
 import pexpect
 import pytest
 
-from pychat.client.client import ConnectError
+from pychat.client.client import Client
+from pychat.client.connecting import ConnectError
 from pychat.core.protocol import shipped_protocol
-from pychat.demo import PLAY, Actors, Page, Say
-from pychat.server.server import Server
+from pychat.demo import PLAY, run_demo
 
 from .conftest import PATIENCE
 
@@ -41,28 +40,27 @@ def test_every_request_and_every_answer_is_shown(text: str) -> None:
     protocol = shipped_protocol()
     for scene in PLAY:
         assert scene.title in text
-        for step in scene.steps:
-            if isinstance(step, Say):
-                assert " ".join([getattr(protocol, step.meaning), *step.values]) in text
+        for turn in scene.turns:
+            if turn.meaning:
+                assert f"{getattr(protocol, turn.meaning)} {turn.value}".rstrip() in text
     for line in ("OK NAME alice", "OK WHO 2", "PAIRED alice", "ERR MSG not-accepted", "GONE alice left", "OK QUIT"):
         assert line in text
     assert "BYE shutting-down" in text
 
 
-def test_nothing_goes_on_when_a_client_cannot_connect() -> None:
+def test_nothing_goes_on_when_a_client_cannot_connect(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The server's threads are no daemons: the program would never end."""
-    protocol = shipped_protocol()
-    server = Server(protocol.spec, "127.0.0.1", 0)
-    actors = Actors(protocol, server, Page(sys.stdout))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        actors.address = listener.getsockname()
+
+    def fail(*_: object, **__: object) -> Client:
+        raise ConnectError("cannot connect", "no descriptor is left")
+
+    monkeypatch.setattr(Client, "connect", fail)
     before = threading.active_count()
-    with pytest.raises(ConnectError):
-        actors.__enter__()
-    left = threading.active_count() - before
-    if left:
-        server.stop()
-    assert not left
+    assert run_demo() == 1
+    assert threading.active_count() == before
+    assert capsys.readouterr().err == "pychat: the demo failed: cannot connect: no descriptor is left\n"
 
 
 def test_it_fits_on_a_terminal(text: str) -> None:

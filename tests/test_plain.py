@@ -114,7 +114,7 @@ def test_what_is_no_command_is_refused(start: Callable[..., Stage], run: Callabl
 
 
 def test_a_line_behind_a_refused_call_is_for_nobody(start: Callable[..., Stage], run: Callable[..., Plain]) -> None:
-    """R-CLIENT-9: it was typed for whom the call has named, and not for the partner who is there."""
+    """R-CLIENT-9: it was typed for the user named in the call, and not for the present partner."""
     stage = start()
     bob, alice = stage.user("bob"), run(stage.server.address, "--name", "alice", "--chat", "bob")
     assert [alice.line() for _ in range(3)] == ["connected", "named alice", "chat bob"]
@@ -158,7 +158,7 @@ def test_a_lost_server_is_told(run: Callable[..., Plain]) -> None:
     [(b"BYE timeout x\n", "goodbye timeout"), (b"", "lost the server closed the connection"), (b"OK QUIT\n", "bye")],
 )
 def test_only_an_answered_end_is_a_success(run: Callable[..., Plain], last: bytes, line: str) -> None:
-    """Whoever said quit and reads the exit code learns that the server did not take it all."""
+    """After `quit`, the exit code says whether the server has taken everything."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = run(listener.getsockname())
         peer, _ = listener.accept()
@@ -193,7 +193,7 @@ def test_a_closed_stream_is_an_empty_one(start: Callable[..., Stage], closed: st
 
 
 def test_an_stdin_that_does_not_block_is_waited_for(start: Callable[..., Stage]) -> None:
-    """Its flag belongs to all that share it, so whoever started the client may have set it."""
+    """Its flag belongs to all that share it, so the program that started the client may have set it."""
     host, port = start().server.address
     reader, writer = os.pipe()
     os.set_blocking(reader, False)

@@ -164,8 +164,8 @@ def test_a_second_signal_ends_it_at_once() -> None:
 
 
 def test_a_server_that_has_lost_a_thread_ends() -> None:
-    """Going on, it would accept people whom nobody serves."""
-    program = "from pychat import cli, loop; loop.Loop._serve = lambda *_: 1 / 0; cli.main()"
+    """Going on, it would accept connections that no thread serves."""
+    program = "from pychat import cli; from pychat.server import loop; loop.Loop._serve = lambda *_: 1 / 0; cli.main()"
     command = [sys.executable, "-c", program, "server", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
@@ -211,7 +211,7 @@ def test_a_server_whose_wake_ups_all_fail_serves_and_ends(poll: bool) -> None:
 
 
 def test_running_out_of_descriptors_neither_spins_nor_kills() -> None:
-    """Who comes too late is told so; when somebody goes, the next one is served."""
+    """A connection without room is told so; when another one ends, the next one is served."""
     with process("--log-level", "error") as (running, address):
         open_now = len(os.listdir(f"/proc/{running.pid}/fd"))
         resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (open_now + 5, open_now + 5))

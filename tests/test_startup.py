@@ -81,7 +81,7 @@ def test_the_demo_ends_with_commands_that_can_be_typed(tmp_path: Path, how: str)
 
 
 def test_the_judge_works_without_standard_streams() -> None:
-    """What it opens first does not take their place, and nothing is printed to nobody."""
+    """What it opens first does not take their place, and nothing is printed."""
     server = f"{shlex.quote(sys.executable)} -m pychat server --port {{port}}"
     words = [sys.executable, "-m", "conformance", "server", "--select", "CONNECTED/PING/answered", "--cmd", server]
     done = subprocess.run(

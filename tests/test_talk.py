@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pychat.client.client import Ended
-from pychat.client.draft import Chat
+from pychat.client.talk import Chat
 from pychat.core.hub import Hub
 from pychat.core.protocol import Protocol
 from pychat.spec import Spec, shipped
@@ -19,25 +19,25 @@ from .desk import Desk, come_back, lose, room, settle
 
 @pytest.fixture
 def hub(spec: Spec) -> Hub:
-    """The server's mind."""
+    """The server's protocol core."""
     return Hub(spec)
 
 
 def test_a_name_is_asked_for_until_it_is_free(hub: Hub) -> None:
-    """And who is there is shown."""
+    """Then the other users are shown."""
     room(hub, "alice")
     desk = Desk(hub, None)
-    assert desk.talk.prompt == "Your name: "
+    assert desk.line.prompt == "Your name: "
     desk.enter("9lives")
     assert desk.shown()[0].startswith("'9lives' is no name. ")
     desk.enter("ALICE")
     settle(desk)
     assert desk.shown() == ["You cannot be ALICE: That name is taken."]
-    assert desk.talk.prompt == "Your name: "
+    assert desk.line.prompt == "Your name: "
     desk.enter(" bob ")
     settle(desk)
     assert desk.shown() == ["You are bob.", "Here is alice (free)."]
-    assert desk.talk.prompt == "Chat with: "
+    assert desk.line.prompt == "Chat with: "
     assert desk.sent == ["NAME ALICE", "NAME bob", "WHO"]
 
 
@@ -47,7 +47,7 @@ def test_a_name_opens_a_chat_and_then_lines_are_said(hub: Hub) -> None:
     alice.enter("bob")
     settle(alice, bob)
     assert alice.shown() == ["You are in a chat with Bob; /leave ends it."]
-    assert alice.talk.prompt == "To Bob: "
+    assert alice.line.prompt == "To Bob: "
     assert bob.shown() == ["alice calls you. Answer to accept, /leave declines."]
     alice.enter("hello")
     settle(alice, bob)
@@ -79,7 +79,7 @@ def test_who_is_called_declines_with_leave(hub: Hub) -> None:
     settle(alice, bob)
     assert bob.shown()[-1] == "The chat is over."
     assert alice.shown()[-2:] == ["bob is gone (left).", "The chat is over."]
-    assert alice.talk.prompt == bob.talk.prompt == "Chat with: "
+    assert alice.line.prompt == bob.line.prompt == "Chat with: "
 
 
 def test_a_line_begun_before_the_call_was_shown_accepts_nothing(hub: Hub) -> None:
@@ -88,7 +88,7 @@ def test_a_line_begun_before_the_call_was_shown_accepts_nothing(hub: Hub) -> Non
     bob.type("carol")
     alice.enter("bob")
     settle(alice, bob)
-    assert bob.talk.prompt == "Chat with: "
+    assert bob.line.prompt == "Chat with: "
     assert bob.finish("carol") == "carol"
     settle(alice, bob)
     assert bob.sent == []
@@ -96,13 +96,13 @@ def test_a_line_begun_before_the_call_was_shown_accepts_nothing(hub: Hub) -> Non
         "Not sent, because you began it before alice called. Ctrl-C puts it away, and Up brings it back."
     )
     bob.type("")
-    assert bob.talk.prompt == "To alice: "
+    assert bob.line.prompt == "To alice: "
     bob.enter("now for you")
     assert bob.sent == ["CHAT alice", "MSG now for you"]
 
 
 def test_a_half_typed_line_is_for_nobody_else(hub: Hub) -> None:
-    """It stands there for the one who has gone, who is left at once, so that others can call."""
+    """It was typed for the partner who has gone. That chat is left at once, so that others can call."""
     alice, bob, carol = room(hub, "alice", "bob", "carol")
     alice.enter("bob")
     settle(alice, bob)
@@ -110,7 +110,7 @@ def test_a_half_typed_line_is_for_nobody_else(hub: Hub) -> None:
     bob.enter("/leave")
     settle(alice, bob)
     assert alice.shown()[-2:] == ["bob is gone (left).", "The chat is over."]
-    assert alice.talk.prompt == "To bob (gone): "
+    assert alice.line.prompt == "To bob (gone): "
     assert alice.talk.status == "alice · NAMED · type a name to open a chat"
     carol.enter("alice")
     settle(alice, carol)
@@ -124,7 +124,7 @@ def test_a_half_typed_line_is_for_nobody_else(hub: Hub) -> None:
         "Not sent, because you typed it for bob, and that chat is over. Ctrl-C puts it away, and Up brings it back."
     }
     alice.type("")
-    assert alice.talk.prompt == "To carol: "
+    assert alice.line.prompt == "To carol: "
     alice.enter("only for bob, and carol")
     assert alice.sent[2:] == ["CHAT carol", "MSG only for bob, and carol"]
 
@@ -174,7 +174,7 @@ def test_keys_that_were_pressed_before_a_call_was_shown_are_not_for_the_caller(h
     bob.carry_down(shown=False)
     bob.type("secret")
     assert bob.finish("secret") == "secret"
-    bob.talk.seen()
+    bob.line.seen()
     assert bob.finish("secret") == "secret"
     assert bob.sent == []
     bob.type("")
@@ -184,7 +184,7 @@ def test_keys_that_were_pressed_before_a_call_was_shown_are_not_for_the_caller(h
 
 @pytest.mark.parametrize("first", ["/who", "", "/help"])
 def test_a_line_that_succeeds_does_not_show_a_call(hub: Hub, first: str) -> None:
-    """Two lines wait in the terminal: the first is a command or empty, and the second is for nobody who has called."""
+    """Two lines wait in the terminal: the first is a command or empty, and the second is not for the caller."""
     alice, bob = room(hub, "alice", "bob")
     alice.enter("bob")
     alice.carry_up()
@@ -228,7 +228,7 @@ def test_a_name_that_is_called_before_a_call_is_shown_stays_on_the_line(hub: Hub
     assert bob.finish("carol") == "carol"
     for event in events:
         bob.talk.happened(event)
-    bob.talk.seen()
+    bob.line.seen()
     assert bob.finish("carol") == "carol"
     assert bob.sent == []
 
@@ -244,7 +244,7 @@ def test_another_one_with_the_same_name_is_another_one(hub: Hub) -> None:
     settle(again, bob)
     bob.enter("alice")
     settle(again, bob)
-    assert again.talk.prompt == "To bob (gone): "
+    assert again.line.prompt == "To bob (gone): "
     again.finish("secret")
     assert again.shown()[-1].startswith("Not sent, because you typed it for bob, and")
     assert again.talk.chat is not None
@@ -309,7 +309,7 @@ def test_only_one_call_or_leave_is_unanswered(hub: Hub) -> None:
     settle(alice, bob)
     assert alice.sent == ["CHAT bob", "LEAVE"]
     assert alice.shown() == ["The chat is over."]
-    assert alice.talk.prompt == "Chat with: "
+    assert alice.line.prompt == "Chat with: "
     assert bob.shown()[-1] == "The chat is over."
 
 
@@ -322,7 +322,7 @@ def test_a_leave_that_waits_is_not_for_another_chat(hub: Hub) -> None:
     dave.carry_up()
     settle(alice, dave)
     assert alice.sent == ["CHAT bob"]
-    assert alice.talk.prompt == "To dave: "
+    assert alice.line.prompt == "To dave: "
 
 
 def test_a_call_follows_a_leave(hub: Hub) -> None:
@@ -338,7 +338,7 @@ def test_a_call_follows_a_leave(hub: Hub) -> None:
     assert alice.sent == ["CHAT bob", "LEAVE"]
     settle(alice, bob, carol)
     assert alice.sent == ["CHAT bob", "LEAVE", "CHAT carol"]
-    assert alice.talk.prompt == "To carol: "
+    assert alice.line.prompt == "To carol: "
 
 
 def test_a_chat_can_be_wanted_from_the_beginning(hub: Hub) -> None:
@@ -346,11 +346,11 @@ def test_a_chat_can_be_wanted_from_the_beginning(hub: Hub) -> None:
     (bob,) = room(hub, "bob")
     alice = Desk(hub, "alice", chat="bob")
     settle(alice, bob)
-    assert alice.talk.prompt == "To bob: "
+    assert alice.line.prompt == "To bob: "
 
 
 class Typist(Desk):
-    """Somebody who does anything at any moment. Each line says for whom it was begun; Enter may come much later."""
+    """A user who does anything at any moment. Each line names the user for whom it was begun; Enter may come late."""
 
     half = ""
     saw: Chat | None = None  # as the screen showed it
@@ -456,4 +456,4 @@ def test_another_protocol_is_talked(little: Spec) -> None:
     ann.enter("/leave")
     settle(ann, bob)
     assert bob.shown()[-1] == "ann is gone (hung)."
-    assert ann.talk.prompt == bob.talk.prompt == "Chat with: "
+    assert ann.line.prompt == bob.line.prompt == "Chat with: "

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pychat.client.client import Ended, Wire
-from pychat.client.talk import COMMANDS, MOST_LISTED, Talk
+from pychat.client.input_line import COMMANDS, InputLine
+from pychat.client.phrases import Phrases
+from pychat.client.talk import MOST_LISTED, Talk
 from pychat.core.hub import Hub
-from pychat.core.protocol import shipped_protocol
 from pychat.spec import Spec
 
 from .desk import Desk, come_back, lose, room, settle
@@ -15,7 +16,7 @@ from .desk import Desk, come_back, lose, room, settle
 
 @pytest.fixture
 def hub(spec: Spec) -> Hub:
-    """The server's mind."""
+    """The server's protocol core."""
     return Hub(spec)
 
 
@@ -56,7 +57,7 @@ def test_a_pasted_text_is_said_line_by_line(hub: Hub) -> None:
 
 
 def test_a_pasted_text_is_no_row_of_commands(hub: Hub) -> None:
-    """A log that somebody pastes may hold a line `/quit`: only the first line is looked at so."""
+    """A pasted log may hold a line `/quit`: only the first line can be a command."""
     alice, bob = room(hub, "alice", "bob")
     alice.enter("bob")
     settle(alice, bob)
@@ -127,7 +128,7 @@ def test_a_name_that_is_still_taken_after_a_loss_is_asked_for(hub: Hub) -> None:
     again = come_back(hub, alice)
     settle(again)
     assert again.shown()[-1].endswith("Perhaps it is your lost connection that has it still.")
-    assert again.talk.prompt == "Your name: "
+    assert again.line.prompt == "Your name: "
 
 
 def test_octets_are_shown_when_they_are_wanted(hub: Hub) -> None:
@@ -157,7 +158,7 @@ def test_help_names_every_command(hub: Hub) -> None:
 
 
 def test_the_status_says_what_can_be_done(hub: Hub) -> None:
-    """Who one is, the state of the protocol, and words for people."""
+    """The user's name, the state of the protocol, and words for people."""
     (bob,) = room(hub, "bob")
     alice = Desk(hub, None)
     assert alice.talk.status == "no name · CONNECTED · type the name that you want"
@@ -172,7 +173,7 @@ def test_the_status_says_what_can_be_done(hub: Hub) -> None:
     bob.type("half")
     alice.enter("/leave")
     assert alice.talk.status == "alice · PAIRED · leaving the chat"
-    assert alice.talk.prompt == "Chat with: "
+    assert alice.line.prompt == "Chat with: "
     settle(alice, bob)
     assert bob.talk.status == "bob · NAMED · type a name to open a chat"
     lose(hub, bob)
@@ -206,7 +207,7 @@ def test_what_has_no_place_is_refused_in_words(hub: Hub) -> None:
     alice.enter("/leave")
     settle(alice)
     assert alice.shown() == ["No chat with bob: There is no user of that name."]
-    assert alice.talk.prompt == "Chat with: "
+    assert alice.line.prompt == "Chat with: "
     alice.enter("/leave")
     assert alice.shown() == ["You are in no chat."]
 
@@ -218,7 +219,7 @@ def test_without_a_connection_nothing_is_lost(hub: Hub) -> None:
     alice.shown()
     alice.enter("hello")
     assert alice.shown() == ["Not sent, because there is no connection."]
-    assert alice.talk.prompt == "> "
+    assert alice.line.prompt == "> "
     assert alice.finish("hello") == "hello"
     alice.shown()
     alice.enter("/chat bob")
@@ -253,13 +254,13 @@ def test_what_is_typed_while_an_answer_is_awaited_stays_on_the_line(hub: Hub) ->
     """A second line is no second name; when the answer has come, the line is for what is asked for then."""
     desk = Desk(hub, None)
     desk.enter("alice")
-    assert desk.talk.prompt == "> "
+    assert desk.line.prompt == "> "
     assert desk.talk.status == "no name · CONNECTED · asking for the name alice"
     assert desk.enter("bob") == "bob"
     assert desk.shown() == ["Not sent: the server has not answered yet."]
     settle(desk)
     assert desk.sent == ["NAME alice", "WHO"]
-    assert desk.talk.prompt == "Chat with: "
+    assert desk.line.prompt == "Chat with: "
     assert desk.finish("bob") == ""
     assert desk.sent[2:] == ["CHAT bob"]
 
@@ -281,15 +282,17 @@ def test_a_line_typed_while_an_answer_is_awaited_is_not_for_a_caller(hub: Hub) -
 def test_what_is_typed_before_the_start_is_no_name(hub: Hub) -> None:
     """`--name` has said it; without it, the first line is the name."""
     for name, lines, rest in (("alice", ["hello"], "hello"), (None, ["bob", "carol"], "carol")):
-        talk = Talk(shipped_protocol(), name)
+        before = Desk(hub, None)
+        before.talk = Talk(before.session.protocol, Phrases(), name)
+        before.line = InputLine(before.talk)
         for line in lines:
-            talk.typing(line)
-            last = talk.enter(line)
+            before.type(line)
+            last = before.finish(line)
         assert last == rest
-        desk = come_back(hub, Desk(hub, None), talk)
+        desk = come_back(hub, before)
         settle(desk)
         assert desk.sent == [f"NAME {name or lines[0]}", "WHO"]
-        assert desk.talk.prompt == "Chat with: "
+        assert desk.line.prompt == "Chat with: "
 
 
 def test_a_server_that_does_not_answer_is_seen(hub: Hub) -> None:

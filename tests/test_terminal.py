@@ -117,7 +117,7 @@ def sit() -> Iterator[Sit]:
 
 
 def test_a_person_finds_another_and_they_talk(start: Callable[..., Stage], sit: Sit) -> None:
-    """The whole way: a name that is taken, who is there, Tab, a call, consent, lines, an end."""
+    """The whole way: a name that is taken, the list of users, Tab, a call, consent, lines, an end."""
     stage = start()
     bob = stage.user("Bob")
     alice = sit(stage.server.address)

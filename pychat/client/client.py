@@ -1,4 +1,4 @@
-"""A client's connection, for any program that wants one. No terminal, and no verb but those that it is asked to send.
+"""A client's connection, for any program. No terminal, and no verb but those that it is asked to send.
 
     with Client.connect("127.0.0.1", 8255) as client:
         client.send("NAME", "alice")
@@ -10,19 +10,18 @@ writes and closes it, and it goes on reading while there is something to write (
 under one lock: the session, what is to be written, what has come. No I/O happens under it.
 
 What has come is kept until the program takes it. When the program takes nothing, reading stops at a mark, and the
-server feels it; while the program waits in `send`, reading goes on to four times the mark, so that two clients who
-only write do not block each other at once.
+server's writes to it stall; while the program waits in `send`, reading goes on to four times the mark, so that two
+clients that only write do not block each other at once.
 """
 
 from __future__ import annotations
 
-import random
 import selectors
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias
@@ -30,26 +29,20 @@ from typing import Literal, Self, TypeAlias
 from pychat.core.addresses import endpoint
 from pychat.core.protocol import Protocol, shipped_protocol
 from pychat.core.session import Event, LocalProtocolError, RemoteProtocolError, Session, View
-from pychat.net import expect_acknowledgements, prepare, reason, resolve, unacknowledged
+from pychat.net import expect_acknowledgements, prepare, reason, unacknowledged
+
+from .connecting import ConnectError, connect
 
 SEND_MARK = 256 * 1024  # octets to be written above which `send` waits
 TAKE_MARK = 1024 * 1024  # octets that have come and were not taken, above which reading stops
-STOP = 4  # times a mark: the hard bound
+STOP = 4  # times a mark: what is never exceeded
 OVERHEAD = 256  # octets that an event costs beside its line, so that empty lines are bounded too
 CHUNK = 64 * 1024
 
 
-class ConnectError(OSError):
-    """There is no connection; its words say to whom and why, for people, and `why` says that alone."""
-
-    def __init__(self, what: str, why: str) -> None:
-        super().__init__(f"{what}: {why}")
-        self.why = why
-
-
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Octets as the socket took or gave them, if one wants to see them: `Client.wire`."""
+    """Octets as the socket took or gave them; told while `Client.wire` is set."""
 
     direction: Literal["sent", "received"]
     octets: bytes
@@ -65,7 +58,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something of the program's own, put among what comes by `Client.post`."""
+    """Words of the program itself, put among what comes by `Client.post`."""
 
     words: str
 
@@ -92,8 +85,8 @@ class Client:
         self._changed = threading.Condition()  # the one lock; it guards everything below
         self._session = Session(self.protocol)
         self._out = bytearray()
-        self._come: deque[Happening] = deque()
-        self._weight = 0  # of what has come, in octets
+        self._inbox: deque[Happening] = deque()
+        self._inbox_octets = 0  # of what has come, in octets
         self._senders = 0  # threads that wait in send
         self._deadline: float | None = None  # of the close, on the monotonic clock
         self._ended: Ended | None = None
@@ -113,11 +106,11 @@ class Client:
         """Connects to a server; without a port, to that of the protocol. `timeout` in seconds, in all.
 
         Raises:
-            ConnectError: there is nobody, or the name or port cannot be.
+            ConnectError: no server answers, or there is no such host or port.
         """
         protocol = protocol or shipped_protocol()
         port = port or protocol.spec.transport.port
-        sock = _connect(host, port, timeout)
+        sock = connect(host, port, timeout)
         try:
             return cls(sock, protocol, wire)
         except OSError as error:  # it was reset at once, or there is no descriptor left
@@ -141,12 +134,6 @@ class Client:
         """Octets of requests that the server's system has not acknowledged yet."""
         with self._changed:
             return 0 if self._ended is not None else len(self._out) + unacknowledged(self._socket)
-
-    @property
-    def ended(self) -> Ended | None:
-        """How the connection came to its end, None while it lives."""
-        with self._changed:
-            return self._ended
 
     def send(self, verb: str, *values: str, hold: bool = False, timeout: float = 10.0, **fields: str) -> bytes:
         """Sends a request, its fields in the order of the wire or by their names, and returns its octets.
@@ -182,12 +169,12 @@ class Client:
         return octets
 
     def post(self, words: str) -> None:
-        """Puts a note among what comes: who sends in one thread and shows in another keeps the order so.
+        """Puts a note among what comes: the order stays, if a program sends in one thread and shows in another.
 
-        It waits while much was not taken; at the end it is dropped.
+        It waits while what has come is above the mark; after the end, the note is dropped.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._weight < TAKE_MARK or self._ended is not None)
+            self._changed.wait_for(lambda: self._inbox_octets < TAKE_MARK or self._ended is not None)
             if self._ended is None:
                 self._keep(Note(words), len(words))
                 self._changed.notify_all()
@@ -195,9 +182,9 @@ class Client:
     def take(self, timeout: float | None = None) -> list[Happening]:
         """All that has come, at least one thing; nothing after `timeout` seconds, or when the end was taken before."""
         with self._changed:
-            self._changed.wait_for(lambda: self._come or self._ended is not None, timeout)
-            stopped = self._weight >= TAKE_MARK
-            come, self._come, self._weight = list(self._come), deque(), 0
+            self._changed.wait_for(lambda: self._inbox or self._ended is not None, timeout)
+            stopped = self._inbox_octets >= TAKE_MARK
+            come, self._inbox, self._inbox_octets = list(self._inbox), deque(), 0
             self._changed.notify_all()
         if stopped:
             self._wake()
@@ -253,7 +240,7 @@ class Client:
             with self._changed:
                 self._socket.close()  # under the lock, for `undelivered` asks it
                 self._ended = ended
-                self._come.append(ended)
+                self._inbox.append(ended)
                 self._changed.notify_all()
             self._waker.close()
             self._woken.close()
@@ -272,13 +259,13 @@ class Client:
             for key, ready in selector.select(left):
                 if key.fileobj is self._woken:
                     self._drain()
-                elif (ended := self._move(ready)) is not None:
+                elif (ended := self._read_and_write(ready)) is not None:
                     return ended
 
     def _wanted(self) -> int:
         """What the socket is watched for; the lock is held."""
         limit = TAKE_MARK * STOP if self._senders else TAKE_MARK
-        read = self._weight < limit or self._deadline is not None
+        read = self._inbox_octets < limit or self._deadline is not None
         return (selectors.EVENT_READ if read else 0) | (selectors.EVENT_WRITE if self._out else 0)
 
     def _drain(self) -> None:
@@ -286,7 +273,7 @@ class Client:
             while len(self._woken.recv(CHUNK)) == CHUNK:
                 pass
 
-    def _move(self, ready: int) -> Ended | None:
+    def _read_and_write(self, ready: int) -> Ended | None:
         """Reads first, so that what the server said before a reset is not lost behind a failing write."""
         try:
             if ready & selectors.EVENT_READ:
@@ -306,11 +293,11 @@ class Client:
         if not octets:
             return Ended("lost", "the server closed the connection")
         with self._changed:
-            self._tell(Wire("received", octets))
+            self._report(Wire("received", octets))
             try:
                 for event in self._session.receive(octets):
                     self._out += event.reply
-                    self._tell(event)
+                    self._report(event)
                     if self._session.closed:
                         how: Literal["goodbye", "quit"] = "goodbye" if event.kind == "goodbye" else "quit"
                         return Ended(how, event.text or event.key)
@@ -322,9 +309,9 @@ class Client:
                 return Ended("lost", "the server asks, and takes no answers")
         return None
 
-    def _tell(self, happening: Event | Wire) -> None:
-        """Keeps what has come; the lock is held. While closing, what nobody takes is dropped above the mark."""
-        if self._deadline is not None and self._weight >= TAKE_MARK:
+    def _report(self, happening: Event | Wire) -> None:
+        """Keeps what has come; the lock is held. While closing, what is above the mark is dropped."""
+        if self._deadline is not None and self._inbox_octets >= TAKE_MARK:
             return
         if isinstance(happening, Event):
             self._keep(happening, len(happening.line))
@@ -332,8 +319,8 @@ class Client:
             self._keep(happening, len(happening.octets))
 
     def _keep(self, happening: Happening, octets: int) -> None:
-        self._come.append(happening)
-        self._weight += octets + OVERHEAD
+        self._inbox.append(happening)
+        self._inbox_octets += octets + OVERHEAD
 
     def _write(self) -> None:
         with self._changed:
@@ -341,50 +328,8 @@ class Client:
         count = self._socket.send(octets)  # only this thread takes from the front
         with self._changed:
             del self._out[:count]
-            self._tell(Wire("sent", octets[:count]))
+            self._report(Wire("sent", octets[:count]))
             self._changed.notify_all()
-
-
-def delays(
-    first: float = 0.5, growth: float = 2.0, most: float = 30.0, chance: Callable[[], float] = random.random
-) -> Iterator[float]:
-    """Seconds to wait before each attempt to connect again: growing, and each between half of its size and all of it.
-
-    Without the jitter, all clients of a server that was restarted would come back at the same moment.
-    """
-    size = first
-    while True:
-        yield size * (0.5 + chance() / 2)
-        size = min(size * growth, most)
-
-
-def _connect(host: str, port: int, timeout: float) -> socket.socket:
-    """A connected socket: the first of the host's addresses that answers, within `timeout` seconds in all.
-
-    Each address gets its share of what is left of them, so that one that is silent leaves time for those behind it.
-    """
-    deadline = time.monotonic() + timeout
-    try:
-        found = resolve(host, port, timeout)
-    except OSError as error:
-        raise ConnectError(f"cannot find {host}", reason(error)) from None
-    why = "no address"
-    for tried, (family, kind, number, _, address) in enumerate(found):
-        try:
-            sock = socket.socket(family, kind, number)  # the system may not have this family
-        except OSError as error:
-            why = reason(error)
-            continue
-        try:
-            share = (deadline - time.monotonic()) / (len(found) - tried)
-            sock.settimeout(max(0.001, share))
-            sock.connect(address)
-        except OSError as error:
-            sock.close()
-            why = reason(error)
-            continue
-        return sock
-    raise ConnectError(f"cannot connect to {endpoint(host, port)}", why)
 
 
 def _watch(selector: selectors.BaseSelector, sock: socket.socket, before: int, now: int) -> None:

@@ -1,8 +1,8 @@
 """The line contract of the spec: commands on stdin, what is learned on stdout, for programs and for the judge.
 
-No word of it stands here: commands and lines come from the spec's `contract`. A command that the rules for clients do
-not allow yet waits for the answer that may allow it, and those behind it wait with it; when no answer is to come, it is
-refused. So `printf 'name alice\\nchat bob\\nsay hello\\nquit\\n' | pychat client` does what it says.
+None of its words are in this file: commands and lines come from the spec's `contract`. A command that the rules for
+clients do not allow yet waits for the answer that may allow it, and those behind it wait with it; when no answer is to
+come, it is refused. So `printf 'name alice\\nchat bob\\nsay hello\\nquit\\n' | pychat client` does what it says.
 
 Two threads: this one prints; a second one (born in `run_plain`) reads the commands and carries them out one after
 another. It is a daemon, because nothing can wake a read of stdin when the server has gone.
@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 
 from pychat.core.protocol import Protocol
 from pychat.core.session import Event, LocalProtocolError
@@ -23,7 +24,8 @@ from pychat.net import reason
 from pychat.spec.model import Template, Variable
 from pychat.visible import visible
 
-from .client import Client, ConnectError, Ended, Happening, Note
+from .client import Client, Ended, Happening, Note
+from .phrases import Phrases
 
 CONNECTED, REFUSED, LOST = "connected", "refused", "lost"  # the contract's notices
 HOLD = 5.0  # seconds that a command waits for the answer before it
@@ -32,77 +34,62 @@ LONGEST_LINE = 64 * 1024  # octets of a command, above which its rest is dropped
 INTERRUPTED = 130
 
 
-def run_plain(host: str, port: int, name: str | None, chat: str | None, protocol: Protocol) -> int:
-    """Speaks the contract on stdin and stdout.
+def run_plain(client: Client, name: str | None, chat: str | None, phrases: Phrases) -> int:
+    """Speaks the contract on stdin and stdout, until the connection has ended.
 
-    Returns 0 when the server has answered `quit` or the end of stdin, 1 when it ended otherwise or there is none.
+    Returns 0 when the server has answered `quit` or the end of stdin, 1 when it ended otherwise.
     """
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]  # it is a TextIOWrapper
-    printer = Printer(protocol, shown_to_people=sys.stdout.isatty())
-    try:
-        client = Client.connect(host, port, protocol=protocol)
-    except ConnectError as error:
-        print(f"pychat: {visible(str(error))}", file=sys.stderr)
-        return 1
-    first = _first_commands(protocol, name, chat)
+    shown = visible if sys.stdout.isatty() else str  # a program gets the octets of a text as they came
+    lines = chain(_first_commands(client.protocol, name, chat), _lines(0))
     ended: Happening | None = None
     try:
-        printer.line(CONNECTED)
-        commander = Commander(client)
-        threading.Thread(target=commander.run, args=(first, _lines(0)), name="pychat-stdin", daemon=True).start()
+        print(CONNECTED, flush=True)
+        threading.Thread(target=Commander(client, phrases).run, args=(lines,), name="pychat-stdin", daemon=True).start()
         for ended in client:
-            printer.happening(ended)
+            line = line_of(ended, client.protocol.spec.contract.prints)
+            if line is not None:
+                print(shown(line), flush=True)
     except KeyboardInterrupt:
         client.close(timeout=0)
         return INTERRUPTED
     except OSError as error:
         client.close(timeout=0)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit does not complain again
-        if not isinstance(error, BrokenPipeError):  # who reads no more, wants to hear no more
-            print(f"pychat: cannot print: {reason(error)}", file=sys.stderr)
+        if not isinstance(error, BrokenPipeError):  # stdout's reader has gone: that is no error
+            print(f"pychat: {phrases.cannot_print.format(error=reason(error))}", file=sys.stderr)
         return 1
     return 0 if isinstance(ended, Ended) and ended.how == "quit" else 1
 
 
-class Printer:
-    """Prints what a client learns, as the contract says, a line at a time."""
-
-    def __init__(self, protocol: Protocol, shown_to_people: bool = False) -> None:
-        self._lines = protocol.spec.contract.prints
-        self._people = shown_to_people
-
-    def happening(self, happening: Happening) -> None:
-        """Prints something that came, if the contract has a line for it."""
-        if isinstance(happening, Event):
-            template = self._lines.get(happening.key)
-            if template is not None:
-                self.line(template.fill(happening.fields))
-        elif isinstance(happening, Note):
-            self.line(happening.words)
-        elif isinstance(happening, Ended) and happening.how in ("lost", "closed"):
-            self.line(f"{LOST} {happening.words}")
-
-    def line(self, line: str) -> None:
-        """Prints a line. A program gets the octets of a text as they came; people get it made visible."""
-        print(visible(line) if self._people else line, flush=True)
+def line_of(happening: Happening, prints: Mapping[str, Template]) -> str | None:
+    """The contract's line for something that came; None if it has none."""
+    if isinstance(happening, Event):
+        template = prints.get(happening.key)
+        return template.fill(happening.fields) if template is not None else None
+    if isinstance(happening, Note):
+        return happening.words
+    if isinstance(happening, Ended) and happening.how in ("lost", "closed"):
+        return f"{LOST} {happening.words}"
+    return None
 
 
 class Commander:
     """Carries out commands, one after another."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, phrases: Phrases) -> None:
         self._client = client
+        self._phrases = phrases
         self._protocol = client.protocol
         self._commands = client.protocol.spec.contract.commands
-        self._astray = False  # the last call was refused here: what is said now was not typed for the partner
+        self._call_refused = False  # by this client: what is said now was not typed for the partner
 
-    def run(self, first: Iterable[str], lines: Iterable[str]) -> None:
+    def run(self, lines: Iterable[str]) -> None:
         """Carries out all of them, and says goodbye after the last one."""
-        for source in (first, lines):
-            for line in source:
-                if not self._carry_out(line):
-                    return
-        self._end()
+        for line in lines:
+            if not self._carry_out(line):
+                break
+        self._client.close(GOODBYE)
 
     def _carry_out(self, line: str) -> bool:
         """False when there is nothing more to be done."""
@@ -111,16 +98,15 @@ class Commander:
         if not command:
             return True
         if template is None:
-            self._refuse(command, f"no such command; there are {', '.join(self._commands)}")
+            self._refuse(command, self._phrases.plain_no_such_command.format(commands=", ".join(self._commands)))
             return True
         verb = template.form.verb
         if verb == self._protocol.quit:
-            self._end()
             return False
         try:
-            if verb == self._protocol.relay and self._astray:
-                raise LocalProtocolError(f"it follows a {self._protocol.link} that was refused")
-            self._client.send(verb, hold=True, timeout=HOLD, **_fields(template, rest))
+            if verb == self._protocol.relay and self._call_refused:
+                raise LocalProtocolError(self._phrases.plain_after_refused.format(verb=self._protocol.link))
+            self._client.send(verb, hold=True, timeout=HOLD, **self._fields(template, rest))
             refused = False
         except (LocalProtocolError, TimeoutError) as error:
             self._refuse(command, str(error))
@@ -128,29 +114,25 @@ class Commander:
         except ConnectionError:
             return False
         if verb == self._protocol.link:
-            self._astray = refused
+            self._call_refused = refused
         return True
 
     def _refuse(self, command: str, why: str) -> None:
         self._client.post(f"{REFUSED} {visible(command)[:40]} {why}")
 
-    def _end(self) -> None:
-        self._client.close(GOODBYE)
-
-
-def _fields(template: Template, rest: str) -> Mapping[str, str]:
-    """The fields of a command's request from its words; the last one takes the rest of the line."""
-    names = [part.name for part in template.parts if isinstance(part, Variable)]
-    if not names and rest:
-        raise LocalProtocolError("takes no words")
-    words = rest.split(" ", len(names) - 1) if names else []
-    if len(words) < len(names) or not all(words):
-        raise LocalProtocolError("needs " + " ".join(f"<{name}>" for name in names))
-    return template.fields(dict(zip(names, words, strict=True)))
+    def _fields(self, template: Template, rest: str) -> Mapping[str, str]:
+        """The fields of a command's request from its words; the last one takes the rest of the line."""
+        names = [part.name for part in template.parts if isinstance(part, Variable)]
+        if not names and rest:
+            raise LocalProtocolError(self._phrases.plain_no_words)
+        words = rest.split(" ", len(names) - 1) if names else []
+        if len(words) < len(names) or not all(words):
+            raise LocalProtocolError(self._phrases.plain_needs.format(fields=" ".join(f"<{name}>" for name in names)))
+        return template.fields(dict(zip(names, words, strict=True)))
 
 
 def _first_commands(protocol: Protocol, name: str | None, chat: str | None) -> list[str]:
-    """The commands that take a name and call somebody, as if they had been typed."""
+    """The commands that take a name and make a call, as if they had been typed."""
     commands = {template.form.verb: command for command, template in protocol.spec.contract.commands.items()}
     wanted = ((protocol.bind, name), (protocol.link, chat))
     return [f"{commands[verb]} {value}" for verb, value in wanted if value is not None and verb in commands]
@@ -165,8 +147,7 @@ def _lines(descriptor: int) -> Iterator[str]:
     buffer = b""
     while chunk := _read(descriptor):
         *lines, buffer = (buffer + chunk).split(b"\n")
-        for line in lines:
-            yield _text(line)
+        yield from map(_text, lines)
         buffer = buffer[:LONGEST_LINE]
     if buffer:
         yield _text(buffer)
@@ -174,7 +155,7 @@ def _lines(descriptor: int) -> Iterator[str]:
 
 def _read(descriptor: int) -> bytes:
     with suppress(OSError):
-        select.select([descriptor], [], [])  # whoever started this program may have made it non-blocking
+        select.select([descriptor], [], [])  # it may be non-blocking: its flags are shared with other programs
         return os.read(descriptor, LONGEST_LINE)
     return b""
 

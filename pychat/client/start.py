@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 import sys
+import threading
 
+from pychat.core.addresses import endpoint
 from pychat.core.protocol import Protocol
 from pychat.spec import Spec
+from pychat.visible import visible
+
+from .client import Client
+from .connecting import ConnectError
+from .phrases import Phrases
+from .plain import run_plain
+from .talk import Talk
+
+PATIENCE = 2.0  # seconds after which a terminal shows that the connection is still being made
 
 
 def run_client(host: str, port: int, name: str | None, chat: str | None, plain: bool, spec: Spec) -> int:
-    """Runs a client until its user or the server ends it, and returns its exit code.
+    """Runs a client until its user or the server ends it. Returns its exit code, 1 when there is no server.
 
     `name` and `chat` are what its user would have typed first.
     """
-    protocol = Protocol(spec)
-    if not plain and sys.stdin.isatty() and sys.stdout.isatty():
+    protocol, phrases = Protocol(spec), Phrases()  # the one place where another language can be chosen
+    at_terminal = not plain and sys.stdin.isatty() and sys.stdout.isatty()
+    if at_terminal:
         from prompt_toolkit.utils import is_dumb_terminal
 
-        if not is_dumb_terminal():
-            from .terminal import run_terminal
+        from .terminal import Terminal
 
-            return run_terminal(host, port, name, chat, protocol)
-        print(f"This terminal has no cursor. Commands: {', '.join(spec.contract.commands)}", file=sys.stderr)
-    from .plain import run_plain
-
-    return run_plain(host, port, name, chat, protocol)
+        if is_dumb_terminal():
+            print(phrases.no_cursor.format(commands=", ".join(spec.contract.commands)), file=sys.stderr)
+            at_terminal = False
+    words = phrases.connecting_to.format(address=endpoint(host, port))
+    slow = threading.Timer(PATIENCE, print, (words,), {"file": sys.stderr})  # ended by `cancel`
+    slow.daemon = True
+    if at_terminal:
+        slow.start()
+    try:
+        client = Client.connect(host, port, protocol=protocol)
+    except ConnectError as error:
+        print(f"pychat: {visible(str(error))}", file=sys.stderr)
+        return 1
+    finally:
+        slow.cancel()
+    if at_terminal:
+        return Terminal(client, (host, port), Talk(protocol, phrases, name, chat)).run()
+    return run_plain(client, name, chat, phrases)

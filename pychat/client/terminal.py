@@ -1,12 +1,11 @@
 """The chat at a terminal: a line editor whose half-typed line survives what comes. It knows no frame and no state.
 
-`Talk` decides what lines mean; here is only how they are typed and shown. Two threads: this one runs the editor, and
-everything that touches `Talk`; a second one (born when the editor runs, ended by the end of the connection or by
-`_over`, joined in `run`) waits for the network, hands over what came, waits until it is shown, and connects again when
-the connection is lost.
+`InputLine` decides what lines mean, `Talk` what is told; here is only how they are typed and shown. Two threads: this
+one runs the editor, and everything that touches the two; `NetworkThread` hands over what came, and waits until it is
+shown.
 
 Keys that were pressed before the screen changed were meant for what it showed before. They wait in the terminal, so
-they are read, as such, before `Talk` is told that the change was seen.
+they are read, as such, before `InputLine` is told that the change was seen.
 """
 
 from __future__ import annotations
@@ -21,14 +20,13 @@ import time
 import tty
 import types
 import zlib
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from datetime import datetime
-from functools import partial
+from itertools import takewhile
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion, get_common_complete_suffix
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import Condition, has_focus
@@ -41,15 +39,13 @@ from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import Style
 
 from pychat.core.addresses import endpoint
-from pychat.core.protocol import Protocol
 from pychat.visible import visible
 
-from .awaited import SLOW
-from .client import Client, ConnectError, Ended, Happening, delays
-from .talk import COMMANDS, Line, Talk
+from .client import Client
+from .input_line import COMMANDS, InputLine
+from .network_thread import NetworkThread
+from .talk import Line, Talk
 
-GOODBYE = 2.0  # seconds that the end waits for its answer
-STEADY = 60.0  # seconds after which a connection was good, so that the next loss is a new one
 TICK = 1.0  # seconds between looks at the clock
 MOST_CANDIDATES = 50  # of a completion that are shown
 READ = 1024  # octets that the editor reads at once
@@ -69,22 +65,6 @@ STYLE = Style.from_dict(
 )
 
 
-def run_terminal(host: str, port: int, name: str | None, chat: str | None, protocol: Protocol) -> int:
-    """Runs the client in this terminal until its user ends it. Returns 0, or 1 when there is no server."""
-    words = f"Connecting to {endpoint(host, port)} … (Ctrl-C ends it)"
-    slow = threading.Timer(SLOW, print, (words,), {"file": sys.stderr})  # born here, ended by `cancel`
-    slow.daemon = True
-    slow.start()
-    try:
-        client = Client.connect(host, port, protocol=protocol)
-    except ConnectError as error:
-        print(f"pychat: {visible(str(error))}", file=sys.stderr)
-        return 1
-    finally:
-        slow.cancel()
-    return Terminal(client, (host, port), Talk(protocol, name, chat)).run()
-
-
 class Output(Vt100_Output):
     """A terminal that is not asked where its cursor is: an answer that comes too late would be typed into the shell.
 
@@ -99,20 +79,15 @@ class Terminal:
     """One person's screen."""
 
     def __init__(self, client: Client, address: tuple[str, int], talk: Talk) -> None:
-        self._client = client
-        self._address = address
         self._talk = talk
-        self._over = threading.Event()  # the editor has ended
-        self._hurry = threading.Event()  # connect again at once
+        self._line = InputLine(talk)
+        self._address = endpoint(*address)
+        self._network = NetworkThread(client, address, talk, self._in_editor)
         self._shown = threading.Event()  # what was handed over is shown; set for good when the editor has ended
-        self._pauses = delays()
         self._half_paste: str | None = None  # as it was at the last tick
-        self._thread = threading.Thread(target=self._follow, name="pychat-network", daemon=True)
         self._editor: PromptSession[str] = PromptSession(
-            message=lambda: FormattedText([("class:prompt", visible(talk.prompt))]),
+            message=lambda: FormattedText([("class:prompt", visible(self._line.prompt))]),
             bottom_toolbar=self._status,
-            completer=TalkCompleter(talk),
-            complete_while_typing=False,
             history=InMemoryHistory(),
             key_bindings=self._keys(),
             style=STYLE,
@@ -123,32 +98,29 @@ class Terminal:
         )
         self._editor.default_buffer.accept_handler = self._enter
         self._editor.default_buffer.on_text_changed += self._typed
+        talk.info(talk.phrases.connected.format(address=endpoint(*client.address)))
 
     def run(self) -> int:
         """Shows the chat until its user ends it."""
-        where = endpoint(*self._client.address)
-        self._talk.lines.append(Line("info", f"Connected to {where}. /help shows what you can do."))
         try:
             with suppress(EOFError, KeyboardInterrupt):  # the terminal is gone; Ctrl-C just before or after the editor
                 self._editor.prompt(pre_run=self._wait_for_editor)
         finally:
-            self._over.set()  # before the others, which only wake the thread to see it
+            self._network.end()  # first: the others only wake the thread to see it
             self._shown.set()
-            self._hurry.set()
-            with suppress(KeyboardInterrupt):  # somebody does not want to wait for the goodbye
-                self._client.close(timeout=GOODBYE)
-                if self._thread.is_alive():
-                    self._thread.join(timeout=GOODBYE)  # it may be in an attempt to connect, which nothing breaks off
+            with suppress(KeyboardInterrupt):  # the user does not want to wait for the goodbye
+                self._network.close()
         return 0
 
     def _wait_for_editor(self) -> None:
-        """The editor is about to take the terminal; what is shown before would be answered to nobody."""
+        """Runs just before the editor takes the terminal. What must be shown waits until it has taken it."""
         loop = self._editor.app.loop
         assert loop is not None, "it runs"
         for number in ENDED_BY:
             loop.add_signal_handler(number, self._quit)
         loop.add_signal_handler(signal.SIGCONT, self._continued)
-        self._editor.app.create_background_task(self._begin())
+        loop.call_soon(self._tick)
+        self._network.start()
 
     def _quit(self) -> None:
         self._talk.done = True
@@ -164,11 +136,6 @@ class Terminal:
             app.output.write_raw("\r")
             app.renderer.reset()
             app.invalidate()
-
-    async def _begin(self) -> None:
-        await self._do(partial(self._talk.online, self._client))
-        self._thread.start()
-        self._tick()
 
     def _tick(self) -> None:
         """Looks at the clock, again and again while the editor runs."""
@@ -207,14 +174,14 @@ class Terminal:
     def _enter(self, buffer: Buffer) -> bool:
         """Every key that accepts the line ends here. Returns that the editor is to leave it as it is."""
         text = buffer.text
-        rest = self._talk.enter(text)
+        rest = self._line.enter(text)
         if not rest:
             self._clear(buffer)
         elif rest != text:
             buffer.append_to_history()
             buffer.reset(Document(rest))
-        if not self._talk.online_now:  # who presses Enter then does not want to wait
-            self._hurry.set()
+        if not self._talk.online_now:
+            self._network.hurry()
         self._after()
         return True
 
@@ -223,19 +190,21 @@ class Terminal:
 
         The editor's own way asks whether to show many of them, in a prompt of its own in which Ctrl-C is a crash.
         """
-        found = list(
-            TalkCompleter(self._talk).get_completions(buffer.document, CompleteEvent(completion_requested=True))
-        )
-        common = get_common_complete_suffix(buffer.document, found)
-        if len(found) == 1:
-            buffer.delete_before_cursor(-found[0].start_position)
-            buffer.insert_text(found[0].text)
-        elif common:
-            buffer.insert_text(common)
+        before, after = buffer.document.text_before_cursor, buffer.document.text_after_cursor
+        word = before.rpartition(" ")[2]
+        if before.startswith("/") and " " not in before:
+            known = [f"/{command}" for command in COMMANDS]
+        else:
+            known = sorted(name for name in self._talk.users if name != self._talk.view.name)
+        found = [each for each in known if each.lower().startswith(word.lower())]
+        alike = takewhile(lambda letters: len({*letters}) == 1, zip(*found, strict=False))
+        common = "".join(letters[0] for letters in alike)
+        if len(found) == 1 or (common != word and common.startswith(word)):
+            completed = before.removesuffix(word) + common
+            buffer.document = Document(completed + after, len(completed))
         elif found:
-            words = "  ".join(each.text for each in found[:MOST_CANDIDATES])
-            more = len(found) - MOST_CANDIDATES
-            self._talk.lines.append(Line("info", words + (f"  … and {more} more" if more > 0 else "")))
+            names, more = "  ".join(found[:MOST_CANDIDATES]), len(found) - MOST_CANDIDATES
+            self._talk.info(self._talk.phrases.more_candidates.format(names=names, count=more) if more > 0 else names)
             self._after()
 
     def _clear(self, buffer: Buffer) -> None:
@@ -247,7 +216,7 @@ class Terminal:
                 buffer.history.append_string(line)
         buffer.reset()
         buffer.load_history_if_not_yet_loaded()  # else the next repaint does it, and an Up before it finds nothing
-        self._talk.typing("")
+        self._line.typing("")
 
     def _end_half_paste(self) -> None:
         """Ends a paste whose end got lost on the way: every key, Ctrl-C too, would be taken for a part of it."""
@@ -263,13 +232,13 @@ class Terminal:
         self._half_paste = parser._paste_buffer
 
     def _typed(self, buffer: Buffer) -> None:
-        self._talk.typing(buffer.text)
+        self._line.typing(buffer.text)
         self._after()
 
     def _status(self) -> FormattedText:
         text = self._talk.status
         if self._talk.online_now:
-            text += f" · {endpoint(*self._address)}"
+            text += f" · {self._address}"
         return FormattedText([("class:bottom-toolbar", visible(f" {text} "))])
 
     def _after(self) -> None:
@@ -312,62 +281,11 @@ class Terminal:
         folded = kinds.types[kinds.link.key].fold(name)
         return NAME_COLOURS[zlib.crc32(folded.encode()) % len(NAME_COLOURS)]
 
-    # The network's thread
-
-    def _follow(self) -> None:
-        """Hands over what comes, and connects again, until the editor has ended."""
-        since = time.monotonic()
-        while not self._over.is_set():
-            while come := self._client.take():
-                self._in_editor(partial(self._take, come))
-                if isinstance(come[-1], Ended):
-                    break
-            if time.monotonic() - since > STEADY:
-                self._pauses = delays()
-            client = self._connect_again()
-            since = time.monotonic()
-            if client is not None:
-                self._client = client
-                self._in_editor(partial(self._talk.online, client))
-
-    def _connect_again(self) -> Client | None:
-        """Another connection; None when the editor has ended."""
-        why = "not connected"
-        while True:
-            self._wait_for_attempt(why)
-            if self._over.is_set():
-                return None
-            self._in_editor(partial(setattr, self._talk, "trouble", "connecting …"))
-            try:
-                client = Client.connect(*self._address, protocol=self._talk.protocol)
-            except ConnectError as error:
-                why = error.why
-                continue
-            self._in_editor(lambda: self._talk.lines.append(Line("info", "Connected again.")))
-            return client
-
-    def _wait_for_attempt(self, why: str) -> None:
-        """Waits for the next attempt, and without a name until there is one. After Enter, waits begin anew."""
-        pause = next(self._pauses)
-        waits = f"{why} · next attempt in {pause:.1f} s" if self._talk.wanted_name else "type your name to connect"
-        self._in_editor(partial(setattr, self._talk, "trouble", waits))
-        while not self._over.is_set():  # it is set before _hurry is
-            hurried = self._hurry.wait(pause if self._talk.wanted_name is not None else None)
-            self._hurry.clear()
-            if self._talk.wanted_name is not None:
-                if hurried:
-                    self._pauses = delays()
-                return
-
-    def _take(self, come: list[Happening]) -> None:
-        for happening in come:
-            self._talk.happened(happening)
-
     def _in_editor(self, action: Callable[[], None]) -> None:
         """Does something in the editor's thread, and waits until it is done or the editor has ended."""
         self._shown.clear()
         app = self._editor.app
-        if app.loop is None or self._over.is_set():
+        if app.loop is None or self._network.ended.is_set():
             return
         with suppress(RuntimeError):  # the loop is closed
             app.loop.call_soon_threadsafe(lambda: app.create_background_task(self._do(action)))
@@ -381,7 +299,7 @@ class Terminal:
             await _once_around()  # it is painted
             for _ in range(_waiting_keys() // READ + 2):  # once more than there are reads: they come after this task
                 await _once_around()
-            self._talk.seen()
+            self._line.seen()
         finally:
             self._shown.set()
 
@@ -398,21 +316,3 @@ def _waiting_keys() -> int:
         return int.from_bytes(fcntl.ioctl(sys.stdin, termios.FIONREAD, bytes(4)), sys.byteorder)
     except OSError:  # the terminal is gone
         return 0
-
-
-class TalkCompleter(Completer):
-    """Commands at the beginning of a line, names everywhere."""
-
-    def __init__(self, talk: Talk) -> None:
-        self._talk = talk
-
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        before = document.text_before_cursor
-        word = before.rpartition(" ")[2]
-        if before.startswith("/") and " " not in before:
-            words = [f"/{command}" for command in COMMANDS]
-        else:
-            words = sorted(name for name in self._talk.users if name != self._talk.view.name)
-        for each in words:
-            if each.lower().startswith(word.lower()):
-                yield Completion(each, start_position=-len(word))

@@ -1,0 +1,118 @@
+"""Everything that the client says to people: templates with named fields, and no code.
+
+Another language is a class of the same shape in a file of its own, made of this one (`class German(Phrases)`), and
+`start.py` chooses it. Verbs, states and the server's words come from the spec. `{error}` and `{why}` are words of the
+connection, the session and the system: programs get them as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class Phrases:
+    """The phrases, in English."""
+
+    # Before the input line: what it is for
+    prompt_name = "Your name: "
+    prompt_call = "Chat with: "
+    prompt_nothing = "> "
+    prompt_chat = "To {name}: "
+    prompt_chat_over = "To {name} (gone): "
+
+    # The status line: its user, and what can be done
+    no_name = "no name"
+    type_name = "type the name that you want"
+    type_partner = "type a name to open a chat"
+    asking_name = "asking for the name {name}"
+    calling = "calling {name} …"
+    called = "{name} calls: answer to accept, /leave to decline"
+    in_chat = "in a chat with {name}"
+    leaving = "leaving the chat"
+    silent = "no answer for {seconds} s"
+    dead = "no answer for {seconds} s: the connection seems dead"
+
+    # The status line without a connection
+    not_connected = "not connected"
+    connecting = "connecting …"
+    next_attempt = "{why} · next attempt in {seconds} s"
+    type_name_to_connect = "type your name to connect"
+
+    # What came
+    you_are = "You are {name}."
+    you_are_again = "You are {name} again."
+    one_here = "Here is {users}."
+    many_here = "Here are {users}."
+    nobody_here = "Nobody else is here yet. Others can call you: you are {name}."
+    user = "{name} ({state})"
+    calls_you = "{name} calls you. Answer to accept, /leave declines."
+    calls_you_at_once = "{name} calls you. /leave ends it."  # where a call needs no acceptance
+    in_a_chat = "You are in a chat with {name}; /leave ends it."
+    chat_accepted = "You and {name} hear each other now; /leave ends it."
+    partner_gone = "{name} is gone ({cause})."
+    chat_over = "The chat is over."
+    server_ends = "The server ends the connection: {words}"
+    server_silent = "The server does not answer: the connection seems dead. Ctrl-C on an empty line ends the program."
+    connection_lost = "The connection is lost: {error}"
+    connected = "Connected to {address}. /help shows what you can do."
+    connected_again = "Connected again."
+    more_candidates = "{names}  … and {count} more"
+
+    # What the server refused, in the server's words
+    name_refused = "You cannot be {name}: {words}"
+    own_name_refused = "You cannot be {name}: {words} Perhaps it is your lost connection that has it still."
+    line_refused = "A line was not delivered: {words}"
+    call_refused = "No chat with {name}: {words}"
+    request_refused = "{verb} was refused: {words}"
+
+    # What was not sent
+    not_sent = "Not sent: {error}"
+    not_possible = "That is not possible now: {error}"
+    no_answer_yet = "Not sent: the server has not answered yet."
+    not_sent_offline = "Not sent, because there is no connection."
+    offline = "there is no connection"
+    kept_chat_over = (
+        "Not sent, because you typed it for {name}, and that chat is over. Ctrl-C puts it away, and Up brings it back."
+    )
+    kept_called = "Not sent, because you began it before {name} called. Ctrl-C puts it away, and Up brings it back."
+    kept_changed = "Not sent, because what it was for has changed. Ctrl-C puts it away, and Up brings it back."
+    no_such_name = "{name} is no name. {form}"
+    no_such_name_examples = "{name} is no name. {form} These are names: {examples}."
+    call_unanswered = "{name} has not answered yet."
+    in_no_chat = "You are in no chat."
+    take_name_first = "Take a name first."
+    no_connection = "There is no connection."
+
+    # Commands: how each is typed, and what it does
+    commands: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "chat": ("/chat <name>", "opens a chat with somebody, or accepts his call"),
+        "leave": ("/leave", "ends the chat, or declines a call"),
+        "who": ("/who", "shows who is here"),
+        "raw": ("/raw", "shows the octets on the wire, or hides them"),
+        "help": ("/help", "shows this"),
+        "quit": ("/quit", "ends the program"),
+    }
+    no_such_command = "There is no /{word}. /help shows what there is; // at the start says a line that begins with /"
+    usage = "It is used so: {usage}"
+    help_before = "Type a name to open a chat, then what you want to say."
+    help_after = (
+        "  Tab           completes commands and names;  Up and Down bring lines back",
+        "  Ctrl-C        puts a line away;  on an empty one it ends the program",
+    )
+
+    # The octets on the wire
+    wire_shown = "The octets on the wire are shown from now on: → sent, ← received. /raw stops it."
+    wire_hidden = "The octets on the wire are not shown any more."
+    wire_sent = "→ {count} octets  {text}"
+    wire_received = "← {count} octets  {text}"
+    wire_more = "  … and {count} more"
+
+    # At the start, and without a terminal
+    connecting_to = "Connecting to {address} … (Ctrl-C ends it)"
+    no_cursor = "This terminal has no cursor. Commands: {commands}"
+    cannot_print = "cannot print: {error}"
+    plain_no_such_command = "no such command; there are {commands}"
+    plain_no_words = "takes no words"
+    plain_needs = "needs {fields}"
+    plain_after_refused = "it follows a {verb} that was refused"

@@ -10,7 +10,18 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pychat.spec.model import ANY_VERB, Condition, Effect, Fault, Goodbye, Outcome, PartnerEffect, Spec, Template
+from pychat.spec.model import (
+    ANY_VERB,
+    Condition,
+    ConditionKind,
+    Effect,
+    Fault,
+    Goodbye,
+    Outcome,
+    PartnerEffect,
+    Spec,
+    Template,
+)
 from tools.selftest.mutants.reader import Reader, TooLongError
 
 Closing = Literal["linger", "reset", "abrupt", "open"]
@@ -185,9 +196,6 @@ class Server:
         self.do(conn, outcome, values)
         self.taken(conn, outcome)
 
-    def encode(self, frame: str) -> bytes:
-        return frame.encode("utf-8", "surrogateescape")
-
     def parse(self, conn: Connection, line: bytes) -> tuple[str, dict[str, str]]:
         """The verb and the fields. Raises FaultyFrameError with the first fault in the spec's order."""
         found: list[FaultyFrameError] = []
@@ -249,25 +257,18 @@ class Server:
     def holds(self, conn: Connection, condition: Condition, values: Mapping[str, str]) -> bool:
         value = values.get(condition.field or "", "")
         user = self.user(value)
-        match condition.kind:
-            case "taken":
-                return user is not None
-            case "unknown":
-                return user is None
-            case "oneself":
-                return user is conn
-            case "linked":
-                return user is not None and self.is_linked(user)
-            case "the partner":
-                return user is not None and user is conn.partner
-            case "equals":
-                return value == condition.value
-            case "differs":
-                return value != condition.value
-            case "no partner":
-                return conn.partner is None
-            case "not accepted":
-                return not conn.accepted
+        found: dict[ConditionKind, bool] = {
+            "taken": user is not None,
+            "unknown": user is None,
+            "oneself": user is conn,
+            "linked": user is not None and self.is_linked(user),
+            "the partner": user is not None and user is conn.partner,
+            "equals": value == condition.value,
+            "differs": value != condition.value,
+            "no partner": conn.partner is None,
+            "not accepted": not conn.accepted,
+        }
+        return found[condition.kind]
 
     def user(self, name: str) -> Connection | None:
         return self.users.get(self.fold(name))
@@ -442,6 +443,6 @@ class Server:
     def write(self, conn: Connection, frame: str) -> None:
         if conn.over:
             return
-        conn.outbox += self.encode(frame) + self.spec.framing.writes
+        conn.outbox += frame.encode("utf-8", "surrogateescape") + self.spec.framing.writes
         if len(conn.outbox) > self.spec.limits.queue_mark and conn.full_since is None:
             conn.full_since = self.now

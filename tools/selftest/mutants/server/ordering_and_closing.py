@@ -162,30 +162,24 @@ class NeverFull(Server):
         super().__init__(spec, 1 << 30)
 
 
-@table.engine("any-frame-starts-anew", near="*/TIME/registration*")
-class AnyFrameStartsAnew(Server):
+@table.step(Server.take, near="*/TIME/registration*")
+def any_frame_starts_anew(self: Server, conn: Connection, line: bytes) -> None:
     """A frame begins the time for registration anew."""
-
-    def take(self, conn: Connection, line: bytes) -> None:
-        conn.opened_at = self.now
-        super().take(conn, line)
+    conn.opened_at = self.now
+    Server.take(self, conn, line)
 
 
-@table.engine("probes-for-ever", near="*/TIME/silence*")
-class ProbesForEver(Server):
+@table.step(Server.sent, near="*/TIME/silence*")
+def probes_for_ever(self: Server, conn: Connection, count: int, now: float) -> None:
     """Takes its own probe for a sign of life, so that silence never ends."""
-
-    def sent(self, conn: Connection, count: int, now: float) -> None:
-        super().sent(conn, count, now)
-        self.sign(conn)
+    Server.sent(self, conn, count, now)
+    self.sign(conn)
 
 
-@table.engine("only-frames-are-signs", near="*/TIME/probe*")
-class OnlyFramesAreSigns(Server):
+@table.step(Server.receive, near="*/TIME/probe*")
+def only_frames_are_signs(self: Server, conn: Connection, octets: bytes, now: float) -> None:
     """Takes octets for silence as long as they are no whole frame."""
-
-    def receive(self, conn: Connection, octets: bytes, now: float) -> None:
-        before = conn.heard_at, set(conn.done)
-        super().receive(conn, octets, now)
-        if b"\n" not in octets:
-            conn.heard_at, conn.done = before
+    before = conn.heard_at, set(conn.done)
+    Server.receive(self, conn, octets, now)
+    if b"\n" not in octets:
+        conn.heard_at, conn.done = before

@@ -19,18 +19,15 @@ def report(spec: Spec, outcome: Outcome) -> list[str]:
         lines += [f"{r.verdict.value.upper()} {name}: {r.key}: {r.words}" for r in wrong(results)]
         lines += [f"not tested {name}: {r.key}: {r.note}" for r in results if r.verdict is Verdict.NOT_TESTED]
     for trial in outcome.survivors:
-        lines.append(
-            f"SURVIVED {trial.mutant.name}: {trial.mutant.breaks}" + (f" ({trial.note})" if trial.note else "")
-        )
+        lines.append(f"SURVIVED {trial.mutant.name}: {trial.mutant.breaks}{trial.note and f' ({trial.note})'}")
     equivalent = [trial for trial in outcome.trials if trial.equivalent]
     lines += [f"equivalent {trial.mutant.name}: {trial.equivalent}" for trial in equivalent]
     for name, results in outcome.subjects.items():
         covered, missing = rules_covered(spec, results, outcome.side)
         parts = [f"{kind}s {f['passed']}/{f['exercised']}/{f['all']}" for kind, f in figures(results).items()]
-        rules = f"rules {len(covered)}/{len(covered) + len(missing)}" + (
-            f" (not {', '.join(missing)})" if missing else ""
-        )
-        lines.append(f"{name}: {', '.join(parts)} passed/exercised/all, {rules}")
+        without = f" (not {', '.join(missing)})" if missing else ""
+        rules = f"{len(covered)}/{len(covered) + len(missing)}{without}"
+        lines.append(f"{name}: {', '.join(parts)} passed/exercised/all, rules {rules}")
     killed = sum(trial.killer is not None for trial in outcome.trials)
     more = f", {len(equivalent)} equivalent" if equivalent else ""
     more += f", {len(outcome.survivors)} survived" if outcome.survivors else ""

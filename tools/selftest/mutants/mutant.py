@@ -6,8 +6,8 @@ says (order, closing, who gets what) is an `engine` in which one step is replace
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from pychat.spec.model import Spec
@@ -31,6 +31,12 @@ class Mutant(Generic[E]):
 def find(mutants: Sequence[Mutant[E]], name: str) -> Mutant[E] | None:
     """The mutant of this name, `none` for the correct implementation; None if there is none."""
     return next((mutant for mutant in [Mutant[E]("none", "Nothing."), *mutants] if mutant.name == name), None)
+
+
+def in_spec(spec: Spec, mutants: Iterable[Mutant[E]]) -> list[Mutant[E]]:
+    """The mutants, with this spec's verb for lines in the place of `{relay}` in their patterns."""
+    relay = spec.verb_that("relay") or ""
+    return [replace(mutant, near=mutant.near.replace("{relay}", relay)) for mutant in mutants]
 
 
 def variant(base: type[E], **attributes: Any) -> type[E]:

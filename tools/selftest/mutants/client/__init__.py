@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pychat.spec.model import Spec
-from tools.selftest.mutants.mutant import Mutant
+from tools.selftest.mutants.mutant import Mutant, in_spec
 from tools.selftest.mutants.shared import reading, with_readers
 
 from . import frames, requests_and_ending, rows
@@ -19,5 +17,4 @@ def client_mutants(spec: Spec) -> list[Mutant[Client]]:
         *frames.table.mutants,
         *requests_and_ending.table.mutants,
     ]
-    relay = spec.verb_that("relay") or ""
-    return [*rows.mutants(spec), *(replace(mutant, near=mutant.near.replace("{relay}", relay)) for mutant in written)]
+    return [*rows.mutants(spec), *in_spec(spec, written)]

@@ -252,17 +252,15 @@ class Client:
         if push.reply is not None:
             self.reply(push.reply, values)
             return
-        causes = list(self.causes(push.verb))
-        if not any(self.can_come(effect) for effect, _ in causes):
+        possible = [(effect, kinds) for effect, kinds in self.causes(push.verb) if self.can_come(effect)]
+        if not possible:
             raise BrokenError(f"{push.verb} cannot come now")
-        for effect, kinds in causes:
-            if self.can_come(effect):
-                self.move(effect.to)
-                if "link" in kinds:
-                    self.partner = self.name_in(reply.form, values)
-                elif "unlink" in kinds:
-                    self.partner = None
-                return
+        effect, kinds = possible[0]
+        self.move(effect.to)
+        if "link" in kinds:
+            self.partner = self.name_in(reply.form, values)
+        elif "unlink" in kinds:
+            self.partner = None
 
     def causes(self, verb: str) -> list[tuple[PartnerEffect, set[str]]]:
         """The rows of others that bring this push."""

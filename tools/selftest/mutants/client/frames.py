@@ -33,6 +33,10 @@ table.row("said-in-ascii", "Makes question marks of what was typed and is not AS
           lambda self, frame: Client.write(self, frame.encode("ascii", "replace").decode()), near=RELAYED)
 table.row("verbs-in-small-letters", "Writes verbs in small letters.", Client.write,
           lambda self, frame: Client.write(self, re.sub("^[^ ]*", lambda verb: verb[0].lower(), frame)))
+table.row("two-endings", "Sends an empty line after each frame.", Client.write,
+          lambda self, frame: Client.write(self, frame + self.spec.framing.writes.decode()))
+table.row("carriage-return-written", "Ends its frames with a CR alone.", Client.write,
+          lambda self, frame: self.outbox.extend(frame.encode() + b"\r"))
 table.row("refuses-silently", "Neither sends nor refuses a command that is not possible.", Client.refuse,
           lambda self, word, why: None)
 # fmt: on
@@ -144,19 +148,6 @@ def no_ending(self: Client, frame: str) -> None:
     Client.write(self, frame)
     if self.quitting:
         del self.outbox[-len(self.spec.framing.writes) :]
-
-
-@table.step(Client.write)
-def two_endings(self: Client, frame: str) -> None:
-    """Sends an empty line after each frame."""
-    Client.write(self, frame)
-    self.outbox += self.spec.framing.writes
-
-
-@table.step(Client.write)
-def carriage_return_written(self: Client, frame: str) -> None:
-    """Ends its frames with a CR alone."""
-    self.outbox += frame.encode() + b"\r"
 
 
 @table.engine("fields-unchecked", near="*/*/*too-long*")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pychat.spec.model import Spec
-from tools.selftest.mutants.mutant import Mutant
+from tools.selftest.mutants.mutant import Mutant, in_spec
 from tools.selftest.mutants.shared import reading, with_readers
 
 from . import frames, lines, numbers, ordering_and_closing, rows, users_and_chats
@@ -21,6 +19,4 @@ def server_mutants(spec: Spec) -> list[Mutant[Server]]:
         *lines.table.mutants,
         *ordering_and_closing.table.mutants,
     ]
-    relay = spec.verb_that("relay") or ""
-    near = [replace(mutant, near=mutant.near.replace("{relay}", relay)) for mutant in written]
-    return [*rows.mutants(spec), *numbers.mutants(spec), *near]
+    return [*rows.mutants(spec), *numbers.mutants(spec), *in_spec(spec, written)]

@@ -249,10 +249,8 @@ class Server:
 
     def choose(self, conn: Connection, verb: str, values: Mapping[str, str]) -> Outcome | None:
         """The first row whose condition holds."""
-        for outcome in self.spec.states[conn.state].recv[verb]:
-            if outcome.condition is None or self.holds(conn, outcome.condition, values):
-                return outcome
-        return None
+        rows = self.spec.states[conn.state].recv[verb]
+        return next((row for row in rows if row.condition is None or self.holds(conn, row.condition, values)), None)
 
     def holds(self, conn: Connection, condition: Condition, values: Mapping[str, str]) -> bool:
         value = values.get(condition.field or "", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from pychat.spec.model import Form, Outcome
+from pychat.spec.model import Outcome
 from tools.selftest.mutants.mutant import Table
 from tools.selftest.mutants.reader import Reader
 
@@ -32,6 +32,13 @@ reading.row("spaces-collapsed", "Takes several spaces for one, where no text is 
             Reader.values(self, form, text) or Reader.values(self, form, re.sub(" +", " ", text)))
 reading.row("trailing-space-skipped", "Skips a space after the last field.", Reader.values,
             lambda self, form, text: Reader.values(self, form, text) or Reader.values(self, form, text.rstrip(" ")))
+reading.row("more-fields-taken", "Skips words after the last field.", Reader.values,
+            lambda self, form, text:
+            Reader.values(self, form, text) or Reader.values(self, form, " ".join(text.split(" ")[: len(form.parts)])))
+reading.row("encoding-only-where-known", "Looks for bad encoding only in frames whose verb it knows.", Reader.text,
+            lambda self, line:
+            Reader.text(self, line) if line.split(b" ")[0].decode("latin-1") in self.spec.requests
+            else line.decode("utf-8", "surrogateescape"))
 refusing.row("empty-lines-skipped", "Skips empty lines without a word.", Server.take,
              lambda self, conn, line: Server.take(self, conn, line) if line else None)
 refusing.row("refusals-count", "Counts the refusals of the table as faults.", Server.taken,
@@ -76,20 +83,6 @@ def too_long_cut(self: Reader) -> bytes | None:
     if self.octets.find(b"\n", 0, size) < 0 and len(self.octets) >= size:
         self.octets[size - 1 :] = b"\n"
     return Reader.cut(self)
-
-
-@reading.step(Reader.text)
-def encoding_only_where_known(self: Reader, line: bytes) -> str:
-    """Looks for bad encoding only in frames whose verb it knows."""
-    text = line.decode("utf-8", "surrogateescape")
-    return Reader.text(self, line) if text.split(" ")[0] in self.spec.requests else text
-
-
-@reading.step(Reader.values)
-def more_fields_taken(self: Reader, form: Form, text: str) -> dict[str, str] | None:
-    """Skips words after the last field."""
-    words = text.split(" ")[: len(form.parts)]
-    return Reader.values(self, form, text) or Reader.values(self, form, " ".join(words))
 
 
 @reading.step(Reader.accepts)

@@ -18,6 +18,12 @@ Words = Mapping[str, str]
 
 table: Table[Server] = Table(Server, near="*/{relay}/*")
 
+# fmt: off
+table.row("lines-swapped", "Delivers the lines of a segment with the last one first.", Server.push,
+          lambda self, other, push, words:
+          self.write_first(other, push.fill(words)) if self.relaying else Server.push(self, other, push, words))
+# fmt: on
+
 
 @table.step(Server.push)
 def line_to_everybody(self: Server, other: Connection, push: Template, words: Words) -> None:
@@ -76,15 +82,6 @@ class EverySecondLineLost(Server):
         self.lines += self.relaying
         if not self.relaying or self.lines % 2:
             super().push(other, push, words)
-
-
-@table.step(Server.push)
-def lines_swapped(self: Server, other: Connection, push: Template, words: Words) -> None:
-    """Delivers the lines of a segment with the last one first."""
-    if self.relaying:
-        self.write_first(other, push.fill(words))
-    else:
-        Server.push(self, other, push, words)
 
 
 @table.step(Server.push)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from pychat.spec.model import Goodbye, Spec, Template
+from pychat.spec.model import Goodbye, Spec
 from tools.selftest.mutants.mutant import Mutant, Table, variant
 
 from .engine import Closing, Connection, FaultyFrameError, Server
@@ -22,6 +20,16 @@ table.row("half-close-says-goodbye", "Says goodbye when the client has finished 
           lambda self, conn: self.goodbye(conn, self.spec.goodbye_when("stop")))
 table.row("goodbye-missing", "Ends a connection without its goodbye.", Server.goodbye,
           lambda self, conn, goodbye: self.end(conn, goodbye.gone or ""))
+table.row("goodbye-without-words", "Says goodbye without words.", Server.end,
+          lambda self, conn, reason, last_frame=None:
+          Server.end(self, conn, reason, " ".join(last_frame.split(" ")[:2]) if last_frame else None))
+table.row("goodbye-not-last", "Sends the goodbye twice, so that something follows it.", Server.end,
+          lambda self, conn, reason, last_frame=None:
+          Server.end(self, conn, reason, last_frame and f"{last_frame}{self.spec.framing.writes.decode()}{last_frame}"))
+table.row("ending-overtakes", "Tells the end of a chat before the last lines.", Server.push,
+          lambda self, other, push, words:
+          Server.push(self, other, push, words) if self.relaying or words["me"] == ""
+          else self.write_first(other, push.fill(words)), near="*/{relay}/*")
 
 CLOSINGS: tuple[tuple[str, str, Closing], ...] = (
     ("reset-instead-of-end", "Resets the connection after its last frame.", "reset"),
@@ -33,15 +41,6 @@ for _name, _breaks, _closing in CLOSINGS:
     table.mutants.append(Mutant(_name, _breaks, variant(Server, closing=_closing)))
 
 # --- order ------------------------------------------------------------------------------------------------------------
-
-
-@table.step(Server.push, near="*/{relay}/*")
-def ending_overtakes(self: Server, other: Connection, push: Template, words: Mapping[str, str]) -> None:
-    """Tells the end of a chat before the last lines."""
-    if self.relaying or words["me"] == "":
-        Server.push(self, other, push, words)
-    else:
-        self.write_first(other, push.fill(words))
 
 
 @table.step(Server.refuse_fault)
@@ -104,18 +103,6 @@ def goes_on_after_quit(self: Server, conn: Connection) -> None:
     while (line := conn.reader.cut()) is not None:
         self.take(conn, line)
     Server.quit(self, conn)
-
-
-@table.step(Server.end)
-def goodbye_without_words(self: Server, conn: Connection, reason: str, last_frame: str | None = None) -> None:
-    """Says goodbye without words."""
-    Server.end(self, conn, reason, " ".join(last_frame.split(" ")[:2]) if last_frame else None)
-
-
-@table.step(Server.end)
-def goodbye_not_last(self: Server, conn: Connection, reason: str, last_frame: str | None = None) -> None:
-    """Sends the goodbye twice, so that something follows it."""
-    Server.end(self, conn, reason, last_frame and last_frame + self.spec.framing.writes.decode() + last_frame)
 
 
 @table.step(Server.goodbye)

@@ -1,7 +1,7 @@
 """What a mutant is: a correct server or client in which one thing is broken on purpose. Knows no server and no client.
 
-Most mutants have a wrong table: the engine interprets the spec, so a changed `spec` is a changed server. What no spec
-says (order, closing, who gets what) is an `engine` in which one step is replaced.
+Most mutants have a wrong table: the engine interprets the spec, so a changed `spec` is a changed server. What no table
+says (the order of frames, the end of a connection, the receiver of a line) is an `engine` with one other step.
 """
 
 from __future__ import annotations

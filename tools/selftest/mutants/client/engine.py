@@ -25,12 +25,12 @@ class BrokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A command that was typed: its request, and the partner for whom it was typed."""
+    """A command that was typed: its request, and the partner for which it was typed."""
 
     word: str
     verb: str
     values: Mapping[str, str]
-    listener: str | None
+    addressee: str | None
 
 
 class Client:
@@ -50,7 +50,7 @@ class Client:
         self.lines: list[str] = []  # to be printed
         self.quitting = self.over = False
         self.memory: dict[str, Any] = {}  # for mutants, which have to remember more
-        self.in_vain = False  # the latest call was refused by the client itself, so what is said now is for nobody
+        self.call_refused = False  # the client itself has refused the latest call, so a line typed now has no addressee
         self.say(CONNECTED)
 
     # --- commands -----------------------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ class Client:
             self.refuse(word, "these are not the fields that it needs")
             self.not_sent(template.form.verb)
             return
-        self.held.append(Wish(word, template.form.verb, values, self.listener()))
+        self.held.append(Wish(word, template.form.verb, values, self.addressee()))
         self.advance()
 
     def finish(self) -> None:
@@ -84,14 +84,14 @@ class Client:
         whole = not any("\udc80" <= character <= "\udcff" for character in text)
         return self.incoming.values(form, text) if whole else None
 
-    def listener(self) -> str | None:
-        """For whom a line that is typed now is meant: the latest call or farewell on its way decides."""
+    def addressee(self) -> str | None:
+        """The partner for which a line that is typed now is meant: the latest call or farewell on its way decides."""
         for wish in reversed([*self.unanswered, *self.held]):
             if self.does(wish.verb, "link"):
                 return self.fold(next(iter(wish.values.values()), ""))
             if self.does(wish.verb, "unlink"):
                 return None
-        if self.in_vain:
+        if self.call_refused:
             return ""
         return self.fold(self.partner) if self.partner is not None else None
 
@@ -110,7 +110,7 @@ class Client:
 
     def not_sent(self, verb: str) -> None:
         """The client itself has refused a request."""
-        self.in_vain |= self.does(verb, "link")
+        self.call_refused |= self.does(verb, "link")
 
     def must_wait(self, wish: Wish) -> bool:
         """Whether an answer on its way may change what is allowed."""
@@ -139,13 +139,13 @@ class Client:
         return self.partner is not None and self.fold(name) == self.fold(self.partner)
 
     def is_meant(self, wish: Wish) -> bool:
-        """Whether a line would reach the one for whom it was typed."""
-        return wish.listener == (self.fold(self.partner) if self.partner is not None else None)
+        """Whether a line would reach the partner for which it was typed."""
+        return wish.addressee == (self.fold(self.partner) if self.partner is not None else None)
 
     def send(self, wish: Wish) -> None:
         frame = self.frame(wish.verb, wish.values)
         if self.does(wish.verb, "link"):
-            self.in_vain = False
+            self.call_refused = False
         if self.spec.requests[wish.verb].answer is not None:
             self.unanswered.append(wish)
         self.quitting |= wish.verb == self.spec.quit_verb
@@ -213,7 +213,7 @@ class Client:
         if reply.kind == "answer":
             self.answered(reply, values)
         elif reply.kind == "item" and self.oldest() != reply.verb:
-            raise BrokenError(f"nobody has asked for {reply.key}")
+            raise BrokenError(f"no request asks for {reply.key}")
         elif reply.kind == "refusal":
             self.refused(values)
         elif reply.kind == "push":
@@ -225,7 +225,7 @@ class Client:
     def answered(self, reply: Reply, values: Mapping[str, str]) -> None:
         """The answer to the oldest request that is open."""
         if self.oldest() != reply.verb or reply.verb is None:
-            raise BrokenError(f"nobody has asked for {reply.key}")
+            raise BrokenError(f"no request asks for {reply.key}")
         del self.unanswered[0]
         rows = [row for row in self.recv.get(reply.verb, ()) if row.error is None]
         for row in rows[-1:]:
@@ -241,7 +241,7 @@ class Client:
         if self.oldest() == verb or (verb not in self.spec.requests and self.unanswered):
             del self.unanswered[0]
         elif verb in self.spec.requests and self.spec.requests[verb].answer is not None:
-            raise BrokenError(f"nobody has asked {verb}")
+            raise BrokenError(f"no {verb} is unanswered")
 
     def refused_verb(self, values: Mapping[str, str]) -> str:
         return values[self.spec.refusal.fields[0].name]

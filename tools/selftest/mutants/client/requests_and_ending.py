@@ -137,7 +137,7 @@ class ResendsRefusedLines(Client):
 
 @table.engine("lines-wait-for-partner", near="*/{relay}/*")
 class LinesWaitForPartner(Client):
-    """Holds a line until there is a partner, whoever that is."""
+    """Holds a line until there is a partner, even if that is another one."""
 
     def must_wait(self, wish: Wish) -> bool:
         return super().must_wait(wish) or (self.does(wish.verb, "relay") and self.partner is None)

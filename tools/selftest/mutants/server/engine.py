@@ -142,7 +142,7 @@ class Server:
         self.connections.remove(conn)
 
     def stop(self) -> None:
-        """The server ends: everybody is told, and nobody that a partner is gone."""
+        """The server ends: each connection gets a goodbye, and none is told that its partner is gone."""
         live = [conn for conn in self.connections if not conn.over]
         for conn in live:
             conn.partner = None
@@ -430,7 +430,7 @@ class Server:
 
     @property
     def lost(self) -> str:
-        """The reason of an end that nobody has announced."""
+        """The reason of an end without a goodbye."""
         return self.spec.goodbye_when("too-long").gone or ""
 
     def sign(self, conn: Connection) -> None:

@@ -45,7 +45,10 @@ def variant(base: type[E], **attributes: Any) -> type[E]:
 
 
 class Table(Generic[E]):
-    """Mutants written by hand, in the order of their file. `near` is for rows that name no other pattern."""
+    """Mutants written by hand, in the order of their file. `near` is for rows that name no other pattern.
+
+    Rows stand under `# fmt: off`, so that each has two or three lines: its words and its step, then the other step.
+    """
 
     def __init__(self, base: type[E], near: str = "") -> None:
         self.base, self.near = base, near

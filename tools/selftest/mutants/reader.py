@@ -53,8 +53,9 @@ class Reader:
         values = words[len(head) :]
         if words[: len(head)] != head or len(values) != len(fields):
             return None
-        right = all(self.accepts(field.type, value) for field, value in zip(fields, values, strict=True))
-        return {field.name: value for field, value in zip(fields, values, strict=True)} if right else None
+        if not all(self.accepts(field.type, value) for field, value in zip(fields, values, strict=True)):
+            return None
+        return {field.name: value for field, value in zip(fields, values, strict=True)}
 
     def accepts(self, name: str, value: str) -> bool:
         """Whether a value is of the type of this name."""

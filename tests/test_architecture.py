@@ -165,3 +165,11 @@ def test_no_verb_and_no_state_is_typed_in_the_code(spec: Spec) -> None:
             if isinstance(node, ast.Constant) and isinstance(node.value, str)
         }
         assert not strings & names, f"{file}: {strings & names}"
+
+
+def test_the_mutants_share_no_code_with_what_they_are_compared_with() -> None:
+    """A mistake that they shared with the server or with the judge would pass for a rule."""
+    for file in files("tools/selftest/mutants"):
+        for module in imports(file):
+            own = module.split(".")[0] not in ("pychat", "conformance", "tests", "tools")
+            assert own or module.startswith(("pychat.spec", "tools.selftest.mutants")), f"{file} imports {module}"

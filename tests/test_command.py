@@ -110,7 +110,7 @@ PRINTS = {
     "pychat/startup.py": "what this system lacks",
     "conformance/cli.py": "the judge's own say",
     "conformance/engine/programs.py": "what this system lacks",
-    "tools/selftest/trials.py": "mutants, which are its own, and results, which are visible",
+    "tools/selftest/report.py": "the names of mutants, which are its own",
     "conformance/results/terminal.py": "results, which are visible",
     "tools/bench/checks.py": "figures",
     "tools/bench/threads.py": "an address",
@@ -121,7 +121,7 @@ PRINTS = {
 PRINTING = re.compile(r"(?<![\w.])print\(|\bclick\.s?echo\(|\b(sys\.std(out|err)|self\.(out|err))\.write\(")
 # Where `splitlines` is right: lists of the system's and of our own words.
 CUT = {
-    "conformance/scenes/limits.py", "tools/selftest/mutants/conduct.py", "tools/bench/cli.py", "tools/bench/peers.py",
+    "conformance/scenes/limits.py", "tools/bench/cli.py", "tools/bench/peers.py",
     "tools/capture/session.py",
 }  # fmt: skip
 

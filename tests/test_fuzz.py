@@ -48,7 +48,8 @@ from pychat.spec.reading import read
 from pychat.visible import visible
 from tools.report.build import analyse
 from tools.report.tshark import ReportError
-from tools.selftest.mutants import find, server_mutants
+from tools.selftest.mutants.mutant import find
+from tools.selftest.mutants.server import server_mutants
 from tools.selftest.trials import try_mutant
 
 from .conftest import PATIENCE, ROOT, SPEC_FILE, Peer, Stage, need

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -14,6 +16,7 @@ import pytest
 from .conftest import ROOT
 
 PROJECT = "pysocket-chat"
+FOLDERS = re.compile(r"/ ['\"](tests|tools)\b")  # a path to a folder that only a checkout has
 LONG = 300.0  # seconds; it installs from a registry
 
 
@@ -31,7 +34,24 @@ def test_the_wheel_holds_two_packages_and_the_spec(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"pychat", "conformance"}
     assert {"pychat/data/pychat.yaml", "pychat/data/language.schema.json", "pychat/py.typed"} <= set(names)
-    assert any(name.startswith("conformance/plays/") for name in names)
+    assert any(name.startswith("conformance/cases/plays/") for name in names)
+
+
+def test_the_wheel_holds_nothing_that_only_developers_use(wheel: Path) -> None:
+    """No mutants and no self-test; nothing in it imports the tools or the tests, or looks for their folders."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        assert not [name for name in names if "mutant" in name or "selftest" in name or "steady" in name]
+        for name in names:
+            if name.endswith(".py"):
+                source = archive.read(name).decode()
+                code = ast.parse(source)
+                imported = {node.module or "" for node in ast.walk(code) if isinstance(node, ast.ImportFrom)}
+                imported |= {
+                    each.name for node in ast.walk(code) if isinstance(node, ast.Import) for each in node.names
+                }
+                assert not {module.split(".")[0] for module in imported} & {"tools", "tests"}, name
+                assert not FOLDERS.search(source), name
 
 
 def test_the_wheel_works_outside_a_checkout(wheel: Path, tmp_path: Path) -> None:

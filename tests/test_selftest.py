@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+import subprocess
+import sys
 
 import pytest
 
+from conformance.engine.verdict import Result, Verdict
 from conformance.suite import Case, server_cases
 from pychat.spec import Spec
-from tools.selftest import trials as selftest
-from tools.selftest.mutants import Mutant, client_mutants, find, server_mutants
-from tools.selftest.trials import Outcome, Trial, report, stages, try_mutant
+from tools.selftest import trials
+from tools.selftest.mutants.client import client_mutants
+from tools.selftest.mutants.mutant import Mutant, find
+from tools.selftest.mutants.server import server_mutants
+from tools.selftest.report import report
+from tools.selftest.subjects import Side, mutants_of
+from tools.selftest.trials import EQUIVALENT, Outcome, Trial, stages, try_mutant
+
+from .conftest import ROOT
 
 KILLED = [  # one of each kind
     "NAMED/CHAT/user-busy:dropped",
@@ -34,20 +42,18 @@ def cases(spec: Spec) -> list[Case]:
 
 
 @pytest.mark.parametrize("side", ["server", "client"])
-def test_each_mutant_is_a_row_of_its_own(spec: Spec, side: str) -> None:
+def test_each_mutant_is_a_row_of_its_own(spec: Spec, side: Side) -> None:
     """Names are unique, each says what is broken, and there are enough of them."""
-    mutants: list[Mutant[Any]] = [*(server_mutants(spec) if side == "server" else client_mutants(spec))]
+    mutants = mutants_of(side, spec)
     assert len({mutant.name for mutant in mutants}) == len(mutants) >= (60 if side == "server" else 25)
     assert all(mutant.breaks for mutant in mutants)
-    assert all(mutant.engine is not None or mutant.change(spec) != spec for mutant in mutants)
+    assert all(mutant.engine is not None or mutant.spec not in (None, spec) for mutant in mutants)
 
 
 def test_mutants_of_another_protocol(little: Spec) -> None:
     """The derived ones know no verb: another spec has its own."""
     assert any(mutant.name.endswith(":dropped") for mutant in server_mutants(little))
-    mutants: list[Mutant[Any]] = [*server_mutants(little), *client_mutants(little)]
-    for mutant in mutants:
-        mutant.change(little)
+    assert any(mutant.name.startswith("print/") for mutant in client_mutants(little))
 
 
 @pytest.mark.parametrize("name", KILLED)
@@ -57,6 +63,16 @@ def test_a_broken_server_is_found(spec: Spec, cases: list[Case], name: str) -> N
     assert mutant is not None
     trial = try_mutant("server", mutant, [case for case in cases if not case.slow], spec)
     assert trial.killer is not None, trial.note
+
+
+def test_a_crash_is_no_kill(spec: Spec, cases: list[Case], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mutant must fail because of what is broken in it, not because it ends with a stack trace."""
+    said = "Traceback (most recent call last):\nZeroDivisionError: division by zero"
+    crashed = Result(cases[0].id, "whole", (), "MUST", Verdict.FAIL, stderr=said)
+    monkeypatch.setattr(trials, "run_suite", lambda *_, **__: [crashed])
+    trial = try_mutant("server", Mutant("x", "nothing"), cases[:1], spec)
+    assert trial.killer is None
+    assert trial.note == f"it crashed: {said}"
 
 
 def test_the_correct_server_survives(spec: Spec, cases: list[Case]) -> None:
@@ -84,7 +100,7 @@ def test_a_survivor_is_named(spec: Spec, cases: list[Case]) -> None:
 
 def test_an_equivalent_is_excused_with_its_reason(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mutant that nobody can tell from the correct server needs a reason, and is counted apart."""
-    monkeypatch.setattr(selftest, "equivalent", lambda name: "the same octets" if name == "x" else "")
+    monkeypatch.setitem(EQUIVALENT, "x", "the same octets")
     outcome = Outcome("server", {}, [Trial(Mutant("x", "nothing"), None, 5, 0.1)], 1.0)
     assert outcome.good
     assert report(spec, outcome) == [
@@ -100,3 +116,42 @@ def test_near_cases_come_first(spec: Spec, cases: list[Case]) -> None:
     order = stages(cases, mutant)
     assert all(case.id.startswith("PAIRED/LEAVE/") for case in order[0])
     assert sorted(case.key for stage in order for case in stage) == sorted(case.key for case in cases)
+
+
+# The command
+
+
+def selftest(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tools.selftest", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.mark.parametrize("arguments", [("mutants", "--help"), ("steady", "--help"), ("--help",)])
+def test_help_names_the_exit_codes(arguments: tuple[str, ...]) -> None:
+    done = selftest(*arguments)
+    assert done.returncode == 0
+    assert "0 the judge is right, 1 it is wrong, 2 misuse" in " ".join(done.stdout.split())
+
+
+def test_the_list_says_what_is_broken(spec: Spec) -> None:
+    """A line for each mutant of both sides; none is judged."""
+    lines = selftest("mutants", "--list").stdout.splitlines()
+    assert len(lines) == len(server_mutants(spec)) + len(client_mutants(spec))
+    assert "server call-accepts: The lines of a called user are delivered at once." in lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("mutants", "--select", "call-accept"), "no mutant is called call-accept; the nearest are call-accepts, "),
+        (("mutants", "--spec", "nothing.yaml"), "nothing.yaml: No such file or directory"),
+        (("steady", "--cmd", "false"), "`false` ended with code 1 before it listened"),
+        (("mutants", "nobody"), "'nobody' is not one of"),
+    ],
+)
+def test_misuse_is_one_sentence(arguments: tuple[str, ...], words: str) -> None:
+    """The exit code is 2, and no stack trace is shown."""
+    done = selftest(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,76 +1,128 @@
-"""The command line: `python -m tools.selftest mutants|steady`."""
+"""The command line: `python -m tools.selftest mutants|steady`. What a command needs is imported when it runs."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from conformance.engine.target import Command, StartError
-from conformance.oracle.probe import UnjudgeableError, barrier_verb
-from conformance.run import Options
-from conformance.suite import server_cases
 from pychat.command import Group, say
-from pychat.spec import Spec, SpecError, load, shipped
 
-from .steady import steady as again
-from .trials import run
+if TYPE_CHECKING:
+    from pychat.spec import Spec
 
-FILE = click.Path(path_type=Path)
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+EXITS = "Exit code: 0 the judge is right, 1 it is wrong, 2 misuse, 128 + N it was ended by signal N."
 JOBS = click.option("--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Workers.")
-SPEC = click.option("--spec", "spec_file", type=FILE, help="Another spec file.")
-
-
-def _spec(path: Path | None) -> Spec:
-    try:
-        spec = load(path) if path else shipped()
-        barrier_verb(spec)
-    except (SpecError, UnjudgeableError) as error:
-        raise click.ClickException(str(error)) from None
-    except OSError as error:
-        raise click.ClickException(f"{path}: {error.strerror or error}") from None
-    return spec
-
-
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-def main() -> None:
-    """Judges the judge: it must pass correct implementations, find broken ones, and not change its mind."""
-
-
-@main.command()
-@click.argument("side", type=click.Choice(["server", "client", "all"]), default="all")
-@click.option(
-    "--select", "patterns", multiple=True, metavar="PATTERN", help="Only these mutants: 'PAIRED/*', closed-at-once."
+SPEC = click.option(
+    "--spec", "spec_file", type=click.Path(path_type=Path), help="A spec file instead of the shipped one."
 )
-@JOBS
-@SPEC
-@click.option("--verbose", is_flag=True, help="A line for each mutant: what has killed it.")
-def mutants(side: str, patterns: tuple[str, ...], jobs: int, spec_file: Path | None, verbose: bool) -> None:
-    """Correct implementations must pass, and each one that is broken on purpose must fail."""
-    sys.exit(run(side, _spec(spec_file), spec_file, patterns=patterns, jobs=jobs, verbose=verbose))
 
 
-@main.command()
-@click.option("--cmd", "command", required=True, help="A program: './srv --port {port}'.")
-@SPEC
+class Misuse(click.ClickException):
+    """The command cannot do what it was asked for; the message says why."""
+
+    exit_code = 2
+
+
+@click.group(cls=Group, context_settings=HELP, epilog=EXITS)
+def main() -> None:
+    """Judges the judge: correct programs must pass, broken ones must fail, and no verdict may change.
+
+    The judge is wrong if a correct program fails, if a mutant passes everything, or if a verdict changes.
+    """
+
+
+@main.command(epilog=EXITS)
+@click.argument("side", type=click.Choice(["server", "client", "all"]), default="all")
+@click.option("--select", "patterns", multiple=True, metavar="PATTERN", help="Only these: 'PAIRED/*', closed-at-once.")
+@click.option("--list", "listed", is_flag=True, help="Print the mutants and what is broken in each, and judge none.")
+@click.option("--verbose", is_flag=True, help="A line for each mutant: which case has killed it.")
 @JOBS
-@click.option("--runs", type=click.IntRange(2, 1000), default=20, show_default=True, help="Full runs.")
-@click.option("--busy", type=click.IntRange(0, 64), default=2, show_default=True, help="Processes that only spin.")
-def steady(command: str, spec_file: Path | None, jobs: int, runs: int, busy: int) -> None:
-    """Runs all cases again and again while the machine is busy, and counts the verdicts that change."""
+@SPEC
+def mutants(
+    side: str, patterns: tuple[str, ...], listed: bool, verbose: bool, jobs: int, spec_file: Path | None
+) -> None:
+    """Correct programs must pass, mutants must fail.
+
+    A mutant is a server or a client that is broken on purpose. All of them take about 15 minutes.
+    """
+    from conformance.engine.target import StartError
+
+    from .report import Progress, report
+    from .subjects import SIDES, nearest, selected
+    from .trials import selftest
+
+    spec = _spec(spec_file)
+    chosen = {each: selected(each, spec, patterns) for each in SIDES if side in (each, "all")}
+    if not any(chosen.values()):
+        raise Misuse(f"no mutant is called {patterns[0]}; the nearest are {', '.join(nearest(spec, patterns[0]))}")
+    if listed:
+        for each_side, found in chosen.items():
+            say("\n".join(f"{each_side} {mutant.name}: {mutant.breaks}" for mutant in found))
+        return
+    progress = Progress(sum(map(len, chosen.values())), verbose)
+    good = True
+    for each_side, found in chosen.items():
+        if found:
+            try:
+                outcome = selftest(each_side, spec, spec_file, found, jobs=jobs, on_trial=progress.trial)
+            except StartError as error:
+                raise Misuse(str(error)) from None
+            progress.clear()
+            say("\n".join(report(spec, outcome)))
+            good = good and outcome.good
+    sys.exit(0 if good else 1)
+
+
+@main.command(epilog=EXITS)
+@click.option("--cmd", "command", help="A server: './srv --port {port}'.", show_default="the shipped server")
+@click.option("--runs", type=click.IntRange(2, 1000), default=20, show_default=True, help="How often all cases run.")
+@click.option("--busy", type=click.IntRange(0, 64), default=2, show_default=True, help="Processes that only compute.")
+@JOBS
+@SPEC
+def steady(command: str | None, runs: int, busy: int, jobs: int, spec_file: Path | None) -> None:
+    """Verdicts must not change on a busy machine.
+
+    All cases run again and again beside processes that only compute; each verdict must stay what it was.
+    """
+    from conformance.engine.target import Command, StartError
+    from conformance.run import Options
+    from conformance.suite import server_cases
+
+    from .steady import run_again
+    from .subjects import subjects
+
     spec = _spec(spec_file)
     cases = server_cases(spec)
 
     def on_run(number: int, seconds: float, changed: int) -> None:
         say(f"run {number:3}  {seconds:5.1f} s  {changed} verdicts changed")
 
+    target = Command(command or next(iter(subjects("server").values())))
     options = Options(jobs=jobs, spec_file=spec_file)
     try:
-        changed = again(Command(command), cases, spec, options, runs=runs, processes=busy, on_run=on_run)
+        changed = run_again(target, cases, spec, options, runs=runs, processes=busy, on_run=on_run)
     except StartError as error:
-        raise click.ClickException(str(error)) from None
+        raise Misuse(str(error)) from None
     for key, verdicts in changed.items():
         say(f"{key}: {' '.join(verdicts)}")
     say(f"{runs} runs of {len(cases)} cases beside {busy} busy processes: {len(changed)} changed verdicts")
     sys.exit(1 if changed else 0)
+
+
+def _spec(path: Path | None) -> Spec:
+    """The spec of a file, the shipped one without; a file that cannot be judged by is misuse."""
+    from conformance.oracle.probe import UnjudgeableError, barrier_verb
+    from pychat.spec import SpecError, load, shipped
+
+    try:
+        spec = load(path) if path else shipped()
+        barrier_verb(spec)
+    except (SpecError, UnjudgeableError) as error:
+        raise Misuse(str(error)) from None
+    except OSError as error:
+        raise Misuse(f"{path}: {error.strerror or error}") from None
+    return spec

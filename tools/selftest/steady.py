@@ -16,14 +16,14 @@ from pychat.spec import Spec
 
 @contextlib.contextmanager
 def busy(processes: int) -> Iterator[None]:
-    """So many processes that do nothing but work; they end with the block."""
+    """Processes that do nothing but compute; they end with the block."""
     with contextlib.ExitStack() as stack:
         for _ in range(processes):
             stack.enter_context(programs.start([sys.executable, "-c", "while True: pass"]))
         yield
 
 
-def steady(
+def run_again(
     target: Target,
     cases: Sequence[Case],
     spec: Spec,

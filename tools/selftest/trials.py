@@ -1,62 +1,43 @@
-"""The judge's own measure: correct implementations must pass, and each one that is broken on purpose must fail.
+"""Judges one side: the correct implementations must pass, and each mutant must fail.
 
-A mutant is judged until the first case that fails (`killed by`) and fails again when it is asked again, so that no
-accident is taken for a kill; cases that are near to what is broken come first. A mutant that passes everything has
-survived: either the suite lacks a case, or the change can be seen by nobody, and then `mutants.EQUIVALENT` says why.
-Knows no verb and no state.
+A mutant is judged until the first case that fails (`killer`) and fails again when it runs again, so that no accident
+counts as a kill. Nor does a crash: a mutant must fail because of what is broken in it. Cases near to that run first. A
+mutant that passes everything has survived: either the suite lacks a case, or nothing can show the change, and then
+`EQUIVALENT` says why. Knows no verb and no state.
 """
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
-import shlex
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from conformance.engine import programs
 from conformance.engine.target import Command, StartError
 from conformance.engine.verdict import Result, Verdict
 from conformance.oracle.probe import barrier_verb
-from conformance.results.record import figures, rules_covered
 from conformance.run import Options, run_suite
 from conformance.suite import Case, client_cases, server_cases
 from pychat.spec import Spec
 
-from .mutants import Mutant, client_mutants, equivalent, server_mutants
+from .mutants.mutant import Mutant
+from .subjects import Side, command, subjects
 
-Side = Literal["server", "client"]
-PATIENCE = 2.0  # seconds; a mute mutant costs them once
+PATIENCE = 2.0  # seconds; a mutant that answers nothing costs them once
 BLOCKED_ENOUGH = 4  # cases that could not be asked, after which the others of their kind are not asked
-STUDENT = Path(__file__).parents[2] / "tests" / "student"
-FIELDS = {
-    "server": "--host {host} --port {port} --spec {spec} --max-connections {max}",
-    "client": "{host} {port}",
+EQUIVALENT = {  # the mutants whose change nothing can show, each with the reason
+    "codes-compared": "no server may send a code that is not in the spec's tables, so no rule says what comes of it",
 }
-STUDENT_FIELDS = {
-    "server": "--host {host} --port {port} --max-connections {max} --registration {registration} --probe {probe}"
-    " --silence {silence} --stalled {stalled} --linger {linger}",
-    "client": "{host} {port}",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A correct implementation, and how it is started."""
-
-    name: str
-    command: str
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What became of a mutant: the first result that failed, or why it lives."""
+    """What became of a mutant: the first result that failed, or what is known of why none did."""
 
     mutant: Mutant[Any]
     killer: Result | None
@@ -65,8 +46,9 @@ class Trial:
     note: str = ""
 
     @property
-    def excuse(self) -> str:
-        return "" if self.killer else equivalent(self.mutant.name)
+    def equivalent(self) -> str:
+        """Why nothing can show the change, if that is so."""
+        return "" if self.killer else EQUIVALENT.get(self.mutant.name, "")
 
 
 @dataclass(slots=True)
@@ -80,7 +62,7 @@ class Outcome:
 
     @property
     def survivors(self) -> list[Trial]:
-        return [trial for trial in self.trials if trial.killer is None and not trial.excuse]
+        return [trial for trial in self.trials if trial.killer is None and not trial.equivalent]
 
     @property
     def good(self) -> bool:
@@ -89,31 +71,8 @@ class Outcome:
 
 def wrong(results: Iterable[Result]) -> list[Result]:
     """What no correct implementation may get; what was not tested is not green, but it is counted apart."""
-    calm = (Verdict.NOT_TESTED, Verdict.NOT_APPLICABLE)
-    return [result for result in results if not result.verdict.good and result.verdict not in calm]
-
-
-def subjects(side: Side, *, changed: bool = False) -> list[Subject]:
-    """The correct implementations: the shipped one, the one the mutants are made of, and the independent one.
-
-    Of a spec that is not the shipped one (`changed`) the independent one, which reads none, knows nothing.
-    """
-    python = shlex.quote(sys.executable)
-    fields = FIELDS["server"] if side == "server" else "{host}:{port} --plain" + " --spec {spec}" * changed
-    found = [
-        Subject(f"shipped {side}", f"{python} -m pychat {side} {fields}"),
-        Subject(f"mutable {side}", command(side, "none", changed=changed)),
-    ]
-    student = STUDENT / f"{side}.py"
-    if student.exists() and not changed:  # an installed package has no tests
-        found.append(Subject(f"student {side}", f"{python} {shlex.quote(str(student))} {STUDENT_FIELDS[side]}"))
-    return found
-
-
-def command(side: Side, mutant: str, *, changed: bool = False) -> str:
-    """How a mutant is started. A client has no timers, so it reads a spec file only of a changed spec."""
-    program = f"{shlex.quote(sys.executable)} -m tools.selftest.mutants.{side} --mutant {shlex.quote(mutant)}"
-    return f"{program}{' --spec {spec}' * (changed and side == 'client')} {FIELDS[side]}"
+    untested = (Verdict.NOT_TESTED, Verdict.NOT_APPLICABLE)
+    return [result for result in results if not result.verdict.good and result.verdict not in untested]
 
 
 def stages(cases: Sequence[Case], mutant: Mutant[Any], first: str = "") -> list[list[Case]]:
@@ -141,7 +100,7 @@ def stages(cases: Sequence[Case], mutant: Mutant[Any], first: str = "") -> list[
 def try_mutant(
     side: Side, mutant: Mutant[Any], cases: Sequence[Case], spec: Spec, spec_file: Path | None = None
 ) -> Trial:
-    """Judges a mutant until a case fails twice. A case that could not be asked kills nobody."""
+    """Judges a mutant until a case fails twice. A case that could not be asked kills no mutant."""
     started = time.monotonic()
     target = Command(command(side, mutant.name, changed=spec_file is not None))
     options = Options(jobs=1, fail_fast=True, patience=PATIENCE, spec_file=spec_file)
@@ -161,7 +120,8 @@ def try_mutant(
                 failed = [result for result in results if result.verdict.bad]
                 for killer in failed:  # a failure that is not there again was none of the mutant
                     if any(again.verdict.bad for again in run_suite(target, [waiting[killer.key]], options, spec=spec)):
-                        return ends(killer)
+                        crashed = "Traceback (most recent call last)" in killer.stderr
+                        return ends(note=f"it crashed: {killer.stderr.strip()}") if crashed else ends(killer)
                     once.append(killer.key)
             except StartError as error:
                 return ends(note=f"it would not start: {error}")
@@ -175,11 +135,6 @@ def try_mutant(
             blocked += not failed
     notes = [f"{blocked} times the way to a case failed, and no case did"] if blocked else []
     return ends(note="; ".join([*notes, *(f"{key} failed once, and not again" for key in once)]))
-
-
-def mutants_of(side: Side, spec: Spec) -> list[Mutant[Any]]:
-    """Every mutant of one side."""
-    return [*(server_mutants(spec) if side == "server" else client_mutants(spec))]
 
 
 def selftest(
@@ -196,8 +151,8 @@ def selftest(
     cases = server_cases(spec) if side == "server" else client_cases(spec)
     options = Options(jobs=jobs, spec_file=spec_file)
     judged = {
-        subject.name: run_suite(Command(subject.command), cases, options, spec=spec)
-        for subject in subjects(side, changed=spec_file is not None)
+        name: run_suite(Command(words), cases, options, spec=spec)
+        for name, words in subjects(side, changed=spec_file is not None).items()
     }
     lock = threading.Lock()  # guards what `on_trial` touches
 
@@ -211,79 +166,3 @@ def selftest(
     with ThreadPoolExecutor(jobs) as pool:
         trials = list(pool.map(work, mutants))
     return Outcome(side, judged, trials, time.monotonic() - started)
-
-
-def report(spec: Spec, outcome: Outcome) -> list[str]:
-    """The figures, a line each: failures and survivors first."""
-    lines = []
-    for name, results in outcome.subjects.items():
-        lines += [f"{r.verdict.value.upper()} {name}: {r.key}: {r.words}" for r in wrong(results)]
-        lines += [f"not tested {name}: {r.key}: {r.note}" for r in results if r.verdict is Verdict.NOT_TESTED]
-    for trial in outcome.survivors:
-        lines.append(
-            f"SURVIVED {trial.mutant.name}: {trial.mutant.breaks}" + (f" ({trial.note})" if trial.note else "")
-        )
-    excused = [trial for trial in outcome.trials if trial.excuse]
-    lines += [f"equivalent {trial.mutant.name}: {trial.excuse}" for trial in excused]
-    for name, results in outcome.subjects.items():
-        covered, missing = rules_covered(spec, results, outcome.side)
-        parts = [f"{kind}s {f['passed']}/{f['exercised']}/{f['all']}" for kind, f in figures(results).items()]
-        rules = f"rules {len(covered)}/{len(covered) + len(missing)}" + (
-            f" (not {', '.join(missing)})" if missing else ""
-        )
-        lines.append(f"{name}: {', '.join(parts)} passed/exercised/all, {rules}")
-    killed = sum(trial.killer is not None for trial in outcome.trials)
-    more = f", {len(excused)} equivalent" if excused else ""
-    more += f", {len(outcome.survivors)} survived" if outcome.survivors else ""
-    lines.append(f"{outcome.side} mutants: killed {killed} of {len(outcome.trials)}{more}, in {outcome.seconds:.0f} s")
-    return lines
-
-
-def run(
-    side: str, spec: Spec, spec_file: Path | None, *, patterns: Sequence[str] = (), jobs: int = 2, verbose: bool = False
-) -> int:
-    """The command: judges, prints the figures, and gives the exit code: 0, 1 if the judge is wrong, 2 for no mutant."""
-    sides: list[Side] = ["server", "client"] if side == "all" else ["server" if side == "server" else "client"]
-
-    def wanted(mutant: Mutant[Any]) -> bool:
-        return not patterns or any(fnmatch.fnmatchcase(mutant.name, pattern) for pattern in patterns)
-
-    chosen = {each: [mutant for mutant in mutants_of(each, spec) if wanted(mutant)] for each in sides}
-    if not any(chosen.values()):
-        names = [mutant.name for each in sides for mutant in mutants_of(each, spec)]
-        near = difflib.get_close_matches(patterns[0], names, n=3, cutoff=0.3)
-        print(f"no mutant is selected{'; the nearest are ' + ', '.join(near) if near else ''}", file=sys.stderr)
-        return 2
-    progress = Progress(sum(map(len, chosen.values())), verbose)
-    outcomes = []
-    for each in sides:
-        if chosen[each]:
-            outcome = selftest(each, spec, spec_file, chosen[each], jobs=jobs, on_trial=progress.trial)
-            progress.clear()
-            print("\n".join(report(spec, outcome)), flush=True)
-            outcomes.append(outcome)
-    return 0 if all(outcome.good for outcome in outcomes) else 1
-
-
-class Progress:
-    """What is seen while it runs: how many mutants are done, or a line for each."""
-
-    def __init__(self, planned: int, verbose: bool) -> None:
-        self.planned, self.verbose = planned, verbose
-        self.done = self.alive = 0
-        self.live = sys.stderr.isatty() and not verbose
-
-    def trial(self, trial: Trial) -> None:
-        self.done += 1
-        self.alive += trial.killer is None
-        if self.verbose:
-            fate = f"killed by {trial.killer.key}: {trial.killer.words}" if trial.killer else f"alive {trial.note}"
-            print(f"{trial.mutant.name} ({trial.asked} cases, {trial.seconds:.1f} s) {fate}", flush=True)
-        elif self.live:
-            sys.stderr.write(f"\r\x1b[K{self.done}/{self.planned} {trial.mutant.name[:60]}, {self.alive} alive")
-            sys.stderr.flush()
-
-    def clear(self) -> None:
-        if self.live:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()

@@ -12,20 +12,20 @@ import socket
 import sys
 import time
 
-from pychat.spec import load, shipped
+from tools.selftest.mutants.program import chosen
 
-from . import client_mutants, find
-from .client_engine import Engine
+from . import client_mutants
+from .engine import Client
 
 CHUNK = 65_536
 PATIENCE = 5.0  # seconds that the answer to the last request may take
 STDIN, STDOUT = 0, 1
 
 
-class Client:
+class Streams:
     """Moves octets between a socket, stdin, stdout and an engine."""
 
-    def __init__(self, engine: Engine, sock: socket.socket) -> None:
+    def __init__(self, engine: Client, sock: socket.socket) -> None:
         self.engine, self.sock = engine, sock
         self.selector = selectors.PollSelector()  # unlike epoll, it takes a file as stdin
         self.selector.register(STDIN, selectors.EVENT_READ)
@@ -53,7 +53,7 @@ class Client:
             self.write()
             self.print()
         self.print()
-        return self.engine.code
+        return self.engine.code()
 
     def read_commands(self) -> None:
         octets = os.read(STDIN, CHUNK)
@@ -101,15 +101,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tools.selftest.mutants.client", description="A client, broken on purpose."
     )
-    parser.add_argument("--mutant", default="none", help="its name; `none` is the correct client")
-    parser.add_argument("--spec", help="a spec file instead of the shipped one")
     parser.add_argument("host")
     parser.add_argument("port", type=int)
-    options = parser.parse_args()
-    spec = load(options.spec) if options.spec else shipped()
-    mutant = find(client_mutants(spec), options.mutant)
-    if mutant is None:
-        sys.exit(f"there is no mutant {options.mutant}")
+    options, engine, spec = chosen(parser, client_mutants, Client)
     try:
         sock = socket.create_connection((options.host, options.port), timeout=10)
     except OSError as error:
@@ -117,7 +111,7 @@ def main() -> None:
     with sock:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sys.exit(Client((mutant.engine or Engine)(mutant.change(spec)), sock).run())
+        sys.exit(Streams(engine(spec), sock).run())
 
 
 if __name__ == "__main__":

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from pychat.spec.model import Reply, Spec, Template, Variable
+from tools.selftest.mutants.mutant import Mutant, variant
 
-from . import Mutant
-from .client_engine import CONNECTED, LOST, Engine, Wish
+from .engine import CONNECTED, LOST, Client, Wish
 
 PROBE = "*/*/from-the-server*"
 
 
-def mutants(spec: Spec) -> Iterator[Mutant[Engine]]:
+def mutants(spec: Spec) -> Iterator[Mutant[Client]]:
     """What it sends without its place, what it misunderstands, and what it prints wrong."""
     yield from _sends_without_place(spec)
     yield from _crowds(spec)
@@ -26,14 +25,14 @@ def mutants(spec: Spec) -> Iterator[Mutant[Engine]]:
     yield from _misprints(spec)
 
 
-def _made(base: type[Engine], name: str, breaks: str, near: str = "", **fields: Any) -> Mutant[Engine]:
-    return Mutant(name, breaks, engine=type(base.__name__, (base,), fields), near=near)
+def _made(base: type[Client], name: str, breaks: str, near: str = "", **fields: Any) -> Mutant[Client]:
+    return Mutant(name, breaks, variant(base, **fields), near=near)
 
 
 # --- derived from the table and the rules for clients -----------------------------------------------------------------
 
 
-class _SendsAnyway(Engine):
+class _SendsAnyway(Client):
     verb, where = "", ""
 
     def must_wait(self, wish: Wish) -> bool:
@@ -43,7 +42,7 @@ class _SendsAnyway(Engine):
         return super().may_send(wish) or (wish.verb == self.verb and self.state == self.where)
 
 
-def _sends_without_place(spec: Spec) -> Iterator[Mutant[Engine]]:
+def _sends_without_place(spec: Spec) -> Iterator[Mutant[Client]]:
     for state in spec.live_states:
         for verb in spec.requests:
             if verb not in spec.states[state].recv:
@@ -55,7 +54,7 @@ def _sends_without_place(spec: Spec) -> Iterator[Mutant[Engine]]:
             yield _made(_SendsAnyway, f"{state}/{verb}:any", breaks, f"{state}/{verb}/not*", verb=verb, where=state)
 
 
-class _Crowds(Engine):
+class _Crowds(Client):
     first, second, where = "", "", ""
 
     def must_wait(self, wish: Wish) -> bool:
@@ -72,7 +71,7 @@ class _Crowds(Engine):
         return wish.verb == self.second and open_too and self.state == self.where
 
 
-def _crowds(spec: Spec) -> Iterator[Mutant[Engine]]:
+def _crowds(spec: Spec) -> Iterator[Mutant[Client]]:
     """Two requests unanswered, of which there may be only one, and which have their places in one state."""
     for state in spec.live_states:
         alone = [verb for verb in spec.states[state].recv if verb in spec.client.one_unanswered]
@@ -84,7 +83,7 @@ def _crowds(spec: Spec) -> Iterator[Mutant[Engine]]:
                 yield _made(_Crowds, f"{state}/{first}-{second}:unanswered", breaks, near, **fields)
 
 
-class _Ignores(Engine):
+class _Ignores(Client):
     """Takes a reply, but its view stays what it was."""
 
     key = ""
@@ -96,7 +95,7 @@ class _Ignores(Engine):
             self.state, self.partner = before
 
 
-class _TakesForSuccess(Engine):
+class _TakesForSuccess(Client):
     """Takes the refusal of a request for its success."""
 
     verb = ""
@@ -104,14 +103,14 @@ class _TakesForSuccess(Engine):
     def refused(self, values: Mapping[str, str]) -> None:
         wish = next((wish for wish in self.unanswered if wish.verb == self.verb), None)
         super().refused(values)
-        if values[self.spec.refusal.fields[0].name] == self.verb and wish is not None:
+        if self.refused_verb(values) == self.verb and wish is not None:
             for row in [row for row in self.recv.get(self.verb, ()) if row.error is None][-1:]:
                 self.move(row.to)
                 linked = row.does("link") or row.does("accept")
                 self.partner = next(iter(wish.values.values()), None) if linked else self.partner
 
 
-def _misunderstands(spec: Spec) -> Iterator[Mutant[Engine]]:
+def _misunderstands(spec: Spec) -> Iterator[Mutant[Client]]:
     moving = [
         verb for verb in spec.requests if any(r.verb == verb and r.to and r.error is None for _, r in spec.outcomes())
     ]
@@ -130,7 +129,7 @@ def _misunderstands(spec: Spec) -> Iterator[Mutant[Engine]]:
 # --- derived from the line contract -----------------------------------------------------------------------------------
 
 
-class _Prints(Engine):
+class _Prints(Client):
     """Prints another line for one reply."""
 
     key = ""
@@ -147,7 +146,7 @@ class _Prints(Engine):
         return line if self.whole or not mine else line.rpartition(" ")[0] or line
 
 
-class _Silent(Engine):
+class _Silent(Client):
     """Keeps a notice to itself."""
 
     notice = ""
@@ -157,7 +156,7 @@ class _Silent(Engine):
             super().say(line)
 
 
-def _misprints(spec: Spec) -> Iterator[Mutant[Engine]]:
+def _misprints(spec: Spec) -> Iterator[Mutant[Client]]:
     for key, template in spec.contract.prints.items():
         reply = spec.replies[key]
         near = f"*/{reply.verb or reply.form.verb}/*"
@@ -171,13 +170,7 @@ def _misprints(spec: Spec) -> Iterator[Mutant[Engine]]:
         yield _made(_Silent, f"notice/{notice}:never", f"does not print `{notice}`", notice=notice)
     probe = next((push for push in spec.pushes.values() if push.reply is not None), None)
     if probe is not None:
-        template = Template((probe.verb.lower(),), probe.form)
-        change = partial(_with_print, key=probe.form.key, template=template)
-        yield Mutant(
-            f"print/{probe.verb}:printed", f"prints {probe.verb}, which it answers by itself", change, near=PROBE
-        )
-
-
-def _with_print(spec: Spec, key: str, template: Template) -> Spec:
-    prints = {**spec.contract.prints, key: template}
-    return replace(spec, contract=replace(spec.contract, prints=prints))
+        prints = {**spec.contract.prints, probe.form.key: Template((probe.verb.lower(),), probe.form)}
+        changed = replace(spec, contract=replace(spec.contract, prints=prints))
+        breaks = f"prints {probe.verb}, which it answers by itself"
+        yield Mutant(f"print/{probe.verb}:printed", breaks, spec=changed, near=PROBE)

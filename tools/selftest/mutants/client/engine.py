@@ -1,4 +1,4 @@
-"""A correct little client of any spec, made of small steps, so that a mutant can break exactly one of them.
+"""A correct small client of any spec, made of small steps, so that a mutant can replace exactly one of them.
 
 Commands of the spec's line contract go in, lines of it come out, and octets both ways. It knows no socket, no clock, no
 verb and no state by name, and shares no code with the clients that the judge is meant for. A command that the rules for
@@ -7,12 +7,13 @@ clients do not allow yet is held; one that no answer on its way can allow is ref
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from pychat.spec.model import Form, Outcome, PartnerEffect, Reply, Spec, Template, Variable
+from pychat.spec.model import Form, Outcome, PartnerEffect, Reply, Spec, Template
+from tools.selftest.mutants.reader import Reader, TooLongError
 
 CONNECTED, REFUSED, LOST = "connected", "refused", "lost"  # the contract's notices
 HELD = 100  # commands that may wait
@@ -24,17 +25,18 @@ class BrokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A command that was typed: its request, and the partner for whom it was typed."""
+    """A command that was typed: its request, and the partner for which it was typed."""
 
     word: str
     verb: str
     values: Mapping[str, str]
-    listener: str | None
+    addressee: str | None
 
 
-class Engine:
+class Client:
     """The client's view of one conversation."""
 
+    reader = Reader
     reads_while_writing = True
 
     def __init__(self, spec: Spec) -> None:
@@ -43,11 +45,12 @@ class Engine:
         self.partner: str | None = None
         self.unanswered: list[Wish] = []
         self.held: list[Wish] = []
-        self.inbox = bytearray()
+        self.incoming = self.reader(spec)
         self.outbox = bytearray()
         self.lines: list[str] = []  # to be printed
         self.quitting = self.over = False
-        self.in_vain = False  # the latest call was refused by the client itself, so what is said now is for nobody
+        self.memory: dict[str, Any] = {}  # for mutants, which have to remember more
+        self.call_refused = False  # the client itself has refused the latest call, so a line typed now has no addressee
         self.say(CONNECTED)
 
     # --- commands -----------------------------------------------------------------------------------------------------
@@ -62,12 +65,12 @@ class Engine:
         if template is None:
             self.refuse(word, "there is no such command")
             return
-        values = self.fields(template, rest, bool(space))
+        values = self.typed(template.form, template.form.verb + space + rest)
         if values is None:
             self.refuse(word, "these are not the fields that it needs")
             self.not_sent(template.form.verb)
             return
-        self.held.append(Wish(word, template.form.verb, values, self.listener()))
+        self.held.append(Wish(word, template.form.verb, values, self.addressee()))
         self.advance()
 
     def finish(self) -> None:
@@ -76,32 +79,19 @@ class Engine:
         if words:
             self.command(words[0].encode())
 
-    def fields(self, template: Template, rest: str, space: bool) -> dict[str, str] | None:
+    def typed(self, form: Form, text: str) -> dict[str, str] | None:
         """The values of a command's request; None if one is missing, additional, or not of its type."""
-        shape = self.spec.requests[template.form.verb].form
-        words = rest.split(" ", len(shape.fields) - 1) if shape.fields else []
-        if space != bool(shape.fields) or len(words) != len(shape.fields):
-            return None
-        return self.checked(shape, words)
+        whole = not any("\udc80" <= character <= "\udcff" for character in text)
+        return self.incoming.values(form, text) if whole else None
 
-    def checked(self, shape: Form, words: list[str]) -> dict[str, str] | None:
-        """Each word as the value of its field, if each is of its type."""
-        for field, word in zip(shape.fields, words, strict=True):
-            kind = self.spec.types[field.type]
-            size = len(word.encode("utf-8", "surrogateescape"))
-            whole = not any("\udc80" <= character <= "\udcff" for character in word)
-            if not whole or not kind.octets[0] <= size <= kind.octets[1] or not re.fullmatch(kind.pattern, word):
-                return None
-        return {field.name: word for field, word in zip(shape.fields, words, strict=True)}
-
-    def listener(self) -> str | None:
-        """For whom a line that is typed now is meant: the latest call or farewell on its way decides."""
+    def addressee(self) -> str | None:
+        """The partner for which a line that is typed now is meant: the latest call or farewell on its way decides."""
         for wish in reversed([*self.unanswered, *self.held]):
             if self.does(wish.verb, "link"):
                 return self.fold(next(iter(wish.values.values()), ""))
             if self.does(wish.verb, "unlink"):
                 return None
-        if self.in_vain:
+        if self.call_refused:
             return ""
         return self.fold(self.partner) if self.partner is not None else None
 
@@ -120,19 +110,16 @@ class Engine:
 
     def not_sent(self, verb: str) -> None:
         """The client itself has refused a request."""
-        self.in_vain |= self.does(verb, "link")
+        self.call_refused |= self.does(verb, "link")
 
     def must_wait(self, wish: Wish) -> bool:
         """Whether an answer on its way may change what is allowed."""
         if all(wish.verb in state.recv for state in self.spec.states.values() if not state.final):
             return False
-        if (
-            self.does(wish.verb, "relay")
-            or self.does(wish.verb, "link")
-            or wish.verb in self.spec.client.one_unanswered
-        ):
+        decided = self.does(wish.verb, "relay") or self.does(wish.verb, "link")
+        if decided or wish.verb in self.spec.client.one_unanswered or wish.verb not in self.recv:
             return any(self.moves(other.verb) for other in self.unanswered)
-        return wish.verb not in self.recv and any(self.moves(other.verb) for other in self.unanswered)
+        return False
 
     def may_send(self, wish: Wish) -> bool:
         """Whether the rules for clients allow this request in the state that the client sees itself in."""
@@ -152,13 +139,13 @@ class Engine:
         return self.partner is not None and self.fold(name) == self.fold(self.partner)
 
     def is_meant(self, wish: Wish) -> bool:
-        """Whether a line would reach the one for whom it was typed."""
-        return wish.listener == (self.fold(self.partner) if self.partner is not None else None)
+        """Whether a line would reach the partner for which it was typed."""
+        return wish.addressee == (self.fold(self.partner) if self.partner is not None else None)
 
     def send(self, wish: Wish) -> None:
         frame = self.frame(wish.verb, wish.values)
         if self.does(wish.verb, "link"):
-            self.in_vain = False
+            self.call_refused = False
         if self.spec.requests[wish.verb].answer is not None:
             self.unanswered.append(wish)
         self.quitting |= wish.verb == self.spec.quit_verb
@@ -193,50 +180,32 @@ class Engine:
 
     def receive(self, octets: bytes) -> None:
         """Octets have come."""
-        self.inbox += octets
+        self.incoming.feed(octets)
         try:
-            while not self.over and (line := self.cut()) is not None:
+            while not self.over and (line := self.incoming.cut()) is not None:
                 self.take(line)
+        except TooLongError:
+            self.lose("a line is too long")
+        except UnicodeDecodeError:
+            self.lose("a line is not valid UTF-8")
         except BrokenError as error:
             self.lose(str(error))
 
-    def cut(self) -> bytes | None:
-        """The next whole line without its ending. Raises BrokenError when it is too long."""
-        end = self.inbox.find(b"\n", 0, self.spec.framing.max_octets)
-        if end < 0:
-            if len(self.inbox) >= self.spec.framing.max_octets:
-                raise BrokenError("a line is too long")
-            return None
-        line = bytes(self.inbox[:end])
-        del self.inbox[: end + 1]
-        return line.removesuffix(b"\r")
-
     def take(self, line: bytes) -> None:
-        """One frame. Raises BrokenError."""
-        reply, values = self.parse(self.decode(line))
+        """One frame. Raises BrokenError and UnicodeDecodeError."""
+        reply, values = self.parse(self.incoming.text(line))
         self.understand(reply, values)
         self.print(reply, values)
         if reply.kind == "goodbye":
             self.over = True
         self.advance()
 
-    def decode(self, line: bytes) -> str:
-        try:
-            return line.decode("utf-8")
-        except UnicodeDecodeError:
-            raise BrokenError("a line is not valid UTF-8") from None
-
     def parse(self, text: str) -> tuple[Reply, dict[str, str]]:
         """The reply and its fields. Raises BrokenError."""
         for key in sorted(self.spec.replies, key=len, reverse=True):
-            if text == key or text.startswith(key + " "):
-                shape = self.spec.replies[key].form
-                count = len(shape.fields)
-                rest = text[len(key) + 1 :]
-                words = rest.split(" ", count - 1) if count else []
-                values = self.checked(shape, words) if len(words) == count and (count or text == key) else None
-                if values is not None:
-                    return self.spec.replies[key], values
+            values = self.incoming.values(self.spec.replies[key].form, text)
+            if values is not None:
+                return self.spec.replies[key], values
         raise BrokenError(f"no reply has the form of {text[:60]!r}")
 
     def understand(self, reply: Reply, values: Mapping[str, str]) -> None:
@@ -244,7 +213,7 @@ class Engine:
         if reply.kind == "answer":
             self.answered(reply, values)
         elif reply.kind == "item" and self.oldest() != reply.verb:
-            raise BrokenError(f"nobody has asked for {reply.key}")
+            raise BrokenError(f"no request asks for {reply.key}")
         elif reply.kind == "refusal":
             self.refused(values)
         elif reply.kind == "push":
@@ -256,7 +225,7 @@ class Engine:
     def answered(self, reply: Reply, values: Mapping[str, str]) -> None:
         """The answer to the oldest request that is open."""
         if self.oldest() != reply.verb or reply.verb is None:
-            raise BrokenError(f"nobody has asked for {reply.key}")
+            raise BrokenError(f"no request asks for {reply.key}")
         del self.unanswered[0]
         rows = [row for row in self.recv.get(reply.verb, ()) if row.error is None]
         for row in rows[-1:]:
@@ -268,11 +237,14 @@ class Engine:
 
     def refused(self, values: Mapping[str, str]) -> None:
         """The refusal of the oldest request that is open, or of one that has no answer when it succeeds."""
-        verb = values[self.spec.refusal.fields[0].name]
+        verb = self.refused_verb(values)
         if self.oldest() == verb or (verb not in self.spec.requests and self.unanswered):
             del self.unanswered[0]
         elif verb in self.spec.requests and self.spec.requests[verb].answer is not None:
-            raise BrokenError(f"nobody has asked {verb}")
+            raise BrokenError(f"no {verb} is unanswered")
+
+    def refused_verb(self, values: Mapping[str, str]) -> str:
+        return values[self.spec.refusal.fields[0].name]
 
     def pushed(self, reply: Reply, values: Mapping[str, str]) -> None:
         """A frame that the server sends by itself."""
@@ -280,17 +252,15 @@ class Engine:
         if push.reply is not None:
             self.reply(push.reply, values)
             return
-        causes = list(self.causes(push.verb))
-        if not any(self.can_come(effect) for effect, _ in causes):
+        possible = [(effect, kinds) for effect, kinds in self.causes(push.verb) if self.can_come(effect)]
+        if not possible:
             raise BrokenError(f"{push.verb} cannot come now")
-        for effect, kinds in causes:
-            if self.can_come(effect):
-                self.move(effect.to)
-                if "link" in kinds:
-                    self.partner = self.name_in(reply.form, values)
-                elif "unlink" in kinds:
-                    self.partner = None
-                return
+        effect, kinds = possible[0]
+        self.move(effect.to)
+        if "link" in kinds:
+            self.partner = self.name_in(reply.form, values)
+        elif "unlink" in kinds:
+            self.partner = None
 
     def causes(self, verb: str) -> list[tuple[PartnerEffect, set[str]]]:
         """The rows of others that bring this push."""
@@ -321,8 +291,7 @@ class Engine:
             self.say(self.printed(template, values))
 
     def printed(self, template: Template, values: Mapping[str, str]) -> str:
-        words = [values[part.name] if isinstance(part, Variable) else part for part in template.parts]
-        return " ".join(words)
+        return template.fill(values)
 
     def refuse(self, word: str, why: str) -> None:
         self.say(f"{REFUSED} {word} {why}")
@@ -336,9 +305,9 @@ class Engine:
 
     def end(self) -> None:
         """The end of the server's stream."""
+        self.receive(b"")
         self.lose("the server has closed the connection")
 
-    @property
     def code(self) -> int:
         """The exit code: whether the end was asked for."""
         return 0 if self.quitting else 1

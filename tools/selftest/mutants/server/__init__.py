@@ -1,0 +1,22 @@
+"""The mutable server, and all its mutants."""
+
+from __future__ import annotations
+
+from pychat.spec.model import Spec
+from tools.selftest.mutants.mutant import Mutant, in_spec
+from tools.selftest.mutants.shared import reading, with_readers
+
+from . import frames, lines, numbers, ordering_and_closing, rows, users_and_chats
+from .engine import Server
+
+
+def server_mutants(spec: Spec) -> list[Mutant[Server]]:
+    """All of them, each name once."""
+    written = [
+        *with_readers(Server, [*reading.mutants, *frames.reading.mutants], near="*/LINE/*"),
+        *frames.refusing.mutants,
+        *users_and_chats.table.mutants,
+        *lines.table.mutants,
+        *ordering_and_closing.table.mutants,
+    ]
+    return [*rows.mutants(spec), *numbers.mutants(spec), *in_spec(spec, written)]

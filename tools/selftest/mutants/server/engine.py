@@ -1,0 +1,446 @@
+"""A correct small server of any spec, made of small steps, so that a mutant can replace exactly one of them.
+
+It interprets the rows of the spec each time a frame comes; nothing is compiled and nothing is fast. It knows no socket
+and no clock (`now` is an argument), no verb and no state by name, and it shares no code with what it is compared with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pychat.spec.model import (
+    ANY_VERB,
+    Condition,
+    ConditionKind,
+    Effect,
+    Fault,
+    Goodbye,
+    Outcome,
+    PartnerEffect,
+    Spec,
+    Template,
+)
+from tools.selftest.mutants.reader import Reader, TooLongError
+
+Closing = Literal["linger", "reset", "abrupt", "open"]
+
+
+class Connection:
+    """One connection, as the server sees it. Times are seconds of the caller's clock."""
+
+    def __init__(self, reader: Reader, state: str, address: str, now: float) -> None:
+        self.reader = reader
+        self.state = state
+        self.address = address
+        self.outbox = bytearray()
+        self.name: str | None = None
+        self.partner: Connection | None = None
+        self.accepted = False
+        self.faults = 0
+        self.finished = False  # the client has ended its sending half
+        self.over = False  # the server's last frame is in the outbox
+        self.opened_at = self.heard_at = self.sent_at = now
+        self.full_since: float | None = None
+        self.own_octets = 0  # at the end of the outbox: sending them is no sign of life
+        self.done: set[str] = set()  # the timers that have run out in this silence
+
+
+class FaultyFrameError(Exception):
+    """A frame with one of the general faults; `verb` is what the refusal names."""
+
+    def __init__(self, fault: Fault, verb: str = ANY_VERB) -> None:
+        super().__init__(fault)
+        self.fault, self.verb = fault, verb
+
+
+class Server:
+    """All connections. `closing` tells the owner of the sockets how to end them."""
+
+    closing: Closing = "linger"
+    reader = Reader
+
+    def __init__(self, spec: Spec, limit: int = 1000) -> None:
+        self.spec, self.limit = spec, limit
+        self.connections: list[Connection] = []
+        self.users: dict[str, Connection] = {}
+        self.now = 0.0
+        self.at = ""  # the row that is being done: STATE/VERB/outcome, or `ending`
+        self.relaying = False  # whether that row relays
+        self.memory: dict[Any, Any] = {}  # for mutants, which have to remember more
+
+    # --- what happens to a connection ---------------------------------------------------------------------------------
+
+    def open(self, address: str, now: float) -> Connection:
+        """A connection was accepted; one too many is told so at once."""
+        self.now = now
+        conn = Connection(self.reader(self.spec), self.spec.initial, address, now)
+        live = [other for other in self.connections if not other.over]
+        share = self.spec.limits.address_share.of(self.limit)
+        crowded = not address.startswith("127.") and sum(other.address == address for other in live) >= share
+        self.connections.append(conn)
+        if len(live) >= self.limit:
+            self.goodbye(conn, self.spec.goodbye_when("full"))
+        elif crowded:
+            self.goodbye(conn, self.spec.goodbye_when("share"))
+        return conn
+
+    def receive(self, conn: Connection, octets: bytes, now: float) -> None:
+        """Octets have come; none at all are the end of the stream."""
+        self.now = now
+        self.sign(conn)
+        conn.reader.feed(octets)
+        conn.finished |= not octets
+        self.pump(conn)
+
+    def pump(self, conn: Connection) -> None:
+        """Takes the frames that may be taken now."""
+        while not conn.over and not self.must_wait(conn):
+            try:
+                line = conn.reader.cut()
+            except TooLongError:
+                self.goodbye(conn, self.spec.goodbye_when("too-long"))
+                return
+            if line is not None:
+                self.take(conn, line)
+            elif conn.finished:
+                self.finish(conn)
+                return
+            else:
+                return
+
+    def sent(self, conn: Connection, count: int, now: float) -> None:
+        """`count` octets of the outbox were taken."""
+        self.now = conn.sent_at = now
+        if len(conn.outbox) > conn.own_octets:
+            self.sign(conn)
+        del conn.outbox[:count]
+        conn.own_octets = min(conn.own_octets, len(conn.outbox))
+        if len(conn.outbox) <= self.spec.limits.queue_mark:
+            conn.full_since = None
+
+    def lose(self, conn: Connection, now: float) -> None:
+        """The connection has broken."""
+        self.now = now
+        self.end(conn, self.lost)
+        conn.outbox.clear()
+
+    def hang_up(self, conn: Connection) -> None:
+        """Ends a connection without a word, which no correct server does."""
+        self.end(conn, self.lost)
+
+    def write_first(self, conn: Connection, frame: str) -> None:
+        """Puts a frame before all that waits in the outbox, which no correct server does."""
+        waiting = bytes(conn.outbox)
+        conn.outbox.clear()
+        self.write(conn, frame)
+        conn.outbox += waiting
+
+    def closed(self, conn: Connection) -> None:
+        """Its socket is closed."""
+        self.connections.remove(conn)
+
+    def stop(self) -> None:
+        """The server ends: each connection gets a goodbye, and none is told that its partner is gone."""
+        live = [conn for conn in self.connections if not conn.over]
+        for conn in live:
+            conn.partner = None
+        for conn in live:
+            self.goodbye(conn, self.spec.goodbye_when("stop"))
+
+    def tick(self, now: float) -> None:
+        """Time has passed: the deadlines that have come."""
+        passed, self.now = now - self.now, now
+        for conn in [conn for conn in self.connections if not conn.over]:
+            if self.must_wait(conn):
+                conn.heard_at += passed  # the clock stands still while the server does not read
+            for timer in self.spec.timers.values():
+                start = {"accept": conn.opened_at, "silence": conn.heard_at, "full": conn.full_since}.get(timer.since)
+                due = start is not None and now - start >= timer.after
+                if conn.over or not due or (timer.states is not None and conn.state not in timer.states):
+                    continue
+                if timer.goodbye is not None:
+                    self.goodbye(conn, self.spec.goodbyes[timer.goodbye])
+                elif timer.gone is not None:
+                    self.end(conn, timer.gone)
+                    conn.outbox.clear()
+                elif timer.push is not None and timer.name not in conn.done:
+                    conn.done.add(timer.name)
+                    before = len(conn.outbox)
+                    self.write(conn, self.own_push(timer.push))
+                    conn.own_octets = len(conn.outbox) - before
+
+    # --- frames -------------------------------------------------------------------------------------------------------
+
+    def must_wait(self, conn: Connection) -> bool:
+        """Whether a full queue keeps the next frame of this connection back."""
+        limits = self.spec.limits
+        full = conn.partner is not None and len(conn.partner.outbox) > limits.queue_mark
+        return full or len(conn.outbox) > limits.queue_stop
+
+    def finish(self, conn: Connection) -> None:
+        """The client has sent all that it will ever send, and all is answered."""
+        self.end(conn, self.lost)
+
+    def take(self, conn: Connection, line: bytes) -> None:
+        """One frame takes effect."""
+        try:
+            verb, values = self.parse(conn, line)
+            outcome = self.choose(conn, verb, values)
+            if outcome is None:
+                raise FaultyFrameError("state", verb)
+        except FaultyFrameError as faulty:
+            self.refuse_fault(conn, faulty)
+            return
+        self.do(conn, outcome, values)
+        self.taken(conn, outcome)
+
+    def parse(self, conn: Connection, line: bytes) -> tuple[str, dict[str, str]]:
+        """The verb and the fields. Raises FaultyFrameError with the first fault in the spec's order."""
+        found: list[FaultyFrameError] = []
+        try:
+            text = conn.reader.text(line)
+        except UnicodeDecodeError:
+            found.append(FaultyFrameError("encoding"))
+            text = line.decode("utf-8", "surrogateescape")
+        verb, values = text.split(" ")[0], None
+        if verb not in self.spec.requests:
+            is_verb = re.fullmatch(self.spec.framing.verb, verb)
+            found.append(FaultyFrameError("verb") if is_verb else FaultyFrameError("syntax"))
+        else:
+            values = conn.reader.values(self.spec.requests[verb].form, text)
+            if values is None:
+                found.append(FaultyFrameError("syntax", verb))
+            if verb not in self.spec.states[conn.state].recv:
+                found.append(FaultyFrameError("state", verb))
+        for rule in self.spec.faults:
+            for faulty in found:
+                if faulty.fault == rule.fault:
+                    raise faulty
+        return verb, values or {}
+
+    def refuse_fault(self, conn: Connection, faulty: FaultyFrameError) -> None:
+        """Answers a frame that has a general fault, and counts it."""
+        rule = self.spec.fault_rule(faulty.fault)
+        self.write(conn, self.refusal(faulty.verb, rule.error))
+        if faulty.verb in rule.uncounted:
+            self.end_row(conn)
+        else:
+            self.count_fault(conn)
+
+    def count_fault(self, conn: Connection) -> None:
+        conn.faults += 1
+        budget = self.spec.budget(conn.state)
+        if budget is not None and conn.faults >= budget.faults and not conn.over:
+            self.goodbye(conn, self.spec.goodbyes[budget.goodbye])
+
+    def taken(self, conn: Connection, outcome: Outcome) -> None:
+        """A frame without a fault was taken."""
+        self.end_row(conn)
+
+    def end_row(self, conn: Connection) -> None:
+        """A frame has come that does not count as a fault."""
+        budget = self.spec.budget(conn.state)
+        if budget is not None and budget.in_a_row:
+            conn.faults = 0
+
+    # --- rows ---------------------------------------------------------------------------------------------------------
+
+    def choose(self, conn: Connection, verb: str, values: Mapping[str, str]) -> Outcome | None:
+        """The first row whose condition holds."""
+        rows = self.spec.states[conn.state].recv[verb]
+        return next((row for row in rows if row.condition is None or self.holds(conn, row.condition, values)), None)
+
+    def holds(self, conn: Connection, condition: Condition, values: Mapping[str, str]) -> bool:
+        value = values.get(condition.field or "", "")
+        user = self.user(value)
+        found: dict[ConditionKind, bool] = {
+            "taken": user is not None,
+            "unknown": user is None,
+            "oneself": user is conn,
+            "linked": user is not None and self.is_linked(user),
+            "the partner": user is not None and user is conn.partner,
+            "equals": value == condition.value,
+            "differs": value != condition.value,
+            "no partner": conn.partner is None,
+            "not accepted": not conn.accepted,
+        }
+        return found[condition.kind]
+
+    def user(self, name: str) -> Connection | None:
+        return self.users.get(self.fold(name))
+
+    def fold(self, name: str) -> str:
+        """The key under which a name is unique."""
+        return self.spec.types[self.spec.link.key].fold(name)
+
+    def is_linked(self, conn: Connection) -> bool:
+        return conn.state in self.spec.link.held_in
+
+    def do(self, conn: Connection, outcome: Outcome, values: Mapping[str, str]) -> None:
+        """Everything that a row says, in one step for all connections."""
+        self.at, self.relaying = f"{conn.state}/{outcome.name}", outcome.does("relay")
+        named = next((self.user(values[e.field]) for e in outcome.effects if e.field and e.kind == "link"), None)
+        other = named or conn.partner
+        words = self.variables(conn, other, values)
+        for effect in outcome.effects:
+            self.effect(conn, effect, outcome, values)
+        words["me"] = conn.name or words["me"]
+        words["count"] = str(self.count())
+        if outcome.to is not None:
+            self.move(conn, outcome.to)
+        if outcome.error is not None:
+            self.answer(conn, self.refusal(outcome.verb, outcome.error))
+        elif outcome.answer is not None:
+            self.answer(conn, outcome.answer.fill(words))
+        if outcome.partner is not None and other is not None:
+            self.tell(other, outcome.partner, words)
+        if outcome.to == self.spec.final:
+            self.quit(conn)
+
+    def variables(self, conn: Connection, other: Connection | None, values: Mapping[str, str]) -> dict[str, str]:
+        name = values.get("name", "")
+        peer_name = (other.name if other is not None else None) or name
+        return {**values, "me": conn.name or "", "peer": peer_name, "profiles": " ".join(self.spec.profiles)}
+
+    def effect(self, conn: Connection, effect: Effect, outcome: Outcome, values: Mapping[str, str]) -> None:
+        match effect.kind:
+            case "bind":
+                self.bind(conn, values[effect.field or ""])
+            case "link":
+                other = self.user(values[effect.field or ""])
+                if other is not None:
+                    self.link(conn, other)
+            case "accept":
+                self.accept(conn)
+            case "retract":
+                self.retract(conn)
+            case "unlink":
+                self.unlink(conn)
+            case "release":
+                self.release(conn)
+            case "list":
+                self.list_users(conn, outcome.verb)
+            case "relay":
+                pass  # the row's push says what the partner gets
+
+    def bind(self, conn: Connection, name: str) -> None:
+        conn.name = name
+        self.users[self.fold(name)] = conn
+
+    def link(self, conn: Connection, other: Connection) -> None:
+        conn.partner, other.partner = other, conn
+        conn.accepted, other.accepted = True, other is conn
+
+    def accept(self, conn: Connection) -> None:
+        conn.accepted = True
+
+    def retract(self, conn: Connection) -> None:
+        conn.accepted = False
+
+    def unlink(self, conn: Connection) -> None:
+        if conn.partner is not None and conn.partner.partner is conn:
+            conn.partner.partner = None
+        conn.partner = None
+
+    def release(self, conn: Connection) -> None:
+        if conn.name is not None and self.user(conn.name) is conn:
+            del self.users[self.fold(conn.name)]
+
+    def list_users(self, conn: Connection, verb: str) -> None:
+        """One item for each user."""
+        form = self.spec.requests[verb].item
+        if form is None:
+            return
+        for user in self.listed(conn):
+            words = [form.key]
+            for field in form.fields:
+                choice = self.spec.types[field.type].one_of
+                words.append(choice[self.is_busy(user)] if choice else user.name or "")
+            self.write(conn, " ".join(words))
+
+    def is_busy(self, user: Connection) -> bool:
+        """What a list says of a user."""
+        return self.is_linked(user)
+
+    def listed(self, conn: Connection) -> list[Connection]:
+        return list(self.users.values())
+
+    def count(self) -> int:
+        return len(self.users)
+
+    # --- moves and frames ---------------------------------------------------------------------------------------------
+
+    def move(self, conn: Connection, state: str) -> None:
+        if self.spec.states[conn.state].initial and not self.spec.states[state].initial:
+            conn.faults = 0
+        conn.state = state
+
+    def tell(self, other: Connection, effect: PartnerEffect, words: Mapping[str, str]) -> None:
+        """What a row does to the connection at the other end."""
+        if effect.to is not None:
+            self.move(other, effect.to)
+        self.push(other, effect.push, words)
+
+    def answer(self, conn: Connection, frame: str) -> None:
+        self.write(conn, frame)
+
+    def push(self, other: Connection, push: Template, words: Mapping[str, str]) -> None:
+        self.write(other, push.fill(words))
+
+    def refusal(self, verb: str, code: str) -> str:
+        return f"{self.spec.refusal.key} {verb} {code} {self.spec.errors[code].words}"
+
+    def own_push(self, verb: str) -> str:
+        """A push of the server itself: a PING with a token of its own."""
+        fields = self.spec.pushes[verb].form.fields
+        return " ".join([verb, *(self.spec.types[field.type].good[0] for field in fields)])
+
+    def quit(self, conn: Connection) -> None:
+        """The request that ends the connection was answered."""
+        conn.over = True
+        conn.sent_at = self.now
+
+    def goodbye(self, conn: Connection, goodbye: Goodbye) -> None:
+        """The server ends the connection."""
+        if goodbye.gone is None:
+            conn.partner = None
+        self.end(conn, goodbye.gone or "", f"{self.spec.goodbye.key} {goodbye.code} {goodbye.words}")
+
+    def end(self, conn: Connection, reason: str, last_frame: str | None = None) -> None:
+        """A connection ends without its own request."""
+        if conn.over:
+            return
+        self.at, self.relaying = "ending", False
+        ending, other = self.spec.ending, conn.partner
+        words = {**self.variables(conn, other, {}), "reason": reason}
+        for effect in ending.effects:
+            if effect.kind == "unlink":
+                self.unlink(conn)
+            elif effect.kind == "release":
+                self.release(conn)
+        if other is not None:
+            self.tell(other, ending.partner, words)
+        conn.state = ending.to
+        if last_frame is not None:
+            self.write(conn, last_frame)
+        conn.over = True
+        conn.sent_at = self.now
+
+    @property
+    def lost(self) -> str:
+        """The reason of an end without a goodbye."""
+        return self.spec.goodbye_when("too-long").gone or ""
+
+    def sign(self, conn: Connection) -> None:
+        """A sign of life: its silence begins anew."""
+        conn.heard_at = self.now
+        conn.done.clear()
+
+    def write(self, conn: Connection, frame: str) -> None:
+        if conn.over:
+            return
+        conn.outbox += frame.encode("utf-8", "surrogateescape") + self.spec.framing.writes
+        if len(conn.outbox) > self.spec.limits.queue_mark and conn.full_since is None:
+            conn.full_since = self.now

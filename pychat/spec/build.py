@@ -42,7 +42,7 @@ NUMBERS = sample_numbers(len(str(MOST_PUSHED)))
 LONGEST_KEEPALIVE = 32767  # seconds: MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL of Linux (linux/tcp.h)
 SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0}
 CLIENT_CONDITIONS = ("the partner", "equals", "differs", "no partner", "not accepted")
-MOST_STEPS = 20_000  # of all examples
+MOST_STEPS = 40_000  # of all examples
 STEP = re.compile(
     r"(?:(?P<times>[0-9]{1,5}|\{.*?\})\* )?(?P<who>[a-z]+)(?P<mark>>\||>!|<\||>|<)(?: (?P<text>.*))?", re.DOTALL
 )

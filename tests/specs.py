@@ -52,7 +52,8 @@ def candidates(seed: int) -> Iterator[bytes]:
 
 def octets_of(data: Data) -> bytes:
     """The file of these data."""
-    return str(yaml.safe_dump(data, sort_keys=False, width=1000, allow_unicode=False)).encode("ascii")
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return str(yaml.dump(data, Dumper=dumper, sort_keys=False, width=1000, allow_unicode=False)).encode("ascii")
 
 
 def with_true_examples(octets: bytes) -> bytes:

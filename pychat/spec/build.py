@@ -50,7 +50,7 @@ STEP_KINDS: dict[str, StepKind] = {">": "send", ">|": "finish", ">!": "reset", "
 
 
 def build(document: Document, sha256: str, numbers: Numbers) -> Spec:
-    """The model of a document whose shape the schema has accepted, and whose texts have these numbers.
+    """The model of a document whose shape the schema has accepted, and whose placeholders are filled with `numbers`.
 
     Raises:
         SpecError: names that dangle, frames that do not fit, values that are not of their types.

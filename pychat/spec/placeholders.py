@@ -22,11 +22,11 @@ Numbers: TypeAlias = Mapping[tuple[str, ...], int | float | str]
 """By its path, each number of a spec: a time is the text that says it."""
 
 _TIME = re.compile(r"[0-9.]+ (ms|s|min)")
-_RANGE = re.compile(r"(?P<least>[0-9]+)\.\.(?P<most>[0-9]+)")
+_RANGE = re.compile(r"(?P<least>[0-9]{1,9})\.\.(?P<most>[0-9]{1,9})")
 _LIKE_ONE = r"\{[A-Za-z][A-Za-z0-9_-]*\.[^{}]*\}"  # a mistake in the rest must not pass for braces that mean nothing
 _PLACEHOLDER = re.compile(rf"\{{(?P<words>{_LIKE_ONE})\}}|{_LIKE_ONE}")
 _SUM = re.compile(r"\{(?P<path>[A-Za-z0-9_.-]+)(?: (?P<sign>[+-]) (?P<other>[0-9]{1,9}))?\}")
-_SHOWN = 10  # paths in a fault
+_SHOWN = 300  # characters of the paths in a fault: there may be a fault for each text
 
 
 def numbers_of(data: Data) -> Numbers:
@@ -37,9 +37,10 @@ def numbers_of(data: Data) -> Numbers:
 def fill_texts(document: Document, numbers: Numbers) -> list[tuple[Path, str]]:
     """Fills every text of a document, but no key. Gives the place of each one that cannot be filled, and the reason."""
     unfilled: list[tuple[Path, str]] = []
-    known: dict[str, list[str]] = {}
-    for path in numbers:
-        known.setdefault(path[0], []).append(".".join(path))
+    known: dict[str, str] = {}
+    for part in dict.fromkeys(path[0] for path in numbers):
+        paths = ", ".join(".".join(path) for path in numbers if path[0] == part)
+        known[part] = paths if len(paths) <= _SHOWN else f"{paths[:_SHOWN]}…"
 
     def filled(value: Data, path: Path) -> Data:
         if isinstance(value, dict):
@@ -50,8 +51,8 @@ def fill_texts(document: Document, numbers: Numbers) -> list[tuple[Path, str]]:
             try:
                 return _PLACEHOLDER.sub(lambda found: found["words"] or _value(found[0], numbers), value)
             except LookupError as error:
-                near = known.get(error.args[0][1:].partition(".")[0], list(known))[:_SHOWN]
-                reason = f"{error.args[0]} names no number of the spec; there are {', '.join(near)}"
+                near = known.get(error.args[0][1:].partition(".")[0], ", ".join(known))
+                reason = f"{error.args[0]} names no number of the spec; there are {near}"
                 unfilled.append((path, f"{reason} (double braces stand for themselves)"))
             except ValueError as error:
                 unfilled.append((path, str(error)))

@@ -17,7 +17,8 @@ import yaml
 
 from pychat.core.replay import replay
 from pychat.spec import loads
-from pychat.spec.reading import read
+from pychat.spec.placeholders import fill_texts, numbers_of
+from pychat.spec.reading import Document, read
 
 from .conftest import ROOT
 
@@ -52,7 +53,8 @@ def candidates(seed: int) -> Iterator[bytes]:
 
 def octets_of(data: Data) -> bytes:
     """The file of these data."""
-    return str(yaml.safe_dump(data, sort_keys=False, width=1000, allow_unicode=False)).encode("ascii")
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return str(yaml.dump(data, Dumper=dumper, sort_keys=False, width=1000, allow_unicode=False)).encode("ascii")
 
 
 def with_true_examples(octets: bytes) -> bytes:
@@ -136,7 +138,10 @@ def _drop(data: Data, verb: str) -> None:
 
 
 def tidy(data: Data) -> None:
-    """Takes away the errors, goodbyes, pushes, types and printed lines that nothing uses any more."""
+    """Takes away the errors, goodbyes, pushes, types and printed lines that nothing uses any more.
+
+    A text that names a number that is not there any more says 1 instead.
+    """
     rows = [row for table, verb in _tables(data) for row in table[verb]]
     errors = {row.get("error") for row in rows} | {fault["error"] for fault in data["faults"]}
     data["errors"] = {code: value for code, value in data["errors"].items() if code in errors}
@@ -153,6 +158,11 @@ def tidy(data: Data) -> None:
     forms += [value["wire"] for value in (*data["pushes"].values(), data["refusal"], data["goodbye"])]
     keys = {form.partition(" <")[0] for form in forms}
     data["contract"]["prints"] = {key: line for key, line in data["contract"]["prints"].items() if key in keys}
+    for path, _ in fill_texts(Document("", data=data), numbers_of(data)):
+        place: Any = data
+        for part in path[:-1]:
+            place = place[part]
+        place[path[-1]] = re.sub(r"\{[^{}]*\}", "1", place[path[-1]])
 
 
 # The changes: other names

@@ -61,6 +61,8 @@ def faults(tmp_path: Path, spec: Spec, text: str) -> str:
         (HEAD + "      - a! TERM\n", 6, "nobody else has them"),
         (HEAD + "      - a- now\n", 6, "this step has a text"),
         (HEAD + '      - a> "x"*many\n', 6, "octets are written in double quotes"),
+        (HEAD + "      - 3* a? NAME\n", 6, "is no step"),
+        (HEAD + "      - many* a> NAME\n", 6, "is no step"),
         (HEAD + "      - a+\n    server: {max: few}\n", 7, "server has numbers"),
         (HEAD + "      - a>? WHO\n", 6, "`a>? WHO` has no place in this play"),
         (HEAD.replace("title", "of: client\n    title") + "      - c@ probe\n", 7, "`c@ probe` has no place"),
@@ -76,6 +78,14 @@ def test_a_play_that_breaks_the_format_is_refused_with_its_line(
     said = faults(tmp_path, spec, text)
     assert said.startswith(f"own.yaml:{line}:")
     assert reason in said
+
+
+def test_a_step_may_be_done_several_times(tmp_path: Path, spec: Spec) -> None:
+    """A number before it, written out or taken from the spec."""
+    file = tmp_path / "own.yaml"
+    file.write_text(HEAD + "      - 2* a> WHO\n      - '{budgets.CONNECTED.faults}* a< ERR WHO wrong-state …'\n")
+    (play,) = plays_of(file, spec)
+    assert [str(step) for step in play.steps] == ["a> WHO"] * 2 + ["a< ERR WHO wrong-state …"] * 5
 
 
 def test_a_play_is_written_as_it_is_read(tmp_path: Path, spec: Spec) -> None:

@@ -10,6 +10,9 @@
     a= PAIRED     a is in this state, proved by a request that is answered so in no other: PAIRED+called is the end that
                   was called and has not accepted, PAIRED+alone the one whose partner is gone
     together:     (the last step) these are sent at the same moment; what comes must fit one order of them
+    9* a< frame   nine such steps
+
+Numbers of the spec. In each text of a file, {framing.max_octets} is the number at this path of the spec that is judged.
 
 Time. A clock begins where the spec says: with the accept, a's last octet, the server's last frame, a full queue.
     a@ timer      it runs out now: nothing has come before; what the next steps name is neither too early nor too late
@@ -47,6 +50,7 @@ import yaml
 
 from pychat.spec import Spec, SpecError, shipped
 from pychat.spec.model import Step as ExampleStep
+from pychat.spec.placeholders import fill_texts
 from pychat.spec.reading import Document, octets_of, read
 
 StepKind = Literal[
@@ -82,6 +86,7 @@ STEP = re.compile(
     r"(?P<held>\??)(?: (?P<text>.*))?",
     re.DOTALL,
 )
+TIMES = re.compile(r"([0-9]{1,5})\* ")
 CLOCK = re.compile(r"(?:(?P<part>0\.[0-9]+) )?(?P<timer>[a-z_-]+)")
 QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")(?:\*([0-9]{1,5}))?(?: |$)')
 RUN = 24  # octets that are alike, from which on they are written as a number of them
@@ -179,6 +184,8 @@ def plays_of(path: Path, spec: Spec) -> list[Play]:
         document = read(octets_of(path), path.name)
     except SpecError as error:
         raise PlayError(str(error)) from None
+    for where, reason in fill_texts(document, spec.numbers):
+        document.blame(where, reason)
     return _Reader(document, spec).plays()
 
 
@@ -313,11 +320,13 @@ class _Reader:
         for index, rule in enumerate(value["rules"]):
             if not isinstance(rule, str) or rule not in self.spec.rules:
                 self.document.blame((*path, "rules", index), f"there is no rule {rule}")
-        found = [self._step((*path, "steps", index), text) for index, text in enumerate(value["steps"])]
-        for index, step in enumerate(found):
+        steps: list[Step] = []
+        for index, text in enumerate(value["steps"]):
+            times = TIMES.match(text) if isinstance(text, str) else None
+            step = self._step((*path, "steps", index), text if times is None else text[times.end() :])
             if step is not None and not _has_place(step, value.get("of", "server")):
                 self.document.blame((*path, "steps", index), f"`{step}` has no place in this play")
-        steps = tuple(step for step in found if step is not None)
+            steps += [step] * int(times[1] if times else 1) if step is not None else []
         server = tuple(value.get("server", {}).items())
         play = Play(
             id=str(value["id"]),
@@ -330,7 +339,7 @@ class _Reader:
             rounds=value.get("rounds", 1),
             exact=value.get("exact", False),
             profile=value.get("profile", "core"),
-            steps=steps,
+            steps=tuple(steps),
             source=f"{self.document.source}:{self.document.values[path].line}",
             server=server,
             terminal=value.get("terminal", False),

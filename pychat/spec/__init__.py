@@ -14,9 +14,10 @@ from typing import Any
 from .build import build
 from .check import check
 from .model import Spec
-from .reading import REFUSED, Data, Document, Fault, Path, SpecError, octets_of, read
+from .placeholders import fill_texts, numbers_of
+from .reading import REFUSED, Data, Document, Path, SpecError, octets_of, read
 
-__all__ = ["Fault", "Spec", "SpecError", "load", "loads", "schema", "shipped", "shipped_file"]
+__all__ = ["Spec", "SpecError", "load", "loads", "schema", "shipped", "shipped_file"]
 
 _ODD = frozenset({"good", "bad", "steps"})  # where any character may stand: values of types, and what an example sends
 
@@ -35,8 +36,13 @@ def loads(octets: bytes, source: str = "spec") -> Spec:
     """The spec in `octets`; `source` names them in faults. Raises SpecError as `load` does."""
     document = read(octets, source)
     _check_shape(document)
-    spec = build(document, hashlib.sha256(octets).hexdigest())
+    numbers = numbers_of(document.data)
+    unfilled = fill_texts(document, numbers)
+    spec = build(document, hashlib.sha256(octets).hexdigest(), numbers)
     check(spec, document)
+    for path, reason in unfilled:  # last: a number that is missing may be the consequence of another fault
+        document.blame(path, reason)
+    document.check()
     return spec
 
 
@@ -44,7 +50,10 @@ def loads(octets: bytes, source: str = "spec") -> Spec:
 def shipped() -> Spec:
     """The protocol of this package. Its shape is not checked again: the tests have done that."""
     octets = shipped_file().read_bytes()
-    return build(read(octets, "pychat.yaml"), hashlib.sha256(octets).hexdigest())
+    document = read(octets, "pychat.yaml")
+    numbers = numbers_of(document.data)
+    fill_texts(document, numbers)
+    return build(document, hashlib.sha256(octets).hexdigest(), numbers)
 
 
 def shipped_file() -> FilePath:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .frames import numbers, types_of
+from .frames import sample_numbers, types_of
 from .model import (
     ANY_VERB,
     MOST_PUSHED,
@@ -32,26 +32,30 @@ from .model import (
     Transport,
     Variable,
 )
+from .placeholders import Numbers
 from .reading import Document, Path
 from .rows import RowBuilder
 
 T = TypeVar("T")
 
-NUMBERS = numbers(len(str(MOST_PUSHED)))
+NUMBERS = sample_numbers(len(str(MOST_PUSHED)))
 LONGEST_KEEPALIVE = 32767  # seconds: MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL of Linux (linux/tcp.h)
 SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0}
 CLIENT_CONDITIONS = ("the partner", "equals", "differs", "no partner", "not accepted")
-STEP = re.compile(r"(?P<who>[a-z]+)(?P<mark>>\||>!|<\||>|<)(?: (?P<text>.*))?", re.DOTALL)
+MOST_STEPS = 40_000  # of all examples
+STEP = re.compile(
+    r"(?:(?P<times>[0-9]{1,5}|\{.*?\})\* )?(?P<who>[a-z]+)(?P<mark>>\||>!|<\||>|<)(?: (?P<text>.*))?", re.DOTALL
+)
 STEP_KINDS: dict[str, StepKind] = {">": "send", ">|": "finish", ">!": "reset", "<": "receive", "<|": "end"}
 
 
-def build(document: Document, sha256: str) -> Spec:
-    """The model of a document whose shape the schema has accepted.
+def build(document: Document, sha256: str, numbers: Numbers) -> Spec:
+    """The model of a document whose shape the schema has accepted, and whose placeholders are filled with `numbers`.
 
     Raises:
         SpecError: names that dangle, frames that do not fit, values that are not of their types.
     """
-    return _Builder(document).build(sha256)
+    return _Builder(document).build(sha256, numbers)
 
 
 def seconds(duration: str) -> float:
@@ -61,9 +65,11 @@ def seconds(duration: str) -> float:
 
 
 class _Builder(RowBuilder):
+    steps_left = MOST_STEPS
+
     # The parts are built in the order in which they need one another.
 
-    def build(self, sha256: str) -> Spec:
+    def build(self, sha256: str, numbers: Numbers) -> Spec:
         data = self.data
         self.profiles = {name: value["doc"] for name, value in data["profiles"].items()}
         self.rules = self._table("rules", self._rule)
@@ -137,6 +143,7 @@ class _Builder(RowBuilder):
             chapters=chapters,
             security=tuple(data.get("security", ())),
             hints=tuple(data.get("hints", ())),
+            numbers=numbers,
             places={
                 path: f"{self.document.source}:{place.line}:{place.column}"
                 for path, place in self.document.values.items()
@@ -238,12 +245,25 @@ class _Builder(RowBuilder):
     def _example(self, path: Path, name: str, value: dict[str, Any]) -> Example:
         for index, rule in enumerate(value["rules"]):
             self._known((*path, "rules", index), rule, self.rules, "rule")
-        steps = tuple(self._step((*path, "steps", index), text) for index, text in enumerate(value["steps"]))
+        steps = tuple(
+            step for index, text in enumerate(value["steps"]) for step in self._steps((*path, "steps", index), text)
+        )
+        if not steps:
+            self._blame((*path, "steps"), "an example needs a step")
         return Example(name, value["title"], value["doc"], tuple(value["rules"]), steps, self._profile(path, value))
 
-    def _step(self, path: Path, line: str) -> Step:
+    def _steps(self, path: Path, line: str) -> list[Step]:
+        """The step of a line, as often as the line says."""
         matched = STEP.fullmatch(line)
-        assert matched is not None, "the schema has a pattern for it"
+        if matched is None:
+            self._blame(path, "a step that is done several times begins with their number: `9* a> frame`")
+            return []
+        number = matched["times"] or "1"
+        times = int(number) if number.isdecimal() else 1  # a placeholder that names nothing is blamed elsewhere
+        self.steps_left -= times
+        if self.steps_left < 0:
+            self._blame(path, f"too large: all examples together have at most {MOST_STEPS} steps")
+            return []
         if path in self.document.cut:
             self._blame(path, f"write the step in quotes: {self.document.cut[path]}")
         kind, text = STEP_KINDS[matched["mark"]], matched["text"] or ""
@@ -254,7 +274,7 @@ class _Builder(RowBuilder):
             octets = text.encode() + self.framing.writes
             if text.startswith('"'):
                 octets = self._quoted(path, text)
-        return Step(matched["who"], kind, octets, text)
+        return [Step(matched["who"], kind, octets, text)] * times
 
     def _quoted(self, path: Path, text: str) -> bytes:
         try:

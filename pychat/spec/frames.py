@@ -22,7 +22,7 @@ Values: TypeAlias = Mapping[str, str | tuple[str, ...]]
 VARIABLES = ("me", "peer", "count", "profiles")  # the values of a template that are no field of the request
 
 
-def numbers(digits: int) -> tuple[str, ...]:
+def sample_numbers(digits: int) -> tuple[str, ...]:
     """The shortest and the longest number of each length up to so many digits: samples of all of them."""
     return tuple(str(number) for size in range(digits) for number in (10**size, 10 ** (size + 1) - 1))
 

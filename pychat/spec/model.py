@@ -429,7 +429,10 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Spec:
-    """A whole protocol. `sha256` is the hexadecimal digest of the file's octets, `source` where they came from."""
+    """A whole protocol. `sha256` is the hexadecimal digest of the file's octets, `source` where they came from.
+
+    `numbers` has the file's numbers by their paths: those that the placeholders of a text name.
+    """
 
     source: str
     sha256: str
@@ -464,6 +467,7 @@ class Spec:
     chapters: Mapping[str, Chapter]
     security: tuple[str, ...]
     hints: tuple[str, ...]
+    numbers: Mapping[tuple[str, ...], int | float | str] = field(repr=False)
     places: Mapping[tuple[str | int, ...], str] = field(default_factory=dict, repr=False, compare=False)
 
     def place(self, *path: str | int) -> str:

@@ -60,7 +60,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Fault:
+class SpecFault:
     """One thing that is wrong in a file, printed as a compiler prints it; what it quotes is shown, never obeyed."""
 
     source: str
@@ -75,7 +75,7 @@ class Fault:
 class SpecError(Exception):
     """A file that is no spec. `faults` says each thing that is wrong with it, in the order of the file."""
 
-    def __init__(self, faults: list[Fault]) -> None:
+    def __init__(self, faults: list[SpecFault]) -> None:
         self.faults = sorted(set(faults))
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
@@ -93,14 +93,14 @@ class Document:
     values: dict[Path, Place] = field(default_factory=dict)
     keys: dict[Path, Place] = field(default_factory=dict)
     cut: dict[Path, str] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[SpecFault] = field(default_factory=list)
 
     def blame(self, path: Path, reason: str, *, key: bool = False) -> None:
         """Notes a fault at `path`, or at the nearest place above it that the file has."""
         places: Mapping[Path, Place] = self.keys if key and path in self.keys else self.values
         while path and path not in places:
             path, places = path[:-1], self.values
-        self.faults.append(Fault(self.source, places.get(path, Place(1, 1)), reason))
+        self.faults.append(SpecFault(self.source, places.get(path, Place(1, 1)), reason))
 
     def check(self) -> None:
         """Raises SpecError if a fault was noted."""
@@ -138,11 +138,11 @@ def read(octets: bytes, source: str) -> Document:
         if mark is not None:  # the scanner runs ahead of the events, and some versions have a limit of depth too
             with suppress(yaml.YAMLError):
                 _refuse_events(text[: mark.index], Document(source), loader)
-        raise SpecError([Fault(source, _place(mark), f"not YAML: {error.problem or error.context}")]) from None
+        raise SpecError([SpecFault(source, _place(mark), f"not YAML: {error.problem or error.context}")]) from None
     except yaml.YAMLError as error:
-        raise SpecError([Fault(source, Place(1, 1), f"not YAML: {error}")]) from None
+        raise SpecError([SpecFault(source, Place(1, 1), f"not YAML: {error}")]) from None
     if root is None:
-        raise SpecError([Fault(source, Place(1, 1), "the file is empty")])
+        raise SpecError([SpecFault(source, Place(1, 1), "the file is empty")])
     document.text = text
     document.data = _convert(root, (), document)
     document.check()
@@ -151,16 +151,16 @@ def read(octets: bytes, source: str) -> Document:
 
 def _text(octets: bytes, source: str) -> str:
     if len(octets) > LARGEST:
-        raise SpecError([Fault(source, Place(1, 1), f"too large: a file has at most {LARGEST} octets")])
+        raise SpecError([SpecFault(source, Place(1, 1), f"too large: a file has at most {LARGEST} octets")])
     try:
         text = octets.decode("utf-8")
     except UnicodeDecodeError as error:
         before = octets[: error.start].decode("utf-8")
-        raise SpecError([Fault(source, _end(before), "not valid UTF-8")]) from None
+        raise SpecError([SpecFault(source, _end(before), "not valid UTF-8")]) from None
     refused = REFUSED.search(text, 1 if text.startswith("\ufeff") else 0)
     if refused is not None:
         reason = f"the character U+{ord(refused[0]):04X} may not stand in a file as it is"
-        raise SpecError([Fault(source, _end(text[: refused.start()]), reason)])
+        raise SpecError([SpecFault(source, _end(text[: refused.start()]), reason)])
     return text
 
 
@@ -173,18 +173,20 @@ def _refuse_events(text: str, document: Document, loader: type) -> None:
     depth = 0
     for number, event in enumerate(yaml.parse(text, Loader=loader)):
         if number > MOST:
-            raise SpecError([Fault(document.source, _place(event.start_mark), f"too large: more than {MOST} values")])
+            raise SpecError(
+                [SpecFault(document.source, _place(event.start_mark), f"too large: more than {MOST} values")]
+            )
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         if depth > DEEPEST:
             reason = f"nested too deeply: more than {DEEPEST} blocks"
-            raise SpecError([Fault(document.source, _place(event.start_mark), reason)])
+            raise SpecError([SpecFault(document.source, _place(event.start_mark), reason)])
         anchor = getattr(event, "anchor", None)
         if anchor is not None:
             reason = f"anchors and aliases are not allowed (&{anchor}): write the value out"
-            document.faults.append(Fault(document.source, _place(event.start_mark), reason))
+            document.faults.append(SpecFault(document.source, _place(event.start_mark), reason))
         tag = getattr(event, "tag", None)
         if tag is not None:
-            document.faults.append(Fault(document.source, _place(event.start_mark), f"tags are not allowed: {tag}"))
+            document.faults.append(SpecFault(document.source, _place(event.start_mark), f"tags are not allowed: {tag}"))
 
 
 def _place(mark: Any) -> Place:
@@ -207,13 +209,13 @@ def _convert_mapping(node: MappingNode, path: Path, document: Document) -> Data:
         place = _place(key_node.start_mark)
         key = _convert(key_node, (*path, "?"), document) if isinstance(key_node, ScalarNode) else None
         if not isinstance(key, str | int) or isinstance(key, bool):
-            document.faults.append(Fault(document.source, place, "a key must be a word"))
+            document.faults.append(SpecFault(document.source, place, "a key must be a word"))
             continue
         name = str(key)
         if name in result:
             first = document.keys[(*path, name)]
             document.faults.append(
-                Fault(document.source, place, f"the key {name} stands twice; the first is in line {first.line}")
+                SpecFault(document.source, place, f"the key {name} stands twice; the first is in line {first.line}")
             )
             continue
         document.keys[(*path, name)] = place

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from .frames import FrameBuilder, Values, numbers, types_of
+from .frames import FrameBuilder, Values, sample_numbers, types_of
 from .model import (
     Budget,
     Condition,
@@ -26,7 +26,7 @@ from .model import (
 )
 from .reading import Document, Path
 
-COUNTS = ("0", *numbers(4))  # of users; a server with more of them needs a type for it
+COUNTS = ("0", *sample_numbers(4))  # of users; a server with more of them needs a type for it
 USER_CONDITIONS = ("taken", "unknown", "oneself", "linked", "the partner")
 
 

@@ -19,7 +19,7 @@ from pychat.spec import Spec, shipped
 from tools.dissector.script import script
 from tools.report.build import analyse
 from tools.report.document import Column, Document, Paragraph, Section, Table, quoted, seconds
-from tools.report.evidence import Evidence, numbers_filter, ranges
+from tools.report.evidence import Evidence, among, ranges
 from tools.report.html import html
 from tools.report.pdf import pdf
 from tools.report.render import plain
@@ -324,7 +324,7 @@ def test_nothing_of_a_capture_is_markup() -> None:
 
 def test_a_number_of_frames_is_written_short() -> None:
     assert ranges([1, 2, 3, 7, 9, 10]) == [(1, 3), (7, 7), (9, 10)]
-    assert numbers_filter([1, 2, 3, 7]) == "frame.number in {1 .. 3, 7}"
+    assert among("frame.number", [1, 2, 3, 7]) == "frame.number in {1 .. 3, 7}"
     assert Evidence.of("tcp", [3, 1, 2, 9]).words == "frames 1–3, 9"
     assert Evidence.of("tcp", []).words == "no frame"
     assert [seconds(value) for value in (14e-6, 0.0023, 0.25, 1.5, 200)] == [

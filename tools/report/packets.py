@@ -8,24 +8,42 @@ from typing import Any
 
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 
-# What Wireshark's TCP analysis says of a packet: the field, and the words for it.
+# What Wireshark's TCP analysis says of a packet: the field, its name, and what it means.
 ANALYSIS = {
-    "tcp.analysis.retransmission": "retransmission",
-    "tcp.analysis.fast_retransmission": "fast retransmission",
-    "tcp.analysis.spurious_retransmission": "spurious retransmission",
-    "tcp.analysis.out_of_order": "out of order",
-    "tcp.analysis.lost_segment": "previous segment not captured",
-    "tcp.analysis.ack_lost_segment": "acknowledges an unseen segment",
-    "tcp.analysis.duplicate_ack": "duplicate ACK",
-    "tcp.analysis.zero_window": "zero window",
-    "tcp.analysis.window_full": "window full",
-    "tcp.analysis.zero_window_probe": "zero window probe",
-    "tcp.analysis.window_update": "window update",
-    "tcp.analysis.keep_alive": "keep-alive",
-    "tcp.analysis.keep_alive_ack": "keep-alive ACK",
-    "tcp.analysis.reused_ports": "ports reused",
+    "tcp.analysis.retransmission": ("retransmission", "octets that were sent before, again"),
+    "tcp.analysis.fast_retransmission": (
+        "fast retransmission",
+        "sent again after duplicate ACKs, before the timer ran out",
+    ),
+    "tcp.analysis.spurious_retransmission": (
+        "spurious retransmission",
+        "sent again though it had been acknowledged",
+    ),
+    "tcp.analysis.out_of_order": ("out of order", "came after a segment that follows it"),
+    "tcp.analysis.lost_segment": (
+        "previous segment not captured",
+        "a segment before this one has not been seen here",
+    ),
+    "tcp.analysis.ack_lost_segment": (
+        "acknowledges an unseen segment",
+        "acknowledges what has not been seen here",
+    ),
+    "tcp.analysis.duplicate_ack": (
+        "duplicate ACK",
+        "the receiver repeats what it waits for: something is missing",
+    ),
+    "tcp.analysis.zero_window": ("zero window", "the receiver takes nothing for now: its buffer is full"),
+    "tcp.analysis.window_full": ("window full", "the sender has used the whole window"),
+    "tcp.analysis.zero_window_probe": ("zero window probe", "asks whether the window is open again"),
+    "tcp.analysis.window_update": ("window update", "the receiver takes octets again"),
+    "tcp.analysis.keep_alive": (
+        "keep-alive",
+        "asks whether the other end is there (or whether its window is open)",
+    ),
+    "tcp.analysis.keep_alive_ack": ("keep-alive ACK", "the answer to it"),
+    "tcp.analysis.reused_ports": ("ports reused", "a connection with the same four numbers as an earlier one"),
 }
-ANALYSIS_NAMES = tuple(ANALYSIS)
+RETRANSMISSIONS = frozenset(name for name in ANALYSIS if name.endswith("retransmission"))
 
 
 @dataclass(slots=True)
@@ -37,17 +55,14 @@ class Packet:
     length: int
     captured: int
     eth_src: str
-    eth_dst: str
     src: str
     dst: str
     version: int
     ttl: int
     ip_id: str
     df: bool
-    ip_checksum: str
     ip_checksum_ok: bool | None
     ip_length: int
-    header_length: int
     fragment: bool
     protocols: str
     stream: int
@@ -65,9 +80,7 @@ class Packet:
     shift: int | None
     sack: bool
     timestamps: bool
-    checksum_ok: bool | None
     rtt: float | None
-    acks: int | None
     initial_rtt: float | None
     in_flight: int | None
     comment: str
@@ -77,6 +90,15 @@ class Packet:
 
     def has(self, flag: int) -> bool:
         return bool(self.flags & flag)
+
+    @property
+    def sender(self) -> str:
+        """`client` or `server`."""
+        return "client" if self.from_client else "server"
+
+    @property
+    def direction(self) -> str:
+        return "client → server" if self.from_client else "server → client"
 
     @property
     def flag_words(self) -> str:
@@ -139,17 +161,14 @@ PACKET_FIELDS: tuple[tuple[str, tuple[str, ...], _Read, Any], ...] = (
     ("length", ("frame.len",), int, 0),
     ("captured", ("frame.cap_len",), int, 0),
     ("eth_src", ("eth.src", "sll.src.eth"), str, ""),
-    ("eth_dst", ("eth.dst",), str, ""),
     ("src", ("ip.src", "ipv6.src", "arp.src.proto_ipv4"), str, ""),
     ("dst", ("ip.dst", "ipv6.dst", "arp.dst.proto_ipv4"), str, ""),
     ("version", ("ip.version", "ipv6.version"), int, 0),
     ("ttl", ("ip.ttl", "ipv6.hlim"), int, 0),
     ("ip_id", ("ip.id", "ipv6.flow"), str, ""),
     ("df", ("ip.flags.df",), _true, False),
-    ("ip_checksum", ("ip.checksum",), str, ""),
     ("ip_checksum_ok", ("ip.checksum.status",), _checked, None),
     ("ip_length", ("ip.len", "ipv6.plen"), int, 0),
-    ("header_length", ("ip.hdr_len",), int, 0),
     ("fragment", ("ip.flags.mf", "ipv6.fraghdr.more"), _true, False),
     ("protocols", ("frame.protocols",), str, ""),
     ("stream", ("tcp.stream",), int, -1),
@@ -167,9 +186,7 @@ PACKET_FIELDS: tuple[tuple[str, tuple[str, ...], _Read, Any], ...] = (
     ("shift", ("tcp.options.wscale.shift",), int, None),
     ("sack", ("tcp.options.sack_perm",), bool, False),
     ("timestamps", ("tcp.options.timestamp.tsval",), bool, False),
-    ("checksum_ok", ("tcp.checksum.status",), _checked, None),
     ("rtt", ("tcp.analysis.ack_rtt",), float, None),
-    ("acks", ("tcp.analysis.acks_frame",), int, None),
     ("initial_rtt", ("tcp.analysis.initial_rtt",), float, None),
     ("in_flight", ("tcp.analysis.bytes_in_flight",), int, None),
     ("comment", ("frame.comment",), str, ""),

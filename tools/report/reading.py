@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .packets import ACK, ANALYSIS_NAMES, PACKET_FIELDS, SYN, Line, Packet
-from .tshark import ReportError, Row, Tshark
+from .packets import ACK, ANALYSIS, PACKET_FIELDS, SYN, Line, Packet
+from .tshark import ReportError, Tshark
 
 Endpoint = tuple[str, int]
 
@@ -74,23 +74,21 @@ def read(tshark: Tshark, protocol: str, say: Callable[[str], None]) -> Capture:
     return Capture(tshark, packets, lines, total, servers)
 
 
-_FIELDS = [name for _, fields, _, _ in PACKET_FIELDS for name in fields] + list(ANALYSIS_NAMES)
-# For each attribute of a packet the columns that may hold it, how it is read, and what it is without a value.
-_COLUMNS: list[tuple[str, tuple[int, ...], Callable[[str], Any], Any]] = []
-for _attribute, _names, _parse, _default in PACKET_FIELDS:
-    _COLUMNS.append((_attribute, tuple(_FIELDS.index(name) for name in _names), _parse, _default))
-_SIGNS = [(name, _FIELDS.index(name)) for name in ANALYSIS_NAMES]
+_FIELDS = [*(name for _, fields, _, _ in PACKET_FIELDS for name in fields), *ANALYSIS]
+# For each attribute of a packet the columns that may hold it, how it is read, and its value when all are empty.
+_COLUMNS = [
+    (attribute, [_FIELDS.index(name) for name in names], parse, default)
+    for attribute, names, parse, default in PACKET_FIELDS
+]
+_SIGNS = [(name, _FIELDS.index(name)) for name in ANALYSIS]
 
 
-def _packet(row: Row) -> Packet | None:
+def _packet(row: list[str]) -> Packet | None:
     """A packet of IP or ARP, None for any other."""
     values: dict[str, Any] = {}
     for attribute, columns, parse, default in _COLUMNS:
-        values[attribute] = default
-        for column in columns:
-            if row[column]:
-                values[attribute] = parse(row[column])
-                break
+        text = next((row[column] for column in columns if row[column]), "")
+        values[attribute] = parse(text) if text else default
     if not values["src"]:
         return None
     if "icmp" in values["protocols"]:  # the packet that it is about is quoted in it
@@ -141,8 +139,8 @@ def _why_nothing(tshark: Tshark, total: int, packets: list[Packet], protocol: st
         return f"{tshark.capture} is not a capture, or one without IP: give a .pcapng or .pcap file of Wireshark"
     if any("tls" in packet.protocols.split(":") for packet in packets):
         return (
-            f"{tshark.capture} holds TLS, which cannot be read, and nothing of {protocol} in the clear. "
-            "Record the server's plain port, or give tshark the keys (Wireshark: Preferences, Protocols, TLS)"
+            f"{tshark.capture} holds TLS, which cannot be read, and nothing of {protocol} in the clear. Record the "
+            "server's plain port, or give tshark the keys (Wireshark: Preferences, Protocols, TLS)"
         )
     if any(packet.captured < packet.length for packet in packets):
         return f"{tshark.capture} holds no {protocol}; its packets are cut off. Record it with a larger snap length"

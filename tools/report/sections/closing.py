@@ -6,13 +6,13 @@ from tools.report.analysis.connections import Connection
 from tools.report.document import Block, Column, Paragraph, Section, Table
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import ACK, FIN, RST
+from tools.report.packets import ACK, FIN, RST, SYN
 
 _SHOWN = 40
 _SEGMENTS = 8
 
 
-def closing(findings: Findings) -> list[Section]:
+def sections(findings: Findings) -> list[Section]:
     """The ends of the connections."""
     marks = [frame for one in findings.connections for frame in one.close.evidence.frames]
     shown = findings.connections[:_SHOWN]
@@ -30,10 +30,9 @@ def closing(findings: Findings) -> list[Section]:
     blocks: list[Block] = [
         Paragraph(
             "Each direction of a connection is closed by itself: a FIN says that its sender will send no more, takes "
-            "one sequence number, and is acknowledged. "
-            "Whoever sends the first FIN keeps the connection in TIME-WAIT for a while, so that late segments cannot "
-            "be taken for a new one. "
-            "A RST ends both directions at once, and what was on its way is lost."
+            "one sequence number, and is acknowledged. Whoever sends the first FIN keeps the connection in TIME-WAIT "
+            "for a while, so that late segments cannot be taken for a new one. A RST ends both directions at once, "
+            "and what was on its way is lost."
         ),
         Table(
             "The ends of the connections: frames with FIN and RST, and the last line of the chat before them",
@@ -66,7 +65,7 @@ def _detail(one: Connection) -> Table:
         (
             str(packet.number),
             f"{packet.time - last[0].time:.6f}",
-            "client → server" if packet.from_client else "server → client",
+            packet.direction,
             packet.flag_words,
             str(packet.seq),
             str(packet.ack) if packet.has(ACK) else "–",
@@ -87,7 +86,7 @@ def _detail(one: Connection) -> Table:
             Column("Meaning", share=1),
         ),
         rows,
-        Evidence.of(f"tcp.stream eq {one.stream} && frame.number >= {first}", (packet.number for packet in last)),
+        Evidence.showing(f"tcp.stream == {one.stream} && frame.number >= {first}", last),
     )
 
 
@@ -96,6 +95,6 @@ def _meaning(flags: int, payload: int) -> str:
         return "the connection is gone, at once"
     if flags & FIN:
         return "nothing more will come from here"
-    if flags & 0x02:
+    if flags & SYN:
         return "asks for a connection"
     return f"{payload} octets of payload" if payload else "acknowledges what came before, a FIN too"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tools.report.analysis.connections import Connection, Handshake, Options
-from tools.report.document import Block, Column, Paragraph, Section, Table, plural, seconds
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, plural, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import ACK, SYN
@@ -14,18 +14,15 @@ _SHOWN = 40
 _LISTED = 15  # connections whose frames a filter can name one by one
 
 
-def handshake(findings: Findings) -> list[Section]:
+def sections(findings: Findings) -> list[Section]:
     """How the connections began."""
     whole = [one for one in findings.connections if one.handshake is not None]
     blocks: list[Block] = [
         Paragraph(
             "Before the first line of the chat, both ends exchange three segments. The client's SYN carries its "
-            "initial sequence "
-            "number (ISN); the server's SYN, ACK acknowledges it plus one and carries the server's own; the client's "
-            "ACK acknowledges "
-            "that plus one. A SYN takes one sequence number though it carries no octet, which is why Wireshark's "
-            "relative numbers "
-            "of the first octet are 1."
+            "initial sequence number (ISN); the server's SYN, ACK acknowledges it plus one and carries the server's "
+            "own; the client's ACK acknowledges that plus one. A SYN takes one sequence number though it carries no "
+            "octet, which is why Wireshark's relative numbers of the first octet are 1."
         )
     ]
     if not whole:
@@ -52,7 +49,7 @@ def _segments(one: Connection) -> list[Sequence[str]]:
             (
                 str(number),
                 f"{packet.time - one.first:.6f}",
-                "client → server" if packet.from_client else "server → client",
+                packet.direction,
                 packet.flag_words,
                 str(packet.seq_raw),
                 str(packet.ack_raw) if packet.has(ACK) else "–",
@@ -66,8 +63,8 @@ def _segments(one: Connection) -> list[Sequence[str]]:
 def _detail(one: Connection) -> Table:
     assert one.handshake is not None
     return Table(
-        f"The handshake of {one.who} (stream {one.stream}), segment by segment. Time in seconds since the SYN; "
-        "window as written in the header",
+        f"The handshake of {one.who} (stream {one.stream}), segment by segment. Time in seconds since the SYN; window "
+        "as written in the header",
         (
             Column("Frame", "right"),
             Column("Time", "right"),
@@ -88,12 +85,10 @@ def _arithmetic(one: Connection) -> Paragraph:
     assert shake is not None
     return Paragraph(
         f"Frame {shake.syn_ack} acknowledges {shake.syn_ack_acks} = {shake.client_isn} + 1, and frame {shake.ack} "
-        "acknowledges "
-        f"{shake.ack_acks} = {shake.server_isn} + 1. "
-        f"The initial round-trip time, from the SYN to the third segment, is {seconds(shake.rtt)}: "
-        f"{seconds(shake.server_took)} from the SYN to its answer and "
-        f"{seconds(shake.client_took)} from there to the ACK, as seen at the place of the capture. The longer part "
-        "is the way to the end that is farther away.",
+        f"acknowledges {shake.ack_acks} = {shake.server_isn} + 1. The initial round-trip time, from the SYN to the "
+        f"third segment, is {seconds(shake.rtt)}: {seconds(shake.server_took)} from the SYN to its answer and "
+        f"{seconds(shake.client_took)} from there to the ACK, as seen at the place of the capture. The longer part is "
+        "the way to the end that is farther away.",
         shake.evidence,
     )
 
@@ -118,7 +113,7 @@ def _table(findings: Findings, whole: list[Connection]) -> Table:
                 str(shake.repeated),
             )
         )
-    more = f" (the first {len(shown)} of {len(whole)})" if len(whole) > len(shown) else ""
+    more = first_of(shown, whole)
     return Table(
         f"The handshakes{more}: frames of SYN, SYN-ACK and ACK, the initial sequence numbers, whether each is "
         "acknowledged plus one, and SYNs that had to be repeated",
@@ -161,8 +156,7 @@ def _options(findings: Findings, whole: list[Connection]) -> Table:
     syns = [packet for packet in findings.packets if packet.has(SYN)]
     return Table(
         "What the ends offer in their SYNs: the largest segment that they want to receive (MSS), the factor of their "
-        "windows, "
-        "selective acknowledgement (SACK) and timestamps",
+        "windows, selective acknowledgement (SACK) and timestamps",
         (
             Column("From"),
             Column("MSS", "right"),
@@ -199,8 +193,8 @@ def _missing(findings: Findings) -> list[Block]:
         blocks.append(
             Paragraph(
                 f"The MSS of {mss:,} octets is the MTU less the IP and TCP headers. Both ends use timestamps, an "
-                "option of 12 octets (with padding) "
-                f"in every later segment, so that {mss - 12:,} octets of payload is the most that a segment carries."
+                f"option of 12 octets (with padding) in every later segment, so that {mss - 12:,} octets of payload "
+                "is the most that a segment carries."
             )
         )
     if lost:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tools.report.analysis.network import Source
-from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, plural, quoted
+from tools.report.analysis.network import Sender
+from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, plural, quoted
 from tools.report.drawing import ACCENT, FAINT, INK, Drawing
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
@@ -38,15 +38,13 @@ _IPV6 = (
 )
 
 
-def network(findings: Findings) -> list[Section]:
+def sections(findings: Findings) -> list[Section]:
     """IP headers and routing."""
-    blocks: list[Block] = []
     example = next((packet for packet in findings.packets if packet.lines and packet.from_client), findings.packets[0])
-    blocks += [
+    blocks: list[Block] = [
         Paragraph(
             f"Frame {example.number} carries {quoted(example.lines[0].whole, 50) if example.lines else 'a segment'} "
-            f"from {example.src} to {example.dst}. "
-            "Its IP header, field by field:"
+            f"from {example.src} to {example.dst}. Its IP header, field by field:"
         ),
         _header(findings, example),
         _table(findings),
@@ -62,7 +60,7 @@ def network(findings: Findings) -> list[Section]:
 def _header(findings: Findings, packet: Packet) -> Table:
     fields = _IPV6 if packet.version == 6 else _IPV4
     names = [name for name, _, _ in fields]
-    row = findings.source.tshark.few(names, [packet.number])[packet.number]
+    row = findings.tshark.few(names, [packet.number])[packet.number]
     rows = [(title, name, value or "–", words) for (name, title, words), value in zip(fields, row, strict=True)]
     return Table(
         f"The IP header of frame {packet.number}",
@@ -73,21 +71,21 @@ def _header(findings: Findings, packet: Packet) -> Table:
 
 
 def _table(findings: Findings) -> Table:
-    shown = findings.sources[:_SHOWN]
+    shown = findings.senders[:_SHOWN]
     rows = [
         (
-            source.address,
-            f"{source.packets:,}",
-            ", ".join(str(ttl) for ttl in source.ttls),
-            source.ids,
-            f"{source.df:,}",
-            str(source.fragments),
-            _checksums(source),
-            ", ".join(source.hardware) or "–",
+            sender.address,
+            f"{sender.packets:,}",
+            ", ".join(str(ttl) for ttl in sender.ttls),
+            sender.ids,
+            f"{sender.df:,}",
+            str(sender.fragments),
+            _checksums(sender),
+            ", ".join(sender.hardware) or "–",
         )
-        for source in shown
+        for sender in shown
     ]
-    more = f" (the first {len(shown)} of {len(findings.sources)})" if len(findings.sources) > len(shown) else ""
+    more = first_of(shown, findings.senders)
     return Table(
         f"The senders{more}: what their IP headers have in common, as they were seen at the place of the capture",
         (
@@ -106,12 +104,12 @@ def _table(findings: Findings) -> Table:
     )
 
 
-def _checksums(source: Source) -> str:
-    if source.version == 6:
+def _checksums(sender: Sender) -> str:
+    if sender.version == 6:
         return "none in IPv6"
-    if source.checksums_bad:
-        return f"{source.checksums_good:,} good, {source.checksums_bad:,} bad"
-    return f"all {source.checksums_good:,} good" if source.checksums_good == source.packets else "not verified"
+    if sender.checksums_bad:
+        return f"{sender.checksums_good:,} good, {sender.checksums_bad:,} bad"
+    return f"all {sender.checksums_good:,} good" if sender.checksums_good == sender.packets else "not verified"
 
 
 def _fragments(findings: Findings) -> list[Block]:
@@ -130,76 +128,63 @@ def _fragments(findings: Findings) -> list[Block]:
 
 def _route(findings: Findings) -> list[Block]:
     servers = {end[0] for end in findings.capture.servers}
-    clients = [source for source in findings.sources if source.address not in servers]
-    hosts = [source for source in findings.sources if source.address in servers]
+    clients = [sender for sender in findings.senders if sender.address not in servers]
+    hosts = [sender for sender in findings.senders if sender.address in servers]
     blocks: list[Block] = [
         Paragraph(
-            "A sender writes 64 (Unix), 128 (Windows) or 255 into the time to live, and each router takes one off. "
-            "So the next of these numbers above what is seen, less what is seen, is the number of routers on the way."
+            "A sender writes 64 (Unix), 128 (Windows) or 255 into the time to live, and each router takes one off. So "
+            "the next of these numbers above what is seen, less what is seen, is the number of routers on the way."
         )
     ]
     if hosts and clients:
         blocks.append(
             Figure(
                 "The way of the packets, by the time to live at the place of the capture",
-                _way(clients[:8], hosts[0]),
+                _path_drawing(clients[:8], hosts[0]),
                 "Clients on the left, the routers that their packets have passed, and the server on the right",
                 _route_evidence(findings, clients),
             )
         )
-    behind = {mac for source in clients for mac in source.hardware}
-    routed = [source for source in clients if source.hops]
+    behind = {mac for sender in clients for mac in sender.hardware}
+    routed = [sender for sender in clients if sender.hops]
     if len(behind) == 1 and len(routed) > 1:
         frames = [packet for packet in findings.packets if packet.from_client]
         blocks.append(
             Paragraph(
                 f"All packets of the {plural(len(clients), 'client address', 'client addresses')} come from one "
-                f"Ethernet address, {quoted(next(iter(behind)))}. "
-                "That is not a client's own but the router's: at every hop the frame gets a new Ethernet header, "
-                "while the IP addresses stay.",
+                f"Ethernet address, {quoted(next(iter(behind)))}. That is not a client's own but the router's: at "
+                "every hop the frame gets a new Ethernet header, while the IP addresses stay.",
                 findings.select(f"eth.src == {next(iter(behind))}", frames),
             )
         )
     return blocks
 
 
-def _route_evidence(findings: Findings, clients: list[Source]) -> Evidence:
-    addresses = {source.address for source in clients}
-    return findings.select(
-        "tcp.dstport in {"
-        + ", ".join(str(port) for port in sorted({end[1] for end in findings.capture.servers}))
-        + "}",
-        [packet for packet in findings.packets if packet.src in addresses],
-    )
+def _route_evidence(findings: Findings, clients: list[Sender]) -> Evidence:
+    addresses = {sender.address for sender in clients}
+    ports = ", ".join(str(port) for port in sorted({end[1] for end in findings.capture.servers}))
+    packets = [packet for packet in findings.packets if packet.src in addresses]
+    return findings.select(f"tcp.dstport in {{{ports}}}", packets)
 
 
-def _way(clients: list[Source], server: Source) -> str:
+def _path_drawing(clients: list[Sender], server: Sender) -> str:
     sheet = Drawing(800)
     step = 34
     middle = 20 + step * len(clients) / 2
-    routed = max(source.hops for source in clients)
-    for index, source in enumerate(clients):
+    routed = max(sender.hops for sender in clients)
+    for index, sender in enumerate(clients):
         y = 14 + index * step
         sheet.box(4, y, 212, 26)
-        sheet.text(12, y + 17, source.address, 10)
-        sheet.text(208, y + 17, f"TTL {source.start}", 9, FAINT, "end")
-        if routed:
-            sheet.line(216, y + 13, 345, middle, ACCENT, 1)
-        else:
-            sheet.line(216, y + 13, 584, middle, ACCENT, 1)
+        sheet.text(12, y + 17, sender.address, 10)
+        sheet.text(208, y + 17, f"TTL {sender.start}", 9, FAINT, "end")
+        sheet.line(216, y + 13, 345 if routed else 584, middle, ACCENT, 1)
     if routed:
         sheet.box(345, middle - 20, 130, 40, "#ffffff", ACCENT)
         sheet.text(410, middle - 3, plural(routed, "router"), 11, ACCENT, "middle", bold=True)
         sheet.text(410, middle + 12, f"TTL − {routed}", 9, FAINT, "middle")
         sheet.line(475, middle, 584, middle, ACCENT, 1)
-        sheet.text(
-            530,
-            middle - 6,
-            f"TTL {', '.join(str(ttl) for ttl in sorted({t for s in clients for t in s.ttls}))}",
-            9,
-            FAINT,
-            "middle",
-        )
+        ttls = sorted({ttl for sender in clients for ttl in sender.ttls})
+        sheet.text(530, middle - 6, f"TTL {', '.join(map(str, ttls))}", 9, FAINT, "middle")
     sheet.box(584, middle - 20, 212, 40)
     sheet.text(690, middle - 3, server.address, 10, INK, "middle")
     away = "the place of the capture" if not server.hops else f"{plural(server.hops, 'router')} away"
@@ -214,7 +199,7 @@ def _neighbours(findings: Findings) -> list[Section]:
     if not asked:
         return []
     shown = asked[:8]
-    opcodes = findings.source.tshark.few(("arp.opcode", "arp.src.hw_mac"), [packet.number for packet in shown])
+    opcodes = findings.tshark.few(("arp.opcode", "arp.src.hw_mac"), [packet.number for packet in shown])
     told = []
     for packet in shown:
         opcode, hardware = opcodes[packet.number]
@@ -226,12 +211,11 @@ def _neighbours(findings: Findings) -> list[Section]:
             [
                 Paragraph(
                     "IP addresses do not say whom to give a packet on the wire. Each host asks for the hardware "
-                    "address of its next hop only: "
-                    "of a neighbour on its own network, or of the router when the destination is elsewhere."
+                    "address of its next hop only: of a neighbour on its own network, or of the router when the "
+                    "destination is elsewhere."
                 ),
                 Table(
-                    "ARP questions and answers"
-                    + (f" (the first {len(told)} of {len(asked)})" if len(asked) > len(told) else ""),
+                    f"ARP questions and answers{first_of(told, asked)}",
                     (
                         Column("Frame", "right"),
                         Column("Says"),
@@ -240,7 +224,7 @@ def _neighbours(findings: Findings) -> list[Section]:
                         Column("About or to", code=True, share=1),
                     ),
                     told,
-                    Evidence.of("arp", (packet.number for packet in asked)),
+                    Evidence.showing("arp", asked),
                 ),
             ],
             2,

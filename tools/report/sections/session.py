@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
-from tools.report.analysis.chats import Chat, periods
+from tools.report.analysis.chats import periods, think_times
 from tools.report.analysis.transport import Spread
-from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, octets, plural, seconds
+from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, octets, plural, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.plots import COLOURS, bars, plot, swatches, thinned
+from tools.report.plots import COLOURS, bars, plot, steps, swatches, thinned, titled
 
 _SHOWN = 30
 _LISTED = 60  # frames that a filter can name one by one
 
 
-def session(findings: Findings) -> list[Section]:
+def sections(findings: Findings) -> list[Section]:
     """What people did."""
     sections = [Section("The chat session", _states(findings))]
     if findings.chats:
@@ -41,16 +40,15 @@ def _states(findings: Findings) -> list[Block]:
         swatches(axes, {name: colour for name, colour in colours.items() if name in used})
         axes.set_xlabel("seconds since the first packet")
 
-    more = f", the first {len(shown)} of {len(findings.speaking)}" if len(shown) < len(findings.speaking) else ""
+    more = first_of(shown, findings.speaking)
     table = []
     for one, row in zip(shown, rows, strict=True):
         words = " → ".join(f"{period.state} {seconds(period.ended - period.begun)}" for period in row)
         table.append((one.who, words, ", ".join(str(period.frame) for period in row)))
     return [
         Paragraph(
-            "A connection is in one of the states of the specification, and only the server's answers and pushes "
-            "move it, never a request alone. "
-            f"{plural(len(moves), 'line')} of this capture moved a connection."
+            "A connection is in one of the states of the specification, and only the server's answers and pushes move "
+            f"it, never a request alone. {plural(len(moves), 'line')} of this capture moved a connection."
         ),
         Figure(
             f"The states of the connections over time{more} (the stream's number in brackets)",
@@ -59,8 +57,8 @@ def _states(findings: Findings) -> list[Block]:
             Evidence.frames_alone(moves) if len(moves) <= _LISTED else None,
         ),
         Table(
-            "The same in figures: how long each connection was in each state, and the frames that moved it (the "
-            "first is its first packet)",
+            "The same in figures: how long each connection was in each state, and the frames that moved it (the first "
+            "is its first packet)",
             (Column("Who"), Column("States", share=3), Column("Frames", share=1)),
             table,
             small=True,
@@ -130,8 +128,8 @@ def _chats(findings: Findings) -> list[Block]:
     if said:
         blocks.append(
             Figure(
-                "Who said something when: a dot for each line, larger for a longer one, coloured by chat. The "
-                "frames are those in which the lines reached the partner",
+                "Who said something when: a dot for each line, larger for a longer one, coloured by chat. The frames "
+                "are those in which the lines reached the partner",
                 plot(draw, height=1.2 + 0.26 * len(people)),
                 "Dots along the time, one row for each person",
                 _passed_on(findings),
@@ -150,12 +148,13 @@ def _patterns(findings: Findings) -> list[Block]:
     said = [line for chat in findings.chats for line in chat.said]
     if not said:
         return [Paragraph("Nobody said a line.")]
+    answering = [pair for chat in findings.chats for pair in think_times(chat.said)]
     rows = []
     for who in list(dict.fromkeys(line.speaker for line in said))[:_SHOWN]:
         own = [line for line in said if line.speaker == who]
         sizes = [line.octets for line in own]
         span = sum(chat.ended - chat.begun for chat in findings.chats if who in (chat.caller, chat.called))
-        thinking = _thinking(findings.chats, who)
+        thinking = Spread.of([gap for speaker, gap in answering if speaker == who])
         rows.append(
             (
                 who,
@@ -171,19 +170,13 @@ def _patterns(findings: Findings) -> list[Block]:
 
     def draw(panels: Any) -> None:
         panels[0].hist([line.octets for line in said], bins=20, color=COLOURS[0], edgecolor="white", linewidth=0.4)
-        panels[0].set_title("Sizes of lines")
-        panels[0].set_xlabel("octets with the verb and the LF")
-        panels[0].set_ylabel("lines")
+        titled(panels[0], "Sizes of lines", "octets with the verb and the LF", "lines")
         times = sorted(line.took * 1e3 for line in said if line.took is not None)
         if times:
             points = thinned(times)
-            panels[1].step(
-                points, [(index + 1) / len(points) for index in range(len(points))], where="post", color=COLOURS[1]
-            )
+            steps(panels[1], [(time, (index + 1) / len(points)) for index, time in enumerate(points)], COLOURS[1])
             panels[1].set_xscale("log")
-        panels[1].set_title("Time to the partner")
-        panels[1].set_xlabel("ms from the sender's segment to the partner's")
-        panels[1].set_ylabel("share of lines")
+        titled(panels[1], "Time to the partner", "ms from the sender's segment to the partner's", "share of lines")
 
     evidence = _passed_on(findings)
     return [
@@ -210,13 +203,3 @@ def _patterns(findings: Findings) -> list[Block]:
             evidence,
         ),
     ]
-
-
-def _thinking(chats: list[Chat], who: str) -> Spread | None:
-    """The think times of one person over all chats."""
-    gaps = []
-    for chat in chats:
-        for before, after in pairwise(chat.said):
-            if after.speaker == who and before.speaker != who:
-                gaps.append(after.time - before.time)
-    return Spread.of(gaps)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tools.report.analysis.connections import Connection, bracketed
-from tools.report.document import Block, Column, Paragraph, Section, Table, octets, plural, quoted, seconds
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, octets, plural, quoted, seconds
 from tools.report.findings import Findings
 
 _SHOWN = 40
 
 
-def sockets(findings: Findings) -> list[Section]:
+def sections(findings: Findings) -> list[Section]:
     """The table of connections."""
     servers = sorted({one.server for one in findings.connections})
     ports = sorted({one.client[1] for one in findings.connections})
@@ -17,18 +17,16 @@ def sockets(findings: Findings) -> list[Section]:
     packets = findings.packets
     blocks: list[Block] = [
         Paragraph(
-            "A TCP connection is known by four numbers: the address and the port at each end. All connections of "
-            "this chat "
-            f"share the server's end, {server_words}; the client's end tells them apart. The client's system "
-            f"has chosen its ports from the ephemeral range ({ports[0]} to {ports[-1]} here), while the server's "
-            "port must be known in advance.",
+            "A TCP connection is known by four numbers: the address and the port at each end. All connections of this "
+            f"chat share the server's end, {server_words}; the client's end tells them apart. The client's system has "
+            f"chosen its ports from the ephemeral range ({ports[0]} to {ports[-1]} here), while the server's port "
+            "must be known in advance.",
             findings.select("tcp", packets),
         ),
         _table(findings),
         Paragraph(
             "The server has one listening socket and, for each connection, one more socket with the same local "
-            "address and port: "
-            f"{plural(len(findings.connections), 'connection')} in this capture, at most "
+            f"address and port: {plural(len(findings.connections), 'connection')} in this capture, at most "
             f"{_at_once(findings.connections)} of them open at the same time."
         ),
     ]
@@ -51,7 +49,7 @@ def _table(findings: Findings) -> Table:
         )
         for one in shown
     ]
-    more = f" (the first {len(shown)} of {len(findings.connections)})" if len(findings.connections) > len(shown) else ""
+    more = first_of(shown, findings.connections)
     return Table(
         f"The connections{more}. Packets and octets of payload: from the client / from the server; octets that were "
         "sent again count once",

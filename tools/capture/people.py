@@ -1,6 +1,7 @@
-"""Who takes part in a recording: the server's process, line clients' processes, and peers of raw sockets.
+"""The participants of a recording: the server's process, clients' processes, and clients of one raw socket each.
 
-Peers do what no well-behaved client does: they choose where a segment ends, reset, fall silent or never read.
+A raw client does what no well-behaved client does: it chooses where a segment ends, resets, falls silent or does not
+read.
 Knows the spec's words only as its vocabulary gives them.
 """
 
@@ -26,8 +27,8 @@ PATIENCE = 20.0  # seconds to wait for what must come; only a failure takes that
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
-class Speaker(Protocol):
-    """Somebody who sends requests and hears replies, whatever he is made of."""
+class Person(Protocol):
+    """A user of the chat: sends requests and hears replies, from a client's process or a raw socket."""
 
     name: str
 
@@ -38,7 +39,7 @@ class Speaker(Protocol):
         """Waits for a reply of one of these keys; returns its words without the key. Others are passed over."""
 
     def close(self) -> None:
-        """Is gone without a word, if it is not gone yet."""
+        """Closes without a QUIT, if it is not closed yet."""
 
 
 class ServerProcess:
@@ -87,7 +88,7 @@ class ServerProcess:
             self._complaints.extend(line.strip() for line in lines)
 
 
-class LineClient:
+class ClientProcess:
     """A client's process, driven by the spec's line contract on its standard input and output."""
 
     def __init__(self, name: str, host: Host, words: Sequence[str], spec: Spec) -> None:
@@ -122,7 +123,7 @@ class LineClient:
         return self._wait_for(*(self._prints[key] for key in keys))
 
     def kill(self) -> None:
-        """Ends the process as a crash would: its system says the rest."""
+        """Kills the process: its system closes the connection."""
         self._process.signal(signal.SIGKILL)
         self.close()
 
@@ -154,7 +155,7 @@ class LineClient:
             seen.append(line)
 
 
-class Peer:
+class RawClient:
     """A client of one raw socket, which decides what goes into which segment.
 
     `nodelay` is TCP_NODELAY; `receive_buffer` in octets makes its window small.
@@ -198,7 +199,7 @@ class Peer:
         self.send(self.line(verb, *values))
 
     def send(self, octets: bytes) -> None:
-        """One call of send, so without Nagle's algorithm one segment at least begins here."""
+        """One call of send: with TCP_NODELAY at least one segment begins here."""
         self.socket.sendall(octets)
 
     def hear(self, *keys: str) -> list[str]:
@@ -233,9 +234,9 @@ class Peer:
             try:
                 octets = self.socket.recv(65536)
             except TimeoutError:
-                raise CaptureError(f"{self.name} waited in vain") from None
+                raise CaptureError(f"{self.name} got no reply in time") from None
             if not octets:
-                raise CaptureError(f"{self.name}'s connection ended before its time")
+                raise CaptureError(f"{self.name}'s connection ended too early")
             self._held += octets
         line, self._held = self._held.split(b"\n", 1)
         return line

@@ -104,9 +104,9 @@ def test_a_server_cannot_win_by_losing(how: str, tmp_path: Path) -> None:
 
 def test_a_line_that_is_lost_at_the_very_end_is_missed(tmp_path: Path) -> None:
     """Nothing comes after it that could differ: the load waits for all that it has said."""
-    with Server(spoiler("lose", tmp_path)) as server, Load(connected(server.address, server.peer, 2)) as load:
+    with Server(spoiler("lose", tmp_path)) as server, Load(connected(server.address, server.contender, 2)) as load:
         ends = list(load.ends.values())
-        paired(ends, server.peer.dialect, octets=64, window=21)
+        paired(ends, server.contender.dialect, octets=64, window=21)
         ends[1].window = 0
         load.listen()
         load.fill()

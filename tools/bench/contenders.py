@@ -190,8 +190,8 @@ def _packet(kind: int, body: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A server of the comparison. Its `config` is written with {port} filled in, and {config} in its command is where; a server without
-    a config takes a free port and prints `listening on HOST:PORT`.
+    """A server of the comparison. Its `config` is a file's text, with {port} filled in; {config} in the command is its
+    path. A server without one takes a free port and prints `listening on HOST:PORT`.
 
     `source` is a C file that is compiled to {program}. `needs` are the programs without which the row is left out.
     `most` is how many connections it is asked to carry, `backlog` how many may wait to be accepted: one more than the

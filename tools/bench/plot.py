@@ -36,9 +36,7 @@ def plot(runs: Sequence[Run], path: Path) -> None:
         axes.plot(*zip(*wanted, strict=True) if wanted else ((), ()), "|", markersize=18, color=dots.get_color())
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log")
-    axes.set_xlabel(
-        f"CPU of {OURS} per unit, as a multiple of the server's: left of 1 it is cheaper (strokes: targets)"
-    )
+    axes.set_xlabel(f"CPU of {OURS} per unit, as a multiple of the other's: left of 1 it is cheaper (strokes: targets)")
     axes.xaxis.set_major_formatter("{x:g} ×")
     axes.set_yticks(range(len(names)), [f"{name}\n{found[name, OURS]['cpu_us']:.3g} µs" for name in names])
     axes.invert_yaxis()

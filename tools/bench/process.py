@@ -38,7 +38,7 @@ def cores() -> tuple[set[int], set[int]]:
 
 
 class Server:
-    """A running server of the comparison, in a directory of its own. As a context manager it is ended with all that it has started."""
+    """A running server, in a directory of its own. As a context manager it is ended with all that it has started."""
 
     def __init__(self, contender: Contender, on: set[int] | None = None) -> None:
         self.contender = contender

@@ -15,7 +15,7 @@ LIMIT = "limit"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One measurement of one server. `trouble` says why there are no figures; `lost` whether it is the server's fault."""
+    """One measurement of one server. `trouble`: why there are no figures; `lost`: it is the server's fault."""
 
     workload: str
     server: str

@@ -199,12 +199,8 @@ def test_the_command_writes_a_table_a_record_and_a_picture(tmp_path: Path) -> No
     assert "| pychat " in result.stdout
     assert "4/4 interactive-50" in result.output
     written = json.loads(record.read_text())
-    assert [(run["peer"], run["number"]) for run in written["runs"]] == [
-        ("pychat", 1),
-        ("threads", 1),
-        ("threads", 2),
-        ("pychat", 2),
-    ]
+    order = [("pychat", 1), ("threads", 1), ("threads", 2), ("pychat", 2)]
+    assert [(run["peer"], run["number"]) for run in written["runs"]] == order
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

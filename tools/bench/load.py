@@ -262,7 +262,7 @@ def _read(end: End, octets: int) -> bytes:
 
 
 def connected(address: tuple[str, int], contender: Contender, count: int, first: int = 0) -> list[End]:
-    """So many connections to a partner, each with a name of its own. Raises LostLineError when one gets no answer."""
+    """So many connections to a server, each with a name of its own. Raises LostLineError when one gets no answer."""
     ends: list[End] = []
     try:
         for start in range(first, first + count, contender.backlog):

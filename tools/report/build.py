@@ -54,14 +54,14 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
         ("Server", ", ".join(quoted(bracketed(end)) for end in findings.capture.servers[:3])),
         (
             "People",
-            ", ".join(findings.people[:12]) + (" …" if len(findings.people) > 12 else "") or "nobody took a name",
+            ", ".join(findings.people[:12]) + (" …" if len(findings.people) > 12 else "") or "no user took a name",
         ),
         (
             "Content",
             f"{plural(len(findings.packets), 'packet')} on {plural(len(findings.connections), 'TCP connection')}",
         ),
         ("Read with", f"TShark {findings.tshark.version} and the dissector made from the protocol's specification"),
-        ("Checkable", "under each statement: the frames, and the display filter that shows them"),
+        ("Checkable", "below each statement: frame numbers, and the display filter that shows them"),
     ]
 
 

@@ -136,7 +136,7 @@ def _draw(sheet: Drawing, row: Row, ends: Sequence[Connection], findings: Findin
     bottom = top + _height(row)
     if row.packet is None:
         sheet.text(
-            _middle() - 10, top + 14, f"({plural(row.skipped, 'segment')} with payload left out)", 9.5, FAINT, "middle"
+            _middle() - 10, top + 14, f"({plural(row.skipped, 'segment')} with payload omitted)", 9.5, FAINT, "middle"
         )
         sheet.height = bottom
         return

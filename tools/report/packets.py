@@ -10,38 +10,38 @@ FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 
 # What Wireshark's TCP analysis says of a packet: the field, its name, and what it means.
 ANALYSIS = {
-    "tcp.analysis.retransmission": ("retransmission", "octets that were sent before, again"),
+    "tcp.analysis.retransmission": ("retransmission", "the same octets were sent before"),
     "tcp.analysis.fast_retransmission": (
         "fast retransmission",
-        "sent again after duplicate ACKs, before the timer ran out",
+        "retransmitted after duplicate ACKs, before the timeout",
     ),
     "tcp.analysis.spurious_retransmission": (
         "spurious retransmission",
-        "sent again though it had been acknowledged",
+        "retransmitted although it was already acknowledged",
     ),
-    "tcp.analysis.out_of_order": ("out of order", "came after a segment that follows it"),
+    "tcp.analysis.out_of_order": ("out of order", "arrived after a segment with a higher sequence number"),
     "tcp.analysis.lost_segment": (
         "previous segment not captured",
-        "a segment before this one has not been seen here",
+        "the segment before this one was not captured",
     ),
     "tcp.analysis.ack_lost_segment": (
         "acknowledges an unseen segment",
-        "acknowledges what has not been seen here",
+        "acknowledges octets that were not captured",
     ),
     "tcp.analysis.duplicate_ack": (
         "duplicate ACK",
-        "the receiver repeats what it waits for: something is missing",
+        "the receiver repeats its last acknowledgement: a segment is missing",
     ),
-    "tcp.analysis.zero_window": ("zero window", "the receiver takes nothing for now: its buffer is full"),
-    "tcp.analysis.window_full": ("window full", "the sender has used the whole window"),
+    "tcp.analysis.zero_window": ("zero window", "the receive buffer is full: the sender must stop"),
+    "tcp.analysis.window_full": ("window full", "the sender has filled the receiver's window"),
     "tcp.analysis.zero_window_probe": ("zero window probe", "asks whether the window is open again"),
-    "tcp.analysis.window_update": ("window update", "the receiver takes octets again"),
+    "tcp.analysis.window_update": ("window update", "the receiver has room again"),
     "tcp.analysis.keep_alive": (
         "keep-alive",
-        "asks whether the other end is there (or whether its window is open)",
+        "asks whether the other endpoint is there (or whether its window is open)",
     ),
-    "tcp.analysis.keep_alive_ack": ("keep-alive ACK", "the answer to it"),
-    "tcp.analysis.reused_ports": ("ports reused", "a connection with the same four numbers as an earlier one"),
+    "tcp.analysis.keep_alive_ack": ("keep-alive ACK", "the answer to a keep-alive"),
+    "tcp.analysis.reused_ports": ("ports reused", "a connection with the same addresses and ports as an earlier one"),
 }
 RETRANSMISSIONS = frozenset(name for name in ANALYSIS if name.endswith("retransmission"))
 

@@ -15,13 +15,13 @@ def sections(findings: Findings) -> list[Section]:
     """The capture and the commands that show what the report says."""
     blocks: list[Block] = [
         Paragraph(
-            "Under every statement, table and figure stands a line that begins with ▸: the numbers of the frames that "
-            "show it, and a display filter. Open the capture in Wireshark with the protocol's dissector, type the "
-            "filter, and exactly these frames are shown. “Frame” is Wireshark's word for a captured packet and its "
-            "number; a frame of the chat protocol is called a line here, because it is one."
+            "Each statement, table and figure has its evidence below it, after ▸: frame numbers and a display filter. "
+            "Open the capture in Wireshark with the protocol's dissector, enter the filter, and Wireshark shows "
+            "exactly these frames. “Frame” is Wireshark's word for a captured packet and its number; a frame of the "
+            "chat protocol is called a line here, since it is a line of text."
         ),
         Table(
-            "How to open the capture as this report has read it",
+            "How to open the capture with the dissector and the preferences of this report",
             (Column("Step"), Column("Command", share=1, code=True)),
             (
                 ("Write the dissector", f"python -m tools.dissector --out {findings.protocol}.lua"),

@@ -29,13 +29,13 @@ def sections(findings: Findings) -> list[Section]:
     ]
     blocks: list[Block] = [
         Paragraph(
-            "Each direction of a connection is closed by itself: a FIN says that its sender will send no more, takes "
-            "one sequence number, and is acknowledged. Whoever sends the first FIN keeps the connection in TIME-WAIT "
-            "for a while, so that late segments cannot be taken for a new one. A RST ends both directions at once, "
-            "and what was on its way is lost."
+            "Each direction of a connection is closed separately: a FIN says that its sender has no more data, "
+            "consumes one sequence number, and is acknowledged. The endpoint that closes first stays in TIME-WAIT for "
+            "a while, so that late segments are not taken for those of a new connection. A RST aborts both directions "
+            "at once; data in flight is lost."
         ),
         Table(
-            "The ends of the connections: frames with FIN and RST, and the last line of the chat before them",
+            "Connection termination: frames with FIN and RST, and the last line of the chat before them",
             (
                 Column("Stream", "right"),
                 Column("Who"),
@@ -92,9 +92,9 @@ def _detail(one: Connection) -> Table:
 
 def _meaning(flags: int, payload: int) -> str:
     if flags & RST:
-        return "the connection is gone, at once"
+        return "aborts the connection"
     if flags & FIN:
-        return "nothing more will come from here"
+        return "no more data from this sender"
     if flags & SYN:
         return "asks for a connection"
-    return f"{payload} octets of payload" if payload else "acknowledges what came before, a FIN too"
+    return f"{payload} octets of payload" if payload else "acknowledges what came before, including a FIN"

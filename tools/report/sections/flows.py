@@ -14,8 +14,8 @@ def sections(findings: Findings) -> list[Section]:
     """One chat step by step, then all requests in figures."""
     blocks: list[Block] = [
         Paragraph(
-            f"Each client talks to the server alone; the server passes a {quoted(findings.words.say)} on to the "
-            "partner's connection. So one line between two people is two messages, on two TCP connections."
+            f"Each client has a connection to the server only; the server relays a {quoted(findings.words.say)} to "
+            "the partner's connection. So one line between two users is two messages, on two TCP connections."
         )
     ]
     sections = [Section("Client–server message flows", [*blocks, *_requests(findings)])]
@@ -69,8 +69,7 @@ def _requests(findings: Findings) -> list[Block]:
     sent = [line for line in findings.lines if line.kind == "request"]
     answered = [line for line in findings.lines if line.delay is not None and line.kind in ANSWERS]
     table = Table(
-        "Requests of the clients, what became of them, and the delay from request to answer at the place of the "
-        "capture",
+        "Requests of the clients, their outcome, and the response time (from request to answer, at the capture point)",
         (
             Column("Request", code=True, share=1),
             Column("Sent", "right"),
@@ -89,8 +88,8 @@ def _requests(findings: Findings) -> list[Block]:
     if spread is not None:
         blocks.append(
             Paragraph(
-                f"{plural(spread.count, 'answer')} came after {seconds(spread.least)} to {seconds(spread.most)}; half "
-                f"of them within {seconds(spread.median)}.",
+                f"{plural(spread.count, 'answer')} came {seconds(spread.least)} to {seconds(spread.most)} after the "
+                f"request; the median is {seconds(spread.median)}.",
                 Evidence.showing(_answers(findings.protocol), answered),
             )
         )
@@ -99,10 +98,10 @@ def _requests(findings: Findings) -> list[Block]:
     if spread is not None:
         blocks.append(
             Paragraph(
-                f"{plural(spread.count, 'line')} reached the partner. From the last segment of a line at the server "
-                f"to the last segment of it on the partner's connection it took {seconds(spread.least)} to "
-                f"{seconds(spread.most)}, {seconds(spread.median)} in the middle. There is no answer to a "
-                f"{quoted(findings.words.say)} that succeeds.",
+                f"{plural(spread.count, 'line')} reached the partner. The relay time, from the last segment of a line "
+                f"to the server to its last segment to the partner, was {seconds(spread.least)} to "
+                f"{seconds(spread.most)}, median {seconds(spread.median)}. A {quoted(findings.words.say)} that "
+                "succeeds has no answer.",
                 Evidence.showing(f"{findings.protocol}.relay_time", relayed),
             )
         )

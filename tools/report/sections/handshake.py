@@ -19,14 +19,14 @@ def sections(findings: Findings) -> list[Section]:
     whole = [one for one in findings.connections if one.handshake is not None]
     blocks: list[Block] = [
         Paragraph(
-            "Before the first line of the chat, both ends exchange three segments. The client's SYN carries its "
-            "initial sequence number (ISN); the server's SYN, ACK acknowledges it plus one and carries the server's "
-            "own; the client's ACK acknowledges that plus one. A SYN takes one sequence number though it carries no "
-            "octet, which is why Wireshark's relative numbers of the first octet are 1."
+            "Before the first line of the chat, both endpoints exchange three segments. The client's SYN carries its "
+            "initial sequence number (ISN); the server's SYN-ACK acknowledges the ISN plus one and carries the "
+            "server's ISN; the client's ACK acknowledges that plus one. A SYN consumes one sequence number though it "
+            "carries no payload, so the first octet has the relative sequence number 1."
         )
     ]
     if not whole:
-        blocks.append(Paragraph("No handshake is in this capture: it begins in the middle of its connections."))
+        blocks.append(Paragraph("This capture holds no handshake: it begins after the connections were opened."))
         return [Section("The three-way handshake", blocks)]
     blocks += [
         _detail(whole[0]),
@@ -87,8 +87,8 @@ def _arithmetic(one: Connection) -> Paragraph:
         f"Frame {shake.syn_ack} acknowledges {shake.syn_ack_acks} = {shake.client_isn} + 1, and frame {shake.ack} "
         f"acknowledges {shake.ack_acks} = {shake.server_isn} + 1. The initial round-trip time, from the SYN to the "
         f"third segment, is {seconds(shake.rtt)}: {seconds(shake.server_took)} from the SYN to its answer and "
-        f"{seconds(shake.client_took)} from there to the ACK, as seen at the place of the capture. The longer part is "
-        "the way to the end that is farther away.",
+        f"{seconds(shake.client_took)} from there to the ACK, measured at the capture point. The longer part belongs "
+        "to the endpoint that is farther away.",
         shake.evidence,
     )
 
@@ -116,7 +116,7 @@ def _table(findings: Findings, whole: list[Connection]) -> Table:
     more = first_of(shown, whole)
     return Table(
         f"The handshakes{more}: frames of SYN, SYN-ACK and ACK, the initial sequence numbers, whether each is "
-        "acknowledged plus one, and SYNs that had to be repeated",
+        "acknowledged plus one, and retransmitted SYNs",
         (
             Column("Stream", "right"),
             Column("Who"),
@@ -155,8 +155,8 @@ def _options(findings: Findings, whole: list[Connection]) -> Table:
     rows = [(*key, plural(len(streams), "connection")) for key, streams in groups.items()]
     syns = [packet for packet in findings.packets if packet.has(SYN)]
     return Table(
-        "What the ends offer in their SYNs: the largest segment that they want to receive (MSS), the factor of their "
-        "windows, selective acknowledgement (SACK) and timestamps",
+        "TCP options in the SYNs: maximum segment size (MSS), window scale, selective acknowledgement (SACK) and "
+        "timestamps",
         (
             Column("From"),
             Column("MSS", "right"),
@@ -192,9 +192,9 @@ def _missing(findings: Findings) -> list[Block]:
         mss = min(size for size in sizes if size is not None)
         blocks.append(
             Paragraph(
-                f"The MSS of {mss:,} octets is the MTU less the IP and TCP headers. Both ends use timestamps, an "
-                f"option of 12 octets (with padding) in every later segment, so that {mss - 12:,} octets of payload "
-                "is the most that a segment carries."
+                f"The MSS of {mss:,} octets is the MTU minus the IP and TCP headers. Both endpoints use timestamps, "
+                "an option of 12 octets (with padding) in every later segment, so a segment carries at most "
+                f"{mss - 12:,} octets of payload."
             )
         )
     if lost:

@@ -14,25 +14,25 @@ _SHOWN = 30
 _IPV4 = (
     ("ip.version", "Version", "IP version 4"),
     ("ip.hdr_len", "Header length", "octets; 20 are a header without options"),
-    ("ip.dsfield", "Differentiated services", "0x00: nothing special is asked of the routers"),
+    ("ip.dsfield", "Differentiated services", "0x00: default forwarding"),
     ("ip.len", "Total length", "octets of header and payload"),
-    ("ip.id", "Identification", "would tell the fragments of one packet from another's"),
-    ("ip.flags.df", "Don't fragment", "1: a router may not cut the packet, it must report that it is too long"),
+    ("ip.id", "Identification", "identifies the fragments of one packet"),
+    ("ip.flags.df", "Don't fragment", "1: a router may not fragment the packet, it must report that it is too long"),
     ("ip.flags.mf", "More fragments", "0: this is no fragment, or the last one"),
     ("ip.frag_offset", "Fragment offset", "0: this is no fragment, or the first one"),
-    ("ip.ttl", "Time to live", "every router takes one off; at zero the packet is dropped"),
+    ("ip.ttl", "Time to live", "each router decrements it; at zero the packet is dropped"),
     ("ip.proto", "Protocol", "6 is TCP"),
-    ("ip.checksum", "Header checksum", "over the header alone; a router computes it anew, since it changes the TTL"),
+    ("ip.checksum", "Header checksum", "over the header only; each router recomputes it, since the TTL changes"),
     ("ip.src", "Source", ""),
     ("ip.dst", "Destination", ""),
 )
 _IPV6 = (
     ("ipv6.version", "Version", "IP version 6"),
-    ("ipv6.tclass", "Traffic class", "0x00: nothing special is asked of the routers"),
+    ("ipv6.tclass", "Traffic class", "0x00: default forwarding"),
     ("ipv6.flow", "Flow label", "the same for the packets of one connection"),
     ("ipv6.plen", "Payload length", "octets after the header of 40"),
     ("ipv6.nxt", "Next header", "6 is TCP"),
-    ("ipv6.hlim", "Hop limit", "every router takes one off; there is no checksum to compute anew"),
+    ("ipv6.hlim", "Hop limit", "each router decrements it; the header has no checksum to recompute"),
     ("ipv6.src", "Source", ""),
     ("ipv6.dst", "Destination", ""),
 )
@@ -52,7 +52,7 @@ def sections(findings: Findings) -> list[Section]:
     ]
     return [
         Section("IP headers and routing", blocks),
-        Section("The route by the time to live", _route(findings), 2),
+        Section("The route, estimated from the TTL", _route(findings), 2),
         *_neighbours(findings),
     ]
 
@@ -87,7 +87,7 @@ def _table(findings: Findings) -> Table:
     ]
     more = first_of(shown, findings.senders)
     return Table(
-        f"The senders{more}: what their IP headers have in common, as they were seen at the place of the capture",
+        f"The senders{more}: what their IP headers have in common, at the capture point",
         (
             Column("Source", code=True),
             Column("Packets", "right"),
@@ -115,7 +115,7 @@ def _checksums(sender: Sender) -> str:
 def _fragments(findings: Findings) -> list[Block]:
     pieces = [packet for packet in findings.packets if packet.fragment]
     largest = max((packet.ip_length + (40 if packet.version == 6 else 0) for packet in findings.packets), default=0)
-    words = "No packet is a fragment: TCP keeps its segments below the MTU, so that IP need not cut them."
+    words = "No packet is a fragment: TCP keeps its segments below the MTU, so IP does not fragment them."
     if pieces:
         words = f"{plural(len(pieces), 'packet')} came in fragments."
     return [
@@ -132,14 +132,14 @@ def _route(findings: Findings) -> list[Block]:
     hosts = [sender for sender in findings.senders if sender.address in servers]
     blocks: list[Block] = [
         Paragraph(
-            "A sender writes 64 (Unix), 128 (Windows) or 255 into the time to live, and each router takes one off. So "
-            "the next of these numbers above what is seen, less what is seen, is the number of routers on the way."
+            "The initial time to live (TTL) is 64 (Unix), 128 (Windows) or 255, and each router decrements it by one. "
+            "The hop count is estimated as the next of these values minus the TTL at the capture point."
         )
     ]
     if hosts and clients:
         blocks.append(
             Figure(
-                "The way of the packets, by the time to live at the place of the capture",
+                "The path of the packets, estimated from the TTL at the capture point",
                 _path_drawing(clients[:8], hosts[0]),
                 "Clients on the left, the routers that their packets have passed, and the server on the right",
                 _route_evidence(findings, clients),
@@ -152,8 +152,8 @@ def _route(findings: Findings) -> list[Block]:
         blocks.append(
             Paragraph(
                 f"All packets of the {plural(len(clients), 'client address', 'client addresses')} come from one "
-                f"Ethernet address, {quoted(next(iter(behind)))}. That is not a client's own but the router's: at "
-                "every hop the frame gets a new Ethernet header, while the IP addresses stay.",
+                f"Ethernet address, {quoted(next(iter(behind)))}. It is the router's: each hop replaces the Ethernet "
+                "header, while the IP addresses stay.",
                 findings.select(f"eth.src == {next(iter(behind))}", frames),
             )
         )
@@ -187,7 +187,7 @@ def _path_drawing(clients: list[Sender], server: Sender) -> str:
         sheet.text(530, middle - 6, f"TTL {', '.join(map(str, ttls))}", 9, FAINT, "middle")
     sheet.box(584, middle - 20, 212, 40)
     sheet.text(690, middle - 3, server.address, 10, INK, "middle")
-    away = "the place of the capture" if not server.hops else f"{plural(server.hops, 'router')} away"
+    away = "the capture point" if not server.hops else f"{plural(server.hops, 'router')} away"
     sheet.text(690, middle + 12, f"server: TTL {server.ttls[-1]}, {away}", 8, FAINT, "middle")
     sheet.height = max(sheet.height, middle + 24)
     return sheet.svg()
@@ -207,15 +207,14 @@ def _neighbours(findings: Findings) -> list[Section]:
         told.append((str(packet.number), says, packet.src, hardware or "–", packet.dst))
     return [
         Section(
-            "The neighbours",
+            "Address resolution (ARP)",
             [
                 Paragraph(
-                    "IP addresses do not say whom to give a packet on the wire. Each host asks for the hardware "
-                    "address of its next hop only: of a neighbour on its own network, or of the router when the "
-                    "destination is elsewhere."
+                    "An Ethernet frame needs the hardware (MAC) address of the next hop. Each host resolves only that "
+                    "one: of a host on its own subnet, or of the router when the destination is on another subnet."
                 ),
                 Table(
-                    f"ARP questions and answers{first_of(told, asked)}",
+                    f"ARP requests and replies{first_of(told, asked)}",
                     (
                         Column("Frame", "right"),
                         Column("Says"),

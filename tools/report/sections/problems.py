@@ -42,7 +42,7 @@ def _refusals(findings: Findings) -> list[Block]:
         more = first_of(rows, refusals)
         blocks.append(
             Table(
-                f"Requests that were refused{more}. A refusal changes nothing, and the connection goes on",
+                f"Requests that were refused{more}. A refusal changes no state, and the connection stays open",
                 (
                     Column("Frame", "right"),
                     Column("Time", "right"),
@@ -66,7 +66,7 @@ def _refusals(findings: Findings) -> list[Block]:
         ]
         blocks.append(
             Table(
-                "Connections that the server ended with a last frame",
+                "Connections that the server closed with a last frame",
                 (Column("Frame", "right"), Column("Time", "right"), Column("Who"), Column("Last frame", share=1)),
                 ended,
                 Evidence.showing(f'{findings.protocol}.kind == "goodbye"', goodbyes),
@@ -83,8 +83,8 @@ def _refusals(findings: Findings) -> list[Block]:
         )
         blocks.append(
             Paragraph(
-                f"After silence, the server asked {plural(len(probes), 'time')} whether a client is still there; "
-                f"{answered} of these questions were answered.",
+                f"After silence, the server sent {plural(len(probes), 'probe')}; {answered} of them "
+                f"{'was' if answered == 1 else 'were'} answered.",
                 Evidence.showing(
                     f'{findings.protocol}.verb == "{findings.words.probe}" && {findings.protocol}.from == "server"',
                     probes,

@@ -22,10 +22,10 @@ def sections(findings: Findings) -> list[Section]:
     """Lines against segments: figures for all, then the plainest examples."""
     blocks: list[Block] = [
         Paragraph(
-            "TCP carries a stream of octets and knows no lines. The sender's system cuts the stream into segments "
-            "wherever it likes; the receiver must put the octets together again and cut them at the line ends. Where "
-            "each line lies in the stream follows from the sequence numbers of the segments and the lengths of the "
-            "lines before it."
+            "TCP carries a stream of octets without message boundaries. The sender's TCP divides the stream into "
+            "segments at any octet; the receiver must reassemble the stream and split it at the line ends. The "
+            "position of each line in the stream follows from the sequence numbers of the segments and the lengths of "
+            "the lines before it."
         ),
         _table(findings),
     ]
@@ -71,7 +71,7 @@ def _table(findings: Findings) -> Table:
         )
     carriers = [packet for packet in findings.packets if packet.payload]
     return Table(
-        "Segments with payload and the lines in them, for each direction; segments that were sent again count once",
+        "Segments with payload and the lines in them, for each direction; retransmitted segments count once",
         (
             Column("Stream", "right"),
             Column("Direction"),
@@ -106,7 +106,7 @@ def _spanning(findings: Findings, direction: Direction) -> list[Block]:
     blocks: list[Block] = [
         Figure(
             f"Lines and segments in the stream of {direction.connection.who} (stream {stream}), by relative sequence "
-            "number. Below, the segments with their frame numbers; above, the lines with their lengths in octets",
+            "number. Below: segments with frame numbers and lengths; above: lines with lengths in octets",
             plot(lambda axes: _draw(axes, segments, lines), height=1.75),
             "Two rows of boxes along the octets of the stream: lines above, segments below; their edges do not meet",
             Evidence.frames_alone(frames),
@@ -206,8 +206,8 @@ def _octets(findings: Findings, direction: Direction, placed: Placed) -> list[Bl
     first, second = by_number[one], by_number[other]
     return [
         Listing(
-            f"A line that is cut: frame {one} ends with sequence number {first.seq + first.payload - 1}, frame "
-            f"{other} goes on with {second.seq}",
+            f"A line that spans two segments: frame {one} ends with sequence number {first.seq + first.payload - 1}, "
+            f"frame {other} continues with {second.seq}",
             lines,
             Evidence.frames_alone([one, other]),
         )
@@ -234,7 +234,7 @@ def _shared(findings: Findings, direction: Direction) -> list[Block]:
     return [
         Paragraph(
             f"Frame {number} carries {packet.payload:,} octets, in which {plural(count, 'line')} are complete. A "
-            "receiver that takes a segment for a line would lose all but the first.",
+            "receiver that treats each segment as one line would lose all but the first.",
             Evidence.frames_alone([number]),
         ),
         Table(
@@ -261,9 +261,9 @@ def _crumbs(placed: Placed) -> list[Block]:
     shown = ", ".join(str(number) for number in frames[:24]) + (" …" if len(frames) > 24 else "")
     return [
         Paragraph(
-            f"{quoted(placed.line.whole, 60)} has {placed.line.length:,} octets and came in "
+            f"{quoted(placed.line.whole, 60)} has {placed.line.length:,} octets and spans "
             f"{plural(len(frames), 'segment')} (frames {shown}). It is complete in frame {placed.line.number}; before "
-            "that, there is nothing to be acted upon.",
+            "that, the receiver cannot act on it.",
             Evidence.frames_alone(frames),
         )
     ]

@@ -47,18 +47,18 @@ def _states(findings: Findings) -> list[Block]:
         table.append((one.who, words, ", ".join(str(period.frame) for period in row)))
     return [
         Paragraph(
-            "A connection is in one of the states of the specification, and only the server's answers and pushes move "
-            f"it, never a request alone. {plural(len(moves), 'line')} of this capture moved a connection."
+            "A connection is always in one state of the specification. Only the server's answers and pushes change "
+            f"it, never a request alone. {plural(len(moves), 'line')} of this capture changed a state."
         ),
         Figure(
-            f"The states of the connections over time{more} (the stream's number in brackets)",
+            f"The states of the connections over time{more} (TCP stream in brackets)",
             plot(draw, height=0.9 + 0.16 * len(shown)),
             "For each connection a bar whose colours are its states",
             Evidence.frames_alone(moves) if len(moves) <= _LISTED else None,
         ),
         Table(
-            "The same in figures: how long each connection was in each state, and the frames that moved it (the first "
-            "is its first packet)",
+            "The same in figures: how long each connection was in each state, and the frames of the changes (the "
+            "first is its first packet)",
             (Column("Who"), Column("States", share=3), Column("Frames", share=1)),
             table,
             small=True,
@@ -128,8 +128,8 @@ def _chats(findings: Findings) -> list[Block]:
     if said:
         blocks.append(
             Figure(
-                "Who said something when: a dot for each line, larger for a longer one, coloured by chat. The frames "
-                "are those in which the lines reached the partner",
+                "Lines over time: a dot for each line, larger for a longer one, coloured by chat. The frames are "
+                "those in which the lines reached the partner",
                 plot(draw, height=1.2 + 0.26 * len(people)),
                 "Dots along the time, one row for each person",
                 _passed_on(findings),
@@ -147,7 +147,7 @@ def _passed_on(findings: Findings) -> Evidence:
 def _patterns(findings: Findings) -> list[Block]:
     said = [line for chat in findings.chats for line in chat.said]
     if not said:
-        return [Paragraph("Nobody said a line.")]
+        return [Paragraph("No line was sent in a chat.")]
     answering = [pair for chat in findings.chats for pair in think_times(chat.said)]
     rows = []
     for who in list(dict.fromkeys(line.speaker for line in said))[:_SHOWN]:
@@ -170,19 +170,19 @@ def _patterns(findings: Findings) -> list[Block]:
 
     def draw(panels: Any) -> None:
         panels[0].hist([line.octets for line in said], bins=20, color=COLOURS[0], edgecolor="white", linewidth=0.4)
-        titled(panels[0], "Sizes of lines", "octets with the verb and the LF", "lines")
+        titled(panels[0], "Line lengths", "octets with the verb and the LF", "lines")
         times = sorted(line.took * 1e3 for line in said if line.took is not None)
         if times:
             points = thinned(times)
             steps(panels[1], [(time, (index + 1) / len(points)) for index, time in enumerate(points)], COLOURS[1])
             panels[1].set_xscale("log")
-        titled(panels[1], "Time to the partner", "ms from the sender's segment to the partner's", "share of lines")
+        titled(panels[1], "Relay time", "ms from the sender's segment to the partner's", "share of lines")
 
     evidence = _passed_on(findings)
     return [
         Table(
-            "What each person said: lines, their octets, lines a minute while in a chat, and the time from the "
-            "partner's line to the own next one",
+            "Lines of each user: number, their octets, lines a minute while in a chat, and the think time (from the "
+            "partner's line to the next own one)",
             (
                 Column("Who", share=1),
                 Column("Lines", "right"),
@@ -190,14 +190,14 @@ def _patterns(findings: Findings) -> list[Block]:
                 Column("Median", "right"),
                 Column("Longest", "right"),
                 Column("A minute", "right"),
-                Column("Thinks (median)", "right"),
-                Column("at most", "right"),
+                Column("Think time (median)", "right"),
+                Column("Longest think time", "right"),
             ),
             rows,
             evidence,
         ),
         Figure(
-            "How long the lines are, and how quickly they reach the partner",
+            "Line lengths and relay times",
             plot(draw, columns=2, height=2.3),
             "A histogram and a curve",
             evidence,

@@ -20,10 +20,10 @@ def sections(findings: Findings) -> list[Section]:
         return []
     blocks: list[Block] = [
         Paragraph(
-            "Nagle's algorithm (RFC 896) holds a small segment back while another one is unacknowledged, and puts "
-            "what is written meanwhile into one segment. A sender that has set TCP_NODELAY sends each write at once. "
-            "So a small segment that follows an unacknowledged small one tells that the algorithm is off; many lines "
-            "in one segment tell that they were written at once, or that they have waited."
+            "Nagle's algorithm (RFC 896) delays a small segment while earlier data is unacknowledged, and collects "
+            "later writes in it. A sender with TCP_NODELAY sends each write at once. So a small segment sent while an "
+            "earlier small one is unacknowledged shows that the algorithm is off; many lines in one segment were "
+            "written together, or were delayed."
         ),
         _table(directions),
     ]
@@ -60,19 +60,19 @@ def _table(directions: list[tuple[Direction, list[int]]]) -> Table:
                 str(len(one.segments)),
                 str(len(frames)),
                 f"{most} (frame {number})",
-                "off" if frames else "not to be told",
+                "off" if frames else "unknown",
             )
         )
     more = first_of(shown, directions)
     return Table(
-        f"Small segments{more}: those that did not wait for an acknowledgement, and the most lines in one segment. "
-        "The frames are those that did not wait",
+        f"Small segments{more}: those sent before the previous one was acknowledged, and the most lines in one "
+        "segment. The frames listed are those sent before the acknowledgement",
         (
             Column("Stream", "right"),
             Column("Direction"),
             Column("Lines", "right"),
             Column("Segments", "right"),
-            Column("Did not wait", "right"),
+            Column("Before the ACK", "right"),
             Column("Most lines in one", "right"),
             Column("Nagle's algorithm"),
         ),

@@ -17,10 +17,10 @@ def sections(findings: Findings) -> list[Section]:
     packets = findings.packets
     blocks: list[Block] = [
         Paragraph(
-            "A TCP connection is known by four numbers: the address and the port at each end. All connections of this "
-            f"chat share the server's end, {server_words}; the client's end tells them apart. The client's system has "
-            f"chosen its ports from the ephemeral range ({ports[0]} to {ports[-1]} here), while the server's port "
-            "must be known in advance.",
+            "A TCP connection is identified by four values: the IP address and the port of each endpoint. All "
+            f"connections of this chat share the server's endpoint, {server_words}; the client's endpoint "
+            f"distinguishes them. The client's system chooses an ephemeral port ({ports[0]} to {ports[-1]} here), "
+            "while the server's port must be known in advance.",
             findings.select("tcp", packets),
         ),
         _table(findings),
@@ -51,8 +51,8 @@ def _table(findings: Findings) -> Table:
     ]
     more = first_of(shown, findings.connections)
     return Table(
-        f"The connections{more}. Packets and octets of payload: from the client / from the server; octets that were "
-        "sent again count once",
+        f"The connections{more}. Packets and octets of payload: from the client / from the server; retransmitted "
+        "octets count once",
         (
             Column("Stream", "right"),
             Column("User", share=1.1),

@@ -20,9 +20,9 @@ def sections(findings: Findings) -> list[Section]:
     blocks: list[Block] = [
         Facts(
             (
-                (f"{len(findings.people):,}", "people with a name"),
+                (f"{len(findings.people):,}", "users with a name"),
                 (f"{len(findings.chats):,}", "private chats"),
-                (f"{len(said):,}", "lines said"),
+                (f"{len(said):,}", "lines of chat text"),
                 (f"{len(findings.connections):,}", "TCP connections"),
                 (f"{len(findings.packets):,}", "packets of the chat"),
                 (f"{len(findings.lines):,}", "frames of the protocol"),
@@ -48,7 +48,7 @@ def _who(findings: Findings) -> Paragraph:
     servers = " and ".join(quoted(bracketed(end)) for end in findings.capture.servers[:3])
     people = f"{shown}{rest} used" if names else "Clients without a name used"
     return Paragraph(
-        f"{people} the chat server at {servers}, each over a TCP connection of his own. In "
+        f"{people} the chat server at {servers}, each over its own TCP connection. In "
         f"{plural(len(findings.chats), 'private chat')} they said "
         f"{plural(sum(len(c.said) for c in findings.chats), 'line')}; the protocol needed "
         f"{plural(len(findings.lines), 'line')} of text for that, in both directions.",
@@ -63,8 +63,8 @@ def _began(findings: Findings) -> Paragraph:
         f"{plural(len(whole), 'connection')} of {len(findings.connections)} began with a complete three-way handshake"
     )
     if trips is not None:
-        words += f"; the initial round trip took {seconds(trips.least)} to {seconds(trips.most)}"
-        words += f", {seconds(trips.median)} in the middle"
+        words += f"; the initial round-trip time was {seconds(trips.least)} to {seconds(trips.most)}"
+        words += f", median {seconds(trips.median)}"
     syns = [packet for packet in findings.packets if packet.has(SYN)]
     return Paragraph(words + ".", findings.select("tcp.flags.syn == 1", syns))
 
@@ -77,8 +77,9 @@ def _cut(findings: Findings) -> Paragraph:
     largest = max((packet.payload for packet in carriers), default=0)
     return Paragraph(
         f"TCP carried these lines in {plural(len(carriers), 'segment')} with payload, the largest of {largest:,} "
-        f"octets. {plural(len(spanning), 'line')} came in more than one segment, and {plural(shared, 'line')} shared "
-        "a segment with others: a segment is not a line, and a receiver must cut the stream at the line ends itself.",
+        f"octets. {plural(len(spanning), 'line')} spanned more than one segment, and {plural(shared, 'line')} shared "
+        "a segment with others: segment boundaries are not line boundaries, so a receiver must split the stream at "
+        "the line ends itself.",
         findings.select("tcp.len > 0", carriers),
     )
 
@@ -87,11 +88,10 @@ def _repairs(findings: Findings) -> Paragraph:
     marked = [packet for packet in findings.packets if packet.analysis & RETRANSMISSIONS]
     evidence = findings.select("tcp.analysis.retransmission", marked)
     if not marked:
-        return Paragraph("TCP had nothing to repair: Wireshark's analysis finds no retransmission.", evidence)
+        return Paragraph("TCP retransmitted nothing: Wireshark's TCP analysis finds no retransmission.", evidence)
     names = ", ".join(f"{len(sign.evidence.frames)} × {sign.words}" for sign in findings.signs)
     return Paragraph(
-        f"TCP had to repair the stream: {plural(len(marked), 'segment')} were sent again. In all, Wireshark finds "
-        f"{names}.",
+        f"TCP retransmitted {plural(len(marked), 'segment')}. In all, Wireshark's TCP analysis finds {names}.",
         evidence,
     )
 
@@ -100,11 +100,11 @@ def _route(findings: Findings) -> Paragraph:
     clients = {one.client[0] for one in findings.connections}
     away = {sender.hops for sender in findings.senders if sender.address in clients}
     if away == {0}:
-        words = "Every packet came with the TTL that its sender gave it: no router is between client and capture."
+        words = "Every packet still has its initial TTL: there is no router between the clients and the capture point."
     else:
         near, far = min(away, default=0), max(away, default=0)
         hops = plural(near, "router") if near == far else f"{near} to {far} routers"
-        words = f"By their TTL, the clients' packets have passed {hops} before they were captured."
+        words = f"By their TTL, the clients' packets passed {hops} before the capture point."
     packets = [packet for packet in findings.packets if packet.from_client]
     version = packets[0].version if packets else 6
     field = "ip.ttl" if version == 4 else "ipv6.hlim"
@@ -130,9 +130,7 @@ def _closed(findings: Findings) -> Paragraph:
 def _legal(findings: Findings) -> Paragraph:
     broken = f"{findings.protocol}.violation"
     if not findings.violations:
-        return Paragraph(
-            "Every frame of the protocol is one that the specification allows where it stands.", Evidence(broken, ())
-        )
+        return Paragraph("Every frame of the protocol is legal in its state.", Evidence(broken, ()))
     first = findings.violations[0]
     return Paragraph(
         f"{plural(len(findings.violations), 'frame')} of the protocol broke the specification. The first one is in "

@@ -24,17 +24,16 @@ def sections(findings: Findings) -> list[Section]:
     """How TCP carried the chat."""
     plots: list[Block] = [
         Paragraph(
-            "The following plots show the connection with the most octets in one direction, and others where there "
-            "was trouble. In the time–sequence graph (after Stevens) each dot is a segment with payload at its "
-            "sequence number, and the line is what the receiver has acknowledged; the distance between them is what "
-            "is on its way."
+            "The plots show directions with retransmissions or a zero window first, then those with the most octets. "
+            "In the time–sequence graph (Stevens) each dot is a segment with payload at its sequence number, and the "
+            "line is the highest acknowledgement; the vertical distance between them is the data in flight."
         )
     ]
     for connection, from_client in _interesting(findings):
         plots += _four_plots(findings, connection, from_client=from_client)
     return [
         Section("TCP over time", _round_trips(findings)),
-        Section("Repairs and windows", _signs(findings), 2),
+        Section("Retransmissions and window events", _signs(findings), 2),
         Section("Time–sequence, throughput, round trips and window", plots, 2),
     ]
 
@@ -62,6 +61,7 @@ def _four_plots(findings: Findings, one: Connection, *, from_client: bool) -> li
     acks = [packet for packet in one.packets if packet.from_client != from_client]
     start = one.first
     low, high = _busy(sent, start)
+    whole = one.last - start
 
     def draw(panels: Any) -> None:
         _sequence(panels[0], sent, acks, start)
@@ -74,8 +74,8 @@ def _four_plots(findings: Findings, one: Connection, *, from_client: bool) -> li
     return [
         Figure(
             f"{who} (stream {one.stream}): time–sequence graph, throughput, round-trip times of acknowledgements, and "
-            "window. Time since the connection's first packet; shown is when most octets moved, "
-            f"{seconds(high - low)} of {seconds(one.last - one.first)}",
+            f"window. Time since the connection's first packet; shown are the {seconds(min(high - low, whole))} of "
+            f"{seconds(whole)} in which most octets were sent",
             plot(draw, rows=2, columns=2, height=3.5),
             f"Four plots of the octets from {who} over time",
             one.evidence,
@@ -105,7 +105,7 @@ def _sequence(axes: Any, sent: Sequence[Packet], acks: Sequence[Packet], start: 
     steps(axes, [(packet.time - start, packet.ack) for packet in acknowledged], GREEN, "acknowledged")
     dots(axes, [(packet.time - start, packet.seq) for packet in first], ACCENT, "segment")
     if again:
-        dots(axes, [(packet.time - start, packet.seq) for packet in again], RED, "sent again", "x")
+        dots(axes, [(packet.time - start, packet.seq) for packet in again], RED, "retransmission", "x")
     titled(axes, "Time–sequence", "seconds", "relative sequence number")
     axes.legend(loc="best")
 
@@ -135,7 +135,7 @@ def _window(axes: Any, acks: Sequence[Packet], sent: Sequence[Packet], start: fl
     offered = thinned([packet for packet in acks if not packet.has(SYN) and not packet.has(RST)])
     flying = thinned([packet for packet in sent if packet.in_flight is not None])
     steps(axes, [(packet.time - start, packet.window) for packet in offered], GREEN, "receiver's window")
-    dots(axes, [(packet.time - start, packet.in_flight or 0) for packet in flying], ACCENT, "on its way")
+    dots(axes, [(packet.time - start, packet.in_flight or 0) for packet in flying], ACCENT, "in flight")
     titled(axes, "Window", "seconds", "octets")
     axes.legend(loc="best")
 
@@ -148,12 +148,12 @@ def _round_trips(findings: Findings) -> list[Block]:
             rows.append((str(one.stream), one.who, *(cell for spread in trips for cell in _cells(spread))))
     measured = [packet for packet in findings.packets if packet.rtt is not None]
     if not rows:
-        return [Paragraph("No acknowledgement in this capture belongs to a segment in it.")]
+        return [Paragraph("No segment of this capture is acknowledged in it.")]
     return [
         Paragraph(
-            "The time from a segment to its acknowledgement, where the capture was made. What the client acknowledges "
-            "has been on the way to it and back; what the server acknowledges shows the other side. An "
-            "acknowledgement may be delayed by its system (40 ms and more) to travel with data."
+            "The time from a segment to its acknowledgement, measured at the capture point. ACKs of the client "
+            "measure the path to the client and back; ACKs of the server the path to the server. A delayed ACK (40 ms "
+            "and more) waits for data to be sent with."
         ),
         Table(
             "Round-trip times of acknowledgements by connection: how many, the median and the longest",
@@ -180,7 +180,7 @@ def _cells(spread: Spread | None) -> tuple[str, str, str]:
 
 def _signs(findings: Findings) -> list[Block]:
     if not findings.signs:
-        words = "Wireshark's TCP analysis finds nothing to remark: no retransmission, no duplicate ACK, no zero window."
+        words = "Wireshark's TCP analysis finds no retransmission, no duplicate ACK, no zero window."
         return [Paragraph(words, findings.select("tcp.analysis.flags", [p for p in findings.packets if p.analysis]))]
     rows = [
         (
@@ -195,8 +195,8 @@ def _signs(findings: Findings) -> list[Block]:
     marked = [packet for packet in findings.packets if packet.analysis]
     blocks: list[Block] = [
         Table(
-            "What Wireshark's TCP analysis remarks",
-            (Column("Sign"), Column("Frames", "right"), Column("Which", share=0.8), Column("Meaning", share=1)),
+            "Events in Wireshark's TCP analysis",
+            (Column("Event"), Column("Frames", "right"), Column("Which", share=0.8), Column("Meaning", share=1)),
             rows,
             findings.select(" || ".join(sign.name for sign in findings.signs).join("()"), marked),
         )
@@ -228,14 +228,14 @@ def _retransmissions(findings: Findings) -> Table:
                 one.direction(from_client=packet.from_client),
                 str(packet.seq),
                 f"{packet.payload:,}",
-                str(same.number) if same else "lost before the capture",
+                str(same.number) if same else "not captured",
                 seconds(packet.time - same.time) if same else "–",
                 "duplicate ACKs" if "tcp.analysis.fast_retransmission" in packet.analysis else "timer",
             )
         )
     more = first_of(rows, repeated)
     return Table(
-        f"Segments that were sent again{more}, and the frame in which the same octets were seen first",
+        f"Retransmitted segments{more}, and the frame in which the same octets were seen first",
         (
             Column("Frame", "right"),
             Column("Time", "right"),
@@ -244,7 +244,7 @@ def _retransmissions(findings: Findings) -> Table:
             Column("Octets", "right"),
             Column("First seen in", "right"),
             Column("After", "right"),
-            Column("Because of"),
+            Column("Triggered by"),
         ),
         rows,
         findings.select("tcp.analysis.retransmission", repeated),

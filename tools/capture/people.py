@@ -12,6 +12,7 @@ import re
 import signal
 import socket
 import struct
+import tempfile
 import threading
 import time
 from collections import deque
@@ -42,64 +43,60 @@ class Person(Protocol):
         """Closes without a QUIT, if it is not closed yet."""
 
 
-class ServerProcess:
-    """The server under record. Its output is drained by two threads, which end with it and are joined by `stop`."""
+class _Process:
+    """A program whose output is read line by line by a thread, which ends with it and is joined by `close`."""
 
-    def __init__(self, host: Host, words: Sequence[str]) -> None:
-        self._process = programs.start(host.command(words), stdout=programs.PIPE, stderr=programs.PIPE, text=True)
+    def __init__(self, name: str, host: Host, words: Sequence[str], *, stdin: int, stderr: int) -> None:
+        self._process = programs.start(host.command(words), stdin=stdin, stdout=programs.PIPE, stderr=stderr, text=True)
         self._lines: queue.Queue[str | None] = queue.Queue()
-        self._complaints: deque[str] = deque(maxlen=20)
-        self._readers = [
-            threading.Thread(target=self._read, name="server's output", daemon=True),
-            threading.Thread(target=self._read_complaints, name="server's log", daemon=True),
-        ]
-        for reader in self._readers:
-            reader.start()
-        self.port = self._announced()
+        self._reader = threading.Thread(target=self._read, name=f"{name}'s output", daemon=True)
+        self._reader.start()
 
-    def stop(self) -> None:
-        """Asks it to end, and kills it if it does not, and all that it has started."""
+    def close(self) -> None:
+        """Asks the program to end, and kills it if it does not, with all that it has started."""
         self._process.end(PATIENCE)
-        for reader in self._readers:
-            reader.join()
-
-    def _announced(self) -> int:
-        try:
-            line = self._lines.get(timeout=PATIENCE)
-        except queue.Empty:
-            line = None
-        found = re.search(r":(\d+)\s*$", line or "")
-        if found is None:
-            self.stop()
-            raise CaptureError(f"the server does not say where it listens: {line or ' '.join(self._complaints)}")
-        return int(found[1])
+        self._reader.join()
+        self._process.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
-                if self._lines.qsize() < 100:
-                    self._lines.put(line)
+                self._lines.put(line.rstrip("\n"))
         self._lines.put(None)
 
-    def _read_complaints(self) -> None:
-        assert self._process.stderr is not None
-        with self._process.stderr as lines:
-            self._complaints.extend(line.strip() for line in lines)
+    def _line(self, deadline: float) -> str | None:
+        """The next line; None at the end of the output, or at the deadline of time.monotonic()."""
+        try:
+            return self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            return None
 
 
-class ClientProcess:
+class ServerProcess(_Process):
+    """The server under record, and the port that it says it listens on."""
+
+    def __init__(self, host: Host, words: Sequence[str]) -> None:
+        with tempfile.TemporaryFile() as log:
+            super().__init__("server", host, words, stdin=programs.DEVNULL, stderr=log.fileno())
+            line = self._line(time.monotonic() + PATIENCE)
+            found = re.search(r":(\d+)\s*$", line or "")
+            if found is None:
+                self.close()
+                log.seek(0)
+                complaints = " ".join(log.read()[-2000:].decode(errors="replace").split())
+                raise CaptureError(f"the server does not say where it listens: {line or complaints}")
+        self.port = int(found[1])
+
+
+class ClientProcess(_Process):
     """A client's process, driven by the spec's line contract on its standard input and output."""
 
     def __init__(self, name: str, host: Host, words: Sequence[str], spec: Spec) -> None:
         self.name = name
-        self._spec = spec
         self._commands = {form.form.verb: command for command, form in spec.contract.commands.items()}
         self._prints = {key: str(template).split(" ")[0] for key, template in spec.contract.prints.items()}
-        self._process = programs.start(host.command(words), stdin=programs.PIPE, stdout=programs.PIPE, text=True)
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, name=f"{name}'s output", daemon=True)
-        self._reader.start()
+        super().__init__(name, host, words, stdin=programs.PIPE, stderr=programs.DEVNULL)
         try:
             self._wait_for(next(iter(spec.contract.notices)))
         except CaptureError:
@@ -127,26 +124,11 @@ class ClientProcess:
         self._process.signal(signal.SIGKILL)
         self.close()
 
-    def close(self) -> None:
-        self._process.end(PATIENCE)
-        self._reader.join()
-        self._process.close()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                self._lines.put(line.rstrip("\n"))
-        self._lines.put(None)
-
     def _wait_for(self, *words: str) -> list[str]:
         deadline = time.monotonic() + PATIENCE
         seen: deque[str] = deque(maxlen=5)
         while True:
-            try:
-                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                line = None
+            line = self._line(deadline)
             if line is None:
                 raise CaptureError(f"{self.name}'s client did not print {' or '.join(words)}; last: {list(seen)}")
             first, *rest = line.split(" ")
@@ -216,10 +198,6 @@ class RawClient:
                 pass
         except ConnectionError:
             pass
-
-    def finish(self) -> None:
-        """Ends the sending half."""
-        self.socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
         """Closes with a RST."""

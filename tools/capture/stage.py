@@ -80,14 +80,14 @@ class Stage:
         path = self._changed_spec(timers) if timers else Path()
         filled = [word.format(host=self.network.server.address, port=self.port, spec=path) for word in words]
         self._server = ServerProcess(self.network.server, filled)
-        self._stack.callback(self._server.stop)
+        self._stack.callback(self._server.close)
         self.port = self._server.port
         self.truth.server["port"] = self.port
 
     def stop_server(self) -> None:
         """Ends the server before the clients."""
         assert self._server is not None
-        self._server.stop()
+        self._server.close()
 
     def host(self, number: int) -> Host:
         """The host of the n-th person."""

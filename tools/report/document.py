@@ -96,9 +96,13 @@ class Document:
 
 def quoted(text: str, most: int = 0) -> str:
     """Text of a capture as code within a text; cut after `most` characters."""
-    if most and len(text) > most:
-        text = text[: most - 1] + "…"
+    text = shortened(text, most) if most else text
     return f"`{text.replace('`', 'ˋ')}`" if text else ""
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, cut with an ellipsis when it has more characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def plural(count: int, one: str, many: str = "") -> str:

@@ -12,7 +12,7 @@ from .analysis import network, segments, transport
 from .analysis.chats import Chat, Requests, Violation, chats, requests, violations
 from .analysis.connections import Connection, connections
 from .evidence import Evidence
-from .packets import Line, Packet
+from .packets import SYN, Line, Packet
 from .reading import Capture
 from .tshark import Tshark
 
@@ -98,6 +98,16 @@ class Findings:
     def people(self) -> list[str]:
         """The names that were taken, in the order of their connections."""
         return list(dict.fromkeys(connection.user for connection in self.connections if connection.user))
+
+    @cached_property
+    def syns(self) -> Evidence:
+        return self.select("tcp.flags.syn == 1", [packet for packet in self.packets if packet.has(SYN)])
+
+    @cached_property
+    def ends(self) -> Evidence:
+        """The frames with FIN or RST."""
+        marks = (frame for one in self.connections for frame in one.close.evidence.frames)
+        return Evidence.of(f"(tcp.flags.fin == 1 || tcp.flags.reset == 1) && {self.scope}", marks)
 
     def since(self, time: float) -> str:
         """A time as seconds since the first packet."""

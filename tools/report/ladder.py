@@ -10,8 +10,8 @@ from tools.vocabulary import Vocabulary
 
 from .analysis.chats import Chat
 from .analysis.connections import Connection, bracketed
-from .document import plural
-from .drawing import ACCENT, FAINT, GREEN, INK, RED, RULE, Drawing, shortened
+from .document import plural, shortened
+from .drawing import ACCENT, FAINT, GREEN, INK, RED, RULE, Drawing
 from .findings import Findings
 from .packets import ACK, FIN, RETRANSMISSIONS, RST, SYN, Line, Packet
 

@@ -7,33 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .packets import ACK, ANALYSIS, PACKET_FIELDS, SYN, Line, Packet
+from .packets import ACK, ANALYSIS, SYN, Line, Packet, sources
 from .tshark import ReportError, Tshark
 
 Endpoint = tuple[str, int]
 
 # The dissector's own fields, the attributes of a line for them, and how they are read. What else it has are the fields
 # of the protocol's messages.
-_OWN: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "line": ("whole", str),
-    "length": ("length", int),
-    "from": ("sender", str),
-    "kind": ("kind", str),
-    "verb": ("verb", str),
-    "state": ("state", str),
-    "state_after": ("state_after", str),
-    "request": ("request", str),
-    "user": ("user", str),
-    "partner": ("partner", str),
-    "chat": ("chat", int),
-    "request_in": ("request_in", int),
-    "time": ("delay", float),
-    "relayed_from": ("relayed_from", int),
-    "relay_time": ("relay_time", float),
-    "rule": ("rule", str),
-    "violation": ("violation", str),
-    "violation_by": ("violation_by", str),
-}
+_OWN = {name: (attribute, parse) for attribute, (name,), parse, _ in sources(Line)}
 
 
 @dataclass(slots=True)
@@ -74,11 +55,11 @@ def read(tshark: Tshark, protocol: str, say: Callable[[str], None]) -> Capture:
     return Capture(tshark, packets, lines, total, servers)
 
 
-_FIELDS = [*(name for _, fields, _, _ in PACKET_FIELDS for name in fields), *ANALYSIS]
+_FIELDS = [*(name for _, fields, _, _ in sources(Packet) for name in fields), *ANALYSIS]
 # For each attribute of a packet the columns that may hold it, how it is read, and its value when all are empty.
 _COLUMNS = [
     (attribute, [_FIELDS.index(name) for name in names], parse, default)
-    for attribute, names, parse, default in PACKET_FIELDS
+    for attribute, names, parse, default in sources(Packet)
 ]
 _SIGNS = [(name, _FIELDS.index(name)) for name in ANALYSIS]
 

@@ -43,6 +43,12 @@ class Handshake:
     evidence: Evidence
     repeated: int = 0  # SYNs before the one that was answered
 
+    @property
+    def acknowledged(self) -> bool:
+        """Whether each initial sequence number is acknowledged plus one."""
+        wanted = ((self.client_isn + 1) % 2**32, (self.server_isn + 1) % 2**32)
+        return (self.syn_ack_acks, self.ack_acks) == wanted
+
 
 @dataclass(slots=True)
 class Close:

@@ -14,7 +14,6 @@ _SEGMENTS = 8
 
 def sections(findings: Findings) -> list[Section]:
     """The ends of the connections."""
-    marks = [frame for one in findings.connections for frame in one.close.evidence.frames]
     shown = findings.connections[:_SHOWN]
     rows = [
         (
@@ -45,7 +44,7 @@ def sections(findings: Findings) -> list[Section]:
                 Column("Last line", code=True, share=1.2),
             ),
             rows,
-            Evidence.of(f"(tcp.flags.fin == 1 || tcp.flags.reset == 1) && {findings.scope}", marks),
+            findings.ends,
             small=True,
         ),
     ]

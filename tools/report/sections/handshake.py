@@ -8,7 +8,7 @@ from tools.report.analysis.connections import Connection, Handshake, Options
 from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, plural, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import ACK, SYN
+from tools.report.packets import ACK
 
 _SHOWN = 40
 _LISTED = 15  # connections whose frames a filter can name one by one
@@ -16,7 +16,7 @@ _LISTED = 15  # connections whose frames a filter can name one by one
 
 def sections(findings: Findings) -> list[Section]:
     """How the connections began."""
-    whole = [one for one in findings.connections if one.handshake is not None]
+    whole = [(one, one.handshake) for one in findings.connections if one.handshake is not None]
     blocks: list[Block] = [
         Paragraph(
             "Before the first line of the chat, both endpoints exchange three segments. The client's SYN carries its "
@@ -29,39 +29,34 @@ def sections(findings: Findings) -> list[Section]:
         blocks.append(Paragraph("This capture holds no handshake: it begins after the connections were opened."))
         return [Section("The three-way handshake", blocks)]
     blocks += [
-        _detail(whole[0]),
-        _arithmetic(whole[0]),
+        _detail(*whole[0]),
+        _arithmetic(whole[0][1]),
         _table(findings, whole),
         _options(findings, whole),
+        *_payload(whole),
         *_missing(findings),
     ]
     return [Section("The three-way handshake", blocks)]
 
 
-def _segments(one: Connection) -> list[Sequence[str]]:
-    shake = one.handshake
-    assert shake is not None
-    by_number = {packet.number: packet for packet in one.packets}
-    rows: list[Sequence[str]] = []
-    for number in (shake.syn, shake.syn_ack, shake.ack):
-        packet = by_number[number]
-        rows.append(
-            (
-                str(number),
-                f"{packet.time - one.first:.6f}",
-                packet.direction,
-                packet.flag_words,
-                str(packet.seq_raw),
-                str(packet.ack_raw) if packet.has(ACK) else "–",
-                f"{packet.seq} / {packet.ack if packet.has(ACK) else '–'}",
-                f"{packet.window_raw:,}",
-            )
+def _segments(one: Connection, shake: Handshake) -> list[Sequence[str]]:
+    three = [packet for packet in one.packets if packet.number in (shake.syn, shake.syn_ack, shake.ack)]
+    return [
+        (
+            str(packet.number),
+            f"{packet.time - one.first:.6f}",
+            packet.direction,
+            packet.flag_words,
+            str(packet.seq_raw),
+            str(packet.ack_raw) if packet.has(ACK) else "–",
+            f"{packet.seq} / {packet.ack if packet.has(ACK) else '–'}",
+            f"{packet.window_raw:,}",
         )
-    return rows
+        for packet in three
+    ]
 
 
-def _detail(one: Connection) -> Table:
-    assert one.handshake is not None
+def _detail(one: Connection, shake: Handshake) -> Table:
     return Table(
         f"The handshake of {one.who} (stream {one.stream}), segment by segment. Time in seconds since the SYN; window "
         "as written in the header",
@@ -75,14 +70,12 @@ def _detail(one: Connection) -> Table:
             Column("Relative", "right"),
             Column("Window", "right"),
         ),
-        _segments(one),
-        one.handshake.evidence,
+        _segments(one, shake),
+        shake.evidence,
     )
 
 
-def _arithmetic(one: Connection) -> Paragraph:
-    shake = one.handshake
-    assert shake is not None
+def _arithmetic(shake: Handshake) -> Paragraph:
     return Paragraph(
         f"Frame {shake.syn_ack} acknowledges {shake.syn_ack_acks} = {shake.client_isn} + 1, and frame {shake.ack} "
         f"acknowledges {shake.ack_acks} = {shake.server_isn} + 1. The initial round-trip time, from the SYN to the "
@@ -93,26 +86,21 @@ def _arithmetic(one: Connection) -> Paragraph:
     )
 
 
-def _table(findings: Findings, whole: list[Connection]) -> Table:
+def _table(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> Table:
     shown = whole[:_SHOWN]
-    rows = []
-    for one in shown:
-        shake = _shake(one)
-        rows.append(
-            (
-                str(one.stream),
-                one.who,
-                f"{shake.syn}, {shake.syn_ack}, {shake.ack}",
-                str(shake.client_isn),
-                str(shake.server_isn),
-                "yes"
-                if (shake.syn_ack_acks, shake.ack_acks)
-                == ((shake.client_isn + 1) % 2**32, (shake.server_isn + 1) % 2**32)
-                else "NO",
-                seconds(shake.rtt),
-                str(shake.repeated),
-            )
+    rows = [
+        (
+            str(one.stream),
+            one.who,
+            f"{shake.syn}, {shake.syn_ack}, {shake.ack}",
+            str(shake.client_isn),
+            str(shake.server_isn),
+            "yes" if shake.acknowledged else "NO",
+            seconds(shake.rtt),
+            str(shake.repeated),
         )
+        for one, shake in shown
+    ]
     more = first_of(shown, whole)
     return Table(
         f"The handshakes{more}: frames of SYN, SYN-ACK and ACK, the initial sequence numbers, whether each is "
@@ -133,27 +121,20 @@ def _table(findings: Findings, whole: list[Connection]) -> Table:
     )
 
 
-def _evidence(findings: Findings, whole: list[Connection]) -> Evidence:
+def _evidence(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> Evidence:
     """The frames of the handshakes; of many, the SYNs, which one filter finds."""
     if len(whole) <= _LISTED:
-        return Evidence.frames_alone(frame for one in whole for frame in _shake(one).evidence.frames)
-    return findings.select("tcp.flags.syn == 1", [packet for packet in findings.packets if packet.has(SYN)])
+        return Evidence.frames_alone(frame for _, shake in whole for frame in shake.evidence.frames)
+    return findings.syns
 
 
-def _shake(one: Connection) -> Handshake:
-    assert one.handshake is not None
-    return one.handshake
-
-
-def _options(findings: Findings, whole: list[Connection]) -> Table:
+def _options(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> Table:
     """The options, one row for each combination that occurs."""
     groups: dict[tuple[str, ...], list[int]] = {}
-    for one in whole:
-        shake = _shake(one)
+    for one, shake in whole:
         for side, options in (("client", shake.client), ("server", shake.server)):
             groups.setdefault((side, *_words(options)), []).append(one.stream)
     rows = [(*key, plural(len(streams), "connection")) for key, streams in groups.items()]
-    syns = [packet for packet in findings.packets if packet.has(SYN)]
     return Table(
         "TCP options in the SYNs: maximum segment size (MSS), window scale, selective acknowledgement (SACK) and "
         "timestamps",
@@ -167,7 +148,7 @@ def _options(findings: Findings, whole: list[Connection]) -> Table:
             Column("In", share=1),
         ),
         rows,
-        findings.select("tcp.flags.syn == 1", syns),
+        findings.syns,
     )
 
 
@@ -181,32 +162,32 @@ def _words(options: Options) -> tuple[str, ...]:
     )
 
 
+def _payload(whole: list[tuple[Connection, Handshake]]) -> list[Block]:
+    sizes = [shake.client.mss for _, shake in whole if shake.client.mss is not None]
+    if not sizes or not any(shake.client.timestamps and shake.server.timestamps for _, shake in whole):
+        return []
+    mss = min(sizes)
+    return [
+        Paragraph(
+            f"The MSS of {mss:,} octets is the MTU minus the IP and TCP headers. Both endpoints use timestamps, an "
+            f"option of 12 octets (with padding) in every later segment, so a segment carries at most {mss - 12:,} "
+            "octets of payload."
+        )
+    ]
+
+
 def _missing(findings: Findings) -> list[Block]:
     lost = [one for one in findings.connections if one.handshake is None]
-    blocks: list[Block] = []
-    sizes = {_shake(one).client.mss for one in findings.connections if one.handshake} - {None}
-    stamped = any(
-        _shake(one).client.timestamps and _shake(one).server.timestamps for one in findings.connections if one.handshake
+    if not lost:
+        return []
+    names = ", ".join(
+        f"stream {one.stream} "
+        f"({one.close.how if one.close.how == 'refused' else 'begun before the capture, or not completed'})"
+        for one in lost[:6]
     )
-    if sizes and stamped:
-        mss = min(size for size in sizes if size is not None)
-        blocks.append(
-            Paragraph(
-                f"The MSS of {mss:,} octets is the MTU minus the IP and TCP headers. Both endpoints use timestamps, "
-                "an option of 12 octets (with padding) in every later segment, so a segment carries at most "
-                f"{mss - 12:,} octets of payload."
-            )
+    return [
+        Paragraph(
+            f"Without a complete handshake in this capture: {names}{' and more' if len(lost) > 6 else ''}.",
+            lost[0].evidence if len(lost) == 1 else None,
         )
-    if lost:
-        names = ", ".join(
-            f"stream {one.stream} "
-            f"({one.close.how if one.close.how == 'refused' else 'begun before the capture, or not completed'})"
-            for one in lost[:6]
-        )
-        blocks.append(
-            Paragraph(
-                f"Without a complete handshake in this capture: {names}{' and more' if len(lost) > 6 else ''}.",
-                lost[0].evidence if len(lost) == 1 else None,
-            )
-        )
-    return blocks
+    ]

@@ -9,7 +9,7 @@ from tools.report.analysis.transport import Spread
 from tools.report.document import Block, Facts, Paragraph, Section, plural, quoted, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import RETRANSMISSIONS, SYN
+from tools.report.packets import RETRANSMISSIONS
 
 _NAMES_SHOWN = 8
 
@@ -65,8 +65,7 @@ def _began(findings: Findings) -> Paragraph:
     if trips is not None:
         words += f"; the initial round-trip time was {seconds(trips.least)} to {seconds(trips.most)}"
         words += f", median {seconds(trips.median)}"
-    syns = [packet for packet in findings.packets if packet.has(SYN)]
-    return Paragraph(words + ".", findings.select("tcp.flags.syn == 1", syns))
+    return Paragraph(words + ".", findings.syns)
 
 
 def _cut(findings: Findings) -> Paragraph:
@@ -120,11 +119,7 @@ def _route(findings: Findings) -> Paragraph:
 def _closed(findings: Findings) -> Paragraph:
     counts = Counter(one.close.words for one in findings.connections)
     words = "; ".join(f"{count} × {text}" for text, count in counts.items())
-    marks = [frame for one in findings.connections for frame in one.close.evidence.frames]
-    return Paragraph(
-        f"How the connections ended: {words}.",
-        Evidence.of(f"(tcp.flags.fin == 1 || tcp.flags.reset == 1) && {findings.scope}", marks),
-    )
+    return Paragraph(f"How the connections ended: {words}.", findings.ends)
 
 
 def _legal(findings: Findings) -> Paragraph:

@@ -30,7 +30,7 @@ def sections(findings: Findings) -> list[Section]:
         )
     ]
     for connection, from_client in _interesting(findings):
-        plots += _four_plots(findings, connection, from_client=from_client)
+        plots.append(_four_plots(connection, from_client=from_client))
     return [
         Section("TCP over time", _round_trips(findings)),
         Section("Retransmissions and window events", _signs(findings), 2),
@@ -55,7 +55,7 @@ def _interesting(findings: Findings) -> list[tuple[Connection, bool]]:
     return sorted(directions, key=weight, reverse=True)[:_DRAWN]
 
 
-def _four_plots(findings: Findings, one: Connection, *, from_client: bool) -> list[Block]:
+def _four_plots(one: Connection, *, from_client: bool) -> Figure:
     who = one.direction(from_client=from_client)
     sent = data(one.packets, from_client=from_client)
     acks = [packet for packet in one.packets if packet.from_client != from_client]
@@ -71,16 +71,14 @@ def _four_plots(findings: Findings, one: Connection, *, from_client: bool) -> li
         for panel in panels:
             panel.set_xlim(low, high)
 
-    return [
-        Figure(
-            f"{who} (stream {one.stream}): time–sequence graph, throughput, round-trip times of acknowledgements, and "
-            f"window. Time since the connection's first packet; shown are the {seconds(min(high - low, whole))} of "
-            f"{seconds(whole)} in which most octets were sent",
-            plot(draw, rows=2, columns=2, height=3.5),
-            f"Four plots of the octets from {who} over time",
-            one.evidence,
-        )
-    ]
+    return Figure(
+        f"{who} (stream {one.stream}): time–sequence graph, throughput, round-trip times of acknowledgements, and "
+        f"window. Time since the connection's first packet; shown are the {seconds(min(high - low, whole))} of "
+        f"{seconds(whole)} in which most octets were sent",
+        plot(draw, rows=2, columns=2, height=3.5),
+        f"Four plots of the octets from {who} over time",
+        one.evidence,
+    )
 
 
 def _busy(sent: Sequence[Packet], start: float) -> tuple[float, float]:

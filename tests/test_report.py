@@ -137,7 +137,7 @@ def test_a_report_on_a_mutilated_capture_is_still_true(cut: list[str], dissector
     assert check_evidence(out, dissector, tmp_path) > 15
 
 
-# --- The figures, asked of tshark in another direction --------------------------------------------------------------------
+# --- The figures, asked of tshark in another way --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", RECORDED)

@@ -33,10 +33,9 @@ def sections(findings: Findings) -> list[Section]:
     comments = [packet for packet in findings.capture.packets if packet.comment]
     if comments:
         shown = comments[:_COMMENTS_SHOWN]
-        more = first_of(shown, comments)
         blocks.append(
             Table(
-                f"Comments that the capture carries on its frames{more}",
+                f"Comments that the capture carries on its frames{first_of(shown, comments)}",
                 (Column("Frame", "right"), Column("Time", "right"), Column("Comment", share=1)),
                 [(str(packet.number), findings.since(packet.time), packet.comment) for packet in shown],
                 Evidence.showing("frame.comment", comments),

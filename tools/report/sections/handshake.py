@@ -101,10 +101,9 @@ def _table(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> Tab
         )
         for one, shake in shown
     ]
-    more = first_of(shown, whole)
     return Table(
-        f"The handshakes{more}: frames of SYN, SYN-ACK and ACK, the initial sequence numbers, whether each is "
-        "acknowledged plus one, and retransmitted SYNs",
+        f"The handshakes{first_of(shown, whole)}: frames of SYN, SYN-ACK and ACK, the initial sequence numbers, "
+        "whether each is acknowledged plus one, and retransmitted SYNs",
         (
             Column("Stream", "right"),
             Column("Who"),

@@ -85,9 +85,8 @@ def _table(findings: Findings) -> Table:
         )
         for sender in shown
     ]
-    more = first_of(shown, findings.senders)
     return Table(
-        f"The senders{more}: what their IP headers have in common, at the capture point",
+        f"The senders{first_of(shown, findings.senders)}: what their IP headers have in common, at the capture point",
         (
             Column("Source", code=True),
             Column("Packets", "right"),

@@ -39,10 +39,10 @@ def _refusals(findings: Findings) -> list[Block]:
             )
             for line in refusals[:_SHOWN]
         ]
-        more = first_of(rows, refusals)
         blocks.append(
             Table(
-                f"Requests that were refused{more}. A refusal changes no state, and the connection stays open",
+                f"Requests that were refused{first_of(rows, refusals)}. A refusal changes no state, and the "
+                "connection stays open",
                 (
                     Column("Frame", "right"),
                     Column("Time", "right"),
@@ -134,7 +134,6 @@ def _violations(findings: Findings) -> list[Block]:
         )
         for violation in findings.violations[:_SHOWN]
     ]
-    more = first_of(rows, findings.violations)
     return [
         Paragraph(
             f"The first illegal frame is in frame {first.frame}: the {first.by} of {first.who} sent "
@@ -143,7 +142,7 @@ def _violations(findings: Findings) -> list[Block]:
             Evidence.frames_alone([first.frame]),
         ),
         Table(
-            f"Frames of the protocol that break the specification{more}",
+            f"Frames of the protocol that break the specification{first_of(rows, findings.violations)}",
             (
                 Column("Frame", "right"),
                 Column("Time", "right"),

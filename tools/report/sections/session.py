@@ -40,7 +40,6 @@ def _states(findings: Findings) -> list[Block]:
         swatches(axes, {name: colour for name, colour in colours.items() if name in used})
         axes.set_xlabel("seconds since the first packet")
 
-    more = first_of(shown, findings.speaking)
     table = []
     for one, row in zip(shown, rows, strict=True):
         words = " → ".join(f"{period.state} {seconds(period.ended - period.begun)}" for period in row)
@@ -51,7 +50,7 @@ def _states(findings: Findings) -> list[Block]:
             f"it, never a request alone. {plural(len(moves), 'line')} of this capture changed a state."
         ),
         Figure(
-            f"The states of the connections over time{more} (TCP stream in brackets)",
+            f"The states of the connections over time{first_of(shown, findings.speaking)} (TCP stream in brackets)",
             plot(draw, height=0.9 + 0.16 * len(shown)),
             "For each connection a bar whose colours are its states",
             Evidence.frames_alone(moves) if len(moves) <= _LISTED else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tools.report.analysis.segments import Direction
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of
+from tools.report.document import Column, Paragraph, Section, Table, first_of
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Packet
@@ -18,16 +18,21 @@ def sections(findings: Findings) -> list[Section]:
     directions = [(one, frames) for one, frames in directions if frames or one.most_in_one > 1]
     if not directions:
         return []
-    blocks: list[Block] = [
-        Paragraph(
-            "Nagle's algorithm (RFC 896) delays a small segment while earlier data is unacknowledged, and collects "
-            "later writes in it. A sender with TCP_NODELAY sends each write at once. So a small segment sent while an "
-            "earlier small one is unacknowledged shows that the algorithm is off; many lines in one segment were "
-            "written together, or were delayed."
-        ),
-        _table(directions),
+    return [
+        Section(
+            "Small segments and Nagle's algorithm",
+            [
+                Paragraph(
+                    "Nagle's algorithm (RFC 896) delays a small segment while earlier data is unacknowledged, and "
+                    "collects later writes in it. A sender with TCP_NODELAY sends each write at once. So a small "
+                    "segment sent while an earlier small one is unacknowledged shows that the algorithm is off; many "
+                    "lines in one segment were written together, or were delayed."
+                ),
+                _table(directions),
+            ],
+            2,
+        )
     ]
-    return [Section("Small segments and Nagle's algorithm", blocks, 2)]
 
 
 def early(direction: Direction) -> list[int]:
@@ -63,10 +68,9 @@ def _table(directions: list[tuple[Direction, list[int]]]) -> Table:
                 "off" if frames else "unknown",
             )
         )
-    more = first_of(shown, directions)
     return Table(
-        f"Small segments{more}: those sent before the previous one was acknowledged, and the most lines in one "
-        "segment. The frames listed are those sent before the acknowledgement",
+        f"Small segments{first_of(shown, directions)}: those sent before the previous one was acknowledged, and the "
+        "most lines in one segment. The frames listed are those sent before the acknowledgement",
         (
             Column("Stream", "right"),
             Column("Direction"),

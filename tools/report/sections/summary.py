@@ -6,7 +6,7 @@ from collections import Counter
 
 from tools.report.analysis.connections import bracketed
 from tools.report.analysis.transport import Spread
-from tools.report.document import Block, Facts, Paragraph, Section, plural, quoted, seconds
+from tools.report.document import Facts, Paragraph, Section, plural, quoted, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import RETRANSMISSIONS
@@ -17,28 +17,32 @@ _NAMES_SHOWN = 8
 def sections(findings: Findings) -> list[Section]:
     """The report in a minute."""
     said = [line for chat in findings.chats for line in chat.said]
-    blocks: list[Block] = [
-        Facts(
-            (
-                (f"{len(findings.people):,}", "users with a name"),
-                (f"{len(findings.chats):,}", "private chats"),
-                (f"{len(said):,}", "lines of chat text"),
-                (f"{len(findings.connections):,}", "TCP connections"),
-                (f"{len(findings.packets):,}", "packets of the chat"),
-                (f"{len(findings.lines):,}", "frames of the protocol"),
-                (seconds(findings.duration), "from the first packet to the last"),
-                (str(len(findings.violations)), "frames that break the protocol"),
-            )
-        ),
-        _who(findings),
-        _began(findings),
-        _cut(findings),
-        _repairs(findings),
-        _route(findings),
-        _closed(findings),
-        _legal(findings),
+    return [
+        Section(
+            "Summary",
+            [
+                Facts(
+                    (
+                        (f"{len(findings.people):,}", "users with a name"),
+                        (f"{len(findings.chats):,}", "private chats"),
+                        (f"{len(said):,}", "lines of chat text"),
+                        (f"{len(findings.connections):,}", "TCP connections"),
+                        (f"{len(findings.packets):,}", "packets of the chat"),
+                        (f"{len(findings.lines):,}", "frames of the protocol"),
+                        (seconds(findings.duration), "from the first packet to the last"),
+                        (str(len(findings.violations)), "frames that break the protocol"),
+                    )
+                ),
+                _who(findings),
+                _began(findings),
+                _cut(findings),
+                _repairs(findings),
+                _route(findings),
+                _closed(findings),
+                _legal(findings),
+            ],
+        )
     ]
-    return [Section("Summary", blocks)]
 
 
 def _who(findings: Findings) -> Paragraph:

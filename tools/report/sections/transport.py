@@ -231,9 +231,8 @@ def _retransmissions(findings: Findings) -> Table:
                 "duplicate ACKs" if "tcp.analysis.fast_retransmission" in packet.analysis else "timer",
             )
         )
-    more = first_of(rows, repeated)
     return Table(
-        f"Retransmitted segments{more}, and the frame in which the same octets were seen first",
+        f"Retransmitted segments{first_of(rows, repeated)}, and the frame in which the same octets were seen first",
         (
             Column("Frame", "right"),
             Column("Time", "right"),

@@ -183,17 +183,7 @@ def test_tables_are_lined_up() -> None:
 def test_the_command_writes_a_table_a_record_and_a_picture(tmp_path: Path) -> None:
     """One short run of two servers."""
     record, picture = tmp_path / "bench.json", tmp_path / "bench.png"
-    words = [
-        "--quick",
-        "--seconds",
-        "0.05",
-        "--runs",
-        "2",
-        "--peers",
-        "pychat,threads",
-        "--workloads",
-        "interactive-50",
-    ]
+    words = ["--quick", "--seconds=0.05", "--runs=2", "--peers=pychat,threads", "--workloads=interactive-50"]
     result = CliRunner().invoke(main, [*words, "--json", str(record), "--plot", str(picture)])
     assert result.exit_code == 0, result.output
     assert "| pychat " in result.stdout

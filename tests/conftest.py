@@ -6,6 +6,8 @@ import os
 import shutil
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -64,6 +66,18 @@ def need(program: str) -> str:
             pytest.fail(message)
         pytest.skip(message)
     return path
+
+
+def output(program: str, *words: str | Path, **environment: str) -> str:
+    """What a program prints, which must be installed and succeed."""
+    command = [need(program), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | environment).stdout
+
+
+def pychat(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """The command of this project, run to its end."""
+    command = [sys.executable, "-m", "pychat", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=cwd)
 
 
 def changed(*replacements: str) -> Spec:

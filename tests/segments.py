@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -104,7 +103,3 @@ class Capture:
             octets += packet[:snapped]
         path.write_bytes(octets)
         return path
-
-
-def octet_by_octet(octets: bytes) -> Iterable[bytes]:
-    return (octets[at : at + 1] for at in range(len(octets)))

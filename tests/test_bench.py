@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tools.bench.checks import CHAT, cost, ways
+from tools.bench.checks import CHAT, checks, cost
 from tools.bench.cli import chosen, main, measure
+from tools.bench.contenders import Contender, Dialect, Nats, all_contenders
 from tools.bench.load import EUROPE_AND_ASIA, End, Load, LostLineError, connected, paired, text
-from tools.bench.peers import Dialect, Nats, Peer, all_peers
 from tools.bench.process import NotStartedError, Server
 from tools.bench.report import OURS, TARGETS, Run, markdown, medians, ratio, reached, tables
 from tools.bench.workloads import WORKLOADS, Pace
 
 from .conftest import need
 
-PEERS = all_peers()
+CONTENDERS = all_contenders()
 TINY = Pace(warm=0.02, seconds=0.08, drain=10.0, divide=100)
 
 # Pairs its connections in their order and forwards line by line, but for the line that it spoils.
@@ -57,25 +57,25 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
 """
 
 
-@pytest.fixture(params=[name for name, peer in PEERS.items() if not peer.extra])
-def peer(request: pytest.FixtureRequest) -> Peer:
+@pytest.fixture(params=[name for name, row in CONTENDERS.items() if not row.extra])
+def contender(request: pytest.FixtureRequest) -> Contender:
     """Each server of the benchmark."""
-    found = PEERS[request.param]
+    found = CONTENDERS[request.param]
     for program in found.needs:
         need(program)
     return found
 
 
-def spoiler(how: str, directory: Path) -> Peer:
+def spoiler(how: str, directory: Path) -> Contender:
     script = directory / "spoiler.py"
     script.write_text(SPOILER)
-    return Peer(how, Dialect(), [sys.executable, str(script), how])
+    return Contender(how, Dialect(), [sys.executable, str(script), how])
 
 
 @pytest.mark.parametrize("work", ["interactive-1", "pipelined-64"])
-def test_every_peer_delivers_what_is_said_to_it(peer: Peer, work: str) -> None:
+def test_every_server_delivers_what_is_said_to_it(contender: Contender, work: str) -> None:
     """Each line arrives, at the right person, in order, unchanged; and costs CPU time and memory."""
-    run = measure(peer, WORKLOADS[work], TINY)
+    run = measure(contender, WORKLOADS[work], TINY)
     assert not run.trouble
     assert run.figures["rate"] > 0
     assert run.figures["cpu_us"] > 0
@@ -85,7 +85,7 @@ def test_every_peer_delivers_what_is_said_to_it(peer: Peer, work: str) -> None:
 @pytest.mark.parametrize("name", [name for name in WORKLOADS if name not in {"interactive-1", "pipelined-64"}])
 def test_every_workload_runs_on_this_server(name: str) -> None:
     """No figure is missing, and nothing is lost."""
-    run = measure(PEERS[OURS], WORKLOADS[name], TINY)
+    run = measure(CONTENDERS[OURS], WORKLOADS[name], TINY)
     assert not run.trouble
     assert all(value >= 0 for value in run.figures.values())
     for target in TARGETS:
@@ -104,9 +104,9 @@ def test_a_server_cannot_win_by_losing(how: str, tmp_path: Path) -> None:
 
 def test_a_line_that_is_lost_at_the_very_end_is_missed(tmp_path: Path) -> None:
     """Nothing comes after it that could differ: the load waits for all that it has said."""
-    with Server(spoiler("lose", tmp_path)) as server, Load(connected(server.address, server.peer, 2)) as load:
+    with Server(spoiler("lose", tmp_path)) as server, Load(connected(server.address, server.contender, 2)) as load:
         ends = list(load.ends.values())
-        paired(ends, server.peer.dialect, octets=64, window=21)
+        paired(ends, server.contender.dialect, octets=64, window=21)
         ends[1].window = 0
         load.listen()
         load.fill()
@@ -133,7 +133,7 @@ def test_a_probe_between_lines_is_answered_and_is_no_line() -> None:
 
 def test_a_server_that_does_not_start_is_named_with_its_last_words() -> None:
     """No stack trace, but what it said itself."""
-    mute = Peer("mute", Dialect(), [sys.executable, "-c", "raise SystemExit('no such luck')"])
+    mute = Contender("mute", Dialect(), [sys.executable, "-c", "raise SystemExit('no such luck')"])
     with pytest.raises(NotStartedError, match=r"mute did not start: .*no such luck"):
         Server(mute)
     assert "no such luck" in measure(mute, WORKLOADS["interactive-1"], TINY).trouble
@@ -142,7 +142,7 @@ def test_a_server_that_does_not_start_is_named_with_its_last_words() -> None:
 def test_the_checks_of_the_relay_are_measured_on_what_it_accepts() -> None:
     """A check that says no early would look cheap."""
     line = CHAT.line("u0001", "u0002", text("u0001", "u0002", 1, 64, EUROPE_AND_ASIA))
-    measured = ways()
+    measured = checks()
     assert measured["the relay's check"](line * 3)
     assert measured["pattern of lines"](line * 3)
     assert measured["pattern with a class"](line * 3)
@@ -169,9 +169,9 @@ def test_targets_compare_medians_and_say_whether_they_are_reached() -> None:
 
 
 def test_every_target_names_what_is_measured() -> None:
-    """A workload, and a peer or none."""
+    """A workload, and a server or none."""
     assert {target.workload for target in TARGETS} <= set(WORKLOADS)
-    assert {target.of for target in TARGETS} <= {*PEERS, ""}
+    assert {target.of for target in TARGETS} <= {*CONTENDERS, ""}
 
 
 def test_tables_are_lined_up() -> None:
@@ -183,28 +183,14 @@ def test_tables_are_lined_up() -> None:
 def test_the_command_writes_a_table_a_record_and_a_picture(tmp_path: Path) -> None:
     """One short run of two servers."""
     record, picture = tmp_path / "bench.json", tmp_path / "bench.png"
-    words = [
-        "--quick",
-        "--seconds",
-        "0.05",
-        "--runs",
-        "2",
-        "--peers",
-        "pychat,threads",
-        "--workloads",
-        "interactive-50",
-    ]
+    words = ["--quick", "--seconds=0.05", "--runs=2", "--peers=pychat,threads", "--workloads=interactive-50"]
     result = CliRunner().invoke(main, [*words, "--json", str(record), "--plot", str(picture)])
     assert result.exit_code == 0, result.output
     assert "| pychat " in result.stdout
     assert "4/4 interactive-50" in result.output
     written = json.loads(record.read_text())
-    assert [(run["peer"], run["number"]) for run in written["runs"]] == [
-        ("pychat", 1),
-        ("threads", 1),
-        ("threads", 2),
-        ("pychat", 2),
-    ]
+    order = [("pychat", 1), ("threads", 1), ("threads", 2), ("pychat", 2)]
+    assert [(run["peer"], run["number"]) for run in written["runs"]] == order
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -213,4 +199,4 @@ def test_a_name_that_is_none_is_refused_with_those_that_are() -> None:
     result = CliRunner().invoke(main, ["--peers", "nobody"])
     assert result.exit_code == 2
     assert "'nobody' is none of pychat" in result.output
-    assert "pychat-2" not in chosen(None, PEERS, "--peers")
+    assert "pychat-2" not in chosen(None, CONTENDERS, "--peers")

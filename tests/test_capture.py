@@ -19,33 +19,33 @@ from tools.capture.network import Host, namespaces, namespaces_possible
 from tools.capture.recorder import MARKER_PORT, Recorder
 from tools.vocabulary import Vocabulary
 
-from .conftest import PATIENCE, ROOT, Stage, need
+from .conftest import PATIENCE, ROOT, Stage, need, output
 
 LONG = 120.0  # seconds for a whole recording on a busy machine
-SPEC = shipped()
-WORDS = Vocabulary.of(SPEC)
+CAPTURE = [sys.executable, "-m", "tools.capture"]
+WORDS = Vocabulary.of(shipped())
 
 
 def capture(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     need("dumpcap")
-    command = [sys.executable, "-m", "tools.capture", *map(str, arguments)]
+    command = [*CAPTURE, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=LONG)
 
 
 def fields(path: Path, display_filter: str, *names: str) -> list[list[str]]:
-    words = [need("tshark"), "-n", "-r", str(path), "-Y", display_filter, "-T", "fields"]
-    words += [word for name in names for word in ("-e", name)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return [line.split("\t") for line in done.stdout.splitlines()]
+    words = [word for name in names for word in ("-e", name)]
+    rows = output("tshark", "-n", "-r", path, "-Y", display_filter, "-T", "fields", *words)
+    return [row.split("\t") for row in rows.splitlines()]
 
 
 @pytest.fixture
 def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts commands, and kills what a failed test has left."""
+    """Starts recordings, and kills those that a failed test has left."""
     begun: list[subprocess.Popen[str]] = []
 
-    def begin(*words: str) -> subprocess.Popen[str]:
-        begun.append(subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT))
+    def begin(*words: str | Path) -> subprocess.Popen[str]:
+        command = [*CAPTURE, *map(str, words)]
+        begun.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT))
         return begun[-1]
 
     yield begin
@@ -93,10 +93,7 @@ def test_a_recording_between_namespaces_is_what_a_wire_would_carry(tmp_path: Pat
         person["address"] for person in truth["people"].values()
     }
     assert len(fields(out, "frame.comment", "frame.number")) > 3
-    named = subprocess.run(
-        [need("tshark"), "-r", out, "-N", "n", "-c", "5"], capture_output=True, text=True, check=True
-    )
-    assert "alice" in named.stdout
+    assert "alice" in output("tshark", "-r", out, "-N", "n", "-c", "5")
     assert fields(out, f"udp.port == {MARKER_PORT}", "frame.number") == []
 
 
@@ -130,18 +127,7 @@ def test_a_recording_that_is_stopped_leaves_nothing(
     number: signal.Signals, begin: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     """In the middle of its scenario, with processes in its namespaces."""
-    command = [
-        sys.executable,
-        "-m",
-        "tools.capture",
-        "--scenario",
-        "chat",
-        "--pace",
-        "100",
-        "--out",
-        str(tmp_path / "x.pcapng"),
-    ]
-    process = begin(*command)
+    process = begin("--scenario", "chat", "--pace", "100", "--out", tmp_path / "x.pcapng")
     assert process.stdout is not None
     assert "network:" in process.stdout.readline()
     assert "chat:" in process.stdout.readline()
@@ -176,8 +162,7 @@ def test_a_running_server_can_be_recorded(
     need("dumpcap")
     stage = start()
     port, out = stage.server.address[1], tmp_path / "attached.pcapng"
-    command = [sys.executable, "-m", "tools.capture", "--attach", str(port), "--interface", "lo", "--out", str(out)]
-    process = begin(*command)
+    process = begin("--attach", str(port), "--interface", "lo", "--out", out)
     assert process.stdout is not None
     first = process.stdout.readline()
     if "recording" not in first:
@@ -224,11 +209,8 @@ def test_comments_and_names_are_read_by_wireshark(recorded: Path) -> None:
         ["2", "the second, “Zwei”"],
         ["3", ""],
     ]
-    named = subprocess.run(
-        [need("tshark"), "-r", recorded, "-N", "n", "-c", "1"], capture_output=True, text=True, check=True
-    )
-    assert "home" in named.stdout
-    about = subprocess.run([need("capinfos"), recorded], capture_output=True, text=True, check=True).stdout
+    assert "home" in output("tshark", "-r", recorded, "-N", "n", "-c", "1")
+    about = output("capinfos", recorded)
     assert "Resolved IPv4" in about.replace("resolved", "Resolved")
     assert "Hardware" not in about
 

@@ -11,12 +11,7 @@ import pytest
 
 from pychat.spec import shipped
 
-from .conftest import PATIENCE, ROOT, SPEC_FILE
-
-
-def pychat(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pychat", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=cwd)
+from .conftest import PATIENCE, SPEC_FILE, pychat
 
 
 @pytest.mark.parametrize("command", [[], ["server"], ["client"], ["demo"], ["spec"], ["spec", "check"], ["completion"]])

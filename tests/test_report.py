@@ -19,14 +19,14 @@ from pychat.spec import Spec, shipped
 from tools.dissector.script import script
 from tools.report.build import analyse
 from tools.report.document import Column, Document, Paragraph, Section, Table, quoted, seconds
-from tools.report.evidence import Evidence, numbers_filter, ranges
+from tools.report.evidence import Evidence, among, ranges
 from tools.report.html import html
 from tools.report.pdf import pdf
 from tools.report.render import plain
 from tools.report.tshark import PREFERENCES, ReportError
 from tools.vocabulary import Vocabulary
 
-from .conftest import ROOT, need
+from .conftest import ROOT, need, output
 
 CAPTURES = ROOT / "tests" / "data" / "captures"
 RECORDED = ["chat.pcapng", "segmentation.pcapng", "trouble.pcapng", "nagle.pcapng", "loss.pcapng", "loopback6.pcap"]
@@ -62,25 +62,20 @@ def truth(name: str) -> dict[str, Any]:
     return dict(result)
 
 
+def dissected(capture: Path, dissector: Path, *options: str | Path, **environment: str) -> list[str]:
+    """What tshark prints with the dissector and the preferences of a report."""
+    preferences = [word for preference in PREFERENCES for word in ("-o", preference)]
+    words = ["-n", "-r", capture, "-X", f"lua_script:{dissector}", *preferences, *options]
+    return output("tshark", *words, **environment).splitlines()
+
+
 @pytest.fixture
 def ask(dissector: Path) -> Callable[..., list[list[str]]]:
     """Asks tshark alone: the values of fields in the packets that a filter shows."""
 
     def ask(name: str, display_filter: str, *fields: str) -> list[list[str]]:
-        words = [
-            need("tshark"),
-            "-n",
-            "-r",
-            str(CAPTURES / name),
-            "-X",
-            f"lua_script:{dissector}",
-            "-Y",
-            display_filter,
-        ]
-        words += [word for preference in PREFERENCES for word in ("-o", preference)]
-        words += ["-T", "fields", *(word for field in ("frame.number", *fields) for word in ("-e", field))]
-        done = subprocess.run(words, capture_output=True, text=True, check=True)
-        return [line.split("\t") for line in done.stdout.splitlines()]
+        words = ["-Y", display_filter, "-T", "fields", *(part for field in fields for part in ("-e", field))]
+        return [line.split("	") for line in dissected(CAPTURES / name, dissector, "-e", "frame.number", *words)]
 
     return ask
 
@@ -102,12 +97,9 @@ def shown_by_wireshark(capture: Path, dissector: Path, filters: list[str], folde
     """The frames that each filter shows, in one pass."""
     asked = folder / "filters"
     asked.write_text("\n".join(filters) + "\n", encoding="utf-8")
-    words = [need("tshark"), "-n", "-q", "-r", str(capture), "-X", f"lua_script:{dissector}"]
-    words += ["-X", f"lua_script:{ROOT / 'tests' / 'data' / 'asked.lua'}"]
-    words += [word for preference in PREFERENCES for word in ("-o", preference)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, "FILTERS": str(asked)})
+    script = f"lua_script:{ROOT / 'tests' / 'data' / 'asked.lua'}"
     shown: dict[int, list[int]] = {}
-    for line in done.stdout.splitlines():
+    for line in dissected(capture, dissector, "-q", "-X", script, FILTERS=str(asked)):
         number, _, frame = line.partition("\t")
         assert number.isdigit(), f"Wireshark does not understand a filter: {line}"
         shown.setdefault(int(number), []).append(int(frame))
@@ -141,7 +133,7 @@ def test_a_report_on_a_mutilated_capture_is_still_true(cut: list[str], dissector
     """Whatever is missing, what is said of the rest can be checked."""
     out = tmp_path / "cut.pcapng"
     words = [word.replace("{}", str(CAPTURES / "chat.pcapng")).replace("{out}", str(out)) for word in cut]
-    subprocess.run([need("editcap"), *words], check=True)
+    output("editcap", *words)
     assert check_evidence(out, dissector, tmp_path) > 15
 
 
@@ -205,7 +197,9 @@ def test_tsharks_reassembly_names_the_same_segments(ask: Callable[..., list[list
         int(frame): {int(n) for n in segments.split(",")}
         for frame, segments in ask("segmentation.pcapng", "tcp.segment", "tcp.segment")
     }
-    spanning = [one for way in report("segmentation.pcapng")["data"]["segmentation"] for one in way["spanning"]]
+    spanning = [
+        one for direction in report("segmentation.pcapng")["data"]["segmentation"] for one in direction["spanning"]
+    ]
     assert spanning
     for one in spanning:
         assert set(one["frames"]) <= by_frame[one["complete"]] | {one["complete"]}
@@ -257,9 +251,13 @@ def test_each_trouble_is_found() -> None:
 def test_segments_and_lines_are_cut_as_the_scenario_cut_them() -> None:
     """Many lines in one segment, lines over several, and one line octet by octet."""
     really = {event["what"]: event for event in truth("segmentation.pcapng")["events"]}
-    ways = [way for way in report("segmentation.pcapng")["data"]["segmentation"] if way["from"] == "client"]
-    assert max(way["most_in_one"] for way in ways) >= really["coalesced"]["frames"]
-    spanning = [one for way in ways for one in way["spanning"]]
+    directions = [
+        direction
+        for direction in report("segmentation.pcapng")["data"]["segmentation"]
+        if direction["from"] == "client"
+    ]
+    assert max(direction["most_in_one"] for direction in directions) >= really["coalesced"]["frames"]
+    spanning = [one for direction in directions for one in direction["spanning"]]
     assert max(len(one["frames"]) for one in spanning) == really["crumbs"]["sends"] == really["crumbs"]["octets"]
     assert len([one for one in spanning if one["octets"] > 1448]) >= really["spanning"]["frames"]
 
@@ -268,7 +266,7 @@ def test_nagle_makes_fewer_segments_of_the_same_lines() -> None:
     really = {event["nodelay"]: event for event in truth("nagle.pcapng")["events"]}
     data = report("nagle.pcapng")["data"]
     streams = {int(one["client"].rpartition(":")[2]): one["stream"] for one in data["connections"]}
-    segments = {(way["stream"], way["from"]): way["segments"] for way in data["segmentation"]}
+    segments = {(direction["stream"], direction["from"]): direction["segments"] for direction in data["segmentation"]}
     slow, quick = (segments[streams[really[nodelay]["port"]], "client"] for nodelay in (False, True))
     assert quick - slow >= really[True]["sends"] // 2
 
@@ -290,9 +288,7 @@ def test_the_same_capture_gives_the_same_octets_of_pdf(tmp_path: Path) -> None:
     assert first == pdf(analyse(path, shipped(), quiet), path.name)
     out = tmp_path / "report.pdf"
     out.write_bytes(first)
-    text = subprocess.run(
-        [need("pdftotext"), "-layout", str(out), "-"], capture_output=True, text=True, check=True
-    ).stdout
+    text = output("pdftotext", "-layout", out, "-")
     for section in report_on(path).sections:
         assert section.title in text
 
@@ -302,9 +298,7 @@ def test_nothing_leaves_the_page(tmp_path: Path) -> None:
     out = tmp_path / "report.pdf"
     path = CAPTURES / "trouble.pcapng"
     out.write_bytes(pdf(report_on(path), path.name))
-    boxes = subprocess.run(
-        [need("pdftotext"), "-bbox", str(out), "-"], capture_output=True, text=True, check=True
-    ).stdout
+    boxes = output("pdftotext", "-bbox", out, "-")
     width = float(re.search(r'<page width="([\d.]+)"', boxes)[1])  # type: ignore[index]
     margin = 20 / 25.4 * 72
     words = re.findall(r'<word xMin="([\d.]+)" yMin="[\d.]+" xMax="([\d.]+)" yMax="[\d.]+">(.*?)</word>', boxes)
@@ -324,7 +318,7 @@ def test_nothing_of_a_capture_is_markup() -> None:
 
 def test_a_number_of_frames_is_written_short() -> None:
     assert ranges([1, 2, 3, 7, 9, 10]) == [(1, 3), (7, 7), (9, 10)]
-    assert numbers_filter([1, 2, 3, 7]) == "frame.number in {1 .. 3, 7}"
+    assert among("frame.number", [1, 2, 3, 7]) == "frame.number in {1 .. 3, 7}"
     assert Evidence.of("tcp", [3, 1, 2, 9]).words == "frames 1–3, 9"
     assert Evidence.of("tcp", []).words == "no frame"
     assert [seconds(value) for value in (14e-6, 0.0023, 0.25, 1.5, 200)] == [
@@ -352,7 +346,7 @@ def test_what_cannot_be_reported_on_is_said_in_a_line(tmp_path: Path) -> None:
     files = {"cut": whole[:15001], "text": b"no capture at all\n", "empty": b""}
     for name, octets in files.items():
         (tmp_path / name).write_bytes(octets)
-    subprocess.run([need("editcap"), "-r", CAPTURES / "chat.pcapng", tmp_path / "silent", "1-9"], check=True)
+    output("editcap", "-r", CAPTURES / "chat.pcapng", tmp_path / "silent", "1-9")
     said = {name: run(tmp_path / name) for name in ("cut", "text", "empty", "silent", "missing")}
     said["no-tshark"] = run(CAPTURES / "chat.pcapng", path=str(tmp_path))
     for name, words in {

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import PATIENCE, Peer, Stage, need
+from .conftest import PATIENCE, Peer, Stage, need, pychat
 
 Start = Callable[..., Stage]
 
@@ -244,8 +244,7 @@ def _cpu(pid: int) -> float:
 
 def test_a_host_that_can_be_none_is_misuse() -> None:
     """Exit code 2, before anything is started."""
-    command = [sys.executable, "-m", "pychat", "server", "--host", "two..dots"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    result = pychat("server", "--host", "two..dots")
     assert result.returncode == 2
     assert "Invalid value for --host: 'two..dots' is no name or address of a host" in result.stderr
 
@@ -260,8 +259,7 @@ def test_a_host_that_can_be_none_is_misuse() -> None:
 )
 def test_a_server_that_cannot_start_says_why_in_one_line(arguments: list[str], words: str) -> None:
     """Exit code 1, and no trace of Python."""
-    command = [sys.executable, "-m", "pychat", "server", "--port", "0", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    result = pychat("server", "--port", "0", *arguments)
     assert result.returncode == 1
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -270,8 +268,7 @@ def test_a_server_that_cannot_start_says_why_in_one_line(arguments: list[str], w
 def test_a_port_in_use_is_said_in_one_line(stage: Stage) -> None:
     """As a user meets it most often."""
     host, port = stage.server.address
-    command = [sys.executable, "-m", "pychat", "server", "--port", str(port)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    result = pychat("server", "--port", str(port))
     assert result.returncode == 1
     assert result.stderr == f"pychat: cannot listen on {host}:{port}: {os.strerror(errno.EADDRINUSE).lower()}\n"
 

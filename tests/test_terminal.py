@@ -21,7 +21,7 @@ import pytest
 from pychat.server.server import Server
 from pychat.spec import Spec, loads
 
-from .conftest import PATIENCE, SPEC_FILE, Stage, need
+from .conftest import PATIENCE, SPEC_FILE, Peer, Stage, need
 
 ENTER, TAB, UP, ESCAPE = "\r", "\t", "\x1b[A", "\x1b"
 CTRL_C, CTRL_D, CTRL_J, CTRL_O, CTRL_R, CTRL_S, CTRL_Z = "\x03\x04\n\x0f\x12\x13\x1a"
@@ -114,6 +114,16 @@ def sit() -> Iterator[Sit]:
     yield down
     for screen in screens:
         screen.child.close(force=True)
+
+
+@pytest.fixture
+def in_a_chat(start: Callable[..., Stage], sit: Sit) -> tuple[Screen, Peer]:
+    """A person who has called bob, and bob, who has not accepted yet."""
+    stage = start()
+    bob = stage.user("bob")
+    alice = sit(stage.server.address, "--name", "alice", "--chat", "bob")
+    alice.see("You are in a chat with bob")
+    return alice, bob
 
 
 def test_a_person_finds_another_and_they_talk(start: Callable[..., Stage], sit: Sit) -> None:
@@ -271,12 +281,9 @@ def test_there_are_three_ways_to_end(start: Callable[..., Stage], sit: Sit, keys
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
-def test_a_signal_ends_it_well(start: Callable[..., Stage], sit: Sit, signal_: signal.Signals) -> None:
+def test_a_signal_ends_it_well(in_a_chat: tuple[Screen, Peer], signal_: signal.Signals) -> None:
     """The terminal is given back as it was, and the partner is told."""
-    stage = start()
-    bob = stage.user("bob")
-    alice = sit(stage.server.address, "--name", "alice", "--chat", "bob")
-    alice.see("You are in a chat with bob")
+    alice, bob = in_a_chat
     alice.child.kill(signal_)
     assert alice.end() == 0
     assert bob.lines(2) == ["PAIRED alice", "GONE alice quit"]
@@ -343,12 +350,9 @@ def test_keys_typed_while_it_is_stopped_are_not_for_a_caller(start: Callable[...
 
 
 @pytest.mark.parametrize("keys", [CTRL_R + CTRL_C, CTRL_S + CTRL_C, CTRL_R + "half" + CTRL_C, CTRL_R + CTRL_D + CTRL_C])
-def test_ctrl_c_ends_a_search_alone(start: Callable[..., Stage], sit: Sit, keys: str) -> None:
+def test_ctrl_c_ends_a_search_alone(in_a_chat: tuple[Screen, Peer], keys: str) -> None:
     """The half-typed line stands there again."""
-    stage = start()
-    bob = stage.user("bob")
-    alice = sit(stage.server.address, "--name", "alice", "--chat", "bob")
-    alice.see("You are in a chat with bob")
+    alice, bob = in_a_chat
     alice.type("half " + keys)
     alice.enter("a line")
     alice.see("alice: half a line")
@@ -356,12 +360,9 @@ def test_ctrl_c_ends_a_search_alone(start: Callable[..., Stage], sit: Sit, keys:
 
 
 @pytest.mark.parametrize("keys", [ESCAPE + ENTER, CTRL_O, CTRL_J])
-def test_every_key_that_accepts_a_line_is_enter(start: Callable[..., Stage], sit: Sit, keys: str) -> None:
+def test_every_key_that_accepts_a_line_is_enter(in_a_chat: tuple[Screen, Peer], keys: str) -> None:
     """None of them ends the program, and the line with it."""
-    stage = start()
-    bob = stage.user("bob")
-    alice = sit(stage.server.address, "--name", "alice", "--chat", "bob")
-    alice.see("You are in a chat with bob")
+    alice, bob = in_a_chat
     alice.type("a line" + keys)
     alice.see("alice: a line")
     alice.enter("another")
@@ -369,12 +370,9 @@ def test_every_key_that_accepts_a_line_is_enter(start: Callable[..., Stage], sit
     assert bob.lines(3) == ["PAIRED alice", "MSG a line", "MSG another"]
 
 
-def test_a_line_that_is_put_away_comes_back(start: Callable[..., Stage], sit: Sit) -> None:
+def test_a_line_that_is_put_away_comes_back(in_a_chat: tuple[Screen, Peer]) -> None:
     """Also the draft behind a line of the history."""
-    stage = start()
-    bob = stage.user("bob")
-    alice = sit(stage.server.address, "--name", "alice", "--chat", "bob")
-    alice.see("You are in a chat with bob")
+    alice, bob = in_a_chat
     alice.enter("old")
     alice.see("alice: old")
     for keys, shown in (("draft", "draft"), (UP, "old"), (CTRL_C + "x", "x"), (UP, "old"), (UP, "draft")):

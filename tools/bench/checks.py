@@ -1,7 +1,7 @@
-"""What the relay's checks cost, each way to look at a run of lines by itself: `python -m tools.bench.checks`.
+"""What the relay's checks cost, each way to check a run of lines measured by itself: `python -m tools.bench.checks`.
 
-The relay (`pychat/core/relay.py`) picks its ways by these figures. They are the best of many short measurements, in CPU
-time, because what disturbs a measurement only adds to it.
+The relay (`pychat/core/relay.py`) chooses its checks by these figures. They are the best of many short measurements, in
+CPU time, because disturbances only add to a measurement.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from pychat.core.relay import compile_runs
 from pychat.spec import shipped
 
+from .contenders import Chat
 from .load import ASCII, EUROPE_AND_ASIA, text
-from .peers import Chat
 from .report import markdown
 
 SPEC = shipped()
@@ -30,8 +30,8 @@ CASES = (  # title, lines, octets of each, what they are filled with
 )
 
 
-def ways() -> dict[str, Callable[[bytes], object]]:
-    """The ways by their names. What is forbidden, and how long a line may be, is the spec's."""
+def checks() -> dict[str, Callable[[bytes], object]]:
+    """The checks by their names. What is forbidden, and how long a line may be, is the spec's."""
     verb = CHAT.words.say
     kind = SPEC.types[SPEC.requests[verb].form.fields[-1].type]
     points = [point for first, last in kind.forbid for point in range(first, last + 1)]
@@ -58,10 +58,10 @@ def _slices(octets: bytes) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def cost(way: Callable[[bytes], object], octets: bytes) -> float:
+def cost(check: Callable[[bytes], object], octets: bytes) -> float:
     """The CPU time of one call in nanoseconds."""
     rounds = max(5, 100_000 // len(octets))
-    return min(timeit.repeat(lambda: way(octets), number=rounds, repeat=40, timer=time.thread_time)) / rounds * 1e9
+    return min(timeit.repeat(lambda: check(octets), number=rounds, repeat=40, timer=time.thread_time)) / rounds * 1e9
 
 
 def main() -> None:
@@ -69,9 +69,9 @@ def main() -> None:
     rows = []
     for title, count, octets, filler in CASES:
         run = b"".join(CHAT.line("u0001", "u0002", text("u0001", "u0002", n, octets, filler)) for n in range(count))
-        costs = [cost(way, run) for way in ways().values()]
+        costs = [cost(check, run) for check in checks().values()]
         rows.append([title, *(f"{each:,.0f} ({each / len(run):.2f})" for each in costs)])
-    print(markdown(["ns a call (an octet)", *ways()], rows))
+    print(markdown(["ns a call (an octet)", *checks()], rows))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The command: runs every workload on every peer, in turns, and shows what came of it."""
+"""The command: runs every workload on every server, in turns, and prints the results. Here alone a server is a peer:
+that is its word in the option and in the JSON."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ import click
 from conformance.engine import programs
 from pychat.command import Command, say
 
+from .contenders import Contender, all_contenders
 from .load import LostLineError
-from .peers import Peer, all_peers
 from .process import NotStartedError, Server, cores, raise_limits
 from .report import OURS, TARGETS, Run, medians, ratio, reached, tables
 from .workloads import WORKLOADS, Pace, Workload
@@ -38,17 +39,17 @@ def chosen(names: str | None, known: Mapping[str, Any], what: str) -> list[str]:
     return picked
 
 
-def measure(peer: Peer, work: Workload, pace: Pace, number: int = 1) -> Run:
+def measure(contender: Contender, work: Workload, pace: Pace, number: int = 1) -> Run:
     """One measurement on a fresh server, with the load on a core of its own."""
-    trouble = work.unfit(peer)
+    trouble = work.unfit(contender)
     if trouble:
-        return Run(work.name, peer.name, number, {}, trouble)
+        return Run(work.name, contender.name, number, {}, trouble)
     theirs, ours = cores()
     try:
-        with Server(peer, theirs) as server, _undisturbed(ours):
-            return Run(work.name, peer.name, number, work.measure(server, work, pace))
+        with Server(contender, theirs) as server, _undisturbed(ours):
+            return Run(work.name, contender.name, number, work.measure(server, work, pace))
     except (LostLineError, NotStartedError) as error:
-        return Run(work.name, peer.name, number, {}, str(error), lost=True)
+        return Run(work.name, contender.name, number, {}, str(error), lost=True)
 
 
 @contextmanager
@@ -75,11 +76,11 @@ def machine() -> dict[str, str]:
     }
 
 
-def version(peer: Peer) -> str:
-    """The first line in which a peer names its version."""
-    if not peer.version:
+def version(contender: Contender) -> str:
+    """The first line in which a server names its version."""
+    if not contender.version:
         return ""
-    said = programs.run(peer.version)
+    said = programs.run(contender.version)
     return (said.stdout + said.stderr).strip().partition("\n")[0]
 
 
@@ -101,56 +102,56 @@ def main(
     plot_file: Path | None,
 ) -> None:
     """Measures what a delivered line costs this server and others, side by side."""
-    rows = all_peers()
+    rows = all_contenders()
     pace = QUICK if quick else Pace()
     pace = replace(pace, seconds=seconds or pace.seconds)
-    servers = [rows[name] for name in chosen(peers, rows, "--peers")]
+    contenders = [rows[name] for name in chosen(peers, rows, "--peers")]
     works = [WORKLOADS[name] for name in chosen(workloads, WORKLOADS, "--workloads")]
-    for peer in [peer for peer in servers if peer.missing]:
-        say(f"{peer.name} is left out: {peer.missing} is not installed", err=True)
-        servers.remove(peer)
+    for contender in [contender for contender in contenders if contender.missing]:
+        say(f"{contender.name} is left out: {contender.missing} is not installed", err=True)
+        contenders.remove(contender)
     raise_limits()
     runs = runs or (1 if quick else 5)
-    done = list(_alternating(servers, works, pace, runs))
+    done = list(_alternating(contenders, works, pace, runs))
     smaller = f", large crowds divided by {pace.divide}" if pace.divide > 1 else ""
     say(", ".join(f"{what} {value}" for what, value in machine().items()))
     say(f"medians of {runs} runs in turns, {pace.seconds:g} s each{smaller}\n\n{tables(done)}")
     if json_file is not None:
-        json_file.write_text(json.dumps(record(done, servers, pace), indent=1) + "\n", encoding="utf-8")
+        json_file.write_text(json.dumps(record(done, contenders, pace), indent=1) + "\n", encoding="utf-8")
     if plot_file is not None:
         from .plot import plot
 
         plot(done, plot_file)
-    if any(run.lost for run in done if run.peer == OURS):
+    if any(run.lost for run in done if run.server == OURS):
         raise SystemExit(1)
 
 
-def _alternating(servers: list[Peer], works: list[Workload], pace: Pace, runs: int) -> Iterator[Run]:
+def _alternating(contenders: list[Contender], works: list[Workload], pace: Pace, runs: int) -> Iterator[Run]:
     """Every workload on every server, and that again: the first server of a run is the last one of the next."""
-    total = len(servers) * len(works) * runs
+    total = len(contenders) * len(works) * runs
     count = 0
     for number in range(runs):
         for work in works:
-            for place in range(len(servers)):
-                peer = servers[(place + number) % len(servers)]
-                run = measure(peer, work, pace, number + 1)
+            for place in range(len(contenders)):
+                contender = contenders[(place + number) % len(contenders)]
+                run = measure(contender, work, pace, number + 1)
                 count += 1
                 figures = run.figures
                 cost = f"{figures['rate']:,.0f} {work.unit}s/s" if "rate" in figures else "done"
-                say(f"{count}/{total} {work.name} {peer.name}: {run.trouble or cost}", err=True)
+                say(f"{count}/{total} {work.name} {contender.name}: {run.trouble or cost}", err=True)
                 yield run
 
 
-def record(runs: list[Run], servers: list[Peer], pace: Pace) -> dict[str, Any]:
+def record(runs: list[Run], contenders: list[Contender], pace: Pace) -> dict[str, Any]:
     """Everything that was measured, for programs."""
     found = medians(runs)
     return {
         "command": [Path(sys.executable).name, "-m", "tools.bench", *sys.argv[1:]],
         "machine": machine(),
-        "versions": {peer.name: version(peer) for peer in servers},
+        "versions": {contender.name: version(contender) for contender in contenders},
         "pace": asdict(pace),
-        "runs": [asdict(run) for run in runs],
-        "medians": [{"workload": work, "peer": peer, **figures} for (work, peer), figures in found.items()],
+        "runs": [{"peer" if name == "server" else name: value for name, value in asdict(run).items()} for run in runs],
+        "medians": [{"workload": work, "peer": server, **figures} for (work, server), figures in found.items()],
         "targets": [
             {**asdict(target), "found": ratio(target, found), "reached": reached(target, found)} for target in TARGETS
         ],

@@ -15,7 +15,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 
-from .peers import Dialect, Exchange, Peer
+from .contenders import Contender, Dialect, Exchange
 
 ANSWER = 30.0  # seconds within which a server must answer
 MOST_READ = 65536
@@ -30,9 +30,9 @@ class LostLineError(Exception):
     """A server did not deliver what was sent: the message names the person, the line, what was due and what came."""
 
 
-def text(me: str, peer: str, number: int, octets: int, filler: str) -> bytes:
-    """A line that is like no other of its run: who says it, to whom, its number, and a filling up to its length."""
-    head = f"{me}>{peer} {number:03d} "
+def text(me: str, partner: str, number: int, octets: int, filler: str) -> bytes:
+    """A line that is unique in its run: sender, receiver, number, and filler up to its length."""
+    head = f"{me}>{partner} {number:03d} "
     fill = (filler * (octets // len(filler) + 1)).encode()[: octets - len(head)].decode(errors="ignore").encode()
     return (head.encode() + fill).ljust(octets, b".")
 
@@ -45,8 +45,8 @@ class End:
         self.socket = connection
         self.send = connection.send  # bound once: they are called for each chunk
         self.recv = connection.recv
-        self.peer = self
-        self.window = 1  # lines in flight towards the peer
+        self.partner = self
+        self.window = 1  # lines in flight towards the partner
         self.counted = True  # whether its latencies count
         self.tolerated = False  # whether it may lose lines
         self.ended = ""  # how it lost them
@@ -54,21 +54,21 @@ class End:
         self.said = self.heard = 0  # lines
         self.out = self.owed = 0  # octets: where in the run, and how many are due to be sent
         self.blocked = self.deaf = False  # whether it waits for room in its socket, and whether it does not read
-        self.at = self.octets = 0  # octets: where in the peer's run, and how many have come
+        self.at = self.octets = 0  # octets: where in the partner's run, and how many have come
         self.mark = NEVER  # a line whose latency is measured,
         self.marked = 0  # since when
 
-    def talks_to(self, peer: End, dialect: Dialect, octets: int, window: int, filler: str) -> None:
-        """Makes the run that this end says to `peer`."""
+    def talks_to(self, partner: End, dialect: Dialect, octets: int, window: int, filler: str) -> None:
+        """Makes the run that this end says to `partner`."""
         count = min(max(2 * window, LEAST_RUN), MOST_RUN)
-        texts = [text(self.name, peer.name, number, octets, filler) for number in range(count)]
-        said = b"".join(dialect.line(self.name, peer.name, each) for each in texts)
-        heard = b"".join(dialect.delivered(self.name, peer.name, each) for each in texts)
-        self.peer, self.window, self.asides = peer, window, dialect.aside
+        texts = [text(self.name, partner.name, number, octets, filler) for number in range(count)]
+        said = b"".join(dialect.line(self.name, partner.name, each) for each in texts)
+        heard = b"".join(dialect.delivered(self.name, partner.name, each) for each in texts)
+        self.partner, self.window, self.asides = partner, window, dialect.aside
         # Twice the run, so that a slice which passes its end is still one slice.
         self.run, self.said_run, self.said_line = memoryview(said + said), len(said), len(said) // count
-        peer.due, peer.heard_run, peer.heard_line = heard + heard, len(heard), len(heard) // count
-        peer.most = min(peer.heard_run, MOST_READ)
+        partner.due, partner.heard_run, partner.heard_line = heard + heard, len(heard), len(heard) // count
+        partner.most = min(partner.heard_run, MOST_READ)
 
     # Set by talks_to.
     run: memoryview
@@ -122,7 +122,7 @@ class Load:
         """Says as many lines as fit into every window."""
         now = time.perf_counter_ns()
         for end in self.ends.values():
-            self.say(end, end.window - (end.said - end.peer.heard), now)
+            self.say(end, end.window - (end.said - end.partner.heard), now)
 
     def stop(self) -> None:
         """Says nothing more, and takes back the lines of which nothing has been sent yet."""
@@ -130,7 +130,7 @@ class Load:
         for end in self.ends.values():
             lines, end.owed = divmod(end.owed, end.said_line)
             end.said -= lines
-            end.peer.mark = NEVER
+            end.partner.mark = NEVER
 
     def run(self, seconds: float, tick: Callable[[int], None] | None = None) -> None:
         """Lets the ends talk for so long. `tick` is called with the time in nanoseconds at least each millisecond."""
@@ -150,11 +150,11 @@ class Load:
         self.stop()
         began = time.perf_counter()
         waiting = list(self.ends.values())
-        while waiting := [end for end in waiting if not end.ended and end.heard < end.peer.said]:
+        while waiting := [end for end in waiting if not end.ended and end.heard < end.partner.said]:
             if time.perf_counter() - began < seconds:
                 self._round(0.01)
             elif end := next((end for end in waiting if not end.tolerated), None):
-                missing = sum(end.peer.said - end.heard for end in waiting)
+                missing = sum(end.partner.said - end.heard for end in waiting)
                 raise LostLineError(
                     f"{missing} lines have not arrived after {seconds:g} s, the first is for {end.name}"
                 )
@@ -166,9 +166,9 @@ class Load:
         """Lets an end say its next lines, as far as its socket takes them; the rest follows when there is room."""
         end.said += lines
         end.owed += lines * end.said_line
-        peer = end.peer
-        if peer.mark == NEVER:
-            peer.mark, peer.marked = end.said, now
+        partner = end.partner
+        if partner.mark == NEVER:
+            partner.mark, partner.marked = end.said, now
         if not end.blocked:
             self._flush(end)
 
@@ -204,7 +204,7 @@ class Load:
                 self.latencies.append(now - end.marked)
             end.mark = NEVER
         if self.replying:
-            self.say(end.peer, fresh, now)
+            self.say(end.partner, fresh, now)
 
     def _flush(self, end: End) -> None:
         part = end.run[end.out : end.out + min(end.owed, end.said_run)]
@@ -249,7 +249,7 @@ class Load:
             return
         if not end.tolerated:
             raise error if isinstance(error, LostLineError) else LostLineError(f"{end.name}: {error}")
-        for each in (end, end.peer):
+        for each in (end, end.partner):
             if not each.ended:
                 each.ended = str(error)
                 self._epoll.unregister(each.socket)
@@ -261,14 +261,16 @@ def _read(end: End, octets: int) -> bytes:
     return end.recv(octets)
 
 
-def connected(address: tuple[str, int], peer: Peer, count: int, first: int = 0) -> list[End]:
-    """So many connections to a peer, each with a name of its own. Raises LostLineError when one gets no answer."""
+def connected(address: tuple[str, int], contender: Contender, count: int, first: int = 0) -> list[End]:
+    """So many connections to a server, each with a name of its own. Raises LostLineError when one gets no answer."""
     ends: list[End] = []
     try:
-        for start in range(first, first + count, peer.backlog):
-            fresh = [_connected(address, number) for number in range(start, min(start + peer.backlog, first + count))]
+        for start in range(first, first + count, contender.backlog):
+            fresh = [
+                _connected(address, number) for number in range(start, min(start + contender.backlog, first + count))
+            ]
             ends += fresh
-            exchange([(end, peer.dialect.greet(end.name)) for end in fresh])
+            exchange([(end, contender.dialect.greet(end.name)) for end in fresh])
     except BaseException:
         for end in ends:
             end.socket.close()

@@ -12,7 +12,7 @@ from types import TracebackType
 
 from conformance.engine import programs
 
-from .peers import Peer
+from .contenders import Contender
 
 ROOT = Path(__file__).parents[2]
 READY = 15.0  # seconds until a server must listen
@@ -38,10 +38,10 @@ def cores() -> tuple[set[int], set[int]]:
 
 
 class Server:
-    """A running peer, in a directory of its own. As a context manager it is ended with all that it has started."""
+    """A running server, in a directory of its own. As a context manager it is ended with all that it has started."""
 
-    def __init__(self, peer: Peer, on: set[int] | None = None) -> None:
-        self.peer = peer
+    def __init__(self, contender: Contender, on: set[int] | None = None) -> None:
+        self.contender = contender
         with ExitStack() as stack:
             directory = stack.enter_context(programs.folder("pychat-bench-"))
             self._log = directory / "log"
@@ -49,22 +49,22 @@ class Server:
             self._stack = stack.pop_all()
 
     def _start(self, directory: Path, on: set[int], stack: ExitStack) -> None:
-        peer = self.peer
+        contender = self.contender
         places = {"config": str(directory / "config"), "program": str(directory / "program")}
-        port = _free_port() if peer.config else 0
-        if peer.source:
-            source = str(Path(__file__).with_name(peer.source))
+        port = _free_port() if contender.config else 0
+        if contender.source:
+            source = str(Path(__file__).with_name(contender.source))
             done = programs.run(["gcc", "-O2", "-o", places["program"], source])
             if done.returncode != 0:
-                raise NotStartedError(f"{peer.name} cannot be compiled: {done.stderr.strip()}")
-        if peer.config:
-            Path(places["config"]).write_text(peer.config.format(port=port), encoding="utf-8")
+                raise NotStartedError(f"{contender.name} cannot be compiled: {done.stderr.strip()}")
+        if contender.config:
+            Path(places["config"]).write_text(contender.config.format(port=port), encoding="utf-8")
         began = time.monotonic()
         with self._log.open("wb") as log:
             self._process = programs.start(
-                [word.format(**places) for word in peer.command],
+                [word.format(**places) for word in contender.command],
                 cwd=ROOT,
-                stdout=log.fileno() if peer.config else programs.PIPE,
+                stdout=log.fileno() if contender.config else programs.PIPE,
                 stderr=log.fileno(),
                 cores=on,
             )
@@ -79,7 +79,7 @@ class Server:
         assert self._process.stdout is not None
         line = self._process.stdout.readline().decode(errors="replace").strip()
         if not line.startswith(READY_WORDS):
-            raise NotStartedError(f"{self.peer.name} did not start: {line} {self.last_words()}")
+            raise NotStartedError(f"{self.contender.name} did not start: {line} {self.last_words()}")
         return int(line.rpartition(":")[2])
 
     def _await_listener(self) -> None:
@@ -89,7 +89,7 @@ class Server:
                 socket.create_connection(self.address, 1).close()
             except OSError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
-                    raise NotStartedError(f"{self.peer.name} did not start: {self.last_words()}") from None
+                    raise NotStartedError(f"{self.contender.name} did not start: {self.last_words()}") from None
                 time.sleep(0.002)
             else:
                 return

@@ -1,4 +1,4 @@
-"""What the runs say: medians, tables, ratios and targets. Knows no process and no socket."""
+"""The results of the runs: medians, tables, ratios and targets. Knows no process and no socket."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ LIMIT = "limit"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One measurement of one peer. `trouble` says why there are no figures; `lost` whether that is the peer's fault."""
+    """One measurement of one server. `trouble`: why there are no figures; `lost`: it is the server's fault."""
 
     workload: str
-    peer: str
+    server: str
     number: int
     figures: Figures
     trouble: str = ""
@@ -59,7 +59,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a figure of ours must be: at most (or at least) `wanted`, times that of the peer `of` if it names one."""
+    """What a figure of ours must be: at most (or at least) `wanted`, times that of the server `of` if it names one."""
 
     workload: str
     figure: str
@@ -85,14 +85,14 @@ TARGETS = (
     Target("startup", "ready_s", 0.5),
 )
 
-Medians = dict[tuple[str, str], Figures]  # by workload and peer
+Medians = dict[tuple[str, str], Figures]  # by workload and server
 
 
 def medians(runs: Iterable[Run]) -> Medians:
     """The median of each figure over the runs that have it."""
     gathered: dict[tuple[str, str], dict[str, list[float]]] = {}
     for run in runs:
-        cell = gathered.setdefault((run.workload, run.peer), {})
+        cell = gathered.setdefault((run.workload, run.server), {})
         for figure, value in run.figures.items():
             cell.setdefault(figure, []).append(value)
     return {
@@ -104,9 +104,9 @@ def tables(runs: Sequence[Run]) -> str:
     """Markdown: a table for each workload, one of what all of them cost, and one of the targets."""
     found = medians(runs)
     names = dict.fromkeys(run.workload for run in runs)
-    peers = list(dict.fromkeys(run.peer for run in runs))
-    parts = [_table(name, peers, found, runs) for name in names]
-    if summary := _summary(list(names), peers, found):
+    servers = list(dict.fromkeys(run.server for run in runs))
+    parts = [_table(name, servers, found, runs) for name in names]
+    if summary := _summary(list(names), servers, found):
         parts.append(summary)
     rows = [row for target in TARGETS if (row := _verdict(target, found)) is not None]
     if rows:
@@ -114,31 +114,31 @@ def tables(runs: Sequence[Run]) -> str:
     return "\n\n".join(parts)
 
 
-def _summary(names: Sequence[str], peers: Sequence[str], found: Medians) -> str:
-    """What each unit costs us, and as a multiple of what it costs each peer; empty when we were not measured."""
-    others = [peer for peer in peers if peer != OURS]
+def _summary(names: Sequence[str], servers: Sequence[str], found: Medians) -> str:
+    """What each unit costs us, and as a multiple of what it costs each server; empty when we were not measured."""
+    others = [server for server in servers if server != OURS]
     rows = []
     for name in names:
         ours = found.get((name, OURS), {}).get("cpu_us")
         if ours is not None:
-            theirs = [found.get((name, peer), {}).get("cpu_us") for peer in others]
+            theirs = [found.get((name, server), {}).get("cpu_us") for server in others]
             ratios = [f"{ours / cost:.2f}" if cost else "" for cost in theirs]
             rows.append([name, f"{_shown(ours, '.3g')} / {WORKLOADS[name].unit}", *ratios])
     if not rows or not others:
         return ""
-    titles = ["workload", f"{OURS}: CPU µs", *(f": {peer}" for peer in others)]
-    return f"### CPU of {OURS}, and as a multiple of each peer's\n\n{markdown(titles, rows)}"
+    titles = ["workload", f"{OURS}: CPU µs", *(f": {server}" for server in others)]
+    return f"### CPU of {OURS}, and as a multiple of each server's\n\n{markdown(titles, rows)}"
 
 
-def _table(name: str, peers: Sequence[str], found: Medians, runs: Sequence[Run]) -> str:
+def _table(name: str, servers: Sequence[str], found: Medians, runs: Sequence[Run]) -> str:
     unit = WORKLOADS[name].unit
-    cells = {peer: found.get((name, peer), {}) for peer in peers}
+    cells = {server: found.get((name, server), {}) for server in servers}
     columns = [column for column in COLUMNS if any(column.figure in figures for figures in cells.values())]
     ours = cells.get(OURS, {}).get("cpu_us")
     rows = []
-    for peer, figures in cells.items():
+    for server, figures in cells.items():
         if figures:
-            rows.append([peer, *(_shown(figures.get(column.figure), column.form) for column in columns)])
+            rows.append([server, *(_shown(figures.get(column.figure), column.form) for column in columns)])
             if ours is not None:
                 rows[-1].append(f"{ours / theirs:.2f}" if (theirs := figures.get("cpu_us")) else "")
     titles = ["server", *(column.title.format(unit=unit) for column in columns)]
@@ -149,15 +149,15 @@ def _table(name: str, peers: Sequence[str], found: Medians, runs: Sequence[Run])
 
 
 def _remarks(cells: Mapping[str, Figures], runs: Iterable[Run]) -> list[str]:
-    """Why there is no figure, and whose rate is the load's; each once, with all whom it is about."""
+    """Why there is no figure, and whose rate is the load's; each once, with the servers that it is about."""
     about: dict[str, dict[str, None]] = {}
-    troubles = {run.peer: run.trouble for run in runs if run.trouble}
-    for peer, trouble in troubles.items():
-        about.setdefault(trouble, {})[peer] = None
-    for peer, figures in cells.items():
+    troubles = {run.server: run.trouble for run in runs if run.trouble}
+    for server, trouble in troubles.items():
+        about.setdefault(trouble, {})[server] = None
+    for server, figures in cells.items():
         if figures.get("load_share", 0) > BUSY > figures.get("server_share", 1):
-            about.setdefault("waits for the load, which is busy: it could carry more", {})[peer] = None
-    return [f"{', '.join(peers)}: {remark}." for remark, peers in about.items()]
+            about.setdefault("waits for the load, which is busy: it could carry more", {})[server] = None
+    return [f"{', '.join(servers)}: {remark}." for remark, servers in about.items()]
 
 
 def _shown(value: float | None, form: str) -> str:
@@ -165,7 +165,7 @@ def _shown(value: float | None, form: str) -> str:
 
 
 def ratio(target: Target, found: Medians) -> float | None:
-    """Our figure, as a multiple of the peer's where the target names one; None where one of them was not measured."""
+    """Our figure, as a multiple of the server's where the target names one; None where one of them was not measured."""
     ours = found.get((target.workload, OURS), {}).get(target.figure)
     theirs = found.get((target.workload, target.of), {}).get(target.figure) if target.of else 1.0
     return None if ours is None or not theirs else ours / theirs

@@ -1,4 +1,4 @@
-"""A thread per connection, the way of a first course in networks: the peer that shows what threads alone cost.
+"""A thread per connection, as in a first course in networks: it shows what threads alone cost.
 
 Speaks just enough of the protocol to be measured: nothing is validated, and no state is kept but names and partners.
 """

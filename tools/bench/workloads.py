@@ -1,4 +1,4 @@
-"""What the servers are asked to do, and what is measured while they do it."""
+"""The workloads: what each server does, and what is measured meanwhile."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 
 from conformance.engine import programs
 
+from .contenders import Contender
 from .load import ASCII, EUROPE_AND_ASIA, Load, LostLineError, connected, disconnected, exchange, paired
-from .peers import Peer
 from .process import ROOT, Server
 
 Figures = dict[str, float]
-UNREAD = 200  # lists that each asks for, and does not read
-NEWCOMER = 10  # askers after which somebody comes
+UNREAD = 200  # lists that each user requests and does not read
+NEWCOMER = 10  # askers after which another user comes and goes
 FLOOD = 1 << 20  # lines in flight: more than any socket takes
-LARGE = 500  # chats or users, from which a quick run is content with fewer
+LARGE = 500  # chats or users, from which a quick run uses fewer
 KIB, MIB = 1024, 1024 * 1024
 PERCENTILES = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999}
 
@@ -38,7 +38,7 @@ class Pace:
 class Workload:
     """A row: `chats` with `window` lines of `octets` in flight in each direction, or `users` that are only there.
 
-    `unit` is what is counted and paid for; `needs` what a peer must be able to do beside relaying.
+    `unit` is what is counted and paid for; `needs` what a server must be able to do beside relaying.
     """
 
     name: str
@@ -56,15 +56,15 @@ class Workload:
     def connections(self) -> int:
         return self.users or 2 * self.chats
 
-    def unfit(self, peer: Peer) -> str:
-        """Why a peer is not asked, empty when it is."""
-        if self.octets > peer.dialect.longest:
-            return f"not asked: its lines end at {peer.dialect.longest} octets"
-        if self.connections > peer.most:
-            return f"not asked for more than {peer.most} connections"
-        if self.needs == "listing" and peer.dialect.listing("", 0) is None:
+    def unfit(self, contender: Contender) -> str:
+        """Why a server is not measured with this workload; empty when it is."""
+        if self.octets > contender.dialect.longest:
+            return f"not asked: its lines end at {contender.dialect.longest} octets"
+        if self.connections > contender.most:
+            return f"not asked for more than {contender.most} connections"
+        if self.needs == "listing" and contender.dialect.listing("", 0) is None:
             return "not asked: lists no users"
-        if self.needs == "command" and not peer.help:
+        if self.needs == "command" and not contender.help:
             return "not asked: it has no command of this project"
         return ""
 
@@ -80,7 +80,7 @@ def relay(server: Server, work: Workload, pace: Pace) -> Figures:
 
 
 def paced(server: Server, work: Workload, pace: Pace) -> Figures:
-    """Chats in which everybody says a line each second, whether or not one has arrived."""
+    """Chats in which each end sends a line each second, whether or not one has arrived."""
     with _chats(server, work, pace) as load:
         offer = _Offer(load, float(len(load.ends)))
         load.run(pace.warm, offer.tick)
@@ -91,10 +91,10 @@ def paced(server: Server, work: Workload, pace: Pace) -> Figures:
 
 
 def crowd(server: Server, work: Workload, pace: Pace) -> Figures:
-    """The same, beside one who says more than any socket takes, and one who does so to a partner that never reads.
+    """The same, beside a user who sends more than any socket takes, and one who does so to a partner that reads late.
 
-    Latencies and shares are those of the honest. `kept` is the share of the lines for the deaf one that were there
-    when he listened at last.
+    Latencies and shares are those of the other users. `kept` is the share of the lines for the partner that did not
+    read which it gets when it reads at last.
     """
     with _chats(server, work, pace, extra=2) as load:
         ends = list(load.ends.values())
@@ -149,10 +149,10 @@ class _Offer:
     def tick(self, now: int) -> None:
         due = int((now - self._began) * self.rate / 1e9) - self._said
         self._said += due
-        everybody, some = divmod(due, len(self._ends))
-        if everybody:
+        each, some = divmod(due, len(self._ends))
+        if each:
             for end in self._ends:
-                self._load.say(end, everybody, now)
+                self._load.say(end, each, now)
         for _ in range(some):
             self._load.say(self._ends[self._next], 1, now)
             self._next = (self._next + 1) % len(self._ends)
@@ -173,10 +173,10 @@ def _calm(load: Load, pace: Pace) -> float:
 
 def churn(server: Server, work: Workload, pace: Pace) -> Figures:
     """Connections that come, take a name, say goodbye, and are closed by the server."""
-    dialect, count = server.peer.dialect, 0
+    dialect, count = server.contender.dialect, 0
     meter = _Meter(server)
     while time.perf_counter() < meter.began + pace.seconds:
-        disconnected(connected(server.address, server.peer, work.users, count), dialect)
+        disconnected(connected(server.address, server.contender, work.users, count), dialect)
         count += work.users
     return meter.figures(count)
 
@@ -185,7 +185,7 @@ def idle(server: Server, work: Workload, pace: Pace) -> Figures:
     """Connections that have a name and do nothing."""
     count, before = work.users // pace.divide, server.memory()
     meter = _Meter(server)
-    with Load(connected(server.address, server.peer, count)):
+    with Load(connected(server.address, server.contender, count)):
         figures = meter.figures(count)
         figures["named_s"] = time.perf_counter() - meter.began
         figures["kib_each"] = (server.memory() - before) / KIB / count
@@ -193,9 +193,9 @@ def idle(server: Server, work: Workload, pace: Pace) -> Figures:
 
 
 def who(server: Server, work: Workload, pace: Pace) -> Figures:
-    """One user asks again and again who is there."""
-    dialect, count = server.peer.dialect, work.users // pace.divide
-    with Load(connected(server.address, server.peer, count)) as load:
+    """One user lists the users again and again."""
+    dialect, count = server.contender.dialect, work.users // pace.divide
+    with Load(connected(server.address, server.contender, count)) as load:
         ends = list(load.ends.values())
         names = sorted(end.name.encode() for end in ends)
         listing = dialect.listing(ends[0].name, count)
@@ -213,41 +213,41 @@ def who(server: Server, work: Workload, pace: Pace) -> Figures:
 
 
 def unread(server: Server, work: Workload, pace: Pace) -> Figures:
-    """Users who ask UNREAD times who is there and read nothing, while others come, take a name and go.
+    """Users who request the list UNREAD times and read nothing, while others come, take a name and go.
 
-    Latencies are how long those wait until they have gone; `left_mib` is the memory after all have gone.
+    Latencies are how long these others take in all; `left_mib` is the memory after all have gone.
     """
-    peer, count, before = server.peer, work.users // pace.divide, server.descriptors()
-    with Load(connected(server.address, peer, count)) as load:
+    contender, count, before = server.contender, work.users // pace.divide, server.descriptors()
+    with Load(connected(server.address, contender, count)) as load:
         meter = _Meter(server)
         for number, end in enumerate(load.ends.values()):
-            listing = peer.dialect.listing(end.name, count)
+            listing = contender.dialect.listing(end.name, count)
             assert listing is not None
             end.socket.sendall(listing.exchange.sends * UNREAD)
             if number % NEWCOMER == 0:
                 now = time.perf_counter_ns()
-                disconnected(connected(server.address, peer, 1, count + number), peer.dialect)
+                disconnected(connected(server.address, contender, 1, count + number), contender.dialect)
                 load.latencies.append(time.perf_counter_ns() - now)
         figures = meter.figures(count) | _latencies(load)
     deadline = time.perf_counter() + pace.drain
     while server.descriptors() > before and time.perf_counter() < deadline:
-        time.sleep(0.01)  # nothing says that a server has closed what its peers have reset
+        time.sleep(0.01)  # no event tells when the server has closed the connections that the load has reset
     return figures | {"left_mib": server.memory() / MIB}
 
 
 def startup(server: Server, work: Workload, pace: Pace) -> Figures:
     """How long the command takes to explain itself, and the server to listen."""
     began = time.perf_counter()
-    with programs.start(server.peer.help, cwd=ROOT, cores=os.sched_getaffinity(0)) as command:
+    with programs.start(server.contender.help, cwd=ROOT, cores=os.sched_getaffinity(0)) as command:
         if command.wait() != 0:
-            raise LostLineError(f"`{' '.join(server.peer.help)}` failed")
+            raise LostLineError(f"`{' '.join(server.contender.help)}` failed")
     return {"help_s": time.perf_counter() - began, "ready_s": server.ready}
 
 
 def _chats(server: Server, work: Workload, pace: Pace, extra: int = 0) -> Load:
-    dialect = server.peer.dialect
+    dialect = server.contender.dialect
     chats = work.chats // pace.divide if work.chats >= LARGE else work.chats
-    load = Load(connected(server.address, server.peer, 2 * (chats + extra)))
+    load = Load(connected(server.address, server.contender, 2 * (chats + extra)))
     try:
         paired(list(load.ends.values()), dialect, work.octets, work.window, work.filler)
         load.listen()

@@ -2,14 +2,8 @@
 
 from conformance.engine.programs import end_on_signals
 
-
-def main() -> None:
-    """Signals are handled before the rest is imported, which takes a while."""
-    end_on_signals("capture")
-    from .cli import main as command
-
-    command(prog_name="python -m tools.capture")
-
-
 if __name__ == "__main__":
-    main()
+    end_on_signals("capture")  # before the rest is imported, which takes a while
+    from .cli import main
+
+    main(prog_name="python -m tools.capture")

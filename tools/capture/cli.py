@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,9 +11,11 @@ import click
 from pychat.command import Command, say
 
 from .network import CaptureError
-from .scenarios import ALL, SCENARIOS
-from .session import Request, attach, record
+from .scenarios import SCENARIOS
+from .session import Request, record, record_running
 from .stage import Programs
+
+ALL = [name for name, row in SCENARIOS.items() if not row.extra]
 
 
 @click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,25 +58,20 @@ def main(
 ) -> None:
     """Plays a scenario with a real server and real clients, and records it with dumpcap.
 
-    As root on Linux everybody gets a network namespace of his own behind a router; otherwise it is the loopback
+    As root on Linux each person gets a network namespace behind a router; otherwise it is the loopback
     interface. What the scenario did is written beside the capture, as OUT with the ending .truth.json.
     """
     try:
         if attach is not None:
-            _attach(attach, interface, seconds, out)
+            record_running(attach, interface or ("any" if sys.platform == "linux" else "lo0"), seconds, out, say)
             return
         programs = Programs()
         if server_command:
-            programs = Programs(tuple(server_command.split()), (), programs.client)
+            programs = replace(programs, server=tuple(server_command.split()), server_spec=())
         if client_command:
-            programs = Programs(programs.server, programs.server_spec, tuple(client_command.split()))
-        names = ALL if scenario == "all" else [scenario]
-        record(Request(out, names, programs, pace, force_loopback, ipv6, chosen=scenario != "all"), say)
+            programs = replace(programs, client=tuple(client_command.split()))
+        scenarios = [SCENARIOS[name] for name in (ALL if scenario == "all" else [scenario])]
+        record(Request(out, scenarios, programs, pace, force_loopback, ipv6, chosen=scenario != "all"), say)
     except (CaptureError, OSError) as error:
         say(f"capture: {error}", err=True)
         sys.exit(1)
-
-
-def _attach(port: int, interface: str | None, seconds: float | None, out: Path) -> None:
-    device = interface or ("any" if sys.platform == "linux" else "lo0")
-    attach(port, device, seconds, out, say)

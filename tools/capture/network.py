@@ -43,7 +43,7 @@ class Host:
 
     def command(self, words: Sequence[str]) -> list[str]:
         """The words that run a program on this host."""
-        return [*_into(self.namespace), *words] if self.namespace else list(words)
+        return ["ip", "netns", "exec", self.namespace, *words] if self.namespace else list(words)
 
     @contextmanager
     def inside(self) -> Iterator[None]:
@@ -61,7 +61,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The hosts of a recording. `interface` is where the server is recorded; `description` says how true it is."""
+    """The hosts of a recording. `interface` is where the server is recorded; `description` names its limits."""
 
     kind: str
     description: str
@@ -79,7 +79,7 @@ class Network:
 
 @contextmanager
 def loopback(users: Sequence[str], why: str, *, ipv6: bool = False) -> Iterator[Network]:
-    """Everybody on this machine's loopback interface; `why` there are no namespaces."""
+    """All hosts on this machine's loopback interface; `why` there are no namespaces."""
     address = "::1" if ipv6 else "127.0.0.1"
     yield Network(
         kind="loopback",
@@ -128,32 +128,28 @@ def namespaces(users: Sequence[str], *, ipv6: bool = False) -> Iterator[Network]
 
 
 def cut(network: Network, host: Host) -> None:
-    """The router swallows what comes from this host from now on, as a cut cable would."""
-    assert network.router is not None
-    _in(str(network.router.namespace), "ip", *_family(host), "rule", "add", "from", host.address, "blackhole")
+    """The router drops every packet from this host from now on, as a broken cable would."""
+    _on_router(network, "ip", *_family(host), "rule", "add", "from", host.address, "blackhole")
 
 
 def mend(network: Network, host: Host) -> None:
     """Undoes `cut`."""
-    assert network.router is not None
-    _in(str(network.router.namespace), "ip", *_family(host), "rule", "del", "from", host.address, "blackhole")
+    _on_router(network, "ip", *_family(host), "rule", "del", "from", host.address, "blackhole")
 
 
 def drop_every(network: Network, nth: int, *, above: int) -> None:
     """The router drops every `nth` forwarded TCP packet of more than `above` octets. Needs iptables."""
-    assert network.router is not None
     table = "ip6tables" if ":" in network.server.address else "iptables"
     if shutil.which(table) is None:
         raise CaptureError(f"{table} is missing, and nothing else here loses packets: apt-get install iptables")
     rule = f"-p tcp -m length --length {above}:65535 -m statistic --mode nth --every {nth} --packet {nth - 1} -j DROP"
-    _in(str(network.router.namespace), table, "-A", "FORWARD", *rule.split())
+    _on_router(network, table, "-A", "FORWARD", *rule.split())
 
 
 def slow_down(network: Network, rate: str) -> None:
     """The router's link to the server carries at most `rate` (`tc`'s notation: `4mbit`), with a queue before it."""
-    assert network.router is not None
     words = f"qdisc add dev {_port(0)} root tbf rate {rate} burst 3028 limit 60000"
-    _in(str(network.router.namespace), "tc", *words.split())
+    _on_router(network, "tc", *words.split())
 
 
 def forget_conditions(network: Network) -> None:
@@ -161,12 +157,12 @@ def forget_conditions(network: Network) -> None:
     assert network.router is not None
     for table in ("iptables", "ip6tables"):
         if shutil.which(table):
-            _in(str(network.router.namespace), table, "-F", "FORWARD")
+            _on_router(network, table, "-F", "FORWARD")
     programs.run(network.router.command(["tc", "qdisc", "del", "dev", _port(0), "root"]))
 
 
 def _join(stack: ExitStack, router: str, number: int, name: str, *, ipv6: bool) -> Host:
-    """A host on a subnet of its own, with the router as its way to everywhere else."""
+    """A host on a subnet of its own, with the router as its default gateway."""
     namespace = _namespace(stack, name, ipv6=ipv6)
     port, bits = _port(number), "64" if ipv6 else "24"
     nodad = ["nodad"] if ipv6 else []
@@ -214,10 +210,6 @@ def _family(host: Host) -> list[str]:
     return ["-6"] if ":" in host.address else []
 
 
-def _into(namespace: str) -> list[str]:
-    return ["ip", "netns", "exec", namespace]
-
-
 def _set(namespace: str, name: str, value: str) -> None:
     """Sets a kernel parameter of a namespace; `/proc/sys/net` is that of the thread that opens it."""
     path = Path("/proc/sys/net") / name
@@ -227,7 +219,12 @@ def _set(namespace: str, name: str, value: str) -> None:
 
 
 def _in(namespace: str, *words: str) -> None:
-    _run([*_into(namespace), *words])
+    _run(["ip", "netns", "exec", namespace, *words])
+
+
+def _on_router(network: Network, *words: str) -> None:
+    assert network.router is not None
+    _run(network.router.command(words))
 
 
 def _ip(*words: str) -> None:

@@ -66,11 +66,7 @@ def _block(kind: int, body: bytes) -> bytes:
 
 
 def _option(code: int, value: bytes) -> bytes:
-    return struct.pack("<HH", code, len(value)) + _padded(value)
-
-
-def _padded(value: bytes) -> bytes:
-    return value + bytes(-len(value) % 4)
+    return struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4)
 
 
 def _commented(packet: bytes, comment: str) -> bytes:

@@ -1,4 +1,4 @@
-"""A recording from its beginning to its end: network, recorder, scenarios, comments, files. Knows no plot."""
+"""A recording from its beginning to its end: network, recorder, scenarios, comments, files. Knows no scenario."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pychat.spec import shipped
 from . import pcapng
 from .network import CaptureError, Host, Network, loopback, namespaces, namespaces_possible
 from .recorder import MARKER_PORT, Recorder, run
-from .scenarios import PEOPLE, SCENARIOS
+from .scenarios import PEOPLE, Scenario
 from .stage import Mark, Programs, Stage, Truth
 
 Say = Callable[[str], object]
@@ -28,7 +28,7 @@ class Request:
     """What to record. `chosen`: the user named the scenario, so that it is an error when it cannot be played here."""
 
     out: Path
-    scenarios: Sequence[str]
+    scenarios: Sequence[Scenario]
     programs: Programs
     pace: float
     force_loopback: bool
@@ -36,7 +36,7 @@ class Request:
     chosen: bool
 
     def port(self, network: Network) -> int:
-        """Where the server is to listen: at the spec's own port where nobody else is, else at one that is free now."""
+        """Where the server is to listen: at the spec's port in a namespace, else at one that is free now."""
         if network.routed:
             return shipped().transport.port
         family = socket.AF_INET6 if self.ipv6 else socket.AF_INET
@@ -56,18 +56,17 @@ def record(request: Request, say: Say) -> list[Truth]:
         recorder = Recorder(network.server, network.interface, _filter(network, port), raw)
         try:
             recorder.start()
-            for name in request.scenarios:
-                if not network.routed and name == "loss" and not request.chosen:
-                    say(f"{name}: left out, it needs a router that loses packets (root on Linux)")
+            for scenario in request.scenarios:
+                if scenario.needs_router and not network.routed and not request.chosen:
+                    say(f"{scenario.name}: left out, it needs a router that loses packets (root on Linux)")
                     continue
-                say(f"{name}: {(SCENARIOS[name].__doc__ or '').splitlines()[0]}")
-                truths.append(_play(name, network, request, marks, port))
-            target = network.router.address if network.router else network.server.address
-            token = recorder.settle(target)
+                say(f"{scenario.name}: {(scenario.play.__doc__ or '').splitlines()[0]}")
+                truths.append(_play(scenario, network, request, marks, port))
+            token = recorder.settle((network.router or network.server).address)
         finally:
             recorder.stop()
         if recorder.dropped:
-            say(f"warning: dumpcap lost {recorder.dropped} packets; the report will show holes that nobody made")
+            say(f"warning: dumpcap lost {recorder.dropped} packets; the report will show gaps that are no losses")
         count = _finish(raw, request.out, network, marks, token, folder)
     truth_file = request.out.with_suffix(".truth.json")
     truth_file.write_text(
@@ -77,7 +76,7 @@ def record(request: Request, say: Say) -> list[Truth]:
     return truths
 
 
-def attach(port: int, interface: str, seconds: float | None, out: Path, say: Say) -> None:
+def record_running(port: int, interface: str, seconds: float | None, out: Path, say: Say) -> None:
     """Records the traffic of a server that runs already, until a signal comes or for `seconds`. Raises CaptureError.
 
     The first signal ends the recording and no more, so that what it has is delivered; a second one ends all.
@@ -106,7 +105,7 @@ def attach(port: int, interface: str, seconds: float | None, out: Path, say: Say
 
 
 def _check(out: Path) -> None:
-    """Nobody should learn only afterwards that the file cannot be written."""
+    """Checks before the recording that its file can be written."""
     if not out.parent.is_dir():
         raise CaptureError(f"there is no directory {out.parent}")
     if out.suffix not in {".pcap", ".pcapng"}:
@@ -119,18 +118,18 @@ def _network(request: Request) -> AbstractContextManager[Network]:
 
 
 def _filter(network: Network, port: int) -> str:
-    """What dumpcap records. Between namespaces there is nobody else; on the loopback interface there is."""
+    """What dumpcap records. On the loopback interface there is other traffic too."""
     if not network.routed:
         return f"tcp port {port} or udp port {MARKER_PORT}"
     # Neighbour solicitations and advertisements are IPv6's ARP; its hosts' search for routers tells nothing here.
     return f"tcp or arp or icmp or (icmp6 and (ip6[40] == 135 or ip6[40] == 136)) or udp port {MARKER_PORT}"
 
 
-def _play(name: str, network: Network, request: Request, marks: list[tuple[float, Mark]], port: int) -> Truth:
+def _play(scenario: Scenario, network: Network, request: Request, marks: list[tuple[float, Mark]], port: int) -> Truth:
     begun = time.time()
-    stage = Stage(network, name, request.programs, request.pace, port)
+    stage = Stage(network, scenario.name, request.programs, request.pace, port)
     try:
-        SCENARIOS[name](stage)
+        scenario.play(stage)
     finally:
         stage.close()
     marks += [(begun, mark) for mark in stage.marks]

@@ -1,6 +1,6 @@
 """The stage of a scenario: network, server, people, and the record of what really happened. Knows no scenario.
 
-What happened is written beside the capture as JSON, so that a report can be held against it.
+What happened is written beside the capture as JSON, so that a report can be compared with it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pychat.spec import load, shipped
 from tools.vocabulary import Vocabulary
 
 from .network import CaptureError, Host, Network
-from .peers import LineClient, Peer, ServerProcess, Speaker
+from .people import ClientProcess, Person, RawClient, ServerProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Truth:
 
 
 class Stage:
-    """Everything that a scenario may use. `close` ends whoever is still there."""
+    """Everything that a scenario may use. `close` ends all programs that are left."""
 
     def __init__(self, network: Network, scenario: str, programs: Programs, pace: float, port: int) -> None:
         self.network = network
@@ -80,54 +80,60 @@ class Stage:
         path = self._changed_spec(timers) if timers else Path()
         filled = [word.format(host=self.network.server.address, port=self.port, spec=path) for word in words]
         self._server = ServerProcess(self.network.server, filled)
-        self._stack.callback(self._server.stop)
+        self._stack.callback(self._server.close)
         self.port = self._server.port
         self.truth.server["port"] = self.port
 
     def stop_server(self) -> None:
-        """Ends the server before everybody else."""
+        """Ends the server before the clients."""
         assert self._server is not None
-        self._server.stop()
+        self._server.close()
 
     def host(self, number: int) -> Host:
         """The host of the n-th person."""
         return self.network.clients[number % len(self.network.clients)]
 
-    def client(self, name: str, number: int) -> LineClient:
+    def client(self, name: str, number: int) -> ClientProcess:
         """A real client on the n-th host."""
         host = self.host(number)
         server, port = self.address
         words = [
             word.format(host=f"[{server}]" if ":" in server else server, port=port) for word in self._programs.client
         ]
-        person = LineClient(name, host, words, self.spec)
+        person = ClientProcess(name, host, words, self.spec)
         self._enter(name, host, person, "client")
         return person
 
-    def peer(self, name: str, number: int, *, nodelay: bool = True, receive_buffer: int = 0) -> Peer:
-        """A peer of a raw socket on the n-th host."""
+    def raw_client(self, name: str, number: int, *, nodelay: bool = True, receive_buffer: int = 0) -> RawClient:
+        """A client of one raw socket on the n-th host."""
         host = self.host(number)
-        person = Peer(name, host, self.address, self.spec, nodelay=nodelay, receive_buffer=receive_buffer)
+        person = RawClient(name, host, self.address, self.spec, nodelay=nodelay, receive_buffer=receive_buffer)
         self._enter(name, host, person, "raw socket")
         self.truth.people[name]["port"] = person.port
         return person
 
     def refused(self, number: int) -> None:
-        """Tries to connect where nobody listens."""
+        """Tries to connect to a port on which nothing listens; it must be refused."""
         try:
-            Peer("nobody", self.host(number), self.address, self.spec).close()
+            RawClient("nobody", self.host(number), self.address, self.spec).close()
         except ConnectionRefusedError:
             self.event("refused connection", host=self.host(number).address)
             return
         raise CaptureError("the connection should have been refused, but somebody listens there")
 
-    def named(self, person: Speaker) -> None:
-        """The person takes his name."""
-        person.ask(self.words.name, person.name)
-        person.hear(self.answer(self.words.name))
-        self.truth.people[person.name]["named"] = True
+    @property
+    def longest(self) -> int:
+        """The most octets of a text that the protocol allows."""
+        return self.spec.types[self.spec.requests[self.words.say].form.fields[0].type].octets[1]
 
-    def pair(self, caller: Speaker, called: Speaker, *, accept: bool = True) -> dict[str, Any]:
+    def named(self, *people: Person) -> None:
+        """Each takes its name."""
+        for person in people:
+            person.ask(self.words.name, person.name)
+            person.hear(self.answer(self.words.name))
+            self.truth.people[person.name]["named"] = True
+
+    def pair(self, caller: Person, called: Person, *, accept: bool = True) -> dict[str, Any]:
         """One calls, the other accepts. Returns the chat's record, where lines are counted."""
         caller.ask(self.words.call, called.name)
         caller.hear(self.answer(self.words.call))
@@ -140,20 +146,31 @@ class Stage:
         self.truth.chats.append(chat)
         return chat
 
-    def say(self, chat: dict[str, Any], speaker: Speaker, listener: Speaker, text: str) -> None:
+    def say(self, chat: dict[str, Any], speaker: Person, listener: Person, text: str) -> None:
         """A line, heard before this returns."""
         speaker.ask(self.words.say, text)
-        listener.hear(self.words.heard)
-        chat["lines"][speaker.name] += 1
+        self.heard(chat, speaker, listener, 1)
 
-    def leave(self, person: Speaker, partner: Speaker | None = None) -> None:
+    def heard(self, chat: dict[str, Any], speaker: Person, listener: Person, count: int) -> None:
+        """Waits until the listener has so many lines of the speaker, and counts them."""
+        for _ in range(count):
+            listener.hear(self.words.heard)
+        chat["lines"][speaker.name] += count
+
+    def leave(self, person: Person, partner: Person | None = None) -> None:
         """Leaves the chat; the partner, if given, hears of it."""
         person.ask(self.words.leave)
         person.hear(self.answer(self.words.leave))
         if partner is not None:
             partner.hear(self.words.gone)
 
-    def quit(self, *people: Speaker) -> None:
+    def part(self, first: Person, second: Person) -> None:
+        """The first leaves the chat, then the second, and both end."""
+        self.leave(first, second)
+        self.leave(second)
+        self.quit(first, second)
+
+    def quit(self, *people: Person) -> None:
         """Each says goodbye and ends."""
         for person in people:
             person.ask(self.words.quit)
@@ -161,7 +178,7 @@ class Stage:
             person.close()
             self.truth.people[person.name]["end"] = "quit"
 
-    def refusal(self, person: Speaker, verb: str, *values: str) -> str:
+    def refusal(self, person: Person, verb: str, *values: str) -> str:
         """A request that must be refused; returns the code."""
         person.ask(verb, *values)
         verb_named, code = person.hear(self.spec.refusal.key)[:2]
@@ -173,7 +190,7 @@ class Stage:
         self.truth.events.append({"what": what, **about})
 
     def think(self, seconds: float) -> None:
-        """People need time; `--pace 0` takes it from them."""
+        """Waits as a person would, times the pace (0: not at all)."""
         time.sleep(seconds * self._pace)
 
     def mark(self, display_filter: str, words: str) -> None:
@@ -181,7 +198,7 @@ class Stage:
         self.marks.append(Mark(display_filter, words))
 
     def close(self) -> None:
-        """Ends everybody, the server last."""
+        """Ends all programs, the server last."""
         self._stack.close()
 
     def answer(self, verb: str) -> str:
@@ -190,18 +207,13 @@ class Stage:
         assert answer is not None
         return answer.key
 
-    def _enter(self, name: str, host: Host, person: Speaker, kind: str) -> None:
+    def _enter(self, name: str, host: Host, person: Person, kind: str) -> None:
         self._stack.callback(person.close)
-        self.truth.people[name] = {
-            "host": host.name,
-            "address": host.address,
-            "kind": kind,
-            "named": False,
-            "end": None,
-        }
+        record = {"host": host.name, "address": host.address, "kind": kind, "named": False, "end": None}
+        self.truth.people[name] = record
 
     def _changed_spec(self, timers: dict[str, float]) -> Path:
-        """The spec's own text with other durations in it, in a file that goes with the stage."""
+        """The spec's own text with other durations in it, in a file that is deleted with the stage."""
         text = (Path(__file__).parents[2] / "spec" / self.spec.source).read_text(encoding="utf-8")
         for name, seconds in timers.items():
             text, count = re.subn(rf"(?m)^(  {name}: .*?after: )[0-9.]+ (?:s|ms)", rf"\g<1>{seconds:g} s", text)

@@ -14,6 +14,7 @@ from pychat.command import Command, say
 from pychat.spec import SpecError, load, shipped
 
 from .build import analyse
+from .render import plain
 from .tshark import ReportError
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -54,8 +55,6 @@ def main(
         if out is None and html_file is None and json_file is None:
             out = Path("analysis_report.pdf")
         if json_file is not None:
-            from .render import plain
-
             json_file.write_text(json.dumps(plain(document), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
             progress(f"{json_file}")
         if html_file is not None:
@@ -69,6 +68,9 @@ def main(
             progress("typesetting")
             out.write_bytes(pdf(document, capture.name))
             progress(f"{out}; at most {_memory()} MiB of memory")
+    except ImportError as error:
+        say(f"report: {error.name} is missing: pip install 'pysocket-chat[tools]'", err=True)
+        sys.exit(1)
     except (ReportError, SpecError, OSError, ValueError) as error:
         say(f"report: {error}", err=True)
         sys.exit(1)

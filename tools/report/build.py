@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,33 +14,29 @@ from pychat.spec import Spec
 from tools.dissector.script import script
 from tools.vocabulary import Vocabulary
 
-from . import tshark
 from .analysis import chats
 from .analysis.connections import bracketed
 from .document import Document, plural, quoted
-from .findings import Findings, Source
+from .findings import Findings
 from .reading import read
-from .sections import SECTIONS
+from .sections import SECTIONS, sections_of
+from .tshark import ReportError, Tshark, version
 
-Say = Callable[[str], None]
 
-
-def analyse(path: Path, spec: Spec, say: Say, decode_as: tuple[str, ...] = ()) -> Document:
+def analyse(path: Path, spec: Spec, say: Callable[[str], None], decode_as: tuple[str, ...] = ()) -> Document:
     """The report on a capture. Raises ReportError."""
-    version = tshark.version()
+    tshark_version = version()
     if not path.is_file():
-        raise tshark.ReportError(f"there is no capture {path}")
+        raise ReportError(f"there is no capture {path}")
     with tempfile.TemporaryDirectory(prefix="pychat-report-") as folder:
         dissector = Path(folder) / f"{spec.protocol}.lua"
         dissector.write_text(script(spec), encoding="utf-8")
-        reader = tshark.Tshark(path, dissector, spec.protocol, decode_as=decode_as)
+        reader = Tshark(path, dissector, spec.protocol, tshark_version, decode_as=decode_as)
         capture = read(reader, spec.protocol, say)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        findings = Findings(
-            capture, spec, Vocabulary.of(spec), Source(capture.tshark, version, digest, path.stat().st_size)
-        )
+        findings = Findings(capture, spec, Vocabulary.of(spec), digest)
         say("writing the sections")
-        sections = [section for make in SECTIONS for section in make(findings)]
+        sections = [section for name in SECTIONS for section in sections_of(name, findings)]
         return Document(
             title="Analysis of a chat on the wire",
             subtitle=f"{spec.title}: TCP traffic from the handshake to the conversation",
@@ -53,26 +49,26 @@ def analyse(path: Path, spec: Spec, say: Say, decode_as: tuple[str, ...] = ()) -
 def _facts(findings: Findings) -> list[tuple[str, str]]:
     begun = datetime.fromtimestamp(findings.start, UTC)
     return [
-        ("Capture", quoted(findings.source.tshark.capture.name)),
+        ("Capture", quoted(findings.tshark.capture.name)),
         ("Recorded", f"{begun:%d %B %Y, %H:%M:%S} UTC, {findings.duration:.1f} s"),
         ("Server", ", ".join(quoted(bracketed(end)) for end in findings.capture.servers[:3])),
         (
             "People",
-            ", ".join(findings.people[:12]) + (" …" if len(findings.people) > 12 else "") or "nobody took a name",
+            ", ".join(findings.people[:12]) + (" …" if len(findings.people) > 12 else "") or "no user took a name",
         ),
         (
             "Content",
             f"{plural(len(findings.packets), 'packet')} on {plural(len(findings.connections), 'TCP connection')}",
         ),
-        ("Read with", f"TShark {findings.source.version} and the dissector made from the protocol's specification"),
-        ("Checkable", "under each statement: the frames, and the display filter that shows them"),
+        ("Read with", f"TShark {findings.tshark.version} and the dissector made from the protocol's specification"),
+        ("Checkable", "below each statement: frame numbers, and the display filter that shows them"),
     ]
 
 
 def _data(findings: Findings) -> dict[str, Any]:
     """What programs read: the figures behind the sections."""
     return {
-        "capture": {"packets": findings.capture.total, "sha256": findings.source.digest, "seconds": findings.duration},
+        "capture": {"packets": findings.capture.total, "sha256": findings.digest, "seconds": findings.duration},
         "connections": [
             {
                 "stream": one.stream,
@@ -83,40 +79,35 @@ def _data(findings: Findings) -> dict[str, Any]:
                 "last": one.last,
                 "packets": [one.packets_up, one.packets_down],
                 "octets": [one.octets_up, one.octets_down],
-                "handshake": _plain(one.handshake),
-                "close": _plain(one.close),
-                "states": [_plain(period) for period in chats.periods(one)],
+                "handshake": asdict(one.handshake) if one.handshake else None,
+                "close": asdict(one.close),
+                "states": [asdict(period) for period in chats.periods(one)],
                 "unreadable": one.unreadable,
             }
             for one in findings.connections
         ],
-        "chats": [_plain(chat) for chat in findings.chats],
-        "requests": [_plain(request) for request in findings.requests],
+        "chats": [asdict(chat) for chat in findings.chats],
+        "requests": [asdict(request) for request in findings.requests],
         "refusals": [
             {"frame": line.number, "user": line.user, "verb": line.request, "code": line.values.get("code", "")}
             for line in findings.lines
             if line.kind == "refusal"
         ],
-        "violations": [_plain(fault) for fault in findings.faults],
+        "violations": [asdict(violation) for violation in findings.violations],
         "tcp_analysis": {sign.name: list(sign.evidence.frames) for sign in findings.signs},
-        "sources": [_plain(source) for source in findings.sources],
+        "sources": [asdict(sender) for sender in findings.senders],
         "segmentation": [
             {
                 "stream": one.connection.stream,
-                "from": "client" if one.from_client else "server",
+                "from": one.sender,
                 "segments": len(one.segments),
                 "lines": len(one.lines),
                 "spanning": [
                     {"frames": list(placed.frames), "complete": placed.line.number, "octets": placed.line.length}
                     for placed in one.spanning
                 ],
-                "most_in_one": max(one.complete_in().values(), default=0),
+                "most_in_one": one.most_in_one,
             }
             for one in findings.directions
         ],
     }
-
-
-def _plain(value: Any) -> Any:
-    """A dataclass as JSON; evidence keeps its filter and frames."""
-    return None if value is None else dataclasses.asdict(value)

@@ -34,7 +34,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A numbered table. `widest`: set in small type, since it has many columns."""
+    """A numbered table. `small`: set in small type, since it has many columns."""
 
     caption: str
     columns: Sequence[Column]
@@ -45,7 +45,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A numbered figure: an SVG drawing; `alt` says what it shows to who cannot see it."""
+    """A numbered figure: an SVG drawing; `alt` describes it for readers who cannot see it."""
 
     caption: str
     svg: str
@@ -65,9 +65,10 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Figures that catch the eye: each a number and what it counts."""
+    """The main figures: each a number and what it counts."""
 
     items: Sequence[tuple[str, str]]
+    evidence: Evidence | None = None
 
 
 Block = Paragraph | Table | Figure | Listing | Facts
@@ -84,7 +85,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The whole report. `facts` stand on the title page; `data` is what only programs read."""
+    """The whole report. `facts` are shown on the title page; `data` is for programs only."""
 
     title: str
     subtitle: str
@@ -95,14 +96,23 @@ class Document:
 
 def quoted(text: str, most: int = 0) -> str:
     """Text of a capture as code within a text; cut after `most` characters."""
-    if most and len(text) > most:
-        text = text[: most - 1] + "…"
+    text = shortened(text, most) if most else text
     return f"`{text.replace('`', 'ˋ')}`" if text else ""
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, cut with an ellipsis when it has more characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 frame`, `2 frames`, `1,024 frames`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def first_of(shown: Sequence[object], found: Sequence[object]) -> str:
+    """The note in the caption of a table that is cut: ` (the first 30 of 45)`; empty when all are shown."""
+    return f" (the first {len(shown)} of {len(found)})" if len(found) > len(shown) else ""
 
 
 def seconds(value: float | None) -> str:

@@ -77,8 +77,3 @@ class Drawing:
 
     def _grow(self, y: float) -> None:
         self.height = max(self.height, y)
-
-
-def shortened(words: str, most: int) -> str:
-    """The words, cut with an ellipsis when there are more characters."""
-    return words if len(words) <= most else words[: most - 1] + "…"

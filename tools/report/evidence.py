@@ -1,12 +1,19 @@
-"""What stands behind a sentence: the numbers of the frames, and the display filter that shows exactly these."""
+"""The evidence for a statement: frame numbers, and the display filter that shows exactly these frames."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 _SHOWN = 6  # ranges that a reader is shown before the rest is counted
+
+
+class Numbered(Protocol):
+    """A packet, or a line in one: what has a frame number."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +28,15 @@ class Evidence:
         return cls(display_filter, tuple(sorted(set(frames))))
 
     @classmethod
+    def showing(cls, display_filter: str, found: Iterable[Numbered]) -> Evidence:
+        """The same for packets or lines."""
+        return cls.of(display_filter, (each.number for each in found))
+
+    @classmethod
     def frames_alone(cls, frames: Iterable[int]) -> Evidence:
-        """Frames that nothing but their numbers has in common."""
+        """Frames that have nothing in common but that they are listed: the filter names their numbers."""
         numbers = sorted(set(frames))
-        return cls(numbers_filter(numbers), tuple(numbers))
+        return cls(among("frame.number", numbers), tuple(numbers))
 
     @property
     def words(self) -> str:
@@ -47,12 +59,12 @@ def ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
     return [(numbers[first], numbers[last - 1]) for first, last in pairwise(edges)]
 
 
-def numbers_filter(numbers: Sequence[int]) -> str:
-    """A filter for these frame numbers."""
+def among(field: str, numbers: Sequence[int]) -> str:
+    """A filter for packets whose field has one of these values, which are sorted."""
     if len(numbers) == 1:
-        return f"frame.number == {numbers[0]}"
+        return f"{field} == {numbers[0]}"
     parts = [str(first) if first == last else f"{first} .. {last}" for first, last in ranges(numbers)]
-    return "frame.number in {" + ", ".join(parts) + "}"
+    return f"{field} in {{{', '.join(parts)}}}"
 
 
 def _span(span: tuple[int, int]) -> str:

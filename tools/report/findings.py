@@ -1,4 +1,4 @@
-"""Everything that the analyses find in a capture, in one place for the sections. Knows no words and no layout."""
+"""Everything that the analyses find in a capture, in one place for the sections. Knows no text and no layout."""
 
 from __future__ import annotations
 
@@ -9,32 +9,26 @@ from pychat.spec import Spec
 from tools.vocabulary import Vocabulary
 
 from .analysis import network, segments, transport
-from .analysis.chats import Chat, Fault, Requests, chats, faults, requests
+from .analysis.chats import Chat, Requests, Violation, chats, requests, violations
 from .analysis.connections import Connection, connections
 from .evidence import Evidence
-from .packets import Line, Packet
+from .packets import SYN, Line, Packet
 from .reading import Capture
 from .tshark import Tshark
 
 
-@dataclass(slots=True)
-class Source:
-    """Where the findings come from, for those who want to repeat them. `digest` is the capture's SHA-256."""
-
-    tshark: Tshark
-    version: str
-    digest: str
-    size: int
-
-
 @dataclass
 class Findings:
-    """The findings. What takes time is found once, when it is first asked for."""
+    """The findings; each is computed once, when it is first asked for. `digest` is the capture's SHA-256."""
 
     capture: Capture
     spec: Spec
     words: Vocabulary
-    source: Source
+    digest: str
+
+    @property
+    def tshark(self) -> Tshark:
+        return self.capture.tshark
 
     @property
     def protocol(self) -> str:
@@ -67,7 +61,7 @@ class Findings:
         """The packets of the chat's connections, in the order of the capture."""
         return sorted((packet for one in self.connections for packet in one.packets), key=lambda packet: packet.number)
 
-    @cached_property
+    @property
     def lines(self) -> list[Line]:
         return self.capture.lines
 
@@ -80,8 +74,8 @@ class Findings:
         return requests(self.lines, self.spec, self.protocol)
 
     @cached_property
-    def faults(self) -> list[Fault]:
-        return faults(self.speaking)
+    def violations(self) -> list[Violation]:
+        return violations(self.speaking)
 
     @cached_property
     def signs(self) -> list[transport.Sign]:
@@ -92,8 +86,8 @@ class Findings:
         return [direction for connection in self.speaking for direction in segments.directions(connection)]
 
     @cached_property
-    def sources(self) -> list[network.Source]:
-        return network.sources(self.packets)
+    def senders(self) -> list[network.Sender]:
+        return network.senders(self.packets)
 
     @cached_property
     def scope(self) -> str:
@@ -105,10 +99,20 @@ class Findings:
         """The names that were taken, in the order of their connections."""
         return list(dict.fromkeys(connection.user for connection in self.connections if connection.user))
 
+    @cached_property
+    def syns(self) -> Evidence:
+        return self.select("tcp.flags.syn == 1", [packet for packet in self.packets if packet.has(SYN)])
+
+    @cached_property
+    def ends(self) -> Evidence:
+        """The frames with FIN or RST."""
+        marks = (frame for one in self.connections for frame in one.close.evidence.frames)
+        return Evidence.of(f"(tcp.flags.fin == 1 || tcp.flags.reset == 1) && {self.scope}", marks)
+
     def since(self, time: float) -> str:
         """A time as seconds since the first packet."""
         return f"{time - self.start:.3f} s"
 
     def select(self, display_filter: str, packets: list[Packet]) -> Evidence:
         """Evidence within the chat's connections."""
-        return Evidence.of(f"{display_filter} && {self.scope}", (packet.number for packet in packets))
+        return Evidence.showing(f"{display_filter} && {self.scope}", packets)

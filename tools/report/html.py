@@ -5,19 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from .document import Document
 from .render import plain
-from .tshark import ReportError
 
 
 def html(document: Document) -> str:
-    """The document as HTML. Raises ReportError when Jinja is missing."""
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ImportError:
-        raise ReportError("jinja2 is missing: pip install 'pysocket-chat[tools]'") from None
+    """The document as HTML."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

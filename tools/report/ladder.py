@@ -10,19 +10,20 @@ from tools.vocabulary import Vocabulary
 
 from .analysis.chats import Chat
 from .analysis.connections import Connection, bracketed
-from .document import plural
-from .drawing import ACCENT, FAINT, GREEN, INK, RED, RULE, Drawing, shortened
+from .document import plural, shortened
+from .drawing import ACCENT, FAINT, GREEN, INK, RED, RULE, Drawing
 from .findings import Findings
-from .packets import ACK, FIN, RST, SYN, Line, Packet
+from .packets import ACK, FIN, RETRANSMISSIONS, RST, SYN, Line, Packet
 
 _WIDTH, _LEFT, _RIGHT, _FRAME, _TIME = 800, 186, 738, 40, 104
 _TALLEST = 520  # pixels of a diagram: two fit on a page
 _MOST = 4 * _TALLEST  # pixels of all diagrams of a chat
 _TALL, _LOW, _LINE_STEP = 31, 22, 12
+_MARKED = RETRANSMISSIONS | {"tcp.analysis.duplicate_ack", "tcp.analysis.zero_window"}  # drawn in red
 
 
 @dataclass(slots=True)
-class Step:
+class Row:
     """A packet in the diagram, or `skipped` packets that are left out."""
 
     packet: Packet | None
@@ -33,16 +34,16 @@ class Step:
 def ladders(findings: Findings, chat: Chat) -> list[str]:
     """The diagrams of one chat, as many as it needs pages."""
     ends = [findings.by_stream[stream] for stream in _ends(findings, chat)]
-    steps = _steps(ends, chat, findings.words)
+    rows = _rows(ends, chat, findings.words)
     drawings: list[str] = []
     sheet = _sheet(ends)
-    whole = sum(map(_height, steps))
+    whole = sum(map(_height, rows))
     tallest = sheet.height + whole / math.ceil(whole / (_TALLEST - sheet.height)) + _TALL
-    for step in steps:
-        if sheet.height + _height(step) > tallest:
+    for row in rows:
+        if sheet.height + _height(row) > tallest:
             drawings.append(_finished(sheet))
             sheet = _sheet(ends)
-        _draw(sheet, step, ends, findings)
+        _draw(sheet, row, ends, findings)
     drawings.append(_finished(sheet))
     return drawings
 
@@ -52,7 +53,7 @@ def _ends(findings: Findings, chat: Chat) -> list[int]:
     return sorted(chat.streams, key=lambda stream: findings.by_stream[stream].user != chat.caller)[:2]
 
 
-def _steps(ends: Sequence[Connection], chat: Chat, words: Vocabulary) -> list[Step]:
+def _rows(ends: Sequence[Connection], chat: Chat, words: Vocabulary) -> list[Row]:
     """What is shown: everything if it is little; else the beginning, the chat and the end, without bare ACKs."""
     packets = sorted(
         ((packet, connection) for connection in ends for packet in connection.packets), key=lambda pair: pair[0].number
@@ -64,25 +65,25 @@ def _steps(ends: Sequence[Connection], chat: Chat, words: Vocabulary) -> list[St
     if _tall(shown) > _MOST:
         shown = [*_within(_MOST * 2 / 3, shown), *_within(_MOST / 3 - _LOW, reversed(shown))]
     wanted = {packet.number for packet in shown}
-    steps: list[Step] = []
+    rows: list[Row] = []
     for packet, connection in packets:
         if packet.number in wanted:
-            steps.append(Step(packet, connection))
-        elif packet.payload and steps and steps[-1].packet is None:
-            steps[-1].skipped += 1
+            rows.append(Row(packet, connection))
+        elif packet.payload and rows and rows[-1].packet is None:
+            rows[-1].skipped += 1
         elif packet.payload:
-            steps.append(Step(None, None, 1))
-    return steps
+            rows.append(Row(None, None, 1))
+    return rows
 
 
 def _tall(packets: Sequence[Packet]) -> float:
-    return sum(_height(Step(packet, None)) for packet in packets)
+    return sum(_height(Row(packet, None)) for packet in packets)
 
 
 def _within(height: float, packets: Iterable[Packet]) -> Iterator[Packet]:
     """The first packets, as many as are not higher together."""
     for packet in packets:
-        height -= _height(Step(packet, None))
+        height -= _height(Row(packet, None))
         if height < 0:
             return
         yield packet
@@ -115,10 +116,10 @@ def _middle() -> float:
     return (_LEFT + _RIGHT) / 2
 
 
-def _height(step: Step) -> float:
-    if step.packet is None:
+def _height(row: Row) -> float:
+    if row.packet is None:
         return _LOW
-    shown = len(_shown(step.packet.lines))
+    shown = len(_shown(row.packet.lines))
     return _TALL + max(0, shown - 1) * _LINE_STEP if shown else _LOW
 
 
@@ -130,16 +131,16 @@ def _shown(lines: Sequence[Line]) -> list[str]:
     return words
 
 
-def _draw(sheet: Drawing, step: Step, ends: Sequence[Connection], findings: Findings) -> None:
+def _draw(sheet: Drawing, row: Row, ends: Sequence[Connection], findings: Findings) -> None:
     top = sheet.height
-    bottom = top + _height(step)
-    if step.packet is None:
+    bottom = top + _height(row)
+    if row.packet is None:
         sheet.text(
-            _middle() - 10, top + 14, f"({plural(step.skipped, 'segment')} with payload left out)", 9.5, FAINT, "middle"
+            _middle() - 10, top + 14, f"({plural(row.skipped, 'segment')} with payload omitted)", 9.5, FAINT, "middle"
         )
         sheet.height = bottom
         return
-    packet, connection = step.packet, step.connection
+    packet, connection = row.packet, row.connection
     end = _LEFT if connection is ends[0] else _RIGHT
     start, stop = (end, _middle()) if packet.from_client else (_middle(), end)
     centre = (start + stop) / 2
@@ -150,22 +151,12 @@ def _draw(sheet: Drawing, step: Step, ends: Sequence[Connection], findings: Find
         sheet.text(
             centre, arrow - 4 - (len(words) - 1 - index) * _LINE_STEP, shortened(text, 42), 10, colour, "middle", True
         )
-    colour = RED if packet.has(RST) or packet.analysis & _REPAIRS else INK if words else FAINT
+    colour = RED if packet.has(RST) or packet.analysis & _MARKED else INK if words else FAINT
     sheet.arrow(start, stop, arrow, colour)
     sheet.text(centre, arrow + 9.5, _transport(packet), 8, RED if colour == RED else FAINT, "middle")
     sheet.text(_FRAME, arrow + 3.5, str(packet.number), 9.5, INK, "end")
     sheet.text(_TIME, arrow + 3.5, f"{packet.time - findings.start:.4f}", 9.5, FAINT, "end")
     sheet.height = bottom
-
-
-_REPAIRS = frozenset(
-    {
-        "tcp.analysis.retransmission",
-        "tcp.analysis.fast_retransmission",
-        "tcp.analysis.duplicate_ack",
-        "tcp.analysis.zero_window",
-    }
-)
 
 
 def _transport(packet: Packet) -> str:

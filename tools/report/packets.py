@@ -2,119 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 
-# What Wireshark's TCP analysis says of a packet: the field, and the words for it.
+# What Wireshark's TCP analysis says of a packet: the field, its name, and what it means.
 ANALYSIS = {
-    "tcp.analysis.retransmission": "retransmission",
-    "tcp.analysis.fast_retransmission": "fast retransmission",
-    "tcp.analysis.spurious_retransmission": "spurious retransmission",
-    "tcp.analysis.out_of_order": "out of order",
-    "tcp.analysis.lost_segment": "previous segment not captured",
-    "tcp.analysis.ack_lost_segment": "acknowledges an unseen segment",
-    "tcp.analysis.duplicate_ack": "duplicate ACK",
-    "tcp.analysis.zero_window": "zero window",
-    "tcp.analysis.window_full": "window full",
-    "tcp.analysis.zero_window_probe": "zero window probe",
-    "tcp.analysis.window_update": "window update",
-    "tcp.analysis.keep_alive": "keep-alive",
-    "tcp.analysis.keep_alive_ack": "keep-alive ACK",
-    "tcp.analysis.reused_ports": "ports reused",
+    "tcp.analysis.retransmission": ("retransmission", "the same octets were sent before"),
+    "tcp.analysis.fast_retransmission": (
+        "fast retransmission",
+        "retransmitted after duplicate ACKs, before the timeout",
+    ),
+    "tcp.analysis.spurious_retransmission": (
+        "spurious retransmission",
+        "retransmitted although it was already acknowledged",
+    ),
+    "tcp.analysis.out_of_order": ("out of order", "arrived after a segment with a higher sequence number"),
+    "tcp.analysis.lost_segment": (
+        "previous segment not captured",
+        "the segment before this one was not captured",
+    ),
+    "tcp.analysis.ack_lost_segment": (
+        "acknowledges an unseen segment",
+        "acknowledges octets that were not captured",
+    ),
+    "tcp.analysis.duplicate_ack": (
+        "duplicate ACK",
+        "the receiver repeats its last acknowledgement: a segment is missing",
+    ),
+    "tcp.analysis.zero_window": ("zero window", "the receive buffer is full: the sender must stop"),
+    "tcp.analysis.window_full": ("window full", "the sender has filled the receiver's window"),
+    "tcp.analysis.zero_window_probe": ("zero window probe", "asks whether the window is open again"),
+    "tcp.analysis.window_update": ("window update", "the receiver has room again"),
+    "tcp.analysis.keep_alive": (
+        "keep-alive",
+        "asks whether the other endpoint is there (or whether its window is open)",
+    ),
+    "tcp.analysis.keep_alive_ack": ("keep-alive ACK", "the answer to a keep-alive"),
+    "tcp.analysis.reused_ports": ("ports reused", "a connection with the same addresses and ports as an earlier one"),
 }
-ANALYSIS_NAMES = tuple(ANALYSIS)
-
-
-@dataclass(slots=True)
-class Packet:
-    """A packet. Times in seconds since the epoch, lengths in octets, sequence numbers relative unless raw."""
-
-    number: int
-    time: float
-    length: int
-    captured: int
-    eth_src: str
-    eth_dst: str
-    src: str
-    dst: str
-    version: int
-    ttl: int
-    ip_id: str
-    df: bool
-    ip_checksum: str
-    ip_checksum_ok: bool | None
-    ip_length: int
-    header_length: int
-    fragment: bool
-    protocols: str
-    stream: int
-    sport: int
-    dport: int
-    seq: int
-    ack: int
-    seq_raw: int
-    ack_raw: int
-    payload: int
-    flags: int
-    window: int
-    window_raw: int
-    mss: int | None
-    shift: int | None
-    sack: bool
-    timestamps: bool
-    checksum_ok: bool | None
-    rtt: float | None
-    acks: int | None
-    initial_rtt: float | None
-    in_flight: int | None
-    comment: str
-    analysis: frozenset[str]
-    from_client: bool = True
-    lines: list[Line] = field(default_factory=list)
-
-    def has(self, flag: int) -> bool:
-        return bool(self.flags & flag)
-
-    @property
-    def flag_words(self) -> str:
-        """The flags as tcpdump's readers know them: `SYN, ACK`."""
-        names = ((SYN, "SYN"), (FIN, "FIN"), (RST, "RST"), (PSH, "PSH"), (ACK, "ACK"), (URG, "URG"))
-        return ", ".join(name for bit, name in names if self.flags & bit)
-
-
-@dataclass(slots=True)
-class Line:
-    """A frame of the chat protocol, in the packet with its last octet. `state` before it, `state_after` after it."""
-
-    number: int
-    time: float
-    stream: int
-    whole: str = ""
-    length: int = 0
-    sender: str = ""
-    kind: str = ""
-    verb: str = ""
-    state: str = ""
-    state_after: str = ""
-    request: str = ""
-    user: str = ""
-    partner: str = ""
-    chat: int | None = None
-    request_in: int | None = None
-    delay: float | None = None
-    relayed_from: int | None = None
-    relay_time: float | None = None
-    rule: str = ""
-    violation: str = ""
-    violation_by: str = ""
-    values: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def from_client(self) -> bool:
-        return self.sender == "client"
+RETRANSMISSIONS = frozenset(name for name in ANALYSIS if name.endswith("retransmission"))
 
 
 def _number(value: str) -> int:
@@ -130,47 +59,106 @@ def _true(value: str) -> bool:
     return value in {"1", "True", "true"}
 
 
-# One row for each attribute: the fields that may hold it (the first that has a value counts), how it is read, and what
-# it is without any.
-_Read = Callable[[str], Any]
-PACKET_FIELDS: tuple[tuple[str, tuple[str, ...], _Read, Any], ...] = (
-    ("number", ("frame.number",), int, 0),
-    ("time", ("frame.time_epoch",), float, 0.0),
-    ("length", ("frame.len",), int, 0),
-    ("captured", ("frame.cap_len",), int, 0),
-    ("eth_src", ("eth.src", "sll.src.eth"), str, ""),
-    ("eth_dst", ("eth.dst",), str, ""),
-    ("src", ("ip.src", "ipv6.src", "arp.src.proto_ipv4"), str, ""),
-    ("dst", ("ip.dst", "ipv6.dst", "arp.dst.proto_ipv4"), str, ""),
-    ("version", ("ip.version", "ipv6.version"), int, 0),
-    ("ttl", ("ip.ttl", "ipv6.hlim"), int, 0),
-    ("ip_id", ("ip.id", "ipv6.flow"), str, ""),
-    ("df", ("ip.flags.df",), _true, False),
-    ("ip_checksum", ("ip.checksum",), str, ""),
-    ("ip_checksum_ok", ("ip.checksum.status",), _checked, None),
-    ("ip_length", ("ip.len", "ipv6.plen"), int, 0),
-    ("header_length", ("ip.hdr_len",), int, 0),
-    ("fragment", ("ip.flags.mf", "ipv6.fraghdr.more"), _true, False),
-    ("protocols", ("frame.protocols",), str, ""),
-    ("stream", ("tcp.stream",), int, -1),
-    ("sport", ("tcp.srcport",), int, 0),
-    ("dport", ("tcp.dstport",), int, 0),
-    ("seq", ("tcp.seq",), int, 0),
-    ("ack", ("tcp.ack",), int, 0),
-    ("seq_raw", ("tcp.seq_raw",), int, 0),
-    ("ack_raw", ("tcp.ack_raw",), int, 0),
-    ("payload", ("tcp.len",), int, 0),
-    ("flags", ("tcp.flags",), _number, 0),
-    ("window", ("tcp.window_size",), int, 0),
-    ("window_raw", ("tcp.window_size_value",), int, 0),
-    ("mss", ("tcp.options.mss_val",), int, None),
-    ("shift", ("tcp.options.wscale.shift",), int, None),
-    ("sack", ("tcp.options.sack_perm",), bool, False),
-    ("timestamps", ("tcp.options.timestamp.tsval",), bool, False),
-    ("checksum_ok", ("tcp.checksum.status",), _checked, None),
-    ("rtt", ("tcp.analysis.ack_rtt",), float, None),
-    ("acks", ("tcp.analysis.acks_frame",), int, None),
-    ("initial_rtt", ("tcp.analysis.initial_rtt",), float, None),
-    ("in_flight", ("tcp.analysis.bytes_in_flight",), int, None),
-    ("comment", ("frame.comment",), str, ""),
-)
+def _read(default: Any, parse: Callable[[str], Any], *names: str) -> Any:
+    """An attribute that is read from the first of tshark's fields with a value; `default` when there is none."""
+    return field(default=default, metadata={"names": names, "parse": parse})
+
+
+def sources(kind: type[Packet] | type[Line]) -> list[tuple[str, Sequence[str], Callable[[str], Any], Any]]:
+    """The attributes that are read from tshark: name, tshark's fields, parser, default."""
+    return [
+        (row.name, row.metadata["names"], row.metadata["parse"], row.default) for row in fields(kind) if row.metadata
+    ]
+
+
+@dataclass(slots=True)
+class Packet:
+    """A packet. Times in seconds since the epoch, lengths in octets, sequence numbers relative unless raw."""
+
+    number: int = _read(0, int, "frame.number")
+    time: float = _read(0.0, float, "frame.time_epoch")
+    length: int = _read(0, int, "frame.len")
+    captured: int = _read(0, int, "frame.cap_len")
+    eth_src: str = _read("", str, "eth.src", "sll.src.eth")
+    src: str = _read("", str, "ip.src", "ipv6.src", "arp.src.proto_ipv4")
+    dst: str = _read("", str, "ip.dst", "ipv6.dst", "arp.dst.proto_ipv4")
+    version: int = _read(0, int, "ip.version", "ipv6.version")
+    ttl: int = _read(0, int, "ip.ttl", "ipv6.hlim")
+    ip_id: str = _read("", str, "ip.id", "ipv6.flow")
+    df: bool = _read(False, _true, "ip.flags.df")
+    ip_checksum_ok: bool | None = _read(None, _checked, "ip.checksum.status")
+    ip_length: int = _read(0, int, "ip.len", "ipv6.plen")
+    fragment: bool = _read(False, _true, "ip.flags.mf", "ipv6.fraghdr.more")
+    protocols: str = _read("", str, "frame.protocols")
+    stream: int = _read(-1, int, "tcp.stream")
+    sport: int = _read(0, int, "tcp.srcport")
+    dport: int = _read(0, int, "tcp.dstport")
+    seq: int = _read(0, int, "tcp.seq")
+    ack: int = _read(0, int, "tcp.ack")
+    seq_raw: int = _read(0, int, "tcp.seq_raw")
+    ack_raw: int = _read(0, int, "tcp.ack_raw")
+    payload: int = _read(0, int, "tcp.len")
+    flags: int = _read(0, _number, "tcp.flags")
+    window: int = _read(0, int, "tcp.window_size")
+    window_raw: int = _read(0, int, "tcp.window_size_value")
+    mss: int | None = _read(None, int, "tcp.options.mss_val")
+    shift: int | None = _read(None, int, "tcp.options.wscale.shift")
+    sack: bool = _read(False, bool, "tcp.options.sack_perm")
+    timestamps: bool = _read(False, bool, "tcp.options.timestamp.tsval")
+    rtt: float | None = _read(None, float, "tcp.analysis.ack_rtt")
+    initial_rtt: float | None = _read(None, float, "tcp.analysis.initial_rtt")
+    in_flight: int | None = _read(None, int, "tcp.analysis.bytes_in_flight")
+    comment: str = _read("", str, "frame.comment")
+    analysis: frozenset[str] = frozenset()
+    from_client: bool = True
+    lines: list[Line] = field(default_factory=list)
+
+    def has(self, flag: int) -> bool:
+        return bool(self.flags & flag)
+
+    @property
+    def sender(self) -> str:
+        """`client` or `server`."""
+        return "client" if self.from_client else "server"
+
+    @property
+    def direction(self) -> str:
+        return "client → server" if self.from_client else "server → client"
+
+    @property
+    def flag_words(self) -> str:
+        """The flags as tcpdump's readers know them: `SYN, ACK`."""
+        names = ((SYN, "SYN"), (FIN, "FIN"), (RST, "RST"), (PSH, "PSH"), (ACK, "ACK"), (URG, "URG"))
+        return ", ".join(name for bit, name in names if self.flags & bit)
+
+
+@dataclass(slots=True)
+class Line:
+    """A frame of the chat protocol, in the packet with its last octet. `state` before it, `state_after` after it."""
+
+    number: int
+    time: float
+    stream: int
+    whole: str = _read("", str, "line")
+    length: int = _read(0, int, "length")
+    sender: str = _read("", str, "from")
+    kind: str = _read("", str, "kind")
+    verb: str = _read("", str, "verb")
+    state: str = _read("", str, "state")
+    state_after: str = _read("", str, "state_after")
+    request: str = _read("", str, "request")
+    user: str = _read("", str, "user")
+    partner: str = _read("", str, "partner")
+    chat: int | None = _read(None, int, "chat")
+    request_in: int | None = _read(None, int, "request_in")
+    delay: float | None = _read(None, float, "time")
+    relayed_from: int | None = _read(None, int, "relayed_from")
+    relay_time: float | None = _read(None, float, "relay_time")
+    rule: str = _read("", str, "rule")
+    violation: str = _read("", str, "violation")
+    violation_by: str = _read("", str, "violation_by")
+    values: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def from_client(self) -> bool:
+        return self.sender == "client"

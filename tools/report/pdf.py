@@ -8,19 +8,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import typst
+from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+from matplotlib import get_data_path
+
 from .document import Document
 from .render import printed
-from .tshark import ReportError
 
 _LAYOUT = Path(__file__).with_name("report.typ")
 
 
 def pdf(document: Document, short: str) -> bytes:
-    """The document as PDF. Raises ReportError when typst is missing."""
-    try:
-        import typst
-    except ImportError:
-        raise ReportError("typst is missing: pip install 'pysocket-chat[tools]'") from None
+    """The document as PDF; `short` stands in the running head."""
     content, drawings = printed(document, short)
     with tempfile.TemporaryDirectory(prefix="pychat-report-") as name:
         folder = Path(name)
@@ -38,7 +37,7 @@ def _drawable(value: Any) -> Any:
     """The value with every character replaced that the fonts cannot draw."""
     if isinstance(value, str):
         return _characters(value)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_drawable(item) for item in value]
     if isinstance(value, dict):
         return {key: _drawable(item) for key, item in value.items()}
@@ -58,8 +57,5 @@ def _characters(text: str, instead: str = "") -> str:
 @cache
 def _known() -> frozenset[int]:
     """The characters of DejaVu Sans Mono, which typst brings along and matplotlib has a copy of."""
-    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
-    from matplotlib import get_data_path
-
     with TTFont(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf", lazy=True) as font:
         return frozenset(font.getBestCmap())

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from .drawing import ACCENT, FAINT, GREEN, INK, ORANGE, RED, RULE, VIOLET
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 COLOURS = (ACCENT, ORANGE, GREEN, VIOLET, RED, "#4a7c7e", "#8a6d3b", "#7a7a7a")
 _MOST_POINTS = 1500
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {  # Any: matplotlib types the key of each setting
     "svg.hashsalt": "pychat",
     "svg.fonttype": "path",
     "font.family": "DejaVu Sans",
@@ -38,30 +40,18 @@ _STYLE: dict[str, Any] = {
 }
 
 
-@cache
-def _pyplot() -> Any:
-    """matplotlib without a screen; slow to import, and not needed for JSON alone."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    from matplotlib import pyplot
-
-    return pyplot
-
-
 def plot(
     draw: Callable[[Any], None], *, rows: int = 1, columns: int = 1, height: float = 2.4, width: float = 6.6
 ) -> str:
     """An SVG of `rows` times `columns` panels, in inches; `draw` is given the panels (or the only one)."""
-    pyplot = _pyplot()
-    with pyplot.rc_context(_STYLE):
-        figure, axes = pyplot.subplots(rows, columns, figsize=(width, height), squeeze=False)
-        panels = [panel for row in axes for panel in row]
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(width, height))
+        FigureCanvasSVG(figure)
+        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
         draw(panels[0] if len(panels) == 1 else panels)
         figure.tight_layout()
         output = io.StringIO()
         figure.savefig(output, format="svg", metadata={"Date": None, "Creator": None})
-        pyplot.close(figure)
     return output.getvalue()
 
 
@@ -71,6 +61,29 @@ def thinned(points: Sequence[Any], most: int = _MOST_POINTS) -> Sequence[Any]:
         return points
     step = (len(points) - 1) / (most - 1)
     return [points[round(index * step)] for index in range(most)]
+
+
+def dots(axes: Axes, points: Iterable[tuple[float, float]], colour: str, label: str = "", marker: str = ".") -> None:
+    """A mark at each point; `label` is for the legend."""
+    size = 3.5 if marker == "." else 5
+    axes.plot(*_coordinates(points), marker, color=colour, markersize=size, label=label or None)
+
+
+def steps(axes: Axes, points: Iterable[tuple[float, float]], colour: str, label: str = "") -> None:
+    """A line that keeps each value until the next point."""
+    axes.step(*_coordinates(points), where="post", color=colour, label=label or None)
+
+
+def _coordinates(points: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    pairs = list(points)
+    return [x for x, _ in pairs], [y for _, y in pairs]
+
+
+def titled(axes: Axes, title: str, x: str, y: str) -> None:
+    """A title, and what the axes show."""
+    axes.set_title(title)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
 
 
 def bars(
@@ -89,14 +102,11 @@ def bars(
 
 def swatches(axes: Axes, colours: dict[str, str]) -> None:
     """A legend of colours above the panel."""
-    from matplotlib.patches import Patch
-
-    handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
     axes.legend(
-        handles=handles,
+        handles=[Patch(color=colour, label=name) for name, colour in colours.items()],
         loc="lower left",
         bbox_to_anchor=(0, 1.0),
-        ncols=len(handles),
+        ncols=len(colours),
         handlelength=1.2,
         borderaxespad=0.2,
     )

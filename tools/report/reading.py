@@ -7,33 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .packets import ACK, ANALYSIS_NAMES, PACKET_FIELDS, SYN, Line, Packet
-from .tshark import ReportError, Row, Tshark
+from .packets import ACK, ANALYSIS, SYN, Line, Packet, sources
+from .tshark import ReportError, Tshark
 
 Endpoint = tuple[str, int]
 
 # The dissector's own fields, the attributes of a line for them, and how they are read. What else it has are the fields
 # of the protocol's messages.
-_OWN: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "line": ("whole", str),
-    "length": ("length", int),
-    "from": ("sender", str),
-    "kind": ("kind", str),
-    "verb": ("verb", str),
-    "state": ("state", str),
-    "state_after": ("state_after", str),
-    "request": ("request", str),
-    "user": ("user", str),
-    "partner": ("partner", str),
-    "chat": ("chat", int),
-    "request_in": ("request_in", int),
-    "time": ("delay", float),
-    "relayed_from": ("relayed_from", int),
-    "relay_time": ("relay_time", float),
-    "rule": ("rule", str),
-    "violation": ("violation", str),
-    "violation_by": ("violation_by", str),
-}
+_OWN = {name: (attribute, parse) for attribute, (name,), parse, _ in sources(Line)}
 
 
 @dataclass(slots=True)
@@ -74,23 +55,21 @@ def read(tshark: Tshark, protocol: str, say: Callable[[str], None]) -> Capture:
     return Capture(tshark, packets, lines, total, servers)
 
 
-_FIELDS = [name for _, fields, _, _ in PACKET_FIELDS for name in fields] + list(ANALYSIS_NAMES)
-# For each attribute of a packet the columns that may hold it, how it is read, and what it is without a value.
-_COLUMNS: list[tuple[str, tuple[int, ...], Callable[[str], Any], Any]] = []
-for _attribute, _names, _parse, _default in PACKET_FIELDS:
-    _COLUMNS.append((_attribute, tuple(_FIELDS.index(name) for name in _names), _parse, _default))
-_SIGNS = [(name, _FIELDS.index(name)) for name in ANALYSIS_NAMES]
+_FIELDS = [*(name for _, fields, _, _ in sources(Packet) for name in fields), *ANALYSIS]
+# For each attribute of a packet the columns that may hold it, how it is read, and its value when all are empty.
+_COLUMNS = [
+    (attribute, [_FIELDS.index(name) for name in names], parse, default)
+    for attribute, names, parse, default in sources(Packet)
+]
+_SIGNS = [(name, _FIELDS.index(name)) for name in ANALYSIS]
 
 
-def _packet(row: Row) -> Packet | None:
+def _packet(row: list[str]) -> Packet | None:
     """A packet of IP or ARP, None for any other."""
     values: dict[str, Any] = {}
     for attribute, columns, parse, default in _COLUMNS:
-        values[attribute] = default
-        for column in columns:
-            if row[column]:
-                values[attribute] = parse(row[column])
-                break
+        text = next((row[column] for column in columns if row[column]), "")
+        values[attribute] = parse(text) if text else default
     if not values["src"]:
         return None
     if "icmp" in values["protocols"]:  # the packet that it is about is quoted in it
@@ -141,8 +120,8 @@ def _why_nothing(tshark: Tshark, total: int, packets: list[Packet], protocol: st
         return f"{tshark.capture} is not a capture, or one without IP: give a .pcapng or .pcap file of Wireshark"
     if any("tls" in packet.protocols.split(":") for packet in packets):
         return (
-            f"{tshark.capture} holds TLS, which cannot be read, and nothing of {protocol} in the clear. "
-            "Record the server's plain port, or give tshark the keys (Wireshark: Preferences, Protocols, TLS)"
+            f"{tshark.capture} holds TLS, which cannot be read, and nothing of {protocol} in the clear. Record the "
+            "server's plain port, or give tshark the keys (Wireshark: Preferences, Protocols, TLS)"
         )
     if any(packet.captured < packet.length for packet in packets):
         return f"{tshark.capture} holds no {protocol}; its packets are cut off. Record it with a larger snap length"

@@ -1,11 +1,12 @@
-"""A document as JSON, and as the files that the layouts read. Knows no layout."""
+"""A document as JSON, and as the files that the PDF's layout reads. Knows no layout."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import asdict, fields
 from typing import Any
 
-from .document import Block, Document, Facts, Figure, Listing, Paragraph, Table
+from .document import Block, Document, Table
 from .evidence import Evidence, ranges
 
 _LONGEST_FILTER = 230  # characters on paper; the JSON has all of it
@@ -17,7 +18,7 @@ def plain(document: Document) -> dict[str, Any]:
     return {
         "title": document.title,
         "subtitle": document.subtitle,
-        "facts": [list(fact) for fact in document.facts],
+        "facts": document.facts,
         "sections": [
             {"title": section.title, "level": section.level, "blocks": [_plain(block) for block in section.blocks]}
             for section in document.sections
@@ -39,50 +40,16 @@ def printed(document: Document, short: str) -> tuple[dict[str, Any], dict[str, s
 
 
 def _plain(block: Block) -> dict[str, Any]:
-    match block:
-        case Paragraph():
-            return {"kind": "paragraph", "text": block.text, "evidence": _evidence(block.evidence)}
-        case Table():
-            columns = [
-                {"title": column.title, "align": column.align, "share": column.share, "code": column.code}
-                for column in block.columns
-            ]
-            return {
-                "kind": "table",
-                "caption": block.caption,
-                "columns": columns,
-                "rows": [list(row) for row in block.rows],
-                "small": block.small,
-                "evidence": _evidence(block.evidence),
-            }
-        case Figure():
-            return {
-                "kind": "figure",
-                "caption": block.caption,
-                "svg": block.svg,
-                "alt": block.alt,
-                "width": block.width,
-                "evidence": _evidence(block.evidence),
-            }
-        case Listing():
-            return {
-                "kind": "listing",
-                "caption": block.caption,
-                "lines": list(block.lines),
-                "evidence": _evidence(block.evidence),
-            }
-        case Facts():
-            return {"kind": "facts", "items": [list(item) for item in block.items], "evidence": None}
+    result = {field.name: getattr(block, field.name) for field in fields(block)}
+    if isinstance(block, Table):
+        result["columns"] = [asdict(column) for column in block.columns]
+    return result | {"kind": type(block).__name__.lower(), "evidence": _evidence(block.evidence)}
 
 
 def _evidence(evidence: Evidence | None) -> dict[str, Any] | None:
     if evidence is None:
         return None
-    return {
-        "words": evidence.words,
-        "filter": evidence.display_filter,
-        "frames": [list(span) for span in ranges(evidence.frames)],
-    }
+    return {"words": evidence.words, "filter": evidence.display_filter, "frames": ranges(evidence.frames)}
 
 
 def _print(block: dict[str, Any], drawings: dict[str, str]) -> None:
@@ -96,9 +63,9 @@ def _print(block: dict[str, Any], drawings: dict[str, str]) -> None:
         block["file"] = f"figure{len(drawings) + 1}.svg"
         drawings[block["file"]] = block.pop("svg")
     elif block["kind"] == "table":
-        block["rows"] = [[breakable(cell) for cell in row] for row in block["rows"]]
+        block["rows"] = [[_breakable(cell) for cell in row] for row in block["rows"]]
 
 
-def breakable(text: str) -> str:
+def _breakable(text: str) -> str:
     """The text with places to break in words that no line can hold."""
     return re.sub(rf"\S{{{_LONGEST_WORD}}}(?=\S)", lambda found: found[0] + "\u200b", text)

@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .evidence import among
+
 _BETWEEN_FIELDS = "\x1e"  # no field of the lower layers has it
 # Lost segments come again later: without the first one, what follows a hole would be read as another frame.
 PREFERENCES = ("tcp.reassemble_out_of_order:TRUE", "ip.check_checksum:TRUE", "tcp.check_checksum:TRUE")
 _LOWER = [word for preference in PREFERENCES for word in ("-o", preference)]
 _REPORT_EVERY = 20_000  # rows between two words of progress
-
-Row = list[str]
-Progress = Callable[[int], None]
 
 
 class ReportError(Exception):
@@ -32,7 +31,8 @@ class Tshark:
     capture: Path
     dissector: Path
     protocol: str
-    ports: tuple[int, ...] = ()  # of servers that the dissector would take for clients by what they say
+    version: str  # tshark's own
+    ports: tuple[int, ...] = ()  # servers' ports, where the dissector would otherwise take the server for a client
     decode_as: tuple[str, ...] = ()
 
     @property
@@ -49,7 +49,7 @@ class Tshark:
         own = [f"{self.protocol}.ports:{','.join(str(port) for port in self.ports)}"] if self.ports else []
         return [word for preference in own for word in ("-o", preference)] + _LOWER
 
-    def rows(self, fields: Sequence[str], progress: Progress) -> Iterator[Row]:
+    def rows(self, fields: Sequence[str], progress: Callable[[int], None]) -> Iterator[list[str]]:
         """For each packet the first value of each field, "" without one. Nothing is kept. Raises ReportError.
 
         These are fields of the lower layers: the dissector stays away, which makes it quick.
@@ -60,9 +60,9 @@ class Tshark:
             if number % _REPORT_EVERY == 0:
                 progress(number)
 
-    def few(self, fields: Sequence[str], frames: Sequence[int]) -> dict[int, Row]:
+    def few(self, fields: Sequence[str], frames: Sequence[int]) -> dict[int, list[str]]:
         """The same for a few frames. Reads no further than the last of them."""
-        wanted = "frame.number in {" + ", ".join(str(number) for number in sorted(frames)) + "}"
+        wanted = among("frame.number", sorted(frames))
         words = ["tshark", "-n", "-r", str(self.capture), *_LOWER, "-c", str(max(frames)), "-Y", wanted]
         rows = [line.split(_BETWEEN_FIELDS) for line in self.lines([*words, *_as_rows(["frame.number", *fields])])]
         return {int(row[0]): row[1:] for row in rows}
@@ -94,8 +94,8 @@ class Tshark:
         text = " ".join(said)
         if "cut short" in text:
             raise ReportError(
-                f"{self.capture} is truncated: it ends in the middle of a packet. "
-                f"Save what is whole with `editcap {self.capture} whole.pcapng`, and report on that"
+                f"{self.capture} is truncated: it ends in the middle of a packet. Save what is whole with `editcap "
+                f"{self.capture} whole.pcapng`, and report on that"
             )
         if "isn't a capture file" in text or "not a capture file" in text or "format TShark understands" in text:
             raise ReportError(f"{self.capture} is not a capture; give a .pcapng or .pcap file of dumpcap or Wireshark")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from tools.capture.peers import LineClient
+from tools.capture.people import ClientProcess
 from tools.capture.stage import Stage
 
 _FIRST = (
@@ -26,7 +26,7 @@ _SECOND = (
 )
 
 
-def chat(stage: Stage) -> None:
+def play(stage: Stage) -> None:
     """Two private chats side by side among five people: names refused, a busy user, who is there, leaving, quitting."""
     words = stage.words
     stage.serve()
@@ -74,12 +74,12 @@ def chat(stage: Stage) -> None:
         f'tcp.payload contains "{stage.spec.refusal.key} {words.name}"', "refused: the name is taken, whatever its case"
     )
     stage.mark(f'tcp.payload contains "{words.call} {bob.name}"', "alice calls bob")
-    stage.mark(f'tcp.payload contains "{words.called} {alice.name}"', "bob is told that alice is his partner")
+    stage.mark(f'tcp.payload contains "{words.called} {alice.name}"', "bob is told that alice is the partner")
     stage.mark(
         f'tcp.payload contains "{said} {_FIRST[0][1]}"', "the first line of the first chat, on its way to the server"
     )
     stage.mark(f'tcp.payload contains "{words.gone} {alice.name}"', "bob is told that alice has left")
 
 
-def _partner(chat_of: dict[str, str], speaker: LineClient, people: dict[str, LineClient]) -> LineClient:
+def _partner(chat_of: dict[str, str], speaker: ClientProcess, people: dict[str, ClientProcess]) -> ClientProcess:
     return people[chat_of["called" if chat_of["caller"] == speaker.name else "caller"]]

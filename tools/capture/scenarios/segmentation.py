@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.capture.peers import Peer
+from tools.capture.people import RawClient
 from tools.capture.stage import Stage, texts
 
 
-def segmentation(stage: Stage) -> None:
+def play(stage: Stage) -> None:
     """Long lines and bursts beyond one segment, frames that span segments, several frames in one segment."""
     words = stage.words
-    longest = stage.spec.types[stage.spec.requests[words.say].form.fields[0].type].octets[1]
     stage.serve()
     alice, bob = stage.client("alice", 0), stage.client("bob", 1)
-    carol, dave = stage.peer("carol", 2), stage.peer("dave", 3)
-    for person in (alice, bob, carol, dave):
-        stage.named(person)
+    carol, dave = stage.raw_client("carol", 2), stage.raw_client("dave", 3)
+    stage.named(alice, bob, carol, dave)
 
     chat = stage.pair(alice, bob)
-    for text in texts(3, longest, "long line"):
+    for text in texts(3, stage.longest, "long line"):
         stage.think(0.2)
         stage.say(chat, alice, bob, text)
     burst = texts(40, 60, "burst")
     alice.say_all(words.say, burst)
-    for _ in burst:
-        bob.hear(words.heard)
-    chat["lines"][alice.name] += len(burst)
+    stage.heard(chat, alice, bob, len(burst))
     stage.event("burst", user=alice.name, frames=len(burst))
 
     other = stage.pair(carol, dave)
@@ -35,7 +31,7 @@ def segmentation(stage: Stage) -> None:
     stage.event("coalesced", user=carol.name, frames=len(many), octets=sum(map(len, many)), sends=1)
     stage.mark(f'tcp.srcport == {carol.port} && tcp.payload contains "coalesced 1 of"', "many frames in one segment")
 
-    spanning = [carol.line(words.say, text) for text in texts(8, longest - 100, "spanning")]
+    spanning = [carol.line(words.say, text) for text in texts(8, stage.longest - 100, "spanning")]
     _send(stage, carol, dave, [b"".join(spanning)], len(spanning), other)
     stage.event("spanning", user=carol.name, frames=len(spanning), octets=sum(map(len, spanning)), sends=1)
     stage.mark(
@@ -49,17 +45,15 @@ def segmentation(stage: Stage) -> None:
         f"tcp.srcport == {carol.port} && tcp.len == 1", "one frame, a segment for each of its octets, begins here"
     )
 
-    for leaver, partner in ((alice, bob), (carol, dave)):
-        stage.leave(leaver, partner)
-        stage.leave(partner)
-    stage.quit(alice, bob, carol, dave)
+    stage.part(alice, bob)
+    stage.part(carol, dave)
 
 
-def _send(stage: Stage, speaker: Peer, listener: Peer, sends: list[bytes], frames: int, chat: dict[str, Any]) -> None:
-    """Hands each of `sends` to the system by itself; the listener hears so many frames."""
+def _send(
+    stage: Stage, speaker: RawClient, listener: RawClient, sends: list[bytes], frames: int, chat: dict[str, Any]
+) -> None:
+    """Hands each of `sends` to the system in a call of its own; the listener hears so many frames."""
     stage.think(0.2)
     for octets in sends:
         speaker.send(octets)
-    for _ in range(frames):
-        listener.hear(stage.words.heard)
-    chat["lines"][speaker.name] += frames
+    stage.heard(chat, speaker, listener, frames)

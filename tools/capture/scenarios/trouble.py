@@ -1,4 +1,4 @@
-"""What goes wrong in a network and in people's programs. Shortened timers, so that nobody waits for minutes."""
+"""What goes wrong in a network and in people's programs. Timers are shortened to seconds."""
 
 from __future__ import annotations
 
@@ -10,29 +10,27 @@ from tools.capture.stage import Stage, texts
 _REGISTRATION, _PROBE, _SILENCE = 2.5, 1.5, 3.5
 
 
-def trouble(stage: Stage) -> None:
-    """A client killed mid-chat, a reset, a half-open peer, time-outs, zero windows, faults, a refused connection."""
+def play(stage: Stage) -> None:
+    """A killed client, a reset, a half-open connection, time-outs, zero windows, faults, a refused connection."""
     stage.serve(timers={"registration": _REGISTRATION, "probe": _PROBE, "silence": _SILENCE})
     _killed(stage)
     _reset(stage)
     if stage.network.routed:
         _half_open(stage)
     else:
-        stage.event("skipped", part="half-open peer", why="a cable can be cut only between namespaces")
+        stage.event("skipped", part="half-open connection", why="a cable can be cut only between namespaces")
     _silence(stage)
     _slow_reader(stage)
     _faults(stage)
     stage.stop_server()
     stage.refused(4)
     stage.mark(f"tcp.flags.reset == 1 && tcp.seq == 1 && tcp.srcport == {stage.port} && tcp.len == 0 && tcp.ack == 1",
-               "nobody listens any more: the connection is refused")  # fmt: skip
+               "nothing listens on the port any more: the connection is refused")  # fmt: skip
 
 
 def _killed(stage: Stage) -> None:
-    alice = stage.client("alice", 0)
-    stage.named(alice)
-    bob = stage.client("bob", 1)
-    stage.named(bob)
+    alice, bob = stage.client("alice", 0), stage.client("bob", 1)
+    stage.named(alice, bob)
     chat = stage.pair(alice, bob)
     stage.say(chat, alice, bob, "I am going to be killed")
     alice.kill()
@@ -45,9 +43,8 @@ def _killed(stage: Stage) -> None:
 
 
 def _reset(stage: Stage) -> None:
-    carol, dave = stage.peer("carol", 2), stage.peer("dave", 3)
-    stage.named(carol)
-    stage.named(dave)
+    carol, dave = stage.raw_client("carol", 2), stage.raw_client("dave", 3)
+    stage.named(carol, dave)
     chat = stage.pair(carol, dave)
     stage.say(chat, carol, dave, "The next thing from me is a RST")
     carol.reset()
@@ -60,10 +57,9 @@ def _reset(stage: Stage) -> None:
 
 
 def _half_open(stage: Stage) -> None:
-    """The peer's end is gone, and its RST was lost: the server learns it from the answer to its next segment."""
-    frank, grace = stage.peer("frank", 4), stage.peer("grace", 0)
-    stage.named(frank)
-    stage.named(grace)
+    """The client has reset, and its RST was lost: the server learns it from the answer to its next segment."""
+    frank, grace = stage.raw_client("frank", 4), stage.raw_client("grace", 0)
+    stage.named(frank, grace)
     chat = stage.pair(frank, grace)
     network.cut(stage.network, stage.host(4))
     frank.reset()
@@ -75,19 +71,20 @@ def _half_open(stage: Stage) -> None:
     stage.truth.people[frank.name]["end"] = "half-open"
     stage.truth.events[-1]["reason"] = reason
     stage.mark(
-        f'tcp.dstport == {frank.port} && tcp.payload contains "Are you there?"', "sent to a peer that is no more"
+        f'tcp.dstport == {frank.port} && tcp.payload contains "Are you there?"',
+        "the client has already reset this connection",
     )
     stage.mark(
         f"tcp.srcport == {frank.port} && tcp.flags.reset == 1",
-        "the half-open peer's system knows nothing of the connection",
+        "the client's system does not know the connection",
     )
     stage.leave(grace)
     stage.quit(grace)
 
 
 def _silence(stage: Stage) -> None:
-    """One never takes a name; one takes it and answers no probe."""
-    heidi, ivan = stage.peer("heidi", 1), stage.peer("ivan", 2)
+    """One client never takes a name; another takes one and answers no probe."""
+    heidi, ivan = stage.raw_client("heidi", 1), stage.raw_client("ivan", 2)
     stage.named(ivan)
     for person, timer in ((heidi, "registration"), (ivan, "silence")):
         (code, *_) = person.hear(stage.spec.goodbye.key)
@@ -106,29 +103,25 @@ def _silence(stage: Stage) -> None:
 
 
 def _slow_reader(stage: Stage) -> None:
-    """Who does not read closes his window, and opens it again when he reads on."""
-    judy, karl = stage.peer("judy", 3, receive_buffer=4096), stage.peer("karl", 4)
-    stage.named(judy)
-    stage.named(karl)
+    """A client that does not read closes its receive window, and opens it again when it reads on."""
+    judy, karl = stage.raw_client("judy", 3, receive_buffer=4096), stage.raw_client("karl", 4)
+    stage.named(judy, karl)
     chat = stage.pair(karl, judy)
     lines = texts(12, 1500, "unread")
     karl.send(b"".join(karl.line(stage.words.say, text) for text in lines))
     time.sleep(0.6)  # the silence in which the window is closed and probed
-    for _ in lines:
-        judy.hear(stage.words.heard)
-    chat["lines"][karl.name] += len(lines)
+    stage.heard(chat, karl, judy, len(lines))
     stage.event("zero window", user=judy.name, port=judy.port)
     stage.mark(
-        f"tcp.srcport == {judy.port} && tcp.analysis.zero_window", "the reader does not read: its window is zero"
+        f"tcp.srcport == {judy.port} && tcp.analysis.zero_window",
+        "the client does not read: its window is zero",
     )
-    stage.leave(karl, judy)
-    stage.leave(judy)
-    stage.quit(karl, judy)
+    stage.part(karl, judy)
 
 
 def _faults(stage: Stage) -> None:
     """A web browser's request, to a server that is none; then a frame without an end."""
-    web = stage.peer("browser", 0)
+    web = stage.raw_client("browser", 0)
     web.send(b"GET / HTTP/1.1\r\nHost: chat\r\nUser-Agent: none\r\nAccept: */*\r\nConnection: close\r\n\r\n")
     (code, *_) = web.hear(stage.spec.goodbye.key)
     web.hear_end()
@@ -136,7 +129,7 @@ def _faults(stage: Stage) -> None:
     stage.truth.people[web.name]["end"] = code
     stage.event("faults", user=web.name, port=web.port, code=code)
     stage.mark(f"tcp.srcport == {web.port} && tcp.len > 0", "no frame of this protocol: an HTTP request")
-    endless = stage.peer("endless", 1)
+    endless = stage.raw_client("endless", 1)
     endless.send(endless.line(stage.words.say, "too early")[:-1])
     endless.send(b"." * stage.spec.framing.max_octets)
     (code, *_) = endless.hear(stage.spec.goodbye.key)

@@ -1,9 +1,9 @@
-"""The conversations: who talked with whom and when, how much, and how long everybody took. Knows no TCP."""
+"""The conversations: who talked with whom and when, how much, and the think times. Knows no TCP."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -14,6 +14,8 @@ from tools.vocabulary import Vocabulary
 
 from .connections import Connection
 from .transport import Spread
+
+ANSWERS = frozenset({"answer", "refusal"})
 
 
 @dataclass(slots=True)
@@ -75,7 +77,7 @@ class Period:
 
 
 @dataclass(slots=True)
-class Fault:
+class Violation:
     """A frame that breaks the spec."""
 
     frame: int
@@ -121,8 +123,12 @@ def _chat(number: int, lines: list[Line], words: Vocabulary, protocol: str) -> C
         end=_end(lines, words),
         end_frame=end.number if end else None,
         said=said,
-        evidence=Evidence.of(f"{protocol}.chat == {number}", (line.number for line in lines)),
-        thinking=_thinking(said),
+        evidence=Evidence.showing(f"{protocol}.chat == {number}", lines),
+        thinking={
+            who: spread
+            for who in dict.fromkeys(line.speaker for line in said)
+            if (spread := Spread.of([gap for speaker, gap in think_times(said) if speaker == who])) is not None
+        },
     )
 
 
@@ -157,13 +163,11 @@ def _end(lines: Sequence[Line], words: Vocabulary) -> str:
     return "goes on"
 
 
-def _thinking(said: Sequence[Said]) -> dict[str, Spread]:
-    """How long each took to say something after the other one's line."""
-    gaps: dict[str, list[float]] = {}
+def think_times(said: Sequence[Said]) -> Iterator[tuple[str, float]]:
+    """Who answered the other one's line, and after how many seconds."""
     for before, after in pairwise(said):
         if before.speaker != after.speaker:
-            gaps.setdefault(after.speaker, []).append(after.time - before.time)
-    return {who: spread for who, values in gaps.items() if (spread := Spread.of(values)) is not None}
+            yield after.speaker, after.time - before.time
 
 
 def requests(lines: Sequence[Line], spec: Spec, protocol: str) -> list[Requests]:
@@ -173,7 +177,7 @@ def requests(lines: Sequence[Line], spec: Spec, protocol: str) -> list[Requests]
         sent = [line for line in lines if line.kind == "request" and line.request == verb]
         if not sent:
             continue
-        answers = [line for line in lines if line.request == verb and line.delay is not None and line.kind in _ENDS]
+        answers = [line for line in lines if line.request == verb and line.delay is not None and line.kind in ANSWERS]
         refused = [line for line in answers if line.kind == "refusal"]
         found.append(
             Requests(
@@ -182,16 +186,11 @@ def requests(lines: Sequence[Line], spec: Spec, protocol: str) -> list[Requests]
                 granted=len(answers) - len(refused),
                 refused=len(refused),
                 delay=Spread.of([line.delay for line in answers if line.delay is not None]),
-                sent_evidence=Evidence.of(
-                    f'{protocol}.kind == "request" && {protocol}.request == "{verb}"', (line.number for line in sent)
-                ),
+                sent_evidence=Evidence.showing(f'{protocol}.kind == "request" && {protocol}.request == "{verb}"', sent),
                 answer_evidence=Evidence.frames_alone(line.number for line in answers),
             )
         )
     return found
-
-
-_ENDS = frozenset({"answer", "refusal"})
 
 
 def periods(connection: Connection) -> list[Period]:
@@ -208,14 +207,14 @@ def periods(connection: Connection) -> list[Period]:
     return found
 
 
-def faults(connections: Sequence[Connection]) -> list[Fault]:
+def violations(connections: Sequence[Connection]) -> list[Violation]:
     """The frames that break the spec, in the order of the capture."""
     found = [
-        Fault(
+        Violation(
             line.number, line.time, connection.who, line.violation_by, line.violation, line.rule, line.whole, line.state
         )
         for connection in connections
         for line in connection.lines
         if line.violation
     ]
-    return sorted(found, key=lambda fault: fault.frame)
+    return sorted(found, key=lambda violation: violation.frame)

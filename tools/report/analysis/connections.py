@@ -43,6 +43,12 @@ class Handshake:
     evidence: Evidence
     repeated: int = 0  # SYNs before the one that was answered
 
+    @property
+    def acknowledged(self) -> bool:
+        """Whether each initial sequence number is acknowledged plus one."""
+        wanted = ((self.client_isn + 1) % 2**32, (self.server_isn + 1) % 2**32)
+        return (self.syn_ack_acks, self.ack_acks) == wanted
+
 
 @dataclass(slots=True)
 class Close:
@@ -80,11 +86,15 @@ class Connection:
     @property
     def who(self) -> str:
         """The user's name, or the client's end while it has none."""
-        return self.user or f"{bracketed(self.client)}"
+        return self.user or bracketed(self.client)
 
     @property
     def evidence(self) -> Evidence:
-        return Evidence.of(f"tcp.stream eq {self.stream}", (packet.number for packet in self.packets))
+        return Evidence.showing(f"tcp.stream == {self.stream}", self.packets)
+
+    def direction(self, *, from_client: bool) -> str:
+        """`alice → server`, `server → alice`."""
+        return f"{self.who} → server" if from_client else f"server → {self.who}"
 
 
 def bracketed(end: Endpoint) -> str:
@@ -173,9 +183,9 @@ def _handshake(number: int, packets: Sequence[Packet]) -> Handshake | None:
         rtt=next((packet.initial_rtt for packet in packets if packet.initial_rtt is not None), None),
         server_took=answer.time - syn.time,
         client_took=third.time - answer.time,
-        evidence=Evidence.of(
-            f"tcp.stream eq {number} && frame.number <= {third.number}",
-            (packet.number for packet in packets if packet.number <= third.number),
+        evidence=Evidence.showing(
+            f"tcp.stream == {number} && frame.number <= {third.number}",
+            (packet for packet in packets if packet.number <= third.number),
         ),
         repeated=len(syns) - 1,
     )
@@ -186,11 +196,11 @@ def _options(packet: Packet) -> Options:
 
 
 def _close(number: int, packets: Sequence[Packet]) -> Close:
-    fins = [(packet.number, _side(packet)) for packet in packets if packet.has(FIN)]
-    resets = [(packet.number, _side(packet)) for packet in packets if packet.has(RST)]
+    fins = [(packet.number, packet.sender) for packet in packets if packet.has(FIN)]
+    resets = [(packet.number, packet.sender) for packet in packets if packet.has(RST)]
     marks = sorted([*fins, *resets])
     evidence = Evidence.of(
-        f"tcp.stream eq {number} && (tcp.flags.fin == 1 || tcp.flags.reset == 1)", (frame for frame, _ in marks)
+        f"tcp.stream == {number} && (tcp.flags.fin == 1 || tcp.flags.reset == 1)", (frame for frame, _ in marks)
     )
     if not marks:
         return Close("open", "", "still open at the end of the capture", None, evidence)
@@ -216,7 +226,3 @@ def _ending(packets: Sequence[Packet], fins: list[tuple[int, str]], resets: list
     if len({side for _, side in fins}) == 1:
         return "half-closed", f"FIN by the {by}; the other half is still open"
     return "fin", f"FIN, {by} first"
-
-
-def _side(packet: Packet) -> str:
-    return "client" if packet.from_client else "server"

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tools.report.evidence import Evidence
+from tools.report.evidence import Evidence, among
 from tools.report.packets import Packet
 
-_STARTS = (64, 128, 255)  # what systems begin with: Unix, Windows, routers
+_INITIAL_TTLS = (64, 128, 255)  # of Unix, Windows, routers
 
 
 @dataclass(slots=True)
-class Source:
-    """An address that sends packets of the chat, as its IP headers show it at the place of the capture."""
+class Sender:
+    """An address that sends packets of the chat: what its IP headers have in common at the capture point."""
 
     address: str
     version: int
@@ -32,21 +32,21 @@ class Source:
     evidence: Evidence
 
 
-def sources(packets: Sequence[Packet]) -> list[Source]:
+def senders(packets: Sequence[Packet]) -> list[Sender]:
     """The addresses, in the order in which they appear."""
     by_address: dict[str, list[Packet]] = {}
     for packet in packets:
         by_address.setdefault(packet.src, []).append(packet)
-    return [_source(address, sent) for address, sent in by_address.items()]
+    return [_sender(address, sent) for address, sent in by_address.items()]
 
 
-def _source(address: str, sent: Sequence[Packet]) -> Source:
+def _sender(address: str, sent: Sequence[Packet]) -> Sender:
     ttls = Counter(packet.ttl for packet in sent)
     top = max(ttls)
-    start = next((value for value in _STARTS if value >= top), 255)
+    start = next((value for value in _INITIAL_TTLS if value >= top), 255)
     family = "ipv6" if ":" in address else "ip"
     streams = sorted({packet.stream for packet in sent})
-    return Source(
+    return Sender(
         address=address,
         version=sent[0].version,
         packets=len(sent),
@@ -59,23 +59,8 @@ def _source(address: str, sent: Sequence[Packet]) -> Source:
         fragments=sum(packet.fragment for packet in sent),
         checksums_good=sum(packet.ip_checksum_ok is True for packet in sent),
         checksums_bad=sum(packet.ip_checksum_ok is False for packet in sent),
-        evidence=Evidence.of(f"{family}.src == {address} && {in_streams(streams)}", (packet.number for packet in sent)),
+        evidence=Evidence.showing(f"{family}.src == {address} && {among('tcp.stream', streams)}", sent),
     )
-
-
-def in_streams(streams: Sequence[int]) -> str:
-    """A filter for these TCP streams."""
-    if len(streams) == 1:
-        return f"tcp.stream eq {streams[0]}"
-    runs: list[str] = []
-    first = last = streams[0]
-    for number in [*streams[1:], -1]:
-        if number == last + 1:
-            last = number
-            continue
-        runs.append(str(first) if first == last else f"{first} .. {last}")
-        first = last = number
-    return "tcp.stream in {" + ", ".join(runs) + "}"
 
 
 def _identification(sent: Sequence[Packet]) -> str:

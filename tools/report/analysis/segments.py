@@ -35,6 +35,16 @@ class Direction:
     certain: bool
 
     @property
+    def sender(self) -> str:
+        """`client` or `server`."""
+        return "client" if self.from_client else "server"
+
+    @property
+    def name(self) -> str:
+        """`alice → server`, `server → alice`."""
+        return self.connection.direction(from_client=self.from_client)
+
+    @property
     def spanning(self) -> list[Placed]:
         """The lines that came in more than one segment."""
         return [placed for placed in self.lines if len(placed.frames) > 1]
@@ -42,6 +52,16 @@ class Direction:
     def complete_in(self) -> Counter[int]:
         """How many lines are complete in each frame."""
         return Counter(placed.line.number for placed in self.lines)
+
+    @property
+    def most_in_one(self) -> int:
+        """The most lines that are complete in one segment."""
+        return max(self.complete_in().values(), default=0)
+
+    @property
+    def sharing(self) -> int:
+        """How many lines are complete in a segment together with others."""
+        return sum(count for count in self.complete_in().values() if count > 1)
 
 
 def directions(connection: Connection) -> list[Direction]:

@@ -1,36 +1,32 @@
-"""The sections of the report, in their order. Each is a function from findings to sections."""
+"""The sections of the report, in their order: the name of a module here, which has a function `sections`.
+
+A new section is a new module and a line in this list.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 
 from tools.report.document import Section
 from tools.report.findings import Findings
 
-from .checking import checking
-from .closing import closing
-from .flows import flows
-from .handshake import handshake
-from .network import network
-from .problems import problems
-from .segmentation import segmentation
-from .session import session
-from .small import small
-from .sockets import sockets
-from .summary import summary
-from .transport import transport
-
-SECTIONS: tuple[Callable[[Findings], list[Section]], ...] = (
-    summary,
-    checking,
-    sockets,
-    handshake,
-    flows,
-    segmentation,
-    small,
-    transport,
-    network,
-    session,
-    closing,
-    problems,
+SECTIONS = (
+    "summary",
+    "checking",
+    "sockets",
+    "handshake",
+    "flows",
+    "segmentation",
+    "small",
+    "transport",
+    "network",
+    "session",
+    "closing",
+    "problems",
 )
+
+
+def sections_of(name: str, findings: Findings) -> list[Section]:
+    """The sections that one module makes. It is imported here, since matplotlib takes a while to load."""
+    made: list[Section] = import_module(f"{__name__}.{name}").sections(findings)
+    return made

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from tools.report.document import Block, Column, Paragraph, Section, Table, octets, plural, quoted
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, octets, plural, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 
 _COMMENTS_SHOWN = 30
 
 
-def checking(findings: Findings) -> list[Section]:
+def sections(findings: Findings) -> list[Section]:
     """The capture and the commands that show what the report says."""
     blocks: list[Block] = [
         Paragraph(
-            "Under every statement, table and figure stands a line that begins with ▸: the numbers of the frames that "
-            "show it, and a display filter. Open the capture in Wireshark with the protocol's dissector, type the "
-            "filter, "
-            "and exactly these frames are shown. “Frame” is Wireshark's word for a captured packet and its number; a "
-            "frame "
-            "of the chat protocol is called a line here, because it is one."
+            "Each statement, table and figure has its evidence below it, after ▸: frame numbers and a display filter. "
+            "Open the capture in Wireshark with the protocol's dissector, enter the filter, and Wireshark shows "
+            "exactly these frames. “Frame” is Wireshark's word for a captured packet and its number; a frame of the "
+            "chat protocol is called a line here, since it is a line of text."
         ),
         Table(
-            "How to open the capture as this report has read it",
+            "How to open the capture with the dissector and the preferences of this report",
             (Column("Step"), Column("Command", share=1, code=True)),
             (
                 ("Write the dissector", f"python -m tools.dissector --out {findings.protocol}.lua"),
@@ -35,21 +33,20 @@ def checking(findings: Findings) -> list[Section]:
     comments = [packet for packet in findings.capture.packets if packet.comment]
     if comments:
         shown = comments[:_COMMENTS_SHOWN]
-        more = f" (the first {len(shown)} of {len(comments)})" if len(comments) > len(shown) else ""
         blocks.append(
             Table(
-                f"Comments that the capture carries on its frames{more}",
+                f"Comments that the capture carries on its frames{first_of(shown, comments)}",
                 (Column("Frame", "right"), Column("Time", "right"), Column("Comment", share=1)),
                 [(str(packet.number), findings.since(packet.time), packet.comment) for packet in shown],
-                Evidence.of("frame.comment", (packet.number for packet in comments)),
+                Evidence.showing("frame.comment", comments),
             )
         )
     return [Section("The capture, and how to check this report", blocks)]
 
 
 def _wireshark(findings: Findings) -> str:
-    preferences = " ".join(findings.source.tshark.preferences)
-    return f"wireshark -X lua_script:{findings.protocol}.lua {preferences} {findings.source.tshark.capture.name}"
+    preferences = " ".join(findings.tshark.preferences)
+    return f"wireshark -X lua_script:{findings.protocol}.lua {preferences} {findings.tshark.capture.name}"
 
 
 def _file(findings: Findings) -> Table:
@@ -57,8 +54,8 @@ def _file(findings: Findings) -> Table:
     cut = sum(packet.captured < packet.length for packet in capture.packets)
     begun = datetime.fromtimestamp(findings.start, UTC)
     rows = [
-        ("File", quoted(findings.source.tshark.capture.name) + f", {octets(findings.source.size)} octets"),
-        ("SHA-256", quoted(findings.source.digest)),
+        ("File", quoted(findings.tshark.capture.name) + f", {octets(findings.tshark.capture.stat().st_size)} octets"),
+        ("SHA-256", quoted(findings.digest)),
         ("First packet", f"{begun:%Y-%m-%d %H:%M:%S}.{begun.microsecond:06d} UTC"),
         ("Duration", f"{findings.duration:.3f} s"),
         ("Packets", _counted(findings)),
@@ -68,7 +65,7 @@ def _file(findings: Findings) -> Table:
             "Protocol",
             f"{findings.spec.title}, version {findings.spec.version} ({quoted(findings.protocol)} in Wireshark)",
         ),
-        ("Read with", f"TShark {findings.source.version}"),
+        ("Read with", f"TShark {findings.tshark.version}"),
     ]
     return Table("The capture", (Column("What"), Column("Value", share=1)), rows)
 

@@ -6,15 +6,14 @@ from tools.report.analysis.connections import Connection
 from tools.report.document import Block, Column, Paragraph, Section, Table
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import ACK, FIN, RST
+from tools.report.packets import ACK, FIN, RST, SYN
 
 _SHOWN = 40
 _SEGMENTS = 8
 
 
-def closing(findings: Findings) -> list[Section]:
+def sections(findings: Findings) -> list[Section]:
     """The ends of the connections."""
-    marks = [frame for one in findings.connections for frame in one.close.evidence.frames]
     shown = findings.connections[:_SHOWN]
     rows = [
         (
@@ -29,14 +28,13 @@ def closing(findings: Findings) -> list[Section]:
     ]
     blocks: list[Block] = [
         Paragraph(
-            "Each direction of a connection is closed by itself: a FIN says that its sender will send no more, takes "
-            "one sequence number, and is acknowledged. "
-            "Whoever sends the first FIN keeps the connection in TIME-WAIT for a while, so that late segments cannot "
-            "be taken for a new one. "
-            "A RST ends both directions at once, and what was on its way is lost."
+            "Each direction of a connection is closed separately: a FIN says that its sender has no more data, "
+            "consumes one sequence number, and is acknowledged. The endpoint that closes first stays in TIME-WAIT for "
+            "a while, so that late segments are not taken for those of a new connection. A RST aborts both directions "
+            "at once; data in flight is lost."
         ),
         Table(
-            "The ends of the connections: frames with FIN and RST, and the last line of the chat before them",
+            "Connection termination: frames with FIN and RST, and the last line of the chat before them",
             (
                 Column("Stream", "right"),
                 Column("Who"),
@@ -46,7 +44,7 @@ def closing(findings: Findings) -> list[Section]:
                 Column("Last line", code=True, share=1.2),
             ),
             rows,
-            Evidence.of(f"(tcp.flags.fin == 1 || tcp.flags.reset == 1) && {findings.scope}", marks),
+            findings.ends,
             small=True,
         ),
     ]
@@ -66,7 +64,7 @@ def _detail(one: Connection) -> Table:
         (
             str(packet.number),
             f"{packet.time - last[0].time:.6f}",
-            "client → server" if packet.from_client else "server → client",
+            packet.direction,
             packet.flag_words,
             str(packet.seq),
             str(packet.ack) if packet.has(ACK) else "–",
@@ -87,15 +85,15 @@ def _detail(one: Connection) -> Table:
             Column("Meaning", share=1),
         ),
         rows,
-        Evidence.of(f"tcp.stream eq {one.stream} && frame.number >= {first}", (packet.number for packet in last)),
+        Evidence.showing(f"tcp.stream == {one.stream} && frame.number >= {first}", last),
     )
 
 
 def _meaning(flags: int, payload: int) -> str:
     if flags & RST:
-        return "the connection is gone, at once"
+        return "aborts the connection"
     if flags & FIN:
-        return "nothing more will come from here"
-    if flags & 0x02:
+        return "no more data from this sender"
+    if flags & SYN:
         return "asks for a connection"
-    return f"{payload} octets of payload" if payload else "acknowledges what came before, a FIN too"
+    return f"{payload} octets of payload" if payload else "acknowledges what came before, including a FIN"

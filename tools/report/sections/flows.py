@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.report.analysis.chats import Chat
+from tools.report.analysis.chats import ANSWERS, Chat
 from tools.report.analysis.transport import Spread
 from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, plural, quoted, seconds
 from tools.report.evidence import Evidence
@@ -10,14 +10,12 @@ from tools.report.findings import Findings
 from tools.report.ladder import ladders
 
 
-def flows(findings: Findings) -> list[Section]:
+def sections(findings: Findings) -> list[Section]:
     """One chat step by step, then all requests in figures."""
-    words = findings.words
     blocks: list[Block] = [
         Paragraph(
-            f"Each client talks to the server alone; the server passes a {quoted(words.say)} on to the partner's "
-            "connection. "
-            "So one line between two people is two messages, on two TCP connections."
+            f"Each client has a connection to the server only; the server relays a {quoted(findings.words.say)} to "
+            "the partner's connection. So one line between two users is two messages, on two TCP connections."
         )
     ]
     sections = [Section("Client–server message flows", [*blocks, *_requests(findings)])]
@@ -36,49 +34,42 @@ def _chosen(findings: Findings) -> Chat | None:
 
 def _ladder(findings: Findings, chat: Chat) -> list[Block]:
     drawings = ladders(findings, chat)
-    streams = ", ".join(str(stream) for stream in chat.streams[:2])
+    streams = chat.streams[:2]
+    evidence = Evidence.showing(
+        f"tcp.stream in {{{', '.join(map(str, streams))}}}",
+        [packet for packet in findings.packets if packet.stream in streams],
+    )
     blocks: list[Block] = []
     for index, svg in enumerate(drawings):
         part = f" ({index + 1} of {len(drawings)})" if len(drawings) > 1 else ""
         blocks.append(
             Figure(
-                f"Chat {chat.number} between {chat.caller} and {chat.called}{part}. Above each arrow the lines of "
-                "the chat "
-                "(blue from a client, green from the server), below it TCP's flags and relative numbers. In a long "
-                "chat, bare acknowledgements are left out",
+                f"Chat {chat.number} between {chat.caller} and {chat.called}{part}. Above each arrow the lines of the "
+                "chat (blue from a client, green from the server), below it TCP's flags and relative numbers. In a "
+                "long chat, bare acknowledgements are left out",
                 svg,
                 f"Ladder diagram of the packets between {chat.caller}, the server and {chat.called}",
-                Evidence.of(f"tcp.stream in {{{streams}}}", _all(findings, chat))
-                if index == len(drawings) - 1
-                else None,
+                evidence if index == len(drawings) - 1 else None,
             )
         )
     return blocks
 
 
-def _all(findings: Findings, chat: Chat) -> list[int]:
-    streams = set(chat.streams[:2])
-    return [packet.number for packet in findings.packets if packet.stream in streams]
-
-
 def _requests(findings: Findings) -> list[Block]:
-    rows = []
-    for request in findings.requests:
-        delay = request.delay
-        rows.append(
-            (
-                request.verb,
-                str(request.sent),
-                str(request.granted) if request.granted or request.refused else "–",
-                str(request.refused),
-                *(_spread(delay)),
-            )
+    rows = [
+        (
+            request.verb,
+            str(request.sent),
+            str(request.granted) if request.granted or request.refused else "–",
+            str(request.refused),
+            *_spread(request.delay),
         )
-    sent = [line.number for line in findings.lines if line.kind == "request"]
-    answered = [line for line in findings.lines if line.delay is not None and line.kind in ("answer", "refusal")]
+        for request in findings.requests
+    ]
+    sent = [line for line in findings.lines if line.kind == "request"]
+    answered = [line for line in findings.lines if line.delay is not None and line.kind in ANSWERS]
     table = Table(
-        "Requests of the clients, what became of them, and the delay from request to answer at the place of the "
-        "capture",
+        "Requests of the clients, their outcome, and the response time (from request to answer, at the capture point)",
         (
             Column("Request", code=True, share=1),
             Column("Sent", "right"),
@@ -90,17 +81,16 @@ def _requests(findings: Findings) -> list[Block]:
             Column("Most", "right"),
         ),
         rows,
-        Evidence.of(f'{findings.protocol}.kind == "request"', sent),
+        Evidence.showing(f'{findings.protocol}.kind == "request"', sent),
     )
     blocks: list[Block] = [table]
-    delays = [line.delay for line in answered if line.delay is not None]
-    spread = Spread.of(delays)
+    spread = Spread.of([line.delay for line in answered if line.delay is not None])
     if spread is not None:
         blocks.append(
             Paragraph(
-                f"{plural(spread.count, 'answer')} came after {seconds(spread.least)} to {seconds(spread.most)}; "
-                f"half of them within {seconds(spread.median)}.",
-                Evidence.of(_answers(findings.protocol), (line.number for line in answered)),
+                f"{plural(spread.count, 'answer')} came {seconds(spread.least)} to {seconds(spread.most)} after the "
+                f"request; the median is {seconds(spread.median)}.",
+                Evidence.showing(_answers(findings.protocol), answered),
             )
         )
     relayed = [line for line in findings.lines if line.relay_time is not None]
@@ -108,12 +98,11 @@ def _requests(findings: Findings) -> list[Block]:
     if spread is not None:
         blocks.append(
             Paragraph(
-                f"{plural(spread.count, 'line')} reached the partner. From the last segment of a line at the server "
-                "to the last segment of it on the partner's "
-                f"connection it took {seconds(spread.least)} to {seconds(spread.most)}, {seconds(spread.median)} in "
-                "the middle. "
-                f"There is no answer to a {quoted(findings.words.say)} that succeeds.",
-                Evidence.of(f"{findings.protocol}.relay_time", (line.number for line in relayed)),
+                f"{plural(spread.count, 'line')} reached the partner. The relay time, from the last segment of a line "
+                f"to the server to its last segment to the partner, was {seconds(spread.least)} to "
+                f"{seconds(spread.most)}, median {seconds(spread.median)}. A {quoted(findings.words.say)} that "
+                "succeeds has no answer.",
+                Evidence.showing(f"{findings.protocol}.relay_time", relayed),
             )
         )
     return blocks

@@ -5,69 +5,61 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tools.report.analysis.connections import Connection, Handshake, Options
-from tools.report.document import Block, Column, Paragraph, Section, Table, plural, seconds
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, plural, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import ACK, SYN
+from tools.report.packets import ACK
 
 _SHOWN = 40
 _LISTED = 15  # connections whose frames a filter can name one by one
 
 
-def handshake(findings: Findings) -> list[Section]:
+def sections(findings: Findings) -> list[Section]:
     """How the connections began."""
-    whole = [one for one in findings.connections if one.handshake is not None]
+    whole = [(one, one.handshake) for one in findings.connections if one.handshake is not None]
     blocks: list[Block] = [
         Paragraph(
-            "Before the first line of the chat, both ends exchange three segments. The client's SYN carries its "
-            "initial sequence "
-            "number (ISN); the server's SYN, ACK acknowledges it plus one and carries the server's own; the client's "
-            "ACK acknowledges "
-            "that plus one. A SYN takes one sequence number though it carries no octet, which is why Wireshark's "
-            "relative numbers "
-            "of the first octet are 1."
+            "Before the first line of the chat, both endpoints exchange three segments. The client's SYN carries its "
+            "initial sequence number (ISN); the server's SYN-ACK acknowledges the ISN plus one and carries the "
+            "server's ISN; the client's ACK acknowledges that plus one. A SYN consumes one sequence number though it "
+            "carries no payload, so the first octet has the relative sequence number 1."
         )
     ]
     if not whole:
-        blocks.append(Paragraph("No handshake is in this capture: it begins in the middle of its connections."))
+        blocks.append(Paragraph("This capture holds no handshake: it begins after the connections were opened."))
         return [Section("The three-way handshake", blocks)]
     blocks += [
-        _detail(whole[0]),
-        _arithmetic(whole[0]),
+        _detail(*whole[0]),
+        _arithmetic(whole[0][1]),
         _table(findings, whole),
         _options(findings, whole),
+        *_payload(whole),
         *_missing(findings),
     ]
     return [Section("The three-way handshake", blocks)]
 
 
-def _segments(one: Connection) -> list[Sequence[str]]:
-    shake = one.handshake
-    assert shake is not None
-    by_number = {packet.number: packet for packet in one.packets}
-    rows: list[Sequence[str]] = []
-    for number in (shake.syn, shake.syn_ack, shake.ack):
-        packet = by_number[number]
-        rows.append(
-            (
-                str(number),
-                f"{packet.time - one.first:.6f}",
-                "client → server" if packet.from_client else "server → client",
-                packet.flag_words,
-                str(packet.seq_raw),
-                str(packet.ack_raw) if packet.has(ACK) else "–",
-                f"{packet.seq} / {packet.ack if packet.has(ACK) else '–'}",
-                f"{packet.window_raw:,}",
-            )
+def _segments(one: Connection, shake: Handshake) -> list[Sequence[str]]:
+    three = [packet for packet in one.packets if packet.number in (shake.syn, shake.syn_ack, shake.ack)]
+    return [
+        (
+            str(packet.number),
+            f"{packet.time - one.first:.6f}",
+            packet.direction,
+            packet.flag_words,
+            str(packet.seq_raw),
+            str(packet.ack_raw) if packet.has(ACK) else "–",
+            f"{packet.seq} / {packet.ack if packet.has(ACK) else '–'}",
+            f"{packet.window_raw:,}",
         )
-    return rows
+        for packet in three
+    ]
 
 
-def _detail(one: Connection) -> Table:
-    assert one.handshake is not None
+def _detail(one: Connection, shake: Handshake) -> Table:
     return Table(
-        f"The handshake of {one.who} (stream {one.stream}), segment by segment. Time in seconds since the SYN; "
-        "window as written in the header",
+        f"The handshake of {one.who} (stream {one.stream}), segment by segment. Time in seconds since the SYN; window "
+        "as written in the header",
         (
             Column("Frame", "right"),
             Column("Time", "right"),
@@ -78,50 +70,40 @@ def _detail(one: Connection) -> Table:
             Column("Relative", "right"),
             Column("Window", "right"),
         ),
-        _segments(one),
-        one.handshake.evidence,
-    )
-
-
-def _arithmetic(one: Connection) -> Paragraph:
-    shake = one.handshake
-    assert shake is not None
-    return Paragraph(
-        f"Frame {shake.syn_ack} acknowledges {shake.syn_ack_acks} = {shake.client_isn} + 1, and frame {shake.ack} "
-        "acknowledges "
-        f"{shake.ack_acks} = {shake.server_isn} + 1. "
-        f"The initial round-trip time, from the SYN to the third segment, is {seconds(shake.rtt)}: "
-        f"{seconds(shake.server_took)} from the SYN to its answer and "
-        f"{seconds(shake.client_took)} from there to the ACK, as seen at the place of the capture. The longer part "
-        "is the way to the end that is farther away.",
+        _segments(one, shake),
         shake.evidence,
     )
 
 
-def _table(findings: Findings, whole: list[Connection]) -> Table:
+def _arithmetic(shake: Handshake) -> Paragraph:
+    return Paragraph(
+        f"Frame {shake.syn_ack} acknowledges {shake.syn_ack_acks} = {shake.client_isn} + 1, and frame {shake.ack} "
+        f"acknowledges {shake.ack_acks} = {shake.server_isn} + 1. The initial round-trip time, from the SYN to the "
+        f"third segment, is {seconds(shake.rtt)}: {seconds(shake.server_took)} from the SYN to its answer and "
+        f"{seconds(shake.client_took)} from there to the ACK, measured at the capture point. The longer part belongs "
+        "to the endpoint that is farther away.",
+        shake.evidence,
+    )
+
+
+def _table(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> Table:
     shown = whole[:_SHOWN]
-    rows = []
-    for one in shown:
-        shake = _shake(one)
-        rows.append(
-            (
-                str(one.stream),
-                one.who,
-                f"{shake.syn}, {shake.syn_ack}, {shake.ack}",
-                str(shake.client_isn),
-                str(shake.server_isn),
-                "yes"
-                if (shake.syn_ack_acks, shake.ack_acks)
-                == ((shake.client_isn + 1) % 2**32, (shake.server_isn + 1) % 2**32)
-                else "NO",
-                seconds(shake.rtt),
-                str(shake.repeated),
-            )
+    rows = [
+        (
+            str(one.stream),
+            one.who,
+            f"{shake.syn}, {shake.syn_ack}, {shake.ack}",
+            str(shake.client_isn),
+            str(shake.server_isn),
+            "yes" if shake.acknowledged else "NO",
+            seconds(shake.rtt),
+            str(shake.repeated),
         )
-    more = f" (the first {len(shown)} of {len(whole)})" if len(whole) > len(shown) else ""
+        for one, shake in shown
+    ]
     return Table(
-        f"The handshakes{more}: frames of SYN, SYN-ACK and ACK, the initial sequence numbers, whether each is "
-        "acknowledged plus one, and SYNs that had to be repeated",
+        f"The handshakes{first_of(shown, whole)}: frames of SYN, SYN-ACK and ACK, the initial sequence numbers, "
+        "whether each is acknowledged plus one, and retransmitted SYNs",
         (
             Column("Stream", "right"),
             Column("Who"),
@@ -138,31 +120,23 @@ def _table(findings: Findings, whole: list[Connection]) -> Table:
     )
 
 
-def _evidence(findings: Findings, whole: list[Connection]) -> Evidence:
+def _evidence(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> Evidence:
     """The frames of the handshakes; of many, the SYNs, which one filter finds."""
     if len(whole) <= _LISTED:
-        return Evidence.frames_alone(frame for one in whole for frame in _shake(one).evidence.frames)
-    return findings.select("tcp.flags.syn == 1", [packet for packet in findings.packets if packet.has(SYN)])
+        return Evidence.frames_alone(frame for _, shake in whole for frame in shake.evidence.frames)
+    return findings.syns
 
 
-def _shake(one: Connection) -> Handshake:
-    assert one.handshake is not None
-    return one.handshake
-
-
-def _options(findings: Findings, whole: list[Connection]) -> Table:
+def _options(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> Table:
     """The options, one row for each combination that occurs."""
     groups: dict[tuple[str, ...], list[int]] = {}
-    for one in whole:
-        shake = _shake(one)
+    for one, shake in whole:
         for side, options in (("client", shake.client), ("server", shake.server)):
             groups.setdefault((side, *_words(options)), []).append(one.stream)
     rows = [(*key, plural(len(streams), "connection")) for key, streams in groups.items()]
-    syns = [packet for packet in findings.packets if packet.has(SYN)]
     return Table(
-        "What the ends offer in their SYNs: the largest segment that they want to receive (MSS), the factor of their "
-        "windows, "
-        "selective acknowledgement (SACK) and timestamps",
+        "TCP options in the SYNs: maximum segment size (MSS), window scale, selective acknowledgement (SACK) and "
+        "timestamps",
         (
             Column("From"),
             Column("MSS", "right"),
@@ -173,7 +147,7 @@ def _options(findings: Findings, whole: list[Connection]) -> Table:
             Column("In", share=1),
         ),
         rows,
-        findings.select("tcp.flags.syn == 1", syns),
+        findings.syns,
     )
 
 
@@ -187,32 +161,32 @@ def _words(options: Options) -> tuple[str, ...]:
     )
 
 
+def _payload(whole: list[tuple[Connection, Handshake]]) -> list[Block]:
+    sizes = [shake.client.mss for _, shake in whole if shake.client.mss is not None]
+    if not sizes or not any(shake.client.timestamps and shake.server.timestamps for _, shake in whole):
+        return []
+    mss = min(sizes)
+    return [
+        Paragraph(
+            f"The MSS of {mss:,} octets is the MTU minus the IP and TCP headers. Both endpoints use timestamps, an "
+            f"option of 12 octets (with padding) in every later segment, so a segment carries at most {mss - 12:,} "
+            "octets of payload."
+        )
+    ]
+
+
 def _missing(findings: Findings) -> list[Block]:
     lost = [one for one in findings.connections if one.handshake is None]
-    blocks: list[Block] = []
-    sizes = {_shake(one).client.mss for one in findings.connections if one.handshake} - {None}
-    stamped = any(
-        _shake(one).client.timestamps and _shake(one).server.timestamps for one in findings.connections if one.handshake
+    if not lost:
+        return []
+    names = ", ".join(
+        f"stream {one.stream} "
+        f"({one.close.how if one.close.how == 'refused' else 'begun before the capture, or not completed'})"
+        for one in lost[:6]
     )
-    if sizes and stamped:
-        mss = min(size for size in sizes if size is not None)
-        blocks.append(
-            Paragraph(
-                f"The MSS of {mss:,} octets is the MTU less the IP and TCP headers. Both ends use timestamps, an "
-                "option of 12 octets (with padding) "
-                f"in every later segment, so that {mss - 12:,} octets of payload is the most that a segment carries."
-            )
+    return [
+        Paragraph(
+            f"Without a complete handshake in this capture: {names}{' and more' if len(lost) > 6 else ''}.",
+            lost[0].evidence if len(lost) == 1 else None,
         )
-    if lost:
-        names = ", ".join(
-            f"stream {one.stream} "
-            f"({one.close.how if one.close.how == 'refused' else 'begun before the capture, or not completed'})"
-            for one in lost[:6]
-        )
-        blocks.append(
-            Paragraph(
-                f"Without a complete handshake in this capture: {names}{' and more' if len(lost) > 6 else ''}.",
-                lost[0].evidence if len(lost) == 1 else None,
-            )
-        )
-    return blocks
+    ]

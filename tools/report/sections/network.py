@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tools.report.analysis.network import Source
-from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, plural, quoted
+from tools.report.analysis.network import Sender
+from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, plural, quoted
 from tools.report.drawing import ACCENT, FAINT, INK, Drawing
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
@@ -14,39 +14,37 @@ _SHOWN = 30
 _IPV4 = (
     ("ip.version", "Version", "IP version 4"),
     ("ip.hdr_len", "Header length", "octets; 20 are a header without options"),
-    ("ip.dsfield", "Differentiated services", "0x00: nothing special is asked of the routers"),
+    ("ip.dsfield", "Differentiated services", "0x00: default forwarding"),
     ("ip.len", "Total length", "octets of header and payload"),
-    ("ip.id", "Identification", "would tell the fragments of one packet from another's"),
-    ("ip.flags.df", "Don't fragment", "1: a router may not cut the packet, it must report that it is too long"),
+    ("ip.id", "Identification", "identifies the fragments of one packet"),
+    ("ip.flags.df", "Don't fragment", "1: a router may not fragment the packet, it must report that it is too long"),
     ("ip.flags.mf", "More fragments", "0: this is no fragment, or the last one"),
     ("ip.frag_offset", "Fragment offset", "0: this is no fragment, or the first one"),
-    ("ip.ttl", "Time to live", "every router takes one off; at zero the packet is dropped"),
+    ("ip.ttl", "Time to live", "each router decrements it; at zero the packet is dropped"),
     ("ip.proto", "Protocol", "6 is TCP"),
-    ("ip.checksum", "Header checksum", "over the header alone; a router computes it anew, since it changes the TTL"),
+    ("ip.checksum", "Header checksum", "over the header only; each router recomputes it, since the TTL changes"),
     ("ip.src", "Source", ""),
     ("ip.dst", "Destination", ""),
 )
 _IPV6 = (
     ("ipv6.version", "Version", "IP version 6"),
-    ("ipv6.tclass", "Traffic class", "0x00: nothing special is asked of the routers"),
+    ("ipv6.tclass", "Traffic class", "0x00: default forwarding"),
     ("ipv6.flow", "Flow label", "the same for the packets of one connection"),
     ("ipv6.plen", "Payload length", "octets after the header of 40"),
     ("ipv6.nxt", "Next header", "6 is TCP"),
-    ("ipv6.hlim", "Hop limit", "every router takes one off; there is no checksum to compute anew"),
+    ("ipv6.hlim", "Hop limit", "each router decrements it; the header has no checksum to recompute"),
     ("ipv6.src", "Source", ""),
     ("ipv6.dst", "Destination", ""),
 )
 
 
-def network(findings: Findings) -> list[Section]:
+def sections(findings: Findings) -> list[Section]:
     """IP headers and routing."""
-    blocks: list[Block] = []
     example = next((packet for packet in findings.packets if packet.lines and packet.from_client), findings.packets[0])
-    blocks += [
+    blocks: list[Block] = [
         Paragraph(
             f"Frame {example.number} carries {quoted(example.lines[0].whole, 50) if example.lines else 'a segment'} "
-            f"from {example.src} to {example.dst}. "
-            "Its IP header, field by field:"
+            f"from {example.src} to {example.dst}. Its IP header, field by field:"
         ),
         _header(findings, example),
         _table(findings),
@@ -54,7 +52,7 @@ def network(findings: Findings) -> list[Section]:
     ]
     return [
         Section("IP headers and routing", blocks),
-        Section("The route by the time to live", _route(findings), 2),
+        Section("The route, estimated from the TTL", _route(findings), 2),
         *_neighbours(findings),
     ]
 
@@ -62,7 +60,7 @@ def network(findings: Findings) -> list[Section]:
 def _header(findings: Findings, packet: Packet) -> Table:
     fields = _IPV6 if packet.version == 6 else _IPV4
     names = [name for name, _, _ in fields]
-    row = findings.source.tshark.few(names, [packet.number])[packet.number]
+    row = findings.tshark.few(names, [packet.number])[packet.number]
     rows = [(title, name, value or "–", words) for (name, title, words), value in zip(fields, row, strict=True)]
     return Table(
         f"The IP header of frame {packet.number}",
@@ -73,23 +71,22 @@ def _header(findings: Findings, packet: Packet) -> Table:
 
 
 def _table(findings: Findings) -> Table:
-    shown = findings.sources[:_SHOWN]
+    shown = findings.senders[:_SHOWN]
     rows = [
         (
-            source.address,
-            f"{source.packets:,}",
-            ", ".join(str(ttl) for ttl in source.ttls),
-            source.ids,
-            f"{source.df:,}",
-            str(source.fragments),
-            _checksums(source),
-            ", ".join(source.hardware) or "–",
+            sender.address,
+            f"{sender.packets:,}",
+            ", ".join(str(ttl) for ttl in sender.ttls),
+            sender.ids,
+            f"{sender.df:,}",
+            str(sender.fragments),
+            _checksums(sender),
+            ", ".join(sender.hardware) or "–",
         )
-        for source in shown
+        for sender in shown
     ]
-    more = f" (the first {len(shown)} of {len(findings.sources)})" if len(findings.sources) > len(shown) else ""
     return Table(
-        f"The senders{more}: what their IP headers have in common, as they were seen at the place of the capture",
+        f"The senders{first_of(shown, findings.senders)}: what their IP headers have in common, at the capture point",
         (
             Column("Source", code=True),
             Column("Packets", "right"),
@@ -106,18 +103,18 @@ def _table(findings: Findings) -> Table:
     )
 
 
-def _checksums(source: Source) -> str:
-    if source.version == 6:
+def _checksums(sender: Sender) -> str:
+    if sender.version == 6:
         return "none in IPv6"
-    if source.checksums_bad:
-        return f"{source.checksums_good:,} good, {source.checksums_bad:,} bad"
-    return f"all {source.checksums_good:,} good" if source.checksums_good == source.packets else "not verified"
+    if sender.checksums_bad:
+        return f"{sender.checksums_good:,} good, {sender.checksums_bad:,} bad"
+    return f"all {sender.checksums_good:,} good" if sender.checksums_good == sender.packets else "not verified"
 
 
 def _fragments(findings: Findings) -> list[Block]:
     pieces = [packet for packet in findings.packets if packet.fragment]
     largest = max((packet.ip_length + (40 if packet.version == 6 else 0) for packet in findings.packets), default=0)
-    words = "No packet is a fragment: TCP keeps its segments below the MTU, so that IP need not cut them."
+    words = "No packet is a fragment: TCP keeps its segments below the MTU, so IP does not fragment them."
     if pieces:
         words = f"{plural(len(pieces), 'packet')} came in fragments."
     return [
@@ -130,79 +127,66 @@ def _fragments(findings: Findings) -> list[Block]:
 
 def _route(findings: Findings) -> list[Block]:
     servers = {end[0] for end in findings.capture.servers}
-    clients = [source for source in findings.sources if source.address not in servers]
-    hosts = [source for source in findings.sources if source.address in servers]
+    clients = [sender for sender in findings.senders if sender.address not in servers]
+    hosts = [sender for sender in findings.senders if sender.address in servers]
     blocks: list[Block] = [
         Paragraph(
-            "A sender writes 64 (Unix), 128 (Windows) or 255 into the time to live, and each router takes one off. "
-            "So the next of these numbers above what is seen, less what is seen, is the number of routers on the way."
+            "The initial time to live (TTL) is 64 (Unix), 128 (Windows) or 255, and each router decrements it by one. "
+            "The hop count is estimated as the next of these values minus the TTL at the capture point."
         )
     ]
     if hosts and clients:
         blocks.append(
             Figure(
-                "The way of the packets, by the time to live at the place of the capture",
-                _way(clients[:8], hosts[0]),
+                "The path of the packets, estimated from the TTL at the capture point",
+                _path_drawing(clients[:8], hosts[0]),
                 "Clients on the left, the routers that their packets have passed, and the server on the right",
                 _route_evidence(findings, clients),
             )
         )
-    behind = {mac for source in clients for mac in source.hardware}
-    routed = [source for source in clients if source.hops]
+    behind = {mac for sender in clients for mac in sender.hardware}
+    routed = [sender for sender in clients if sender.hops]
     if len(behind) == 1 and len(routed) > 1:
         frames = [packet for packet in findings.packets if packet.from_client]
         blocks.append(
             Paragraph(
                 f"All packets of the {plural(len(clients), 'client address', 'client addresses')} come from one "
-                f"Ethernet address, {quoted(next(iter(behind)))}. "
-                "That is not a client's own but the router's: at every hop the frame gets a new Ethernet header, "
-                "while the IP addresses stay.",
+                f"Ethernet address, {quoted(next(iter(behind)))}. It is the router's: each hop replaces the Ethernet "
+                "header, while the IP addresses stay.",
                 findings.select(f"eth.src == {next(iter(behind))}", frames),
             )
         )
     return blocks
 
 
-def _route_evidence(findings: Findings, clients: list[Source]) -> Evidence:
-    addresses = {source.address for source in clients}
-    return findings.select(
-        "tcp.dstport in {"
-        + ", ".join(str(port) for port in sorted({end[1] for end in findings.capture.servers}))
-        + "}",
-        [packet for packet in findings.packets if packet.src in addresses],
-    )
+def _route_evidence(findings: Findings, clients: list[Sender]) -> Evidence:
+    addresses = {sender.address for sender in clients}
+    ports = ", ".join(str(port) for port in sorted({end[1] for end in findings.capture.servers}))
+    packets = [packet for packet in findings.packets if packet.src in addresses]
+    return findings.select(f"tcp.dstport in {{{ports}}}", packets)
 
 
-def _way(clients: list[Source], server: Source) -> str:
+def _path_drawing(clients: list[Sender], server: Sender) -> str:
     sheet = Drawing(800)
     step = 34
     middle = 20 + step * len(clients) / 2
-    routed = max(source.hops for source in clients)
-    for index, source in enumerate(clients):
+    routed = max(sender.hops for sender in clients)
+    for index, sender in enumerate(clients):
         y = 14 + index * step
         sheet.box(4, y, 212, 26)
-        sheet.text(12, y + 17, source.address, 10)
-        sheet.text(208, y + 17, f"TTL {source.start}", 9, FAINT, "end")
-        if routed:
-            sheet.line(216, y + 13, 345, middle, ACCENT, 1)
-        else:
-            sheet.line(216, y + 13, 584, middle, ACCENT, 1)
+        sheet.text(12, y + 17, sender.address, 10)
+        sheet.text(208, y + 17, f"TTL {sender.start}", 9, FAINT, "end")
+        sheet.line(216, y + 13, 345 if routed else 584, middle, ACCENT, 1)
     if routed:
         sheet.box(345, middle - 20, 130, 40, "#ffffff", ACCENT)
         sheet.text(410, middle - 3, plural(routed, "router"), 11, ACCENT, "middle", bold=True)
         sheet.text(410, middle + 12, f"TTL − {routed}", 9, FAINT, "middle")
         sheet.line(475, middle, 584, middle, ACCENT, 1)
-        sheet.text(
-            530,
-            middle - 6,
-            f"TTL {', '.join(str(ttl) for ttl in sorted({t for s in clients for t in s.ttls}))}",
-            9,
-            FAINT,
-            "middle",
-        )
+        ttls = sorted({ttl for sender in clients for ttl in sender.ttls})
+        sheet.text(530, middle - 6, f"TTL {', '.join(map(str, ttls))}", 9, FAINT, "middle")
     sheet.box(584, middle - 20, 212, 40)
     sheet.text(690, middle - 3, server.address, 10, INK, "middle")
-    away = "the place of the capture" if not server.hops else f"{plural(server.hops, 'router')} away"
+    away = "the capture point" if not server.hops else f"{plural(server.hops, 'router')} away"
     sheet.text(690, middle + 12, f"server: TTL {server.ttls[-1]}, {away}", 8, FAINT, "middle")
     sheet.height = max(sheet.height, middle + 24)
     return sheet.svg()
@@ -214,7 +198,7 @@ def _neighbours(findings: Findings) -> list[Section]:
     if not asked:
         return []
     shown = asked[:8]
-    opcodes = findings.source.tshark.few(("arp.opcode", "arp.src.hw_mac"), [packet.number for packet in shown])
+    opcodes = findings.tshark.few(("arp.opcode", "arp.src.hw_mac"), [packet.number for packet in shown])
     told = []
     for packet in shown:
         opcode, hardware = opcodes[packet.number]
@@ -222,16 +206,14 @@ def _neighbours(findings: Findings) -> list[Section]:
         told.append((str(packet.number), says, packet.src, hardware or "–", packet.dst))
     return [
         Section(
-            "The neighbours",
+            "Address resolution (ARP)",
             [
                 Paragraph(
-                    "IP addresses do not say whom to give a packet on the wire. Each host asks for the hardware "
-                    "address of its next hop only: "
-                    "of a neighbour on its own network, or of the router when the destination is elsewhere."
+                    "An Ethernet frame needs the hardware (MAC) address of the next hop. Each host resolves only that "
+                    "one: of a host on its own subnet, or of the router when the destination is on another subnet."
                 ),
                 Table(
-                    "ARP questions and answers"
-                    + (f" (the first {len(told)} of {len(asked)})" if len(asked) > len(told) else ""),
+                    f"ARP requests and replies{first_of(told, asked)}",
                     (
                         Column("Frame", "right"),
                         Column("Says"),
@@ -240,7 +222,7 @@ def _neighbours(findings: Findings) -> list[Section]:
                         Column("About or to", code=True, share=1),
                     ),
                     told,
-                    Evidence.of("arp", (packet.number for packet in asked)),
+                    Evidence.showing("arp", asked),
                 ),
             ],
             2,

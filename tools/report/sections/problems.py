@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pychat.spec.model import ANY_VERB
-from tools.report.document import Block, Column, Paragraph, Section, Table, plural, quoted
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, plural, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Line
@@ -13,7 +13,7 @@ from tools.report.packets import Line
 _SHOWN = 30
 
 
-def problems(findings: Findings) -> list[Section]:
+def sections(findings: Findings) -> list[Section]:
     """Refusals and violations."""
     return [
         Section("Refusals, goodbyes and violations", _refusals(findings)),
@@ -39,10 +39,10 @@ def _refusals(findings: Findings) -> list[Block]:
             )
             for line in refusals[:_SHOWN]
         ]
-        more = f" (the first {len(rows)} of {len(refusals)})" if len(refusals) > len(rows) else ""
         blocks.append(
             Table(
-                f"Requests that were refused{more}. A refusal changes nothing, and the connection goes on",
+                f"Requests that were refused{first_of(rows, refusals)}. A refusal changes no state, and the "
+                "connection stays open",
                 (
                     Column("Frame", "right"),
                     Column("Time", "right"),
@@ -52,7 +52,7 @@ def _refusals(findings: Findings) -> list[Block]:
                     Column("What it means", share=1.4),
                 ),
                 rows,
-                Evidence.of(f'{findings.protocol}.kind == "refusal"', (line.number for line in refusals)),
+                Evidence.showing(f'{findings.protocol}.kind == "refusal"', refusals),
                 small=True,
             )
         )
@@ -60,16 +60,16 @@ def _refusals(findings: Findings) -> list[Block]:
         blocks.append(Paragraph("No request was refused.", Evidence(f'{findings.protocol}.kind == "refusal"', ())))
     goodbyes = [line for line in findings.lines if line.kind == "goodbye"]
     if goodbyes:
-        rows_ = [
+        ended = [
             (str(line.number), findings.since(line.time), _who(findings, line), quoted(line.whole, 70))
             for line in goodbyes[:_SHOWN]
         ]
         blocks.append(
             Table(
-                "Connections that the server ended with a last frame",
+                "Connections that the server closed with a last frame",
                 (Column("Frame", "right"), Column("Time", "right"), Column("Who"), Column("Last frame", share=1)),
-                rows_,
-                Evidence.of(f'{findings.protocol}.kind == "goodbye"', (line.number for line in goodbyes)),
+                ended,
+                Evidence.showing(f'{findings.protocol}.kind == "goodbye"', goodbyes),
             )
         )
     probes = [line for line in findings.lines if line.verb == findings.words.probe and not line.from_client]
@@ -83,11 +83,11 @@ def _refusals(findings: Findings) -> list[Block]:
         )
         blocks.append(
             Paragraph(
-                f"After silence, the server asked {plural(len(probes), 'time')} whether a client is still there; "
-                f"{answered} of these questions were answered.",
-                Evidence.of(
+                f"After silence, the server sent {plural(len(probes), 'probe')}; {answered} of them "
+                f"{'was' if answered == 1 else 'were'} answered.",
+                Evidence.showing(
                     f'{findings.protocol}.verb == "{findings.words.probe}" && {findings.protocol}.from == "server"',
-                    (line.number for line in probes),
+                    probes,
                 ),
             )
         )
@@ -117,24 +117,23 @@ def _who(findings: Findings, line: Line) -> str:
 
 
 def _violations(findings: Findings) -> list[Block]:
-    evidence = Evidence.of(f"{findings.protocol}.violation", (fault.frame for fault in findings.faults))
-    if not findings.faults:
+    evidence = Evidence.of(f"{findings.protocol}.violation", (each.frame for each in findings.violations))
+    if not findings.violations:
         return [Paragraph("No frame of the protocol breaks the specification, from either side.", evidence)]
-    first = findings.faults[0]
+    first = findings.violations[0]
     rows = [
         (
-            str(fault.frame),
-            findings.since(fault.time),
-            fault.who,
-            fault.by,
-            fault.state,
-            quoted(fault.words, 40) if fault.words else "(an empty line)",
-            quoted(fault.violation),
-            fault.rule or "–",
+            str(violation.frame),
+            findings.since(violation.time),
+            violation.who,
+            violation.by,
+            violation.state,
+            quoted(violation.words, 40) if violation.words else "(an empty line)",
+            quoted(violation.violation),
+            violation.rule or "–",
         )
-        for fault in findings.faults[:_SHOWN]
+        for violation in findings.violations[:_SHOWN]
     ]
-    more = f" (the first {len(rows)} of {len(findings.faults)})" if len(findings.faults) > len(rows) else ""
     return [
         Paragraph(
             f"The first illegal frame is in frame {first.frame}: the {first.by} of {first.who} sent "
@@ -143,7 +142,7 @@ def _violations(findings: Findings) -> list[Block]:
             Evidence.frames_alone([first.frame]),
         ),
         Table(
-            f"Frames of the protocol that break the specification{more}",
+            f"Frames of the protocol that break the specification{first_of(rows, findings.violations)}",
             (
                 Column("Frame", "right"),
                 Column("Time", "right"),

@@ -10,7 +10,7 @@ from pychat.visible import hexdump
 from tools.report.analysis.segments import Direction, Placed
 from tools.report.document import Block, Column, Figure, Listing, Paragraph, Section, Table, plural, quoted
 from tools.report.drawing import RED
-from tools.report.evidence import Evidence, numbers_filter
+from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Packet
 from tools.report.plots import COLOURS, plot
@@ -18,15 +18,14 @@ from tools.report.plots import COLOURS, plot
 _MOST_DRAWN = 14
 
 
-def segmentation(findings: Findings) -> list[Section]:
+def sections(findings: Findings) -> list[Section]:
     """Lines against segments: figures for all, then the plainest examples."""
     blocks: list[Block] = [
         Paragraph(
-            "TCP carries a stream of octets and knows no lines. The sender's system cuts the stream into segments "
-            "wherever it likes; "
-            "the receiver must put the octets together again and cut them at the line ends. Where each line lies in "
-            "the stream follows "
-            "from the sequence numbers of the segments and the lengths of the lines before it."
+            "TCP carries a stream of octets without message boundaries. The sender's TCP divides the stream into "
+            "segments at any octet; the receiver must reassemble the stream and split it at the line ends. The "
+            "position of each line in the stream follows from the sequence numbers of the segments and the lengths of "
+            "the lines before it."
         ),
         _table(findings),
     ]
@@ -34,8 +33,8 @@ def segmentation(findings: Findings) -> list[Section]:
     spanning = _best(findings, lambda one: len(one.spanning))
     if spanning is not None and spanning.spanning:
         sections.append(Section("Lines that span segments", _spanning(findings, spanning), 2))
-    shared = _best(findings, lambda one: max(one.complete_in().values(), default=0))
-    if shared is not None and max(shared.complete_in().values(), default=0) > 1:
+    shared = _best(findings, lambda one: one.most_in_one)
+    if shared is not None and shared.most_in_one > 1:
         sections.append(Section("Several lines in one segment", _shared(findings, shared), 2))
     crumbs = max(
         (placed for one in findings.directions for placed in one.spanning),
@@ -56,12 +55,12 @@ def _best(findings: Findings, measure: Callable[[Direction], int]) -> Direction 
 def _table(findings: Findings) -> Table:
     rows = []
     for one in findings.directions[:40]:
-        shared = sum(count for count in one.complete_in().values() if count > 1)
+        shared = one.sharing
         sizes = [packet.payload for packet in one.segments]
         rows.append(
             (
                 str(one.connection.stream),
-                f"{one.connection.who} → server" if one.from_client else f"server → {one.connection.who}",
+                one.name,
                 str(len(one.segments)),
                 f"{max(sizes, default=0):,}",
                 str(len(one.lines)),
@@ -72,7 +71,7 @@ def _table(findings: Findings) -> Table:
         )
     carriers = [packet for packet in findings.packets if packet.payload]
     return Table(
-        "Segments with payload and the lines in them, for each direction; segments that were sent again count once",
+        "Segments with payload and the lines in them, for each direction; retransmitted segments count once",
         (
             Column("Stream", "right"),
             Column("Direction"),
@@ -107,8 +106,7 @@ def _spanning(findings: Findings, direction: Direction) -> list[Block]:
     blocks: list[Block] = [
         Figure(
             f"Lines and segments in the stream of {direction.connection.who} (stream {stream}), by relative sequence "
-            "number. Below, the segments with their "
-            "frame numbers; above, the lines with their lengths in octets",
+            "number. Below: segments with frame numbers and lengths; above: lines with lengths in octets",
             plot(lambda axes: _draw(axes, segments, lines), height=1.75),
             "Two rows of boxes along the octets of the stream: lines above, segments below; their edges do not meet",
             Evidence.frames_alone(frames),
@@ -173,7 +171,6 @@ def _layout(direction: Direction, lines: Sequence[Placed]) -> Table:
                 str(placed.line.number),
             )
         )
-    used = sorted({number for placed in lines for number in placed.frames})
     return Table(
         "Which frames make which line: octets of the line in each frame. Wireshark shows a line in the frame that "
         "completes it",
@@ -185,7 +182,7 @@ def _layout(direction: Direction, lines: Sequence[Placed]) -> Table:
             Column("Complete in", "right"),
         ),
         rows,
-        Evidence.of(numbers_filter(used), used),
+        Evidence.frames_alone(number for placed in lines for number in placed.frames),
         small=True,
     )
 
@@ -209,8 +206,8 @@ def _octets(findings: Findings, direction: Direction, placed: Placed) -> list[Bl
     first, second = by_number[one], by_number[other]
     return [
         Listing(
-            f"A line that is cut: frame {one} ends with sequence number {first.seq + first.payload - 1}, frame "
-            f"{other} goes on with {second.seq}",
+            f"A line that spans two segments: frame {one} ends with sequence number {first.seq + first.payload - 1}, "
+            f"frame {other} continues with {second.seq}",
             lines,
             Evidence.frames_alone([one, other]),
         )
@@ -219,7 +216,7 @@ def _octets(findings: Findings, direction: Direction, placed: Placed) -> list[Bl
 
 def _payloads(findings: Findings, frames: Sequence[int]) -> dict[int, bytes]:
     """The payload of some frames, asked of tshark."""
-    rows = findings.source.tshark.few(("tcp.payload",), frames)
+    rows = findings.tshark.few(("tcp.payload",), frames)
     return {number: bytes.fromhex(row[0]) for number, row in rows.items() if row[0]}
 
 
@@ -237,8 +234,7 @@ def _shared(findings: Findings, direction: Direction) -> list[Block]:
     return [
         Paragraph(
             f"Frame {number} carries {packet.payload:,} octets, in which {plural(count, 'line')} are complete. A "
-            "receiver that takes "
-            "a segment for a line would lose all but the first.",
+            "receiver that treats each segment as one line would lose all but the first.",
             Evidence.frames_alone([number]),
         ),
         Table(
@@ -265,9 +261,9 @@ def _crumbs(placed: Placed) -> list[Block]:
     shown = ", ".join(str(number) for number in frames[:24]) + (" …" if len(frames) > 24 else "")
     return [
         Paragraph(
-            f"{quoted(placed.line.whole, 60)} has {placed.line.length:,} octets and came in "
-            f"{plural(len(frames), 'segment')} (frames {shown}). "
-            f"It is complete in frame {placed.line.number}; before that, there is nothing to be acted upon.",
+            f"{quoted(placed.line.whole, 60)} has {placed.line.length:,} octets and spans "
+            f"{plural(len(frames), 'segment')} (frames {shown}). It is complete in frame {placed.line.number}; before "
+            "that, the receiver cannot act on it.",
             Evidence.frames_alone(frames),
         )
     ]

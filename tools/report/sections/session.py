@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
-from tools.report.analysis.chats import Chat, periods
+from tools.report.analysis.chats import periods, think_times
 from tools.report.analysis.transport import Spread
-from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, octets, plural, seconds
+from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, octets, plural, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.plots import COLOURS, bars, plot, swatches, thinned
+from tools.report.plots import COLOURS, bars, plot, steps, swatches, thinned, titled
 
 _SHOWN = 30
 _LISTED = 60  # frames that a filter can name one by one
 
 
-def session(findings: Findings) -> list[Section]:
+def sections(findings: Findings) -> list[Section]:
     """What people did."""
     sections = [Section("The chat session", _states(findings))]
     if findings.chats:
@@ -41,25 +40,23 @@ def _states(findings: Findings) -> list[Block]:
         swatches(axes, {name: colour for name, colour in colours.items() if name in used})
         axes.set_xlabel("seconds since the first packet")
 
-    more = f", the first {len(shown)} of {len(findings.speaking)}" if len(shown) < len(findings.speaking) else ""
     table = []
     for one, row in zip(shown, rows, strict=True):
         words = " → ".join(f"{period.state} {seconds(period.ended - period.begun)}" for period in row)
         table.append((one.who, words, ", ".join(str(period.frame) for period in row)))
     return [
         Paragraph(
-            "A connection is in one of the states of the specification, and only the server's answers and pushes "
-            "move it, never a request alone. "
-            f"{plural(len(moves), 'line')} of this capture moved a connection."
+            "A connection is always in one state of the specification. Only the server's answers and pushes change "
+            f"it, never a request alone. {plural(len(moves), 'line')} of this capture changed a state."
         ),
         Figure(
-            f"The states of the connections over time{more} (the stream's number in brackets)",
+            f"The states of the connections over time{first_of(shown, findings.speaking)} (TCP stream in brackets)",
             plot(draw, height=0.9 + 0.16 * len(shown)),
             "For each connection a bar whose colours are its states",
             Evidence.frames_alone(moves) if len(moves) <= _LISTED else None,
         ),
         Table(
-            "The same in figures: how long each connection was in each state, and the frames that moved it (the "
+            "The same in figures: how long each connection was in each state, and the frames of the changes (the "
             "first is its first packet)",
             (Column("Who"), Column("States", share=3), Column("Frames", share=1)),
             table,
@@ -130,8 +127,8 @@ def _chats(findings: Findings) -> list[Block]:
     if said:
         blocks.append(
             Figure(
-                "Who said something when: a dot for each line, larger for a longer one, coloured by chat. The "
-                "frames are those in which the lines reached the partner",
+                "Lines over time: a dot for each line, larger for a longer one, coloured by chat. The frames are "
+                "those in which the lines reached the partner",
                 plot(draw, height=1.2 + 0.26 * len(people)),
                 "Dots along the time, one row for each person",
                 _passed_on(findings),
@@ -149,13 +146,14 @@ def _passed_on(findings: Findings) -> Evidence:
 def _patterns(findings: Findings) -> list[Block]:
     said = [line for chat in findings.chats for line in chat.said]
     if not said:
-        return [Paragraph("Nobody said a line.")]
+        return [Paragraph("No line was sent in a chat.")]
+    answering = [pair for chat in findings.chats for pair in think_times(chat.said)]
     rows = []
     for who in list(dict.fromkeys(line.speaker for line in said))[:_SHOWN]:
         own = [line for line in said if line.speaker == who]
         sizes = [line.octets for line in own]
         span = sum(chat.ended - chat.begun for chat in findings.chats if who in (chat.caller, chat.called))
-        thinking = _thinking(findings.chats, who)
+        thinking = Spread.of([gap for speaker, gap in answering if speaker == who])
         rows.append(
             (
                 who,
@@ -171,25 +169,19 @@ def _patterns(findings: Findings) -> list[Block]:
 
     def draw(panels: Any) -> None:
         panels[0].hist([line.octets for line in said], bins=20, color=COLOURS[0], edgecolor="white", linewidth=0.4)
-        panels[0].set_title("Sizes of lines")
-        panels[0].set_xlabel("octets with the verb and the LF")
-        panels[0].set_ylabel("lines")
+        titled(panels[0], "Line lengths", "octets with the verb and the LF", "lines")
         times = sorted(line.took * 1e3 for line in said if line.took is not None)
         if times:
             points = thinned(times)
-            panels[1].step(
-                points, [(index + 1) / len(points) for index in range(len(points))], where="post", color=COLOURS[1]
-            )
+            steps(panels[1], [(time, (index + 1) / len(points)) for index, time in enumerate(points)], COLOURS[1])
             panels[1].set_xscale("log")
-        panels[1].set_title("Time to the partner")
-        panels[1].set_xlabel("ms from the sender's segment to the partner's")
-        panels[1].set_ylabel("share of lines")
+        titled(panels[1], "Relay time", "ms from the sender's segment to the partner's", "share of lines")
 
     evidence = _passed_on(findings)
     return [
         Table(
-            "What each person said: lines, their octets, lines a minute while in a chat, and the time from the "
-            "partner's line to the own next one",
+            "Lines of each user: number, their octets, lines a minute while in a chat, and the think time (from the "
+            "partner's line to the next own one)",
             (
                 Column("Who", share=1),
                 Column("Lines", "right"),
@@ -197,26 +189,16 @@ def _patterns(findings: Findings) -> list[Block]:
                 Column("Median", "right"),
                 Column("Longest", "right"),
                 Column("A minute", "right"),
-                Column("Thinks (median)", "right"),
-                Column("at most", "right"),
+                Column("Think time (median)", "right"),
+                Column("Longest think time", "right"),
             ),
             rows,
             evidence,
         ),
         Figure(
-            "How long the lines are, and how quickly they reach the partner",
+            "Line lengths and relay times",
             plot(draw, columns=2, height=2.3),
             "A histogram and a curve",
             evidence,
         ),
     ]
-
-
-def _thinking(chats: list[Chat], who: str) -> Spread | None:
-    """The think times of one person over all chats."""
-    gaps = []
-    for chat in chats:
-        for before, after in pairwise(chat.said):
-            if after.speaker == who and before.speaker != who:
-                gaps.append(after.time - before.time)
-    return Spread.of(gaps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tools.report.analysis.segments import Direction
-from tools.report.document import Block, Column, Paragraph, Section, Table
+from tools.report.document import Column, Paragraph, Section, Table, first_of
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Packet
@@ -12,25 +12,27 @@ _SHOWN = 16
 _TIMESTAMPS = 12  # octets of the option in every segment, with padding
 
 
-def small(findings: Findings) -> list[Section]:
+def sections(findings: Findings) -> list[Section]:
     """The directions in which small segments followed each other, or lines shared a segment."""
-    ways = [(one, early(one)) for one in findings.directions]
-    ways = [(one, frames) for one, frames in ways if frames or max(one.complete_in().values(), default=0) > 1]
-    if not ways:
+    directions = [(one, early(one)) for one in findings.directions]
+    directions = [(one, frames) for one, frames in directions if frames or one.most_in_one > 1]
+    if not directions:
         return []
-    blocks: list[Block] = [
-        Paragraph(
-            "Nagle's algorithm (RFC 896) holds a small segment back while another one is unacknowledged, and puts "
-            "what is "
-            "written meanwhile into one segment. A sender that has set TCP_NODELAY sends each write at once. So a "
-            "small "
-            "segment that follows an unacknowledged small one tells that the algorithm is off; many lines in one "
-            "segment "
-            "tell that they were written at once, or that they have waited."
-        ),
-        _table(ways),
+    return [
+        Section(
+            "Small segments and Nagle's algorithm",
+            [
+                Paragraph(
+                    "Nagle's algorithm (RFC 896) delays a small segment while earlier data is unacknowledged, and "
+                    "collects later writes in it. A sender with TCP_NODELAY sends each write at once. So a small "
+                    "segment sent while an earlier small one is unacknowledged shows that the algorithm is off; many "
+                    "lines in one segment were written together, or were delayed."
+                ),
+                _table(directions),
+            ],
+            2,
+        )
     ]
-    return [Section("Small segments and Nagle's algorithm", blocks, 2)]
 
 
 def early(direction: Direction) -> list[int]:
@@ -50,38 +52,37 @@ def early(direction: Direction) -> list[int]:
     return found
 
 
-def _table(ways: list[tuple[Direction, list[int]]]) -> Table:
-    shown = sorted(ways, key=lambda way: -max(len(way[1]), *way[0].complete_in().values()))[:_SHOWN]
+def _table(directions: list[tuple[Direction, list[int]]]) -> Table:
+    shown = sorted(directions, key=lambda pair: -max(len(pair[1]), *pair[0].complete_in().values()))[:_SHOWN]
     rows = []
     for one, frames in shown:
         number, most = one.complete_in().most_common(1)[0]
         rows.append(
             (
                 str(one.connection.stream),
-                f"{one.connection.who} → server" if one.from_client else f"server → {one.connection.who}",
+                one.name,
                 str(len(one.lines)),
                 str(len(one.segments)),
                 str(len(frames)),
                 f"{most} (frame {number})",
-                "off" if frames else "not to be told",
+                "off" if frames else "unknown",
             )
         )
-    more = f" (the first {len(shown)} of {len(ways)})" if len(ways) > len(shown) else ""
     return Table(
-        f"Small segments{more}: those that did not wait for an acknowledgement, and the most lines in one segment. The "
-        "frames are those that did not wait",
+        f"Small segments{first_of(shown, directions)}: those sent before the previous one was acknowledged, and the "
+        "most lines in one segment. The frames listed are those sent before the acknowledgement",
         (
             Column("Stream", "right"),
             Column("Direction"),
             Column("Lines", "right"),
             Column("Segments", "right"),
-            Column("Did not wait", "right"),
+            Column("Before the ACK", "right"),
             Column("Most lines in one", "right"),
             Column("Nagle's algorithm"),
         ),
         rows,
         Evidence.frames_alone(frame for _, frames in shown for frame in frames)
-        if any(way[1] for way in shown)
+        if any(pair[1] for pair in shown)
         else None,
         small=True,
     )

@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 from tools.report.analysis.connections import Connection, bracketed
-from tools.report.document import Block, Column, Paragraph, Section, Table, octets, plural, quoted, seconds
+from tools.report.document import Column, Paragraph, Section, Table, first_of, octets, plural, quoted, seconds
 from tools.report.findings import Findings
 
 _SHOWN = 40
 
 
-def sockets(findings: Findings) -> list[Section]:
+def sections(findings: Findings) -> list[Section]:
     """The table of connections."""
     servers = sorted({one.server for one in findings.connections})
     ports = sorted({one.client[1] for one in findings.connections})
     server_words = ", ".join(quoted(bracketed(end)) for end in servers)
     packets = findings.packets
-    blocks: list[Block] = [
-        Paragraph(
-            "A TCP connection is known by four numbers: the address and the port at each end. All connections of "
-            "this chat "
-            f"share the server's end, {server_words}; the client's end tells them apart. The client's system "
-            f"has chosen its ports from the ephemeral range ({ports[0]} to {ports[-1]} here), while the server's "
-            "port must be known in advance.",
-            findings.select("tcp", packets),
-        ),
-        _table(findings),
-        Paragraph(
-            "The server has one listening socket and, for each connection, one more socket with the same local "
-            "address and port: "
-            f"{plural(len(findings.connections), 'connection')} in this capture, at most "
-            f"{_at_once(findings.connections)} of them open at the same time."
-        ),
+    return [
+        Section(
+            "Ports and socket connections",
+            [
+                Paragraph(
+                    "A TCP connection is identified by four values: the IP address and the port of each endpoint. All "
+                    f"connections of this chat share the server's endpoint, {server_words}; the client's endpoint "
+                    f"distinguishes them. The client's system chooses an ephemeral port ({ports[0]} to {ports[-1]} "
+                    "here), while the server's port must be known in advance.",
+                    findings.select("tcp", packets),
+                ),
+                _table(findings),
+                Paragraph(
+                    "The server has one listening socket and, for each connection, one more socket with the same "
+                    f"local address and port: {plural(len(findings.connections), 'connection')} in this capture, at "
+                    f"most {_at_once(findings.connections)} of them open at the same time."
+                ),
+            ],
+        )
     ]
-    return [Section("Ports and socket connections", blocks)]
 
 
 def _table(findings: Findings) -> Table:
@@ -51,10 +53,9 @@ def _table(findings: Findings) -> Table:
         )
         for one in shown
     ]
-    more = f" (the first {len(shown)} of {len(findings.connections)})" if len(findings.connections) > len(shown) else ""
     return Table(
-        f"The connections{more}. Packets and octets of payload: from the client / from the server; octets that were "
-        "sent again count once",
+        f"The connections{first_of(shown, findings.connections)}. Packets and octets of payload: from the client / "
+        "from the server; retransmitted octets count once",
         (
             Column("Stream", "right"),
             Column("User", share=1.1),

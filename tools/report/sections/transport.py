@@ -7,63 +7,61 @@ from typing import Any
 
 from tools.report.analysis.connections import Connection
 from tools.report.analysis.transport import Spread, data, round_trips
-from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, seconds
+from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, seconds
 from tools.report.drawing import ACCENT, GREEN, ORANGE, RED
-from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import Packet
-from tools.report.plots import plot, thinned
+from tools.report.packets import RETRANSMISSIONS, RST, SYN, Packet
+from tools.report.plots import dots, plot, steps, thinned, titled
 
 _DRAWN = 2
 _BINS = 40
 _ROWS = 30
 _BULK = 8000  # octets from which a direction is a transfer rather than a talk
-_REPAIRS = frozenset(
-    {"tcp.analysis.retransmission", "tcp.analysis.fast_retransmission", "tcp.analysis.spurious_retransmission"}
-)
+_PLOTTED = RETRANSMISSIONS | {"tcp.analysis.zero_window"}  # what makes a connection worth a plot
 
 
-def transport(findings: Findings) -> list[Section]:
+def sections(findings: Findings) -> list[Section]:
     """How TCP carried the chat."""
     plots: list[Block] = [
         Paragraph(
-            "The following plots show the connection with the most octets in one direction, and others where there "
-            "was trouble. "
-            "In the time–sequence graph (after Stevens) each dot is a segment with payload at its sequence number, "
-            "and the line is what the "
-            "receiver has acknowledged; the distance between them is what is on its way."
+            "The plots show directions with retransmissions or a zero window first, then those with the most octets. "
+            "In the time–sequence graph (Stevens) each dot is a segment with payload at its sequence number, and the "
+            "line is the highest acknowledgement; the vertical distance between them is the data in flight."
         )
     ]
     for connection, from_client in _interesting(findings):
-        plots += _four_plots(findings, connection, from_client=from_client)
+        plots.append(_four_plots(connection, from_client=from_client))
     return [
         Section("TCP over time", _round_trips(findings)),
-        Section("Repairs and windows", _signs(findings), 2),
+        Section("Retransmissions and window events", _signs(findings), 2),
         Section("Time–sequence, throughput, round trips and window", plots, 2),
     ]
 
 
 def _interesting(findings: Findings) -> list[tuple[Connection, bool]]:
     """The directions that are worth a plot, the one with the most octets first."""
-    ways = [(one, side) for one in findings.connections for side in (True, False)]
-    ways = [(one, side) for one, side in ways if len(data(one.packets, from_client=side)) >= 2]
-    trouble = _REPAIRS | {"tcp.analysis.zero_window"}
+    directions = [
+        (one, side)
+        for one in findings.connections
+        for side in (True, False)
+        if len(data(one.packets, from_client=side)) >= 2
+    ]
 
-    def weight(way: tuple[Connection, bool]) -> tuple[int, int]:
-        one, side = way
-        signs = sum(bool(packet.analysis & trouble) for packet in one.packets)
-        return (min(signs, 1), one.octets_up if side else one.octets_down)
+    def weight(direction: tuple[Connection, bool]) -> tuple[bool, int]:
+        one, from_client = direction
+        troubled = any(packet.analysis & _PLOTTED for packet in one.packets)
+        return troubled, one.octets_up if from_client else one.octets_down
 
-    ways.sort(key=weight, reverse=True)
-    return ways[:_DRAWN]
+    return sorted(directions, key=weight, reverse=True)[:_DRAWN]
 
 
-def _four_plots(findings: Findings, one: Connection, *, from_client: bool) -> list[Block]:
-    who = f"{one.who} → server" if from_client else f"server → {one.who}"
+def _four_plots(one: Connection, *, from_client: bool) -> Figure:
+    who = one.direction(from_client=from_client)
     sent = data(one.packets, from_client=from_client)
     acks = [packet for packet in one.packets if packet.from_client != from_client]
     start = one.first
     low, high = _busy(sent, start)
+    whole = one.last - start
 
     def draw(panels: Any) -> None:
         _sequence(panels[0], sent, acks, start)
@@ -73,17 +71,14 @@ def _four_plots(findings: Findings, one: Connection, *, from_client: bool) -> li
         for panel in panels:
             panel.set_xlim(low, high)
 
-    return [
-        Figure(
-            f"{who} (stream {one.stream}): time–sequence graph, throughput, round-trip times of acknowledgements, "
-            "and window. "
-            f"Time since the connection's first packet; shown is when most octets moved, {seconds(high - low)} of "
-            f"{seconds(one.last - one.first)}",
-            plot(draw, rows=2, columns=2, height=3.5),
-            f"Four plots of the octets from {who} over time",
-            one.evidence,
-        )
-    ]
+    return Figure(
+        f"{who} (stream {one.stream}): time–sequence graph, throughput, round-trip times of acknowledgements, and "
+        f"window. Time since the connection's first packet; shown are the {seconds(min(high - low, whole))} of "
+        f"{seconds(whole)} in which most octets were sent",
+        plot(draw, rows=2, columns=2, height=3.5),
+        f"Four plots of the octets from {who} over time",
+        one.evidence,
+    )
 
 
 def _busy(sent: Sequence[Packet], start: float) -> tuple[float, float]:
@@ -102,37 +97,14 @@ def _busy(sent: Sequence[Packet], start: float) -> tuple[float, float]:
 
 
 def _sequence(axes: Any, sent: Sequence[Packet], acks: Sequence[Packet], start: float) -> None:
-    first = [packet for packet in sent if not packet.analysis & _REPAIRS]
-    again = [packet for packet in sent if packet.analysis & _REPAIRS]
-    line = thinned([packet for packet in acks if packet.ack])
-    axes.step(
-        [packet.time - start for packet in line],
-        [packet.ack for packet in line],
-        where="post",
-        color=GREEN,
-        label="acknowledged",
-    )
-    points = thinned(first)
-    axes.plot(
-        [packet.time - start for packet in points],
-        [packet.seq for packet in points],
-        ".",
-        color=ACCENT,
-        markersize=3.5,
-        label="segment",
-    )
+    again = [packet for packet in sent if packet.analysis & RETRANSMISSIONS]
+    first = thinned([packet for packet in sent if not packet.analysis & RETRANSMISSIONS])
+    acknowledged = thinned([packet for packet in acks if packet.ack])
+    steps(axes, [(packet.time - start, packet.ack) for packet in acknowledged], GREEN, "acknowledged")
+    dots(axes, [(packet.time - start, packet.seq) for packet in first], ACCENT, "segment")
     if again:
-        axes.plot(
-            [packet.time - start for packet in again],
-            [packet.seq for packet in again],
-            "x",
-            color=RED,
-            markersize=5,
-            label="sent again",
-        )
-    axes.set_title("Time–sequence")
-    axes.set_ylabel("relative sequence number")
-    axes.set_xlabel("seconds")
+        dots(axes, [(packet.time - start, packet.seq) for packet in again], RED, "retransmission", "x")
+    titled(axes, "Time–sequence", "seconds", "relative sequence number")
     axes.legend(loc="best")
 
 
@@ -146,67 +118,40 @@ def _throughput(axes: Any, sent: Sequence[Packet], start: float, low: float, hig
             counts[index] += packet.payload
     edges = [low + index * width for index in range(_BINS)]
     axes.bar(edges, [count * 8 / width / 1e6 for count in counts], width=width, align="edge", color=ACCENT)
-    axes.set_title(f"Throughput (bins of {seconds(width)})")
-    axes.set_ylabel("Mbit/s of payload")
-    axes.set_xlabel("seconds")
+    titled(axes, f"Throughput (bins of {seconds(width)})", "seconds", "Mbit/s of payload")
 
 
 def _rtt(axes: Any, acks: Sequence[Packet], start: float) -> None:
     measured = thinned([packet for packet in acks if packet.rtt is not None])
-    axes.plot(
-        [packet.time - start for packet in measured],
-        [1000 * (packet.rtt or 0) for packet in measured],
-        ".",
-        color=ORANGE,
-        markersize=3.5,
-    )
-    axes.set_title("Round-trip time")
-    axes.set_ylabel("ms until the ACK")
-    axes.set_xlabel("seconds")
+    dots(axes, [(packet.time - start, 1000 * (packet.rtt or 0)) for packet in measured], ORANGE)
+    titled(axes, "Round-trip time", "seconds", "ms until the ACK")
     if measured:
         axes.set_yscale("log")
 
 
 def _window(axes: Any, acks: Sequence[Packet], sent: Sequence[Packet], start: float) -> None:
-    offered = thinned([packet for packet in acks if not packet.flags & 0x02 and not packet.flags & 0x04])
-    axes.step(
-        [packet.time - start for packet in offered],
-        [packet.window for packet in offered],
-        where="post",
-        color=GREEN,
-        label="receiver's window",
-    )
+    offered = thinned([packet for packet in acks if not packet.has(SYN) and not packet.has(RST)])
     flying = thinned([packet for packet in sent if packet.in_flight is not None])
-    axes.plot(
-        [packet.time - start for packet in flying],
-        [packet.in_flight for packet in flying],
-        ".",
-        color=ACCENT,
-        markersize=3.5,
-        label="on its way",
-    )
-    axes.set_title("Window")
-    axes.set_ylabel("octets")
-    axes.set_xlabel("seconds")
+    steps(axes, [(packet.time - start, packet.window) for packet in offered], GREEN, "receiver's window")
+    dots(axes, [(packet.time - start, packet.in_flight or 0) for packet in flying], ACCENT, "in flight")
+    titled(axes, "Window", "seconds", "octets")
     axes.legend(loc="best")
 
 
 def _round_trips(findings: Findings) -> list[Block]:
     rows = []
     for one in findings.connections[:_ROWS]:
-        trips = round_trips(one)
-        if trips.by_client is None and trips.by_server is None:
-            continue
-        rows.append((str(one.stream), one.who, *_cells(trips.by_client), *_cells(trips.by_server)))
+        trips = [round_trips(one, by_client=side) for side in (True, False)]
+        if any(trips):
+            rows.append((str(one.stream), one.who, *(cell for spread in trips for cell in _cells(spread))))
     measured = [packet for packet in findings.packets if packet.rtt is not None]
     if not rows:
-        return [Paragraph("No acknowledgement in this capture belongs to a segment in it.")]
+        return [Paragraph("No segment of this capture is acknowledged in it.")]
     return [
         Paragraph(
-            "The time from a segment to its acknowledgement, where the capture was made. What the client "
-            "acknowledges has been on the way to it and back; "
-            "what the server acknowledges shows the other side. An acknowledgement may be delayed by its system (40 "
-            "ms and more) to travel with data."
+            "The time from a segment to its acknowledgement, measured at the capture point. ACKs of the client "
+            "measure the path to the client and back; ACKs of the server the path to the server. A delayed ACK (40 ms "
+            "and more) waits for data to be sent with."
         ),
         Table(
             "Round-trip times of acknowledgements by connection: how many, the median and the longest",
@@ -231,27 +176,9 @@ def _cells(spread: Spread | None) -> tuple[str, str, str]:
     return ("0", "–", "–") if spread is None else (str(spread.count), seconds(spread.median), seconds(spread.most))
 
 
-_MEANING = {
-    "tcp.analysis.retransmission": "octets that were sent before, again",
-    "tcp.analysis.fast_retransmission": "sent again after duplicate ACKs, before the timer ran out",
-    "tcp.analysis.spurious_retransmission": "sent again though it had been acknowledged",
-    "tcp.analysis.out_of_order": "came after a segment that follows it",
-    "tcp.analysis.lost_segment": "a segment before this one has not been seen here",
-    "tcp.analysis.ack_lost_segment": "acknowledges what has not been seen here",
-    "tcp.analysis.duplicate_ack": "the receiver repeats what it waits for: something is missing",
-    "tcp.analysis.zero_window": "the receiver takes nothing for now: its buffer is full",
-    "tcp.analysis.window_full": "the sender has used the whole window",
-    "tcp.analysis.zero_window_probe": "asks whether the window is open again",
-    "tcp.analysis.window_update": "the receiver takes octets again",
-    "tcp.analysis.keep_alive": "asks whether the other end is there (or whether its window is open)",
-    "tcp.analysis.keep_alive_ack": "the answer to it",
-    "tcp.analysis.reused_ports": "a connection with the same four numbers as an earlier one",
-}
-
-
 def _signs(findings: Findings) -> list[Block]:
     if not findings.signs:
-        words = "Wireshark's TCP analysis finds nothing to remark: no retransmission, no duplicate ACK, no zero window."
+        words = "Wireshark's TCP analysis finds no retransmission, no duplicate ACK, no zero window."
         return [Paragraph(words, findings.select("tcp.analysis.flags", [p for p in findings.packets if p.analysis]))]
     rows = [
         (
@@ -259,29 +186,29 @@ def _signs(findings: Findings) -> list[Block]:
             str(len(sign.evidence.frames)),
             ", ".join(str(number) for number in sign.evidence.frames[:6])
             + (" …" if len(sign.evidence.frames) > 6 else ""),
-            _MEANING[sign.name],
+            sign.meaning,
         )
         for sign in findings.signs
     ]
     marked = [packet for packet in findings.packets if packet.analysis]
     blocks: list[Block] = [
         Table(
-            "What Wireshark's TCP analysis remarks",
-            (Column("Sign"), Column("Frames", "right"), Column("Which", share=0.8), Column("Meaning", share=1)),
+            "Events in Wireshark's TCP analysis",
+            (Column("Event"), Column("Frames", "right"), Column("Which", share=0.8), Column("Meaning", share=1)),
             rows,
             findings.select(" || ".join(sign.name for sign in findings.signs).join("()"), marked),
         )
     ]
-    repaired = [(packet, one) for one in findings.connections for packet in one.packets if packet.analysis & _REPAIRS]
-    if repaired:
-        blocks.append(_repaired(findings, repaired))
+    if any(packet.analysis & RETRANSMISSIONS for packet in marked):
+        blocks.append(_retransmissions(findings))
     return blocks
 
 
-def _repaired(findings: Findings, repaired: list[tuple[Packet, Connection]]) -> Table:
-    repaired = sorted(repaired, key=lambda pair: pair[0].number)
+def _retransmissions(findings: Findings) -> Table:
+    repeated = [packet for packet in findings.packets if packet.analysis & RETRANSMISSIONS]
     rows = []
-    for packet, one in repaired[:_ROWS]:
+    for packet in repeated[:_ROWS]:
+        one = findings.by_stream[packet.stream]
         same = next(
             (
                 other
@@ -296,18 +223,16 @@ def _repaired(findings: Findings, repaired: list[tuple[Packet, Connection]]) -> 
             (
                 str(packet.number),
                 findings.since(packet.time),
-                f"{one.who} → server" if packet.from_client else f"server → {one.who}",
+                one.direction(from_client=packet.from_client),
                 str(packet.seq),
                 f"{packet.payload:,}",
-                str(same.number) if same else "lost before the capture",
+                str(same.number) if same else "not captured",
                 seconds(packet.time - same.time) if same else "–",
                 "duplicate ACKs" if "tcp.analysis.fast_retransmission" in packet.analysis else "timer",
             )
         )
-    more = f" (the first {len(rows)} of {len(repaired)})" if len(repaired) > len(rows) else ""
-    frames = [packet.number for packet, _ in repaired]
     return Table(
-        f"Segments that were sent again{more}, and the frame in which the same octets were seen first",
+        f"Retransmitted segments{first_of(rows, repeated)}, and the frame in which the same octets were seen first",
         (
             Column("Frame", "right"),
             Column("Time", "right"),
@@ -316,9 +241,9 @@ def _repaired(findings: Findings, repaired: list[tuple[Packet, Connection]]) -> 
             Column("Octets", "right"),
             Column("First seen in", "right"),
             Column("After", "right"),
-            Column("Because of"),
+            Column("Triggered by"),
         ),
         rows,
-        Evidence.of(f"tcp.analysis.retransmission && {findings.scope}", frames),
+        findings.select("tcp.analysis.retransmission", repeated),
         small=True,
     )

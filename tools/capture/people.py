@@ -1,6 +1,7 @@
-"""Who takes part in a recording: the server's process, line clients' processes, and peers of raw sockets.
+"""The participants of a recording: the server's process, clients' processes, and clients of one raw socket each.
 
-Peers do what no well-behaved client does: they choose where a segment ends, reset, fall silent or never read.
+A raw client does what no well-behaved client does: it chooses where a segment ends, resets, falls silent or does not
+read.
 Knows the spec's words only as its vocabulary gives them.
 """
 
@@ -11,6 +12,7 @@ import re
 import signal
 import socket
 import struct
+import tempfile
 import threading
 import time
 from collections import deque
@@ -26,8 +28,8 @@ PATIENCE = 20.0  # seconds to wait for what must come; only a failure takes that
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
-class Speaker(Protocol):
-    """Somebody who sends requests and hears replies, whatever he is made of."""
+class Person(Protocol):
+    """A user of the chat: sends requests and hears replies, from a client's process or a raw socket."""
 
     name: str
 
@@ -38,67 +40,63 @@ class Speaker(Protocol):
         """Waits for a reply of one of these keys; returns its words without the key. Others are passed over."""
 
     def close(self) -> None:
-        """Is gone without a word, if it is not gone yet."""
+        """Closes without a QUIT, if it is not closed yet."""
 
 
-class ServerProcess:
-    """The server under record. Its output is drained by two threads, which end with it and are joined by `stop`."""
+class _Process:
+    """A program whose output is read line by line by a thread, which ends with it and is joined by `close`."""
 
-    def __init__(self, host: Host, words: Sequence[str]) -> None:
-        self._process = programs.start(host.command(words), stdout=programs.PIPE, stderr=programs.PIPE, text=True)
+    def __init__(self, name: str, host: Host, words: Sequence[str], *, stdin: int, stderr: int) -> None:
+        self._process = programs.start(host.command(words), stdin=stdin, stdout=programs.PIPE, stderr=stderr, text=True)
         self._lines: queue.Queue[str | None] = queue.Queue()
-        self._complaints: deque[str] = deque(maxlen=20)
-        self._readers = [
-            threading.Thread(target=self._read, name="server's output", daemon=True),
-            threading.Thread(target=self._read_complaints, name="server's log", daemon=True),
-        ]
-        for reader in self._readers:
-            reader.start()
-        self.port = self._announced()
+        self._reader = threading.Thread(target=self._read, name=f"{name}'s output", daemon=True)
+        self._reader.start()
 
-    def stop(self) -> None:
-        """Asks it to end, and kills it if it does not, and all that it has started."""
+    def close(self) -> None:
+        """Asks the program to end, and kills it if it does not, with all that it has started."""
         self._process.end(PATIENCE)
-        for reader in self._readers:
-            reader.join()
-
-    def _announced(self) -> int:
-        try:
-            line = self._lines.get(timeout=PATIENCE)
-        except queue.Empty:
-            line = None
-        found = re.search(r":(\d+)\s*$", line or "")
-        if found is None:
-            self.stop()
-            raise CaptureError(f"the server does not say where it listens: {line or ' '.join(self._complaints)}")
-        return int(found[1])
+        self._reader.join()
+        self._process.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
-                if self._lines.qsize() < 100:
-                    self._lines.put(line)
+                self._lines.put(line.rstrip("\n"))
         self._lines.put(None)
 
-    def _read_complaints(self) -> None:
-        assert self._process.stderr is not None
-        with self._process.stderr as lines:
-            self._complaints.extend(line.strip() for line in lines)
+    def _line(self, deadline: float) -> str | None:
+        """The next line; None at the end of the output, or at the deadline of time.monotonic()."""
+        try:
+            return self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            return None
 
 
-class LineClient:
+class ServerProcess(_Process):
+    """The server under record, and the port that it says it listens on."""
+
+    def __init__(self, host: Host, words: Sequence[str]) -> None:
+        with tempfile.TemporaryFile() as log:
+            super().__init__("server", host, words, stdin=programs.DEVNULL, stderr=log.fileno())
+            line = self._line(time.monotonic() + PATIENCE)
+            found = re.search(r":(\d+)\s*$", line or "")
+            if found is None:
+                self.close()
+                log.seek(0)
+                complaints = " ".join(log.read()[-2000:].decode(errors="replace").split())
+                raise CaptureError(f"the server does not say where it listens: {line or complaints}")
+        self.port = int(found[1])
+
+
+class ClientProcess(_Process):
     """A client's process, driven by the spec's line contract on its standard input and output."""
 
     def __init__(self, name: str, host: Host, words: Sequence[str], spec: Spec) -> None:
         self.name = name
-        self._spec = spec
         self._commands = {form.form.verb: command for command, form in spec.contract.commands.items()}
         self._prints = {key: str(template).split(" ")[0] for key, template in spec.contract.prints.items()}
-        self._process = programs.start(host.command(words), stdin=programs.PIPE, stdout=programs.PIPE, text=True)
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, name=f"{name}'s output", daemon=True)
-        self._reader.start()
+        super().__init__(name, host, words, stdin=programs.PIPE, stderr=programs.DEVNULL)
         try:
             self._wait_for(next(iter(spec.contract.notices)))
         except CaptureError:
@@ -122,30 +120,15 @@ class LineClient:
         return self._wait_for(*(self._prints[key] for key in keys))
 
     def kill(self) -> None:
-        """Ends the process as a crash would: its system says the rest."""
+        """Kills the process: its system closes the connection."""
         self._process.signal(signal.SIGKILL)
         self.close()
-
-    def close(self) -> None:
-        self._process.end(PATIENCE)
-        self._reader.join()
-        self._process.close()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                self._lines.put(line.rstrip("\n"))
-        self._lines.put(None)
 
     def _wait_for(self, *words: str) -> list[str]:
         deadline = time.monotonic() + PATIENCE
         seen: deque[str] = deque(maxlen=5)
         while True:
-            try:
-                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                line = None
+            line = self._line(deadline)
             if line is None:
                 raise CaptureError(f"{self.name}'s client did not print {' or '.join(words)}; last: {list(seen)}")
             first, *rest = line.split(" ")
@@ -154,7 +137,7 @@ class LineClient:
             seen.append(line)
 
 
-class Peer:
+class RawClient:
     """A client of one raw socket, which decides what goes into which segment.
 
     `nodelay` is TCP_NODELAY; `receive_buffer` in octets makes its window small.
@@ -198,7 +181,7 @@ class Peer:
         self.send(self.line(verb, *values))
 
     def send(self, octets: bytes) -> None:
-        """One call of send, so without Nagle's algorithm one segment at least begins here."""
+        """One call of send: with TCP_NODELAY at least one segment begins here."""
         self.socket.sendall(octets)
 
     def hear(self, *keys: str) -> list[str]:
@@ -216,10 +199,6 @@ class Peer:
         except ConnectionError:
             pass
 
-    def finish(self) -> None:
-        """Ends the sending half."""
-        self.socket.shutdown(socket.SHUT_WR)
-
     def reset(self) -> None:
         """Closes with a RST."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
@@ -233,9 +212,9 @@ class Peer:
             try:
                 octets = self.socket.recv(65536)
             except TimeoutError:
-                raise CaptureError(f"{self.name} waited in vain") from None
+                raise CaptureError(f"{self.name} got no reply in time") from None
             if not octets:
-                raise CaptureError(f"{self.name}'s connection ended before its time")
+                raise CaptureError(f"{self.name}'s connection ended too early")
             self._held += octets
         line, self._held = self._held.split(b"\n", 1)
         return line

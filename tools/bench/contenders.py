@@ -1,6 +1,6 @@
-"""Who is measured: a row for each server, and how its protocol greets, calls, says a line and delivers it.
+"""The servers that are compared: a row for each, and how its protocol greets, calls, says a line and delivers it.
 
-Every peer carries the same texts between the same two users, each in the frames of its own protocol. Knows no socket
+Every server carries the same texts between the same two users, each in the frames of its own protocol. Knows no socket
 and no process.
 """
 
@@ -39,7 +39,7 @@ class Listing:
 
 
 class Dialect:
-    """A protocol, as far as the load speaks it. This one has no greeting and no names: octets to whoever is there."""
+    """A protocol, as far as the load speaks it. This one has no greeting and no names: octets to the other end."""
 
     longest = ANY_LENGTH  # octets of a text
     aside: Exchange | None = None  # what the server may push at any time (`until`), and the answer (`sends`)
@@ -48,28 +48,28 @@ class Dialect:
         """A connection takes a name, and is ready for lines to it."""
         return NOTHING
 
-    def call(self, me: str, peer: str) -> Exchange:
+    def call(self, me: str, partner: str) -> Exchange:
         """A user begins a chat."""
         return NOTHING
 
-    def accept(self, me: str, peer: str) -> Exchange:
-        """Who was called agrees."""
+    def accept(self, me: str, partner: str) -> Exchange:
+        """The called user accepts."""
         return NOTHING
 
     def quit(self, me: str) -> bytes:
         """What is said before the sending half is ended."""
         return b""
 
-    def line(self, me: str, peer: str, text: bytes) -> bytes:
-        """A line to the peer as its sender writes it."""
+    def line(self, me: str, partner: str, text: bytes) -> bytes:
+        """A line to the partner as its sender writes it."""
         return b"MSG " + text + b"\n"
 
-    def delivered(self, me: str, peer: str, text: bytes) -> bytes:
-        """The same line as the peer gets it."""
-        return self.line(me, peer, text)
+    def delivered(self, me: str, partner: str, text: bytes) -> bytes:
+        """The same line as the partner gets it."""
+        return self.line(me, partner, text)
 
     def listing(self, me: str, users: int) -> Listing | None:
-        """How `me` asks who is there, None where nobody can."""
+        """How `me` lists the users, None in a protocol without a list."""
         return None
 
 
@@ -85,19 +85,19 @@ class Chat(Dialect):
     def greet(self, me: str) -> Exchange:
         return self._request(self.words.name, me)
 
-    def call(self, me: str, peer: str) -> Exchange:
-        return self._request(self.words.call, peer)
+    def call(self, me: str, partner: str) -> Exchange:
+        return self._request(self.words.call, partner)
 
-    def accept(self, me: str, peer: str) -> Exchange:
-        return self._request(self.words.call, peer)
+    def accept(self, me: str, partner: str) -> Exchange:
+        return self._request(self.words.call, partner)
 
     def quit(self, me: str) -> bytes:
         return self._request(self.words.quit, "").sends
 
-    def line(self, me: str, peer: str, text: bytes) -> bytes:
+    def line(self, me: str, partner: str, text: bytes) -> bytes:
         return b"%s %s%s" % (self.words.say.encode(), text, self.ending)
 
-    def delivered(self, me: str, peer: str, text: bytes) -> bytes:
+    def delivered(self, me: str, partner: str, text: bytes) -> bytes:
         return b"%s %s\n" % (self.words.heard.encode(), text)
 
     def listing(self, me: str, users: int) -> Listing | None:
@@ -117,7 +117,7 @@ def _filled(form: Form, value: str) -> bytes:
 
 
 class Nats(Dialect):
-    """The text protocol of NATS: each user subscribes to a subject of his own name."""
+    """The text protocol of NATS: each user subscribes to the subject of its name."""
 
     aside = Exchange(sends=b"PONG\r\n", until=b"PING\r\n")
 
@@ -125,11 +125,11 @@ class Nats(Dialect):
         opening = b'CONNECT {"verbose":false,"pedantic":false}\r\nSUB %s 1\r\nPING\r\n' % me.encode()
         return Exchange(opening, b"PONG\r\n")
 
-    def line(self, me: str, peer: str, text: bytes) -> bytes:
-        return b"PUB %s %d\r\n%s\r\n" % (peer.encode(), len(text), text)
+    def line(self, me: str, partner: str, text: bytes) -> bytes:
+        return b"PUB %s %d\r\n%s\r\n" % (partner.encode(), len(text), text)
 
-    def delivered(self, me: str, peer: str, text: bytes) -> bytes:
-        return b"MSG %s 1 %d\r\n%s\r\n" % (peer.encode(), len(text), text)
+    def delivered(self, me: str, partner: str, text: bytes) -> bytes:
+        return b"MSG %s 1 %d\r\n%s\r\n" % (partner.encode(), len(text), text)
 
 
 class Irc(Dialect):
@@ -143,11 +143,11 @@ class Irc(Dialect):
     def quit(self, me: str) -> bytes:
         return b"QUIT\r\n"
 
-    def line(self, me: str, peer: str, text: bytes) -> bytes:
-        return b"PRIVMSG %s :%s\r\n" % (peer.encode(), text)
+    def line(self, me: str, partner: str, text: bytes) -> bytes:
+        return b"PRIVMSG %s :%s\r\n" % (partner.encode(), text)
 
-    def delivered(self, me: str, peer: str, text: bytes) -> bytes:
-        return b":%s!~%s@bench PRIVMSG %s :%s\r\n" % (me.encode(), me.encode(), peer.encode(), text)
+    def delivered(self, me: str, partner: str, text: bytes) -> bytes:
+        return b":%s!~%s@bench PRIVMSG %s :%s\r\n" % (me.encode(), me.encode(), partner.encode(), text)
 
     def listing(self, me: str, users: int) -> Listing | None:
         end = b" 366 %s * :End of NAMES list\r\n" % me.encode()
@@ -160,7 +160,7 @@ def _names_of_replies(answer: bytes) -> list[bytes]:
 
 
 class Mqtt(Dialect):
-    """MQTT 3.1.1 at QoS 0: each user subscribes to a topic of his own name."""
+    """MQTT 3.1.1 at QoS 0: each user subscribes to the topic of its name."""
 
     def greet(self, me: str) -> Exchange:
         connect = _packet(0x10, _counted(b"MQTT") + b"\x04\x02\x00\x00" + _counted(me.encode()))
@@ -170,8 +170,8 @@ class Mqtt(Dialect):
     def quit(self, me: str) -> bytes:
         return _packet(0xE0, b"")
 
-    def line(self, me: str, peer: str, text: bytes) -> bytes:
-        return _packet(0x30, _counted(peer.encode()) + text)
+    def line(self, me: str, partner: str, text: bytes) -> bytes:
+        return _packet(0x30, _counted(partner.encode()) + text)
 
 
 def _counted(octets: bytes) -> bytes:
@@ -189,9 +189,9 @@ def _packet(kind: int, body: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
-    """A server. Its `config` is written with {port} filled in, and {config} in its command is where; a server without
-    a config takes a free port and prints `listening on HOST:PORT`.
+class Contender:
+    """A server of the comparison. Its `config` is a file's text, with {port} filled in; {config} in the command is its
+    path. A server without one takes a free port and prints `listening on HOST:PORT`.
 
     `source` is a C file that is compiled to {program}. `needs` are the programs without which the row is left out.
     `most` is how many connections it is asked to carry, `backlog` how many may wait to be accepted: one more than the
@@ -224,7 +224,7 @@ ping_interval: "1h"
 write_deadline: "60s"
 """
 
-# Names that are not looked up, and no penalties: what it would wait for on purpose is taken away.
+# Names that are not looked up, and no penalties: no deliberate delay is measured.
 NGIRCD = """
 [Global]
 Name = bench.local
@@ -258,21 +258,23 @@ set_tcp_nodelay true
 """
 
 
-def all_peers(spec: Spec | None = None) -> dict[str, Peer]:
+def all_contenders(spec: Spec | None = None) -> dict[str, Contender]:
     """Every row by its name: the server of this project first, the limit last."""
     chat = Chat(spec or shipped())
     pychat = [sys.executable, "-m", "pychat"]
     server = [*pychat, "server", "--host", "127.0.0.1", "--port", "0"]
     rows = (
-        Peer("pychat", chat, server, help=[*pychat, "--help"]),
-        *(Peer(f"pychat-{n}", chat, [*server, "--io-threads", str(n)], extra=True) for n in (1, 2, 4)),
-        Peer("pychat-crlf", Chat(chat.spec, b"\r\n"), server, extra=True),
-        Peer("nats-server", Nats(), ["nats-server", "-c", "{config}"], NATS, ["nats-server"], ["nats-server", "-v"]),
-        Peer(
+        Contender("pychat", chat, server, help=[*pychat, "--help"]),
+        *(Contender(f"pychat-{n}", chat, [*server, "--io-threads", str(n)], extra=True) for n in (1, 2, 4)),
+        Contender("pychat-crlf", Chat(chat.spec, b"\r\n"), server, extra=True),
+        Contender(
+            "nats-server", Nats(), ["nats-server", "-c", "{config}"], NATS, ["nats-server"], ["nats-server", "-v"]
+        ),
+        Contender(
             "ngircd", Irc(), ["ngircd", "-n", "-f", "{config}"], NGIRCD, ["ngircd"], ["ngircd", "--version"], backlog=8
         ),
-        Peer("mosquitto", Mqtt(), ["mosquitto", "-c", "{config}"], MOSQUITTO, ["mosquitto"], ["mosquitto", "-h"]),
-        Peer("threads", chat, [sys.executable, "-m", "tools.bench.threads"]),
-        Peer("limit", Dialect(), ["{program}"], needs=["gcc"], source="forwarder.c"),
+        Contender("mosquitto", Mqtt(), ["mosquitto", "-c", "{config}"], MOSQUITTO, ["mosquitto"], ["mosquitto", "-h"]),
+        Contender("threads", chat, [sys.executable, "-m", "tools.bench.threads"]),
+        Contender("limit", Dialect(), ["{program}"], needs=["gcc"], source="forwarder.c"),
     )
     return {row.name: row for row in rows}

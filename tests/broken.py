@@ -10,8 +10,21 @@ from pychat.spec import Spec, load, shipped
 from pychat.spec.model import Effect
 from tools.check.explore import Bounds, Found, Search
 from tools.check.model import Model, World
-from tools.check.properties import ANSWERS, ASYMMETRIC, DEAD_END, MISDELIVERED, OTHER_CHAT, UNSPECIFIED, Fault
-from tools.check.rows import Row, Tables, compile_tables
+from tools.check.properties import (
+    AMBIGUOUS,
+    ANSWERS,
+    ASYMMETRIC,
+    DEAD_END,
+    DEADLOCK,
+    MISDELIVERED,
+    NEVER,
+    OTHER_CHAT,
+    UNPLACED,
+    UNSPECIFIED,
+    VIEWS,
+    Fault,
+)
+from tools.check.rows import Tables, compile_tables
 from tools.check.trace import Trace, trace
 
 from .conftest import ROOT, changed
@@ -64,8 +77,21 @@ def deaf_leave() -> Spec:
     return replace(spec, states={**spec.states, "PAIRED": replace(old, recv=recv)})
 
 
-def _twice(row: Row) -> Row:
-    return replace(row, answers=row.answers * 2) if row.links else row
+def ending_frees_the_partner() -> Spec:
+    """GONE frees the other end after a lost connection, and does not after a LEAVE: its client cannot know."""
+    spec, ending = shipped(), shipped().ending
+    return replace(spec, ending=replace(ending, partner=replace(ending.partner, to="NAMED")))
+
+
+def little() -> Spec:
+    return load(ROOT / "tests" / "little.yaml")
+
+
+def rows(spec: Spec, label: str, **changes: object) -> Tables:
+    """The tables of a spec, with its rows of this label changed to what no spec can say."""
+    return compile_tables(spec).changed(
+        lambda row: replace(row, **changes) if row.label == label else row  # type: ignore[arg-type]
+    )
 
 
 @dataclass(frozen=True)
@@ -94,7 +120,7 @@ CONTROLS: Mapping[str, Control] = {
         Fault(UNSPECIFIED, "CHAT in PAIRED"),
     ),
     "CHAT answers twice": Control(
-        lambda: compile_tables(shipped()).changed(_twice),
+        lambda: rows(shipped(), "opened", answers=("OK CHAT", "OK CHAT")),
         Fault(ANSWERS, "NAMED CHAT/opened has 2 instead of 1"),
         playable=False,
     ),
@@ -102,9 +128,29 @@ CONTROLS: Mapping[str, Control] = {
     "LEAVE leaves the link": Control(
         lambda: compile_tables(deaf_leave()), Fault(ASYMMETRIC, "NAMED with a partner"), playable=False
     ),
-    "the second protocol": Control(
-        lambda: compile_tables(load(ROOT / "tests" / "little.yaml")), Fault(OTHER_CHAT, "TALKING hang/hung")
+    "CHAT is answered like LEAVE": Control(
+        lambda: rows(shipped(), "opened", answers=("OK LEAVE",)),
+        Fault(UNPLACED, "OK LEAVE answers nothing that is to be answered now"),
+        playable=False,
     ),
+    "the server does not accept as it answers": Control(
+        lambda: rows(shipped(), "accepted", effects=()), Fault(VIEWS, "in PAIRED"), playable=False
+    ),
+    "GONE means two things": Control(
+        lambda: compile_tables(ending_frees_the_partner()), Fault(AMBIGUOUS, "GONE in PAIRED"), TINY, playable=False
+    ),
+    "nobody to call": Control(
+        lambda: compile_tables(shipped()),
+        Fault(NEVER, "NAMED CHAT/opened"),
+        Bounds(clients=1, up=1, down=2),
+        playable=False,
+    ),
+    "the last request is never answered": Control(
+        lambda: rows(little(), "ended", answers=(), to=None, effects=()),
+        Fault(DEADLOCK, "before all connections are over"),
+        playable=False,
+    ),
+    "the second protocol": Control(lambda: compile_tables(little()), Fault(OTHER_CHAT, "TALKING hang/hung")),
 }
 
 

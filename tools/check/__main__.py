@@ -14,7 +14,6 @@ from pychat.command import Command, say
 from pychat.spec import Spec, SpecError, load, shipped
 
 from .explore import Bounds, Found, Search
-from .promela import promela as as_promela
 from .properties import PROPERTIES
 from .rows import Tables, UnsupportedSpecError, compile_tables
 from .trace import Trace, trace
@@ -47,15 +46,7 @@ def _lengths(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--spec", "path", type=File, help="Another spec than the shipped one.")
 @click.option("--limit", type=click.IntRange(1), metavar="STATES", help="Give up after so many states.")
 @click.option("--export", type=File, help="Write the traces as conformance plays.")
-@click.option("--promela", type=File, help="Write the same model for SPIN, and search nothing.")
-def main(
-    clients: int,
-    queue: tuple[int, int],
-    path: Path | None,
-    limit: int | None,
-    export: Path | None,
-    promela: Path | None,
-) -> None:
+def main(clients: int, queue: tuple[int, int], path: Path | None, limit: int | None, export: Path | None) -> None:
     """Search every state that a server and a few clients can come to, over bounded queues, built from the spec.
 
     Prints a shortest trace to each fault. Exits with 0 if there is none, with 1 if there is one, with 2 on misuse, and
@@ -65,9 +56,6 @@ def main(
     try:
         spec = shipped() if path is None else load(path)
         tables = compile_tables(spec)
-        if promela is not None:
-            _write(promela, as_promela(tables, bounds).text)
-            return
         sys.exit(_search(spec, tables, bounds, limit, export))
     except (OSError, SpecError, UnsupportedSpecError) as error:
         say(str(error), err=True)

@@ -15,7 +15,7 @@ from pychat.spec.expression import Alternatives, Characters, Node, Ranges, Repea
 from pychat.spec.model import Form, Type
 from pychat.spec.pattern import width
 
-from .names import Names, slug
+from .anchors import Anchors, slug
 
 CORE = {
     "ALPHA": "%x41-5A / %x61-7A",
@@ -56,7 +56,7 @@ def type_rule(name: str) -> str:
 class _Writer:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.names = Names(spec)
+        self.anchors = Anchors(spec)
         self.extra: dict[str, GrammarRule] = {}
 
     def rules(self) -> Iterator[GrammarRule]:
@@ -78,9 +78,9 @@ class _Writer:
         yield GrammarRule("server-frame", f"{_group(replies)} {_octets(spec.framing.writes)}", "framing")
         yield GrammarRule("eol", " / ".join(_octets(ending) for ending in spec.framing.accepts), "framing")
         for name, request in requests.items():
-            yield GrammarRule(name, self._form(request.form), self.names.request(request.verb))
+            yield GrammarRule(name, self._form(request.form), self.anchors.request(request.verb))
         for name, reply in replies.items():
-            yield GrammarRule(name, self._form(reply.form), self.names.reply(reply))
+            yield GrammarRule(name, self._form(reply.form), self.anchors.reply(reply))
 
     def _form(self, form: Form) -> str:
         return " SP ".join(_literal(part) if isinstance(part, str) else type_rule(part.type) for part in form.parts)
@@ -94,7 +94,7 @@ class _Writer:
 
     def _type(self, kind: Type) -> GrammarRule:
         low, high = kind.octets
-        anchor = self.names.type(kind.name)
+        anchor = self.anchors.type(kind.name)
         comment = f"{low} to {high} octets in all"
         if kind.match is not None:
             translated = translate(kind.match)

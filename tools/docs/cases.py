@@ -1,11 +1,11 @@
-"""The conformance cases that show each rule, as far as the judge is there. Knows no case by its name."""
+"""The conformance cases that show each rule. Knows no case by its name."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from conformance.suite import client_cases, server_cases
 from pychat.spec import Spec, shipped
 
 
@@ -30,21 +30,17 @@ class CaseText:
 
 
 def cases(spec: Spec) -> tuple[CaseText, ...]:
-    """Every case for servers, then every one for clients; none where the judge is not installed.
+    """Every case for servers, then every one for clients, those that were written by hand first.
 
-    The judge's plays are written for the shipped protocol, so another one has none yet.
+    The judge's plays are written for the shipped protocol, so another one has none.
     """
     if spec.protocol != shipped().protocol:
         return ()
-    with contextlib.suppress(ImportError):
-        from conformance.suite import client_cases, server_cases
-
-        found = [*server_cases(spec, ("whole",)), *client_cases(spec, ("whole",))]
-        return tuple(
-            CaseText(case.id, case.title, case.doc, case.rules, tuple(map(str, case.play.steps)) if case.play else ())
-            for case in sorted(found, key=lambda case: case.kind == "cell")  # what was written by hand comes first
-        )
-    return ()
+    found = [*server_cases(spec, ("whole",)), *client_cases(spec, ("whole",))]
+    return tuple(
+        CaseText(case.id, case.title, case.doc, case.rules, tuple(map(str, case.play.steps)) if case.play else ())
+        for case in sorted(found, key=lambda case: case.kind == "cell")
+    )
 
 
 def by_rule(found: Iterable[CaseText]) -> dict[str, tuple[CaseText, ...]]:

@@ -18,7 +18,7 @@ OTHER_END = "partner"  # how the machine's events say that a row happened at the
 Href = Callable[[str], str | None]
 
 
-class NoGraphviz(RuntimeError):  # noqa: N818  # it says what is missing
+class GraphvizError(Exception):
     """The program `dot` is not there, or failed."""
 
 
@@ -64,7 +64,7 @@ def draw(machine: Any, name: str, href: Href, state_href: Href, final: str) -> s
     """The machine as an SVG that takes its colours from the page. `href` leads from an event to what it is.
 
     Raises:
-        NoGraphviz: there is no `dot` to draw with.
+        GraphvizError: there is no `dot` to draw with.
     """
     return _svg(dot(machine, href, state_href, final), name)
 
@@ -136,11 +136,11 @@ def _href(target: str | None) -> str:
 def _svg(source: str, name: str) -> str:
     program = shutil.which("dot")
     if program is None:
-        raise NoGraphviz("the state diagrams need Graphviz: install the package `graphviz`")
+        raise GraphvizError("the state diagrams need Graphviz: install the package `graphviz`")
     words = [program, "-Tsvg"]
     done = subprocess.run(words, input=source, capture_output=True, encoding="utf-8", check=False, timeout=60)
     if done.returncode:
-        raise NoGraphviz(f"dot failed: {done.stderr.strip()}")
+        raise GraphvizError(f"dot failed: {done.stderr.strip()}")
     svg = done.stdout[done.stdout.index("<svg") :]
     svg = re.sub(r"<!--.*?-->\n?", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<title>.*?</title>\n?", "", svg)

@@ -18,8 +18,8 @@ from pychat.spec.model import (
     Variable,
 )
 
+from .anchors import Anchors
 from .content import Spans, code, join, link, plain, say, text
-from .names import Names
 
 SINCE: dict[Since, str] = {
     "accept": "since the connection was accepted, whatever is sent",
@@ -65,25 +65,25 @@ def type_form(kind: Type) -> Spans:
     return join(parts, "; ")
 
 
-class Wording:
+class Phrases:
     """Sentences about the rows of one spec."""
 
-    def __init__(self, spec: Spec, names: Names) -> None:
+    def __init__(self, spec: Spec, anchors: Anchors) -> None:
         self.spec = spec
-        self.names = names
+        self.anchors = anchors
         self.partner = spec.link.name
 
     def state(self, name: str) -> Spans:
-        return code(name, self.names.state(name))
+        return code(name, self.anchors.state(name))
 
     def request(self, verb: str) -> Spans:
-        return code(verb, self.names.request(verb))
+        return code(verb, self.anchors.request(verb))
 
     def error(self, error: str) -> Spans:
-        return code(error, self.names.error(error))
+        return code(error, self.anchors.error(error))
 
     def bye(self, goodbye: str) -> Spans:
-        return code(f"{self.spec.goodbye.verb} {goodbye}", self.names.goodbye(goodbye))
+        return code(f"{self.spec.goodbye.verb} {goodbye}", self.anchors.goodbye(goodbye))
 
     def condition(self, condition: Condition | None) -> Spans:
         """When a row is taken, as the server sees it."""
@@ -135,13 +135,13 @@ class Wording:
             case "list":
                 item = self.spec.requests[verb].item
                 assert item is not None, "the loader has checked it"
-                return say("first one {} for each user, oneself too", self.names.form(item))
+                return say("first one {} for each user, oneself too", self.anchors.form(item))
 
     def answer(self, outcome: Outcome) -> Spans:
         """What comes back."""
         if outcome.error is not None:
             return (*code(f"{self.spec.refusal.verb} {outcome.verb} "), *self.error(outcome.error))
-        return text("none") if outcome.answer is None else self.names.template(outcome.answer)
+        return text("none") if outcome.answer is None else self.anchors.template(outcome.answer)
 
     def then(self, outcome: Outcome) -> Spans:
         """What a row changes: states, knowledge, the other end."""
@@ -157,7 +157,7 @@ class Wording:
 
     def other_end(self, partner: PartnerEffect, who: str) -> Spans:
         """What the other end gets, and where it moves."""
-        push = self.names.template(partner.push)
+        push = self.anchors.template(partner.push)
         if partner.to is None:
             return say(f"{who} gets {{}}", push)
         return say(f"{who} is {{}} and gets {{}}", self.state(partner.to), push)
@@ -188,7 +188,7 @@ class Wording:
         if timer.goodbye is not None:
             return say("the server says {}", self.bye(timer.goodbye))
         if timer.push is not None:
-            push = code(timer.push, self.names.frame(self.spec.pushes[timer.push].form.key))
+            push = code(timer.push, self.anchors.frame(self.spec.pushes[timer.push].form.key))
             return say("the server sends one {}", push)
         if timer.gone is not None:
             return say(f"the server closes the connection; its {self.partner} is told {{}}", code(timer.gone))

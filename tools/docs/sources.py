@@ -11,15 +11,15 @@ from pychat.spec import Spec
 from pychat.spec.model import Form, Reply
 from pychat.spec.view import Move, moves
 
+from .anchors import Anchors
 from .cases import CaseText, by_rule
 from .content import Block, Paragraph, Rules, RuleText, Span, Spans, join, link, text
-from .names import Names
-from .play import Play, plays
-from .wording import Wording
+from .interactions import Interaction, interactions
+from .phrases import Phrases
 
 
 @dataclass(frozen=True)
-class Material:
+class PageSources:
     """A spec with all that is derived from it for the page, and the conformance cases that show its rules."""
 
     spec: Spec
@@ -30,16 +30,16 @@ class Material:
         return by_rule(self.cases)
 
     @cached_property
-    def names(self) -> Names:
-        return Names(self.spec)
+    def anchors(self) -> Anchors:
+        return Anchors(self.spec)
 
     @cached_property
-    def wording(self) -> Wording:
-        return Wording(self.spec, self.names)
+    def phrases(self) -> Phrases:
+        return Phrases(self.spec, self.anchors)
 
     @cached_property
-    def plays(self) -> dict[str, Play]:
-        return plays(self.spec)
+    def interactions(self) -> dict[str, Interaction]:
+        return interactions(self.spec)
 
     @cached_property
     def moves(self) -> tuple[Move, ...]:
@@ -51,7 +51,7 @@ class Material:
         """The prose of a chapter, then the rules that it explains."""
         chapter = self.spec.chapters.get(name)
         words = chapter.text if chapter is not None else ()
-        return [*(Paragraph(self.names.prose(line)) for line in words), *(self.chapter_rules(name) if rules else ())]
+        return [*(Paragraph(self.anchors.prose(line)) for line in words), *(self.chapter_rules(name) if rules else ())]
 
     def chapter_rules(self, name: str) -> list[Block]:
         """The rules that a chapter explains, for a part that has tables between."""
@@ -64,7 +64,7 @@ class Material:
     def rule(self, id_: str, shown: Spans = ()) -> RuleText:
         rule = self.spec.rules[id_]
         cases = tuple((case.id, case.anchor) for case in self.cases_of.get(id_, ()))
-        return RuleText(id_, rule.level, rule.of, self.names.rule_text(rule.text), shown, cases)
+        return RuleText(id_, rule.level, rule.of, self.anchors.rule_text(rule.text), shown, cases)
 
     def rule_links(self, ids: Iterable[str]) -> Spans:
         return join([link(id_, id_) for id_ in ids])
@@ -93,19 +93,19 @@ class Material:
         """A frame of this verb from an example, if there is one that was not refused, with its ending."""
         form = self.spec.requests[verb].form
         refused = self.spec.refusal.verb + " "
-        for play in self.plays.values():
-            bad = {act.cause for act in play.acts if act.kind == "receive" and act.text.startswith(refused)}
-            for index, act in enumerate(play.acts):
-                if act.kind == "send" and index not in bad and self._is(form, act.text):
-                    return act.text.encode() + self.spec.framing.writes
+        for arrows in (found.arrows for found in self.interactions.values()):
+            bad = {arrow.cause for arrow in arrows if arrow.kind == "receive" and arrow.text.startswith(refused)}
+            for index, arrow in enumerate(arrows):
+                if arrow.kind == "send" and index not in bad and self._is(form, arrow.text):
+                    return arrow.text.encode() + self.spec.framing.writes
         return self.sample(form).encode() + self.spec.framing.writes
 
     def got_example(self, reply: Reply) -> bytes:
         """The first such frame that a server sends in an example, with its ending."""
-        for play in self.plays.values():
-            for act in play.acts:
-                if act.kind == "receive" and self._is(reply.form, act.text):
-                    return act.text.encode() + self.spec.framing.writes
+        for arrows in (found.arrows for found in self.interactions.values()):
+            for arrow in arrows:
+                if arrow.kind == "receive" and self._is(reply.form, arrow.text):
+                    return arrow.text.encode() + self.spec.framing.writes
         return self.sample(reply.form).encode() + self.spec.framing.writes
 
     def _is(self, form: Form, line: str) -> bool:
@@ -125,7 +125,7 @@ class Material:
         """These states in words; all of them are `any state`."""
         if names == list(self.spec.live_states):
             return text("any state")
-        return join([self.wording.state(name) for name in names], " or ")
+        return join([self.phrases.state(name) for name in names], " or ")
 
     def frame_link(self, key: str) -> Spans:
-        return (Span(key, "code", self.names.frame(key)),)
+        return (Span(key, "code", self.anchors.frame(key)),)

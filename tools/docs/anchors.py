@@ -23,7 +23,14 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-class Names:
+def reply_key(spec: Spec, line: str) -> str:
+    """The key of the reply that begins with the line's first words, "" if there is none."""
+    words = line.split(" ")
+    keys = (" ".join(words[:count]) for count in range(len(words), 0, -1))
+    return next((key for key in keys if key in spec.replies), "")
+
+
+class Anchors:
     """The anchors of one spec."""
 
     def __init__(self, spec: Spec) -> None:
@@ -100,9 +107,8 @@ class Names:
             key = parts[0] if parts[0] in self.spec.requests else ""
             target = self.request(key) if key else None
         else:
-            keys = (" ".join(parts[:count]) for count in range(len(parts), 0, -1))
-            key = next((key for key in keys if key in self.spec.replies), "")
-            target = self.frame(key) if key else None
+            key = reply_key(self.spec, words)
+            target = self.frame(key)
         if not key:
             return (Span(words, "code"),)
         rest = words[len(key) :]
@@ -179,6 +185,4 @@ class Names:
             return self.goodbye(parts[1])
         if parts[0] in spec.requests:
             return self.request(parts[0])
-        keys = (" ".join(parts[:count]) for count in range(len(parts), 0, -1))
-        key = next((key for key in keys if key in spec.replies), None)
-        return self._code(words) if key is None else self.frame(key)
+        return self.frame(reply_key(spec, words)) or self._code(words)

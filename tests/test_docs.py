@@ -257,7 +257,9 @@ def test_a_server_that_does_not_play_an_example_is_found(spec: Spec) -> None:
     other = changed("user-busy", "user-taken")
     with Server(other, "127.0.0.1", 0) as server:
         wrong = replace(spec, examples={"refusals": spec.examples["refusals"]})
-        with pytest.raises(ExampleError, match=r"does not play the example refusals: .*wanted .*user-busy.* got .*user-taken"):
+        with pytest.raises(
+            ExampleError, match=r"does not play the example refusals: .*wanted .*user-busy.* got .*user-taken"
+        ):
             verify_examples(wrong, SPEC_FILE, Address(*server.address))
 
 

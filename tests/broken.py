@@ -1,4 +1,4 @@
-"""What the model check's tests share: specs that are broken on purpose, each with its fault, and a plain search."""
+"""What the model check's tests share: specs that are broken on purpose, each with its violation, and a plain search."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import cache
 
 from pychat.spec import Spec, load, shipped
 from pychat.spec.model import Effect
-from tools.check.explore import Bounds, Found, Search
-from tools.check.model import Model, World
+from tools.check.explore import Bounds, Search, SearchResult
+from tools.check.model import GlobalState, Model
 from tools.check.properties import (
     AMBIGUOUS,
     ANSWERS,
@@ -22,7 +22,7 @@ from tools.check.properties import (
     UNPLACED,
     UNSPECIFIED,
     VIEWS,
-    Fault,
+    Violation,
 )
 from tools.check.rows import Tables, compile_tables
 from tools.check.trace import Trace, trace
@@ -89,17 +89,17 @@ def little() -> Spec:
 
 def rows(spec: Spec, label: str, **changes: object) -> Tables:
     """The tables of a spec, with its rows of this label changed to what no spec can say."""
-    return compile_tables(spec).changed(
-        lambda row: replace(row, **changes) if row.label == label else row  # type: ignore[arg-type]
-    )
+    tables = compile_tables(spec)
+    changed = [replace(row, **changes) if row.label == label else row for row in tables.rows]  # type: ignore[arg-type]
+    return replace(tables, rows=tuple(changed))
 
 
 @dataclass(frozen=True)
 class Control:
-    """Tables with a fault that must be found."""
+    """Tables with a violation that must be found."""
 
     make: Callable[[], Tables]
-    fault: Fault
+    violation: Violation
     bounds: Bounds = SMALL
     playable: bool = True  # by a real server of that spec
 
@@ -107,69 +107,69 @@ class Control:
 CONTROLS: Mapping[str, Control] = {
     "the partner's exit frees the other end": Control(
         lambda: compile_tables(freeing_exit()),
-        Fault(MISDELIVERED, "PAIRED MSG/relayed"),
+        Violation(MISDELIVERED, "PAIRED MSG/relayed"),
         Bounds(clients=3, up=1, down=2),
     ),
     "a line is taken before the chat is accepted": Control(
         lambda: compile_tables(without(shipped(), "PAIRED", "MSG", "not-accepted")),
-        Fault(MISDELIVERED, "PAIRED MSG/relayed"),
+        Violation(MISDELIVERED, "PAIRED MSG/relayed"),
     ),
-    "two unanswered LEAVEs": Control(lambda: compile_tables(two_leaves()), Fault(OTHER_CHAT, "PAIRED LEAVE/left")),
+    "two unanswered LEAVEs": Control(lambda: compile_tables(two_leaves()), Violation(OTHER_CHAT, "PAIRED LEAVE/left")),
     "no CHAT in PAIRED": Control(
         lambda: compile_tables(without(shipped(), "PAIRED", "CHAT", "accepted", "already-paired")),
-        Fault(UNSPECIFIED, "CHAT in PAIRED"),
+        Violation(UNSPECIFIED, "CHAT in PAIRED"),
     ),
     "CHAT answers twice": Control(
         lambda: rows(shipped(), "opened", answers=("OK CHAT", "OK CHAT")),
-        Fault(ANSWERS, "NAMED CHAT/opened has 2 instead of 1"),
+        Violation(ANSWERS, "NAMED CHAT/opened has 2 instead of 1"),
         playable=False,
     ),
-    "a dead end": Control(lambda: compile_tables(dead_end()), Fault(DEAD_END, "from PAIRED")),
+    "a dead end": Control(lambda: compile_tables(dead_end()), Violation(DEAD_END, "from PAIRED")),
     "LEAVE leaves the link": Control(
-        lambda: compile_tables(deaf_leave()), Fault(ASYMMETRIC, "NAMED with a partner"), playable=False
+        lambda: compile_tables(deaf_leave()), Violation(ASYMMETRIC, "NAMED with a partner"), playable=False
     ),
     "CHAT is answered like LEAVE": Control(
         lambda: rows(shipped(), "opened", answers=("OK LEAVE",)),
-        Fault(UNPLACED, "OK LEAVE answers nothing that is to be answered now"),
+        Violation(UNPLACED, "OK LEAVE answers nothing that is to be answered now"),
         playable=False,
     ),
     "the server does not accept as it answers": Control(
-        lambda: rows(shipped(), "accepted", effects=()), Fault(VIEWS, "in PAIRED"), playable=False
+        lambda: rows(shipped(), "accepted", effects=()), Violation(VIEWS, "in PAIRED"), playable=False
     ),
     "GONE means two things": Control(
-        lambda: compile_tables(ending_frees_the_partner()), Fault(AMBIGUOUS, "GONE in PAIRED"), TINY, playable=False
+        lambda: compile_tables(ending_frees_the_partner()), Violation(AMBIGUOUS, "GONE in PAIRED"), TINY, playable=False
     ),
     "nobody to call": Control(
         lambda: compile_tables(shipped()),
-        Fault(NEVER, "NAMED CHAT/opened"),
+        Violation(NEVER, "NAMED CHAT/opened"),
         Bounds(clients=1, up=1, down=2),
         playable=False,
     ),
     "the last request is never answered": Control(
         lambda: rows(little(), "ended", answers=(), to=None, effects=()),
-        Fault(DEADLOCK, "before all connections are over"),
+        Violation(DEADLOCK, "before all connections are over"),
         playable=False,
     ),
-    "the second protocol": Control(lambda: compile_tables(little()), Fault(OTHER_CHAT, "TALKING hang/hung")),
+    "the second protocol": Control(lambda: compile_tables(little()), Violation(OTHER_CHAT, "TALKING hang/hung")),
 }
 
 
 @cache
-def searched(name: str) -> tuple[Search, Found]:
-    """The search of a control: of all of it, or where it is large, until its fault is found."""
+def searched(name: str) -> tuple[Search, SearchResult]:
+    """The search of a control: of all of it, or where it is large, until its violation is found."""
     control = CONTROLS[name]
     search = Search(control.make(), control.bounds)
     if control.bounds == SMALL:
         return search, search.run()
-    return search, search.run(until=lambda fault: fault == control.fault)
+    return search, search.run(until=lambda violation: violation == control.violation)
 
 
 def found_trace(name: str) -> Trace:
     search, _ = searched(name)
-    return trace(search, CONTROLS[name].fault)
+    return trace(search, CONTROLS[name].violation)
 
 
-def plainly(model: Model) -> tuple[set[World], set[int]]:
+def plainly(model: Model) -> tuple[set[GlobalState], set[int]]:
     """Every state and every row that fires, without any of the search's means."""
     seen, waiting, fired = {model.start()}, [model.start()], set()
     while waiting:

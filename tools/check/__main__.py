@@ -1,4 +1,4 @@
-"""`python -m tools.check`: searches what a server and a few clients can come to for what must not be."""
+"""`python -m tools.check`: searches all states of a server and a few clients for violations of the properties."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from conformance.cases.play import numbered, to_yaml
 from pychat.command import Command, say
 from pychat.spec import Spec, SpecError, load, shipped
 
-from .explore import Bounds, Found, Search
+from .explore import Bounds, Search, SearchResult
 from .properties import PROPERTIES
 from .rows import Tables, UnsupportedSpecError, compile_tables
 from .trace import Trace, trace
@@ -65,22 +65,22 @@ def main(clients: int, queue: tuple[int, int], path: Path | None, limit: int | N
 def _search(spec: Spec, tables: Tables, bounds: Bounds, limit: int | None, export: Path | None) -> int:
     search = Search(tables, bounds)
     found = search.run(limit=limit, progress=_Reporter())
-    traces = [trace(search, fault) for fault in found.traces]
+    traces = [trace(search, violation) for violation in found.traces]
     for each in traces:
         say(f"{each.diagram()}\n")
     if export is not None:
-        _write(export, to_yaml(numbered([each.play() for each in traces if each.moments])))
+        _write(export, to_yaml(numbered([each.play() for each in traces if each.steps])))
     say(_summary(spec, tables, found, traces))
     return FAULTY if traces else SOUND if found.complete else INCOMPLETE
 
 
 class _Reporter:
-    """Says how far a long search is."""
+    """Prints the progress of a long search."""
 
     def __init__(self) -> None:
         self.due = REPORT_SECONDS
 
-    def __call__(self, found: Found) -> None:
+    def __call__(self, found: SearchResult) -> None:
         if found.seconds >= self.due:
             self.due = found.seconds + REPORT_SECONDS
             pace = found.states / found.seconds
@@ -88,14 +88,14 @@ class _Reporter:
             say(words, err=True)
 
 
-def _summary(spec: Spec, tables: Tables, found: Found, traces: list[Trace]) -> str:
+def _summary(spec: Spec, tables: Tables, found: SearchResult, traces: list[Trace]) -> str:
     bounds = found.bounds
     names = f"{bounds.clients} client{'s' if bounds.clients > 1 else ''}"
     size = f"{found.states:,} states, {found.steps:,} steps, depth {found.depth}, {found.seconds:.1f} s"
     lines = [f"{spec.title} {spec.version}: {names}, queues of {bounds.up} up and {bounds.down} down: {size}"]
     if not found.complete:
         lines.append("not all states were seen")
-    broken = Counter(each.fault.property for each in traces)
+    broken = Counter(each.violation.property for each in traces)
     for name, sentence in PROPERTIES.items():
         said = f"{broken[name]} faults" if broken[name] > 1 else "1 fault" if broken[name] else "holds"
         lines.append(f"  {said:9} {name}: {sentence}")

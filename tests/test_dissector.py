@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from pychat.core.codec import BadFrame, Codec
 from pychat.spec import Spec
-from tools.dissector.cli import main
+from tools.dissector.__main__ import main
 from tools.dissector.rules import OWN_FIELDS, lua, rules
 
 from .conftest import ROOT

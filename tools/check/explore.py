@@ -1,8 +1,8 @@
 """The search: every reachable state, breadth first, so that the first trace to a violation is a shortest one.
 
-A state is a tuple with the number of each connection's `Endpoint`. The model computes each step of an end once, and then
-it is looked up, which makes pure Python fast enough. `Model.steps` computes the same slowly; a test compares them. Knows
-no spec.
+A state is a tuple with the number of each connection's `Endpoint`. The model computes each step of an end once; then it
+is looked up, which makes pure Python fast enough. `Model.steps` computes the same slowly, and a test compares them.
+Knows no spec.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The grammar of a spec's frames in ABNF (RFC 5234, RFC 7405), from its types and forms. Knows no verb and no state.
 
-Its terminals are octets. What ABNF cannot say, the number of octets of a text, stands in a comment.
+Its terminals are octets. ABNF cannot limit the octets of a text: the limit is a comment.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MAX = 0x10FFFF
 
 @dataclass(frozen=True, slots=True)
 class GrammarRule:
-    """`name = elements ; comment`; `about` is the anchor of what the rule describes."""
+    """`name = elements ; comment`; `about` is the anchor of its subject."""
 
     name: str
     elements: str
@@ -44,12 +44,12 @@ class GrammarRule:
 
 
 def grammar(spec: Spec) -> list[GrammarRule]:
-    """Every rule, the frames first, the core rules that they use last."""
+    """All rules: frames first, the core rules that they use last."""
     return list(_Writer(spec).rules())
 
 
 def type_rule(name: str) -> str:
-    """The name of a type's rule; a core rule's name is taken, in whatever case."""
+    """The name of a type's rule; it must differ from the core rules in more than case."""
     return f"{name}-value" if name.upper() in CORE else name
 
 
@@ -117,7 +117,7 @@ def _octets(octets: bytes) -> str:
 
 
 def _literal(word: str) -> str:
-    """A word exactly as written: strings of ABNF ignore the case of letters, unless RFC 7405's %s says otherwise."""
+    """A word with its case: strings of ABNF ignore the case of letters, but for those with %s of RFC 7405."""
     if not all(0x20 <= ord(char) <= 0x7E and char != '"' for char in word):
         return "%x" + ".".join(f"{octet:02X}" for octet in word.encode())
     return f'%s"{word}"' if any(char.isalpha() for char in word) else f'"{word}"'
@@ -127,7 +127,7 @@ def _literal(word: str) -> str:
 
 
 def translate(pattern: str) -> str:
-    """A regular expression for `str` in ABNF. Raises ValueError for what is none, or has parts that a spec's cannot."""
+    """A regular expression in ABNF. Raises ValueError for one that a spec may not have."""
     return _alternatives(parse(pattern))
 
 
@@ -146,12 +146,12 @@ def _concatenation(node: Node) -> str:
 
 
 def _is_literal(node: Node) -> bool:
-    """Whether a character stands for itself, with or without a backslash."""
+    """Whether this is one character, with or without a backslash."""
     return isinstance(node, Characters) and node.ranges == ((ord(node.text[-1]),) * 2,)
 
 
 def _element(node: Node) -> str:
-    """The node where it has neighbours or is repeated."""
+    """The node as an element, which may be repeated or have neighbours."""
     if isinstance(node, Repeat):
         part = _element(node.part)
         return _times(node.least, node.most) + (f"( {part} )" if isinstance(node.part, Repeat) else part)

@@ -1,4 +1,4 @@
-"""The anchor of everything in a spec that has a name, and links from prose to it. Knows no Markdown and no HTML."""
+"""The anchors of all names in a spec, and the links to them in prose. Knows no Markdown and no HTML."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Anchors:
         return f"example-{slug(name)}"
 
     def outcome(self, state: str | None, outcome: Outcome) -> str:
-        """`state` None: the row is the same in every state. A second row with the same label has a number."""
+        """The anchor of a row. `state` None: it is the same in every state. A second row of one label has a number."""
         words = ["row", *([slug(state)] if state else []), slug(outcome.verb), slug(outcome.label)]
         tables = (held.recv.get(outcome.verb, ()) for held in self.spec.states.values())
         rows = next(rows for rows in tables if outcome in rows)
@@ -75,7 +75,7 @@ class Anchors:
     # Links
 
     def form(self, form: Form) -> Spans:
-        """The shape of a frame, each field linked with its type."""
+        """The form of a frame; each field is a link to its type."""
         spans: list[Span] = []
         for part in form.parts:
             if spans:
@@ -87,11 +87,11 @@ class Anchors:
         return tuple(spans)
 
     def template(self, template: Template) -> Spans:
-        """A frame that the server writes, linked with what it is."""
+        """A frame that the server writes, as a link."""
         return (Span(str(template), "code", self.frame(template.form.key)),)
 
     def request_template(self, template: Template) -> Spans:
-        """A frame that a client writes."""
+        """A frame that a client writes, as a link."""
         return (Span(str(template), "code", self.request(template.form.verb)),)
 
     def frame(self, key: str) -> str | None:
@@ -101,7 +101,7 @@ class Anchors:
         return self.request(key) if key in self.spec.requests else None
 
     def line(self, words: str, *, sent: bool) -> Spans:
-        """A frame of an example; its first words are linked."""
+        """A frame of an example; its first words are a link."""
         parts = words.split(" ")
         if sent:
             key = parts[0] if parts[0] in self.spec.requests else ""
@@ -117,7 +117,7 @@ class Anchors:
     # Prose
 
     def prose(self, words: str) -> Spans:
-        """Words of the spec: what is quoted is code, and each name leads to what it names."""
+        """Prose of the spec: quoted words are code, and each name is a link."""
         spans: list[Span] = []
         last = 0
         for found in _PROSE.finditer(words):
@@ -131,7 +131,7 @@ class Anchors:
         return tuple(spans)
 
     def rule_text(self, words: str) -> Spans:
-        """The words of a rule: as prose, with its levels made strong."""
+        """The text of a rule: prose, with its levels in bold."""
         spans: list[Span] = []
         for span in self.prose(words):
             if span.style != "text" or span.target:
@@ -172,7 +172,7 @@ class Anchors:
         return self.goodbye(word) if word in self.spec.goodbyes else None
 
     def find(self, words: str) -> str | None:
-        """The anchor of what the words name, None if they name nothing."""
+        """The anchor of the thing that has this name, None if there is none."""
         spec = self.spec
         if words in spec.states:
             return self.state(words)

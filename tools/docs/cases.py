@@ -11,7 +11,7 @@ from pychat.spec import Spec, shipped
 
 @dataclass(frozen=True, slots=True)
 class CaseText:
-    """A case as a page shows it: what it asks, and its steps as the judge writes them."""
+    """A case as a page shows it, with its steps as the judge writes them."""
 
     id: str
     title: str
@@ -21,7 +21,7 @@ class CaseText:
 
     @property
     def group(self) -> str:
-        """The state and the message that it is about."""
+        """The state and the message of the case."""
         return self.id.rpartition("/")[0]
 
     @property

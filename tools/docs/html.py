@@ -1,4 +1,4 @@
-"""A page as one HTML file that needs nothing else: no network, no script to be read, a script to be searched."""
+"""A page as one HTML file that loads nothing. Without scripts it can be read, but not searched."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ABNF = re.compile(
 
 
 def render(page: Page, drawings: Mapping[str, str], cases: Sequence[CaseText], played: int) -> str:
-    """The whole page. `drawings` has an SVG element for each diagram's name; `played` examples were run for it."""
+    """The whole page. `drawings` has an SVG element for each diagram's name; `played` is the number of examples."""
     return (
         _environment()
         .get_template("page.html.j2")
@@ -39,7 +39,7 @@ def render(page: Page, drawings: Mapping[str, str], cases: Sequence[CaseText], p
 
 
 def render_cases(page: Page, cases: Sequence[CaseText]) -> str:
-    """A page of its own for the conformance cases, to which the rules lead."""
+    """A second page, for the conformance cases; the rules have links to it."""
     return _environment().get_template("cases.html.j2").render(page=page, cases=cases, style=_file("page.css"))
 
 
@@ -62,7 +62,7 @@ def _json(data: object) -> str:
 
 
 def spans(words: Spans) -> Markup:
-    """Words with their styles and links; code that stands side by side is one piece, with its links inside."""
+    """Words with their styles and links; neighbouring code becomes one element, with its links inside."""
     parts = []
     for style, group in groupby(words, key=lambda span: span.style):
         shown = "".join(_linked_span(span) for span in group)
@@ -76,7 +76,7 @@ def _linked_span(span: Span) -> str:
 
 
 def faint(cell: Spans, target: str) -> bool:
-    """Whether a cell says nothing but what is at the anchor, or nothing at all."""
+    """Whether a cell is grey: its only link is the target, or it is empty."""
     return (bool(target) and {span.target for span in cell} == {target}) or plain(cell) == "–"
 
 
@@ -116,7 +116,7 @@ def hexdump(wire: Wire) -> list[tuple[str, str]]:
 
 
 def _index(page: Page) -> Iterator[tuple[str, str, str]]:
-    """What can be found: a title, what is said of it, and its anchor."""
+    """The index of the search: title, text and anchor."""
     for section in page.walk():
         yield plain(section.title), section.summary, section.anchor
         for block in section.blocks:
@@ -141,7 +141,7 @@ def _found_in(section: Section, block: Block) -> Iterator[tuple[str, str, str]]:
 
 
 def _row_title(row: Row) -> str:
-    """The name of a row: its first cell; a row of a verb's table has it in its last one."""
+    """The name of a row: its first cell, or the last one in the table of a verb."""
     if (row.anchor or "").startswith("row-"):
         return next((span.text for span in row.cells[-1] if span.style == "code"), "")
     return plain(row.cells[0])

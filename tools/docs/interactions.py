@@ -56,7 +56,7 @@ def words_of(spec: Spec, frame: str) -> str:
 
 
 def _people(spec: Spec, example: Example) -> dict[str, str]:
-    """The name that each end takes first; its letter if it takes none, or one that was another's here."""
+    """The first name of each person; a letter for a person without one, or with a name that another one had before."""
     verb = spec.verb_that("bind")
     form = spec.requests[verb].answer if verb else None
     names: dict[str, str] = {}
@@ -85,7 +85,7 @@ def _arrows(spec: Spec, example: Example) -> Iterator[Arrow]:
 
 
 def _sent(spec: Spec, step: Step) -> Iterator[Arrow]:
-    """A step that sends, line by line; a CR and octets that are no UTF-8 are made visible."""
+    """The lines of a step that sends; a CR and octets that are not UTF-8 are made visible."""
     for line in BytesIO(step.octets):
         bare = line.removesuffix(spec.framing.writes).removesuffix(b"\n")
         text = bare.decode("utf-8", "backslashreplace").replace("\r", "␍")
@@ -95,9 +95,11 @@ def _sent(spec: Spec, step: Step) -> Iterator[Arrow]:
 
 @dataclass(slots=True)
 class _Causes:
+    """Finds the cause of each arrow to a person; the arrows are asked for in their order."""
+
     spec: Spec
     arrows: list[Arrow]
-    used: set[tuple[str, int]] = field(default_factory=set)  # the end that got a push, and the cause of it
+    used: set[tuple[str, int]] = field(default_factory=set)  # (who, cause): the cause has had its effect on this person
     refused: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -122,13 +124,13 @@ class _Causes:
         return self._request(index, reply.verb or "", item=reply.kind == "item")
 
     def _last(self, index: int) -> int | None:
-        """The last frame of this end before: it brought the end."""
+        """The last frame of this person: it ended the connection."""
         who = self.arrows[index].who
         found = [i for i in range(index) if self.arrows[i].who == who and self.arrows[i].kind in ("send", "finish")]
         return found[-1] if found else None
 
     def _request(self, index: int, verb: str, *, item: bool = False) -> int | None:
-        """The oldest open request of this end that the answer can be for; answers come in order."""
+        """The oldest unanswered request of this person that the answer can be for; answers come in order."""
         who = self.arrows[index].who
         for earlier in range(index):
             arrow = self.arrows[earlier]
@@ -144,7 +146,7 @@ class _Causes:
         return None
 
     def _pushed(self, index: int, key: str) -> int | None:
-        """The oldest frame of another end that can have caused the push, and has not pushed to this end yet."""
+        """The oldest frame of another person that can have caused the push, and has caused none to this person yet."""
         who, text = self.arrows[index].who, self.arrows[index].text
         for earlier in range(index):
             arrow = self.arrows[earlier]

@@ -1,4 +1,4 @@
-"""A page as Markdown that GitHub shows and that reads well as it stands. Knows no spec."""
+"""A page as Markdown for GitHub. Knows no spec."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _block(block: Block) -> list[str]:
         case Conversation():
             return _conversation(block)
         case Diagram():
-            return [line for inner in block.instead for line in _block(inner)]
+            return [line for inner in block.fallback for line in _block(inner)]
 
 
 def _facts(facts: Facts) -> list[str]:
@@ -147,7 +147,7 @@ def _plain(words: Spans) -> str:
 
 
 def spans(words: Spans) -> str:
-    """Words with their styles and links; neighbours that are alike become one."""
+    """Words with their styles and links; neighbours of one style become one."""
     return "".join(_span(span) for span in _merged(words))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pychat.spec.model import Field, Form, Outcome, Push, Reply, Request, Template, Variable
 
-from .content import Block, Facts, Paragraph, Row, Section, Spans, Table, Wire, code, join, link, plain, say, text
+from .content import Block, Facts, Paragraph, Row, Section, Spans, Table, Wire, code, join, link, plain, sentence, text
 from .phrases import duration, octets, type_form, unique
 from .sources import PageSources
 
@@ -67,7 +67,7 @@ def _request(sources: PageSources, request: Request) -> Section:
     legal = sources.legal(request.verb)
     where = sources.in_states(legal)
     if legal != list(sources.spec.live_states):
-        where = say("{}; elsewhere {}", where, sources.phrases.error(sources.spec.fault_rule("state").error))
+        where = sentence("{}; elsewhere {}", where, sources.phrases.error(sources.spec.fault_rule("state").error))
     facts = (
         ("form", sources.anchors.form(request.form)),
         ("sent by", text("a client")),
@@ -85,7 +85,7 @@ def _request(sources: PageSources, request: Request) -> Section:
         Wire("client", sources.sent_example(request.verb)),
         sources.rules(sources.rules_about(request.verb)),
     )
-    title = say("{} from a client", code(request.verb))
+    title = sentence("{} from a client", code(request.verb))
     return Section(sources.anchors.request(request.verb), title, blocks, (), request.doc)
 
 
@@ -95,7 +95,7 @@ def _answer_words(sources: PageSources, request: Request) -> Spans:
     answer = sources.anchors.form(request.answer)
     if request.item is None:
         return answer
-    return say("any number of {}, then {}", sources.anchors.form(request.item), answer)
+    return sentence("any number of {}, then {}", sources.anchors.form(request.item), answer)
 
 
 def _rows(sources: PageSources, request: Request) -> Table:
@@ -108,7 +108,7 @@ def _rows(sources: PageSources, request: Request) -> Table:
                 text("always") if len(outcomes) == 1 else sources.phrases.condition(outcome.condition),
                 sources.phrases.answer(outcome),
                 sources.phrases.then(outcome),
-                say("{} {}", code(outcome.name), link(outcome.rule, outcome.rule)),
+                sentence("{} {}", code(outcome.name), link(outcome.rule, outcome.rule)),
             )
             anchor = sources.anchors.outcome(states[0] if len(groups) > 1 else None, outcome)
             rows.append(Row(cells, anchor, "refusal" if outcome.error else ""))
@@ -127,7 +127,7 @@ def _variables(sources: PageSources, request: Request) -> list[Block]:
     rows = [outcome for _, outcome in sources.spec.outcomes() if outcome.verb == request.verb]
     templates = [row.answer for row in rows if row.answer] + [row.partner.push for row in rows if row.partner]
     words = sources.phrases.variables(templates)
-    return [Paragraph(say("Here {}.", words))] if words else []
+    return [Paragraph(sentence("Here {}.", words))] if words else []
 
 
 # What the server sends
@@ -143,7 +143,7 @@ def _answer(sources: PageSources, reply: Reply) -> Section:
         *_client_moves(sources, reply),
         _longest(sources, reply.form),
     )
-    return _frame(sources, reply, say(what, request), facts, code(reply.key))
+    return _frame(sources, reply, sentence(what, request), facts, code(reply.key))
 
 
 def _push(sources: PageSources, push: Push) -> Section:
@@ -156,7 +156,9 @@ def _push(sources: PageSources, push: Push) -> Section:
         *((("client answers", sources.anchors.request_template(push.reply)),) if push.reply is not None else ()),
         _longest(sources, push.form),
     )
-    return _frame(sources, reply, sources.anchors.prose(push.doc), facts, say("{} from the server", code(push.verb)))
+    return _frame(
+        sources, reply, sources.anchors.prose(push.doc), facts, sentence("{} from the server", code(push.verb))
+    )
 
 
 def _refusal(sources: PageSources) -> Section:
@@ -191,35 +193,35 @@ def _frame(
 
 
 def _client_moves(sources: PageSources, reply: Reply) -> list[tuple[str, Spans]]:
-    """Where a client comes to by this reply."""
+    """The states to which this reply moves a client."""
     found = {(move.state, move.to) for move in sources.moves if move.key == reply.key and move.to is not None}
     shown = []
     for target in sources.spec.states:
         origins = [name for name in sources.spec.live_states if (name, target) in found]
         if origins:
-            shown.append(say("{} → {}", sources.in_states(origins), sources.phrases.state(target)))
+            shown.append(sentence("{} → {}", sources.in_states(origins), sources.phrases.state(target)))
     return [("client moves", join(shown))] if shown else []
 
 
 def _occasions(sources: PageSources, push: Push) -> list[Spans]:
-    """What makes the server send a push."""
+    """The causes of a push."""
     partner = sources.spec.link.name
     found: list[Spans] = []
     for _, outcome in sources.spec.outcomes():
         if outcome.partner is not None and outcome.partner.push.form is push.form:
             who = "another user" if outcome.does("link") else f"the {partner}"
             frame = code(_received(outcome.partner.push))
-            found.append(say(f"{who} has sent {{}} ({{}})", sources.phrases.request(outcome.verb), frame))
+            found.append(sentence(f"{who} has sent {{}} ({{}})", sources.phrases.request(outcome.verb), frame))
     if sources.spec.ending.partner.push.form is push.form:
         frame = code(_received(sources.spec.ending.partner.push))
-        found.append(say(f"the {partner}'s connection has ended without a request ({{}})", frame))
+        found.append(sentence(f"the {partner}'s connection has ended without a request ({{}})", frame))
     timers = [timer for timer in sources.spec.timers.values() if timer.push == push.verb]
-    found += [say(f"{{}}, after {duration(t.after)}", link(t.name, sources.anchors.timer(t.name))) for t in timers]
+    found += [sentence(f"{{}}, after {duration(t.after)}", link(t.name, sources.anchors.timer(t.name))) for t in timers]
     return unique(found)
 
 
 def _received(template: Template) -> str:
-    """A frame as its reader sees it: its fields by their names, and not by whose values the writer puts there."""
+    """A frame as its receiver sees it: with the names of its fields in the place of the sender's variables."""
     pairs = zip(template.parts, template.form.parts, strict=True)
     return " ".join(
         f"<{shape.name}>" if isinstance(shape, Field) and isinstance(part, Variable) else str(part)

@@ -1,4 +1,4 @@
-"""The whole page, from a spec: what stands on it and in which order. Knows no Markdown, no HTML and no protocol."""
+"""The whole page of a spec: its sections in their order. Knows no Markdown, no HTML and no protocol."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .content import (
     join,
     link,
     plain,
-    say,
+    sentence,
     text,
 )
 from .interactions import Arrow, Interaction
@@ -91,24 +91,24 @@ def _listing(sources: PageSources, anchor: str, title: str, points: tuple[str, .
 
 
 def _start(sources: PageSources) -> Section:
-    """The newcomer's way in: the first example of the spec, typed by hand, and as it flows."""
+    """The first section: the first example of the spec, typed by hand and as a diagram."""
     first = next(iter(sources.interactions.values()), None)  # a spec may have no example
     chapters = [name for name in sources.spec.chapters if name not in reference.PARTS]
     ends = [link("the end of a connection", "goodbyes"), link("time", "timers"), link("limits", "limits")]
     order = (
-        say("{} – how octets become lines, and lines become requests;", link("frames", "framing")),
-        say("{} – each frame, with what comes of it in each state;", link("messages", "messages")),
-        *(say("{};", link(_in_a_sentence(reference.title(sources, name)), name)) for name in chapters),
-        say("{} – what is checked in which order, and what is counted;", link("errors", "errors")),
-        say("{}, {} and {};", *ends),
-        say("{} – each with its drawing, the crossings among them.", link("conversations", "examples")),
+        sentence("{} – how octets become lines, and lines become requests;", link("frames", "framing")),
+        sentence("{} – each frame, with what comes of it in each state;", link("messages", "messages")),
+        *(sentence("{};", link(_in_a_sentence(reference.title(sources, name)), name)) for name in chapters),
+        sentence("{} – what is checked in which order, and what is counted;", link("errors", "errors")),
+        sentence("{}, {} and {};", *ends),
+        sentence("{} – each with its drawing, the crossings among them.", link("conversations", "examples")),
     )
     conversation: tuple[Block, ...] = ()
     if first is not None:
         conversation = (
-            Paragraph(say(BY_HAND, code(f"nc 127.0.0.1 {sources.spec.transport.port}"))),
-            _conversation(sources, first, hands=True),
-            Paragraph(say(FLOW, sources.anchors.prose(first.example.doc))),
+            Paragraph(sentence(BY_HAND, code(f"nc 127.0.0.1 {sources.spec.transport.port}"))),
+            _conversation(sources, first, typed=True),
+            Paragraph(sentence(FLOW, sources.anchors.prose(first.example.doc))),
             _sequence(first),
         )
     blocks: tuple[Block, ...] = (
@@ -127,10 +127,10 @@ def _in_a_sentence(title: Spans) -> str:
 # Examples
 
 
-def _conversation(sources: PageSources, interaction: Interaction, *, hands: bool = False) -> Conversation:
+def _conversation(sources: PageSources, interaction: Interaction, *, typed: bool = False) -> Conversation:
     people = interaction.people
     lines = tuple(Line(people[arrow.who], MARKS[arrow.kind], _words(sources, arrow)) for arrow in interaction.arrows)
-    return Conversation(interaction.example.id, tuple(people.values()), lines, hands)
+    return Conversation(interaction.example.id, tuple(people.values()), lines, typed)
 
 
 def _words(sources: PageSources, arrow: Arrow) -> Spans:
@@ -151,10 +151,10 @@ def _examples(sources: PageSources) -> Section:
             Paragraph(sources.anchors.prose(example.doc)),
             _sequence(interaction),
             _conversation(sources, interaction),
-            Paragraph(say("Shows {}.", sources.rule_links(example.rules))),
+            Paragraph(sentence("Shows {}.", sources.rule_links(example.rules))),
         )
         found.append(Section(sources.anchors.example(example.id), text(example.title), blocks, (), example.doc))
-    how = Paragraph(say(PLAYED, code("alice > …"), code("alice < …")))
+    how = Paragraph(sentence(PLAYED, code("alice > …"), code("alice < …")))
     return Section("examples", text("Conversations"), (how,), tuple(found), "every example with its drawing")
 
 

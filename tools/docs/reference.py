@@ -22,7 +22,7 @@ from .content import (
     join,
     link,
     one_of,
-    say,
+    sentence,
     text,
 )
 from .phrases import FAULTS, SINCE, duration, octets, type_form, unique
@@ -120,7 +120,7 @@ def _errors(sources: PageSources) -> Section:
             text(FAULTS[fault.fault]),
             sources.phrases.error(fault.error),
             sources.phrases.fault_verb(fault.fault),
-            say("yes, but not for {}", uncounted) if uncounted else text("yes"),
+            sentence("yes, but not for {}", uncounted) if uncounted else text("yes"),
             link(fault.rule, fault.rule),
         )
         faults.append(Row(cells))
@@ -136,7 +136,9 @@ def _errors(sources: PageSources) -> Section:
         *sources.chapter("errors", rules=False),
         Table(("order", "what is wrong", "code", f"{verb} names", "counted", "rule"), tuple(faults)),
         Listing(tuple(sources.phrases.budget(budget) for budget in spec.budgets)),
-        Paragraph(text("The words are those of the shipped server; another server may say others, but not none.")),
+        Paragraph(
+            text("The words are those of the shipped server; another server may use others, but must send some.")
+        ),
         Table(("code", "answers", "when", "words"), tuple(codes)),
         *sources.chapter_rules("errors"),
     ]
@@ -167,7 +169,7 @@ def _goodbyes(sources: PageSources) -> Section:
     told_ = sources.phrases.other_end(ending.partner, "that end")
     blocks: list[Block] = [
         *sources.chapter("goodbyes", rules=False),
-        Paragraph(say(words, effects, told_, link(ending.rule, ending.rule))),
+        Paragraph(sentence(words, effects, told_, link(ending.rule, ending.rule))),
         Table(("code", "called for by", f"{partner} is told", "when", "words"), tuple(rows)),
         *sources.chapter_rules("goodbyes"),
     ]
@@ -236,21 +238,23 @@ def _client(sources: PageSources) -> Section:
     one = one_of([sources.phrases.request(verb) for verb in spec.requests if verb in rules.one_unanswered])
     items = [
         text("A request only in a state that has rows for it, as the client itself sees its state."),
-        say("One {} unanswered at most. {}", one, link(rules.one_unanswered_rule, rules.one_unanswered_rule)),
+        sentence("One {} unanswered at most. {}", one, link(rules.one_unanswered_rule, rules.one_unanswered_rule)),
     ]
     for state, table in rules.only_if.items():
         for verb, condition in table.items():
             parts = (sources.phrases.state(state), sources.phrases.request(verb), sources.phrases.condition(condition))
-            items.append(say("In {}, {} only if {}. {}", *parts, link(rules.only_if_rule, rules.only_if_rule)))
+            items.append(sentence("In {}, {} only if {}. {}", *parts, link(rules.only_if_rule, rules.only_if_rule)))
     for verb, after in rules.may_follow.items():
         rule = link(rules.may_follow_rule, rules.may_follow_rule)
         items.append(
-            say("{} may follow its {} at once. {}", sources.phrases.request(verb), sources.phrases.request(after), rule)
+            sentence(
+                "{} may follow its {} at once. {}", sources.phrases.request(verb), sources.phrases.request(after), rule
+            )
         )
     for push in spec.pushes.values():
         if push.reply is not None:
             reply = code(str(push.reply), sources.anchors.request(push.reply.form.verb))
-            items.append(say("The server's {} is answered with {}.", sources.frame_link(push.form.key), reply))
+            items.append(sentence("The server's {} is answered with {}.", sources.frame_link(push.form.key), reply))
     blocks = (Listing(tuple(unique(items))), *sources.chapter("client"))
     return Section("client", title(sources, "client"), blocks, (), "the rules for clients, and why")
 

@@ -1,4 +1,4 @@
-"""What every part of the page is written from: the spec, its names, the words for it, its examples and its cases."""
+"""The sources of every part of the page: the spec, its anchors, phrases, examples and conformance cases."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .phrases import Phrases
 
 @dataclass(frozen=True)
 class PageSources:
-    """A spec with all that is derived from it for the page, and the conformance cases that show its rules."""
+    """A spec with everything that is derived from it for the page, and the conformance cases of its rules."""
 
     spec: Spec
     cases: tuple[CaseText, ...] = ()
@@ -54,7 +54,7 @@ class PageSources:
         return [*(Paragraph(self.anchors.prose(line)) for line in words), *(self.chapter_rules(name) if rules else ())]
 
     def chapter_rules(self, name: str) -> list[Block]:
-        """The rules that a chapter explains, for a part that has tables between."""
+        """The rules of a chapter alone, for a part that has tables between prose and rules."""
         chapter = self.spec.chapters.get(name)
         return [self.rules(chapter.rules)] if chapter is not None and chapter.rules else []
 
@@ -82,7 +82,7 @@ class PageSources:
         return sum(sizes) + len(sizes) - 1 + len(self.spec.framing.writes)
 
     def sample(self, form: Form) -> str:
-        """A frame of this form from the types' own good values, for what no example shows."""
+        """A frame of this form from the good values of its types, for a frame that no example has."""
         parts = []
         for part in form.parts:
             kind = None if isinstance(part, str) else self.spec.types[part.type]
@@ -90,7 +90,7 @@ class PageSources:
         return " ".join(parts)
 
     def sent_example(self, verb: str) -> bytes:
-        """A frame of this verb from an example, if there is one that was not refused, with its ending."""
+        """The first frame of this verb in the examples that is not refused, with its ending."""
         form = self.spec.requests[verb].form
         refused = self.spec.refusal.verb + " "
         for arrows in (found.arrows for found in self.interactions.values()):
@@ -101,7 +101,7 @@ class PageSources:
         return self.sample(form).encode() + self.spec.framing.writes
 
     def got_example(self, reply: Reply) -> bytes:
-        """The first such frame that a server sends in an example, with its ending."""
+        """The first such frame of a server in the examples, with its ending."""
         for arrows in (found.arrows for found in self.interactions.values()):
             for arrow in arrows:
                 if arrow.kind == "receive" and self._is(reply.form, arrow.text):
@@ -122,7 +122,7 @@ class PageSources:
         return [name for name in self.spec.live_states if verb in self.spec.states[name].recv]
 
     def in_states(self, names: list[str]) -> Spans:
-        """These states in words; all of them are `any state`."""
+        """These states as a phrase; all of them are `any state`."""
         if names == list(self.spec.live_states):
             return text("any state")
         return join([self.phrases.state(name) for name in names], " or ")

@@ -1,4 +1,4 @@
-"""The part of the page about states: each one, the diagrams' words, and the tables of states and messages."""
+"""The part of the page about states: diagrams, each state, and the tables of states and messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from pychat.core.machine import client_machine, server_machine
 from pychat.spec.model import Outcome, State
 
-from .content import Block, Diagram, Facts, Paragraph, Row, Section, Spans, Table, code, join, link, say, text
+from .content import Block, Diagram, Facts, Paragraph, Row, Section, Spans, Table, code, join, link, sentence, text
 from .machines import changes
 from .phrases import duration
 from .sources import PageSources
@@ -81,25 +81,25 @@ def _facts(sources: PageSources, state: State) -> list[tuple[str, Spans]]:
     if state.initial:
         facts.append(("is", text("the state in which a connection begins")))
     if state.linked:
-        words = f"the {spec.link.name}, or nobody once he has gone, and whether this end has accepted"
+        words = f"the {spec.link.name}, or nobody once that user has gone, and whether this end has accepted"
         facts.append(("holds", text(words)))
     facts.append(("takes", join([phrases.request(verb) for verb in spec.requests if verb in state.recv])))
     illegal = [phrases.request(verb) for verb in spec.requests if verb not in state.recv]
     if illegal:
         error = spec.fault_rule("state").error
         answer = code(f"{spec.refusal.verb} <verb> {error}", sources.anchors.error(error))
-        facts.append(("refuses", say("{}, each with {}", join(illegal), answer)))
+        facts.append(("refuses", sentence("{}, each with {}", join(illegal), answer)))
     keys = [move.key for move in sources.moves if move.state == state.name and spec.replies[move.key].kind == "push"]
     facts.append(("may push", join([sources.frame_link(key) for key in dict.fromkeys(keys)]) or text("nothing")))
     budget = spec.budget(state.name)
     if budget is not None:
         counted = "in a row" if budget.in_a_row else "in all"
         words = f"number {budget.faults} {counted} ends the connection; {{}}"
-        facts.append(("faults", say(words, link(budget.rule, budget.rule))))
+        facts.append(("faults", sentence(words, link(budget.rule, budget.rule))))
     for timer in spec.timers.values():
         if timer.states is not None and state.name in timer.states:
             words = f"after {duration(timer.after)} {{}}; {{}}"
-            facts.append(("time", say(words, phrases.timer(timer), link(timer.rule, timer.rule))))
+            facts.append(("time", sentence(words, phrases.timer(timer), link(timer.rule, timer.rule))))
     return facts
 
 
@@ -126,7 +126,7 @@ def _outcome(sources: PageSources, state: str | None, outcome: Outcome) -> Spans
     if outcome.error is not None:
         return code(outcome.error, target)
     label = link(outcome.label, target)
-    return label if outcome.to is None else say("{} → {}", label, sources.phrases.state(outcome.to))
+    return label if outcome.to is None else sentence("{} → {}", label, sources.phrases.state(outcome.to))
 
 
 def _client_matrix(sources: PageSources) -> Table:
@@ -140,5 +140,5 @@ def _client_matrix(sources: PageSources) -> Table:
 
 def _client_cell(sources: PageSources, state: str, key: str) -> Spans:
     targets = dict.fromkeys(move.to for move in sources.moves if move.state == state and move.key == key)
-    words = [text("stays") if to is None else say("→ {}", sources.phrases.state(to)) for to in targets]
+    words = [text("stays") if to is None else sentence("→ {}", sources.phrases.state(to)) for to in targets]
     return join(words, " or ") or text("–")

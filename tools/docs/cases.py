@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from conformance.suite import client_cases, server_cases
@@ -41,12 +40,3 @@ def cases(spec: Spec) -> tuple[CaseText, ...]:
         CaseText(case.id, case.title, case.doc, case.rules, tuple(map(str, case.play.steps)) if case.play else ())
         for case in sorted(found, key=lambda case: case.kind == "cell")
     )
-
-
-def by_rule(found: Iterable[CaseText]) -> dict[str, tuple[CaseText, ...]]:
-    """The cases that show each rule."""
-    result: dict[str, tuple[CaseText, ...]] = {}
-    for case in found:
-        for rule in case.rules:
-            result[rule] = (*result.get(rule, ()), case)
-    return result

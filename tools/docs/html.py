@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .cases import CaseText
-from .content import Block, Grammar, Page, Row, Rules, Section, Span, Spans, Table, Wire, plain
+from .content import Block, Grammar, Page, Row, Rules, Section, Span, Spans, Table, plain
 
 HERE = Path(__file__).parent
 _ABNF = re.compile(
@@ -47,7 +47,7 @@ def _environment() -> Environment:
     found = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    found.filters |= {"spans": spans, "plain": plain, "grammar": grammar, "hexdump": hexdump, "faint": faint}
+    found.filters |= {"spans": spans, "plain": plain, "grammar": grammar, "faint": faint}
     found.tests["block"] = lambda block, name: type(block).__name__ == name
     return found
 
@@ -104,15 +104,6 @@ def _linked(body: str, known: set[str]) -> str:
             kind = token.lastgroup or ""
             parts.append(f'<span class="{kind}">{shown}</span>')
     return "".join([*parts, escape(body[last:])])
-
-
-def hexdump(wire: Wire) -> list[tuple[str, str]]:
-    """Sixteen octets a line: in hexadecimal, and as characters."""
-    rows = []
-    for start in range(0, len(wire.octets), 16):
-        part = wire.octets[start : start + 16]
-        rows.append((part.hex(" "), "".join(chr(octet) if 0x20 <= octet < 0x7F else "·" for octet in part)))
-    return rows
 
 
 def _index(page: Page) -> Iterator[tuple[str, str, str]]:

@@ -103,17 +103,9 @@ def _row(cells: list[str]) -> str:
 
 
 def _wire(wire: Wire) -> list[str]:
-    return ["```text", *hexdump(wire.octets, ">" if wire.sender == "client" else "<"), "```"]
-
-
-def hexdump(octets: bytes, mark: str) -> list[str]:
-    """The frame in words, then its octets, sixteen a line."""
-    lines = [f"{mark} {octets.decode('utf-8', 'backslashreplace').rstrip()}"]
-    for start in range(0, len(octets), 16):
-        part = octets[start : start + 16]
-        shown = "".join(chr(octet) if 0x20 <= octet < 0x7F else "." for octet in part)
-        lines.append(f"  {part.hex(' '):<47}  |{shown}|")
-    return lines
+    """The frame in words, then its octets."""
+    mark, words = ">" if wire.sender == "client" else "<", wire.octets.decode("utf-8", "backslashreplace").rstrip()
+    return ["```text", f"{mark} {words}", *(f"  {octets:<47}  |{text}|" for octets, text in wire.rows()), "```"]
 
 
 def _rules(rules: Rules) -> list[str]:

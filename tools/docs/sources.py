@@ -12,7 +12,7 @@ from pychat.spec.model import Form, Reply
 from pychat.spec.view import Move, moves
 
 from .anchors import Anchors
-from .cases import CaseText, by_rule
+from .cases import CaseText
 from .content import Block, Paragraph, Rules, RuleText, Span, Spans, join, link, text
 from .interactions import Interaction, interactions
 from .phrases import Phrases
@@ -27,7 +27,8 @@ class PageSources:
 
     @cached_property
     def cases_of(self) -> dict[str, tuple[CaseText, ...]]:
-        return by_rule(self.cases)
+        """The cases of each rule."""
+        return {rule: tuple(case for case in self.cases if rule in case.rules) for rule in self.spec.rules}
 
     @cached_property
     def anchors(self) -> Anchors:
@@ -63,7 +64,7 @@ class PageSources:
 
     def rule(self, id_: str, shown: Spans = ()) -> RuleText:
         rule = self.spec.rules[id_]
-        cases = tuple((case.id, case.anchor) for case in self.cases_of.get(id_, ()))
+        cases = tuple((case.id, case.anchor) for case in self.cases_of[id_])
         return RuleText(id_, rule.level, rule.of, self.anchors.rule_text(rule.text), shown, cases)
 
     def rule_links(self, ids: Iterable[str]) -> Spans:

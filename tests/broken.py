@@ -53,7 +53,7 @@ def two_leaves() -> Spec:
 
 
 def dead_end() -> Spec:
-    """Whose partner is gone can neither LEAVE nor QUIT."""
+    """A user whose partner is gone can neither LEAVE nor QUIT."""
     partner = "partner: {push: GONE <me> quit}, rule: R-QUIT-1"
     quitting = f"- {{outcome: quit, to: CLOSED, answer: OK QUIT, do: [unlink, release], {partner}}}"
     return changed(
@@ -170,7 +170,7 @@ def found_trace(name: str) -> Trace:
 
 
 def plainly(model: Model) -> tuple[set[GlobalState], set[int]]:
-    """Every state and every row that fires, without any of the search's means."""
+    """Every state, and every row that fires, without caches and symmetry."""
     seen, waiting, fired = {model.start()}, [model.start()], set()
     while waiting:
         for action, after, _ in model.steps(waiting.pop()):

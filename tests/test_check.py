@@ -44,7 +44,7 @@ def test_the_shipped_protocol_holds() -> None:
 
 @pytest.mark.parametrize("file", [SPEC_FILE, ROOT / "tests" / "little.yaml"], ids=["pychat", "little"])
 def test_the_search_sees_what_the_model_says(file: Path) -> None:
-    """The looked-up steps and the symmetry leave no state out, and add none: the model's plain steps reach the same."""
+    """With cached steps and symmetry it sees the same states as the model's plain steps: none more and none less."""
     tables = compile_tables(load(file))
     search = Search(tables, TINY)
     found = search.run()
@@ -56,7 +56,7 @@ def test_the_search_sees_what_the_model_says(file: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_model_does_what_the_program_does(seed: int) -> None:
-    """Random walks of the model, played by the real hub and three real sessions: they send, allow and see the same."""
+    """Random walks of the model, played by the real hub and three real sessions: all send, allow and see the same."""
     model = Model(compile_tables(shipped()), 3, 2, 3)
     path = list(walk(model, Random(seed), 200))
     words = Texts(model.tables, [(action, before) for action, before, _ in path])
@@ -116,7 +116,7 @@ class Program:
         assert not any(connection.outbox for connection in self.connections)
 
     def compare_sends(self, world: GlobalState) -> None:
-        """A session allows what the model offers, and nothing else but what changes nothing."""
+        """A session allows what the model offers; requests that change nothing are left out."""
         for end in world:
             if end.state == self.model.spec.final or len(end.up) == self.model.up:
                 continue
@@ -141,7 +141,7 @@ class Program:
         return True
 
     def compare(self, world: GlobalState) -> None:
-        """Both ends know what the model says."""
+        """Server and client are in the states of the model."""
         names = {end.name: self.connections[end.me] for end in world if end.name != NOBODY}
         assert len(names) == len(self.hub.names)
         for end in world:
@@ -173,7 +173,7 @@ def test_each_property_has_a_control() -> None:
 
 
 def test_a_row_that_fires_is_not_blamed() -> None:
-    """One client alone can call nobody but itself."""
+    """One client alone can call itself."""
     _, found = searched("nobody to call")
     assert Violation(NEVER, "NAMED CHAT/self-chat if <name> is oneself") not in found.traces
 
@@ -189,7 +189,7 @@ def test_a_search_gives_up_at_its_limit() -> None:
 
 
 def test_a_trace_is_a_sequence_diagram() -> None:
-    """A line of life for each one; a request has one line with its taking, if nothing comes between."""
+    """A lifeline for each client and the server; a request that is taken at once has one line."""
     lines = found_trace("a line is taken before the chat is accepted").diagram().splitlines()
     assert lines[0] == "misdelivered line: PAIRED MSG/relayed"
     assert re.fullmatch(r"alice +bob +server", lines[3])

@@ -57,7 +57,7 @@ class Texts:
         raise UnsupportedSpecError(f"the type {self._key.name} needs more good values, to name the people of a trace")
 
     def request(self, sent: SentRequest) -> str:
-        """A request as it is sent. A field that no rule asks about has any value; a line says for whom it is meant."""
+        """A request as it is sent. A field that no rule asks about has any value; a line names its intended reader."""
         verb = self.tables.verbs[sent.verb]
         known = verb.words[sent.words]
         parts = []

@@ -130,14 +130,11 @@ def _is_number(type_: Type) -> bool:
     return re.fullmatch(r"[0-9{},|()?*+]*", without_classes) is not None
 
 
-def _forms(spec: Spec) -> list[Form]:
-    return [request.form for request in spec.requests.values()] + [reply.form for reply in spec.replies.values()]
-
-
 def _fields(spec: Spec) -> Data:
     """The message fields: abbreviation → the kind and the words of Wireshark's field."""
     found: Data = {}
-    for form in _forms(spec):
+    forms = [request.form for request in spec.requests.values()] + [reply.form for reply in spec.replies.values()]
+    for form in forms:
         for field in form.fields:
             type_ = spec.types[field.type]
             abbreviation = _abbreviation(form, field)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pychat.spec.model import Timer
-
 from . import states
 from .abnf import grammar
 from .content import (
@@ -159,7 +157,8 @@ def _goodbyes(sources: PageSources) -> Section:
     for goodbye in spec.goodbyes.values():
         calls: list[Spans] = [text(when[goodbye.when])] if goodbye.when else []
         calls += [link(budget.rule, budget.rule) for budget in spec.budgets if budget.goodbye == goodbye.code]
-        calls += [_timer_link(sources, timer) for timer in spec.timers.values() if timer.goodbye == goodbye.code]
+        timers = [timer for timer in spec.timers.values() if timer.goodbye == goodbye.code]
+        calls += [link(f"{t.name}, {duration(t.after)}", sources.anchors.timer(t.name)) for t in timers]
         told = code(goodbye.gone) if goodbye.gone else text("nothing")
         cells = (code(goodbye.code), join(calls, "; "), told, sources.anchors.prose(goodbye.doc), text(goodbye.words))
         rows.append(Row(cells, sources.anchors.goodbye(goodbye.code)))
@@ -176,10 +175,6 @@ def _goodbyes(sources: PageSources) -> Section:
     return Section(
         "goodbyes", title(sources, "goodbyes"), tuple(blocks), (), "the server's last frame, and the closing"
     )
-
-
-def _timer_link(sources: PageSources, timer: Timer) -> Spans:
-    return link(f"{timer.name}, {duration(timer.after)}", sources.anchors.timer(timer.name))
 
 
 def _timers(sources: PageSources) -> Section:

@@ -46,7 +46,7 @@ class _Layout:
         last: dict[str, float] = {}  # the lowest event of each person
         server = float(TOP)
         handled: dict[int, float] = {}
-        spoke: dict[str, int] = {}  # the last arrow from each person, if none has come to them since
+        spoke: dict[str, int] = {}  # the last arrow from each person, if none has come back since
         for index, arrow in enumerate(self.interaction.arrows):
             if arrow.kind in ("send", "finish", "reset"):
                 start = max(self._free(arrow.who, last), server - SLANT + STEP / 2)

@@ -66,13 +66,10 @@ def _machine(sources: PageSources, anchor: str, title: str, words: str, machine:
 
 
 def _state(sources: PageSources, state: State) -> Section:
-    facts = _final_facts() if state.final else _facts(sources, state)
+    over = [("is", text("the end of a connection: nothing is read and nothing is answered"))]
+    facts = over if state.final else _facts(sources, state)
     blocks: tuple[Block, ...] = (Paragraph(sources.anchors.prose(state.doc)), Facts(tuple(facts)))
     return Section(sources.anchors.state(state.name), code(state.name), blocks, (), state.doc)
-
-
-def _final_facts() -> list[tuple[str, Spans]]:
-    return [("is", text("the end of a connection: nothing is read and nothing is answered"))]
 
 
 def _facts(sources: PageSources, state: State) -> list[tuple[str, Spans]]:

@@ -127,11 +127,11 @@ class Wire:
     sender: Literal["client", "server"]
     octets: bytes
 
-    def rows(self) -> list[tuple[str, str]]:
+    def rows(self, dot: str = ".") -> list[tuple[str, str]]:
         """Sixteen octets a row: in hexadecimal, and in ASCII with a dot for everything else."""
         parts = [self.octets[start : start + 16] for start in range(0, len(self.octets), 16)]
         return [
-            (part.hex(" "), "".join(chr(octet) if 0x20 <= octet < 0x7F else "." for octet in part)) for part in parts
+            (part.hex(" "), "".join(chr(octet) if 0x20 <= octet < 0x7F else dot for octet in part)) for part in parts
         ]
 
 

@@ -138,7 +138,7 @@ def test_every_rule_stands_on_the_page_with_its_cases(made: Page, spec: Spec) ->
 def test_every_example_stands_on_the_page_with_the_words_that_are_said(made: Page, spec: Spec) -> None:
     """No line is left out, and no `…` is left in."""
     conversations = [
-        block for part in made.walk() for block in part.blocks if isinstance(block, Conversation) and not block.hands
+        block for part in made.walk() for block in part.blocks if isinstance(block, Conversation) and not block.typed
     ]
     assert [found.example for found in conversations] == list(spec.examples)
     for found in conversations:

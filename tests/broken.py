@@ -1,4 +1,4 @@
-"""What the model check's tests share: specs that are broken on purpose, each with its fault, and a plain search."""
+"""What the model check's tests share: specs that are broken on purpose, each with its violation, and a plain search."""
 
 from __future__ import annotations
 
@@ -8,10 +8,23 @@ from functools import cache
 
 from pychat.spec import Spec, load, shipped
 from pychat.spec.model import Effect
-from tools.check.explore import Bounds, Found, Search
-from tools.check.model import Model, World
-from tools.check.properties import ANSWERS, ASYMMETRIC, DEAD_END, MISDELIVERED, OTHER_CHAT, UNSPECIFIED, Fault
-from tools.check.rows import Row, Tables, compile_tables
+from tools.check.explore import Bounds, Search, SearchResult
+from tools.check.model import GlobalState, Model
+from tools.check.properties import (
+    AMBIGUOUS,
+    ANSWERS,
+    ASYMMETRIC,
+    DEAD_END,
+    DEADLOCK,
+    MISDELIVERED,
+    NEVER,
+    OTHER_CHAT,
+    UNPLACED,
+    UNSPECIFIED,
+    VIEWS,
+    Violation,
+)
+from tools.check.rows import Tables, compile_tables
 from tools.check.trace import Trace, trace
 
 from .conftest import ROOT, changed
@@ -40,7 +53,7 @@ def two_leaves() -> Spec:
 
 
 def dead_end() -> Spec:
-    """Whose partner is gone can neither LEAVE nor QUIT."""
+    """A user whose partner is gone can neither LEAVE nor QUIT."""
     partner = "partner: {push: GONE <me> quit}, rule: R-QUIT-1"
     quitting = f"- {{outcome: quit, to: CLOSED, answer: OK QUIT, do: [unlink, release], {partner}}}"
     return changed(
@@ -64,16 +77,29 @@ def deaf_leave() -> Spec:
     return replace(spec, states={**spec.states, "PAIRED": replace(old, recv=recv)})
 
 
-def _twice(row: Row) -> Row:
-    return replace(row, answers=row.answers * 2) if row.links else row
+def ending_frees_the_partner() -> Spec:
+    """GONE frees the other end after a lost connection, and does not after a LEAVE: its client cannot know."""
+    spec, ending = shipped(), shipped().ending
+    return replace(spec, ending=replace(ending, partner=replace(ending.partner, to="NAMED")))
+
+
+def little() -> Spec:
+    return load(ROOT / "tests" / "little.yaml")
+
+
+def rows(spec: Spec, label: str, **changes: object) -> Tables:
+    """The tables of a spec, with its rows of this label changed to what no spec can say."""
+    tables = compile_tables(spec)
+    changed = [replace(row, **changes) if row.label == label else row for row in tables.rows]  # type: ignore[arg-type]
+    return replace(tables, rows=tuple(changed))
 
 
 @dataclass(frozen=True)
 class Control:
-    """Tables with a fault that must be found."""
+    """Tables with a violation that must be found."""
 
     make: Callable[[], Tables]
-    fault: Fault
+    violation: Violation
     bounds: Bounds = SMALL
     playable: bool = True  # by a real server of that spec
 
@@ -81,50 +107,70 @@ class Control:
 CONTROLS: Mapping[str, Control] = {
     "the partner's exit frees the other end": Control(
         lambda: compile_tables(freeing_exit()),
-        Fault(MISDELIVERED, "PAIRED MSG/relayed"),
+        Violation(MISDELIVERED, "PAIRED MSG/relayed"),
         Bounds(clients=3, up=1, down=2),
     ),
     "a line is taken before the chat is accepted": Control(
         lambda: compile_tables(without(shipped(), "PAIRED", "MSG", "not-accepted")),
-        Fault(MISDELIVERED, "PAIRED MSG/relayed"),
+        Violation(MISDELIVERED, "PAIRED MSG/relayed"),
     ),
-    "two unanswered LEAVEs": Control(lambda: compile_tables(two_leaves()), Fault(OTHER_CHAT, "PAIRED LEAVE/left")),
+    "two unanswered LEAVEs": Control(lambda: compile_tables(two_leaves()), Violation(OTHER_CHAT, "PAIRED LEAVE/left")),
     "no CHAT in PAIRED": Control(
         lambda: compile_tables(without(shipped(), "PAIRED", "CHAT", "accepted", "already-paired")),
-        Fault(UNSPECIFIED, "CHAT in PAIRED"),
+        Violation(UNSPECIFIED, "CHAT in PAIRED"),
     ),
     "CHAT answers twice": Control(
-        lambda: compile_tables(shipped()).changed(_twice),
-        Fault(ANSWERS, "NAMED CHAT/opened has 2 instead of 1"),
+        lambda: rows(shipped(), "opened", answers=("OK CHAT", "OK CHAT")),
+        Violation(ANSWERS, "NAMED CHAT/opened has 2 instead of 1"),
         playable=False,
     ),
-    "a dead end": Control(lambda: compile_tables(dead_end()), Fault(DEAD_END, "from PAIRED")),
+    "a dead end": Control(lambda: compile_tables(dead_end()), Violation(DEAD_END, "from PAIRED")),
     "LEAVE leaves the link": Control(
-        lambda: compile_tables(deaf_leave()), Fault(ASYMMETRIC, "NAMED with a partner"), playable=False
+        lambda: compile_tables(deaf_leave()), Violation(ASYMMETRIC, "NAMED with a partner"), playable=False
     ),
-    "the second protocol": Control(
-        lambda: compile_tables(load(ROOT / "tests" / "little.yaml")), Fault(OTHER_CHAT, "TALKING hang/hung")
+    "CHAT is answered like LEAVE": Control(
+        lambda: rows(shipped(), "opened", answers=("OK LEAVE",)),
+        Violation(UNPLACED, "OK LEAVE answers nothing that is to be answered now"),
+        playable=False,
     ),
+    "the server does not accept as it answers": Control(
+        lambda: rows(shipped(), "accepted", effects=()), Violation(VIEWS, "in PAIRED"), playable=False
+    ),
+    "GONE means two things": Control(
+        lambda: compile_tables(ending_frees_the_partner()), Violation(AMBIGUOUS, "GONE in PAIRED"), TINY, playable=False
+    ),
+    "nobody to call": Control(
+        lambda: compile_tables(shipped()),
+        Violation(NEVER, "NAMED CHAT/opened"),
+        Bounds(clients=1, up=1, down=2),
+        playable=False,
+    ),
+    "the last request is never answered": Control(
+        lambda: rows(little(), "ended", answers=(), to=None, effects=()),
+        Violation(DEADLOCK, "before all connections are over"),
+        playable=False,
+    ),
+    "the second protocol": Control(lambda: compile_tables(little()), Violation(OTHER_CHAT, "TALKING hang/hung")),
 }
 
 
 @cache
-def searched(name: str) -> tuple[Search, Found]:
-    """The search of a control: of all of it, or where it is large, until its fault is found."""
+def searched(name: str) -> tuple[Search, SearchResult]:
+    """The search of a control: of all of it, or where it is large, until its violation is found."""
     control = CONTROLS[name]
     search = Search(control.make(), control.bounds)
     if control.bounds == SMALL:
         return search, search.run()
-    return search, search.run(until=lambda fault: fault == control.fault)
+    return search, search.run(until=lambda violation: violation == control.violation)
 
 
 def found_trace(name: str) -> Trace:
     search, _ = searched(name)
-    return trace(search, CONTROLS[name].fault)
+    return trace(search, CONTROLS[name].violation)
 
 
-def plainly(model: Model) -> tuple[set[World], set[int]]:
-    """Every state and every row that fires, without any of the search's means."""
+def plainly(model: Model) -> tuple[set[GlobalState], set[int]]:
+    """Every state, and every row that fires, without caches and symmetry."""
     seen, waiting, fired = {model.start()}, [model.start()], set()
     while waiting:
         for action, after, _ in model.steps(waiting.pop()):

@@ -14,7 +14,7 @@ from pychat.cli import main as pychat
 from tools.bench.cli import main as bench
 from tools.capture.cli import main as capture
 from tools.check.__main__ import main as check
-from tools.dissector.cli import main as dissector
+from tools.dissector.__main__ import main as dissector
 from tools.docs.__main__ import main as docs
 from tools.report.__main__ import main as report
 
@@ -114,7 +114,7 @@ PRINTS = {
     "conformance/results/terminal.py": "results, which are visible",
     "tools/bench/checks.py": "figures",
     "tools/bench/threads.py": "an address",
-    "tools/dissector/cli.py": "the dissector itself",
+    "tools/dissector/__main__.py": "the dissector itself",
 }
 
 

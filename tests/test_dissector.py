@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from pychat.core.codec import BadFrame, Codec
 from pychat.spec import Spec
-from tools.dissector.cli import main
+from tools.dissector.__main__ import main
 from tools.dissector.rules import OWN_FIELDS, lua, rules
 
 from .conftest import ROOT
@@ -180,7 +180,7 @@ def test_two_servers_have_users_of_the_same_names(shark: Tshark, tmp_path: Path)
 
 
 def test_a_capture_that_begins_anywhere_cries_no_wolf(each_shark: Tshark, tmp_path: Path) -> None:
-    """Cut off the first packets, one more each time: nothing that is shown may be wrong, only unknown."""
+    """Without the first packets, one more each time: what is shown may be unknown, but not wrong."""
     spec = each_shark.spec
     example = next(iter(spec.examples.values()))
     full = Capture()
@@ -273,7 +273,7 @@ def random_lines(spec: Spec, count: int) -> list[bytes]:
 
 
 def test_the_dissector_and_the_codec_find_the_same_faults(each_shark: Tshark, tmp_path: Path) -> None:
-    """They were written twice from one spec; on a thousand lines they agree, each line on a connection of its own."""
+    """Two programs for one spec agree on a thousand lines, each line on a connection of its own."""
     spec, codec = each_shark.spec, Codec(each_shark.spec)
     lines = random_lines(spec, 1000)
     capture = Capture()
@@ -342,7 +342,7 @@ def test_the_expert_information_is_found_without_a_look_at_any_field(shark: Tsha
 
 
 def test_ports_by_decode_as_and_by_preference(shark: Tshark, tmp_path: Path) -> None:
-    """Where nothing can be recognised, the port says whose frames they are."""
+    """Where nothing can be recognised, the port tells the sender."""
     capture = Capture()
     flow = capture.flow(45001).open()
     flow.client("what?")
@@ -355,7 +355,7 @@ def test_ports_by_decode_as_and_by_preference(shark: Tshark, tmp_path: Path) -> 
 
 
 def test_the_info_column_reads_like_a_conversation(shark: Tshark, tmp_path: Path) -> None:
-    """Names as soon as they are known, and nothing that would drive a terminal or turn the writing around."""
+    """Names as soon as they are known; controls and changes of direction are escaped."""
     capture = Capture()
     alice, bob = chat(capture, shark.spec)
     alice.client("MSG Grüße \u202e 世界")
@@ -387,7 +387,7 @@ def test_the_profile_has_filters_that_tshark_takes(shark: Tshark, tmp_path: Path
 
 
 def test_a_long_capture_is_followed_to_its_end(shark: Tshark, tmp_path: Path) -> None:
-    """What is kept of the frames before does not run out."""
+    """The views of earlier frames are kept."""
     capture = Capture()
     alice, bob = chat(capture, shark.spec)
     for number in range(5000):

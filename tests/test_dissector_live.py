@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from conformance.cases.play import example_plays
+from conformance.engine.target import Address
+from conformance.engine.verdict import Verdict
+from conformance.engine.wire import Entry
+from conformance.run import run_suite
+from conformance.suite import cases_of
 from pychat.spec import Spec
-from pychat.spec.model import Example
 from tools.capture.network import CaptureError, Host
 from tools.capture.recorder import MARKER_PORT, Recorder
 
-from .conftest import Peer, Stage, need
+from .conftest import Stage, need
 from .dissection import Seen, Tshark, by_stream
 
 HERE = "127.0.0.1"
@@ -46,62 +50,19 @@ def recording(path: Path, ports: list[int]) -> Iterator[None]:
     assert recorder.dropped == 0
 
 
-def is_in_order(example: Example) -> bool:
-    """Whether nobody sends while something that somebody else has sent may still be on its way."""
-    last = None
-    for step in example.steps:
-        if step.kind == "send" and last not in (None, step.who):
-            return False
-        last = step.who if step.kind == "send" else None
-    return True
-
-
-class Talk:
-    """An example played on a real server, and each connection's lines: who sent it, and the octets."""
-
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-        self._peers: dict[str, Peer] = {}
-        self.lines: dict[str, list[tuple[str, bytes]]] = {}
-
-    def play(self, example: Example) -> None:
-        for step in example.steps:
-            if step.who not in self._peers:
-                self._peers[step.who] = self.stage.peer()
-                self.lines[step.who] = []
-            peer, lines = self._peers[step.who], self.lines[step.who]
-            if step.kind == "send":
-                peer.send_octets(step.octets)
-                whole = [line for line in step.octets.splitlines(keepends=True) if line.endswith(b"\n")]
-                lines += [("client", line.rstrip(b"\r\n")) for line in whole]
-            elif step.kind == "receive":
-                line = peer.line()
-                assert re.fullmatch(re.escape(step.text).replace("…", ".+"), line), str(step)
-                lines.append(("server", line.encode()))
-            elif step.kind == "finish":
-                peer.finish()
-            elif step.kind == "reset":
-                peer.reset()
-            else:
-                assert peer.line() == "<end>"
-
-
 def test_the_examples_on_the_real_server(shark: Tshark, start: Callable[..., Stage], tmp_path: Path) -> None:
-    """Each connection's frames as they were sent and read, with no state unknown and no blame for the server."""
-    chosen = [example for example in shark.spec.examples.values() if is_in_order(example)]
-    talks = [Talk(start(io_threads=1)) for _ in chosen]
-    ports = [talk.stage.server.address[1] for talk in talks]
+    """Each connection's frames as the judge sent and read them, with no state unknown and no blame for the server."""
+    host, port = start(io_threads=1).server.address[:2]
+    cases = [case for play in example_plays(shark.spec) for case in cases_of(shark.spec, play, "play", ["whole"])]
     path = tmp_path / "examples.pcapng"
-    with recording(path, ports):
-        for talk, example in zip(talks, chosen, strict=True):
-            talk.play(example)
-    decode_as = [word for port in ports for word in ("-d", f"tcp.port=={port},{shark.spec.protocol}")]
-    streams = list(by_stream(shark.frames(path, *decode_as)).values())
-    wanted = [lines for talk in talks for lines in talk.lines.values()]
-    assert len(streams) == len(wanted)
-    for frames, lines in zip(streams, wanted, strict=True):
+    with recording(path, [port]):
+        results = run_suite(Address(host, port), cases, spec=shark.spec)
+    assert [result.verdict for result in results] == [Verdict.PASS] * len(cases)
+    streams = list(by_stream(shark.frames(path, "-d", f"tcp.port=={port},{shark.spec.protocol}")).values())
+    seen = []
+    for frames in streams:
         whole = [frame for frame in frames if frame["kind"] != "fragment"]
-        assert by_side(whole) == by_side_of(lines)
+        seen.append(by_side(whole))
         for frame in whole:
             assert frame["state"] != "unknown", str(frame)
             assert frame.get("violation.by") != "server", str(frame)
@@ -109,6 +70,9 @@ def test_the_examples_on_the_real_server(shark: Tshark, start: Callable[..., Sta
         general = [code for code in refused if shark.spec.errors[code].general]
         blamed = [frame["violation"] for frame in whole if frame.get("violation") and frame["violation"] in general]
         assert blamed == general  # what the server has found, the dissector has found
+    for result in results:
+        for who in {entry.who for entry in result.entries if entry.mark in "<>"}:
+            assert by_side_of(result.entries, who) in seen, (result.id, who)
 
 
 def by_side(frames: list[Seen]) -> dict[str, list[str]]:
@@ -116,9 +80,15 @@ def by_side(frames: list[Seen]) -> dict[str, list[str]]:
     return {side: [frame["line"] for frame in frames if frame["from"] == side] for side in ("client", "server")}
 
 
-def by_side_of(lines: list[tuple[str, bytes]]) -> dict[str, list[str]]:
+def by_side_of(entries: list[Entry], who: str) -> dict[str, list[str]]:
+    """The lines of a connection in a transcript, by the side that has sent them."""
+    octets = {
+        side: b"".join(entry.octets for entry in entries if (entry.who, entry.mark) == (who, mark))
+        for side, mark in (("client", ">"), ("server", "<"))
+    }
     return {
-        side: [line.decode(errors="replace") for who, line in lines if who == side] for side in ("client", "server")
+        side: [line.removesuffix(b"\r").decode(errors="replace") for line in said.split(b"\n")[:-1]]
+        for side, said in octets.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""What the dissector says of conversations that break the spec, and of those that only look so."""
+"""Conversations that break the spec, and conversations that only seem to."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_a_refusal_is_linked_with_the_line_that_was_refused(shark: Tshark, tmp_p
     alice.server("GONE bob left")
     alice.client("MSG late")
     alice.server("ERR MSG partner-gone x", "ERR MSG partner-gone x")
-    alone = capture.flow(shark.spec.transport.port, server=2).open()  # his partner is not in the capture
+    alone = capture.flow(shark.spec.transport.port, server=2).open()  # the partner is not in the capture
     alone.client("NAME a")
     alone.server("OK NAME a")
     alone.client("CHAT b")

@@ -22,7 +22,7 @@ FAULTY = [b"", b"x y", b"\xff", b"NO such", b"no such"]
 
 @dataclass
 class Truth:
-    """What a line of the server's was: its request's packet, and the state after it (None within a step)."""
+    """The truth about a line of the server: the packet of its request, and the state after it (None within a step)."""
 
     line: bytes
     request: int | None
@@ -31,7 +31,7 @@ class Truth:
 
 @dataclass
 class Person:
-    """A connection on its way: what was sent and is not handled yet, and what was said to it and is not sent yet."""
+    """A connection with its queues: octets that the hub has not handled yet, and frames that are not sent yet."""
 
     name: str
     flow: Flow
@@ -42,7 +42,7 @@ class Person:
 
 
 class Walk:
-    """People who send what comes into their heads to one hub. With `delays`, its frames wait before they are sent."""
+    """Clients that send random lines to one hub. With `delays`, its frames wait before they are sent."""
 
     def __init__(self, spec: Spec, capture: Capture, seed: int, *, delays: bool) -> None:
         self.spec, self.capture, self.number, self.delays = spec, capture, seed, delays

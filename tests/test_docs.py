@@ -11,19 +11,22 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from conformance.engine.target import Address, Command
 from pychat.core.machine import client_machine, server_machine
 from pychat.server.server import Server
-from pychat.spec import Spec, shipped
-from tools.docs import html, markdown, play
+from pychat.spec import Spec, load, shipped
+from tools.docs import html, markdown
 from tools.docs.__main__ import MARKDOWN, main
+from tools.docs.anchors import Anchors
 from tools.docs.cases import CaseText, cases
 from tools.docs.content import Conversation, Page, plain
 from tools.docs.drawings import drawings
+from tools.docs.interactions import interactions
 from tools.docs.machines import changes, stays
-from tools.docs.material import Material
-from tools.docs.names import Names
 from tools.docs.page import page
 from tools.docs.sequence import draw
+from tools.docs.sources import PageSources
+from tools.docs.verify import ExampleError, verify_examples
 
 from .conftest import ROOT, SPEC_FILE, changed, need
 
@@ -35,7 +38,7 @@ FEW = (
 
 @pytest.fixture(scope="module")
 def made(spec: Spec) -> Page:
-    return page(Material(spec, FEW))
+    return page(PageSources(spec, FEW))
 
 
 @pytest.fixture(params=["spec", "little"])
@@ -78,7 +81,7 @@ class Links(HTMLParser):
 
 def test_the_markdown_is_fresh(spec: Spec) -> None:
     """What is committed is what the spec and the judge say now."""
-    assert MARKDOWN.read_text(encoding="utf-8") == markdown.render(page(Material(spec, cases(spec)))), (
+    assert MARKDOWN.read_text(encoding="utf-8") == markdown.render(page(PageSources(spec, cases(spec)))), (
         "run python -m tools.docs"
     )
 
@@ -94,9 +97,9 @@ def test_the_markdown_has_no_dangling_link(made: Page) -> None:
 def test_the_page_loads_nothing_and_leads_nowhere_outside(made: Page, any_spec: Spec) -> None:
     """One file: every element closed, every link answered, nothing from the network."""
     need("dot")
-    material = Material(any_spec, FEW)
-    whole = page(material)
-    index = Links(html.render(whole, drawings(material), FEW, 1))
+    sources = PageSources(any_spec, FEW)
+    whole = page(sources)
+    index = Links(html.render(whole, drawings(sources), FEW, 1))
     judged = Links(html.render_cases(whole, FEW))
     assert index.open == judged.open == []
     assert index.loaded == judged.loaded == []
@@ -104,7 +107,7 @@ def test_the_page_loads_nothing_and_leads_nowhere_outside(made: Page, any_spec: 
     for target in index.targets | judged.targets:
         file, _, anchor = target.partition("#")
         where = {"": index, "index.html": index, "cases.html": judged}[file]
-        if any_spec.protocol == material.spec.protocol and anchor.startswith("R-") and anchor not in any_spec.rules:
+        if any_spec.protocol == sources.spec.protocol and anchor.startswith("R-") and anchor not in any_spec.rules:
             continue  # the cases are the shipped protocol's
         assert not anchor or anchor in where.anchors, target
 
@@ -112,16 +115,16 @@ def test_the_page_loads_nothing_and_leads_nowhere_outside(made: Page, any_spec: 
 def test_everything_with_a_name_has_an_anchor(any_spec: Spec) -> None:
     """Verbs, replies, states, rows, types, codes, timers, rules, examples, grammar rules, commands."""
     need("dot")
-    material, names = Material(any_spec), Names(any_spec)
-    anchors = Links(html.render(page(material), drawings(material), (), 1)).anchors
-    wanted = {names.request(verb) for verb in any_spec.requests}
-    wanted |= {names.reply(reply) for reply in any_spec.replies.values()}
-    wanted |= {names.state(state) for state in any_spec.states}
-    wanted |= {names.type(kind) for kind in any_spec.types}
-    wanted |= {names.error(code) for code in any_spec.errors} | {names.goodbye(code) for code in any_spec.goodbyes}
-    wanted |= {names.timer(name) for name in any_spec.timers} | {names.example(name) for name in any_spec.examples}
+    sources, anchors = PageSources(any_spec), Anchors(any_spec)
+    found = Links(html.render(page(sources), drawings(sources), (), 1)).anchors
+    wanted = {anchors.request(verb) for verb in any_spec.requests}
+    wanted |= {anchors.reply(reply) for reply in any_spec.replies.values()}
+    wanted |= {anchors.state(state) for state in any_spec.states}
+    wanted |= {anchors.type(kind) for kind in any_spec.types}
+    wanted |= {anchors.error(code) for code in any_spec.errors} | {anchors.goodbye(code) for code in any_spec.goodbyes}
+    wanted |= {anchors.timer(name) for name in any_spec.timers} | {anchors.example(name) for name in any_spec.examples}
     wanted |= any_spec.rules.keys() | {f"command-{name}" for name in any_spec.contract.commands}
-    assert wanted <= anchors.keys()
+    assert wanted <= found.keys()
 
 
 def test_every_rule_stands_on_the_page_with_its_cases(made: Page, spec: Spec) -> None:
@@ -135,7 +138,7 @@ def test_every_rule_stands_on_the_page_with_its_cases(made: Page, spec: Spec) ->
 def test_every_example_stands_on_the_page_with_the_words_that_are_said(made: Page, spec: Spec) -> None:
     """No line is left out, and no `…` is left in."""
     conversations = [
-        block for part in made.walk() for block in part.blocks if isinstance(block, Conversation) and not block.hands
+        block for part in made.walk() for block in part.blocks if isinstance(block, Conversation) and not block.typed
     ]
     assert [found.example for found in conversations] == list(spec.examples)
     for found in conversations:
@@ -146,7 +149,7 @@ def test_every_example_stands_on_the_page_with_the_words_that_are_said(made: Pag
 
 def test_the_pages_words_are_all_of_the_spec(little: Spec, spec: Spec) -> None:
     """A page of another protocol has none of the first one's verbs, states and codes."""
-    text = markdown.render(page(Material(little)))
+    text = markdown.render(page(PageSources(little)))
     first = {*spec.requests, *spec.states, *spec.pushes, spec.refusal.verb, spec.goodbye.verb}
     first |= {code for code in {*spec.errors, *spec.goodbyes} if "-" in code}
     first -= {*little.requests, *little.states}
@@ -159,14 +162,14 @@ def test_the_pages_words_are_all_of_the_spec(little: Spec, spec: Spec) -> None:
 
 def test_each_frame_of_an_example_has_a_cause(any_spec: Spec) -> None:
     """An answer comes from its own end, a push from another one."""
-    for found in play.plays(any_spec).values():
-        for act in found.acts:
-            if act.kind not in ("receive", "end"):
+    for found in interactions(any_spec).values():
+        for arrow in found.arrows:
+            if arrow.kind not in ("receive", "end"):
                 continue
-            assert act.cause is not None, (found.example.id, act)
-            cause = found.acts[act.cause]
-            reply = any_spec.replies.get(act.text.split(" ")[0])
-            assert (cause.who != act.who) == (reply is not None and reply.kind == "push"), (found.example.id, act)
+            assert arrow.cause is not None, (found.example.id, arrow)
+            cause = found.arrows[arrow.cause]
+            reply = any_spec.replies.get(arrow.text.split(" ")[0])
+            assert (cause.who != arrow.who) == (reply is not None and reply.kind == "push"), (found.example.id, arrow)
 
 
 def crossings(svg: str) -> int:
@@ -181,14 +184,16 @@ def crossings(svg: str) -> int:
 def test_lf_alone_ends_a_line_that_an_example_sends() -> None:
     """A CR within it is shown."""
     example = changed('a> "MSG \\xff\\n"', 'a> "MSG a\\rb\\nWHO\\r\\n"').examples
-    shown = [act.shown for found in play.plays(replace(shipped(), examples=example)).values() for act in found.acts]
+    shown = [
+        arrow.label for found in interactions(replace(shipped(), examples=example)).values() for arrow in found.arrows
+    ]
     assert "MSG a␍b" in shown
     assert shown[shown.index("MSG a␍b") + 1] == "WHO␍"
 
 
 def test_frames_that_crossed_cross_in_the_drawing(spec: Spec) -> None:
     """They do where an example is about a crossing, and nowhere in a plain chat."""
-    found = {name: crossings(draw(example)) for name, example in play.plays(spec).items()}
+    found = {name: crossings(draw(example)) for name, example in interactions(spec).items()}
     assert found["private-chat"] == found["greeting"] == found["refusals"] == 0
     assert found["crossing-calls"] == found["line-against-leave"] == found["leave-against-leave"] == 1
     assert found["call-and-line-against-a-call"] >= 2
@@ -196,9 +201,9 @@ def test_frames_that_crossed_cross_in_the_drawing(spec: Spec) -> None:
 
 def test_every_step_of_an_example_is_drawn(any_spec: Spec) -> None:
     """One arrow for each, and every one at a place."""
-    for found in play.plays(any_spec).values():
+    for found in interactions(any_spec).values():
         svg = draw(found)
-        assert svg.count("<g>") == len(found.acts)
+        assert svg.count("<g>") == len(found.arrows)
         assert "nan" not in svg
 
 
@@ -219,37 +224,50 @@ def test_the_diagram_has_every_event_of_the_machine(any_spec: Spec) -> None:
 # Played
 
 
-def test_the_examples_are_true(spec: Spec, little: Spec) -> None:
+@pytest.mark.parametrize("file", [SPEC_FILE, ROOT / "tests" / "little.yaml"], ids=["pychat", "little"])
+def test_the_examples_are_true(file: Path) -> None:
     """Each of both protocols, against the real server."""
-    for served in (spec, little):
-        with Server(served, "127.0.0.1", 0) as server:
-            for found in play.plays(served).values():
-                play.perform(served, found, server.address)
+    spec = load(file)
+    assert verify_examples(spec, file) == len(spec.examples)
 
 
 @pytest.mark.parametrize(
-    ("step", "text", "reason"),
+    ("step", "changes", "reason"),
     [
-        (1, "OK NAME alicia", "the server said 'OK NAME alice', not 'OK NAME alicia'"),
-        (4, "", "where its stream should end"),
+        (1, {"text": "OK NAME alicia"}, "step 2: wanted a< OK NAME alicia, got a< OK NAME alice"),
+        (4, {"text": "", "kind": "end"}, "step 5: wanted the end of the stream, got the state NAMED"),
+        (-1, None, "wanted nothing more, got a< OK WHO 1"),
     ],
+    ids=["another-frame", "no-end", "a-frame-is-left-out"],
 )
-def test_an_example_that_is_not_true_is_found(spec: Spec, step: int, text: str, reason: str) -> None:
-    """A frame that differs, and an end that does not come."""
+def test_an_example_that_is_not_true_is_found(
+    spec: Spec, step: int, changes: dict[str, str] | None, reason: str
+) -> None:
+    """The machines say so before a server is asked."""
     example = spec.examples["who-is-there"]
     steps = list(example.steps)
-    steps[step] = replace(steps[step], text=text) if text else replace(steps[step], kind="end", text="")
+    steps[step:] = [replace(steps[step], **changes), *steps[step:][1:]] if changes else []  # type: ignore[arg-type]
     wrong = replace(spec, examples={example.id: replace(example, steps=tuple(steps))})
-    with Server(spec, "127.0.0.1", 0) as server, pytest.raises(play.Differs, match=reason):
-        play.perform(wrong, play.plays(wrong)[example.id], server.address)
+    with pytest.raises(ExampleError, match=f"who-is-there is not true: .*{reason}"):
+        verify_examples(wrong, SPEC_FILE)
 
 
-def test_a_frame_of_which_an_example_says_nothing_is_found(spec: Spec) -> None:
-    """The last frame is left out of the example."""
-    example = spec.examples["who-is-there"]
-    wrong = replace(spec, examples={example.id: replace(example, steps=example.steps[:-1])})
-    with Server(spec, "127.0.0.1", 0) as server, pytest.raises(play.Differs, match="says nothing"):
-        play.perform(wrong, play.plays(wrong)[example.id], server.address)
+def test_a_server_that_does_not_play_an_example_is_found(spec: Spec) -> None:
+    """It has another spec than the page: the step, what was wanted and what came."""
+    other = changed("user-busy", "user-taken")
+    with Server(other, "127.0.0.1", 0) as server:
+        wrong = replace(spec, examples={"refusals": spec.examples["refusals"]})
+        with pytest.raises(
+            ExampleError, match=r"does not play the example refusals: .*wanted .*user-busy.* got .*user-taken"
+        ):
+            verify_examples(wrong, SPEC_FILE, Address(*server.address))
+
+
+@pytest.mark.parametrize(("command", "reason"), [("false", "before it listened"), ("no-such-program", "no-such")])
+def test_a_server_that_does_not_start_is_told(spec: Spec, command: str, reason: str) -> None:
+    """The page is not made without its examples."""
+    with pytest.raises(ExampleError, match=f"cannot be played: .*{reason}"):
+        verify_examples(spec, SPEC_FILE, Command(command))
 
 
 # The command
@@ -281,12 +299,12 @@ def test_the_build_fails_where_an_example_is_not_true(tmp_path: Path) -> None:
     wrong.write_text(text, encoding="utf-8")
     result = CliRunner().invoke(main, ["--out", str(tmp_path / "site"), "--spec", str(wrong)])
     assert result.exit_code == 1
-    assert "who-is-there, step 5 (a< OK WHO 2): the server said 'OK WHO 1', not 'OK WHO 2'" in result.output
+    assert "the example who-is-there is not true: step 5: wanted a< OK WHO 2, got a< OK WHO 1" in result.output
     assert not (tmp_path / "site").exists()
 
 
 def test_a_spec_without_an_example_has_a_page(little: Spec) -> None:
     """It begins without a conversation."""
-    of = Material(replace(little, examples={}), ())
-    assert "Start here" in markdown.render(page(of))
-    assert html.render(page(of), drawings(of), (), 0)
+    sources = PageSources(replace(little, examples={}), ())
+    assert "Start here" in markdown.render(page(sources))
+    assert html.render(page(sources), drawings(sources), (), 0)

@@ -19,14 +19,13 @@ from conformance.suite import Case, client_cases, server_cases
 from pychat.server.server import Server
 from pychat.spec import Spec, SpecError, load, loads
 from tools.check.explore import Bounds, Search
-from tools.check.promela import promela
 from tools.check.rows import UnsupportedSpecError, compile_tables
 from tools.check.trace import trace
 from tools.docs import html, markdown
 from tools.docs.drawings import drawings
-from tools.docs.material import Material
 from tools.docs.page import page
-from tools.docs.play import perform, plays
+from tools.docs.sources import PageSources
+from tools.docs.verify import verify_examples
 
 from .conftest import need
 from .dissection import Tshark, by_stream, written
@@ -94,10 +93,8 @@ def _refusal(octets: bytes) -> SpecError | None:
 
 def _try(spec: Spec, file: Path, dice: Random, figures: Figures) -> None:
     with Server(spec, "127.0.0.1", 0) as server:
-        for play in plays(spec).values():
-            perform(spec, play, server.address)
         _judge(spec, file, Address(*server.address), dice, figures)
-    made = Material(spec, ())
+    made = PageSources(spec, ())
     assert html.render(page(made), drawings(made), (), 0)
     assert markdown.render(page(made))
     _dissect(spec, file.parent, dice)
@@ -113,6 +110,7 @@ def _judge(spec: Spec, file: Path, address: Address, dice: Random, figures: Figu
     except UnjudgeableError:
         figures.counts["unjudgeable"] += 1
         return
+    verify_examples(spec, file, address)
     shared = [case for case in cases if case.lane == "shared" and case.kind != "scene"]
     _pass(run_suite(address, _some(shared, SERVER_CASES, dice), options, spec=spec), figures)
     _pass(run_suite(Command(CLIENT), _some(of_client, CLIENT_CASES, dice), options, spec=spec), figures)
@@ -143,10 +141,8 @@ def _dissect(spec: Spec, folder: Path, dice: Random) -> None:
 def _check(spec: Spec, figures: Figures) -> None:
     """What is found may be a fault of the protocol; it has a trace then."""
     try:
-        tables, bounds = compile_tables(spec), Bounds(2, 1, 2)
-        search = Search(tables, bounds)
+        search = Search(compile_tables(spec), Bounds(2, 1, 2))
         for fault in search.run(limit=STATES).traces:
             assert trace(search, fault).diagram()
-        assert promela(tables, bounds).text
     except UnsupportedSpecError:
         figures.counts["not for the model check"] += 1

@@ -1,4 +1,4 @@
-"""What the words of a chat protocol mean, asked of its spec. Knows no verb, no state and no code by name."""
+"""The requests and pushes of a chat protocol by what they mean, found in its spec. Knows no verb by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pychat.spec.model import EffectKind, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The requests by what they do, and the keys of the pushes by what they tell."""
+    """The verbs of the requests by their effect, and the keys of the pushes by their meaning."""
 
     name: str  # requests: takes a name,
     call: str  # begins a chat,

@@ -1,1 +1,1 @@
-"""The model check: every state that a server and a few clients can come to, searched for what must not be."""
+"""The model check: all reachable states of a server and a few clients, searched for violations of the properties."""

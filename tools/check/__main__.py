@@ -1,4 +1,4 @@
-"""`python -m tools.check`: searches what a server and a few clients can come to for what must not be."""
+"""`python -m tools.check`: searches all states of a server and a few clients for violations of the properties."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from conformance.cases.play import numbered, to_yaml
 from pychat.command import Command, say
 from pychat.spec import Spec, SpecError, load, shipped
 
-from .explore import Bounds, Found, Search
-from .promela import promela as as_promela
+from .explore import Bounds, Search, SearchResult
 from .properties import PROPERTIES
 from .rows import Tables, UnsupportedSpecError, compile_tables
 from .trace import Trace, trace
@@ -47,15 +46,7 @@ def _lengths(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--spec", "path", type=File, help="Another spec than the shipped one.")
 @click.option("--limit", type=click.IntRange(1), metavar="STATES", help="Give up after so many states.")
 @click.option("--export", type=File, help="Write the traces as conformance plays.")
-@click.option("--promela", type=File, help="Write the same model for SPIN, and search nothing.")
-def main(
-    clients: int,
-    queue: tuple[int, int],
-    path: Path | None,
-    limit: int | None,
-    export: Path | None,
-    promela: Path | None,
-) -> None:
+def main(clients: int, queue: tuple[int, int], path: Path | None, limit: int | None, export: Path | None) -> None:
     """Search every state that a server and a few clients can come to, over bounded queues, built from the spec.
 
     Prints a shortest trace to each fault. Exits with 0 if there is none, with 1 if there is one, with 2 on misuse, and
@@ -65,9 +56,6 @@ def main(
     try:
         spec = shipped() if path is None else load(path)
         tables = compile_tables(spec)
-        if promela is not None:
-            _write(promela, as_promela(tables, bounds).text)
-            return
         sys.exit(_search(spec, tables, bounds, limit, export))
     except (OSError, SpecError, UnsupportedSpecError) as error:
         say(str(error), err=True)
@@ -77,22 +65,22 @@ def main(
 def _search(spec: Spec, tables: Tables, bounds: Bounds, limit: int | None, export: Path | None) -> int:
     search = Search(tables, bounds)
     found = search.run(limit=limit, progress=_Reporter())
-    traces = [trace(search, fault) for fault in found.traces]
+    traces = [trace(search, violation) for violation in found.traces]
     for each in traces:
         say(f"{each.diagram()}\n")
     if export is not None:
-        _write(export, to_yaml(numbered([each.play() for each in traces if each.moments])))
+        _write(export, to_yaml(numbered([each.play() for each in traces if each.steps])))
     say(_summary(spec, tables, found, traces))
     return FAULTY if traces else SOUND if found.complete else INCOMPLETE
 
 
 class _Reporter:
-    """Says how far a long search is."""
+    """Prints the progress of a long search."""
 
     def __init__(self) -> None:
         self.due = REPORT_SECONDS
 
-    def __call__(self, found: Found) -> None:
+    def __call__(self, found: SearchResult) -> None:
         if found.seconds >= self.due:
             self.due = found.seconds + REPORT_SECONDS
             pace = found.states / found.seconds
@@ -100,14 +88,14 @@ class _Reporter:
             say(words, err=True)
 
 
-def _summary(spec: Spec, tables: Tables, found: Found, traces: list[Trace]) -> str:
+def _summary(spec: Spec, tables: Tables, found: SearchResult, traces: list[Trace]) -> str:
     bounds = found.bounds
     names = f"{bounds.clients} client{'s' if bounds.clients > 1 else ''}"
     size = f"{found.states:,} states, {found.steps:,} steps, depth {found.depth}, {found.seconds:.1f} s"
     lines = [f"{spec.title} {spec.version}: {names}, queues of {bounds.up} up and {bounds.down} down: {size}"]
     if not found.complete:
         lines.append("not all states were seen")
-    broken = Counter(each.fault.property for each in traces)
+    broken = Counter(each.violation.property for each in traces)
     for name, sentence in PROPERTIES.items():
         said = f"{broken[name]} faults" if broken[name] > 1 else "1 fault" if broken[name] else "holds"
         lines.append(f"  {said:9} {name}: {sentence}")

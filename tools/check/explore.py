@@ -1,7 +1,7 @@
-"""The search: every state that can be reached, breadth first, so that the first trace to a fault is a shortest one.
+"""The search: every reachable state, breadth first, so that the first trace to a violation is a shortest one.
 
-A state is a tuple with the number of each connection's `End`. Each step of an end is worked out once by the model and
-then looked up, which makes pure Python fast enough; `Model.steps` says the same slowly, and a test compares them.
+A state is a tuple with the number of each connection's `Endpoint`. The model computes each step of an end once; then it
+is looked up, which makes pure Python fast enough. `Model.steps` computes the same slowly, and a test compares them.
 Knows no spec.
 """
 
@@ -12,20 +12,20 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .model import NOBODY, End, Gift, Model, Taken, World
-from .properties import AMBIGUOUS, DEAD_END, DEADLOCK, NEVER, Fault
+from .model import NOBODY, Endpoint, GlobalState, Model, PartnerStep, ServerStep
+from .properties import AMBIGUOUS, DEAD_END, DEADLOCK, NEVER, Violation
 from .rows import Tables
-from .symmetry import State, Symmetry
+from .symmetry import StateKey, Symmetry
 
-Faults = tuple[Fault, ...]
-Edge = tuple[State | None, Faults]  # where a step leads (None: nowhere sensible), and the faults that it shows
+Violations = tuple[Violation, ...]
+Edge = tuple[StateKey | None, Violations]  # the state after a step (None: it cannot be applied), and what it violates
 
 REPORT_EVERY = 2048  # states between two reports of progress
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much is searched: connections, and the most frames that lie in each queue to and from the server."""
+    """The size of a search: the number of connections, and the most frames in a queue to and from the server."""
 
     clients: int = 2
     up: int = 1
@@ -33,11 +33,11 @@ class Bounds:
 
 
 @dataclass(slots=True)
-class Found:
-    """How far a search is, and what it has found. `traces` has a shortest way to the first sight of each fault.
+class SearchResult:
+    """The progress of a search, and its violations. `traces` has a shortest path to each of them.
 
-    `waiting` are the states that were seen and not yet gone on from; `seconds` is the time taken. `complete`: every
-    state within the bounds was seen.
+    `waiting` states were seen and not yet expanded; `seconds` is the time taken. `complete`: every state within the
+    bounds was seen. `fired` are the indexes of rows.
     """
 
     bounds: Bounds
@@ -47,17 +47,17 @@ class Found:
     waiting: int = 0
     seconds: float = 0.0
     complete: bool = False
-    traces: dict[Fault, tuple[World, ...]] = field(default_factory=dict)
+    traces: dict[Violation, tuple[GlobalState, ...]] = field(default_factory=dict)
     fired: set[int] = field(default_factory=set)
 
 
-class _Shared(NamedTuple):
-    """What the server's step with one connection does, as numbers of ends."""
+class _EncodedStep(NamedTuple):
+    """A `ServerStep` with the number of the end in the place of the end."""
 
     end: int | None
     other: int
-    gift: Gift | None
-    faults: Faults
+    partner_step: PartnerStep | None
+    violations: Violations
 
 
 class Search:
@@ -66,32 +66,32 @@ class Search:
     def __init__(self, tables: Tables, bounds: Bounds) -> None:
         self.model = Model(tables, bounds.clients, bounds.up, bounds.down)
         self.bounds = bounds
-        self.found = Found(bounds)
-        self._ends: list[End] = []
-        self._numbers: dict[End, int] = {}
-        self._faulty: dict[int, Faults] = {}
+        self.found = SearchResult(bounds)
+        self._ends: list[Endpoint] = []
+        self._numbers: dict[Endpoint, int] = {}
+        self._violating: dict[int, Violations] = {}
         self._quiet: list[bool] = []
-        self._own: dict[int, list[tuple[int | None, Faults]]] = {}
-        self._taken: dict[tuple[int, int, bool], _Shared] = {}
-        self._closed: dict[int, _Shared] = {}
-        self._given: dict[tuple[Gift, int], tuple[int | None, Faults]] = {}
+        self._own: dict[int, list[tuple[int | None, Violations]]] = {}
+        self._taken: dict[tuple[int, int, bool], _EncodedStep] = {}
+        self._closed: dict[int, _EncodedStep] = {}
+        self._partner_steps: dict[tuple[PartnerStep, int], tuple[int | None, Violations]] = {}
         self._symmetry = Symmetry(bounds.clients, self._ends, self._number)
-        self._parents: dict[State, State | None] = {}  # of each state that was seen, the one before it
+        self._parents: dict[StateKey, StateKey | None] = {}  # each state that was seen, and the one before it
 
     def run(
         self,
-        until: Callable[[Fault], bool] = lambda fault: False,
+        until: Callable[[Violation], bool] = lambda violation: False,
         limit: int | None = None,
-        progress: Callable[[Found], None] = lambda found: None,
-    ) -> Found:
-        """Searches until it finds a fault for which `until` holds, or has seen `limit` states, or has seen all."""
+        progress: Callable[[SearchResult], None] = lambda result: None,
+    ) -> SearchResult:
+        """Searches until `until` holds for a violation, or `limit` states were seen, or all of them."""
         found, started = self.found, time.monotonic()
         first = self.canonical(self.model.start())
         self._parents[first] = None
-        found.traces |= {Fault(AMBIGUOUS, reply): () for reply in self.model.tables.ambiguous}
+        found.traces |= {Violation(AMBIGUOUS, reply): () for reply in self.model.tables.ambiguous}
         frontier, stopped = [first], False
         while frontier and not stopped:
-            following: list[State] = []
+            following: list[StateKey] = []
             for done, state in enumerate(frontier):
                 before = len(found.traces)
                 self._expand(state, following)
@@ -112,23 +112,23 @@ class Search:
         return found
 
     @property
-    def seen(self) -> Set[State]:
-        """The states that were seen, each one for all that are like it."""
+    def seen(self) -> Set[StateKey]:
+        """The states that were seen, one of each class of symmetric states."""
         return self._parents.keys()
 
-    def canonical(self, world: World) -> State:
-        """The state that stands for all that are like this one."""
-        return self._symmetry.canonical(tuple(map(self._number, world)))
+    def canonical(self, state: GlobalState) -> StateKey:
+        """The representative of all states that are symmetric to this one."""
+        return self._symmetry.canonical(tuple(map(self._number, state)))
 
     # One state
 
-    def _expand(self, state: State, following: list[State]) -> None:
-        parents, canonical, faulty = self._parents, self._symmetry.canonical, self._faulty
+    def _expand(self, state: StateKey, following: list[StateKey]) -> None:
+        parents, canonical, violating = self._parents, self._symmetry.canonical, self._violating
         edges = self._edges(state, closing=True)
         self.found.steps += len(edges)
-        for successor, faults in edges:
-            for fault in faults:
-                self._note(fault, state)
+        for successor, violations in edges:
+            for violation in violations:
+                self._note(violation, state)
             if successor is None:
                 continue
             successor = canonical(successor)
@@ -136,23 +136,23 @@ class Search:
                 continue
             parents[successor] = state
             following.append(successor)
-            if faulty:
+            if violating:
                 for number in successor:
-                    for fault in faulty.get(number, ()):
-                        self._note(fault, successor)
+                    for violation in violating.get(number, ()):
+                        self._note(violation, successor)
         if all(map(self._quiet.__getitem__, state)):
             self._note_stuck(state)
 
-    def _edges(self, state: State, closing: bool) -> list[Edge]:
-        """Each step from `state`; the ends of connections only if `closing`."""
+    def _edges(self, state: StateKey, closing: bool) -> list[Edge]:
+        """Each step from `state`; connections close only if `closing`."""
         edges: list[Edge] = []
         for i, number in enumerate(state):
             before, after = state[:i], state[i + 1 :]
             own = self._own.get(number)
             if own is None:
                 own = self._own[number] = list(self._own_steps(number))
-            for successor, faults in own:
-                edges.append((None if successor is None else (*before, successor, *after), faults))
+            for successor, violations in own:
+                edges.append((None if successor is None else (*before, successor, *after), violations))
             end = self._ends[number]
             if end.up:
                 edges += self._shared_edge(state, i, self._take(state, number))
@@ -160,39 +160,39 @@ class Search:
                 edges += self._shared_edge(state, i, self._close(number))
         return edges
 
-    def _own_steps(self, number: int) -> Iterator[tuple[int | None, Faults]]:
+    def _own_steps(self, number: int) -> Iterator[tuple[int | None, Violations]]:
         """What a client may do by itself: send and read."""
         end = self._ends[number]
         for _, after in self.model.sends(end):
             yield self._number(after), ()
         if end.down:
-            read, faults = self.model.receive(end)
-            yield None if read is None else self._number(read), faults
+            read, violations = self.model.receive(end)
+            yield None if read is None else self._number(read), violations
 
-    def _shared_edge(self, state: State, i: int, step: _Shared) -> list[Edge]:
-        """A step of the server with the connection `i`, none while there is no room for what it sends."""
+    def _shared_edge(self, state: StateKey, i: int, step: _EncodedStep) -> list[Edge]:
+        """A step of the server with the connection `i`; none while a queue has no room for what it sends."""
         if step.end is None:
-            return [(None, step.faults)]
+            return [(None, step.violations)]
         room = self.model.down
         if len(self._ends[step.end].down) > room:
             return []
         after = list(state)
         after[i] = step.end
-        if step.gift is None:
-            return [(tuple(after), step.faults)]
-        key = (step.gift, state[step.other])
-        if key not in self._given:
-            end, faults = self.model.give(self._ends[key[1]], step.gift)
-            self._given[key] = (None if end is None else self._number(end), faults)
-        other, faults = self._given[key]
+        if step.partner_step is None:
+            return [(tuple(after), step.violations)]
+        key = (step.partner_step, state[step.other])
+        if key not in self._partner_steps:
+            end, violations = self.model.take_partner_step(self._ends[key[1]], step.partner_step)
+            self._partner_steps[key] = (None if end is None else self._number(end), violations)
+        other, violations = self._partner_steps[key]
         if other is None:
-            return [(None, step.faults + faults)]
+            return [(None, step.violations + violations)]
         if len(self._ends[other].down) > room:
             return []
         after[step.other] = other
-        return [(tuple(after), step.faults + faults)]
+        return [(tuple(after), step.violations + violations)]
 
-    def _take(self, state: State, number: int) -> _Shared:
+    def _take(self, state: StateKey, number: int) -> _EncodedStep:
         end, holder, linked = self._ends[number], NOBODY, False
         name = end.up[0].name
         if name != NOBODY:
@@ -205,62 +205,66 @@ class Search:
             found = self._taken[key] = self._shared(self.model.take(end, holder, linked))
         return found
 
-    def _close(self, number: int) -> _Shared:
+    def _close(self, number: int) -> _EncodedStep:
         found = self._closed.get(number)
         if found is None:
             found = self._closed[number] = self._shared(self.model.close(self._ends[number]))
         return found
 
-    def _shared(self, taken: Taken) -> _Shared:
-        # If there is no room for it now, it fires as soon as the clients have read: nothing else need change.
+    def _shared(self, taken: ServerStep) -> _EncodedStep:
+        # If a queue has no room for it now, the row fires as soon as the clients have read.
         self.found.fired.add(taken.row)
-        return _Shared(None if taken.end is None else self._number(taken.end), taken.other, taken.gift, taken.faults)
+        return _EncodedStep(
+            None if taken.end is None else self._number(taken.end), taken.other, taken.partner_step, taken.violations
+        )
 
-    def _number(self, end: End) -> int:
-        """The number of an end; a new one is looked at."""
+    def _number(self, end: Endpoint) -> int:
+        """The number of an end; the properties of a new one are checked."""
         number = self._numbers.get(end)
         if number is None:
             number = self._numbers[end] = len(self._ends)
             self._ends.append(end)
             self._quiet.append(not end.up and not end.down)
-            faults = tuple(self.model.faults(end))
-            if faults:
-                self._faulty[number] = faults
-            self.found.fired.update(row.index for _, row, _ in self.model.asides(end))
+            violations = tuple(self.model.violations(end))
+            if violations:
+                self._violating[number] = violations
+            self.found.fired.update(row.index for _, row, _ in self.model.inert_requests(end))
         return number
 
     # What is found
 
-    def _note(self, fault: Fault, state: State) -> None:
-        if fault in self.found.traces:
+    def _note(self, violation: Violation, state: StateKey) -> None:
+        if violation in self.found.traces:
             return
-        way: list[World] = []
-        at: State | None = state
+        path: list[GlobalState] = []
+        at: StateKey | None = state
         while at is not None:
-            way.append(tuple(self._ends[number] for number in at))
+            path.append(tuple(self._ends[number] for number in at))
             at = self._parents[at]
-        self.found.traces[fault] = tuple(reversed(way))
+        self.found.traces[violation] = tuple(reversed(path))
 
     def _note_unfired(self) -> None:
         tables = self.model.tables
         for row in tables.rows:
             if row.index not in self.found.fired and not row.misplaced:
-                self.found.traces[Fault(NEVER, str(row))] = ()
+                self.found.traces[Violation(NEVER, str(row))] = ()
 
-    def _note_stuck(self, state: State) -> None:
-        """Nothing is on its way: somebody must be able to go on, and each to come to an end."""
+    def _note_stuck(self, state: StateKey) -> None:
+        """Looks for deadlocks and dead ends in a state whose queues are empty."""
         live = [i for i, number in enumerate(state) if self._ends[number].state != self.model.spec.final]
         if live and not any(self._may_go_on(self._ends[state[i]]) for i in live):
-            self._note(Fault(DEADLOCK, "before all connections are over"), state)
+            self._note(Violation(DEADLOCK, "before all connections are over"), state)
         for i in live:
-            fault = Fault(DEAD_END, f"from {self._ends[state[i]].state}")
-            if fault not in self.found.traces and not (self._can_end(state, i, alone=True) or self._can_end(state, i)):
-                self._note(fault, state)
+            violation = Violation(DEAD_END, f"from {self._ends[state[i]].state}")
+            if violation not in self.found.traces and not (
+                self._can_end(state, i, alone=True) or self._can_end(state, i)
+            ):
+                self._note(violation, state)
 
-    def _may_go_on(self, end: End) -> bool:
-        return any(True for _ in self.model.sends(end)) or any(True for _ in self.model.asides(end))
+    def _may_go_on(self, end: Endpoint) -> bool:
+        return any(True for _ in self.model.sends(end)) or any(True for _ in self.model.inert_requests(end))
 
-    def _can_end(self, start: State, i: int, alone: bool = False) -> bool:
+    def _can_end(self, start: StateKey, i: int, alone: bool = False) -> bool:
         """Whether requests lead from `start` to the end of the connection `i`; `alone`: its own requests."""
         seen, waiting = {start}, [start]
         while waiting:

@@ -1,4 +1,4 @@
-"""What must hold, each property with its sentence. Knows no spec and no state."""
+"""The properties that a protocol must have, each with its sentence. Knows no spec and no state."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PROPERTIES: Mapping[str, str] = {
     UNSPECIFIED: "Each request that a client may send meets a row in the server's state.",
     UNPLACED: "Each reply has a place in the state in which its client sees itself.",
     ANSWERS: "Each request gets exactly one answer, in the order of the requests.",
-    ASYMMETRIC: "Who has a partner is that one's partner, and only in a state that holds the link.",
-    MISDELIVERED: "A line reaches nobody but the partner whom its sender believed in when he sent it.",
-    OTHER_CHAT: "A request ends no other chat than the one that its sender saw when he sent it.",
+    ASYMMETRIC: "Partners are each other's partner, and both are in a state that holds the link.",
+    MISDELIVERED: "A line reaches only the partner for whom its sender meant it.",
+    OTHER_CHAT: "A request ends only the chat that its sender saw when it was sent.",
     VIEWS: "When nothing is on its way to a client, it sees itself as the server does.",
     AMBIGUOUS: "A client can tell from a reply, and from the state that it sees, what has changed.",
     DEADLOCK: "There is a next step until all connections are over.",
@@ -32,8 +32,8 @@ PROPERTIES: Mapping[str, str] = {
 }
 
 
-class Fault(NamedTuple):
-    """A property that does not hold, and what shows it."""
+class Violation(NamedTuple):
+    """A property that does not hold, and where."""
 
     property: str
     about: str

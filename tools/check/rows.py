@@ -1,11 +1,11 @@
-"""The spec's rows, compiled for the model: what each does at both ends, and what each reply means to its client.
+"""The spec's rows, compiled for the model: what each row does at both ends, and what each reply changes at its client.
 
 Knows no verb, no state and no error by name, and nothing of queues.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import NamedTuple
@@ -16,20 +16,20 @@ from pychat.spec.view import SEEN, Move, moves
 
 WORD_CONDITIONS = ("equals", "differs")
 CHANGING: frozenset[EffectKind] = frozenset({"bind", "link", "accept", "retract", "relay", "unlink", "release"})
-SEEN_FROM_AFAR: frozenset[EffectKind] = frozenset({"link", "relay", "unlink"})
+SEEN_BY_PARTNER: frozenset[EffectKind] = frozenset({"link", "relay", "unlink"})
 
 
 class UnsupportedSpecError(Exception):
-    """The spec says something that this model has no place for."""
+    """The spec says something that this model cannot express."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row: what a request does in a state if its condition holds. `answers` and `push` name replies, whose texts
-    stand beside them (that of a refusal is made of its label).
+    """One row: what a request does in a state if its condition holds.
 
-    `misplaced` is the row of a request that has none in its state: the refusal of that fault. The row of the ending
-    has no verb.
+    `answers` and `push` name replies; `answer_text` and `push_text` are their templates (a refusal has none: its text
+    is made from its label). `misplaced`: the request has no row in its state, and this is the refusal of that fault.
+    The row of a connection's end has no verb.
     """
 
     index: int
@@ -68,10 +68,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Verb:
-    """A request: the field that names a user, and the words that its rows tell apart (one set where they tell none).
+    """A request: the field that names a user, and the words that its rows compare fields with.
 
-    An empty word stands for any other one. `answered`: it has an answer when it succeeds. `ends`: it may end the
-    connection. `inert`: none of its rows changes anything, or depends on what can change.
+    `words` has each combination of these (field → word); "" stands for any other word. `answered`: it has an answer
+    when it succeeds. `ends`: it may end the connection. `inert`: its rows change nothing and depend on nothing that
+    can change.
     """
 
     verb: str
@@ -85,7 +86,7 @@ class Verb:
 
 
 class Change(NamedTuple):
-    """What a reply changes in its client's view; `mirrored`: the other end caused it."""
+    """What a reply changes in its client's view; `mirrored`: a request of the other end caused it."""
 
     to: str | None = None
     effects: frozenset[EffectKind] = frozenset()
@@ -94,7 +95,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Reaction:
-    """What a reply means to its client: the request that it answers, and the change in each state that has a place."""
+    """The request that a reply answers, and the change in each state of its client that allows it."""
 
     verb: str | None
     changes: Mapping[str, Change]
@@ -124,15 +125,11 @@ class Tables:
             found[row.state, row.verb] = (*found.get((row.state, row.verb), ()), row)
         return found
 
-    def changed(self, change: Callable[[Row], Row]) -> Tables:
-        """The tables with each row changed: for what no spec can say, such as a row that answers twice."""
-        return replace(self, rows=tuple(change(row) for row in self.rows))
-
 
 def compile_tables(spec: Spec) -> Tables:
-    """The tables of a spec. Raises UnsupportedSpecError where the model has no place for what it says."""
+    """The tables of a spec. Raises UnsupportedSpecError for what the model cannot express."""
     reactions, ambiguous = _reactions(spec)
-    same: dict[tuple[object, ...], str] = {}  # replies that mean the same to a client are one: fewer states
+    same: dict[tuple[object, ...], str] = {}  # replies with the same effect at a client become one: fewer states
     names = {
         key: same.setdefault((reaction.verb, *sorted(reaction.changes.items())), key)
         for key, reaction in reactions.items()
@@ -211,7 +208,7 @@ def _verb(spec: Spec, request: Request) -> Verb:
     )
 
 
-# What replies mean
+# Replies
 
 
 def _refusal(verb: str, code: str) -> str:
@@ -219,13 +216,13 @@ def _refusal(verb: str, code: str) -> str:
 
 
 def _reactions(spec: Spec) -> tuple[dict[str, Reaction], tuple[str, ...]]:
-    """What each reply means to a client, by its name here, and the ambiguous ones."""
+    """The reaction to each reply, by its name here, and the ambiguous replies."""
     found: dict[str, dict[str, Change]] = {}
     answers: dict[str, str | None] = {}
     ambiguous: dict[str, None] = {}
     for key, verb, move in _named_moves(spec):
         answers[key] = verb
-        seen = SEEN_FROM_AFAR if move.mirrored else SEEN
+        seen = SEEN_BY_PARTNER if move.mirrored else SEEN
         change = Change(move.to, frozenset(move.effects) & seen, move.mirrored)
         if found.setdefault(key, {}).setdefault(move.state, change) != change:
             ambiguous[f"{key} in {move.state}"] = None
@@ -233,7 +230,7 @@ def _reactions(spec: Spec) -> tuple[dict[str, Reaction], tuple[str, ...]]:
 
 
 def _named_moves(spec: Spec) -> Iterator[tuple[str, str | None, Move]]:
-    """The moves of a client, those of the general errors once for each request; items and goodbyes are left out."""
+    """The moves of a client, those of the general errors once for each request. Items and goodbyes are left out."""
     for move in moves(spec):
         kind = spec.replies[move.key].kind
         if kind == "refusal":

@@ -1,7 +1,6 @@
-"""Which states are the same but for the numbers of connections and names. Knows no spec.
+"""Symmetric states: those that differ only in the numbers of connections and names. Knows no spec.
 
-No rule of a spec can tell one connection from another, or one name from another, before they do something. So of all
-states that differ only in their numbers one is enough.
+A spec treats all connections alike, and all names. So of all symmetric states the search needs one.
 """
 
 from __future__ import annotations
@@ -9,29 +8,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import permutations
 
-from .model import NOBODY, End
+from .model import NOBODY, Endpoint
 
-State = tuple[int, ...]  # the number of each connection's End
+StateKey = tuple[int, ...]  # the number of each connection's Endpoint
 
 
 class Symmetry:
-    """Picks one state among those that are like it. `ends` are numbered by `number`."""
+    """Picks one of all symmetric states. `ends` are numbered by `number`."""
 
-    def __init__(self, clients: int, ends: list[End], number: Callable[[End], int]) -> None:
+    def __init__(self, clients: int, ends: list[Endpoint], number: Callable[[Endpoint], int]) -> None:
         self._ends, self._number = ends, number
         orders = list(permutations(range(clients)))
         self._renamings = [(connections, names) for connections in orders for names in orders]
         self._known: list[dict[int, int]] = [{} for _ in self._renamings]
         self._by_names: dict[tuple[int, ...], list[tuple[dict[int, int], int, tuple[int, ...]]]] = {}
 
-    def canonical(self, state: State) -> State:
-        """The state that stands for `state` and all those that are like it; each name in use has its owner's number."""
+    def canonical(self, state: StateKey) -> StateKey:
+        """The representative of all states symmetric to `state`: in it each name in use has its owner's number."""
         ends = self._ends
         names = tuple([ends[number].name for number in state])
         candidates = self._by_names.get(names)
         if candidates is None:
             candidates = self._by_names[names] = list(self._candidates(names))
-        best: State | None = None
+        best: StateKey | None = None
         for known, renaming, order in candidates:
             try:
                 renamed = tuple([known[state[i]] for i in order])
@@ -55,7 +54,7 @@ class Symmetry:
         return found
 
 
-def renamed(end: End, connections: tuple[int, ...], names: tuple[int, ...]) -> End:
+def renamed(end: Endpoint, connections: tuple[int, ...], names: tuple[int, ...]) -> Endpoint:
     """The end with other numbers for connections and names."""
     who, name = (*connections, NOBODY), (*names, NOBODY)  # so that NOBODY, the last one, stays itself
     return end._replace(
@@ -70,5 +69,5 @@ def renamed(end: End, connections: tuple[int, ...], names: tuple[int, ...]) -> E
             sent._replace(name=name[sent.name], meant=who[sent.meant], meant_name=name[sent.meant_name])
             for sent in end.up
         ),
-        down=tuple(told._replace(name=name[told.name], who=who[told.who]) for told in end.down),
+        down=tuple(reply._replace(name=name[reply.name], who=who[reply.who]) for reply in end.down),
     )

@@ -31,8 +31,8 @@ and, where they are known:
     pychat.response_in     frame    on requests, and on pushes that want a reply. It points forward: see below
     pychat.request_in      frame    on answers, their items and refusals, and on a client's reply to a push
     pychat.time            seconds  from the request to this answer
-    pychat.relayed_in      frame    on a line that was passed on: where it reached the partner. It points forward
-    pychat.relayed_from    frame    on a line that came from the partner: where he sent it
+    pychat.relayed_in      frame    on a line that was relayed: the frame to the partner. It points forward
+    pychat.relayed_from    frame    on a line from the partner: the frame that sent it
     pychat.relay_time      seconds  from there to here
     pychat.rule            string   the rule that the frame obeys, or breaks: R-CHAT-1
     pychat.violation       string   what is wrong with the frame: a code of the spec (bad-syntax, wrong-state, …) or one

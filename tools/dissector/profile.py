@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pychat.spec import Spec
 
-# What to colour: name, filter, background, foreground. The first filter that a packet passes decides.
+# Colours: name, filter, background, foreground. The first filter that a packet passes decides.
 _COLOURS = (
     ("breaks the spec", "{0}.violation", "fbd0d0", "8c0000"),
     ("refused", '{0}.kind == "refusal"', "ffe9c2", "5c3a00"),
@@ -47,14 +47,12 @@ def profile(spec: Spec) -> dict[str, str]:
     """The files of the profile by their names."""
     name = spec.protocol
     colours = [
-        f"@{spec.title}: {words}@{_filled(text, name)}@{_colour(back)}{_colour(fore)}"
+        f"@{spec.title}: {words}@{text.format(name)}@{_colour(back)}{_colour(fore)}"
         for words, text, back, fore in _COLOURS
     ]
-    buttons = [
-        f'"TRUE","{label}","{_quoted(_filled(text, name))}","{_filled(doc, name)}"' for label, text, doc in _BUTTONS
-    ]
-    filters = [f'"{spec.title}: {label}" {_filled(text, name)}' for label, text, _ in _BUTTONS]
-    columns = ", ".join(f'"{title}", "{_filled(format_, name)}"' for title, format_ in _COLUMNS)
+    buttons = [f'"TRUE","{label}","{_quoted(text.format(name))}","{doc.format(name)}"' for label, text, doc in _BUTTONS]
+    filters = [f'"{spec.title}: {label}" {text.format(name)}' for label, text, _ in _BUTTONS]
+    columns = ", ".join(f'"{title}", "{format_.format(name)}"' for title, format_ in _COLUMNS)
     preferences = [
         f"gui.column.format: {columns}",
         "nameres.network_name: FALSE",
@@ -69,10 +67,6 @@ def write_profile(spec: Spec, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in profile(spec).items():
         (directory / name).write_text(text, encoding="utf-8")
-
-
-def _filled(text: str, name: str) -> str:
-    return text.format(name)
 
 
 def _quoted(text: str) -> str:

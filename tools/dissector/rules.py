@@ -1,7 +1,7 @@
 """The spec as data for the engine: plain dicts and lists, and their text in Lua. Knows no Lua program and no Wireshark.
 
-What the engine must know of a frame is here already worked out: which rows a request has in a state, what a push does
-to who gets it, whether an answer is due. So the engine only looks things up.
+What the engine needs for a frame is computed here: the rows of a request in a state, what a push changes at its
+receiver, whether an answer is due. The engine only looks it up.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from pychat.spec.model import ANY_VERB, Condition, Field, Form, Outcome, Partner
 
 Data = dict[str, Any]
 
-# What a capture can show beside the faults that the spec names: code → (severity, words for people). The severities
-# are Wireshark's.
+# The violations that a capture can show besides the faults of the spec: code → (severity of Wireshark, words).
 VIOLATIONS: Mapping[str, tuple[str, str]] = {
     "early": ("note", "Sent while the answer that makes room for it is still to come"),
     "one-unanswered": ("warn", "Sent while another such request is unanswered"),
@@ -45,7 +44,7 @@ OWN_FIELDS = (
 
 
 def rules(spec: Spec) -> Data:
-    """Everything that the engine follows."""
+    """All data of the engine."""
     return {
         "protocol": spec.protocol,
         "title": spec.title,
@@ -101,7 +100,7 @@ def _set(names: Iterable[str]) -> dict[str, bool]:
 
 
 def _whole(pattern: str) -> str:
-    """A pattern of Python for whole values as one of PCRE2, which takes the same expressions."""
+    """A pattern of Python as a pattern of PCRE2 for whole values; both take the same expressions."""
     return rf"(*UTF)\A(?:{pattern})\z"
 
 
@@ -124,21 +123,18 @@ def _type(type_: Type) -> Data:
 
 
 def _is_number(type_: Type) -> bool:
-    """Whether every value of the type is a number of at most 18 digits: its expression has nothing but digits in it."""
+    """Whether every value of the type is a number of at most 18 digits: its expression has only digits."""
     if type_.match is None or type_.octets[1] > 18:
         return False
     without_classes = re.sub(r"\[[0-9](-[0-9])?\]", "", type_.match)
     return re.fullmatch(r"[0-9{},|()?*+]*", without_classes) is not None
 
 
-def _forms(spec: Spec) -> list[Form]:
-    return [request.form for request in spec.requests.values()] + [reply.form for reply in spec.replies.values()]
-
-
 def _fields(spec: Spec) -> Data:
     """The message fields: abbreviation → the kind and the words of Wireshark's field."""
     found: Data = {}
-    for form in _forms(spec):
+    forms = [request.form for request in spec.requests.values()] + [reply.form for reply in spec.replies.values()]
+    for form in forms:
         for field in form.fields:
             type_ = spec.types[field.type]
             abbreviation = _abbreviation(form, field)
@@ -164,7 +160,7 @@ def _form(form: Form) -> list[str | Data]:
 
 
 def _template(template: Template | None) -> list[str | Data] | None:
-    """The words of a frame that is to be written, and where its values come from."""
+    """The words of a frame that is written, and the sources of its values."""
     if template is None:
         return None
     result: list[str | Data] = []
@@ -228,7 +224,7 @@ def _row(row: Outcome) -> Data:
 
 
 def _move(partner: PartnerEffect, does: Iterable[str], rule: str) -> Data:
-    """What a push does to the connection that gets it, and the words and the sender's name that tell it from others."""
+    """What a push changes at its receiver, and the words and the sender's name by which it is told from others."""
     parts = [part for part in _template(partner.push) or [] if not isinstance(part, str)]
     words = {part["field"]: part["word"] for part in parts if "word" in part}
     names = {part["variable"]: part["field"] for part in parts if "variable" in part}
@@ -243,7 +239,7 @@ def _move(partner: PartnerEffect, does: Iterable[str], rule: str) -> Data:
 
 
 def _moves(spec: Spec, key: str) -> list[Data]:
-    """What may have made the server send this push; the end of a connection is tried last."""
+    """The possible causes of this push; the end of a connection is tried last."""
     moves: list[Data] = []
     for _, row in spec.outcomes():
         if row.partner is not None and row.partner.push.form.key == key:
@@ -284,14 +280,14 @@ def _client(spec: Spec) -> Data:
 
 
 def _codes(spec: Spec) -> Mapping[str, tuple[str, str]]:
-    """Every violation: the faults as the spec names them, then what only a capture can show."""
+    """All violations: the faults of the spec, then those of a capture."""
     faults = {rule.error: ("warn", spec.errors[rule.error].doc) for rule in spec.faults}
     too_long = spec.goodbye_when("too-long")
     return {**faults, too_long.code: ("warn", too_long.doc), **VIOLATIONS}
 
 
 def lua(value: object, indent: str = "") -> str:
-    """The Lua expression of dicts, lists, texts, numbers and booleans; what is None inside is left out."""
+    """The Lua expression of dicts, lists, texts, numbers and booleans; None inside is left out."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -312,7 +308,7 @@ def lua(value: object, indent: str = "") -> str:
 
 
 def _lua_text(text: str) -> str:
-    """A quoted text: every octet beside printable ASCII as a decimal escape, which all versions of Lua read alike."""
+    """A quoted text: octets that are not printable ASCII as decimal escapes, which all versions of Lua read."""
     quoted = "".join(
         chr(octet) if 32 <= octet < 127 and octet not in b'"\\' else f"\\{octet:03d}" for octet in text.encode()
     )

@@ -1,4 +1,4 @@
-"""The Lua script for Wireshark: the rules of a spec and the engine in one file. Knows nothing of what is in either."""
+"""The Lua script for Wireshark: the rules of a spec and the engine in one file. Knows the contents of neither."""
 
 from __future__ import annotations
 

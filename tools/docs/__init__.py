@@ -1,1 +1,1 @@
-"""The protocol's page, from the spec alone: `python -m tools.docs`. Knows no verb, no state and no code by name."""
+"""The protocol's page, made from the spec: `python -m tools.docs`. Knows no verb, no state and no code by name."""

@@ -8,20 +8,24 @@ from pathlib import Path
 import click
 
 from pychat.command import Command, say
-from pychat.spec import Spec, SpecError, load
+from pychat.spec import SpecError, load
 
 from . import html, markdown
 from .cases import cases
 from .drawings import drawings
-from .machines import NoGraphviz
-from .material import Material
+from .machines import GraphvizError
 from .page import page
-from .play import Differs, perform, plays, real_server
+from .sources import PageSources
+from .verify import ExampleError, verify_examples
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = ROOT / "spec" / "pychat.yaml"
 MARKDOWN = ROOT / "spec" / "PROTOCOL.md"
 FAILED = 1
+
+
+class StaleError(Exception):
+    """The committed Markdown is not what the spec says."""
 
 
 @click.command(cls=Command)
@@ -47,35 +51,26 @@ def main(out: Path, source: Path, check: bool) -> None:
     """Write the protocol's page. Each example on it is played against the real server first."""
     try:
         spec = load(source)
-        count = play_all(spec, source)
-        material = Material(spec, cases(spec))
-        made = page(material)
+        count = verify_examples(spec, source)
+        sources = PageSources(spec, cases(spec))
+        made = page(sources)
         words = markdown.render(made)
         target = MARKDOWN if source.resolve() == SPEC else out / "PROTOCOL.md"
         if check:
             if not target.exists() or target.read_text(encoding="utf-8") != words:
-                raise Differs(f"{target.name} is not what the spec says now; run python -m tools.docs")
+                raise StaleError(f"{target.name} is not what the spec says now; run python -m tools.docs")
             say(f"{target.name} is fresh, {count} examples are true")
             return
-        site = {out / "index.html": html.render(made, drawings(material), material.cases, count), target: words}
-        if material.cases:
-            site[out / "cases.html"] = html.render_cases(made, material.cases)
+        site = {out / "index.html": html.render(made, drawings(sources), sources.cases, count), target: words}
+        if sources.cases:
+            site[out / "cases.html"] = html.render_cases(made, sources.cases)
         out.mkdir(parents=True, exist_ok=True)
         for file, content in site.items():
             file.write_text(content, encoding="utf-8")
         say(f"{count} examples played; wrote {target} and {out / 'index.html'}")
-    except (SpecError, Differs, NoGraphviz, OSError) as error:
+    except (SpecError, ExampleError, StaleError, GraphvizError, OSError) as error:
         say(f"docs: {error}", err=True)
         sys.exit(FAILED)
-
-
-def play_all(spec: Spec, source: Path) -> int:
-    """Plays every example against the real server. Raises Differs where one is not true."""
-    found = plays(spec)
-    with real_server(source) as address:
-        for play in found.values():
-            perform(spec, play, address)
-    return len(found)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The grammar of a spec's frames in ABNF (RFC 5234, RFC 7405), from its types and forms. Knows no verb and no state.
 
-Its terminals are octets. What ABNF cannot say, the number of octets of a text, stands in a comment.
+Its terminals are octets. ABNF cannot limit the octets of a text: the limit is a comment.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pychat.spec.expression import Alternatives, Characters, Node, Ranges, Repea
 from pychat.spec.model import Form, Type
 from pychat.spec.pattern import width
 
-from .names import Names, slug
+from .anchors import Anchors, slug
 
 CORE = {
     "ALPHA": "%x41-5A / %x61-7A",
@@ -32,7 +32,7 @@ _MAX = 0x10FFFF
 
 @dataclass(frozen=True, slots=True)
 class GrammarRule:
-    """`name = elements ; comment`; `about` is the anchor of what the rule describes."""
+    """`name = elements ; comment`; `about` is the anchor of its subject."""
 
     name: str
     elements: str
@@ -44,19 +44,19 @@ class GrammarRule:
 
 
 def grammar(spec: Spec) -> list[GrammarRule]:
-    """Every rule, the frames first, the core rules that they use last."""
+    """All rules: frames first, the core rules that they use last."""
     return list(_Writer(spec).rules())
 
 
 def type_rule(name: str) -> str:
-    """The name of a type's rule; a core rule's name is taken, in whatever case."""
+    """The name of a type's rule; it must differ from the core rules in more than case."""
     return f"{name}-value" if name.upper() in CORE else name
 
 
 class _Writer:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.names = Names(spec)
+        self.anchors = Anchors(spec)
         self.extra: dict[str, GrammarRule] = {}
 
     def rules(self) -> Iterator[GrammarRule]:
@@ -78,9 +78,9 @@ class _Writer:
         yield GrammarRule("server-frame", f"{_group(replies)} {_octets(spec.framing.writes)}", "framing")
         yield GrammarRule("eol", " / ".join(_octets(ending) for ending in spec.framing.accepts), "framing")
         for name, request in requests.items():
-            yield GrammarRule(name, self._form(request.form), self.names.request(request.verb))
+            yield GrammarRule(name, self._form(request.form), self.anchors.request(request.verb))
         for name, reply in replies.items():
-            yield GrammarRule(name, self._form(reply.form), self.names.reply(reply))
+            yield GrammarRule(name, self._form(reply.form), self.anchors.reply(reply))
 
     def _form(self, form: Form) -> str:
         return " SP ".join(_literal(part) if isinstance(part, str) else type_rule(part.type) for part in form.parts)
@@ -94,7 +94,7 @@ class _Writer:
 
     def _type(self, kind: Type) -> GrammarRule:
         low, high = kind.octets
-        anchor = self.names.type(kind.name)
+        anchor = self.anchors.type(kind.name)
         comment = f"{low} to {high} octets in all"
         if kind.match is not None:
             translated = translate(kind.match)
@@ -117,7 +117,7 @@ def _octets(octets: bytes) -> str:
 
 
 def _literal(word: str) -> str:
-    """A word exactly as written: strings of ABNF ignore the case of letters, unless RFC 7405's %s says otherwise."""
+    """A word with its case: strings of ABNF ignore the case of letters, but for those with %s of RFC 7405."""
     if not all(0x20 <= ord(char) <= 0x7E and char != '"' for char in word):
         return "%x" + ".".join(f"{octet:02X}" for octet in word.encode())
     return f'%s"{word}"' if any(char.isalpha() for char in word) else f'"{word}"'
@@ -127,7 +127,7 @@ def _literal(word: str) -> str:
 
 
 def translate(pattern: str) -> str:
-    """A regular expression for `str` in ABNF. Raises ValueError for what is none, or has parts that a spec's cannot."""
+    """A regular expression in ABNF. Raises ValueError for one that a spec may not have."""
     return _alternatives(parse(pattern))
 
 
@@ -146,12 +146,12 @@ def _concatenation(node: Node) -> str:
 
 
 def _is_literal(node: Node) -> bool:
-    """Whether a character stands for itself, with or without a backslash."""
+    """Whether this is one character, with or without a backslash."""
     return isinstance(node, Characters) and node.ranges == ((ord(node.text[-1]),) * 2,)
 
 
 def _element(node: Node) -> str:
-    """The node where it has neighbours or is repeated."""
+    """The node as an element, which may be repeated or have neighbours."""
     if isinstance(node, Repeat):
         part = _element(node.part)
         return _times(node.least, node.most) + (f"( {part} )" if isinstance(node.part, Repeat) else part)

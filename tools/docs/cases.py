@@ -1,17 +1,16 @@
-"""The conformance cases that show each rule, as far as the judge is there. Knows no case by its name."""
+"""The conformance cases that show each rule. Knows no case by its name."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
+from conformance.suite import client_cases, server_cases
 from pychat.spec import Spec, shipped
 
 
 @dataclass(frozen=True, slots=True)
 class CaseText:
-    """A case as a page shows it: what it asks, and its steps as the judge writes them."""
+    """A case as a page shows it, with its steps as the judge writes them."""
 
     id: str
     title: str
@@ -21,7 +20,7 @@ class CaseText:
 
     @property
     def group(self) -> str:
-        """The state and the message that it is about."""
+        """The state and the message of the case."""
         return self.id.rpartition("/")[0]
 
     @property
@@ -30,27 +29,14 @@ class CaseText:
 
 
 def cases(spec: Spec) -> tuple[CaseText, ...]:
-    """Every case for servers, then every one for clients; none where the judge is not installed.
+    """Every case for servers, then every one for clients, those that were written by hand first.
 
-    The judge's plays are written for the shipped protocol, so another one has none yet.
+    The judge's plays are written for the shipped protocol, so another one has none.
     """
     if spec.protocol != shipped().protocol:
         return ()
-    with contextlib.suppress(ImportError):
-        from conformance.suite import client_cases, server_cases
-
-        found = [*server_cases(spec, ("whole",)), *client_cases(spec, ("whole",))]
-        return tuple(
-            CaseText(case.id, case.title, case.doc, case.rules, tuple(map(str, case.play.steps)) if case.play else ())
-            for case in sorted(found, key=lambda case: case.kind == "cell")  # what was written by hand comes first
-        )
-    return ()
-
-
-def by_rule(found: Iterable[CaseText]) -> dict[str, tuple[CaseText, ...]]:
-    """The cases that show each rule."""
-    result: dict[str, tuple[CaseText, ...]] = {}
-    for case in found:
-        for rule in case.rules:
-            result[rule] = (*result.get(rule, ()), case)
-    return result
+    found = [*server_cases(spec, ("whole",)), *client_cases(spec, ("whole",))]
+    return tuple(
+        CaseText(case.id, case.title, case.doc, case.rules, tuple(map(str, case.play.steps)) if case.play else ())
+        for case in sorted(found, key=lambda case: case.kind == "cell")
+    )

@@ -1,4 +1,4 @@
-"""What a page is made of: sections, blocks and words with links. Knows no spec, no Markdown and no HTML."""
+"""The parts of a page: sections, blocks, and words with links. Knows no spec, no Markdown and no HTML."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Style = Literal["text", "code", "strong"]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A few words in one style; `target` is the anchor that they lead to."""
+    """Words in one style; `target` is the anchor of their link."""
 
     text: str
     style: Style = "text"
@@ -22,21 +22,21 @@ Spans: TypeAlias = tuple[Span, ...]
 
 
 def text(words: str) -> Spans:
-    """Words as they stand."""
+    """Words without a style."""
     return (Span(words),)
 
 
 def code(words: str, target: str | None = None) -> Spans:
-    """Words of the wire or of the spec."""
+    """Words of the protocol or of the spec."""
     return (Span(words, "code", target),)
 
 
 def link(words: str, target: str) -> Spans:
-    """Words that lead to an anchor."""
+    """Words with a link to an anchor."""
     return (Span(words, "text", target),)
 
 
-def say(words: str, *parts: Spans) -> Spans:
+def sentence(words: str, *parts: Spans) -> Spans:
     """A sentence with a part in the place of each `{}`."""
     pieces = words.split("{}")
     assert len(pieces) == len(parts) + 1, words
@@ -75,21 +75,21 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Points."""
+    """A list with bullets."""
 
     items: tuple[Spans, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of one thing: pairs of a word and what it says."""
+    """A list of definitions: pairs of a term and its text."""
 
     rows: tuple[tuple[str, Spans], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a table. `kind` tells a renderer how to show it: refusals stand back."""
+    """A row of a table. `kind` is for its style: refusals are grey."""
 
     cells: tuple[Spans, ...]
     anchor: str | None = None
@@ -98,9 +98,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under their heads; `matrix` when the first cell of a row is a head too, and the cells are looked up.
+    """Rows under their heads. `matrix`: the first cell of a row is a head too.
 
-    Cells that say nothing but what is at the anchor `faint` stand back.
+    Cells whose only link is the anchor `faint` are grey.
     """
 
     head: tuple[str, ...]
@@ -111,7 +111,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """Rules of a grammar: the name of each, the anchor of what it is about, and its lines."""
+    """Rules of a grammar: the name of each, the anchor of its subject, and its lines."""
 
     rules: tuple[tuple[str, str, str], ...]
 
@@ -122,15 +122,22 @@ class Grammar:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """A frame as it travels: its direction and its octets."""
+    """A frame on the wire: its sender and its octets."""
 
     sender: Literal["client", "server"]
     octets: bytes
 
+    def rows(self, dot: str = ".") -> list[tuple[str, str]]:
+        """Sixteen octets a row: in hexadecimal, and in ASCII with a dot for everything else."""
+        parts = [self.octets[start : start + 16] for start in range(0, len(self.octets), 16)]
+        return [
+            (part.hex(" "), "".join(chr(octet) if 0x20 <= octet < 0x7F else dot for octet in part)) for part in parts
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class RuleText:
-    """One numbered rule, the conversations that show it, and the ids and anchors of the conformance cases that do."""
+    """One numbered rule, the conversations that show it, and the ids and anchors of its conformance cases."""
 
     id: str
     level: str
@@ -142,7 +149,7 @@ class RuleText:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Numbered rules in full. `home` when this is the place that their anchors stand for."""
+    """Numbered rules in full. `home`: their anchors are here."""
 
     rules: tuple[RuleText, ...]
     home: bool = False
@@ -150,7 +157,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A step of a conversation, in the words that a reader sees: `who > frame`."""
+    """A line of a conversation: `who > frame`."""
 
     who: str
     mark: str
@@ -159,21 +166,21 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """An example: its people in order and its lines. `hands` when it is to be typed by hand by the reader."""
+    """An example: its people in order, and its lines. `typed`: the reader types it, in one terminal for each person."""
 
     example: str
     people: tuple[str, ...]
     lines: tuple[Line, ...]
-    hands: bool = False
+    typed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Diagram:
-    """A drawing that the HTML page shows; `name` tells which one, `instead` is what a page without drawings has."""
+    """A drawing of the HTML page, by its name; `fallback` stands in its place on a page without drawings."""
 
     name: str
     caption: str
-    instead: tuple[Block, ...] = ()
+    fallback: tuple[Block, ...] = ()
 
 
 Block: TypeAlias = Paragraph | Listing | Facts | Table | Grammar | Wire | Rules | Conversation | Diagram
@@ -181,7 +188,7 @@ Block: TypeAlias = Paragraph | Listing | Facts | Table | Grammar | Wire | Rules 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page. `summary` is one line for the search."""
+    """A part of the page; `summary` is one line for the index of the search."""
 
     anchor: str
     title: Spans

@@ -1,4 +1,4 @@
-"""A page as one HTML file that needs nothing else: no network, no script to be read, a script to be searched."""
+"""A page as one HTML file that loads nothing. Without scripts it can be read, but not searched."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .cases import CaseText
-from .content import Block, Grammar, Page, Row, Rules, Section, Span, Spans, Table, Wire, plain
+from .content import Block, Grammar, Page, Row, Rules, Section, Span, Spans, Table, plain
 
 HERE = Path(__file__).parent
 _ABNF = re.compile(
@@ -22,7 +22,7 @@ _ABNF = re.compile(
 
 
 def render(page: Page, drawings: Mapping[str, str], cases: Sequence[CaseText], played: int) -> str:
-    """The whole page. `drawings` has an SVG element for each diagram's name; `played` examples were run for it."""
+    """The whole page. `drawings` has an SVG element for each diagram's name; `played` is the number of examples."""
     return (
         _environment()
         .get_template("page.html.j2")
@@ -39,7 +39,7 @@ def render(page: Page, drawings: Mapping[str, str], cases: Sequence[CaseText], p
 
 
 def render_cases(page: Page, cases: Sequence[CaseText]) -> str:
-    """A page of its own for the conformance cases, to which the rules lead."""
+    """A second page, for the conformance cases; the rules have links to it."""
     return _environment().get_template("cases.html.j2").render(page=page, cases=cases, style=_file("page.css"))
 
 
@@ -47,7 +47,7 @@ def _environment() -> Environment:
     found = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    found.filters |= {"spans": spans, "plain": plain, "grammar": grammar, "hexdump": hexdump, "faint": faint}
+    found.filters |= {"spans": spans, "plain": plain, "grammar": grammar, "faint": faint}
     found.tests["block"] = lambda block, name: type(block).__name__ == name
     return found
 
@@ -62,7 +62,7 @@ def _json(data: object) -> str:
 
 
 def spans(words: Spans) -> Markup:
-    """Words with their styles and links; code that stands side by side is one piece, with its links inside."""
+    """Words with their styles and links; neighbouring code becomes one element, with its links inside."""
     parts = []
     for style, group in groupby(words, key=lambda span: span.style):
         shown = "".join(_linked_span(span) for span in group)
@@ -76,7 +76,7 @@ def _linked_span(span: Span) -> str:
 
 
 def faint(cell: Spans, target: str) -> bool:
-    """Whether a cell says nothing but what is at the anchor, or nothing at all."""
+    """Whether a cell is grey: its only link is the target, or it is empty."""
     return (bool(target) and {span.target for span in cell} == {target}) or plain(cell) == "–"
 
 
@@ -106,17 +106,8 @@ def _linked(body: str, known: set[str]) -> str:
     return "".join([*parts, escape(body[last:])])
 
 
-def hexdump(wire: Wire) -> list[tuple[str, str]]:
-    """Sixteen octets a line: in hexadecimal, and as characters."""
-    rows = []
-    for start in range(0, len(wire.octets), 16):
-        part = wire.octets[start : start + 16]
-        rows.append((part.hex(" "), "".join(chr(octet) if 0x20 <= octet < 0x7F else "·" for octet in part)))
-    return rows
-
-
 def _index(page: Page) -> Iterator[tuple[str, str, str]]:
-    """What can be found: a title, what is said of it, and its anchor."""
+    """The index of the search: title, text and anchor."""
     for section in page.walk():
         yield plain(section.title), section.summary, section.anchor
         for block in section.blocks:
@@ -141,7 +132,7 @@ def _found_in(section: Section, block: Block) -> Iterator[tuple[str, str, str]]:
 
 
 def _row_title(row: Row) -> str:
-    """The name of a row: its first cell; a row of a verb's table has it in its last one."""
+    """The name of a row: its first cell, or the last one in the table of a verb."""
     if (row.anchor or "").startswith("row-"):
         return next((span.text for span in row.cells[-1] if span.style == "code"), "")
     return plain(row.cells[0])

@@ -1,7 +1,7 @@
 """State diagrams, drawn by Graphviz from the machines themselves. Knows no spec.
 
-Edges that run side by side become one with several lines, and what leaves a state as it is stands in its box: so the
-drawing stays a drawing and does not become a hairball.
+Parallel edges become one edge with several lines, and events that change no state stand in the state's box: otherwise
+the edges would hide each other.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-OTHER_END = "partner"  # how the machine's events say that a row happened at the other end
+OTHER_END = "partner"  # the last part of an event's name, if its row was at the other end
 Href = Callable[[str], str | None]
 
 
-class NoGraphviz(RuntimeError):  # noqa: N818  # it says what is missing
-    """The program `dot` is not there, or failed."""
+class GraphvizError(Exception):
+    """The program `dot` is missing, or failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """All events that move a machine from one state to another one."""
+    """All events that move a machine from one state to another."""
 
     source: str
     target: str
@@ -43,7 +43,7 @@ def changes(machine: Any) -> list[Edge]:
 
 
 def stays(machine: Any) -> dict[str, list[str]]:
-    """For each state the events that leave it as it is."""
+    """The events that do not change the state, for each state."""
     found: dict[str, list[str]] = {name: [] for name in machine.states}
     for name, source, target in _transitions(machine):
         if target is None or target == source:
@@ -61,10 +61,10 @@ def _transitions(machine: Any) -> list[tuple[str, str, str | None]]:
 
 
 def draw(machine: Any, name: str, href: Href, state_href: Href, final: str) -> str:
-    """The machine as an SVG that takes its colours from the page. `href` leads from an event to what it is.
+    """The machine as an SVG element in the colours of the page. `href` gives the anchor of an event.
 
     Raises:
-        NoGraphviz: there is no `dot` to draw with.
+        GraphvizError: there is no `dot` to draw with.
     """
     return _svg(dot(machine, href, state_href, final), name)
 
@@ -84,7 +84,7 @@ def dot(machine: Any, href: Href, state_href: Href, final: str) -> str:
         lines.append(f"  {_id(state)} [class={kind}, label=<{_box(state, kept[state], href, state_href)}>];")
     lines.append(f"  begin -> {_id(machine.initial)};")
     for edge in changes(machine):
-        weight = 1 if edge.target == final else 8  # the way through the machine is straight, the ways out go around
+        weight = 1 if edge.target == final else 8  # the main path is straight; edges to the final state go around it
         lines.append(f"  {_id(edge.source)} -> {_id(edge.target)} [weight={weight}, label=<{_label(edge, href)}>];")
     return "\n".join([*lines, "}"])
 
@@ -94,7 +94,7 @@ def _id(name: str) -> str:
 
 
 def _box(state: str, events: list[str], href: Href, state_href: Href) -> str:
-    """A state with what leaves it as it is, a line for each first word."""
+    """A state with the events that do not change it, a line for each verb."""
     title = f'<TR><TD CELLPADDING="7"{_href(state_href(state))}><B>{html.escape(state)}</B></TD></TR>'
     grouped: dict[tuple[str, str], list[str]] = {}
     for event in events:
@@ -122,7 +122,7 @@ def _label(edge: Edge, href: Href) -> str:
 
 
 def _parts(event: str) -> tuple[str, str, str]:
-    """`CHAT/opened/partner` as its verb, its label, and that it happened at the other end."""
+    """The verb and the label of an event such as `CHAT/opened/partner`, and whether it is of the other end."""
     words = event.split("/")
     if len(words) > 1 and words[-1] == OTHER_END:
         return words[0], "/".join(words[1:-1]), " of the partner"
@@ -136,11 +136,11 @@ def _href(target: str | None) -> str:
 def _svg(source: str, name: str) -> str:
     program = shutil.which("dot")
     if program is None:
-        raise NoGraphviz("the state diagrams need Graphviz: install the package `graphviz`")
+        raise GraphvizError("the state diagrams need Graphviz: install the package `graphviz`")
     words = [program, "-Tsvg"]
     done = subprocess.run(words, input=source, capture_output=True, encoding="utf-8", check=False, timeout=60)
     if done.returncode:
-        raise NoGraphviz(f"dot failed: {done.stderr.strip()}")
+        raise GraphvizError(f"dot failed: {done.stderr.strip()}")
     svg = done.stdout[done.stdout.index("<svg") :]
     svg = re.sub(r"<!--.*?-->\n?", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<title>.*?</title>\n?", "", svg)

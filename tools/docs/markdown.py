@@ -1,4 +1,4 @@
-"""A page as Markdown that GitHub shows and that reads well as it stands. Knows no spec."""
+"""A page as Markdown for GitHub. Knows no spec."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _block(block: Block) -> list[str]:
         case Conversation():
             return _conversation(block)
         case Diagram():
-            return [line for inner in block.instead for line in _block(inner)]
+            return [line for inner in block.fallback for line in _block(inner)]
 
 
 def _facts(facts: Facts) -> list[str]:
@@ -103,17 +103,9 @@ def _row(cells: list[str]) -> str:
 
 
 def _wire(wire: Wire) -> list[str]:
-    return ["```text", *hexdump(wire.octets, ">" if wire.sender == "client" else "<"), "```"]
-
-
-def hexdump(octets: bytes, mark: str) -> list[str]:
-    """The frame in words, then its octets, sixteen a line."""
-    lines = [f"{mark} {octets.decode('utf-8', 'backslashreplace').rstrip()}"]
-    for start in range(0, len(octets), 16):
-        part = octets[start : start + 16]
-        shown = "".join(chr(octet) if 0x20 <= octet < 0x7F else "." for octet in part)
-        lines.append(f"  {part.hex(' '):<47}  |{shown}|")
-    return lines
+    """The frame in words, then its octets."""
+    mark, words = ">" if wire.sender == "client" else "<", wire.octets.decode("utf-8", "backslashreplace").rstrip()
+    return ["```text", f"{mark} {words}", *(f"  {octets:<47}  |{text}|" for octets, text in wire.rows()), "```"]
 
 
 def _rules(rules: Rules) -> list[str]:
@@ -147,7 +139,7 @@ def _plain(words: Spans) -> str:
 
 
 def spans(words: Spans) -> str:
-    """Words with their styles and links; neighbours that are alike become one."""
+    """Words with their styles and links; neighbours of one style become one."""
     return "".join(_span(span) for span in _merged(words))
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pychat.spec.model import Timer
-
 from . import states
 from .abnf import grammar
 from .content import (
@@ -22,11 +20,11 @@ from .content import (
     join,
     link,
     one_of,
-    say,
+    sentence,
     text,
 )
-from .material import Material
-from .wording import FAULTS, SINCE, duration, octets, type_form, unique
+from .phrases import FAULTS, SINCE, duration, octets, type_form, unique
+from .sources import PageSources
 
 ENDINGS = {b"\n": "LF (0x0A)", b"\r\n": "CR LF (0x0D 0x0A)"}
 ABNF = (
@@ -45,19 +43,19 @@ TITLES = {
 }  # of the parts of the spec language; a chapter may bring a title of its own
 
 
-def title(of: Material, name: str) -> Spans:
+def title(sources: PageSources, name: str) -> Spans:
     """The title of a part or of a chapter."""
-    chapter = of.spec.chapters.get(name)
+    chapter = sources.spec.chapters.get(name)
     return text(chapter.title if chapter is not None and chapter.title else TITLES.get(name, name))
 
 
-def section(of: Material, name: str) -> Section:
+def section(sources: PageSources, name: str) -> Section:
     """A part by its key in the spec language."""
-    return PARTS[name](of)
+    return PARTS[name](sources)
 
 
-def _framing(of: Material) -> Section:
-    framing = of.spec.framing
+def _framing(sources: PageSources) -> Section:
+    framing = sources.spec.framing
     facts = Facts(
         (
             ("encoding", text("UTF-8")),
@@ -67,10 +65,10 @@ def _framing(of: Material) -> Section:
             ("verb", code(framing.verb)),
         )
     )
-    rules = tuple((rule.name, rule.about, layout(str(rule))) for rule in grammar(of.spec))
+    rules = tuple((rule.name, rule.about, layout(str(rule))) for rule in grammar(sources.spec))
     abnf = Section("abnf", text("The grammar"), (Paragraph(text(ABNF)), Grammar(rules)), (), "all frames in ABNF")
-    blocks = (facts, *of.chapter("framing"))
-    return Section("framing", title(of, "framing"), blocks, (abnf,), "lines, endings, lengths")
+    blocks = (facts, *sources.chapter("framing"))
+    return Section("framing", title(sources, "framing"), blocks, (abnf,), "lines, endings, lengths")
 
 
 def layout(rule: str, width: int = 100) -> str:
@@ -85,40 +83,42 @@ def layout(rule: str, width: int = 100) -> str:
     return "\n".join(lines)
 
 
-def _types(of: Material) -> Section:
+def _types(sources: PageSources) -> Section:
     rows = []
-    for kind in of.spec.types.values():
+    for kind in sources.spec.types.values():
         good = [] if kind.one_of else [code(value) for value in kind.good if value.isprintable()]
         bad = [code(value) for value in kind.bad if value.isprintable()]
         cells = (
             code(kind.name),
-            of.names.prose(kind.doc),
+            sources.anchors.prose(kind.doc),
             type_form(kind),
             text(octets(*kind.octets)),
             join(good) or text("–"),
             join(bad) or text("–"),
         )
-        rows.append(Row(cells, of.names.type(kind.name)))
+        rows.append(Row(cells, sources.anchors.type(kind.name)))
     note = Paragraph(text("Lengths are octets of UTF-8. A form is a regular expression that the whole field matches."))
     table = Table(("type", "about", "form", "length", "good", "bad"), tuple(rows))
-    return Section("types", title(of, "types"), (note, *of.chapter("types"), table), (), "what fields may hold")
+    return Section(
+        "types", title(sources, "types"), (note, *sources.chapter("types"), table), (), "what fields may hold"
+    )
 
 
-def _states(of: Material) -> Section:
-    return states.section(of, title(of, "states"))
+def _states(sources: PageSources) -> Section:
+    return states.section(sources, title(sources, "states"))
 
 
-def _errors(of: Material) -> Section:
-    spec, verb = of.spec, of.spec.refusal.verb
+def _errors(sources: PageSources) -> Section:
+    spec, verb = sources.spec, sources.spec.refusal.verb
     faults = []
     for index, fault in enumerate(spec.faults, 1):
-        uncounted = join([of.wording.request(name) for name in spec.requests if name in fault.uncounted])
+        uncounted = join([sources.phrases.request(name) for name in spec.requests if name in fault.uncounted])
         cells = (
             text(f"{index}."),
             text(FAULTS[fault.fault]),
-            of.wording.error(fault.error),
-            of.wording.fault_verb(fault.fault),
-            say("yes, but not for {}", uncounted) if uncounted else text("yes"),
+            sources.phrases.error(fault.error),
+            sources.phrases.fault_verb(fault.fault),
+            sentence("yes, but not for {}", uncounted) if uncounted else text("yes"),
             link(fault.rule, fault.rule),
         )
         faults.append(Row(cells))
@@ -127,22 +127,26 @@ def _errors(of: Material) -> Section:
     codes = []
     for error in spec.errors.values():
         verbs = dict.fromkeys(outcome.verb for _, outcome in spec.outcomes() if outcome.error == error.code)
-        answers = text("any frame") if error.general else join([of.wording.request(name) for name in verbs])
-        cells_ = (code(error.code), answers, of.names.prose(error.doc), text(error.words))
-        codes.append(Row(cells_, of.names.error(error.code)))
+        answers = text("any frame") if error.general else join([sources.phrases.request(name) for name in verbs])
+        cells_ = (code(error.code), answers, sources.anchors.prose(error.doc), text(error.words))
+        codes.append(Row(cells_, sources.anchors.error(error.code)))
     blocks: list[Block] = [
-        *of.chapter("errors", rules=False),
+        *sources.chapter("errors", rules=False),
         Table(("order", "what is wrong", "code", f"{verb} names", "counted", "rule"), tuple(faults)),
-        Listing(tuple(of.wording.budget(budget) for budget in spec.budgets)),
-        Paragraph(text("The words are those of the shipped server; another server may say others, but not none.")),
+        Listing(tuple(sources.phrases.budget(budget) for budget in spec.budgets)),
+        Paragraph(
+            text("The words are those of the shipped server; another server may use others, but must send some.")
+        ),
         Table(("code", "answers", "when", "words"), tuple(codes)),
-        *of.chapter_rules("errors"),
+        *sources.chapter_rules("errors"),
     ]
-    return Section("errors", title(of, "errors"), tuple(blocks), (), "what is wrong with a frame, and what is refused")
+    return Section(
+        "errors", title(sources, "errors"), tuple(blocks), (), "what is wrong with a frame, and what is refused"
+    )
 
 
-def _goodbyes(of: Material) -> Section:
-    spec, partner = of.spec, of.spec.link.name
+def _goodbyes(sources: PageSources) -> Section:
+    spec, partner = sources.spec, sources.spec.link.name
     when = {
         "too-long": f"{spec.framing.max_octets} octets have come without an LF",
         "full": "there is no room for the connection",
@@ -153,59 +157,58 @@ def _goodbyes(of: Material) -> Section:
     for goodbye in spec.goodbyes.values():
         calls: list[Spans] = [text(when[goodbye.when])] if goodbye.when else []
         calls += [link(budget.rule, budget.rule) for budget in spec.budgets if budget.goodbye == goodbye.code]
-        calls += [_timer_link(of, timer) for timer in spec.timers.values() if timer.goodbye == goodbye.code]
+        timers = [timer for timer in spec.timers.values() if timer.goodbye == goodbye.code]
+        calls += [link(f"{t.name}, {duration(t.after)}", sources.anchors.timer(t.name)) for t in timers]
         told = code(goodbye.gone) if goodbye.gone else text("nothing")
-        cells = (code(goodbye.code), join(calls, "; "), told, of.names.prose(goodbye.doc), text(goodbye.words))
-        rows.append(Row(cells, of.names.goodbye(goodbye.code)))
+        cells = (code(goodbye.code), join(calls, "; "), told, sources.anchors.prose(goodbye.doc), text(goodbye.words))
+        rows.append(Row(cells, sources.anchors.goodbye(goodbye.code)))
     ending = spec.ending
-    effects = join([of.wording.effect(effect) for effect in ending.effects], "; ")
+    effects = join([sources.phrases.effect(effect) for effect in ending.effects], "; ")
     words = "When a connection ends without a request for it: {}; {}. {}"
-    told_ = of.wording.other_end(ending.partner, "that end")
+    told_ = sources.phrases.other_end(ending.partner, "that end")
     blocks: list[Block] = [
-        *of.chapter("goodbyes", rules=False),
-        Paragraph(say(words, effects, told_, link(ending.rule, ending.rule))),
+        *sources.chapter("goodbyes", rules=False),
+        Paragraph(sentence(words, effects, told_, link(ending.rule, ending.rule))),
         Table(("code", "called for by", f"{partner} is told", "when", "words"), tuple(rows)),
-        *of.chapter_rules("goodbyes"),
+        *sources.chapter_rules("goodbyes"),
     ]
-    return Section("goodbyes", title(of, "goodbyes"), tuple(blocks), (), "the server's last frame, and the closing")
+    return Section(
+        "goodbyes", title(sources, "goodbyes"), tuple(blocks), (), "the server's last frame, and the closing"
+    )
 
 
-def _timer_link(of: Material, timer: Timer) -> Spans:
-    return link(f"{timer.name}, {duration(timer.after)}", of.names.timer(timer.name))
-
-
-def _timers(of: Material) -> Section:
-    spec = of.spec
+def _timers(sources: PageSources) -> Section:
+    spec = sources.spec
     rows = []
     for timer in spec.timers.values():
         where = text("–") if timer.since == "goodbye" else text("any state")
         if timer.states is not None:
-            where = of.in_states([name for name in spec.live_states if name in timer.states])
+            where = sources.in_states([name for name in spec.live_states if name in timer.states])
         cells = (
             code(timer.name),
             text(duration(timer.after)),
             text(SINCE[timer.since]),
             where,
-            of.wording.timer(timer),
+            sources.phrases.timer(timer),
             link(timer.rule, timer.rule),
         )
-        rows.append(Row(cells, of.names.timer(timer.name)))
+        rows.append(Row(cells, sources.anchors.timer(timer.name)))
     idle, interval, probes = spec.transport.keepalive
     words = (
         f"A deadline is kept within {duration(spec.limits.tolerance)}: never earlier, and at most so much later. TCP "
         f"keep-alive of a connection: idle for {duration(idle)}, then {probes} probes, {duration(interval)} apart."
     )
     blocks: list[Block] = [
-        *of.chapter("timers", rules=False),
+        *sources.chapter("timers", rules=False),
         Table(("timer", "after", "measured", "in", "then", "rule"), tuple(rows)),
         Paragraph(text(words)),
-        *of.chapter_rules("timers"),
+        *sources.chapter_rules("timers"),
     ]
-    return Section("timers", title(of, "timers"), tuple(blocks), (), "deadlines, silence, keep-alive")
+    return Section("timers", title(sources, "timers"), tuple(blocks), (), "deadlines, silence, keep-alive")
 
 
-def _limits(of: Material) -> Section:
-    limits = of.spec.limits
+def _limits(sources: PageSources) -> Section:
+    limits = sources.spec.limits
     values = {
         "tolerance": duration(limits.tolerance),
         "queue_mark": octets(limits.queue_mark),
@@ -215,39 +218,43 @@ def _limits(of: Material) -> Section:
     rows = []
     for name, value in values.items():
         rule = link(limits.rules[name], limits.rules[name]) if name in limits.rules else text("")
-        cells = (code(name.replace("_", " ")), text(value), of.names.prose(limits.docs[name]), rule)
-        rows.append(Row(cells, of.names.limit(name)))
+        cells = (code(name.replace("_", " ")), text(value), sources.anchors.prose(limits.docs[name]), rule)
+        rows.append(Row(cells, sources.anchors.limit(name)))
     blocks: list[Block] = [
-        *of.chapter("limits", rules=False),
+        *sources.chapter("limits", rules=False),
         Table(("limit", "value", "what it is", "rule"), tuple(rows)),
-        *of.chapter_rules("limits"),
+        *sources.chapter_rules("limits"),
     ]
-    return Section("limits", title(of, "limits"), tuple(blocks), (), "send queues and shares")
+    return Section("limits", title(sources, "limits"), tuple(blocks), (), "send queues and shares")
 
 
-def _client(of: Material) -> Section:
-    spec, rules = of.spec, of.spec.client
-    one = one_of([of.wording.request(verb) for verb in spec.requests if verb in rules.one_unanswered])
+def _client(sources: PageSources) -> Section:
+    spec, rules = sources.spec, sources.spec.client
+    one = one_of([sources.phrases.request(verb) for verb in spec.requests if verb in rules.one_unanswered])
     items = [
         text("A request only in a state that has rows for it, as the client itself sees its state."),
-        say("One {} unanswered at most. {}", one, link(rules.one_unanswered_rule, rules.one_unanswered_rule)),
+        sentence("One {} unanswered at most. {}", one, link(rules.one_unanswered_rule, rules.one_unanswered_rule)),
     ]
     for state, table in rules.only_if.items():
         for verb, condition in table.items():
-            parts = (of.wording.state(state), of.wording.request(verb), of.wording.condition(condition))
-            items.append(say("In {}, {} only if {}. {}", *parts, link(rules.only_if_rule, rules.only_if_rule)))
+            parts = (sources.phrases.state(state), sources.phrases.request(verb), sources.phrases.condition(condition))
+            items.append(sentence("In {}, {} only if {}. {}", *parts, link(rules.only_if_rule, rules.only_if_rule)))
     for verb, after in rules.may_follow.items():
         rule = link(rules.may_follow_rule, rules.may_follow_rule)
-        items.append(say("{} may follow its {} at once. {}", of.wording.request(verb), of.wording.request(after), rule))
+        items.append(
+            sentence(
+                "{} may follow its {} at once. {}", sources.phrases.request(verb), sources.phrases.request(after), rule
+            )
+        )
     for push in spec.pushes.values():
         if push.reply is not None:
-            reply = code(str(push.reply), of.names.request(push.reply.form.verb))
-            items.append(say("The server's {} is answered with {}.", of.frame_link(push.form.key), reply))
-    blocks = (Listing(tuple(unique(items))), *of.chapter("client"))
-    return Section("client", title(of, "client"), blocks, (), "the rules for clients, and why")
+            reply = code(str(push.reply), sources.anchors.request(push.reply.form.verb))
+            items.append(sentence("The server's {} is answered with {}.", sources.frame_link(push.form.key), reply))
+    blocks = (Listing(tuple(unique(items))), *sources.chapter("client"))
+    return Section("client", title(sources, "client"), blocks, (), "the rules for clients, and why")
 
 
-PARTS: dict[str, Callable[[Material], Section]] = {
+PARTS: dict[str, Callable[[PageSources], Section]] = {
     "framing": _framing,
     "types": _types,
     "states": _states,

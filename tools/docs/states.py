@@ -1,4 +1,4 @@
-"""The part of the page about states: each one, the diagrams' words, and the tables of states and messages."""
+"""The part of the page about states: diagrams, each state, and the tables of states and messages."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 from pychat.core.machine import client_machine, server_machine
 from pychat.spec.model import Outcome, State
 
-from .content import Block, Diagram, Facts, Paragraph, Row, Section, Spans, Table, code, join, link, say, text
+from .content import Block, Diagram, Facts, Paragraph, Row, Section, Spans, Table, code, join, link, sentence, text
 from .machines import changes
-from .material import Material
-from .wording import duration
+from .phrases import duration
+from .sources import PageSources
 
 STATES = (
     "A connection is in one state. Beside it the server knows the connection's name and its link, and nothing else. "
@@ -26,30 +26,38 @@ CLIENT = (
 )
 
 
-def section(of: Material, title: Spans) -> Section:
+def section(sources: PageSources, title: Spans) -> Section:
     """Diagrams, states, and both tables."""
     parts = (
-        _machine(of, "server-machine", "The server's machine", SERVER, server_machine(of.spec)),
-        _machine(of, "client-machine", "The client's machine", CLIENT, client_machine(of.spec)),
-        *(_state(of, state) for state in of.spec.states.values()),
+        _machine(sources, "server-machine", "The server's machine", SERVER, server_machine(sources.spec)),
+        _machine(sources, "client-machine", "The client's machine", CLIENT, client_machine(sources.spec)),
+        *(_state(sources, state) for state in sources.spec.states.values()),
         Section(
-            "matrix", text("Every request in every state"), (_matrix(of),), (), "the server's state × message table"
+            "matrix",
+            text("Every request in every state"),
+            (_matrix(sources),),
+            (),
+            "the server's state × message table",
         ),
         Section(
             "client-matrix",
             text("Every reply in every state of a client"),
-            (_client_matrix(of),),
+            (_client_matrix(sources),),
             (),
             "a client's state × message table",
         ),
     )
-    return Section("states", title, (*of.chapter("states"), Paragraph(text(STATES))), parts, "what is legal when")
+    return Section("states", title, (*sources.chapter("states"), Paragraph(text(STATES))), parts, "what is legal when")
 
 
-def _machine(of: Material, anchor: str, title: str, words: str, machine: Any) -> Section:
+def _machine(sources: PageSources, anchor: str, title: str, words: str, machine: Any) -> Section:
     rows = [
         Row(
-            (of.wording.state(edge.source), join([code(event) for event in edge.events]), of.wording.state(edge.target))
+            (
+                sources.phrases.state(edge.source),
+                join([code(event) for event in edge.events]),
+                sources.phrases.state(edge.target),
+            )
         )
         for edge in changes(machine)
     ]
@@ -57,74 +65,77 @@ def _machine(of: Material, anchor: str, title: str, words: str, machine: Any) ->
     return Section(anchor, text(title), (Paragraph(text(words)), diagram), (), "the state diagram")
 
 
-def _state(of: Material, state: State) -> Section:
-    facts = _final_facts() if state.final else _facts(of, state)
-    blocks: tuple[Block, ...] = (Paragraph(of.names.prose(state.doc)), Facts(tuple(facts)))
-    return Section(of.names.state(state.name), code(state.name), blocks, (), state.doc)
+def _state(sources: PageSources, state: State) -> Section:
+    over = [("is", text("the end of a connection: nothing is read and nothing is answered"))]
+    facts = over if state.final else _facts(sources, state)
+    blocks: tuple[Block, ...] = (Paragraph(sources.anchors.prose(state.doc)), Facts(tuple(facts)))
+    return Section(sources.anchors.state(state.name), code(state.name), blocks, (), state.doc)
 
 
-def _final_facts() -> list[tuple[str, Spans]]:
-    return [("is", text("the end of a connection: nothing is read and nothing is answered"))]
-
-
-def _facts(of: Material, state: State) -> list[tuple[str, Spans]]:
-    spec, wording = of.spec, of.wording
+def _facts(sources: PageSources, state: State) -> list[tuple[str, Spans]]:
+    spec, phrases = sources.spec, sources.phrases
     facts: list[tuple[str, Spans]] = []
     if state.initial:
         facts.append(("is", text("the state in which a connection begins")))
     if state.linked:
-        words = f"the {spec.link.name}, or nobody once he has gone, and whether this end has accepted"
+        words = f"the {spec.link.name}, or nobody once that user has gone, and whether this end has accepted"
         facts.append(("holds", text(words)))
-    facts.append(("takes", join([wording.request(verb) for verb in spec.requests if verb in state.recv])))
-    illegal = [wording.request(verb) for verb in spec.requests if verb not in state.recv]
+    facts.append(("takes", join([phrases.request(verb) for verb in spec.requests if verb in state.recv])))
+    illegal = [phrases.request(verb) for verb in spec.requests if verb not in state.recv]
     if illegal:
         error = spec.fault_rule("state").error
-        answer = code(f"{spec.refusal.verb} <verb> {error}", of.names.error(error))
-        facts.append(("refuses", say("{}, each with {}", join(illegal), answer)))
-    keys = [move.key for move in of.moves if move.state == state.name and spec.replies[move.key].kind == "push"]
-    facts.append(("may push", join([of.frame_link(key) for key in dict.fromkeys(keys)]) or text("nothing")))
+        answer = code(f"{spec.refusal.verb} <verb> {error}", sources.anchors.error(error))
+        facts.append(("refuses", sentence("{}, each with {}", join(illegal), answer)))
+    keys = [move.key for move in sources.moves if move.state == state.name and spec.replies[move.key].kind == "push"]
+    facts.append(("may push", join([sources.frame_link(key) for key in dict.fromkeys(keys)]) or text("nothing")))
     budget = spec.budget(state.name)
     if budget is not None:
         counted = "in a row" if budget.in_a_row else "in all"
         words = f"number {budget.faults} {counted} ends the connection; {{}}"
-        facts.append(("faults", say(words, link(budget.rule, budget.rule))))
+        facts.append(("faults", sentence(words, link(budget.rule, budget.rule))))
     for timer in spec.timers.values():
         if timer.states is not None and state.name in timer.states:
             words = f"after {duration(timer.after)} {{}}; {{}}"
-            facts.append(("time", say(words, wording.timer(timer), link(timer.rule, timer.rule))))
+            facts.append(("time", sentence(words, phrases.timer(timer), link(timer.rule, timer.rule))))
     return facts
 
 
-def _matrix(of: Material) -> Table:
-    live = of.spec.live_states
-    rows = [Row((of.wording.request(verb), *(_cell(of, state, verb) for state in live))) for verb in of.spec.requests]
-    faint = of.names.error(of.spec.fault_rule("state").error)
+def _matrix(sources: PageSources) -> Table:
+    live = sources.spec.live_states
+    rows = [
+        Row((sources.phrases.request(verb), *(_cell(sources, state, verb) for state in live)))
+        for verb in sources.spec.requests
+    ]
+    faint = sources.anchors.error(sources.spec.fault_rule("state").error)
     return Table(("", *live), tuple(rows), matrix=True, faint=faint)
 
 
-def _cell(of: Material, state: str, verb: str) -> Spans:
-    outcomes = of.spec.states[state].recv.get(verb)
+def _cell(sources: PageSources, state: str, verb: str) -> Spans:
+    outcomes = sources.spec.states[state].recv.get(verb)
     if outcomes is None:
-        return of.wording.error(of.spec.fault_rule("state").error)
-    same = all(of.spec.states[name].recv[verb] == outcomes for name in of.legal(verb))
-    return join([_outcome(of, None if same else state, outcome) for outcome in outcomes], " · ")
+        return sources.phrases.error(sources.spec.fault_rule("state").error)
+    same = all(sources.spec.states[name].recv[verb] == outcomes for name in sources.legal(verb))
+    return join([_outcome(sources, None if same else state, outcome) for outcome in outcomes], " · ")
 
 
-def _outcome(of: Material, state: str | None, outcome: Outcome) -> Spans:
-    target = of.names.outcome(state, outcome)
+def _outcome(sources: PageSources, state: str | None, outcome: Outcome) -> Spans:
+    target = sources.anchors.outcome(state, outcome)
     if outcome.error is not None:
         return code(outcome.error, target)
     label = link(outcome.label, target)
-    return label if outcome.to is None else say("{} → {}", label, of.wording.state(outcome.to))
+    return label if outcome.to is None else sentence("{} → {}", label, sources.phrases.state(outcome.to))
 
 
-def _client_matrix(of: Material) -> Table:
-    live = of.spec.live_states
-    rows = [Row((of.frame_link(key), *(_client_cell(of, state, key) for state in live))) for key in of.spec.replies]
+def _client_matrix(sources: PageSources) -> Table:
+    live = sources.spec.live_states
+    rows = [
+        Row((sources.frame_link(key), *(_client_cell(sources, state, key) for state in live)))
+        for key in sources.spec.replies
+    ]
     return Table(("", *live), tuple(rows), matrix=True)
 
 
-def _client_cell(of: Material, state: str, key: str) -> Spans:
-    targets = dict.fromkeys(move.to for move in of.moves if move.state == state and move.key == key)
-    words = [text("stays") if to is None else say("→ {}", of.wording.state(to)) for to in targets]
+def _client_cell(sources: PageSources, state: str, key: str) -> Spans:
+    targets = dict.fromkeys(move.to for move in sources.moves if move.state == state and move.key == key)
+    words = [text("stays") if to is None else sentence("→ {}", sources.phrases.state(to)) for to in targets]
     return join(words, " or ") or text("–")

@@ -1,11 +1,11 @@
--- The connections of a capture and the links between them: what `requests.lua` and `replies.lua`, which follow the
--- frames, have in common. Knows no frame and no Wireshark; a number and a time are all that it knows of a packet.
+-- The connections of a capture and the links between them, for `requests.lua` and `replies.lua`. Knows no frame and no
+-- Wireshark, and only the number and the time of a packet.
 --
 -- Each frame has a record: number, time, before and after (views), kind (where it differs from the frame's), verb (of
 -- the request that it is or answers), request and response (the other record), relayed_from and relayed_to, rule,
 -- violations ({code, why, by, rule}).
--- A connection whose beginning is not in the capture, or has a gap, is not `sure`: what may answer a request that was
--- not seen is no violation then. One without a gap since its beginning is `whole`.
+-- A connection without its beginning in the capture, or with a gap, is not `sure`: then a frame that may answer an
+-- unseen request is no violation. A connection without a gap since its beginning is `whole`.
 
 local spec, views = ...
 
@@ -51,7 +51,7 @@ local function connection(server, stream, started)
   }
 end
 
--- Octets are missing: nothing is known any more, but for who it is.
+-- Octets are missing: only the name of the connection is still known.
 local function lost(conn)
   conn.view = views.changed(views.blank, {user = conn.view.user})
   conn.sure, conn.whole, conn.previous, conn.listing, conn.must_end = false, false, nil, nil, nil
@@ -67,7 +67,7 @@ local function change(conn, changes)
   conn.view = views.changed(conn.view, changes)
 end
 
--- Conditions of the spec, as far as a capture can decide them: true, false, or nil for unknown.
+-- Conditions of the spec in a capture: true, false, or nil for unknown.
 local conditions = {
   ["equals"] = function(_, value, when) return value == when.value end,
   ["differs"] = function(_, value, when) return value ~= when.value end,
@@ -96,7 +96,7 @@ end
 
 -- The link between two connections -----------------------------------------------------------------------------------
 
--- `conn` has the partner `name` now. The chat gets a number, the same at both ends, when both are in the capture.
+-- `conn` gets the partner `name`. The chat gets a number: the same at both ends, if both are in the capture.
 local function meet(conn, name, accepted)
   local view = conn.view
   if view.partner and fold(view.partner) == fold(name) and view.chat then
@@ -129,7 +129,7 @@ local function release(conn)
   end
 end
 
--- What an outcome does to its own connection; `value(variable)` gives the names.
+-- Applies an outcome to its own connection; `value(variable)` gives the names.
 local function perform(conn, does, value)
   if does.bind then
     local name = value(does.bind)

@@ -1,11 +1,11 @@
--- The dissector: takes the octets of TCP and cuts them into frames, which are read, followed and shown by the other
--- parts. What is found when a packet is seen first is kept by packet, call and frame, and shown when it is seen again.
+-- The dissector: cuts the octets of TCP into frames; the other parts read, follow and show them. What is found when a
+-- packet is seen first is kept by packet, call and frame, and shown when the packet is seen again.
 
 local spec, frames, connections, requests, replies, showing = ...
 
 local proto = showing.proto
 
--- What is kept of a capture grows with it, and would be searched for garbage again and again.
+-- What is kept grows with the capture, and the garbage collector would search it again and again.
 pcall(collectgarbage, "setpause", 400)
 
 local tcp_stream = Field.new("tcp.stream")
@@ -16,7 +16,7 @@ local tcp_analysis = Field.new("tcp.analysis.flags")
 local tcp_lost = Field.new("tcp.analysis.lost_segment")
 local tcp_fin = Field.new("tcp.flags.fin")
 
--- The innermost value, where one packet holds TCP in TCP.
+-- The innermost value, if a packet has TCP inside TCP.
 local function last_value(...)
   local count = select("#", ...)
   if count > 0 then return (select(count, ...)).value end
@@ -44,8 +44,8 @@ end
 local SYN = 1 -- in tcp.completeness
 local EPHEMERAL = 32768 -- the least port that systems give to clients (Linux; RFC 6335 has 49152)
 
--- Whether the capture has the connection from its SYN on, and these octets are its first. Without TCP's fields: whether
--- these ends have not sent anything yet.
+-- Whether the capture has the connection from its SYN on, and these octets are its first. Without the fields of TCP:
+-- whether these ends have sent nothing before.
 local function from_the_start(pinfo, tvb)
   local completeness = value_of(tcp_completeness)
   if completeness then -- what is reassembled ends in the segment
@@ -61,13 +61,13 @@ local function from_the_start(pinfo, tvb)
   return first
 end
 
--- A line without its CR, and whether it had one that belongs to the ending.
+-- A line without the CR of its ending, and whether it had one.
 local function bare(line)
   if spec.accepts_crlf and line:byte(-1) == 13 then return line:sub(1, -2), true end
   return line, false
 end
 
--- Whether all complete lines are right frames when `read` reads them, and how many fields they have.
+-- Whether `read` finds no fault in any complete line, and how many fields they have.
 local function all_right(octets, read)
   local fields
   for line in octets:gmatch("([^\n]*)\n") do
@@ -78,8 +78,8 @@ local function all_right(octets, read)
   return fields ~= nil, fields or 0
 end
 
--- Whether the client sent these octets: by the server's port if it is known, else by what they say, else by the ports,
--- since servers have the lower ones.
+-- Whether the client sent these octets: by the server's port if it is known, else by the frames, else by the port
+-- numbers, since servers have the lower ones.
 local function sent_by_client(pinfo, octets)
   local port = pinfo.match_uint
   if pinfo.src_port ~= pinfo.dst_port and (port == pinfo.dst_port or port == pinfo.src_port) then
@@ -106,7 +106,7 @@ local function is_client(conn, pinfo)
   return tostring(pinfo.src) ~= conn.address
 end
 
--- A gap in the capture: the next line may be the rest of one.
+-- A gap in the capture: the next line may be the rest of a line.
 local function note_loss(conn, number)
   if number <= conn.noted then return end
   conn.noted = number
@@ -118,8 +118,7 @@ end
 
 -- Frames -------------------------------------------------------------------------------------------------------------
 
--- Where the next frame is in `octets` from `first` on: its last octet, and what it is: whole, long (too long), or
--- partial.
+-- The next frame in `octets` from `first` on: its last octet, and whether it is whole, long (too long) or partial.
 local function cut(octets, first)
   local ending = octets:find("\n", first, true)
   local most = first + spec.max_octets - 1
@@ -128,13 +127,13 @@ local function cut(octets, first)
   return #octets, #octets >= most and "long" or "partial"
 end
 
--- A frame that is no frame of the spec's: part of one, or too long.
+-- A record for octets that are no frame of the spec: a part of one, or too long.
 local nothing = {verb = "", kind = "unknown", values = {}, spans = {}}
 
 local read = {client = frames.request, server = frames.reply}
 local follow = {client = requests.follow, server = replies.follow}
 
--- The record of a frame that comes for the first time, and what was read.
+-- The record of a frame that is seen for the first time, and the frame.
 local function first_pass(conn, side, piece, pinfo)
   local line, what = piece.line, piece.what
   local record = {number = pinfo.number, time = pinfo.rel_ts}
@@ -162,11 +161,11 @@ local function first_pass(conn, side, piece, pinfo)
 end
 
 -- Dissection ---------------------------------------------------------------------------------------------------------
--- tshark -2 without a filter has no fields of TCP on its first pass. Frames are only cut then, so that TCP reassembles
--- them, and what is missing is found on the second pass, which is in order too.
+-- tshark -2 without a filter has no fields of TCP on its first pass. Then frames are only cut, so that TCP reassembles
+-- them; the rest is done on the second pass, which is in order too.
 
--- The records of the frames of this call: a new list on the first pass, nil if it was missed and is past. A call is
--- known by where its octets are and what they begin with; how many they are differs between the passes.
+-- The records of the frames of this call: a new list on the first pass, nil if that was missed. A call is known by the
+-- place and the first of its octets; their number differs between the passes.
 local function records_of(pinfo, tvb, pieces)
   local number, offset, line = pinfo.number, tvb:offset(), pieces[1].line
   local records, others = calls[number], nil
@@ -242,10 +241,10 @@ function proto.dissector(tvb, pinfo, tree)
   return tvb:len()
 end
 
--- Recognises the protocol on any port: all lines of the segment must be right frames of one side. A connection begins
--- with what a client may say first, unless a server may say it too and this port is none that systems give to clients;
--- what the server says, and what is said later, must have a field. A server that was recognised from a beginning needs
--- no proof again. Gives the side, or nil, and whether the connection begins here.
+-- Recognises the protocol on any port: all lines of the segment must be frames of one side, without a fault. A
+-- connection begins with a frame that a client may send first, unless a server may send it too and this port is none
+-- that systems give to clients; frames of the server, and later frames, must have a field. A server that was recognised
+-- at the beginning of a connection is known from then on. Returns the side or nil, and whether a connection begins here.
 local function recognise(pinfo, tvb)
   local source, target = tostring(pinfo.src) .. " " .. pinfo.src_port, tostring(pinfo.dst) .. " " .. pinfo.dst_port
   local octets, started = tvb:raw(0, tvb:len()), from_the_start(pinfo, tvb)

@@ -2,7 +2,7 @@
 --
 -- A frame is a table: kind, verb (its first word), form (the spec's row), values (by field), spans (where each field
 -- is: {field, first octet, octets}), and, where something is wrong with it, fault (the spec's row) and why (words).
--- A faulty request has echo, the word that the server's refusal names.
+-- A request with a fault has echo: the word that the server's refusal names.
 
 local spec, rex = ...
 
@@ -21,7 +21,7 @@ local function is_utf8(line)
   return not line:find(NOT_ASCII) or utf8:find(line) ~= nil
 end
 
--- Words for a value that breaks its type, nil if it does not.
+-- What is wrong with a value of a type in words, or nil.
 local function breaks(kind, name, value)
   if #value < kind.least or #value > kind.most then
     return ("%s has %d octets; %d to %d are allowed"):format(name, #value, kind.least, kind.most)
@@ -31,7 +31,7 @@ local function breaks(kind, name, value)
   end
 end
 
--- The values and the spans of a line in a form; or values, spans as far as they go, and words for what is wrong.
+-- The values and the spans of a line in a form; for a line with a fault those before it, and the fault in words.
 local function read(form, line)
   local values, spans, wrong = {}, {}, nil
   local first, count = 1, #form.parts
@@ -65,7 +65,7 @@ local function first_word(line)
   return line:match("^[^ ]*")
 end
 
--- One function for each fault that the spec can name: words if the frame has it.
+-- A function for each fault of the spec language: the fault in words, if the frame has it.
 local checks = {
   encoding = function(_, line)
     if not is_utf8(line) then return "the line is not valid UTF-8" end

@@ -1,8 +1,8 @@
--- Follows what the server sends: which request it answers, what it changes, and whether the table has it so. Knows no
--- Wireshark.
+-- Follows the server's frames: which request each answers, what it changes, and whether that is right by the table.
+-- Knows no Wireshark.
 --
--- The server's frames tell its decisions in their order, so the view before each of them is what the server knew when
--- it decided.
+-- The server's frames come in the order of its decisions, so the view before each frame is the server's state when it
+-- decided.
 
 local spec, views, connections = ...
 
@@ -14,14 +14,15 @@ for _, row in ipairs(spec.faults) do
   fault_of_error[row.error] = row
 end
 
--- Which unanswered request a refusal of a silent one means. The lines that have reached the partner are out; where his
--- connection is not in the capture, it is the first one after the last change of state, or else the last one before.
+-- The request that a refusal answers, if requests of this verb have no answer when they succeed. It is none of the lines
+-- that have reached the partner. If the partner's connection is not in the capture, it is the first line after the last
+-- change of state, or else the last one before.
 local function better(conn, chosen, index)
   if conn.peer then return chosen or index end
   return chosen and chosen > conn.turn and chosen or index
 end
 
--- Takes the request that an answer belongs to out of the queue; also gives the one that it overtook.
+-- Takes the request of an answer out of the queue; also returns the request that the answer overtook.
 local function take(conn, verb, refused)
   local pending, silent, chosen, overtaken = conn.pending, nil, nil, nil
   for index = pending.first, pending.last do
@@ -70,7 +71,7 @@ local function answered(conn, frame, record, verb, refused)
   return entry
 end
 
--- Counts a fault, or a frame that is none, for the budgets of the state.
+-- Counts a frame with a fault, or without one, for the budgets of the state.
 local function spend(conn, fault, verb)
   local state = conn.view.states.only
   local counts = fault and not fault.uncounted[verb]
@@ -84,7 +85,7 @@ local function spend(conn, fault, verb)
   conn.row_broken = false
 end
 
--- Moves the connection to `states`; if the table has no way there, says so and believes the frame.
+-- Moves the connection to `states`. If the table does not lead there, that is a violation, and the frame is believed.
 local function move(conn, record, event, step, code, what)
   local states = views.after(conn.view.states, event, step)
   if states.empty then
@@ -97,7 +98,7 @@ local function move(conn, record, event, step, code, what)
   end
 end
 
--- A row of the table that `fits`, in a state that the connection can be in; the first one that is not excluded.
+-- The first row that `fits` and is not excluded, in a state that the connection can be in.
 local function find_row(conn, states, verb, values, fits)
   local found
   for state in pairs(states.has) do
@@ -111,7 +112,7 @@ local function find_row(conn, states, verb, values, fits)
   return found
 end
 
--- An outcome is right if nothing that comes before it in the table holds, and its own condition can.
+-- An outcome is right if no condition before it in the table holds, and its own can.
 local function judge_outcome(conn, record, entry, verb, fits)
   if not (entry and conn.view.states.only) then return end
   local why, rule
@@ -129,7 +130,7 @@ local function judge_outcome(conn, record, entry, verb, fits)
   if why then violation(record, "wrong-outcome", "server", why, rule) end
 end
 
--- What a field of an answer must be: the value, and whether its case counts. nil where the capture cannot tell.
+-- The right value of a field of an answer, and whether its case counts; nil if the capture cannot tell.
 local function expected(conn, entry, row, variable)
   if entry.values[variable] then return entry.values[variable], true end
   if variable == "me" then return conn.view.user, true end
@@ -249,7 +250,7 @@ function handlers.refusal(conn, frame, record)
   end
 end
 
--- Where a push with this cause finds a connection, and where it leaves it.
+-- The states of a connection before and after a push with this cause.
 local function pushed(cause)
   return function(state, add)
     local fits = not cause.states or cause.states[state]

@@ -1,4 +1,4 @@
--- Follows what clients send, and judges it by the rules for clients. Knows no Wireshark.
+-- Follows the clients' frames, and checks them by the rules for clients. Knows no Wireshark.
 
 local spec, views, connections = ...
 
@@ -16,7 +16,7 @@ local function has_place(states, verb)
   return false
 end
 
--- Whether `verb` will have a place when what is unanswered has succeeded.
+-- Whether `verb` will be allowed when all unanswered requests have succeeded.
 local function will_have_place(conn, verb)
   local states = conn.view.states
   for index = conn.pending.first, conn.pending.last do
@@ -40,7 +40,7 @@ local function unanswered(conn, verbs)
   end
 end
 
--- The rules for clients. What crossed a push is judged by the state before the push, too.
+-- The rules for clients. A frame that crossed a push is right if it was right before the push.
 local function judge_request(conn, frame, record)
   local view, verb, client = conn.view, frame.verb, spec.client
   local other = client.one_unanswered[verb] and unanswered(conn, client.one_unanswered)
@@ -67,7 +67,7 @@ local function judge_request(conn, frame, record)
   end
 end
 
--- Links a client's reply with the push that wanted it.
+-- Links a client's reply with the push that it answers.
 local function match_probe(conn, frame, record)
   for index = conn.probes.first, conn.probes.last do
     local probe = conn.probes[index]

@@ -70,8 +70,7 @@ local all_experts = {}
 for _, item in pairs(experts) do all_experts[#all_experts + 1] = item end
 proto.experts = all_experts
 
--- Characters that would change how a line looks, controls and those that turn the direction of writing, as Wireshark
--- itself writes them elsewhere.
+-- Escapes controls, and characters that change the direction of writing, as Wireshark does elsewhere.
 local function visible(text)
   text = text:gsub("%c", function(c) return ("\\x%02x"):format(c:byte()) end)
   if text:find("[\194\216\226]") then
@@ -83,13 +82,13 @@ local function visible(text)
   return text
 end
 
--- At most so many octets of a text, and no half character at its end.
+-- The first octets of a text, without half a character at the end.
 local function shortened(text)
   if #text <= OCTETS_AT_MOST then return text end
   return text:sub(1, OCTETS_AT_MOST):gsub("[\192-\255]?[\128-\191]*$", "") .. "…"
 end
 
--- Whether anybody looks at the field: a filter, a column, the open tree.
+-- Whether the field is needed: by a filter, a column or the open tree.
 local function wanted(tree, field)
   return tree.visible or tree:referenced(field)
 end
@@ -164,7 +163,7 @@ local function add_message(tree, range, line, frame)
   end
 end
 
--- The words for one frame: who sent or got it, and the line.
+-- One frame in words: its sender or receiver, and the line.
 local function label(line, frame, record, side, conn)
   local user = record.after.user or record.before.user or conn.client_port
   local words = visible(shortened(line))
@@ -192,7 +191,7 @@ local function show(tree, range, line, frame, record, side)
   add_experts(tree, record, frame, kind)
 end
 
--- Whether the frame has expert information, which is looked for without a look at any field.
+-- Whether the frame has expert information; Wireshark asks for that without asking for a field.
 local function is_notable(frame, record)
   return record.violations or experts[record.kind or frame.kind]
 end

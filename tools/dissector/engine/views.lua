@@ -1,7 +1,7 @@
--- What is known of a connection at one moment, as an immutable table: a view. Frames keep the views before and after
--- them, so a frame that is looked at again shows what was known when it came. Knows no frame and no Wireshark.
+-- A view: what is known of a connection at one moment, as an immutable table. Each frame keeps the views before and
+-- after it, so it shows the same when it is shown again. Knows no frame and no Wireshark.
 --
--- A view has: states (a set of states that the connection can be in; one where the capture tells), user (the
+-- A view has: states (the set of states that the connection can be in; one state if the capture tells it), user (the
 -- connection's own name), partner (the name at the other end of the link), accepted, chat (a number), peer (the TCP
 -- stream of the partner). nil is unknown, false is none.
 
@@ -36,7 +36,7 @@ for _, name in ipairs(spec.states) do
 end
 every = set(every)
 
--- The states after an event: `step(state, add)` adds those that it can lead to. Remembered for the set and the event.
+-- The states after an event: `step(state, add)` adds those that it can lead to. Cached for the set and the event.
 local function after(states, event, step)
   local result = states.next[event]
   if not result then
@@ -51,11 +51,11 @@ local function after(states, event, step)
   return result
 end
 
--- What is known of a connection whose beginning is in the capture, and of one whose beginning is not.
+-- The first view of a connection whose beginning is in the capture, and of one whose beginning is not.
 local fresh = {states = set({[spec.initial] = true}), user = false, partner = false, accepted = false}
 local blank = {states = every}
 
--- `view` with `changes`. Who is in no state that holds the link has no partner.
+-- `view` with `changes`. In a state that does not hold the link there is no partner.
 local function changed(view, changes)
   local result = {}
   for key, value in pairs(view) do

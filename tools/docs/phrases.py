@@ -1,4 +1,4 @@
-"""What the words of the spec language mean, in sentences: conditions, effects, times. Knows no word of any protocol."""
+"""Phrases for what the spec language says: conditions, effects, times. Knows no word of any protocol."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pychat.spec.model import (
     Variable,
 )
 
-from .content import Spans, code, join, link, plain, say, text
-from .names import Names
+from .anchors import Anchors
+from .content import Spans, code, join, link, plain, sentence, text
 
 SINCE: dict[Since, str] = {
     "accept": "since the connection was accepted, whatever is sent",
@@ -36,12 +36,12 @@ FAULTS: dict[Fault, str] = {
 
 
 def duration(seconds: float) -> str:
-    """`30 s`, `500 ms`: as short as it is exact."""
+    """`30 s` or `500 ms`."""
     return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
 
 
 def octets(least: int, most: int | None = None) -> str:
-    """A number of octets or a range of it; a large round one in its unit too."""
+    """A number of octets, or a range; a large round number in KiB or MiB too."""
     if most is not None and least != most:
         return f"{least} to {most:,} octets"
     for size, unit in ((1 << 20, "MiB"), (1 << 10, "KiB")):
@@ -51,7 +51,7 @@ def octets(least: int, most: int | None = None) -> str:
 
 
 def type_form(kind: Type) -> Spans:
-    """What a value of the type looks like."""
+    """The form of a value of the type."""
     parts: list[Spans] = []
     if kind.one_of:
         parts.append(join([code(word) for word in kind.one_of], " or "))
@@ -65,28 +65,28 @@ def type_form(kind: Type) -> Spans:
     return join(parts, "; ")
 
 
-class Wording:
-    """Sentences about the rows of one spec."""
+class Phrases:
+    """Phrases about the rows of one spec, with links."""
 
-    def __init__(self, spec: Spec, names: Names) -> None:
+    def __init__(self, spec: Spec, anchors: Anchors) -> None:
         self.spec = spec
-        self.names = names
+        self.anchors = anchors
         self.partner = spec.link.name
 
     def state(self, name: str) -> Spans:
-        return code(name, self.names.state(name))
+        return code(name, self.anchors.state(name))
 
     def request(self, verb: str) -> Spans:
-        return code(verb, self.names.request(verb))
+        return code(verb, self.anchors.request(verb))
 
     def error(self, error: str) -> Spans:
-        return code(error, self.names.error(error))
+        return code(error, self.anchors.error(error))
 
     def bye(self, goodbye: str) -> Spans:
-        return code(f"{self.spec.goodbye.verb} {goodbye}", self.names.goodbye(goodbye))
+        return code(f"{self.spec.goodbye.verb} {goodbye}", self.anchors.goodbye(goodbye))
 
     def condition(self, condition: Condition | None) -> Spans:
-        """When a row is taken, as the server sees it."""
+        """The condition of a row, as the server checks it."""
         if condition is None:
             return text("otherwise")
         field, value = code(f"<{condition.field}>"), code(condition.value or "")
@@ -94,34 +94,34 @@ class Wording:
             case "taken":
                 folded = self.spec.types[self.spec.link.key].fold_case
                 case = ", compared without regard to case" if folded else ""
-                return say("a connection has the name {} already" + case, field)
+                return sentence("a connection has the name {} already" + case, field)
             case "unknown":
-                return say("no connection has the name {}", field)
+                return sentence("no connection has the name {}", field)
             case "oneself":
-                return say("{} is one's own", field)
+                return sentence("{} is one's own", field)
             case "linked":
                 held = join([self.state(name) for name in self.spec.states if name in self.spec.link.held_in], " or ")
-                return say(f"the user {{}} is {{}} (with a {self.partner} or with nobody)", field, held)
+                return sentence(f"the user {{}} is {{}} (with a {self.partner} or with nobody)", field, held)
             case "the partner":
-                return say(f"{{}} is the {self.partner}, who is still there", field)
+                return sentence(f"{{}} is the {self.partner}, who is still there", field)
             case "equals":
-                return say("{} is {}", field, value)
+                return sentence("{} is {}", field, value)
             case "differs":
-                return say("{} is not {}", field, value)
+                return sentence("{} is not {}", field, value)
             case "no partner":
                 return text(f"the {self.partner} has gone")
             case "not accepted":
                 return text("this end has not accepted")
 
     def effect(self, effect: Effect, verb: str = "") -> Spans:
-        """What a row changes in what the server knows; `verb` is the request that it answers."""
+        """What a row changes in the server's state; `verb` is its request."""
         field = code(f"<{effect.field}>")
         match effect.kind:
             case "bind":
-                return say("the connection has the name {} from now on, spelled as it was sent", field)
+                return sentence("the connection has the name {} from now on, spelled as it was sent", field)
             case "link":
                 words = f"this end and {{}} are each other's {self.partner}; this end has accepted, {{}} has not"
-                return say(words, field, field)
+                return sentence(words, field, field)
             case "accept":
                 return text("this end has accepted")
             case "retract":
@@ -135,17 +135,17 @@ class Wording:
             case "list":
                 item = self.spec.requests[verb].item
                 assert item is not None, "the loader has checked it"
-                return say("first one {} for each user, oneself too", self.names.form(item))
+                return sentence("first one {} for each user, oneself too", self.anchors.form(item))
 
     def answer(self, outcome: Outcome) -> Spans:
-        """What comes back."""
+        """The answer of a row."""
         if outcome.error is not None:
             return (*code(f"{self.spec.refusal.verb} {outcome.verb} "), *self.error(outcome.error))
-        return text("none") if outcome.answer is None else self.names.template(outcome.answer)
+        return text("none") if outcome.answer is None else self.anchors.template(outcome.answer)
 
     def then(self, outcome: Outcome) -> Spans:
-        """What a row changes: states, knowledge, the other end."""
-        parts = [say("this connection is {}", self.state(outcome.to))] if outcome.to is not None else []
+        """What a row changes: state, name and link, the other end."""
+        parts = [sentence("this connection is {}", self.state(outcome.to))] if outcome.to is not None else []
         parts += [self.effect(effect, outcome.verb) for effect in outcome.effects]
         if outcome.partner is not None:
             parts.append(
@@ -156,51 +156,51 @@ class Wording:
         return join(parts, "; ") if parts else text("nothing changes")
 
     def other_end(self, partner: PartnerEffect, who: str) -> Spans:
-        """What the other end gets, and where it moves."""
-        push = self.names.template(partner.push)
+        """What the other end gets, and its new state."""
+        push = self.anchors.template(partner.push)
         if partner.to is None:
-            return say(f"{who} gets {{}}", push)
-        return say(f"{who} is {{}} and gets {{}}", self.state(partner.to), push)
+            return sentence(f"{who} gets {{}}", push)
+        return sentence(f"{who} is {{}} and gets {{}}", self.state(partner.to), push)
 
     def variables(self, templates: list[Template]) -> Spans:
-        """What the variables of frames stand for, where a field of the request does not say it."""
+        """The meaning of the variables of frames that are no fields of the request."""
         known = {
             "me": text("this connection's own name, as it was sent"),
-            "peer": text(f"the name of the {self.partner}, in his own spelling"),
+            "peer": text(f"the name of the {self.partner}, as that user wrote it"),
             "count": text("the number of the items"),
-            "profiles": say("what the server offers: {}", code(" ".join(self.spec.profiles))),
+            "profiles": sentence("what the server offers: {}", code(" ".join(self.spec.profiles))),
             "reason": text("why the connection ended"),
         }
         used = {part.name for template in templates for part in template.parts if isinstance(part, Variable)}
-        return join([say("{} is {}", code(f"<{name}>"), known[name]) for name in known if name in used], "; ")
+        return join([sentence("{} is {}", code(f"<{name}>"), known[name]) for name in known if name in used], "; ")
 
     def budget(self, budget: Budget) -> Spans:
-        """How many faults a state allows."""
+        """The number of faults that a state allows."""
         states = join([self.state(name) for name in self.spec.states if name in budget.states], " and ")
         counted = "in a row" if budget.in_a_row else "in all"
         words = f"In {{}}: fault number {budget.faults}, counted {counted}, gets its own {{}}, and {{}} after it. {{}}"
-        return say(
+        return sentence(
             words, states, code(self.spec.refusal.verb), self.bye(budget.goodbye), link(budget.rule, budget.rule)
         )
 
     def timer(self, timer: Timer) -> Spans:
-        """What happens when a time is over."""
+        """What happens when a timer runs out."""
         if timer.goodbye is not None:
-            return say("the server says {}", self.bye(timer.goodbye))
+            return sentence("the server says {}", self.bye(timer.goodbye))
         if timer.push is not None:
-            push = code(timer.push, self.names.frame(self.spec.pushes[timer.push].form.key))
-            return say("the server sends one {}", push)
+            push = code(timer.push, self.anchors.frame(self.spec.pushes[timer.push].form.key))
+            return sentence("the server sends one {}", push)
         if timer.gone is not None:
-            return say(f"the server closes the connection; its {self.partner} is told {{}}", code(timer.gone))
+            return sentence(f"the server closes the connection; its {self.partner} is told {{}}", code(timer.gone))
         return text("the server stops waiting for the end of the stream and closes the socket")
 
     def fault_verb(self, fault: Fault) -> Spans:
-        """What a refusal names for a fault."""
+        """The word that a refusal names for a fault."""
         if fault == "syntax":
-            return say("the verb; {} if the line begins with no request's verb", code(ANY_VERB))
+            return sentence("the verb; {} if the line begins with no request's verb", code(ANY_VERB))
         return text("the verb") if fault == "state" else code(ANY_VERB)
 
 
 def unique(parts: list[Spans]) -> list[Spans]:
-    """The parts, each one once."""
+    """The parts without repetitions."""
     return list({plain(part): part for part in parts}.values())

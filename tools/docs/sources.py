@@ -1,4 +1,4 @@
-"""What every part of the page is written from: the spec, its names, the words for it, its examples and its cases."""
+"""The sources of every part of the page: the spec, its anchors, phrases, examples and conformance cases."""
 
 from __future__ import annotations
 
@@ -11,35 +11,36 @@ from pychat.spec import Spec
 from pychat.spec.model import Form, Reply
 from pychat.spec.view import Move, moves
 
-from .cases import CaseText, by_rule
+from .anchors import Anchors
+from .cases import CaseText
 from .content import Block, Paragraph, Rules, RuleText, Span, Spans, join, link, text
-from .names import Names
-from .play import Play, plays
-from .wording import Wording
+from .interactions import Interaction, interactions
+from .phrases import Phrases
 
 
 @dataclass(frozen=True)
-class Material:
-    """A spec with all that is derived from it for the page, and the conformance cases that show its rules."""
+class PageSources:
+    """A spec with everything that is derived from it for the page, and the conformance cases of its rules."""
 
     spec: Spec
     cases: tuple[CaseText, ...] = ()
 
     @cached_property
     def cases_of(self) -> dict[str, tuple[CaseText, ...]]:
-        return by_rule(self.cases)
+        """The cases of each rule."""
+        return {rule: tuple(case for case in self.cases if rule in case.rules) for rule in self.spec.rules}
 
     @cached_property
-    def names(self) -> Names:
-        return Names(self.spec)
+    def anchors(self) -> Anchors:
+        return Anchors(self.spec)
 
     @cached_property
-    def wording(self) -> Wording:
-        return Wording(self.spec, self.names)
+    def phrases(self) -> Phrases:
+        return Phrases(self.spec, self.anchors)
 
     @cached_property
-    def plays(self) -> dict[str, Play]:
-        return plays(self.spec)
+    def interactions(self) -> dict[str, Interaction]:
+        return interactions(self.spec)
 
     @cached_property
     def moves(self) -> tuple[Move, ...]:
@@ -51,10 +52,10 @@ class Material:
         """The prose of a chapter, then the rules that it explains."""
         chapter = self.spec.chapters.get(name)
         words = chapter.text if chapter is not None else ()
-        return [*(Paragraph(self.names.prose(line)) for line in words), *(self.chapter_rules(name) if rules else ())]
+        return [*(Paragraph(self.anchors.prose(line)) for line in words), *(self.chapter_rules(name) if rules else ())]
 
     def chapter_rules(self, name: str) -> list[Block]:
-        """The rules that a chapter explains, for a part that has tables between."""
+        """The rules of a chapter alone, for a part that has tables between prose and rules."""
         chapter = self.spec.chapters.get(name)
         return [self.rules(chapter.rules)] if chapter is not None and chapter.rules else []
 
@@ -63,8 +64,8 @@ class Material:
 
     def rule(self, id_: str, shown: Spans = ()) -> RuleText:
         rule = self.spec.rules[id_]
-        cases = tuple((case.id, case.anchor) for case in self.cases_of.get(id_, ()))
-        return RuleText(id_, rule.level, rule.of, self.names.rule_text(rule.text), shown, cases)
+        cases = tuple((case.id, case.anchor) for case in self.cases_of[id_])
+        return RuleText(id_, rule.level, rule.of, self.anchors.rule_text(rule.text), shown, cases)
 
     def rule_links(self, ids: Iterable[str]) -> Spans:
         return join([link(id_, id_) for id_ in ids])
@@ -82,7 +83,7 @@ class Material:
         return sum(sizes) + len(sizes) - 1 + len(self.spec.framing.writes)
 
     def sample(self, form: Form) -> str:
-        """A frame of this form from the types' own good values, for what no example shows."""
+        """A frame of this form from the good values of its types, for a frame that no example has."""
         parts = []
         for part in form.parts:
             kind = None if isinstance(part, str) else self.spec.types[part.type]
@@ -90,22 +91,22 @@ class Material:
         return " ".join(parts)
 
     def sent_example(self, verb: str) -> bytes:
-        """A frame of this verb from an example, if there is one that was not refused, with its ending."""
+        """The first frame of this verb in the examples that is not refused, with its ending."""
         form = self.spec.requests[verb].form
         refused = self.spec.refusal.verb + " "
-        for play in self.plays.values():
-            bad = {act.cause for act in play.acts if act.kind == "receive" and act.text.startswith(refused)}
-            for index, act in enumerate(play.acts):
-                if act.kind == "send" and index not in bad and self._is(form, act.text):
-                    return act.text.encode() + self.spec.framing.writes
+        for arrows in (found.arrows for found in self.interactions.values()):
+            bad = {arrow.cause for arrow in arrows if arrow.kind == "receive" and arrow.text.startswith(refused)}
+            for index, arrow in enumerate(arrows):
+                if arrow.kind == "send" and index not in bad and self._is(form, arrow.text):
+                    return arrow.text.encode() + self.spec.framing.writes
         return self.sample(form).encode() + self.spec.framing.writes
 
     def got_example(self, reply: Reply) -> bytes:
-        """The first such frame that a server sends in an example, with its ending."""
-        for play in self.plays.values():
-            for act in play.acts:
-                if act.kind == "receive" and self._is(reply.form, act.text):
-                    return act.text.encode() + self.spec.framing.writes
+        """The first such frame of a server in the examples, with its ending."""
+        for arrows in (found.arrows for found in self.interactions.values()):
+            for arrow in arrows:
+                if arrow.kind == "receive" and self._is(reply.form, arrow.text):
+                    return arrow.text.encode() + self.spec.framing.writes
         return self.sample(reply.form).encode() + self.spec.framing.writes
 
     def _is(self, form: Form, line: str) -> bool:
@@ -122,10 +123,10 @@ class Material:
         return [name for name in self.spec.live_states if verb in self.spec.states[name].recv]
 
     def in_states(self, names: list[str]) -> Spans:
-        """These states in words; all of them are `any state`."""
+        """These states as a phrase; all of them are `any state`."""
         if names == list(self.spec.live_states):
             return text("any state")
-        return join([self.wording.state(name) for name in names], " or ")
+        return join([self.phrases.state(name) for name in names], " or ")
 
     def frame_link(self, key: str) -> Spans:
-        return (Span(key, "code", self.names.frame(key)),)
+        return (Span(key, "code", self.anchors.frame(key)),)

@@ -1,4 +1,4 @@
-"""The anchor of everything in a spec that has a name, and links from prose to it. Knows no Markdown and no HTML."""
+"""The anchors of all names in a spec, and the links to them in prose. Knows no Markdown and no HTML."""
 
 from __future__ import annotations
 
@@ -23,7 +23,14 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-class Names:
+def reply_key(spec: Spec, line: str) -> str:
+    """The key of the reply that begins with the line's first words, "" if there is none."""
+    words = line.split(" ")
+    keys = (" ".join(words[:count]) for count in range(len(words), 0, -1))
+    return next((key for key in keys if key in spec.replies), "")
+
+
+class Anchors:
     """The anchors of one spec."""
 
     def __init__(self, spec: Spec) -> None:
@@ -58,7 +65,7 @@ class Names:
         return f"example-{slug(name)}"
 
     def outcome(self, state: str | None, outcome: Outcome) -> str:
-        """`state` None: the row is the same in every state. A second row with the same label has a number."""
+        """The anchor of a row. `state` None: it is the same in every state. A second row of one label has a number."""
         words = ["row", *([slug(state)] if state else []), slug(outcome.verb), slug(outcome.label)]
         tables = (held.recv.get(outcome.verb, ()) for held in self.spec.states.values())
         rows = next(rows for rows in tables if outcome in rows)
@@ -68,7 +75,7 @@ class Names:
     # Links
 
     def form(self, form: Form) -> Spans:
-        """The shape of a frame, each field linked with its type."""
+        """The form of a frame; each field is a link to its type."""
         spans: list[Span] = []
         for part in form.parts:
             if spans:
@@ -80,11 +87,11 @@ class Names:
         return tuple(spans)
 
     def template(self, template: Template) -> Spans:
-        """A frame that the server writes, linked with what it is."""
+        """A frame that the server writes, as a link."""
         return (Span(str(template), "code", self.frame(template.form.key)),)
 
     def request_template(self, template: Template) -> Spans:
-        """A frame that a client writes."""
+        """A frame that a client writes, as a link."""
         return (Span(str(template), "code", self.request(template.form.verb)),)
 
     def frame(self, key: str) -> str | None:
@@ -94,15 +101,14 @@ class Names:
         return self.request(key) if key in self.spec.requests else None
 
     def line(self, words: str, *, sent: bool) -> Spans:
-        """A frame of an example; its first words are linked."""
+        """A frame of an example; its first words are a link."""
         parts = words.split(" ")
         if sent:
             key = parts[0] if parts[0] in self.spec.requests else ""
             target = self.request(key) if key else None
         else:
-            keys = (" ".join(parts[:count]) for count in range(len(parts), 0, -1))
-            key = next((key for key in keys if key in self.spec.replies), "")
-            target = self.frame(key) if key else None
+            key = reply_key(self.spec, words)
+            target = self.frame(key)
         if not key:
             return (Span(words, "code"),)
         rest = words[len(key) :]
@@ -111,7 +117,7 @@ class Names:
     # Prose
 
     def prose(self, words: str) -> Spans:
-        """Words of the spec: what is quoted is code, and each name leads to what it names."""
+        """Prose of the spec: quoted words are code, and each name is a link."""
         spans: list[Span] = []
         last = 0
         for found in _PROSE.finditer(words):
@@ -125,7 +131,7 @@ class Names:
         return tuple(spans)
 
     def rule_text(self, words: str) -> Spans:
-        """The words of a rule: as prose, with its levels made strong."""
+        """The text of a rule: prose, with its levels in bold."""
         spans: list[Span] = []
         for span in self.prose(words):
             if span.style != "text" or span.target:
@@ -166,7 +172,7 @@ class Names:
         return self.goodbye(word) if word in self.spec.goodbyes else None
 
     def find(self, words: str) -> str | None:
-        """The anchor of what the words name, None if they name nothing."""
+        """The anchor of the thing that has this name, None if there is none."""
         spec = self.spec
         if words in spec.states:
             return self.state(words)
@@ -179,6 +185,4 @@ class Names:
             return self.goodbye(parts[1])
         if parts[0] in spec.requests:
             return self.request(parts[0])
-        keys = (" ".join(parts[:count]) for count in range(len(parts), 0, -1))
-        key = next((key for key in keys if key in spec.replies), None)
-        return self._code(words) if key is None else self.frame(key)
+        return self.frame(reply_key(spec, words)) or self._code(words)

@@ -1,18 +1,18 @@
-"""Texts for what the model has as numbers: connections and names become people, and frames get their words."""
+"""Texts for the numbers of the model: names for connections, and the words of frames."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from pychat.core.replay import WILDCARD
 from pychat.spec.model import Field
 
-from .model import NOBODY, Action, End, Sent, World
+from .model import NOBODY, Action, Endpoint, GlobalState, SentRequest
 from .rows import Row, Tables, UnsupportedSpecError
 
 PEOPLE = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-ANY_WORDS = "…"
 
 
 class Frame(NamedTuple):
@@ -22,30 +22,29 @@ class Frame(NamedTuple):
     text: str
 
 
-class Words:
-    """The words of one trace, given as its actions and the worlds before them.
+class Texts:
+    """The texts of one trace, given as its actions and the states before them.
 
-    Each connection is called after the first name that it takes, and after its letter too if it is not the first one
-    of that name.
+    A connection is called by the first name that it takes; if another one had that name before, by its letter too.
     """
 
-    def __init__(self, tables: Tables, actions: Sequence[tuple[Action, World]]) -> None:
+    def __init__(self, tables: Tables, actions: Sequence[tuple[Action, GlobalState]]) -> None:
         self.tables = tables
         self.spec = tables.spec
         self._key = self.spec.types[self.spec.link.key]
-        self._names: dict[int, str] = {}
+        self.names: dict[int, str] = {}
         owners: dict[int, str] = {}
         free = self._people()
         for action, _ in actions:
             if action.row is not None and action.sent is not None and "bind" in tables.rows[action.row].effects:
-                if action.sent.name not in self._names:
-                    self._names[action.sent.name] = next(free)
-                name = self._names[action.sent.name]
+                if action.sent.name not in self.names:
+                    self.names[action.sent.name] = next(free)
+                name = self.names[action.sent.name]
                 owners.setdefault(action.who, name if name not in owners.values() else f"{name}/{LETTERS[action.who]}")
         clients = len(actions[0][1]) if actions else 0
         for number in range(clients):
-            if number not in self._names:
-                self._names[number] = next(free)
+            if number not in self.names:
+                self.names[number] = next(free)
         self.people = tuple(owners.get(who, LETTERS[who]) for who in range(clients))
 
     def _people(self) -> Iterator[str]:
@@ -57,12 +56,8 @@ class Words:
                 yield name
         raise UnsupportedSpecError(f"the type {self._key.name} needs more good values, to name the people of a trace")
 
-    def name(self, number: int) -> str | None:
-        """A name's text, None for nobody's."""
-        return self._names.get(number)
-
-    def request(self, sent: Sent) -> str:
-        """A request. What no rule asks about has any value; a line says for whom it is."""
+    def request(self, sent: SentRequest) -> str:
+        """A request as it is sent. A field that no rule asks about has any value; a line names its intended reader."""
         verb = self.tables.verbs[sent.verb]
         known = verb.words[sent.words]
         parts = []
@@ -70,7 +65,7 @@ class Words:
             if not isinstance(part, Field):
                 parts.append(part)
             elif part.name == verb.name_field:
-                parts.append(self._names[sent.name])
+                parts.append(self.names[sent.name])
             elif part.name in known:
                 parts.append(known[part.name] or self._other(part, [choice[part.name] for choice in verb.words]))
             else:
@@ -83,21 +78,21 @@ class Words:
             raise UnsupportedSpecError(f"the type {part.type} needs a good value that no condition names")
         return value
 
-    def _line(self, part: Field, sent: Sent) -> str:
+    def _line(self, part: Field, sent: SentRequest) -> str:
         meant = self.people[sent.meant] if sent.meant != NOBODY else "nobody"
-        text = f"for {self._names[sent.meant_name] if sent.meant_name != NOBODY else meant}"
+        text = f"for {self.names[sent.meant_name] if sent.meant_name != NOBODY else meant}"
         return text if self.spec.types[part.type].accepts(text) else self._other(part, [])
 
-    def frames(self, row: Row, me: End, request: str, world: World) -> Iterator[Frame]:
-        """What the server sends when a row fires for the request (empty: the ending) of the connection `me`."""
+    def frames(self, row: Row, me: Endpoint, request: str, state: GlobalState) -> Iterator[Frame]:
+        """The frames that the server sends when a row fires for the request of `me` (empty: the connection ends)."""
         other = me.partner
         if row.links:
-            other = next((end.me for end in world if end.name == me.up[0].name), NOBODY)
+            other = next((end.me for end in state if end.name == me.up[0].name), NOBODY)
         values = {
-            "me": self._names.get(me.name, ""),
-            "peer": self._names.get(world[other].name, "") if other != NOBODY else "",
+            "me": self.names.get(me.name, ""),
+            "peer": self.names.get(state[other].name, "") if other != NOBODY else "",
             "profiles": " ".join(self.spec.profiles),
-            "count": str(sum(end.name != NOBODY for end in world)),
+            "count": str(sum(end.name != NOBODY for end in state)),
             "reason": self.spec.ending.gone,
         }
         if request:
@@ -111,4 +106,4 @@ class Words:
 
     def _refusal(self, row: Row) -> str:
         *words, _, _ = self.spec.refusal.parts
-        return " ".join([*(row.verb if isinstance(part, Field) else part for part in words), row.label, ANY_WORDS])
+        return " ".join([*(row.verb if isinstance(part, Field) else part for part in words), row.label, WILDCARD])

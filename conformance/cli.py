@@ -16,7 +16,8 @@ import click
 from pychat.spec import Spec, SpecError, load, shipped
 
 from . import __version__
-from .cases.play import SEGMENTS, Play, PlayError, Segment, plays_of, to_yaml
+from .cases.play import SEGMENTS, Play, Segment, to_yaml
+from .cases.reader import PlayError, plays_of
 from .engine.needs import check_names, names
 from .engine.target import Address, Command, StartError, Target
 from .engine.verdict import Result, exit_code

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from pychat.spec import Spec
 
 from .cases.matrix import Matrix
-from .cases.play import SEGMENTS, Lane, Play, Segment, example_plays, shipped_plays
+from .cases.play import SEGMENTS, Lane, Play, Segment, example_plays
+from .cases.reader import shipped_plays
 from .oracle.probe import barrier_verb
 
 if TYPE_CHECKING:

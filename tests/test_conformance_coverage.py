@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from conformance.cases.play import Step, shipped_plays
+from conformance.cases.play import Step
+from conformance.cases.reader import shipped_plays
 from conformance.oracle.model import Due, World
 from conformance.oracle.paths import paths_of
 from pychat.spec import Spec

@@ -267,11 +267,11 @@ def _other_options(options: dict[str, Any]) -> str:
     )
 
 
-@main.command()
+@main.command(help=f"Makes reports from a run's record, which must be whole: {', '.join(KINDS)}.")
 @click.argument("record", type=FILE)
 @click.argument("reports", nargs=-1, required=True, metavar="KIND=FILE…")
 def report(record: Path, reports: tuple[str, ...]) -> None:
-    """Makes reports from a run's record, which must be whole: junit, html, md, gradescope, badge."""
+    """Makes reports from a run's record."""
     from .results.record import Record, RecordError
     from .results.reports import maker, replace, wanted
 
@@ -283,7 +283,7 @@ def report(record: Path, reports: tuple[str, ...]) -> None:
         raise MisuseError(f"{record}: {error}") from None
     for kind, path in wanted(reports):
         try:
-            replace(path, "\n".join(whole.lines()) + "\n" if kind == "json" else maker(kind)(whole))
+            replace(path, maker(kind)(whole))
         except OSError as error:
             raise MisuseError(f"the report {path} cannot be written: {error.strerror}") from None
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from conformance.cases.matrix import BAD_UTF8, values_of
-from conformance.cases.play import Play, Step, numbered
+from conformance.cases.play import CLIENT, USER, Play, Step, numbered
 from conformance.oracle.frames import ANY_WORDS, Parsed, parse_request, write_form
 from conformance.oracle.model import Due, End, Items, Text, World
 from conformance.oracle.paths import SUBJECT, label_of, paths_of
@@ -17,7 +17,6 @@ from pychat.spec import Spec
 from pychat.spec.model import Request
 
 from .contract import Contract
-from .process import CLIENT, USER
 
 ODD_WORDS = "4 words, ever so odd: wrong-state!"  # nobody may compare the words of a refusal
 

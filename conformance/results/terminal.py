@@ -16,7 +16,7 @@ from conformance.oracle.frames import quote, shortened, visible
 from pychat.spec import Spec
 from pychat.startup import called
 
-from .record import counts, figures, messages_of, place, rules_covered
+from .record import counts, figures, judgement, messages_of, place, rules_covered
 
 FULL = 12  # failures that are shown whole; of the others one line …
 BRIEF = 30  # … but not of more than these
@@ -196,9 +196,8 @@ def conclusion(spec: Spec, results: Sequence[Result], *, of: str, code: int, sta
     parts += [f"{blocked} blocked"] if blocked else []
     open_ = len(rules_covered(spec, results, of)[1])
     parts += [f"{open_} rules not exercised"] if open_ else []
-    says = {0: "conforms", 1: "does not conform", 3: "could not be judged"}.get(code, "was not judged whole")
     joint = ", but " if code == 0 else ": "
-    return says + (joint + ", ".join(parts) if parts else "")
+    return judgement(code) + (joint + ", ".join(parts) if parts else "")
 
 
 def line(entry: Entry) -> str:

@@ -170,7 +170,7 @@ def server(command: str | None, address: str | None, **options: Any) -> None:
 
     spec = _spec(options["spec_file"])
     target = _target(command, address, spec)
-    cases = _cases(lambda: server_cases(spec, _segments(options["segment"]), " ".join(options["profile"].split(","))))
+    cases = _cases(lambda: server_cases(spec, _segments(options["segment"])))
     where = f"--cmd {shlex.quote(command)}" if command else f"--connect {address}"
     sys.exit(_judge("server", spec, target, cases, where, options))
 

@@ -62,9 +62,7 @@ class Case:
         return self.id.split("/")[1]
 
 
-def server_cases(
-    spec: Spec, segments: Sequence[Segment] = ("whole", "octet", "coalesced"), profiles: str = "core"
-) -> list[Case]:
+def server_cases(spec: Spec, segments: Sequence[Segment] = ("whole", "octet", "coalesced")) -> list[Case]:
     """Every case for servers: the cells, the plays, the spec's examples, the scenes.
 
     Raises:
@@ -74,7 +72,7 @@ def server_cases(
     from .scenes.common import server_scenes
 
     plays = [play for play in shipped_plays(spec) if play.of == "server"]
-    found = [case for play in Matrix(spec, profiles).plays() for case in cases_of(spec, play, "cell", segments)]
+    found = [case for play in Matrix(spec).plays() for case in cases_of(spec, play, "cell", segments)]
     found += [case for play in (*plays, *example_plays(spec)) for case in cases_of(spec, play, "play", segments)]
     return _checked([*found, *server_scenes(spec)])
 

@@ -18,7 +18,7 @@ from pychat.spec.model import Request
 
 from .contract import Contract
 
-ODD_WORDS = "4 words, ever so odd: wrong-state!"  # nobody may compare the words of a refusal
+ODD_WORDS = "4 words, ever so odd: wrong-state!"  # a client must not compare the words of a refusal
 
 
 class ClientMatrix(Cells):

@@ -23,7 +23,7 @@ from .process import ClientProcess
 
 HUSH = 0.4  # seconds without a sign, after which a command that is not allowed counts as held
 OFFERED = 12 << 20  # octets of commands: more than the system and a client's queue hold
-MANY = 100  # frames that nobody has asked for
+MANY = 100  # frames that are not due
 REFUSED = "refused"  # the contract's notice
 CONNECTED = "connected"
 
@@ -108,7 +108,7 @@ class ClientPlayer:
         self.process.type(_typed(step))
 
     def _flood(self, step: Step) -> None:
-        """The user types on until nothing more is taken, for as long as anybody would wait."""
+        """The user types until nothing more is taken."""
         lines = Numbered(step.text, self.contract.width(step.text), b"\n")
         taken, _ = pour(lines, OFFERED, lambda octets: self.process.offer(octets, HUSH))
         self.process.transcript.note(USER, "#", text=f"{taken} octets of commands were taken")
@@ -165,7 +165,7 @@ class ClientPlayer:
         return None
 
     def _is_dropped(self, line: str) -> bool:
-        """Whether this is the refusal of the command that was typed too late; the client says it when it knows."""
+        """Whether this is the refusal of the command that was typed too late; it may come at any time."""
         if not self._dropped or not matches(f"{REFUSED} {self._dropped} …", line):
             return False
         self._dropped, self._blocked = "", False
@@ -197,7 +197,7 @@ class ClientPlayer:
         self._dropped = command.split(" ")[0] if self._blocked else ""
 
     def _is_refused(self, command: str) -> bool:
-        """Types a command; whether it is refused, as far as one can see by now."""
+        """Types a command; whether it is refused soon."""
         self.process.type(command)
         self.process.wait(lambda: bool(self.process.lines or self.process.frames), time.monotonic() + HUSH)
         if not self.process.lines:
@@ -253,7 +253,7 @@ class ClientPlayer:
             self._line(printed)
 
     def _unprinted(self, octets: bytes) -> None:
-        """These octets have not been printed, whatever has; the client may have closed the connection instead."""
+        """These octets have not been printed; the client may have closed the connection instead."""
         self._never.append(octets)
         token = self.barrier.token()
         command = self.contract.command(self.barrier.verb, {self.barrier.field.name: token})
@@ -297,7 +297,7 @@ class ClientPlayer:
         self._exit(0)
 
     def _exit(self, code: int | None) -> None:
-        """The program ends by itself, with this code; None: with any but that of an end that the user wanted."""
+        """The program ends by itself, with this code; None: with any but 0, which says that the user ended it."""
         self._over, self._left = True, False
         got = self.process.exit_code(self.patience)
         if got is None or (got == 0 if code is None else got != code):

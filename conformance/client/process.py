@@ -1,6 +1,6 @@
-"""A client under test: a program whose stdin and stdout the suite holds, and whose server the suite plays.
+"""A client under test: a program whose stdin and stdout the suite holds, and whose server the suite is.
 
-Frames and printed lines are taken in as they come, bounded. Nothing here knows what they say.
+Frames and printed lines are taken in as they come, bounded. Knows nothing of what they say.
 """
 
 from __future__ import annotations

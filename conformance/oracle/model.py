@@ -1,7 +1,7 @@
-"""The reference model: what a correct server sends, to whom, for each octet that comes. No clock, no socket, no verb.
+"""The reference model: what a correct server sends on each connection, for each event. No clock, no socket, no verb.
 
-Where the server under test is one of many possible ones, this is the one that the rows of the spec describe, played
-with one thing at a time. That a timer runs out is one of these things; when it does, only a player knows.
+It follows the rows of the spec, one event at a time. That a timer runs out is one of these events; the player of a
+script knows when.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pychat.spec import Spec
 from pychat.spec.model import Condition, Effect, FaultRule, Form, Outcome, Template, Timer
 
-from .frames import ANY_WORDS, Cutter, Faulty, Parsed, parse_request
+from .frames import ANY_WORDS, Cutter, Faulty, Parsed, parse_request, write_form
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What is sent now is answered by a reset: nobody reads there any more."""
+    """What is sent now is answered by a reset: the server reads no more."""
 
 
 Due = Text | Items | End | Cut
@@ -57,7 +57,7 @@ class Connection:
     cutter: Cutter | None = None
 
     def key(self) -> tuple[object, ...]:
-        """What tells two states of a connection apart, but for the counts of faults."""
+        """What distinguishes two states of a connection, without the counts of faults."""
         return self.id, self.state, self.name, self.partner, self.accepted
 
     def configuration(self, spec: Spec) -> str:
@@ -71,7 +71,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a line was taken for: the row of the table, or the fault that it has."""
+    """How a line is answered: by a row of the table, or as a fault."""
 
     who: str
     row: Outcome | None
@@ -88,7 +88,7 @@ class Decision:
 
 
 class World:
-    """All connections of a play, from the server's side. What happens to one of them gives what is due to whom."""
+    """All connections of a play, from the server's side. An event of one of them returns what is due on each."""
 
     def __init__(self, spec: Spec, profiles: str = "core", limit: int | None = None) -> None:
         self.spec = spec
@@ -102,7 +102,7 @@ class World:
         return tuple(connection.key() for _, connection in sorted(self.connections.items()))
 
     def copy(self) -> World:
-        """A copy of its own; only between lines (a half line is not copied)."""
+        """An independent copy, without the half lines that have come."""
         other = World(self.spec, self.profiles, self.limit)
         other.connections = {
             id_: replace(connection, cutter=Cutter(self.spec)) for id_, connection in self.connections.items()
@@ -180,11 +180,10 @@ class World:
         return self._due
 
     def stop(self) -> dict[str, list[Due]]:
-        """The server stops: everybody gets the goodbye, and nobody is told of anybody."""
+        """The server stops: all get the goodbye, and no partner is told."""
         self._due = {}
-        goodbye = self.spec.goodbye_when("stop")
         for who in list(filter(self.is_open, self.connections)):
-            self._say_goodbye(self.connections[who], goodbye.code)
+            self._say_goodbye(self.connections[who], self.spec.goodbye_when("stop").code)
         return self._due
 
     def row_for(self, who: str, line: bytes) -> Outcome | None:
@@ -337,37 +336,28 @@ class World:
             other.partner, other.accepted = None, False
         connection.partner, connection.accepted = None, False
 
-    def listed(self) -> tuple[tuple[str, bool], ...]:
-        """Each user's name, and whether he is in a state that holds the link."""
-        return tuple(
-            (connection.name, connection.state in self.spec.link.held_in)
-            for connection in self.connections.values()
-            if connection.name is not None
-        )
-
     def _list(self, connection: Connection, row: Outcome, values: dict[str, str]) -> None:
         request = self.spec.requests[row.verb]
         assert request.item is not None
         assert row.answer is not None
-        users = self.listed()
-        items = tuple(self._item(request.item, name, linked=linked) for name, linked in users)
+        users = [user for user in self.connections.values() if user.name is not None]
+        items = tuple(self._item(request.item, user) for user in users)
         values["count"] = str(len(users))
         self._give(connection.id, Items(items, self._fill(row.answer, values)))
 
-    def _item(self, form: Form, name: str, *, linked: bool) -> str:
+    def _item(self, form: Form, user: Connection) -> str:
         """An item of a listing: the name, and the word of the two that says whether the user is linked."""
-        parts = []
-        for part in form.parts:
-            if isinstance(part, str):
-                parts.append(part)
-            elif part.type == self.spec.link.key:
-                parts.append(name)
-            else:
-                parts.append(self.spec.types[part.type].one_of[1 if linked else 0])
-        return " ".join(parts)
+        linked = user.state in self.spec.link.held_in
+        values = {
+            field.name: user.name or ""
+            if field.type == self.spec.link.key
+            else self.spec.types[field.type].one_of[linked]
+            for field in form.fields
+        }
+        return write_form(form, values)
 
     def _end(self, connection: Connection, reason: str | None) -> None:
-        """The connection ends without a request; without a reason nobody is told."""
+        """The connection ends without a request; without a reason its partner is not told."""
         ending = self.spec.ending
         partner = self.connections.get(connection.partner or "")
         if partner is not None and reason is not None:

@@ -1,4 +1,4 @@
-"""Requests that only look: the barrier that proves silence, and the probes that tell the states apart.
+"""Requests that change nothing: the barrier that proves silence, and the probes that distinguish the states.
 
 Both are found in the spec. The barrier is the request that every state answers with an echo of its field. A probe is
 a request that the model answers in the connection's own state as in no other one.
@@ -16,7 +16,7 @@ from .frames import write_form
 from .model import Connection, Due, World
 
 TOKENS = 999  # barrier requests in one play
-PHANTOM = "?"  # the partner of a connection that is only imagined to have one
+PHANTOM = "?"  # the partner in the configurations that are only imagined
 
 
 class UnjudgeableError(Exception):
@@ -104,7 +104,7 @@ _chosen: dict[tuple[str, str], int | None] = {}
 
 
 def probe_for(world: World, who: str) -> bytes | None:
-    """The request that `who` is answered in his own state as in no other; None where none tells any states apart."""
+    """The request that is answered in the state of `who` as in no other; None where no request distinguishes states."""
     spec = world.spec
     key = (spec.sha256, world.connections[who].configuration(spec))
     if key not in _chosen:
@@ -114,7 +114,7 @@ def probe_for(world: World, who: str) -> bytes | None:
 
 
 def candidates(spec: Spec, own: str | None) -> Iterator[bytes]:
-    """One request of each verb: of the users it names oneself, of the other fields it has an ordinary value."""
+    """One request of each verb: `own` name where a field names a user, ordinary values in the other fields."""
     for request in spec.requests.values():
         values = {}
         for field in request.form.fields:
@@ -124,7 +124,7 @@ def candidates(spec: Spec, own: str | None) -> Iterator[bytes]:
 
 
 def _choose(world: World, who: str) -> int | None:
-    """The number of the candidate that tells the most other configurations apart, rather without a fault."""
+    """The number of the candidate that distinguishes most other configurations; of those, one that is no fault."""
     here = _with_phantom(world)
     others = list(_imagined(here, who))
     best: tuple[int, int, int] | None = None
@@ -146,7 +146,7 @@ def _visible(dues: dict[str, list[Due]]) -> object:
 
 
 def _with_phantom(world: World) -> World:
-    """The same world with one more user, busy and alone, who can be imagined to be anybody's partner."""
+    """The same world with one more user, busy and alone: the possible partner of each connection."""
     other, spec = world.copy(), world.spec
     state = spec.linked_states[0]
     taken = {

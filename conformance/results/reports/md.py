@@ -63,8 +63,9 @@ def _matrix(record: Record) -> list[str]:
     order = sorted(record.cases, key=lambda case: place(case["id"], record.header["states"], record.header["messages"]))
     ids = [case["id"].split("/") for case in order]
     states = list(dict.fromkeys(state for state, *_ in ids))
+    known = record.header["messages"]
     messages = sorted(
-        {message for _, message, *_ in ids}, key=lambda message: place(f"/{message}", (), record.header["messages"])
+        {message for _, message, *_ in ids}, key=lambda message: (place(f"/{message}", (), known), message)
     )
     lines = [f"| | {' | '.join(messages)} |", "|---" * (len(messages) + 1) + "|"]
     for state in states:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +24,7 @@ from conformance.results.reports import KINDS, maker
 from pychat.spec import shipped
 
 from .awkward_server import AWKWARD
+from .conftest import ROOT
 
 OBEYED = "\x1b\u202e\u2028\u2029\x85\v\f\x1c\r\0"
 
@@ -97,6 +100,17 @@ def test_a_server_may_say_anything_and_every_report_is_whole(tmp_path: Path) -> 
         text = (tmp_path / kind).read_bytes().decode()
         assert (tmp_path / f"{kind}.again").read_bytes().decode() == text
         check(kind, text)
+
+
+def test_a_new_format_is_one_new_file(tmp_path: Path) -> None:
+    """It is a kind of report as soon as it lies beside the others: no list names them."""
+    shutil.copytree(ROOT / "conformance", tmp_path / "conformance")
+    new = tmp_path / "conformance" / "results" / "reports" / "verdicts.py"
+    new.write_text("def make(record):\n    return ' '.join(case['verdict'] for case in record.cases)\n")
+    record = written(a_record(), tmp_path / "record")
+    words = [sys.executable, "-m", "conformance", "report", str(record), f"verdicts={tmp_path / 'new'}"]
+    subprocess.run(words, cwd=tmp_path, check=True)
+    assert (tmp_path / "new").read_text() == "fail"
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ class Matrix(Cells):
                 continue
             path = self.paths.to_success(configuration, verb) or self.paths.to_configuration(configuration)
             for variant in self._field_variants(request, path):
-                yield self._cell(configuration, verb, variant, path)
+                yield self._cell(configuration.partition("+")[0], verb, variant, path)
 
     def _home(self, verb: str) -> str | None:
         """The first configuration in which the request can succeed."""
@@ -222,9 +222,10 @@ class Matrix(Cells):
             for configuration in self.paths.configurations:
                 ends.setdefault(configuration.partition("+")[0], configuration)
             for name in [name for name in ends if name in budget.states]:
+                path = self.paths.to_configuration(ends[name])
                 for variant in self._budget_variants(name, budget, ends[name]):
-                    yield self._cell(ends[name], ANY_LINE, variant)
-                yield from self._earlier_faults(name, budget, ends[name])
+                    yield self._cell(name, ANY_LINE, variant, path)
+                yield from self._earlier_faults(name, budget, path)
 
     def _budget_variants(self, state: str, budget: Budget, configuration: str) -> Iterator[Variant]:
         most, goodbye = budget.faults, budget.goodbye
@@ -254,7 +255,7 @@ class Matrix(Cells):
             never = ("R-ERR-9", budget.rule)
             yield Variant(f"{row.verb.lower()}-{label}-never-counts", line * (most + 1), never, title, both)
 
-    def _earlier_faults(self, state: str, budget: Budget, configuration: str) -> Iterator[Play]:
+    def _earlier_faults(self, state: str, budget: Budget, path: tuple[Step, ...]) -> Iterator[Play]:
         """The faults of the first state do not count in a state that has a budget of its own."""
         first = self.spec.budget(self.spec.initial)
         if first is None or first == budget or first.faults == 1 or budget.faults == 1:
@@ -264,8 +265,7 @@ class Matrix(Cells):
         octets = b"".join(faults[number % len(faults)] for number in range(budget.faults - 1))
         title = f"the faults of {self.spec.initial} do not count in {state}"
         variant = Variant(f"faults-of-before-{budget.goodbye}", octets, (budget.rule, first.rule), title, BOTH)
-        path = (send(self.spec, SUBJECT, b"".join(sends)), *self.paths.to_configuration(configuration))
-        yield self._cell(configuration, ANY_LINE, variant, path)
+        yield self._cell(state, ANY_LINE, variant, (send(self.spec, SUBJECT, b"".join(sends)), *path))
 
     def _one_of_each_fault(self, state: str) -> list[bytes]:
         """A line with each fault that counts in this state."""

@@ -16,7 +16,8 @@ import click
 from pychat.spec import Spec, SpecError, load, shipped
 
 from . import __version__
-from .cases.play import SEGMENTS, Play, PlayError, Segment, plays_of, to_yaml
+from .cases.play import SEGMENTS, Play, Segment, to_yaml
+from .cases.reader import PlayError, plays_of
 from .engine.needs import check_names, names
 from .engine.target import Address, Command, StartError, Target
 from .engine.verdict import Result, exit_code
@@ -169,7 +170,7 @@ def server(command: str | None, address: str | None, **options: Any) -> None:
 
     spec = _spec(options["spec_file"])
     target = _target(command, address, spec)
-    cases = _cases(lambda: server_cases(spec, _segments(options["segment"]), " ".join(options["profile"].split(","))))
+    cases = _cases(lambda: server_cases(spec, _segments(options["segment"])))
     where = f"--cmd {shlex.quote(command)}" if command else f"--connect {address}"
     sys.exit(_judge("server", spec, target, cases, where, options))
 
@@ -266,11 +267,11 @@ def _other_options(options: dict[str, Any]) -> str:
     )
 
 
-@main.command()
+@main.command(help=f"Makes reports from a run's record, which must be whole: {', '.join(KINDS)}.")
 @click.argument("record", type=FILE)
 @click.argument("reports", nargs=-1, required=True, metavar="KIND=FILE…")
 def report(record: Path, reports: tuple[str, ...]) -> None:
-    """Makes reports from a run's record, which must be whole: junit, html, md, gradescope, badge."""
+    """Makes reports from a run's record."""
     from .results.record import Record, RecordError
     from .results.reports import maker, replace, wanted
 
@@ -282,7 +283,7 @@ def report(record: Path, reports: tuple[str, ...]) -> None:
         raise MisuseError(f"{record}: {error}") from None
     for kind, path in wanted(reports):
         try:
-            replace(path, "\n".join(whole.lines()) + "\n" if kind == "json" else maker(kind)(whole))
+            replace(path, maker(kind)(whole))
         except OSError as error:
             raise MisuseError(f"the report {path} cannot be written: {error.strerror}") from None
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from pychat.spec import Spec
 
 from .cases.matrix import Matrix
-from .cases.play import SEGMENTS, Lane, Play, Segment, example_plays, shipped_plays
+from .cases.play import SEGMENTS, Lane, Play, Segment, example_plays
+from .cases.reader import shipped_plays
 from .oracle.probe import barrier_verb
 
 if TYPE_CHECKING:
@@ -61,9 +62,7 @@ class Case:
         return self.id.split("/")[1]
 
 
-def server_cases(
-    spec: Spec, segments: Sequence[Segment] = ("whole", "octet", "coalesced"), profiles: str = "core"
-) -> list[Case]:
+def server_cases(spec: Spec, segments: Sequence[Segment] = ("whole", "octet", "coalesced")) -> list[Case]:
     """Every case for servers: the cells, the plays, the spec's examples, the scenes.
 
     Raises:
@@ -73,7 +72,7 @@ def server_cases(
     from .scenes.common import server_scenes
 
     plays = [play for play in shipped_plays(spec) if play.of == "server"]
-    found = [case for play in Matrix(spec, profiles).plays() for case in cases_of(spec, play, "cell", segments)]
+    found = [case for play in Matrix(spec).plays() for case in cases_of(spec, play, "cell", segments)]
     found += [case for play in (*plays, *example_plays(spec)) for case in cases_of(spec, play, "play", segments)]
     return _checked([*found, *server_scenes(spec)])
 

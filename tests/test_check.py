@@ -10,7 +10,8 @@ from random import Random
 import pytest
 from click.testing import CliRunner
 
-from conformance.cases.play import Play, plays_of, to_yaml
+from conformance.cases.play import Play, to_yaml
+from conformance.cases.reader import plays_of
 from conformance.engine.target import Address
 from conformance.engine.verdict import Result, Verdict
 from conformance.engine.worker import Worker

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from conformance.cases.play import Step, shipped_plays
+from conformance.cases.play import Step
+from conformance.cases.reader import shipped_plays
 from conformance.oracle.model import Due, World
 from conformance.oracle.paths import paths_of
 from pychat.spec import Spec
@@ -80,5 +81,5 @@ def _come(world: World, *order: tuple[str, bytes]) -> object:
     for who, line in order:
         for to, some in (after.feed(who, line) if line else after.finish(who)).items():
             dues += [(to, due) for due in some]
-    rows = sorted((taken.who, taken.name) for taken in after.taken)
+    rows = sorted((taken.who, taken.name) for taken in after.decisions)
     return rows, sorted(map(str, dues)), after.key()

@@ -7,17 +7,8 @@ from pathlib import Path
 import pytest
 
 from conformance.cases.matrix import Matrix
-from conformance.cases.play import (
-    SEGMENTS,
-    Play,
-    PlayError,
-    Step,
-    example_plays,
-    plays_of,
-    quoted,
-    shipped_plays,
-    to_yaml,
-)
+from conformance.cases.play import SEGMENTS, Play, Step, example_plays, quoted, to_yaml
+from conformance.cases.reader import PlayError, plays_of, shipped_plays
 from conformance.engine.actions import Race, Receive, Send
 from conformance.engine.names import Names
 from conformance.engine.script import Compiler, ContradictionError

@@ -77,7 +77,7 @@ def test_no_octet_of_the_implementation_acts_on_the_terminal(spec: Spec, tmp_pat
         header(spec, cases, of="server", command="x", options={}), [case_line(result) for result in results]
     )
     record.footer = footer(results, seconds=1, exit_code=1, stale=())
-    for text in (shown(spec, results), md.make(record), "\n".join(record.lines())):
+    for text in (shown(spec, results), md.make(record), record.text):
         assert not {char for char in text if not char.isprintable()} - {"\n"}
         assert "\\u001b" not in text
 

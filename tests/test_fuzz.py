@@ -32,7 +32,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from conformance.cases.play import PlayError, plays_of, shipped_plays, to_yaml
+from conformance.cases.play import to_yaml
+from conformance.cases.reader import PlayError, plays_of, shipped_plays
 from conformance.cli import main
 from conformance.engine.target import Address
 from conformance.oracle.frames import Parsed, parse_request, quote, write_form

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +20,12 @@ from conformance.engine.verdict import Verdict
 from conformance.engine.wire import Entry
 from conformance.results.known import Known
 from conformance.results.record import Record, RecordError, case_line, footer, header
-from conformance.results.reports import maker
+from conformance.results.reports import KINDS, maker
 from pychat.spec import shipped
 
 from .awkward_server import AWKWARD
+from .conftest import ROOT
 
-KINDS = ("json", "junit", "html", "md", "gradescope", "badge")
 OBEYED = "\x1b\u202e\u2028\u2029\x85\v\f\x1c\r\0"
 
 
@@ -45,7 +47,7 @@ def a_record() -> Record:
 
 
 def written(record: Record, file: Path) -> Path:
-    file.write_text("".join(f"{line}\n" for line in record.lines()), encoding="utf-8", newline="\n")
+    file.write_text(record.text, encoding="utf-8", newline="\n")
     return file
 
 
@@ -68,7 +70,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     record = a_record()
     loaded = Record.load(written(record, tmp_path / "record"))
     assert (loaded.header, loaded.cases, loaded.footer) == (record.header, record.cases, record.footer)
-    for kind in KINDS[1:]:
+    for kind in KINDS:
         check(kind, maker(kind)(loaded))
 
 
@@ -100,6 +102,17 @@ def test_a_server_may_say_anything_and_every_report_is_whole(tmp_path: Path) -> 
         check(kind, text)
 
 
+def test_a_new_format_is_one_new_file(tmp_path: Path) -> None:
+    """It is a kind of report as soon as it lies beside the others: no list names them."""
+    shutil.copytree(ROOT / "conformance", tmp_path / "conformance")
+    new = tmp_path / "conformance" / "results" / "reports" / "verdicts.py"
+    new.write_text("def make(record):\n    return ' '.join(case['verdict'] for case in record.cases)\n")
+    record = written(a_record(), tmp_path / "record")
+    words = [sys.executable, "-m", "conformance", "report", str(record), f"verdicts={tmp_path / 'new'}"]
+    subprocess.run(words, cwd=tmp_path, check=True)
+    assert (tmp_path / "new").read_text() == "fail"
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -116,7 +129,7 @@ def test_a_server_may_say_anything_and_every_report_is_whole(tmp_path: Path) -> 
 )
 def test_a_record_that_was_changed_is_refused_in_a_sentence(change: Any, tmp_path: Path) -> None:
     """Exit code 2, no report that is wrong without a word, and no trace."""
-    lines = change(list(a_record().lines()))
+    lines = change(a_record().text.removesuffix("\n").split("\n"))
     (tmp_path / "record").write_text("\n".join(lines) + "\n", encoding="utf-8")
     said = run("report", str(tmp_path / "record"), f"md={tmp_path / 'md'}", f"badge={tmp_path / 'badge'}")
     assert said.exit_code == 2, said.output
@@ -125,7 +138,7 @@ def test_a_record_that_was_changed_is_refused_in_a_sentence(change: Any, tmp_pat
 
 def test_the_reason_of_a_broken_record_names_its_line(tmp_path: Path) -> None:
     """Also when earlier lines hold what some programs take for the end of a line."""
-    lines = list(a_record().lines())
+    lines = a_record().text.removesuffix("\n").split("\n")
     (tmp_path / "record").write_text("\n".join([*lines[:2], lines[2][:-20]]), encoding="utf-8")
     with pytest.raises(RecordError, match=":3: not JSON"):
         Record.load(tmp_path / "record")

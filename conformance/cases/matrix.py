@@ -1,4 +1,4 @@
-"""Cells: every state × every message × every variant, each reached by the shortest way that the model finds.
+"""Cells: every state × every message × every variant, each reached by the shortest path that the model finds.
 
 A variant is a row of the table, a fault, or a field at, under or over its limits. What is due comes from the model;
 here it is only decided what to ask. Knows no socket.
@@ -6,17 +6,18 @@ here it is only decided what to ask. Knows no socket.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from conformance.oracle.frames import write_form
 from conformance.oracle.model import World
 from conformance.oracle.paths import SUBJECT, label_of, paths_of
 from pychat.spec import Spec
-from pychat.spec.model import Budget, Outcome, Request, Type
+from pychat.spec.model import Budget, Outcome, Request
 
 from .play import SEGMENTS, Play, Segment, Step, numbered, send
+from .values import BAD_UTF8, values_of
 
 BOTH: tuple[Segment, ...] = ("whole", "coalesced")
 END = "EOF"  # the message of cells about the end of a connection
@@ -35,83 +36,82 @@ class Variant:
     exact: bool = False
 
 
-class Matrix:
-    """The cells of a spec."""
+class Cells:
+    """What the cells for servers and those for clients have in common: places, lines, and the rules of the spec."""
 
-    def __init__(self, spec: Spec, profiles: str = "core") -> None:
+    def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.profiles = profiles
         self.ending = spec.framing.writes
         self.paths = paths_of(spec)
+
+    def numbered(self, plays: Iterable[Play], otherwise: str) -> list[Play]:
+        """The plays with unique ids, and only with rules that the spec has: where it has none of them, `otherwise`."""
+        known = self.spec.rules  # another spec may have other numbers for what every spec says
+        return [
+            replace(play, rules=tuple(rule for rule in play.rules if rule in known) or (otherwise,))
+            for play in numbered(plays)
+        ]
+
+    def cell(
+        self, configuration: str, message: str, variant: str, title: str, rules: tuple[str, ...],
+        setup: Iterable[Step], steps: Iterable[Step], **options: Any,
+    ) -> Play:  # fmt: skip
+        """A play whose id has the state, the message, and the variant with which of the state's ends it is about."""
+        state, _, end = configuration.partition("+")
+        id_ = f"{state}/{message}/{variant}-when-{end}" if end else f"{state}/{message}/{variant}"
+        setup = tuple(setup)
+        return Play(id_, title, rules, (*setup, *steps), setup=len(setup), source="the matrix", **options)
+
+    def line(self, request: Request) -> bytes:
+        """The request with ordinary values in its fields."""
+        return write_form(request.form, self.paths.values(request)).encode() + self.ending
+
+
+class Matrix(Cells):
+    """The cells of a spec, for servers."""
 
     def plays(self) -> list[Play]:
         found = [*self._rows(), *self._wrong_states(), *self._lines(), *self._fields(), *self._order()]
         found += [*self._budgets(), *self._lengths(), *self._ends()]
-        found = numbered(found)
-        known = set(self.spec.rules)  # another spec may have other numbers for what every spec says
-        return [replace(play, rules=tuple(r for r in play.rules if r in known) or self._fallback()) for play in found]
+        return self.numbered(found, self.spec.fault_rule("syntax").rule)
 
-    def _fallback(self) -> tuple[str, ...]:
-        return (self.spec.fault_rule("syntax").rule,)
-
-    def _cell(self, way: tuple[Step, ...], state: str, message: str, variant: Variant) -> Play:
-        steps = [*way, send(self.spec, SUBJECT, variant.octets)]
-        return Play(
-            id=f"{state}/{message}/{variant.name}",
-            title=variant.title,
-            rules=variant.rules,
-            steps=tuple(steps),
-            setup=len(way),
-            segments=variant.segments,
-            exact=variant.exact,
-            source="the matrix",
-        )
+    def _cell(self, configuration: str, message: str, variant: Variant, path: tuple[Step, ...] | None = None) -> Play:
+        """The subject sends a variant in a configuration, at the end of this path; without one, of the shortest."""
+        if path is None:
+            path = self.paths.to_configuration(configuration)
+        return self.cell(
+            configuration, message, variant.name, variant.title, variant.rules, path,
+            [send(self.spec, SUBJECT, variant.octets)], segments=variant.segments, exact=variant.exact,
+        )  # fmt: skip
 
     # Rows of the table: each in each end of its state where it can be reached
 
     def _rows(self) -> Iterator[Play]:
         for configuration in self.paths.configurations:
-            state = self.spec.states[configuration.partition("+")[0]]
-            for verb, rows in state.recv.items():
+            for verb, rows in self.spec.states[configuration.partition("+")[0]].recv.items():
                 for row in rows:
                     found = self.paths.to_row(configuration, row)
-                    if found is None:
-                        continue
-                    way, line = found
-                    tail = configuration.partition("+")[2]
-                    label = label_of(row, rows)
-                    name = f"{label}-when-{tail}" if tail else label
-                    says = f"is refused with {row.error}" if row.error else f"is {row.label}"
-                    title = f"{line.decode().strip()} in {configuration} {says}"
-                    yield self._cell(way, state.name, verb, Variant(name, line, (row.rule,), title))
+                    if found is not None:
+                        path, line = found
+                        says = f"is refused with {row.error}" if row.error else f"is {row.label}"
+                        title = f"{line.decode().strip()} in {configuration} {says}"
+                        variant = Variant(label_of(row, rows), line, (row.rule,), title)
+                        yield self._cell(configuration, verb, variant, path)
 
     def _wrong_states(self) -> Iterator[Play]:
         rule = self.spec.fault_rule("state")
         for configuration in self.paths.configurations:
-            name, _, tail = configuration.partition("+")
             for verb, request in self.spec.requests.items():
-                if verb in self.spec.states[name].recv:
-                    continue
-                variant = f"{rule.error}-when-{tail}" if tail else rule.error
-                line = write_form(request.form, self.paths.values(request)).encode() + self.ending
-                title = f"{verb} in {configuration} has no place"
-                way = self.paths.to_configuration(configuration)
-                yield self._cell(way, name, verb, Variant(variant, line, (rule.rule,), title))
+                if verb not in self.spec.states[configuration.partition("+")[0]].recv:
+                    title = f"{verb} in {configuration} has no place"
+                    yield self._cell(configuration, verb, Variant(rule.error, self.line(request), (rule.rule,), title))
 
     # Lines that are no request, in every state
 
     def _lines(self) -> Iterator[Play]:
         for configuration in self.paths.configurations:
-            name, _, tail = configuration.partition("+")
-            way = self.paths.to_configuration(configuration)
             for variant in self._faulty_lines():
-                renamed = Variant(
-                    f"{variant.name}-when-{tail}" if tail else variant.name,
-                    variant.octets,
-                    variant.rules,
-                    variant.title,
-                )
-                yield self._cell(way, name, ANY_LINE, renamed)
+                yield self._cell(configuration, ANY_LINE, variant)
 
     def _faulty_lines(self) -> Iterator[Variant]:
         encoding, verb, syntax = (self.spec.fault_rule(fault) for fault in ("encoding", "verb", "syntax"))
@@ -124,11 +124,8 @@ class Matrix:
             line = reply.encode() + self.ending
             yield Variant(f"unknown-{reply.lower()}", line, (verb.rule,), f"{reply} is a word of the server's")
         for name, word in (
-            ("verb", "XYZZY"),
-            ("prefix", any_verb[:-1]),
-            ("longer-verb", f"{any_verb}S"),
-            ("http", "GET / HTTP/1.1"),
-        ):
+            ("verb", "XYZZY"), ("prefix", any_verb[:-1]), ("longer-verb", f"{any_verb}S"), ("http", "GET / HTTP/1.1"),
+        ):  # fmt: skip
             if word.split(" ")[0] not in self.spec.requests:
                 yield Variant(f"unknown-{name}", word.encode() + self.ending, (verb.rule,), f"{word} is no request")
         for name, text in (
@@ -136,12 +133,8 @@ class Matrix:
             ("leading-space", f" {any_verb}"), ("digit", "1"), ("tab", f"{any_verb}\tx"), ("not-ascii", "ÄÖÜ"),
             ("nul", f"{any_verb}\0"), ("lone-cr", f"{any_verb}\r{any_verb}"), ("null", "\0"),
         ):  # fmt: skip
-            yield Variant(
-                f"no-verb-{name}",
-                text.encode() + self.ending,
-                (syntax.rule,),
-                f"a line whose first word is no verb: {name}",
-            )
+            title = f"a line whose first word is no verb: {name}"
+            yield Variant(f"no-verb-{name}", text.encode() + self.ending, (syntax.rule,), title)
         yield Variant("empty-crlf", b"\r\n", (syntax.rule, "R-FRAME-2"), "an empty line that is ended by CRLF")
 
     # Fields: at, under and over their limits, where the request succeeds
@@ -151,9 +144,9 @@ class Matrix:
             configuration = self._home(verb)
             if configuration is None:
                 continue
-            way = self.paths.to_success(configuration, verb) or self.paths.to_configuration(configuration)
-            for variant in self._field_variants(request, way):
-                yield self._cell(way, configuration.partition("+")[0], verb, variant)
+            path = self.paths.to_success(configuration, verb) or self.paths.to_configuration(configuration)
+            for variant in self._field_variants(request, path):
+                yield self._cell(configuration.partition("+")[0], verb, variant, path)
 
     def _home(self, verb: str) -> str | None:
         """The first configuration in which the request can succeed."""
@@ -163,7 +156,7 @@ class Matrix:
                 return configuration
         return None
 
-    def _field_variants(self, request: Request, way: tuple[Step, ...]) -> Iterator[Variant]:
+    def _field_variants(self, request: Request, path: tuple[Step, ...]) -> Iterator[Variant]:
         rule = self.spec.fault_rule("syntax").rule
         good = self.paths.values(request)
         plain = write_form(request.form, good)
@@ -181,16 +174,16 @@ class Matrix:
                     continue
                 title = f"<{field.name}> {name.replace('-', ' ')}: {'taken' if accepted else 'refused'}"
                 line = text.encode()
-                rules = (self._rule_of_row(way, line) if accepted else rule,)
+                rules = (self._rule_of_row(path, line) if accepted else rule,)
                 yield Variant(f"{field.name}-{name}", line + self.ending, rules, title, exact=True)
 
-    def _rule_of_row(self, way: tuple[Step, ...], line: bytes) -> str:
-        """The rule of the row that the subject's line takes at the end of the way."""
+    def _rule_of_row(self, path: tuple[Step, ...], line: bytes) -> str:
+        """The rule of the row that the subject's line takes at the end of the path."""
         world = World(self.spec)
-        for step in way:
+        for step in path:
             world.feed(step.who, step.octets)
         row = world.row_for(SUBJECT, line)
-        return row.rule if row is not None else self._fallback()[0]
+        return row.rule if row is not None else self.spec.fault_rule("syntax").rule
 
     def _shapes(self, request: Request, plain: str) -> Iterator[tuple[str, str]]:
         fields = request.form.fields
@@ -212,15 +205,14 @@ class Matrix:
         if rule not in self.spec.rules:
             return
         for configuration in self.paths.configurations:
-            name, _, tail = configuration.partition("+")
-            if tail:
-                continue
+            if configuration not in self.spec.states:
+                continue  # one of the other ends of a state
             for verb, request in self.spec.requests.items():
-                if verb in self.spec.states[name].recv or not request.form.fields:
+                if verb in self.spec.states[configuration].recv or not request.form.fields:
                     continue
-                title = f"{verb} without its field in {name}, where it has no place, is {syntax.error}"
+                title = f"{verb} without its field in {configuration}, where it has no place, is {syntax.error}"
                 variant = Variant("syntax-before-state", verb.encode() + self.ending, (rule,), title)
-                yield self._cell(self.paths.to_configuration(configuration), name, verb, variant)
+                yield self._cell(configuration, verb, variant)
 
     # How many faults are too many
 
@@ -230,10 +222,10 @@ class Matrix:
             for configuration in self.paths.configurations:
                 ends.setdefault(configuration.partition("+")[0], configuration)
             for name in [name for name in ends if name in budget.states]:
-                way = self.paths.to_configuration(ends[name])
+                path = self.paths.to_configuration(ends[name])
                 for variant in self._budget_variants(name, budget, ends[name]):
-                    yield self._cell(way, name, ANY_LINE, variant)
-                yield from self._earlier_faults(way, name, budget)
+                    yield self._cell(name, ANY_LINE, variant, path)
+                yield from self._earlier_faults(name, budget, path)
 
     def _budget_variants(self, state: str, budget: Budget, configuration: str) -> Iterator[Variant]:
         most, goodbye = budget.faults, budget.goodbye
@@ -263,7 +255,7 @@ class Matrix:
             never = ("R-ERR-9", budget.rule)
             yield Variant(f"{row.verb.lower()}-{label}-never-counts", line * (most + 1), never, title, both)
 
-    def _earlier_faults(self, way: tuple[Step, ...], state: str, budget: Budget) -> Iterator[Play]:
+    def _earlier_faults(self, state: str, budget: Budget, path: tuple[Step, ...]) -> Iterator[Play]:
         """The faults of the first state do not count in a state that has a budget of its own."""
         first = self.spec.budget(self.spec.initial)
         if first is None or first == budget or first.faults == 1 or budget.faults == 1:
@@ -273,36 +265,33 @@ class Matrix:
         octets = b"".join(faults[number % len(faults)] for number in range(budget.faults - 1))
         title = f"the faults of {self.spec.initial} do not count in {state}"
         variant = Variant(f"faults-of-before-{budget.goodbye}", octets, (budget.rule, first.rule), title, BOTH)
-        yield self._cell((send(self.spec, SUBJECT, b"".join(sends)), *way), state, ANY_LINE, variant)
+        yield self._cell(state, ANY_LINE, variant, (send(self.spec, SUBJECT, b"".join(sends)), *path))
 
     def _one_of_each_fault(self, state: str) -> list[bytes]:
         """A line with each fault that counts in this state."""
         absent = [r for v, r in self.spec.requests.items() if v not in self.spec.states[state].recv]
         uncounted = self.spec.fault_rule("state").uncounted
-        lines = [b"\xff", b"XYZZY", b""]
-        lines += [write_form(r.form, self.paths.values(r)).encode() for r in absent if r.verb not in uncounted][:1]
-        return [line + self.ending for line in lines]
+        lines = [line + self.ending for line in (b"\xff", b"XYZZY", b"")]
+        return lines + [self.line(request) for request in absent if request.verb not in uncounted][:1]
 
     def _calm_lines(self, state: str) -> Iterator[bytes]:
         """Requests that succeed in this state and change nothing."""
         for rows in self.spec.states[state].recv.values():
             if len(rows) == 1 and rows[0].error is None and rows[0].to is None and not rows[0].effects:
-                form = self.spec.requests[rows[0].verb].form
-                yield write_form(form, self.paths.values(self.spec.requests[rows[0].verb])).encode() + self.ending
+                yield self.line(self.spec.requests[rows[0].verb])
 
     def _uncounted_lines(self, state: str) -> Iterator[bytes]:
         for verb in sorted(self.spec.fault_rule("state").uncounted):
             if verb not in self.spec.states[state].recv:
-                request = self.spec.requests[verb]
-                yield write_form(request.form, self.paths.values(request)).encode() + self.ending
+                yield self.line(self.spec.requests[verb])
 
     def _refused_lines(self, configuration: str) -> Iterator[tuple[str, Outcome, bytes]]:
-        """Each refusal that can be had at the end of the shortest way into the configuration."""
-        way = self.paths.to_configuration(configuration)
+        """Each refusal that is possible at the end of the shortest path into the configuration."""
+        path = self.paths.to_configuration(configuration)
         for rows in self.spec.states[configuration.partition("+")[0]].recv.values():
             for row in rows:
                 found = self.paths.to_row(configuration, row)
-                if row.error is not None and found is not None and found[0] == way:
+                if row.error is not None and found is not None and found[0] == path:
                     yield label_of(row, rows), row, found[1]
 
     # How long a line may be
@@ -312,126 +301,41 @@ class Matrix:
         code = self.spec.goodbye_when("too-long").code
         rules = tuple(rule for rule in ("R-FRAME-5", "R-FRAME-4", "R-CLOSE-3") if rule in self.spec.rules)
         variants = [
-            Variant(code, b"x" * most, rules, f"{most} octets without an ending are too long"),
-            Variant(f"{code}-with-ending", b"x" * most + b"\n", rules, f"{most + 1} octets with their LF are too long"),
-            Variant(
-                f"{code}-with-cr", b"x" * (most - 1) + b"\r\n", rules, f"{most + 1} octets with their CRLF are too long"
-            ),
-            Variant(f"{code}-by-far", b"x" * most * 4, rules, f"{4 * most} octets without an ending are too long"),
-            Variant("longest-line", b"x" * (most - 1) + b"\n", rules, f"{most} octets with their LF are not too long"),
-            Variant(
-                "longest-line-crlf",
-                b"x" * (most - 2) + b"\r\n",
-                rules,
-                f"{most} octets with their CRLF are not too long",
-            ),
+            Variant(f"{code}{name}", octets, rules, f"{title} are too long")
+            for name, octets, title in (
+                ("", b"x" * most, f"{most} octets without an ending"),
+                ("-with-ending", b"x" * most + b"\n", f"{most + 1} octets with their LF"),
+                ("-with-cr", b"x" * (most - 1) + b"\r\n", f"{most + 1} octets with their CRLF"),
+                ("-by-far", b"x" * most * 4, f"{4 * most} octets without an ending"),
+            )
         ]
+        for name, ending in (("longest-line", b"\n"), ("longest-line-crlf", b"\r\n")):
+            title = f"{most} octets with their {'CRLF' if len(ending) > 1 else 'LF'} are not too long"
+            variants.append(Variant(name, b"x" * (most - len(ending)) + ending, rules, title))
         for configuration in self.paths.configurations:
-            name, _, tail = configuration.partition("+")
-            for variant in variants:
-                if variant.name != code and tail:
-                    continue
-                named = replace(variant, name=f"{variant.name}-when-{tail}" if tail else variant.name)
-                yield self._cell(self.paths.to_configuration(configuration), name, ANY_LINE, named)
+            for variant in variants if configuration in self.spec.states else variants[:1]:
+                yield self._cell(configuration, ANY_LINE, variant)
 
     # How a connection ends without a request
 
     def _ends(self) -> Iterator[Play]:
         rules = ("R-CLOSE-2", self.spec.ending.rule)
+        finish = Step(SUBJECT, "finish")
         for configuration in self.paths.configurations:
-            name, _, tail = configuration.partition("+")
-            way = self.paths.to_configuration(configuration)
-            suffix = f"-when-{tail}" if tail else ""
-            finish, calm = Step(SUBJECT, "finish"), next(self._calm_lines(name), None)
+            state, _, end = configuration.partition("+")
+            calm = next(self._calm_lines(state), None)
             half = send(self.spec, SUBJECT, (calm or next(self.paths.lines(SUBJECT)))[:-1])
-            variants = [
-                ("half-close", (finish,), "ends its sending half"),
-                ("half-close-in-a-line", (half, finish), "ends its sending half in the middle of a line"),
+            variants: list[tuple[str, str, tuple[str, ...], list[Step]]] = [
+                ("half-close", "ends its sending half", rules, [finish]),
+                ("half-close-in-a-line", "ends its sending half in the middle of a line", rules, [half, finish]),
             ]
             if calm is not None:
                 line = send(self.spec, SUBJECT, calm)
-                variants.append(("half-close-after-a-line", (line, finish), "sends a line and ends its sending half"))
-            for variant, steps, title in variants:
-                title = f"who is {configuration} {title}"
-                yield self._steps(f"{name}/{END}/{variant}{suffix}", title, rules, way, steps)
-            if self.spec.states[name].linked and tail != "alone":  # else nobody can see when it has taken effect
-                title = f"who is {configuration} resets the connection"
-                yield self._steps(f"{name}/{END}/reset{suffix}", title, rules[1:], way, (Step(SUBJECT, "reset"),))
-
-    def _steps(
-        self, id_: str, title: str, rules: tuple[str, ...], way: tuple[Step, ...], steps: tuple[Step, ...]
-    ) -> Play:
-        return Play(id_, title, rules, (*way, *steps), setup=len(way), segments=("whole",), source="the matrix")
-
-
-BAD_UTF8 = {
-    "lone-continuation": b"\x80",
-    "overlong-2": b"\xc0\xaf",
-    "overlong-3": b"\xe0\x80\xaf",
-    "overlong-4": b"\xf0\x80\x80\xaf",
-    "surrogate": b"\xed\xa0\x80",
-    "beyond-unicode": b"\xf4\x90\x80\x80",
-    "cut-short": b"\xe2\x82",
-    "latin-1": b"caf\xe9",
-    "five-octets": b"\xf8\x88\x80\x80\x80",
-}
-
-
-def values_of(type_: Type) -> Iterator[tuple[str, str, bool]]:
-    """Values at, under and over a type's limits: a name, the value, whether it is of the type."""
-    found: dict[str, str] = {}
-    low, high = type_.octets
-    alphabet = [char for char in "abcXYZ019-_!~" if type_.accepts(char * low) or type_.accepts("a" + char * low)]
-    for name, length in (("shortest", low), ("longest", high), ("too-long-by-one", high + 1)):
-        found[name] = _of_length(type_, alphabet, length)
-    if type_.rest_of_line:
-        found |= _texts(type_)
-    for kind, samples in (("good", type_.good), ("bad", type_.bad)):
-        for sample in samples:
-            slug = "-".join(re.findall("[a-z0-9]+", sample.lower()))
-            key = f"{kind}-{slug}"
-            found[key if slug and key not in found else f"{kind}-x{sample.encode().hex()}"] = sample
-    seen: set[str] = set()
-    for name, value in found.items():
-        if value and "\n" not in value and value not in seen:
-            seen.add(value)
-            yield name, value, type_.accepts(value)
-
-
-def _texts(type_: Type) -> dict[str, str]:
-    """Values of a text: its length in octets and not in characters, each end of what is forbidden, and what is not."""
-    found: dict[str, str] = {}
-    high = type_.octets[1]
-    for name, char in (("two-octet-chars", "é"), ("four-octet-chars", "🙂")):
-        width = len(char.encode())
-        found[f"longest-in-{name}"] = char * (high // width) + "x" * (high % width)
-        found[f"too-long-in-{name}"] = char * (high // width) + "x" * (high % width + 1)
-    for index, (first, last) in enumerate(type_.forbid):
-        for point in filter(_is_character, sorted({first, last})):
-            if chr(point) != "\n":
-                found[f"forbidden-u{point:04x}"] = f"a{chr(point)}b"
-        for point in filter(_is_character, (first - 1, last + 1)):
-            if point > 0 and type_.accepts(f"a{chr(point)}b"):
-                found[f"allowed-u{point:04x}"] = f"a{chr(point)}b"
-        if _is_character(first):
-            found[f"forbidden-first-{index}"] = f"{chr(first)}b"
-            found[f"forbidden-last-{index}"] = f"a{chr(first)}"
-    found["bidi-control"] = "a\u202eb"
-    found["one-space"] = " "
-    found["trailing-spaces"] = "a  "
-    found["like-a-frame"] = "LEAVE now"
-    return found
-
-
-def _is_character(point: int) -> bool:
-    """Whether a line can hold it: surrogates have no UTF-8 form (RFC 3629, 3)."""
-    return 0 <= point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF
-
-
-def _of_length(type_: Type, alphabet: list[str], length: int) -> str:
-    char = alphabet[0] if alphabet else "x"
-    for first in ("", *alphabet):
-        value = (first + char * length)[:length]
-        if type_.accepts(value):
-            return value
-    return char * length
+                title = "sends a line and ends its sending half"
+                variants.append(("half-close-after-a-line", title, rules, [line, finish]))
+            if self.spec.states[state].linked and end != "alone":  # else no push shows when it has taken effect
+                variants.append(("reset", "resets the connection", rules[1:], [Step(SUBJECT, "reset")]))
+            path = self.paths.to_configuration(configuration)
+            for name, title, shown, steps in variants:
+                title = f"a client that is {configuration} {title}"
+                yield self.cell(configuration, END, name, title, shown, path, steps, segments=("whole",))

@@ -1,6 +1,6 @@
-"""A client under test: a program whose stdin and stdout the suite holds, and whose server the suite plays.
+"""A client under test: a program whose stdin and stdout the suite holds, and whose server the suite is.
 
-Frames and printed lines are taken in as they come, bounded. Nothing here knows what they say.
+Frames and printed lines are taken in as they come, bounded. Knows nothing of what they say.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import struct
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import IO
 
+from conformance.cases.play import CLIENT, USER
 from conformance.engine import programs
-from conformance.engine.inbox import FloodError
+from conformance.engine.failures import FloodError
 from conformance.engine.target import (
     KEPT,
     LAST_SIGN,
@@ -31,19 +33,17 @@ from conformance.engine.target import (
 )
 from conformance.engine.wire import Transcript, Wire
 
-CLIENT, USER = "c", "u"  # who acts in a transcript
 FLOOD = 5000  # frames or lines that wait; no play is owed so many
 
 
 class ClientProcess:
-    """One run of the client. `frames` came from its socket, `lines` from its standard output."""
+    """One run of the client. `frames` come from its socket, `lines` from its standard output."""
 
     def __init__(self, command: Command, transcript: Transcript, *, terminal: bool = False, spec: str = "") -> None:
         self.transcript = transcript
         self.frames: deque[bytes] = deque()
         self.lines: deque[str] = deque()
         self.printed = bytearray()  # everything, as it came
-        self.typed_end = False
         self._half_frame = self._half_line = b""
         self._errors = bytearray()
         self._done_printing = False
@@ -102,7 +102,7 @@ class ClientProcess:
         raise StartError(f"`{command.text}` did not connect to {{host}}:{{port}} in {START_SECONDS:g} s")
 
     def type(self, line: str, end: bytes = b"\n") -> None:
-        """What the user types; a program that has ended does not mind."""
+        """What the user types; it is lost where the program has ended."""
         self.transcript.note(USER, ">", line.encode("utf-8", "surrogateescape") + end)
         assert self.popen.stdin is not None
         with contextlib.suppress(OSError):
@@ -129,6 +129,13 @@ class ClientProcess:
         assert self.popen.stdin is not None
         with contextlib.suppress(OSError):
             self.popen.stdin.close()
+
+    def wait(self, done: Callable[[], bool], deadline: float) -> bool:
+        """Takes in what comes until it is `done`; False at the deadline, or when nothing more can come."""
+        while not done():
+            if not self.pump(deadline) and (time.monotonic() >= deadline or self.popen.poll() is not None):
+                return done()
+        return True
 
     def pump(self, deadline: float) -> bool:
         """Takes in what comes next from either side; False when nothing came before the deadline."""
@@ -174,11 +181,6 @@ class ClientProcess:
         self.lines.extend(line.removesuffix(b"\r").decode("utf-8", "surrogateescape") for line in lines)
         if len(self.printed) > 1 << 22:
             raise FloodError("four mebibytes printed")
-
-    @property
-    def unfinished(self) -> bytes:
-        """Octets of a frame without its ending."""
-        return self._half_frame
 
     def exit_code(self, seconds: float) -> int | None:
         """How the program ends within so many seconds; None if it runs on."""

@@ -6,8 +6,7 @@ import time
 import traceback
 from dataclasses import dataclass
 
-from conformance.engine.inbox import FloodError
-from conformance.engine.player import MismatchError
+from conformance.engine.failures import FloodError, MismatchError
 from conformance.engine.target import Command, StartError, killed_from_outside
 from conformance.engine.verdict import Result, Verdict
 from conformance.engine.wire import Transcript

@@ -1,4 +1,4 @@
-"""What a player does: the actions that a play is made into, as data. Knows no socket and no model's rules."""
+"""The actions of a script, as data: what the player does, in order. Knows no socket and no rule of the model."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Nobody reads what comes, until `ReadOn`."""
+    """What comes is not read, until `ReadOn`."""
 
     who: str
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """A part of a timer's time passes, or all of it: then `due` is what comes to `watched`, None for nothing."""
+    """A part of a timer's time passes, or all of it: then `due` comes to `watched`, nothing where it is None."""
 
     who: str
     timer: str
@@ -67,7 +67,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """Lines that tell themselves apart by a number: `form` has NUMBER where it stands, `width` characters wide."""
+    """Lines that differ by a number: `form` has NUMBER in its place, which is `width` characters wide."""
 
     form: str
     width: int
@@ -113,7 +113,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """The server's program ends, once everybody has gone."""
+    """The server's program ends, after all connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +140,11 @@ class Quiet:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One result of a race: what comes to whom, and what follows then."""
+    """One result of a race: what comes on each connection, and what follows then."""
 
     dues: tuple[tuple[str, tuple[Due, ...]], ...]
     then: tuple[Op, ...]
-    rules: tuple[tuple[str, str], ...] = ()  # by which each sender's last request is answered
+    rules: tuple[tuple[str, str], ...] = ()  # senders, and the rule by which the last request of each is answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class Op:
 
 @dataclass(slots=True)
 class Script:
-    """A play with what is to be done for it, in order."""
+    """A play and its actions, in order."""
 
     play: Play
     ops: list[Op] = field(default_factory=list)

@@ -1,6 +1,6 @@
-"""More lines than anybody takes: that a server does not read, and what becomes of each line when it reads again.
+"""More lines than are taken: that a server does not read, and what becomes of each line when it reads again.
 
-That it does not read is seen by octets that it no longer takes, while it answers somebody else. The system's own
+That it does not read is shown by octets that it no longer takes, while it answers another connection. The system's own
 buffers lie between, so more than they can hold is offered, and a server that takes all of it has kept it in memory.
 """
 
@@ -12,59 +12,65 @@ from collections.abc import Callable
 from conformance.oracle.frames import matches, quote
 
 from .actions import Numbered
+from .failures import MismatchError
 from .inbox import Inbox
-from .wire import Transcript
 
 OFFERED = 40 << 20  # octets; the system holds some megabytes for each of the two connections
 BLOCK = 1 << 18  # octets that are offered at a time
-STUCK = 0.4  # seconds in which nothing was taken, while the server answered somebody else
+STUCK = 0.4  # seconds in which nothing was taken, while the server answered another connection
 CHECKED = 40_000  # lines that are read and compared
-MOMENT = 0.1  # seconds, after which one looks at both ends again
+MOMENT = 0.1  # seconds, after which both ends are looked at again
 
 
-class UnlikeError(Exception):
-    """What was wanted, and what was there instead."""
-
-    def __init__(self, wanted: str, got: str) -> None:
-        super().__init__(f"wanted {wanted}, got {got}")
-        self.wanted, self.got = wanted, got
+def pour(lines: Numbered, most: int, offer: Callable[[bytes], int]) -> tuple[int, bytes]:
+    """Offers lines until none of their octets is taken, or `most` are: how many were, and what was offered in vain."""
+    offered, taken, waiting = 0, 0, b""
+    while taken < most:
+        while len(waiting) < BLOCK:
+            waiting += lines.octets(offered)
+            offered += 1
+        sent = offer(waiting)
+        if not sent:
+            break
+        taken, waiting = taken + sent, waiting[sent:]
+    return taken, waiting
 
 
 class Flood:
-    """The lines that one connection sends until no more are taken. Raises UnlikeError."""
+    """The lines that one connection sends until no more are taken. Raises MismatchError."""
 
-    def __init__(self, sender: Inbox, lines: Numbered, transcript: Transcript) -> None:
-        self.sender, self.lines, self.transcript = sender, lines, transcript
+    def __init__(self, sender: Inbox, lines: Numbered) -> None:
+        self.sender, self.lines, self.transcript = sender, lines, sender.wire.transcript
         self.count = 0  # lines that were taken, the last one perhaps in part
         self.refusals = 0
         self.rest = b""  # of the last line
         self.began = self.stuck = time.monotonic()
 
     def fill(self, serves: Callable[[], bool]) -> None:
-        """Offers lines until no more are taken, although the server answers somebody else."""
+        """Offers lines until no more are taken, although the server answers another connection."""
         wire = self.sender.wire
-        offered, taken, waiting = 0, 0, b""
-        while taken < OFFERED:
-            while len(waiting) < BLOCK:
-                waiting += self.lines.octets(offered)
-                offered += 1
-            sent = wire.offer(waiting)
-            taken, waiting = taken + sent, waiting[sent:]
+
+        def offer(octets: bytes) -> int:
+            while not (sent := wire.offer(octets)) and wire.end is None:
+                if not wire.has_room(STUCK) and serves() and not wire.has_room(0):
+                    return 0
             if wire.end is not None:
-                raise UnlikeError("a sender that waits", "a connection that was closed")
-            if not sent and not wire.has_room(STUCK) and serves() and not wire.has_room(0):
-                break
-        else:
-            more = f"one that took {taken >> 20} MiB for somebody who reads nothing"
-            raise UnlikeError("a server that stops reading", more)
+                raise MismatchError("a sender that waits", "a connection that was closed")
+            return sent
+
+        taken, waiting = pour(self.lines, OFFERED, offer)
+        if taken >= OFFERED:
+            more = f"one that took {taken >> 20} MiB for a connection that reads nothing"
+            raise MismatchError("a server that stops reading", more)
         self.stuck = time.monotonic()
         size = len(self.lines.octets(0))
         self.count = -(-taken // size)
         self.rest = waiting[: self.count * size - taken]
+        self.sender.stuck = True
         self.transcript.note(wire.who, "#", text=f"{taken} octets were taken, then no more")
 
     def read_on(self, reader: Inbox, lines: Numbered, deadline: float) -> None:
-        """Each line that was not refused comes to the reader, in order; after CHECKED of them he reads no more."""
+        """Each line that was not refused comes to the reader, in order; after CHECKED of them it stops reading."""
         reader.wire.read_on()
         due = self.count - self.refusals
         total = min(due, CHECKED)
@@ -79,35 +85,36 @@ class Flood:
                     number += 1
                 same, more = octets[: len(wanted)], octets[len(wanted) :]
                 if not octets or not wanted.startswith(same):
-                    raise _unlike(reader, wanted, octets, f"one of {total} lines")
+                    raise _mismatch(reader, wanted, octets, f"one of {total} lines")
                 wanted = wanted[len(same) :]
         finally:
             self.transcript.quiet = False
         if total < due:
             reader.wire.stop_reading()
         else:
+            self.sender.stuck = False
             reader.take(more)
 
     def refused(self, text: str, deadline: float) -> None:
         """Each line that was not taken yet is refused, and the sender's next request is answered."""
         sender, token = self.sender, self.sender.barrier.token()
-        request = sender.barrier.request(token)
         self.transcript.quiet = True
         sender.tokens.append(token)
-        self.rest += request
+        self.rest += sender.barrier.request(token)
         try:
             while sender.tokens:
                 sender.take(self._next(sender, deadline))
                 while sender.units:
                     unit = sender.units.popleft()
                     if unit.flaw or not matches(text, unit.text):
-                        raise UnlikeError(f"{sender.wire.who} < {text}", f"{sender.wire.who} < {unit}")
+                        raise MismatchError(f"{sender.wire.who} < {text}", f"{sender.wire.who} < {unit}")
                     self.refusals += 1
                     sender.total -= 1
                 if sender.tokens and (sender.ended or time.monotonic() > deadline):
-                    raise UnlikeError("a sender who is read again", sender.seen)
+                    raise MismatchError("a sender that is read again", sender.seen)
         finally:
             self.transcript.quiet = False
+        sender.stuck = False
         self.transcript.note(sender.wire.who, "#", text=f"{self.refusals} lines were refused")
 
     def _next(self, reader: Inbox, deadline: float) -> bytes:
@@ -121,9 +128,9 @@ class Flood:
         return b""
 
 
-def _unlike(reader: Inbox, wanted: bytes, octets: bytes, many: str) -> UnlikeError:
+def _mismatch(reader: Inbox, wanted: bytes, octets: bytes, many: str) -> MismatchError:
     """The first line that is not the wanted one."""
     place = next((i for i, (one, other) in enumerate(zip(wanted, octets, strict=False)) if one != other), len(octets))
     line, other = (text[text.rfind(b"\n", 0, place) + 1 :].partition(b"\n")[0] for text in (wanted, octets))
     who = reader.wire.who
-    return UnlikeError(f"{who} < {quote(line, 60)}, {many}", f"{who} < {quote(other, 60)}" if octets else reader.seen)
+    return MismatchError(f"{who} < {quote(line, 60)}, {many}", f"{who} < {quote(other, 60)}" if octets else reader.seen)

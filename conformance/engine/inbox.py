@@ -1,31 +1,29 @@
-"""What has come on one connection, as frames: whole listings, the answers of barriers, the end. Keeps it bounded.
+"""One connection to a server: what has come on it, as frames, bounded; and whether it can be asked for a proof.
 
-A unit is a frame, or a listing with its answer. Barrier answers are taken out as they come, in their order. A push
-that wants a reply is answered at once, as a client must, and noted: it may come at any time.
+A unit is a frame, or a listing with its answer. The answers to barrier requests are taken out as they come, in order.
+A push that wants a reply is answered at once, as a client must, and noted: it may come at any time.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from conformance.oracle.frames import parse_reply, quote
 from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
 
+from .failures import FloodError
 from .wire import CHUNK, Wire
 
 BOUND = 1 << 20  # octets that may wait unread; no script is owed so much
 
 
-class FloodError(Exception):
-    """More came than any correct server sends in a case."""
-
-
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A frame; with `items` it is the answer that ended them. `flaw` says what no frame may have."""
+    """A frame; with `items` it is the answer that ended them. `flaw` says why it is no frame of a server."""
 
     text: str
     items: tuple[str, ...] | None = None
@@ -46,13 +44,36 @@ class Inbox:
         self.units: deque[Unit] = deque()
         self.total = 0
         self.tokens: deque[str] = deque()  # of barrier requests that are not answered yet
-        self.answered = 0
         self.notes: list[str] = []
         self.answers = True  # pushes that want a reply get it at once …
-        self.surprised = True  # … and are noted, where no silence is looked at
+        self.surprised = True  # … and are noted, unless a play tests silence
+        self.sent_at = 0.0  # a moment before the last octets were sent
         self.moved_at = 0.0  # when the last frame came that was no such push
+        self.partial = False  # half a line was sent
+        self.stuck = False  # the server takes no more octets of it
         self._rest = b""
         self._items: list[str] = []
+
+    def send(self, octets: bytes, deadline: float, step: int = 0) -> bool:
+        """Sends octets, `step` at a time (0: as many as are taken); whether all were taken before the deadline."""
+        self.sent_at = time.monotonic()
+        self.partial = not octets.endswith(b"\n")
+        return self.wire.send(octets, deadline, step) == len(octets)
+
+    def ask(self, deadline: float) -> bool:
+        """Sends a barrier request; False where it could not be answered."""
+        if self.ended or self.wire.finished or self.wire.pause or self.partial or self.stuck:
+            return False
+        self.tokens.append(self.barrier.token())
+        self.send(self.barrier.request(self.tokens[-1]), deadline)
+        return True
+
+    def wait(self, done: Callable[[], bool], deadline: float) -> bool:
+        """Takes in what comes until it is `done`, or the stream has ended; False at the deadline."""
+        while not done() and not self.ended:
+            if not self.pump(deadline) and time.monotonic() >= deadline:
+                return False
+        return True
 
     def pump(self, deadline: float) -> bool:
         """Takes in what comes next; False when nothing came before the deadline, or the stream has ended."""
@@ -99,7 +120,6 @@ class Inbox:
         unit = self._read(line)
         if unit.flaw is None and self.tokens and unit.text == self.barrier.answer(self.tokens[0]):
             self.tokens.popleft()
-            self.answered += 1
             return
         got = parse_reply(self.spec, unit.text) if unit.flaw is None else None
         if got is not None and got.reply.kind == "push":

@@ -4,10 +4,10 @@
                     └─ guard ── program ── …
 
 A guard is a fork of the keeper for one program. It is the program's parent and a child subreaper (prctl(2)): a
-descendant whose own parent has ended becomes the guard's child, whatever session it is in. So what came from a
-program is told exactly from what came from another, and when wait(2) says ECHILD, nothing is left of it. A guard
-signals only children of its own that it has not reaped (and the process group of such a one), so that no number can
-have passed to another process; pidfd_open(2) would tell the same of one process, and nothing of a group.
+descendant whose own parent has ended becomes the guard's child, whatever session it is in. So the descendants of one
+program are never confused with those of another, and when wait(2) says ECHILD, nothing is left of it. A guard signals
+only its own children that it has not reaped, and their process groups: no process id can belong to another process
+by then. pidfd_open(2) would ensure the same for one process, but not for a group.
 
 A guard ends its program when it is told so, when the tool's end of their socket is closed, and when the keeper has
 gone. The keeper ends when the tool's end of its own socket is closed; it waits for its guards, and then undoes what
@@ -15,7 +15,7 @@ the tool has announced. Each of these also happens after a SIGKILL of the tool.
 
 Where there is no subreaper (all systems but Linux), a program is ended with its process group.
 
-Started as a program by `programs`, with little to import; knows no tool, and nothing of what the programs are.
+Started as a program by `programs`, so it imports little. Knows no tool and no program.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Keeper:
         return int(left)
 
     def _request(self) -> tuple[Any, list[int]] | None:
-        """None when the tool has gone, though it be in the middle of a request."""
+        """None when the tool has gone, also in the middle of a request."""
         head, descriptors, _, _ = socket.recv_fds(self._tool, LENGTH.size, 4, socket.MSG_WAITALL)
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
@@ -127,7 +127,7 @@ class Keeper:
         return False
 
     def _end(self) -> bool:
-        """Waits for the guards, and kills what a guard has left that was killed itself; whether anything is left."""
+        """Waits for the guards, and kills what is left of a guard that was killed; whether anything is left."""
         deadline = time.monotonic() + GRACE + KILL_SECONDS
         while self._reap():
             if time.monotonic() > deadline:
@@ -168,7 +168,7 @@ class Guard:
         self._kill()
 
     def _watch(self) -> None:
-        """Returns when nothing is left, or all must be killed: the program was told to end, and has had its time."""
+        """Returns when nothing is left, or all must be killed: the program was told to end, and its time is over."""
         poll = select.poll()
         for descriptor in (self._control.fileno(), self._life, self._woken):
             poll.register(descriptor, select.POLLIN)
@@ -199,13 +199,13 @@ class Guard:
         return 0, GRACE
 
     def _ask_to_end(self, grace: float) -> float:
-        """SIGTERM to the program; when its time is over."""
+        """SIGTERM to the program; returns the moment when its time is over."""
         if grace:
             self._signal(signal.SIGTERM)
         return time.monotonic() + grace
 
     def _signal(self, number: int) -> None:
-        """To the program's process group. It is its own as long as the program was not reaped."""
+        """Signals the program's process group, which cannot be another one until the program is reaped."""
         if self._program:
             with contextlib.suppress(OSError):
                 os.killpg(self._program, number)
@@ -228,7 +228,7 @@ class Guard:
                 _tell(self._control, ENDED.pack(os.waitstatus_to_exitcode(status)))
 
     def _kill(self) -> None:
-        """Kills all that is left. Who dies leaves children to this process, whose turn comes next."""
+        """Kills all that is left. A killed process leaves its children to this one, for the next round."""
         poll = select.poll()
         poll.register(self._woken, select.POLLIN)
         deadline = time.monotonic() + KILL_SECONDS

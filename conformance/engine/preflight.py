@@ -49,7 +49,7 @@ TRUSTED = Preflight()
 
 
 def _barrier_works(worker: Worker) -> bool:
-    from .inbox import FloodError
+    from .failures import FloodError
     from .player import Player
     from .stage import Stage, UnreachableError
 
@@ -68,8 +68,8 @@ def _works(worker: Worker, configuration: str, preflight: Preflight) -> bool:
     from conformance.cases.play import Play
     from conformance.oracle.paths import paths_of
 
-    from .inbox import FloodError
-    from .player import MismatchError, Player
+    from .failures import FloodError, MismatchError
+    from .player import Player
     from .script import Compiler
     from .stage import Stage, UnreachableError
     from .worker import unique_number

@@ -1,8 +1,8 @@
-"""Programs that a tool starts: none of them, nor what they start, is there when the tool has ended, by whatever signal.
+"""Programs that a tool starts. They and their descendants end with the tool, whatever signal ends it.
 
-They are started by a keeper (see there), which is itself started before the first of them. The tool's whole clean-up
-after a signal is to end its keeper: what a SIGKILL does is the same, only that nobody waits for it.
-Knows nothing of what the programs are.
+They are started by a keeper (see keeper.py), which is itself started before the first of them. After a signal the tool
+only has to end its keeper. A SIGKILL of the tool has the same effect, except that the tool does not wait for it.
+Knows nothing of what the programs do.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ HAVE_SUBREAPER = sys.platform == "linux"
 NO_SUBREAPER = (
     "this system has no subreaper: a program that leaves its process group (setsid, double fork) is not ended with it"
 )
-stopping = threading.Event()  # a signal has come: what happens from now on says nothing about a program
+stopping = threading.Event()  # a signal has come: what a program does from now on may be an effect of it
 _CLEANING_SECONDS = 30.0  # for the keeper, when it has ended all programs, to undo what was announced
 _parked = threading.Event()  # the main thread does nothing any more
 _first: list[Callable[[], object]] = []  # what the first signal calls, at most one
@@ -42,7 +42,7 @@ _numbers, _starts = itertools.count(), itertools.count()
 
 
 class Program:
-    """A program in a session of its own. `end` leaves nothing of it, and is due also when it has ended by itself.
+    """A program in a session of its own. `end` leaves nothing of it; call it also when it has ended by itself.
 
     `poll` and `wait` may be called by several threads.
     """
@@ -60,7 +60,7 @@ class Program:
         return self.wait(0)
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """The same, after waiting for its end for at most so many seconds, without any for as long as it takes."""
+        """The same, after waiting for its end, at most so many seconds if they are given."""
         deadline = None if seconds is None else time.monotonic() + seconds
         while self._code is None:
             if not _readable(self._control, deadline):

@@ -168,7 +168,7 @@ class Compiler:
         after = self.world.copy()
         dues = [(who, due) for who, some in after.feed(step.who, lines.octets(0)).items() for due in some]
         texts = [(who, due.text) for who, due in dues if isinstance(due, Text)]
-        if len(dues) != 1 or not texts or after.key() != self.world.key() or after.taken[-1].row is None:
+        if len(dues) != 1 or not texts or after.key() != self.world.key() or after.decisions[-1].row is None:
             raise self._contradiction("each of many lines comes to one connection, and changes nothing")
         self.flood = Sample(step.who, lines, *texts[0])
         self._add(do.Flood(step.who, lines))
@@ -251,7 +251,7 @@ class Compiler:
             glued = {self.barrier.answer(before), self.barrier.answer(after)}
         self._add(do.Send(who, octets, self.part == "play" and self.segment == "octet"))
         self.glue |= glued
-        fed = len(self.world.taken)
+        fed = len(self.world.decisions)
         dues = self.world.feed(who, octets)
         self._note_rule(fed, glued=bool(glued))
         self._owe(who, dues)
@@ -261,7 +261,7 @@ class Compiler:
         if self.part == "probe":
             self.rule = ""
             return
-        taken = self.world.taken[fed:]
+        taken = self.world.decisions[fed:]
         if glued:
             taken = taken[1:-1] if len(taken) > 2 else taken[1:]
         if taken:
@@ -304,7 +304,7 @@ class Compiler:
 
     def _probe(self, who: str) -> None:
         request = probe_for(self.world, who)
-        if request is not None and self.preflight.probes(self.world.peers[who].configuration(self.spec)):
+        if request is not None and self.preflight.probes(self.world.connections[who].configuration(self.spec)):
             part, self.part = self.part, "probe" if self.part == "probe" else "setup"
             self._send(who, request)
             self.part = part
@@ -322,17 +322,17 @@ class Compiler:
         """What is still due; a probe of each connection's state; who is listed how; and nothing else."""
         self._send_held()
         self._pay_all()
-        live = [who for who in self.world.peers if self.world.is_open(who) and who not in self.deaf]
+        live = [who for who in self.world.connections if self.world.is_open(who) and who not in self.deaf]
         for who in live:
-            self.step = Step(who, "state", text=self.world.peers[who].configuration(self.spec))
+            self.step = Step(who, "state", text=self.world.connections[who].configuration(self.spec))
             self._probe(who)
         request = lister(self.spec) if self.preflight.listing else None
-        listers = [who for who in live if request and self.world.peers[who].name is not None]
+        listers = [who for who in live if request and self.world.connections[who].name is not None]
         if listers and request:
             self.step = Step(listers[0], "send", request, request.decode().strip())
             self._send(listers[0], request)
             self._pay_all()
-        readers = tuple(who for who in self.world.peers if who not in self.deaf)
+        readers = tuple(who for who in self.world.connections if who not in self.deaf)
         self.step = Step(",".join(readers), "silent")
         self._add(do.Quiet(readers))
 
@@ -355,14 +355,14 @@ class Compiler:
         other.barrier = self.barrier
         queues = {who: [part for part in sends if part.who == who] for who in order}
         dues: dict[str, list[Due]] = {}
-        fed = len(other.world.taken)
+        fed = len(other.world.decisions)
         for who in order:
             part = queues[who].pop(0)
             act = {"send": lambda p: other.world.feed(p.who, p.octets), "finish": lambda p: other.world.finish(p.who)}
             for target, due in act.get(part.kind, lambda p: other.world.reset(p.who))(part).items():
                 dues.setdefault(target, []).extend(due)
         frozen = tuple(sorted((who, tuple(due)) for who, due in dues.items()))
-        rules = {taken.who: taken.rule for taken in other.world.taken[fed:]}
+        rules = {taken.who: taken.rule for taken in other.world.decisions[fed:]}
         other._finale()
         return do.Branch(frozen, tuple(other.script.ops), tuple(rules.items())), frozen
 

@@ -10,7 +10,8 @@ from conformance.cases.play import Play
 from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
 
-from .inbox import FloodError, Inbox
+from .failures import FloodError
+from .inbox import Inbox
 from .target import Process
 from .wire import Transcript, connect
 

@@ -1,6 +1,6 @@
-"""One connection to the implementation under test: octets both ways, written down as they pass. Knows no frame.
+"""One TCP connection to the implementation under test, and the transcript of its octets. Knows no frame.
 
-What ends a connection is told apart: FIN, reset, and nothing at all. A reset is never taken for silence.
+The ends of a connection are distinguished: FIN, reset, and none yet. A reset is never taken for silence.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ EndKind = Literal["FIN", "RST"]
 CHUNK = 1 << 16
 KEPT_ENTRIES = 400  # of a transcript; a flood must not fill the report
 KEPT_OCTETS = 4096  # of one entry
-SMALL, LARGE = 16 << 10, 1 << 20  # octets that the system holds for who does not read, and for who does
+SMALL, LARGE = 16 << 10, 1 << 20  # SO_RCVBUF in octets while reading is stopped, and after it
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What passed: `mark` is `>` sent, `<` got, `>|` FIN sent, `<|` FIN got, `>!` and `<!` resets, `#` a remark."""
+    """One event: `mark` is `>` sent, `<` got, `>|` FIN sent, `<|` FIN got, `>!` and `<!` resets, `#` a remark."""
 
     ms: float
     who: str
@@ -32,13 +32,13 @@ class Entry:
 
 @dataclass(slots=True)
 class Transcript:
-    """What passed in a case, in its order; bounded. The octets that were left out are counted."""
+    """What passed in a case, in order, bounded: octets that are left out are counted."""
 
     started: float = field(default_factory=time.monotonic)
     entries: list[Entry] = field(default_factory=list)
     left_out: int = 0
     got: int = 0  # lines that came
-    quiet: bool = False  # bulk that nobody wants to read is only counted
+    quiet: bool = False  # what passes is only counted, as in a flood
 
     def note(self, who: str, mark: str, octets: bytes = b"", text: str = "") -> None:
         self.got += octets.count(b"\n") if mark == "<" else 0
@@ -54,21 +54,21 @@ class Wire:
     """A TCP connection. Nothing here waits longer than its deadline, in seconds of the monotonic clock."""
 
     def __init__(self, who: str, stream: socket.socket, transcript: Transcript, *, theirs: bool = False) -> None:
-        """`theirs`: the one who acts is at the other end, as when the suite is the server of a client under test."""
+        """`theirs`: the transcript is written from the other end's view: the suite is the server of a client."""
         self.sent, self.got = ("<", ">") if theirs else (">", "<")
         self.who = who
         self.stream = stream
         self.transcript = transcript
         self.end: EndKind | None = None
         self.finished = False
-        self.pause = False  # nobody reads what comes
+        self.pause = False  # what comes is not read
         stream.setblocking(False)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, octets: bytes, deadline: float, step: int = 0) -> int:
         """How many octets the system took before the deadline, `step` at a time (0: as many as it takes).
 
-        A peer that has closed takes the rest unseen; reading tells how it closed.
+        After the other end has closed, the rest counts as taken; reading shows how it closed.
         """
         self.transcript.note(self.who, self.sent, octets, "octet by octet" if step == 1 else "")
         view, sent = memoryview(octets), 0
@@ -98,13 +98,13 @@ class Wire:
         return self._wait(write=True, deadline=time.monotonic() + seconds)
 
     def stop_reading(self) -> None:
-        """Nobody reads from now on; the system holds little for the one who does not."""
+        """What comes is not read from now on, and the system holds little of it."""
         self.transcript.note(self.who, "#", text="reads no more")
         self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
         self.pause = True
 
     def read_on(self) -> None:
-        """What comes is read again. A small buffer would make the peer wait for room in it, a timer long each time."""
+        """What comes is read again. With a small buffer the sender would wait for its room, for a timer each time."""
         self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LARGE)
         self.pause = False
 
@@ -143,7 +143,7 @@ class Wire:
         return b""
 
     def acknowledged(self, deadline: float) -> bool:
-        """Whether the peer's TCP took all that was sent, and no reset came."""
+        """Whether the other end's TCP took all that was sent, and no reset came."""
         while True:
             if self.stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0:
                 self.transcript.note(self.who, f"{self.got}!")
@@ -161,7 +161,7 @@ class Wire:
     def is_cut(self, seconds: float) -> bool:
         """Sends an octet, whatever has ended; whether it was answered by a reset within so many seconds."""
         poll = select.poll()
-        poll.register(self.stream, 0)  # errors alone, and the end of both halves, are waited for
+        poll.register(self.stream, 0)  # only errors, and the end of both halves, are waited for
         try:
             self.stream.send(b"x")
             if not poll.poll(seconds * 1000):
@@ -169,7 +169,7 @@ class Wire:
         except BlockingIOError:
             return False
         except OSError:
-            pass  # it has come before
+            pass  # the reset has come before
         self._ended("RST")
         return True
 

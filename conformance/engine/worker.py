@@ -18,10 +18,10 @@ from conformance.suite import Case
 from pychat.spec import Spec
 from pychat.spec.model import Timer
 
-from .inbox import FloodError
+from .failures import FloodError, MismatchError
 from .names import Names
 from .needs import NotTestedError, require
-from .player import MismatchError, Player
+from .player import Player
 from .preflight import TRUSTED, Preflight
 from .script import Compiler
 from .stage import Stage, UnreachableError

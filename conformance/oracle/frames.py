@@ -60,7 +60,7 @@ class Cutter:
 
 
 def parse_request(spec: Spec, line: bytes) -> Parsed | Faulty:
-    """What a line that a client sent says; the faults are looked for in their order, all but that of the state."""
+    """What a line of a client says. Its faults are checked in the spec's order, except that of the state."""
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
@@ -76,7 +76,7 @@ def parse_request(spec: Spec, line: bytes) -> Parsed | Faulty:
 
 
 def parse_reply(spec: Spec, text: str) -> Received | None:
-    """What a line that a server sent says, None if it is no frame of a server."""
+    """What a line of a server says, None if it is no frame of a server."""
     words = text.split(" ")
     for count in range(len(words), 0, -1):
         reply = spec.replies.get(" ".join(words[:count]))
@@ -109,7 +109,7 @@ def write_form(form: Form, values: Mapping[str, str]) -> str:
 
 
 def matches(wanted: str, got: str) -> bool:
-    """Whether a frame is the wanted one. A wanted frame that ends in ` …` leaves the words open, but not empty."""
+    """Whether a frame is the wanted one. ` …` at the end of a wanted frame stands for any words, but not for none."""
     if not wanted.endswith(f" {ANY_WORDS}"):
         return wanted == got
     prefix = wanted.removesuffix(ANY_WORDS)
@@ -117,13 +117,13 @@ def matches(wanted: str, got: str) -> bool:
 
 
 def quote(octets: bytes, limit: int = 200) -> str:
-    """Octets as a person reads them: UTF-8 text stays, the rest is written \\x07; long ones are cut in the middle."""
+    """Octets in readable form: UTF-8 text stays, the rest is written \\x07; long ones are cut in the middle."""
     text = octets.decode("utf-8", "surrogateescape").replace("\\", "\\\\").replace('"', '\\"')
     return shortened(visible(text), limit, f"({len(octets)} octets)")
 
 
 def visible(text: str) -> str:
-    """The same text with all that would not be seen, or would move a terminal's cursor, written \\x1b."""
+    """The same text with all invisible characters, and those that control a terminal, written \\x1b."""
     shown = "".join(map(_visible, text))
     kept = shown.rstrip(" ")
     return kept + "\\x20" * (len(shown) - len(kept))

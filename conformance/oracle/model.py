@@ -1,7 +1,7 @@
-"""The reference model: what a correct server sends, to whom, for each octet that comes. No clock, no socket, no verb.
+"""The reference model: what a correct server sends on each connection, for each event. No clock, no socket, no verb.
 
-Where the server under test is one of many possible ones, this is the one that the rows of the spec describe, played
-with one thing at a time. That a timer runs out is one of these things; when it does, only a player knows.
+It follows the rows of the spec, one event at a time. That a timer runs out is one of these events; the player of a
+script knows when.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pychat.spec import Spec
 from pychat.spec.model import Condition, Effect, FaultRule, Form, Outcome, Template, Timer
 
-from .frames import ANY_WORDS, Cutter, Faulty, Parsed, parse_request
+from .frames import ANY_WORDS, Cutter, Faulty, Parsed, parse_request, write_form
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What is sent now is answered by a reset: nobody reads there any more."""
+    """What is sent now is answered by a reset: the server reads no more."""
 
 
 Due = Text | Items | End | Cut
 
 
 @dataclass(slots=True)
-class Peer:
+class Connection:
     """A connection as the server sees it."""
 
     id: str
@@ -57,7 +57,7 @@ class Peer:
     cutter: Cutter | None = None
 
     def key(self) -> tuple[object, ...]:
-        """What tells two states of a connection apart, but for the counts of faults."""
+        """What distinguishes two states of a connection, without the counts of faults."""
         return self.id, self.state, self.name, self.partner, self.accepted
 
     def configuration(self, spec: Spec) -> str:
@@ -70,8 +70,8 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What a line was taken for: the row of the table, or the fault that it has."""
+class Decision:
+    """How a line is answered: by a row of the table, or as a fault."""
 
     who: str
     row: Outcome | None
@@ -88,33 +88,35 @@ class Taken:
 
 
 class World:
-    """All connections of a play, from the server's side. What happens to one of them gives what is due to whom."""
+    """All connections of a play, from the server's side. An event of one of them returns what is due on each."""
 
     def __init__(self, spec: Spec, profiles: str = "core", limit: int | None = None) -> None:
         self.spec = spec
         self.profiles = profiles
         self.limit = limit  # of connections
-        self.peers: dict[str, Peer] = {}
-        self.taken: list[Taken] = []
+        self.connections: dict[str, Connection] = {}
+        self.decisions: list[Decision] = []
         self._due: dict[str, list[Due]] = {}
 
     def key(self) -> tuple[object, ...]:
-        return tuple(peer.key() for _, peer in sorted(self.peers.items()))
+        return tuple(connection.key() for _, connection in sorted(self.connections.items()))
 
     def copy(self) -> World:
-        """A copy of its own; only between lines (a half line is not copied)."""
+        """An independent copy, without the half lines that have come."""
         other = World(self.spec, self.profiles, self.limit)
-        other.peers = {id_: replace(peer, cutter=Cutter(self.spec)) for id_, peer in self.peers.items()}
+        other.connections = {
+            id_: replace(connection, cutter=Cutter(self.spec)) for id_, connection in self.connections.items()
+        }
         return other
 
-    def open(self, who: str) -> Peer:
+    def open(self, who: str) -> Connection:
         """The connection `who`, opened now if it is new."""
-        if who not in self.peers:
-            full = self.limit is not None and sum(map(self.is_open, self.peers)) >= self.limit
-            self.peers[who] = Peer(who, self.spec.initial, cutter=Cutter(self.spec))
+        if who not in self.connections:
+            full = self.limit is not None and sum(map(self.is_open, self.connections)) >= self.limit
+            self.connections[who] = Connection(who, self.spec.initial, cutter=Cutter(self.spec))
             if full:
-                self._say_goodbye(self.peers[who], self.spec.goodbye_when("full").code)
-        return self.peers[who]
+                self._say_goodbye(self.connections[who], self.spec.goodbye_when("full").code)
+        return self.connections[who]
 
     def enter(self, who: str) -> dict[str, list[Due]]:
         """`who` opens a connection."""
@@ -124,65 +126,64 @@ class World:
 
     def is_open(self, who: str) -> bool:
         """Whether the server still reads from `who`."""
-        peer = self.peers.get(who)
-        return peer is None or (peer.state != self.spec.final and not peer.finished)
+        connection = self.connections.get(who)
+        return connection is None or (connection.state != self.spec.final and not connection.finished)
 
     def feed(self, who: str, octets: bytes) -> dict[str, list[Due]]:
         """`who` sends octets."""
         self._due = {}
-        peer = self.open(who)
-        assert peer.cutter is not None
-        for line in peer.cutter.feed(octets):
-            if peer.state == self.spec.final:
+        connection = self.open(who)
+        assert connection.cutter is not None
+        for line in connection.cutter.feed(octets):
+            if connection.state == self.spec.final:
                 break
             if line is None:
-                self._say_goodbye(peer, self.spec.goodbye_when("too-long").code)
+                self._say_goodbye(connection, self.spec.goodbye_when("too-long").code)
             else:
-                self._line(peer, line)
+                self._line(connection, line)
         return self._due
 
     def finish(self, who: str) -> dict[str, list[Due]]:
         """`who` ends its sending half: what has no ending is dropped, the server closes."""
         self._due = {}
-        peer = self.open(who)
-        peer.finished = True
-        if peer.state != self.spec.final:
-            self._end(peer, self.spec.ending.gone)
+        connection = self.open(who)
+        connection.finished = True
+        if connection.state != self.spec.final:
+            self._end(connection, self.spec.ending.gone)
             self._give(who, End())
         return self._due
 
     def reset(self, who: str) -> dict[str, list[Due]]:
         """`who` resets the connection."""
         self._due = {}
-        peer = self.open(who)
-        if peer.state != self.spec.final:
-            self._end(peer, self.spec.ending.gone)
-        peer.finished = True
+        connection = self.open(who)
+        if connection.state != self.spec.final:
+            self._end(connection, self.spec.ending.gone)
+        connection.finished = True
         return self._due
 
     def expire(self, who: str, timer: Timer) -> dict[str, list[Due]]:
         """A timer of the connection `who` runs out."""
         self._due = {}
-        peer = self.open(who)
+        connection = self.open(who)
         if timer.since == "goodbye":
             self._give(who, Cut())
-        elif peer.state == self.spec.final or (timer.states is not None and peer.state not in timer.states):
+        elif connection.state == self.spec.final or (timer.states is not None and connection.state not in timer.states):
             pass  # it has been stopped
         elif timer.push is not None:
             push = self.spec.pushes[timer.push].form
             self._give(who, Text(f"{push.key} {ANY_WORDS}" if push.fields else push.key))
         elif timer.goodbye is not None:
-            self._say_goodbye(peer, timer.goodbye)
+            self._say_goodbye(connection, timer.goodbye)
         else:
-            self._end(peer, timer.gone)
+            self._end(connection, timer.gone)
         return self._due
 
     def stop(self) -> dict[str, list[Due]]:
-        """The server stops: everybody gets the goodbye, and nobody is told of anybody."""
+        """The server stops: all get the goodbye, and no partner is told."""
         self._due = {}
-        goodbye = self.spec.goodbye_when("stop")
-        for who in list(filter(self.is_open, self.peers)):
-            self._say_goodbye(self.peers[who], goodbye.code)
+        for who in list(filter(self.is_open, self.connections)):
+            self._say_goodbye(self.connections[who], self.spec.goodbye_when("stop").code)
         return self._due
 
     def row_for(self, who: str, line: bytes) -> Outcome | None:
@@ -202,172 +203,167 @@ class World:
     def _give(self, who: str, due: Due) -> None:
         self._due.setdefault(who, []).append(due)
 
-    def _say_goodbye(self, peer: Peer, code: str) -> None:
-        self._give(peer.id, Text(f"{self.spec.goodbye.key} {code} {ANY_WORDS}"))
-        self._give(peer.id, End())
-        self._end(peer, self.spec.goodbyes[code].gone)
+    def _say_goodbye(self, connection: Connection, code: str) -> None:
+        self._give(connection.id, Text(f"{self.spec.goodbye.key} {code} {ANY_WORDS}"))
+        self._give(connection.id, End())
+        self._end(connection, self.spec.goodbyes[code].gone)
 
-    def _judge(self, peer: Peer, said: Parsed | Faulty) -> Taken:
+    def _judge(self, connection: Connection, said: Parsed | Faulty) -> Decision:
         if isinstance(said, Faulty):
-            return Taken(peer.id, None, self.spec.fault_rule(said.fault))
-        rows = self.spec.states[peer.state].recv.get(said.verb)
+            return Decision(connection.id, None, self.spec.fault_rule(said.fault))
+        rows = self.spec.states[connection.state].recv.get(said.verb)
         if rows is None:
-            return Taken(peer.id, None, self.spec.fault_rule("state"))
-        return Taken(peer.id, next(row for row in rows if self._holds(row.condition, peer, said)))
+            return Decision(connection.id, None, self.spec.fault_rule("state"))
+        return Decision(connection.id, next(row for row in rows if self._holds(row.condition, connection, said)))
 
-    def _line(self, peer: Peer, line: bytes) -> None:
+    def _line(self, connection: Connection, line: bytes) -> None:
         said = parse_request(self.spec, line)
-        taken = self._judge(peer, said)
-        self.taken.append(taken)
-        if taken.fault is not None:
-            self._fault(peer, said.verb, taken.fault)
-        if taken.row is None:
+        decision = self._judge(connection, said)
+        self.decisions.append(decision)
+        if decision.fault is not None:
+            self._fault(connection, said.verb, decision.fault)
+        if decision.row is None:
             return
-        self._count(peer, counted=False)
+        self._count(connection, counted=False)
         assert isinstance(said, Parsed)
-        if taken.row.error is not None:
-            self._refuse(peer, said.verb, taken.row.error)
-        self._apply(peer, taken.row, said)
+        if decision.row.error is not None:
+            self._refuse(connection, said.verb, decision.row.error)
+        self._apply(connection, decision.row, said)
 
-    def _refuse(self, peer: Peer, verb: str, code: str) -> None:
-        self._give(peer.id, Text(f"{self.spec.refusal.key} {verb} {code} {ANY_WORDS}"))
+    def _refuse(self, connection: Connection, verb: str, code: str) -> None:
+        self._give(connection.id, Text(f"{self.spec.refusal.key} {verb} {code} {ANY_WORDS}"))
 
-    def _fault(self, peer: Peer, verb: str, fault: FaultRule) -> None:
-        self._refuse(peer, verb, fault.error)
-        goodbye = self._count(peer, counted=verb not in fault.uncounted)
+    def _fault(self, connection: Connection, verb: str, fault: FaultRule) -> None:
+        self._refuse(connection, verb, fault.error)
+        goodbye = self._count(connection, counted=verb not in fault.uncounted)
         if goodbye is not None:
-            self._say_goodbye(peer, goodbye)
+            self._say_goodbye(connection, goodbye)
 
-    def _count(self, peer: Peer, *, counted: bool) -> str | None:
+    def _count(self, connection: Connection, *, counted: bool) -> str | None:
         """Counts a frame; the goodbye if it was a fault too many."""
-        budget = self.spec.budget(peer.state)
+        budget = self.spec.budget(connection.state)
         if budget is None:
             return None
         if counted:
-            peer.faults += 1
+            connection.faults += 1
         elif budget.in_a_row:
-            peer.faults = 0
-        return budget.goodbye if counted and peer.faults >= budget.faults else None
+            connection.faults = 0
+        return budget.goodbye if counted and connection.faults >= budget.faults else None
 
-    def _move(self, peer: Peer, state: str | None) -> None:
+    def _move(self, connection: Connection, state: str | None) -> None:
         """A change of state; where another budget counts, it begins at zero."""
-        if state is not None and self.spec.budget(state) != self.spec.budget(peer.state):
-            peer.faults = 0
-        peer.state = state or peer.state
+        if state is not None and self.spec.budget(state) != self.spec.budget(connection.state):
+            connection.faults = 0
+        connection.state = state or connection.state
 
     # Rows
 
-    def _named(self, name: str) -> Peer | None:
+    def _named(self, name: str) -> Connection | None:
         key = self._fold(name)
-        return next((p for p in self.peers.values() if p.name is not None and self._fold(p.name) == key), None)
+        return next((p for p in self.connections.values() if p.name is not None and self._fold(p.name) == key), None)
 
     def _fold(self, name: str) -> str:
         return self.spec.types[self.spec.link.key].fold(name)
 
-    def _holds(self, condition: Condition | None, peer: Peer, said: Parsed) -> bool:
+    def _holds(self, condition: Condition | None, connection: Connection, said: Parsed) -> bool:
         if condition is None:
             return True
         value = said.values.get(condition.field or "", "")
         if condition.kind in ("equals", "differs"):
             return (value == condition.value) == (condition.kind == "equals")
         if condition.kind == "no partner":
-            return peer.partner is None
+            return connection.partner is None
         if condition.kind == "not accepted":
-            return not peer.accepted
+            return not connection.accepted
         user = self._named(value)
         return {
-            "taken": user is not None and user is not peer,
+            "taken": user is not None and user is not connection,
             "unknown": user is None,
-            "oneself": user is peer,
+            "oneself": user is connection,
             "linked": user is not None and user.state in self.spec.link.held_in,
-            "the partner": user is not None and user.id == peer.partner,
+            "the partner": user is not None and user.id == connection.partner,
         }[condition.kind]
 
-    def _apply(self, peer: Peer, row: Outcome, said: Parsed) -> None:
-        partner = self.peers.get(peer.partner or "")
-        values, me = dict(said.values), peer.name
+    def _apply(self, connection: Connection, row: Outcome, said: Parsed) -> None:
+        partner = self.connections.get(connection.partner or "")
+        values, me = dict(said.values), connection.name
         for effect in row.effects:
             user = self._named(values[effect.field]) if effect.field else None
             if effect.kind == "link":
                 partner = user
             elif effect.kind == "list":
-                self._list(peer, row, values)
-            self._effect(peer, effect, user, values)
-        values |= self._names(me or peer.name, partner)
+                self._list(connection, row, values)
+            self._effect(connection, effect, user, values)
+        values |= self._names(me or connection.name, partner)
         if row.answer is not None and not row.does("list"):
-            self._give(peer.id, Text(self._fill(row.answer, values)))
+            self._give(connection.id, Text(self._fill(row.answer, values)))
         self._tell(partner, row, values)
-        self._move(peer, row.to)
+        self._move(connection, row.to)
         if row.to == self.spec.final:
-            self._give(peer.id, End())
+            self._give(connection.id, End())
 
     def _fill(self, template: Template, values: Mapping[str, str]) -> str:
         return template.fill({"profiles": self.profiles, **values})
 
-    def _names(self, me: str | None, partner: Peer | None) -> dict[str, str]:
+    def _names(self, me: str | None, partner: Connection | None) -> dict[str, str]:
         names = {"me": me or ""}
         return names | ({"peer": partner.name} if partner is not None and partner.name is not None else {})
 
-    def _tell(self, partner: Peer | None, row: Outcome, values: Mapping[str, str]) -> None:
+    def _tell(self, partner: Connection | None, row: Outcome, values: Mapping[str, str]) -> None:
         if partner is None or row.partner is None:
             return
         self._give(partner.id, Text(self._fill(row.partner.push, values)))
         self._move(partner, row.partner.to)
 
-    def _effect(self, peer: Peer, effect: Effect, user: Peer | None, values: Mapping[str, str]) -> None:
+    def _effect(
+        self, connection: Connection, effect: Effect, user: Connection | None, values: Mapping[str, str]
+    ) -> None:
         if effect.kind == "bind":
-            peer.name = values[effect.field or ""]
+            connection.name = values[effect.field or ""]
         elif effect.kind == "link" and user is not None:
-            peer.partner, user.partner = user.id, peer.id
-            peer.accepted, user.accepted = True, False
+            connection.partner, user.partner = user.id, connection.id
+            connection.accepted, user.accepted = True, False
         elif effect.kind in ("accept", "retract"):
-            peer.accepted = effect.kind == "accept"
+            connection.accepted = effect.kind == "accept"
         elif effect.kind == "unlink":
-            self._unlink(peer)
+            self._unlink(connection)
         elif effect.kind == "release":
-            peer.name = None
+            connection.name = None
 
-    def _unlink(self, peer: Peer) -> None:
-        other = self.peers.get(peer.partner or "")
+    def _unlink(self, connection: Connection) -> None:
+        other = self.connections.get(connection.partner or "")
         if other is not None:
             other.partner, other.accepted = None, False
-        peer.partner, peer.accepted = None, False
+        connection.partner, connection.accepted = None, False
 
-    def listed(self) -> tuple[tuple[str, bool], ...]:
-        """Each user's name, and whether he is in a state that holds the link."""
-        return tuple(
-            (peer.name, peer.state in self.spec.link.held_in) for peer in self.peers.values() if peer.name is not None
-        )
-
-    def _list(self, peer: Peer, row: Outcome, values: dict[str, str]) -> None:
+    def _list(self, connection: Connection, row: Outcome, values: dict[str, str]) -> None:
         request = self.spec.requests[row.verb]
         assert request.item is not None
         assert row.answer is not None
-        users = self.listed()
-        items = tuple(self._item(request.item, name, linked=linked) for name, linked in users)
+        users = [user for user in self.connections.values() if user.name is not None]
+        items = tuple(self._item(request.item, user) for user in users)
         values["count"] = str(len(users))
-        self._give(peer.id, Items(items, self._fill(row.answer, values)))
+        self._give(connection.id, Items(items, self._fill(row.answer, values)))
 
-    def _item(self, form: Form, name: str, *, linked: bool) -> str:
+    def _item(self, form: Form, user: Connection) -> str:
         """An item of a listing: the name, and the word of the two that says whether the user is linked."""
-        parts = []
-        for part in form.parts:
-            if isinstance(part, str):
-                parts.append(part)
-            elif part.type == self.spec.link.key:
-                parts.append(name)
-            else:
-                parts.append(self.spec.types[part.type].one_of[1 if linked else 0])
-        return " ".join(parts)
+        linked = user.state in self.spec.link.held_in
+        values = {
+            field.name: user.name or ""
+            if field.type == self.spec.link.key
+            else self.spec.types[field.type].one_of[linked]
+            for field in form.fields
+        }
+        return write_form(form, values)
 
-    def _end(self, peer: Peer, reason: str | None) -> None:
-        """The connection ends without a request; without a reason nobody is told."""
+    def _end(self, connection: Connection, reason: str | None) -> None:
+        """The connection ends without a request; without a reason its partner is not told."""
         ending = self.spec.ending
-        partner = self.peers.get(peer.partner or "")
+        partner = self.connections.get(connection.partner or "")
         if partner is not None and reason is not None:
-            values = self._names(peer.name, partner) | {"reason": reason}
+            values = self._names(connection.name, partner) | {"reason": reason}
             self._give(partner.id, Text(self._fill(ending.partner.push, values)))
             self._move(partner, ending.partner.to)
-        self._unlink(peer)
-        peer.name = None
-        peer.state = ending.to
+        self._unlink(connection)
+        connection.name = None
+        connection.state = ending.to

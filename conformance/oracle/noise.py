@@ -1,7 +1,7 @@
-"""Octets that are frames, that are nearly frames, and that are none, drawn at random. Knows no verb and no state.
+"""Frames, near frames and other octets, drawn at random. Knows no verb and no state.
 
-A fault is one that the spec's grammar names (a field that is too long by one) or one that text on a wire is known for
-(a BOM, an overlong form, half a character, the commands of telnet).
+A fault is one of the spec's grammar (a field that is too long by one) or a usual one of text on a wire (a BOM, an
+overlong form, half a character, the commands of telnet).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TEXT = "abc XYZ09.,-\t~éß世界🙂\u202e\u00a0"
 
 
 class Noise:
-    """Draws from one spec by one generator of random numbers; the same numbers give the same octets."""
+    """Draws octets for one spec from a generator of random numbers; the same seed gives the same octets."""
 
     def __init__(self, spec: Spec, rng: random.Random) -> None:
         self.spec = spec
@@ -62,7 +62,7 @@ class Noise:
         return text if type_.accepts(text) else self._longest(type_, "x")
 
     def nearly(self, line: bytes) -> bytes:
-        """A line, without its ending, that has one fault, seldom two, or happens to have none."""
+        """A line without its ending, mostly with one fault, sometimes with two or none."""
         for _ in range(self.rng.choice((1, 1, 1, 2))):
             line = self.rng.choice((self._odd, self._odd, self._resized, self._spaced, self._cased, self._octet))(line)
         return line

@@ -94,7 +94,7 @@ class Paths(Lines):
         super().__init__(spec)
         self._worlds = self._explore()
         self._rows = self._find_rows()
-        reached = {world.peers[SUBJECT].configuration(spec) for world, _ in self._worlds}
+        reached = {world.connections[SUBJECT].configuration(spec) for world, _ in self._worlds}
         self.configurations = [name for name in configurations(spec) if name in reached]
         self.missing = [
             (state, row)
@@ -119,7 +119,9 @@ class Paths(Lines):
                         continue  # it changes nothing
                     other = world.copy()
                     other.feed(who, line)
-                    if other.key() not in seen and all(peer.state != self.spec.final for peer in other.peers.values()):
+                    if other.key() not in seen and all(
+                        peer.state != self.spec.final for peer in other.connections.values()
+                    ):
                         seen.add(other.key())
                         found.append((other, (*way, send(self.spec, who, line))))
         return found
@@ -132,7 +134,7 @@ class Paths(Lines):
         found: dict[tuple[str, Outcome], tuple[tuple[Step, ...], bytes]] = {}
         lines = [(line, self._read(line)) for line in self.lines(SUBJECT)]
         for world, way in self._worlds:
-            configuration = world.peers[SUBJECT].configuration(self.spec)
+            configuration = world.connections[SUBJECT].configuration(self.spec)
             for line, said in lines:
                 row = world.row_of(SUBJECT, said)
                 if row is not None:
@@ -149,18 +151,18 @@ class Paths(Lines):
     @property
     def named(self) -> str | None:
         """The first configuration in which the subject has a name."""
-        peers = (world.peers[SUBJECT] for world, _ in self._worlds)
+        peers = (world.connections[SUBJECT] for world, _ in self._worlds)
         return next((peer.configuration(self.spec) for peer in peers if peer.name is not None), None)
 
     def to_configuration(self, configuration: str) -> tuple[Step, ...]:
-        return self._first(lambda world: world.peers[SUBJECT].configuration(self.spec) == configuration)
+        return self._first(lambda world: world.connections[SUBJECT].configuration(self.spec) == configuration)
 
     def to_success(self, configuration: str, verb: str) -> tuple[Step, ...] | None:
         """The way to where this request succeeds when it names the subject's ordinary values."""
         request = self.spec.requests[verb]
         line = write_form(request.form, self.values(request)).encode()
         for world, way in self._worlds:
-            if world.peers[SUBJECT].configuration(self.spec) == configuration:
+            if world.connections[SUBJECT].configuration(self.spec) == configuration:
                 row = world.row_for(SUBJECT, line)
                 if row is not None and row.error is None:
                     return way

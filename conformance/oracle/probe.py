@@ -1,4 +1,4 @@
-"""Requests that only look: the barrier that proves silence, and the probes that tell the states apart.
+"""Requests that change nothing: the barrier that proves silence, and the probes that distinguish the states.
 
 Both are found in the spec. The barrier is the request that every state answers with an echo of its field. A probe is
 a request that the model answers in the connection's own state as in no other one.
@@ -13,10 +13,10 @@ from pychat.spec import Spec
 from pychat.spec.model import Outcome, Request, Variable
 
 from .frames import write_form
-from .model import Due, Peer, World
+from .model import Connection, Due, World
 
 TOKENS = 999  # barrier requests in one play
-PHANTOM = "?"  # the partner of a connection that is only imagined to have one
+PHANTOM = "?"  # the partner in the configurations that are only imagined
 
 
 class UnjudgeableError(Exception):
@@ -104,17 +104,17 @@ _chosen: dict[tuple[str, str], int | None] = {}
 
 
 def probe_for(world: World, who: str) -> bytes | None:
-    """The request that `who` is answered in his own state as in no other; None where none tells any states apart."""
+    """The request that is answered in the state of `who` as in no other; None where no request distinguishes states."""
     spec = world.spec
-    key = (spec.sha256, world.peers[who].configuration(spec))
+    key = (spec.sha256, world.connections[who].configuration(spec))
     if key not in _chosen:
         _chosen[key] = _choose(world, who)
     index = _chosen[key]
-    return None if index is None else next(itertools.islice(candidates(spec, world.peers[who].name), index, None))
+    return None if index is None else next(itertools.islice(candidates(spec, world.connections[who].name), index, None))
 
 
 def candidates(spec: Spec, own: str | None) -> Iterator[bytes]:
-    """One request of each verb: of the users it names oneself, of the other fields it has an ordinary value."""
+    """One request of each verb: `own` name where a field names a user, ordinary values in the other fields."""
     for request in spec.requests.values():
         values = {}
         for field in request.form.fields:
@@ -124,11 +124,11 @@ def candidates(spec: Spec, own: str | None) -> Iterator[bytes]:
 
 
 def _choose(world: World, who: str) -> int | None:
-    """The number of the candidate that tells the most other configurations apart, rather without a fault."""
+    """The number of the candidate that distinguishes most other configurations; of those, one that is no fault."""
     here = _with_phantom(world)
     others = list(_imagined(here, who))
     best: tuple[int, int, int] | None = None
-    for index, request in enumerate(candidates(world.spec, world.peers[who].name)):
+    for index, request in enumerate(candidates(world.spec, world.connections[who].name)):
         after = here.copy()
         seen = _visible(after.feed(who, request))
         alone = world.copy()  # where the phantom's name is free
@@ -136,7 +136,7 @@ def _choose(world: World, who: str) -> int | None:
         if after.key() != here.key() or alone.key() != world.key():
             continue
         same = sum(_visible(other.copy().feed(who, request)) == seen for other in others)
-        faulty = after.peers[who].faults > here.peers[who].faults
+        faulty = after.connections[who].faults > here.connections[who].faults
         best = min(best or (len(others), 1, 0), (same, int(faulty), index))
     return best[2] if best is not None and best[0] < len(others) else None
 
@@ -146,13 +146,17 @@ def _visible(dues: dict[str, list[Due]]) -> object:
 
 
 def _with_phantom(world: World) -> World:
-    """The same world with one more user, busy and alone, who can be imagined to be anybody's partner."""
+    """The same world with one more user, busy and alone: the possible partner of each connection."""
     other, spec = world.copy(), world.spec
     state = spec.linked_states[0]
-    taken = {spec.types[spec.link.key].fold(peer.name) for peer in world.peers.values() if peer.name is not None}
+    taken = {
+        spec.types[spec.link.key].fold(connection.name)
+        for connection in world.connections.values()
+        if connection.name is not None
+    }
     good = spec.types[spec.link.key].good
     name = next((name for name in good if spec.types[spec.link.key].fold(name) not in taken), good[0])
-    other.peers[PHANTOM] = Peer(PHANTOM, state, name=name)
+    other.connections[PHANTOM] = Connection(PHANTOM, state, name=name)
     return other
 
 
@@ -160,14 +164,14 @@ def _imagined(world: World, who: str) -> Iterator[World]:
     """The same world with `who` in each other configuration."""
     spec = world.spec
     for name in configurations(spec):
-        if name == world.peers[who].configuration(spec):
+        if name == world.connections[who].configuration(spec):
             continue
         other = world.copy()
-        peer, state = other.peers[who], name.partition("+")[0]
-        if peer.partner is not None:
-            other.peers[peer.partner].partner = None
+        connection, state = other.connections[who], name.partition("+")[0]
+        if connection.partner is not None:
+            other.connections[connection.partner].partner = None
         linked = spec.states[state].linked and not name.endswith("+alone")
-        peer.state, peer.partner = state, PHANTOM if linked else None
-        other.peers[PHANTOM].partner = who if linked else None
-        peer.accepted = linked and not name.endswith("+called")
+        connection.state, connection.partner = state, PHANTOM if linked else None
+        other.connections[PHANTOM].partner = who if linked else None
+        connection.accepted = linked and not name.endswith("+called")
         yield other

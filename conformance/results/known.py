@@ -1,6 +1,6 @@
-"""The list of known failures: a ratchet. What is on it may fail, with these words only; what passes must leave it.
+"""The list of known failures. A case on it may fail with these words only; one that passes must be taken off it.
 
-A line is `ID words of the failure`; `#` begins a comment, and an empty line says nothing.
+A line is `ID words of the failure`; lines that begin with `#` and empty lines are skipped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from conformance.oracle.frames import visible
 
 
 class KnownError(Exception):
-    """A file that is no list of known failures; says file, line and reason."""
+    """A file that is not a list of known failures; says file, line and reason."""
 
 
 @dataclass

@@ -1,6 +1,6 @@
-"""The record of a run: JSON lines, a header, a line a case, a footer. Every report is made from it alone.
+"""The record of a run: lines of JSON; a header, one line for each case, a footer. Every report is made from it alone.
 
-LF alone ends a line: a JSON text may hold every other character that some programs take for a line's end.
+LF alone ends a line: a JSON text may hold each other character that some programs take for the end of one.
 
 A record without its footer is of a run that was cut short; it is refused, so that it cannot look whole.
 """
@@ -59,8 +59,10 @@ class Record:
     cases: list[dict[str, Any]] = field(default_factory=list)
     footer: dict[str, Any] = field(default_factory=dict)
 
-    def lines(self) -> Iterable[str]:
-        return (json.dumps(part, ensure_ascii=False) for part in (self.header, *self.cases, self.footer))
+    @property
+    def text(self) -> str:
+        """The record as its file."""
+        return "".join(map(written, (self.header, *self.cases, self.footer)))
 
     @classmethod
     def load(cls, path: Path) -> Record:
@@ -94,6 +96,11 @@ class Record:
         if parts[-1]["cases"] != len(parts) - 2 or ran != len(parts[0]["planned"]):
             raise RecordError(f"{source}: {ran} cases, but {len(parts[0]['planned'])} were planned")
         return cls(parts[0], parts[1:-1], parts[-1])
+
+
+def written(part: dict[str, Any]) -> str:
+    """A line of a record's file."""
+    return json.dumps(part, ensure_ascii=False) + "\n"
 
 
 def _misfit(value: Any, shape: Any, place: str = "the line") -> str | None:
@@ -155,26 +162,11 @@ def header(spec: Spec, cases: Sequence[Case], *, of: str, command: str, options:
 
 def case_line(result: Result) -> dict[str, Any]:
     """A result as a line."""
-    return {
-        "type": "case",
-        "id": result.id,
-        "segment": result.segment,
-        "kind": result.kind,
-        "title": result.title,
-        "rules": list(result.rules),
-        "rule": result.rule,
-        "level": result.level,
-        "verdict": result.verdict.value,
-        "step": result.step,
-        "wanted": result.wanted,
-        "got": result.got,
-        "note": result.note,
-        "ms": result.ms,
-        "transcript": [_entry(entry) for entry in result.entries],
-        "left_out": result.left_out,
-        "stderr": result.stderr,
-        "replay": result.replay,
-    }
+    line = {name: getattr(result, name, None) for name in _CASE}
+    transcript = [_entry(entry) for entry in result.entries]
+    return line | {
+        "type": "case", "rules": list(result.rules), "verdict": result.verdict.value, "transcript": transcript,
+    }  # fmt: skip
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
@@ -198,6 +190,12 @@ def footer(results: Sequence[Result], *, seconds: float, exit_code: int, stale: 
         "seconds": round(seconds, 2),
         "exit": exit_code,
     }
+
+
+def judgement(exit_code: int) -> str:
+    """What the exit code says."""
+    words = {0: "conforms", 1: "does not conform", 3: "could not be judged"}
+    return words.get(exit_code, "was not judged whole")
 
 
 def messages_of(spec: Spec) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a person sees while the suite runs, and after: progress, failures first, last the figures."""
+"""The output at a terminal: progress while the suite runs, then the failures, then the figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from conformance.oracle.frames import quote, shortened, visible
 from pychat.spec import Spec
 from pychat.startup import called
 
-from .record import counts, figures, messages_of, place, rules_covered
+from .record import counts, figures, judgement, messages_of, place, rules_covered
 
 FULL = 12  # failures that are shown whole; of the others one line …
 BRIEF = 30  # … but not of more than these
@@ -63,7 +63,7 @@ class Terminal:
         self, spec: Spec, results: Sequence[Result], *, of: str, seconds: float, stale: Sequence[str], code: int,
         patience: float = 0.0,
     ) -> None:  # fmt: skip
-        """Failures first, then what was not asked, then the figures; the verdict is the last line."""
+        """Failures first, then what was not tested, then the figures; the conclusion is the last line."""
         failed = [r for r in results if r.verdict in (Verdict.FAIL, Verdict.XPASS, Verdict.ERROR)]
         by_id: dict[str, list[Result]] = {}
         for result in sorted(failed, key=lambda result: _order(spec, result)):
@@ -86,7 +86,7 @@ class Terminal:
         self.say(self.paint("bold", self.paint("good" if code == 0 else "bad", says)))
 
     def _failure(self, spec: Spec, some: Sequence[Result]) -> None:
-        """A case that failed, in the first of the ways in which its octets were cut."""
+        """A case that failed, with the transcript of the first of the ways in which its octets were cut."""
         result = some[0]
         self.say(
             f"{self.paint('bad', result.verdict.value.upper())} {self.paint('bold', result.key)}  {result.title[:100]}"
@@ -127,11 +127,13 @@ class Terminal:
         self.say()
 
     def _short(self, verdict: Verdict, results: Sequence[Result]) -> None:
-        """One line for each reason, with an example, so that a hundred alike do not hide the rest."""
+        """One line for each reason, with an example, so that many of one reason do not hide the others."""
         by_note: dict[str, list[Result]] = {}
         for result in results:
             words = result.words or result.note
-            by_note.setdefault(re.sub("[0-9]+", "0", words), []).append(result)  # unique names are no reasons
+            by_note.setdefault(re.sub("[0-9]+", "0", words), []).append(
+                result
+            )  # the numbers in unique names are no reason
         for some in list(by_note.values())[:10]:
             words = (some[0].words or some[0].note).replace("\n", " / ")
             more = f" and {len(some) - 1} more" if len(some) > 1 else ""
@@ -159,13 +161,13 @@ def program() -> str:
 
 
 def _order(spec: Spec, result: Result) -> tuple[bool, tuple[int, int]]:
-    """What proves everything else comes first, then state by state."""
+    """The barrier's cases come first, since it proves everything else; then state by state."""
     messages = messages_of(spec)
     return result.id.split("/")[1] != messages[0], place(result.id, [*spec.live_states, spec.final], messages)
 
 
 def examples(failures: Sequence[Result]) -> list[Result]:
-    """The failures that tell most, at most FULL: one for each rule that a step broke, each rule, each cause."""
+    """The most useful failures, at most FULL: one for each rule that a step broke, each rule, each cause."""
     chosen: list[Result] = []
     plain = [failure for failure in failures if failure.broken]
     alike: Sequence[tuple[Sequence[Result], Callable[[Result], object]]] = (
@@ -180,7 +182,7 @@ def examples(failures: Sequence[Result]) -> list[Result]:
 
 
 def _segments(some: Sequence[Result]) -> str:
-    """In which ways their octets were cut."""
+    """The ways in which their octets were cut."""
     return ", ".join(result.segment for result in some)
 
 
@@ -196,9 +198,8 @@ def conclusion(spec: Spec, results: Sequence[Result], *, of: str, code: int, sta
     parts += [f"{blocked} blocked"] if blocked else []
     open_ = len(rules_covered(spec, results, of)[1])
     parts += [f"{open_} rules not exercised"] if open_ else []
-    says = {0: "conforms", 1: "does not conform", 3: "could not be judged"}.get(code, "was not judged whole")
     joint = ", but " if code == 0 else ": "
-    return says + (joint + ", ".join(parts) if parts else "")
+    return judgement(code) + (joint + ", ".join(parts) if parts else "")
 
 
 def line(entry: Entry) -> str:

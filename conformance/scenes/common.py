@@ -66,7 +66,7 @@ def lead(worker: Worker, configuration: str, **renamed: str) -> dict[str, str]:
     Player(worker.stage).play(script)
     for who in {renamed.get(SUBJECT, SUBJECT)} - set(worker.stage.inboxes):
         worker.stage.inbox(who)
-    return {who: peer.name for who, peer in compiler.world.peers.items() if peer.name is not None}
+    return {who: peer.name for who, peer in compiler.world.connections.items() if peer.name is not None}
 
 
 def send(worker: Worker, who: str, text: str) -> None:

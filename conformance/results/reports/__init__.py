@@ -1,28 +1,38 @@
-"""Reports of a run, each made from its record. `json` is the record itself, written line by line."""
+"""Reports of a run, each made from its record. Each file in this folder is a format: its name, and `make`.
+
+A new format is one new file with `make(record) -> str`. With `SO_FAR = True` in it, it is also written after every
+case. The format `json` is the record itself, written line by line.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
+import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any
 
 import click
 
-from conformance.results.record import Record
+from conformance.results.record import Record, written
 
 Maker = Callable[[Record], str]
-KINDS = ("json", "junit", "md", "badge", "gradescope", "html")
+RECORD = "json"
+KINDS = (RECORD, *sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
 def maker(kind: str) -> Maker:
     """The function that makes this kind of report."""
-    import importlib
-
-    made: Maker = importlib.import_module(f".{kind}", __name__).make
+    made: Maker = attrgetter("text") if kind == RECORD else _format(kind).make
     return made
+
+
+def _format(kind: str) -> Any:
+    return importlib.import_module(f".{kind}", __name__)
 
 
 def wanted(options: Sequence[str]) -> list[tuple[str, Path]]:
@@ -51,7 +61,7 @@ class Reports:
         reports = cls(header, wanted(options))
         for kind, path in reports.files:
             try:
-                if kind == "json":
+                if kind == RECORD:
                     reports.record = path.open("w", encoding="utf-8")
                 else:
                     new = not path.exists()
@@ -61,13 +71,13 @@ class Reports:
             except OSError as error:
                 raise click.UsageError(f"the report {path} cannot be written: {error.strerror}") from None
         reports._write_line(header)
-        reports._grade()
+        reports._write_so_far()
         return reports
 
     def add(self, line: dict[str, Any]) -> None:
         self.lines.append(line)
         self._write_line(line)
-        self._grade()
+        self._write_so_far()
 
     def finish(self, footer: dict[str, Any]) -> None:
         """The run is whole: every report is written."""
@@ -75,7 +85,7 @@ class Reports:
         self.abandon()
         record = Record(self.header, self.lines, footer)
         for kind, path in self.files:
-            if kind != "json":
+            if kind != RECORD:
                 replace(path, maker(kind)(record))
 
     def abandon(self) -> None:
@@ -86,20 +96,17 @@ class Reports:
 
     def _write_line(self, line: dict[str, Any]) -> None:
         if self.record is not None:
-            import json
-
-            self.record.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self.record.write(written(line))
             self.record.flush()
 
-    def _grade(self) -> None:
-        """Points so far, after every case: a crash or a time-out of the grader leaves the earned ones."""
+    def _write_so_far(self) -> None:
         for kind, path in self.files:
-            if kind == "gradescope":
+            if kind != RECORD and getattr(_format(kind), "SO_FAR", False):
                 replace(path, maker(kind)(Record(self.header, self.lines)))
 
 
 def replace(path: Path, text: str) -> None:
-    """Writes a file in one step: who reads it sees the old one or the new one."""
+    """Writes a file in one step: a reader sees the old one or the new one."""
     beside = path.with_name(f".{path.name}.new")
     with contextlib.suppress(FileNotFoundError):
         beside.unlink()

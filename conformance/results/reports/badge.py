@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conformance.engine.verdict import Verdict
 from conformance.results.record import Record
 
 CHAR, PAD = 6.6, 8  # the width of a character of the 11-pixel font, and the space at both ends, in pixels
@@ -12,7 +13,7 @@ OTHER = "#9a6700"
 def make(record: Record) -> str:
     """`conformance | 1359 of 1359`, green only if the run was whole and every case passed."""
     counts = record.footer["counts"]
-    good = counts.get("pass", 0) + counts.get("pass-nonstrict", 0)
+    good = sum(number for verdict, number in counts.items() if Verdict(verdict).good)
     label, value = f"{record.header['of']} conformance", f"{good} of {record.footer['cases']}"
     left, right = len(label) * CHAR + 2 * PAD, len(value) * CHAR + 2 * PAD
     colour = COLOURS.get(record.footer["exit"], OTHER)

@@ -1,18 +1,22 @@
-"""JUnit XML, as build servers read it: a suite a state, a case a line."""
+"""JUnit XML, as build servers read it: one suite for each state."""
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
 from xml.etree import ElementTree  # it is written here, never read
 
+from conformance.engine.verdict import Verdict
 from conformance.results.record import Record
 
-FAILED = ("fail", "xpass")
-BROKEN = ("error", "blocked")
-SKIPPED = ("not-applicable", "not-tested", "xfail")
+TAGS = {  # of the verdicts that did not pass: a case that could not be asked is an error, for a skip is not red
+    Verdict.FAIL: "failure", Verdict.XPASS: "failure", Verdict.ERROR: "error", Verdict.BLOCKED: "error",
+    Verdict.NOT_APPLICABLE: "skipped", Verdict.NOT_TESTED: "skipped", Verdict.XFAIL: "skipped",
+}  # fmt: skip
 
 
 def make(record: Record) -> str:
-    """The report. What was not asked for a reason of the implementation's is an error: a skip is not green."""
+    """The report."""
     cases = record.cases
     root = ElementTree.Element("testsuites", _numbers(cases), name=f"pychat-conformance {record.header['command']}")
     for state in dict.fromkeys(case["id"].split("/")[0] for case in cases):
@@ -26,29 +30,24 @@ def make(record: Record) -> str:
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _numbers(cases: list[dict[str, object]]) -> dict[str, str]:
-    def count(verdicts: tuple[str, ...]) -> str:
-        return str(sum(case["verdict"] in verdicts for case in cases))
-
-    seconds = sum(float(str(case["ms"])) for case in cases) / 1000
+def _numbers(cases: list[dict[str, Any]]) -> dict[str, str]:
+    tags = Counter(TAGS.get(Verdict(case["verdict"])) for case in cases)
+    seconds = sum(float(case["ms"]) for case in cases) / 1000
     return {
-        "tests": str(len(cases)), "failures": count(FAILED), "errors": count(BROKEN), "skipped": count(SKIPPED),
-        "time": f"{seconds:.3f}",
+        "tests": str(len(cases)), "failures": str(tags["failure"]), "errors": str(tags["error"]),
+        "skipped": str(tags["skipped"]), "time": f"{seconds:.3f}",
     }  # fmt: skip
 
 
-def _case(suite: ElementTree.Element, case: dict[str, object]) -> None:
+def _case(suite: ElementTree.Element, case: dict[str, Any]) -> None:
     element = ElementTree.SubElement(
-        suite, "testcase", classname=str(case["id"]).rpartition("/")[0].replace("/", "."),
-        name=f"{case['id']}@{case['segment']}", time=f"{float(str(case['ms'])) / 1000:.3f}",
+        suite, "testcase", classname=case["id"].rpartition("/")[0].replace("/", "."),
+        name=f"{case['id']}@{case['segment']}", time=f"{case['ms'] / 1000:.3f}",
     )  # fmt: skip
-    verdict = case["verdict"]
-    message = f"wanted {case['wanted']}, got {case['got']}" if case["wanted"] else str(case["note"])
-    tag = (
-        "failure" if verdict in FAILED else "error" if verdict in BROKEN else "skipped" if verdict in SKIPPED else None
-    )
+    message = f"wanted {case['wanted']}, got {case['got']}" if case["wanted"] else case["note"]
+    tag = TAGS.get(Verdict(case["verdict"]))
     if tag is not None:
-        child = ElementTree.SubElement(element, tag, message=clean(f"{verdict}: {message}"))
+        child = ElementTree.SubElement(element, tag, message=clean(f"{case['verdict']}: {message}"))
         child.text = clean(
             f"{case['rule']}\nstep: {case['step']}\n{message}\nreplay: {case['replay']}\n{case['stderr']}"
         )

@@ -1,10 +1,11 @@
-"""Markdown, as a job's summary or a comment shows it: the figures, what failed, what was not asked."""
+"""Markdown, as a job's summary or a comment shows it: the figures, what failed, what was not tested."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from conformance.results.record import Record, place
+from conformance.engine.verdict import Verdict
+from conformance.results.record import Record, judgement, place
 
 SHOWN = 50
 SIGNS = {  # the worst is last
@@ -23,10 +24,8 @@ SIGNS = {  # the worst is last
 def make(record: Record) -> str:
     """The report."""
     head, foot = record.header, record.footer
-    conforms = {0: "conforms", 1: "does **not** conform", 3: "could not be judged"}.get(
-        foot["exit"], "was not judged whole"
-    )
-    lines = [f"# Conformance: {head['protocol']}", "", f"`{head['command']}` {conforms}.", ""]
+    says = judgement(foot["exit"]).replace("does not", "does **not**")
+    lines = [f"# Conformance: {head['protocol']}", "", f"`{head['command']}` {says}.", ""]
     lines += ["| cases | exercised | all | passed |", "|---|---|---|---|"]
     for kind, numbers in foot["figures"].items():
         lines.append(f"| {kind}s | {numbers['exercised']} | {numbers['all']} | {numbers['passed']} |")
@@ -36,7 +35,7 @@ def make(record: Record) -> str:
         "",
     ]
     lines += _matrix(record)
-    bad = [case for case in record.cases if case["verdict"] in ("fail", "xpass", "error")]
+    bad = [case for case in record.cases if Verdict(case["verdict"]).bad or case["verdict"] == Verdict.ERROR]
     bad.sort(key=lambda case: place(case["id"], head["states"], head["messages"]))
     if bad:
         lines += ["## Failures", ""]
@@ -64,15 +63,16 @@ def _matrix(record: Record) -> list[str]:
     order = sorted(record.cases, key=lambda case: place(case["id"], record.header["states"], record.header["messages"]))
     ids = [case["id"].split("/") for case in order]
     states = list(dict.fromkeys(state for state, *_ in ids))
+    known = record.header["messages"]
     messages = sorted(
-        {message for _, message, *_ in ids}, key=lambda message: place(f"/{message}", (), record.header["messages"])
+        {message for _, message, *_ in ids}, key=lambda message: (place(f"/{message}", (), known), message)
     )
     lines = [f"| | {' | '.join(messages)} |", "|---" * (len(messages) + 1) + "|"]
     for state in states:
         row = []
         for message in messages:
             some = [c["verdict"] for c in record.cases if c["id"].split("/")[:2] == [state, message]]
-            good = sum(verdict in ("pass", "pass-nonstrict") for verdict in some)
+            good = sum(Verdict(verdict).good for verdict in some)
             row.append(f"{SIGNS[max(some, key=list(SIGNS).index)]} {good}/{len(some)}" if some else "")
         lines.append(f"| **{state}** | {' | '.join(row)} |")
     return [*lines, ""]

@@ -19,9 +19,9 @@ from conformance.cases.play import (
     to_yaml,
 )
 from conformance.engine.actions import Race, Receive, Send
-from conformance.engine.names import Names
 from conformance.engine.script import Compiler, ContradictionError
 from conformance.oracle.model import End, Items, Text, World
+from conformance.oracle.names import Names
 from conformance.oracle.paths import SUBJECT, paths_of
 from conformance.oracle.probe import barrier_verb, configurations, probe_for
 from conformance.suite import client_cases, server_cases

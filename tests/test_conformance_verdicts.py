@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from conformance.cases.case import Case, cases_of
 from conformance.cases.play import Play, Step
 from conformance.engine.target import Address, Command
 from conformance.engine.verdict import Result, Verdict, exit_code
 from conformance.engine.worker import Worker
 from conformance.results.known import Known, KnownError
 from conformance.run import Options, run_suite
-from conformance.suite import Case, cases_of, client_cases, server_cases
+from conformance.suite import client_cases, server_cases
 from pychat.spec import Spec
 
 Handler = Callable[[socket.socket, bytes], bytes | None]

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from conformance.suite import Case, server_cases
+from conformance.cases.case import Case
+from conformance.suite import server_cases
 from pychat.spec import Spec
 from tools.selftest import trials as selftest
 from tools.selftest.mutants import Mutant, client_mutants, find, server_mutants

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from conformance.oracle.frames import write_form
 from conformance.oracle.model import World
-from conformance.oracle.paths import SUBJECT, label_of, paths_of
+from conformance.oracle.paths import SUBJECT, Path, Sent, label_of, paths_of
 from pychat.spec import Spec
 from pychat.spec.model import Budget, Outcome, Request, Type
 
@@ -54,8 +54,8 @@ class Matrix:
     def _fallback(self) -> tuple[str, ...]:
         return (self.spec.fault_rule("syntax").rule,)
 
-    def _cell(self, way: tuple[Step, ...], state: str, message: str, variant: Variant) -> Play:
-        steps = [*way, send(self.spec, SUBJECT, variant.octets)]
+    def _cell(self, way: Path, state: str, message: str, variant: Variant) -> Play:
+        steps = [send(self.spec, who, octets) for who, octets in (*way, Sent(SUBJECT, variant.octets))]
         return Play(
             id=f"{state}/{message}/{variant.name}",
             title=variant.title,
@@ -163,7 +163,7 @@ class Matrix:
                 return configuration
         return None
 
-    def _field_variants(self, request: Request, way: tuple[Step, ...]) -> Iterator[Variant]:
+    def _field_variants(self, request: Request, way: Path) -> Iterator[Variant]:
         rule = self.spec.fault_rule("syntax").rule
         good = self.paths.values(request)
         plain = write_form(request.form, good)
@@ -184,7 +184,7 @@ class Matrix:
                 rules = (self._rule_of_row(way, line) if accepted else rule,)
                 yield Variant(f"{field.name}-{name}", line + self.ending, rules, title, exact=True)
 
-    def _rule_of_row(self, way: tuple[Step, ...], line: bytes) -> str:
+    def _rule_of_row(self, way: Path, line: bytes) -> str:
         """The rule of the row that the subject's line takes at the end of the way."""
         world = World(self.spec)
         for step in way:
@@ -263,7 +263,7 @@ class Matrix:
             never = ("R-ERR-9", budget.rule)
             yield Variant(f"{row.verb.lower()}-{label}-never-counts", line * (most + 1), never, title, both)
 
-    def _earlier_faults(self, way: tuple[Step, ...], state: str, budget: Budget) -> Iterator[Play]:
+    def _earlier_faults(self, way: Path, state: str, budget: Budget) -> Iterator[Play]:
         """The faults of the first state do not count in a state that has a budget of its own."""
         first = self.spec.budget(self.spec.initial)
         if first is None or first == budget or first.faults == 1 or budget.faults == 1:
@@ -273,7 +273,7 @@ class Matrix:
         octets = b"".join(faults[number % len(faults)] for number in range(budget.faults - 1))
         title = f"the faults of {self.spec.initial} do not count in {state}"
         variant = Variant(f"faults-of-before-{budget.goodbye}", octets, (budget.rule, first.rule), title, BOTH)
-        yield self._cell((send(self.spec, SUBJECT, b"".join(sends)), *way), state, ANY_LINE, variant)
+        yield self._cell((Sent(SUBJECT, b"".join(sends)), *way), state, ANY_LINE, variant)
 
     def _one_of_each_fault(self, state: str) -> list[bytes]:
         """A line with each fault that counts in this state."""
@@ -358,10 +358,9 @@ class Matrix:
                 title = f"who is {configuration} resets the connection"
                 yield self._steps(f"{name}/{END}/reset{suffix}", title, rules[1:], way, (Step(SUBJECT, "reset"),))
 
-    def _steps(
-        self, id_: str, title: str, rules: tuple[str, ...], way: tuple[Step, ...], steps: tuple[Step, ...]
-    ) -> Play:
-        return Play(id_, title, rules, (*way, *steps), setup=len(way), segments=("whole",), source="the matrix")
+    def _steps(self, id_: str, title: str, rules: tuple[str, ...], way: Path, steps: tuple[Step, ...]) -> Play:
+        setup = [send(self.spec, who, octets) for who, octets in way]
+        return Play(id_, title, rules, (*setup, *steps), setup=len(way), segments=("whole",), source="the matrix")
 
 
 BAD_UTF8 = {

@@ -12,7 +12,7 @@ from conformance.cases.matrix import BAD_UTF8, values_of
 from conformance.cases.play import Play, Step, numbered
 from conformance.oracle.frames import ANY_WORDS, Parsed, parse_request, write_form
 from conformance.oracle.model import Due, End, Items, Text, World
-from conformance.oracle.paths import SUBJECT, label_of, paths_of
+from conformance.oracle.paths import SUBJECT, Path, label_of, paths_of
 from pychat.spec import Spec
 from pychat.spec.model import Request
 
@@ -60,12 +60,12 @@ class ClientMatrix:
         """The world in which the client is in this configuration, and the steps that lead it there."""
         return self.led(self.paths.to_configuration(configuration))
 
-    def led(self, way: tuple[Step, ...]) -> tuple[World, list[Step]]:
+    def led(self, way: Path) -> tuple[World, list[Step]]:
         """The world after these requests, and the steps to it."""
         world = World(self.spec)
         return world, [done for step in way for done in self.acted(world, step.who, step.octets)]
 
-    def is_open(self, way: tuple[Step, ...]) -> bool:
+    def is_open(self, way: Path) -> bool:
         """Whether the contract has commands for all that the client sends on this way."""
         return all(step.who != SUBJECT or self.command(step.octets) is not None for step in way)
 

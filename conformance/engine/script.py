@@ -1,29 +1,39 @@
-"""A play made ready to run: unique names, what must have come before the next send, and the final probes.
+"""From a play to a script of actions: unique names, what must have come before the next send, and the final probes.
 
-All of it is settled before the first octet is sent, by the model; the player only does what stands here.
+All of it is found with the model before the first octet is sent; the player only does what the script says.
 """
 
 from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from conformance.cases.play import NUMBER, WALK, Play, Segment, Step, StepKind
+from conformance.cases.play import NUMBER, WALK, Play, Segment, Step, StepKind, send
 from conformance.oracle.frames import Parsed, matches, parse_reply, parse_request
 from conformance.oracle.model import Cut, Due, End, Items, Text, World
+from conformance.oracle.names import Names, unique_number
+from conformance.oracle.paths import Path
 from conformance.oracle.probe import Barrier, lister, probe_for
 from pychat.spec import Spec
 
 from . import actions as do
 from .actions import shown
-from .names import Names
-from .preflight import TRUSTED, Preflight
+from .needs import ALL_WORKS, Findings
+
+SAME: Mapping[str, str] = MappingProxyType({})
 
 
 class ContradictionError(Exception):
     """A play says otherwise than the model: one of them is wrong, and it is not the implementation under test."""
+
+
+def leading(spec: Spec, path: Path, renamed: Mapping[str, str] = SAME) -> Play:
+    """A play that only leads along a path of the model: all of it is setup. `renamed` gives other ids to the cast."""
+    steps = tuple(send(spec, renamed.get(who, who), octets) for who, octets in path)
+    return Play("LEAD/IN/path", "the path into a state", (), steps, setup=len(steps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,37 +47,42 @@ class Sample:
 
 
 class Compiler:
-    """Makes one script. The world runs beside the play and knows what is due."""
+    """Makes one script. The model runs beside the play and says what is due.
+
+    `number` makes the names of the play's users its own; without it there is a new one. `findings` say which probes
+    may be used.
+    """
 
     def __init__(
         self,
         spec: Spec,
         play: Play,
-        number: int,
+        number: int | None = None,
+        *,
         segment: Segment = "whole",
         profiles: str = "core",
-        preflight: Preflight = TRUSTED,
+        findings: Findings = ALL_WORKS,
     ) -> None:
         self.spec = spec
-        self.preflight = preflight
+        self.findings = findings
         self.play = play
         self.segment = segment
-        self.names = Names(spec, number, exact=play.exact)
+        self.names = Names(spec, unique_number() if number is None else number, exact=play.exact)
         self.world = World(spec, profiles, dict(play.server).get("max"))
         self.barrier = Barrier(spec)
         self.script = do.Script(play)
-        self.owed: dict[str, list[Due]] = {}
-        self.totals: dict[str, int] = {}
-        self.unsettled: set[str] = set()  # who has sent something whose effect may not be there yet
+        self.owed: dict[str, list[Due]] = {}  # what is due to each, and is not in the script yet
+        self.totals: dict[str, int] = {}  # how much has been due to each in all
+        self.unsettled: set[str] = set()  # senders of octets whose effect may not have come yet
         self.step: Step | None = None
         self.part = "setup"
         self.items: list[str] = []
         self.rule = ""
-        self.glue: set[str] = set()  # the answers to barriers that are glued to lines
-        self.deaf: set[str] = set()  # who does not read now
+        self.glue: set[str] = set()  # the answers to barriers that are sent in one segment with lines
+        self.deaf: set[str] = set()  # connections that do not read now
         self.flood: Sample | None = None
         self.rng = random.Random(play.id)  # where the octets are cut; a walk's id stays when it is shrunk
-        self.held: dict[str, bytes] = {}  # what has not been sent yet of what each has said
+        self.held: dict[str, bytes] = {}  # the rest of the octets of each that is sent later
         self._makers: dict[StepKind, Callable[[Step], None]] = {
             "send": lambda step: self._send(step.who, self.names.in_request(step.octets)), "finish": self._leave,
             "reset": self._leave, "taken": lambda step: self._add(do.Taken(step.who, step.octets)),
@@ -84,7 +99,7 @@ class Compiler:
             self._do(step)
             named = index + 1 < len(self.play.steps) and self.play.steps[index + 1].kind in ("receive", "end")
             if self.part == "setup" and step.kind == "send" and not named:
-                self._pay_all()  # a way into a state need not say what comes on it
+                self._pay_all()  # the setup need not say what comes
         self.part = "probe"
         if finale and (not self.play.steps or self.play.steps[-1].kind != "together"):
             self._finale()
@@ -108,7 +123,7 @@ class Compiler:
             self._send(step.who, b"")
             del self.held[step.who]
         if step.kind == "reset" and self.play.source == WALK and self.world.open(step.who).partner is None:
-            step = replace(step, kind="finish")  # nobody would be told, so nobody could know when it has happened
+            step = replace(step, kind="finish")  # no push would tell when a reset has happened
         # A reset destroys what is still on its way, in both directions: everything must have come before.
         self._settle("" if step.kind == "reset" else step.who)
         self._add(do.Finish(step.who) if step.kind == "finish" else do.Reset(step.who))
@@ -304,7 +319,8 @@ class Compiler:
 
     def _probe(self, who: str) -> None:
         request = probe_for(self.world, who)
-        if request is not None and self.preflight.probes(self.world.peers[who].configuration(self.spec)):
+        configuration = self.world.peers[who].configuration(self.spec)
+        if request is not None and configuration not in self.findings.distrusted:
             part, self.part = self.part, "probe" if self.part == "probe" else "setup"
             self._send(who, request)
             self.part = part
@@ -326,7 +342,7 @@ class Compiler:
         for who in live:
             self.step = Step(who, "state", text=self.world.peers[who].configuration(self.spec))
             self._probe(who)
-        request = lister(self.spec) if self.preflight.listing else None
+        request = lister(self.spec) if self.findings.listing else None
         listers = [who for who in live if request and self.world.peers[who].name is not None]
         if listers and request:
             self.step = Step(listers[0], "send", request, request.decode().strip())
@@ -350,7 +366,8 @@ class Compiler:
         self._add(do.Race(tuple(_action(part) for part in sends), tuple(branches.values())))
 
     def _branch(self, sends: list[Step], order: tuple[str, ...]) -> tuple[do.Branch, object]:
-        other = Compiler(self.spec, self.play, self.names.number, "whole", self.world.profiles, self.preflight)
+        number, profiles = self.names.number, self.world.profiles
+        other = Compiler(self.spec, self.play, number, profiles=profiles, findings=self.findings)
         other.world, other.step, other.part = self.world.copy(), self.step, "probe"
         other.barrier = self.barrier
         queues = {who: [part for part in sends if part.who == who] for who in order}

@@ -18,7 +18,7 @@ from pychat.visible_errors import VisibleErrors
 from . import __version__, session
 from .cases.case import Case, cases_of
 from .cases.play import SEGMENTS, Play, PlayError, Segment, plays_of, to_yaml
-from .engine.target import Address, Command, CommandError, StartError, Target, check_command, command_names
+from .engine.target import Address, Command, CommandError, StartError, Target, check_command, placeholders_of
 from .explain import explain as explained
 from .oracle.frames import visible_lines
 from .oracle.probe import UnjudgeableError, barrier_verb
@@ -125,12 +125,12 @@ def judging(command: Callable[..., None]) -> Callable[..., None]:
 
 
 class Judging(click.Command):
-    """A command whose help ends with the names that `--cmd` may hold."""
+    """A command whose help ends with the placeholders that `--cmd` may hold."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        names = command_names(shipped(), self.name or "")
+        found = placeholders_of(shipped(), self.name or "")
         with formatter.section("Names in the command, filled in by the suite"):
-            formatter.write_dl([(f"{{{name}}}", words) for name, words in names.items()])
+            formatter.write_dl([(f"{{{name}}}", words) for name, words in found.items()])
 
 
 @main.command(cls=Judging)

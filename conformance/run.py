@@ -111,7 +111,7 @@ def run_suite(
 @contextlib.contextmanager
 def one_worker(target: Target, spec: Spec, options: Options) -> Iterator[Worker]:
     """One worker at an ordinary server, which it starts when it first needs it."""
-    offer = Offer(target.names, program=target.restartable, max_wait=options.max_wait)
+    offer = Offer(target.placeholders, program=target.restartable, max_wait=options.max_wait)
     values = values_of(spec, str(options.spec_file or shipped_file()))
     worker = Worker(target, spec, options.patience, " ".join(options.profiles), values, offer)
     try:
@@ -157,7 +157,7 @@ def _quick_worker(target: Target, spec: Spec, options: Options, stack: contextli
     quick = quicken(options.spec_file or shipped_file(), folder)
     running = target.start(**values_of(quick.spec, str(quick.path)))
     stack.callback(running.stop)
-    offer = Offer(target.names, max_wait=options.max_wait, quick_of=spec)
+    offer = Offer(target.placeholders, max_wait=options.max_wait, quick_of=spec)
     return Worker(
         Address(*running.address), quick.spec, options.patience, " ".join(options.profiles), offer=offer,
         shared=running.process,

@@ -15,19 +15,19 @@ LIMIT = "its limit of connections: give the command {max}, the most connections 
 class Offer:
     """What the suite may do with an implementation.
 
-    `names` are those in the braces of its command: what it can be told. `program`: the suite has started it, and may
-    end it. `max_wait` in seconds is the longest timer that is waited for. `quick_of` is the judged spec where both
-    sides follow a copy of it with short timers.
+    `placeholders` are those of its command: the values that it can be given. `program`: the suite has started it,
+    and may end it. `max_wait` in seconds is the longest timer that is waited for. `quick_of` is the judged spec where
+    both sides follow a copy of it with short timers.
     """
 
-    names: frozenset[str] = frozenset()
+    placeholders: frozenset[str] = frozenset()
     program: bool = False
     max_wait: float = 10.0
     quick_of: Spec | None = None
 
     def tells(self, timer: str) -> bool:
         """Whether it is told how long this timer is."""
-        return "spec" in self.names or timer in self.names
+        return "spec" in self.placeholders or timer in self.placeholders
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Findings:
         return f"not used to look at other cases, because it fails its own: {', '.join(parts)}" if parts else ""
 
 
-NO_OFFER, ALL_WORKS = Offer(), Findings()
+NO_OFFER, EVERYTHING_WORKS = Offer(), Findings()
 
 
 class NotTestedError(Exception):
@@ -62,7 +62,7 @@ def require(play: Play, spec: Spec, offer: Offer) -> None:
     if too_long:
         raise NotTestedError(_advice(too_long, offer))
     for name, _ in play.server:
-        if name not in offer.names:
+        if name not in offer.placeholders:
             raise NotTestedError(LIMIT if name == "max" else f"its {name}: give the command {{{name}}}")
     if play.has("signal") and not offer.program:
         raise NotTestedError("its shutdown: only a server that was started with --cmd is stopped")

@@ -1,7 +1,7 @@
 """The implementation under test: a program that is started, watched and ended with all that it started, or an address.
 
-A command holds names in braces, which the suite fills in. The output of a program is kept, bounded. Nothing here knows
-a frame; that a server listens is shown by a connection that is accepted.
+A command holds placeholders such as `{port}`, which the suite fills in. The output of a program is kept, bounded.
+Nothing here knows a frame; that a server listens is shown by a connection that is accepted.
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ START_SECONDS = 10.0
 STOP_SECONDS = 1.0
 LAST_SIGN = 0.05  # seconds between the last sign of a process, such as a connection that breaks, and its end
 ATTEMPTS = 3  # a free port may be taken by somebody else before the server takes it
-NAME = re.compile(r"\{([a-z_-]+)\}")
-SERVER_NAMES = {  # what the names in a command's braces stand for, besides the spec's timers
+PLACEHOLDER = re.compile(r"\{([a-z_-]+)\}")
+FOR_SERVERS = {  # the placeholders of a command, besides the spec's timers
     "port": "the port to listen on", "host": "the address to listen on", "spec": "the file of the spec to serve",
     "max": "the most connections that it admits",
 }  # fmt: skip
-CLIENT_NAMES = {"host": "the server's address", "port": "the server's port", "spec": "the file of the spec to follow"}
+FOR_CLIENTS = {"host": "the server's address", "port": "the server's port", "spec": "the file of the spec to follow"}
 
 
 class CommandError(Exception):
-    """A command with a name in braces that nothing fills in; says which there are."""
+    """A command with a placeholder that there is not, or without one that it needs; says which there are."""
 
 
-def command_names(spec: Spec, of: str) -> dict[str, str]:
-    """The names that the command of a server or a client may hold in braces, and what each stands for."""
+def placeholders_of(spec: Spec, of: str) -> dict[str, str]:
+    """The placeholders that the command of a server or a client may hold, and what each stands for."""
     if of == "client":
-        return CLIENT_NAMES
+        return FOR_CLIENTS
     timers = {timer.name: f"seconds of the {timer.name} timer" for timer in spec.timers.values()}
-    return SERVER_NAMES | {name: words for name, words in timers.items() if name not in SERVER_NAMES}
+    return FOR_SERVERS | {name: words for name, words in timers.items() if name not in FOR_SERVERS}
 
 
 def check_command(command: str, spec: Spec, of: str) -> None:
-    """Raises CommandError for a command with a name that there is not, or a client's without the port.
+    """Raises CommandError for a command with a placeholder that there is not, or a client's without the port.
 
     A server without it takes a free port and says which: `listening on HOST:PORT`.
     """
-    known, found = command_names(spec, of), NAME.findall(command)
+    known, found = placeholders_of(spec, of), PLACEHOLDER.findall(command)
     wrong = next((name for name in found if name not in known), None)
     if wrong is not None or (of == "client" and "port" not in found):
         problem = f"there is no {{{wrong}}}" if wrong else "it must take its {port}"
@@ -61,7 +61,7 @@ def check_command(command: str, spec: Spec, of: str) -> None:
 
 
 def values_of(spec: Spec, spec_file: str) -> dict[str, str]:
-    """What the names in a server's command stand for, besides `port` and `host`."""
+    """The values of the placeholders in a server's command, besides `port` and `host`."""
     return {timer.name: f"{timer.after:g}" for timer in spec.timers.values()} | {"spec": spec_file, "max": "1000"}
 
 
@@ -73,8 +73,8 @@ class Target(Protocol):
     """What is judged. `start` gives one that runs, and is safe to call from several threads."""
 
     @property
-    def names(self) -> frozenset[str]:
-        """The names in its command: what it can be told."""
+    def placeholders(self) -> frozenset[str]:
+        """The values that its command takes."""
 
     @property
     def restartable(self) -> bool: ...
@@ -120,7 +120,7 @@ class Address:
     host: str
     port: int
     restartable: bool = False
-    names: frozenset[str] = frozenset()
+    placeholders: frozenset[str] = frozenset()
 
     def start(self, **values: str) -> Running:
         try:
@@ -132,25 +132,25 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program; `{port}` and other names in its words are filled in. Without `{port}` it must say where it listens."""
+    """A program; The placeholders in its words are filled in. Without `{port}` it must say where it listens."""
 
     text: str
     env: dict[str, str] = field(default_factory=dict, hash=False)
     restartable: bool = True
 
     def words(self, **values: str) -> list[str]:
-        """Its words. Raises StartError for a quote that is not closed or a name in braces that there is not."""
+        """Its words. Raises StartError for a quote that is not closed or a placeholder that there is not."""
         try:
             words = shlex.split(self.text)
         except ValueError as error:
             raise StartError(f"{self.text!r} is no command: {error}") from None
         if not words:
             raise StartError("the command is empty")
-        return [NAME.sub(lambda m: values.get(m[1], m[0]), word) for word in words]
+        return [PLACEHOLDER.sub(lambda m: values.get(m[1], m[0]), word) for word in words]
 
     @property
-    def names(self) -> frozenset[str]:
-        return frozenset(NAME.findall(self.text))
+    def placeholders(self) -> frozenset[str]:
+        return frozenset(PLACEHOLDER.findall(self.text))
 
     def start(self, **values: str) -> Running:
         problem = ""
@@ -163,7 +163,7 @@ class Command:
         raise StartError(problem)
 
     def _try(self, values: dict[str, str]) -> tuple[Running | None, str]:
-        host, port = values["host"], free_port() if "port" in self.names else 0
+        host, port = values["host"], free_port() if "port" in self.placeholders else 0
         process = Process.spawn(self.words(port=str(port), **values), self.env)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:

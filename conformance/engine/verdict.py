@@ -97,7 +97,7 @@ class Result:
             self.verdict, self.wanted, self.got, self.note = Verdict.BLOCKED, "", "", note
 
     def finish(self, transcript: Transcript) -> None:
-        """Takes what has passed. Text of the implementation is made visible, so that no terminal and no page obeys it."""
+        """Takes what has passed. Text of the implementation is made visible: no terminal and no page obeys it."""
         self.entries, self.left_out, self.frames = transcript.entries, transcript.left_out, transcript.got
         for name in ("title", "step", "wanted", "got"):
             setattr(self, name, visible(getattr(self, name)))

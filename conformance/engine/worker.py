@@ -17,7 +17,7 @@ from pychat.spec import Spec
 
 from .blame import blame
 from .inbox import FloodError
-from .needs import ALL_WORKS, NO_OFFER, Findings, Offer, require
+from .needs import EVERYTHING_WORKS, NO_OFFER, Findings, Offer, require
 from .player import Player
 from .script import Compiler
 from .stage import Stage, UnreachableError
@@ -38,9 +38,9 @@ class Worker:
     spec: Spec
     patience: float = 5.0
     profiles: str = "core"
-    values: Mapping[str, str] = field(default_factory=dict)  # for the names in the command
+    values: Mapping[str, str] = field(default_factory=dict)  # of the placeholders in the command
     offer: Offer = NO_OFFER
-    findings: Findings = ALL_WORKS
+    findings: Findings = EVERYTHING_WORKS
     shared: Process | None = None  # the server, where other workers use it too
     running: Running | None = field(default=None, init=False)
     untidy: int = field(default=0, init=False)  # cases after which the server did not close its ends in time

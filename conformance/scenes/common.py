@@ -37,7 +37,7 @@ def lead(worker: Worker, stage: Stage, configuration: str) -> dict[str, str]:
     """Leads the subject into a configuration; the unique names of the cast. Raises MismatchError if that fails."""
     play = leading(worker.spec, paths_of(worker.judged).to_configuration(configuration))
     compiler = Compiler(worker.spec, play, profiles=worker.profiles)
-    Player(stage).play(compiler.compile(finale=False))
+    Player(stage).play(compiler.compile(probes=False))
     stage.inbox(SUBJECT)
     return {who: peer.name for who, peer in compiler.world.peers.items() if peer.name is not None}
 

@@ -47,7 +47,7 @@ def _is_admitted(stage: Stage, who: str) -> bool:
 
 def _share(worker: Worker, stage: Stage) -> None:
     """A server that listens everywhere is filled up from this machine's own address, and then from loopback."""
-    if not {"max", "host"} <= worker.offer.names:
+    if not {"max", "host"} <= worker.offer.placeholders:
         raise NotTestedError("its share of one address: give the command {host} and {max}")
     address = own_address()
     if address is None:

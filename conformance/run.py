@@ -74,7 +74,7 @@ class Run:
                 self.stopped = True
 
     def judge(self, worker: Worker | ClientWorker, case: Case) -> Result:
-        """The verdict of a worker, unless nobody has been reached for too long."""
+        """The verdict of a worker, unless too many cases in a row reached no server."""
         if self.unreached < GIVE_UP:
             return worker.verdict(case)
         note = f"not asked: {GIVE_UP} cases before it could not be asked"

@@ -140,6 +140,13 @@ def test_a_room_imports_only_what_lies_before_it(name: str) -> None:
         assert found <= allowed, file
 
 
+def test_the_small_values_of_the_judge_know_no_engine() -> None:
+    """A case, and what an implementation offers, are made without a server, a client or a list of all cases."""
+    for name in ("cases/case", "engine/needs"):
+        found = {room(module) for module in imports(ROOT / "conformance" / f"{name}.py") if "." in module}
+        assert found <= {"collections/abc", "pychat/spec", "conformance/cases"}, name
+
+
 @pytest.mark.parametrize("name", [*WITHOUT_IO, *QUIET])
 def test_no_socket_no_thread_and_no_clock(name: str) -> None:
     """So every rule is tested without a socket and without a sleep."""

@@ -38,7 +38,7 @@ def leading(spec: Spec, path: Path, renamed: Mapping[str, str] = SAME) -> Play:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Many lines of one sender, and the frame that the first of them is to somebody."""
+    """Many lines of one sender, and the frame that the first of them becomes for their reader."""
 
     sender: str
     lines: do.Numbered
@@ -191,7 +191,7 @@ class Compiler:
     def _lines(self, step: Step) -> None:
         flood = self.flood
         if flood is None:
-            raise self._contradiction("nobody has sent many lines")
+            raise self._contradiction("many lines were not sent before")
         if NUMBER in step.text:
             lines = do.Numbered(step.text, flood.lines.width, self.spec.framing.writes)
             if (step.who, lines.text(0)) != (flood.reader, flood.text):
@@ -259,34 +259,34 @@ class Compiler:
 
     def _send_segment(self, who: str, octets: bytes) -> None:
         self._settle(who)
-        glued: set[str] = set()
+        with_barriers: set[str] = set()
         if self.part == "play" and self.segment == "coalesced" and octets.endswith(b"\n") and self._between_lines(who):
             before, after = self.barrier.token(), self.barrier.token()
             octets = self.barrier.request(before) + octets + self.barrier.request(after)
-            glued = {self.barrier.answer(before), self.barrier.answer(after)}
+            with_barriers = {self.barrier.answer(before), self.barrier.answer(after)}
         self._add(do.Send(who, octets, self.part == "play" and self.segment == "octet"))
-        self.barrier_answers |= glued
+        self.barrier_answers |= with_barriers
         fed = len(self.world.taken)
         dues = self.world.feed(who, octets)
-        self._note_rule(fed, glued=bool(glued))
+        self._note_rule(fed, with_barriers=bool(with_barriers))
         self._add_due(who, dues)
 
-    def _note_rule(self, fed: int, *, glued: bool) -> None:
+    def _note_rule(self, fed: int, *, with_barriers: bool) -> None:
         """The rule of the last line that was fed, without the barriers around it; none for a probe's line."""
         if self.part == "probe":
             self.rule = ""
             return
         taken = self.world.taken[fed:]
-        if glued:
+        if with_barriers:
             taken = taken[1:-1] if len(taken) > 2 else taken[1:]
         if taken:
             self.rule = taken[-1].rule
 
     def _receive_barrier_answers(self, who: str) -> None:
-        """The answers to what was glued to a line are due where the model says, though no play names them."""
-        owed = self.due.get(who, [])
-        while owed and isinstance(owed[0], Text) and owed[0].text in self.barrier_answers:
-            self._add(do.Receive(who, owed.pop(0)))
+        """The answers to barriers beside a line are due where the model says, though no play names them."""
+        dues = self.due.get(who, [])
+        while dues and isinstance(dues[0], Text) and dues[0].text in self.barrier_answers:
+            self._add(do.Receive(who, dues.pop(0)))
 
     def _between_lines(self, who: str) -> bool:
         cutter = self.world.open(who).cutter
@@ -335,7 +335,7 @@ class Compiler:
             dues.clear()
 
     def _final_probes(self) -> None:
-        """What is still due; a probe of each connection's state; who is listed how; and nothing else."""
+        """What is still due; a probe of each connection's state; the listing; and nothing else."""
         self._send_held()
         self._receive_all()
         live = [who for who in self.world.peers if self.world.is_open(who) and who not in self.not_reading]

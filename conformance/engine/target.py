@@ -27,7 +27,7 @@ ANNOUNCED = re.compile(rb"listening on \[?(?P<host>[^\s\]]+?)\]?:(?P<port>[0-9]+
 START_SECONDS = 10.0
 STOP_SECONDS = 1.0
 LAST_SIGN = 0.05  # seconds between the last sign of a process, such as a connection that breaks, and its end
-ATTEMPTS = 3  # a free port may be taken by somebody else before the server takes it
+ATTEMPTS = 3  # a free port may be taken by another program before the server takes it
 PLACEHOLDER = re.compile(r"\{([a-z_-]+)\}")
 FOR_SERVERS = {  # the placeholders of a command, besides the spec's timers
     "port": "the port to listen on", "host": "the address to listen on", "spec": "the file of the spec to serve",
@@ -273,7 +273,7 @@ def _readable(stream: IO[bytes], milliseconds: int | None) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody has now."""
+    """A port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -22,7 +22,7 @@ class Verdict(StrEnum):
     XPASS = "xpass"  # the list says that it fails, and it does not
     NOT_APPLICABLE = "not-applicable"  # a profile that was not declared
     NOT_TESTED = "not-tested"  # what it takes was not offered: a spec with short timers, a limit, …
-    BLOCKED = "blocked"  # it could not be asked: the way to the state failed, or nobody listens
+    BLOCKED = "blocked"  # it could not be asked: the setup failed, or no server listens
     ERROR = "error"  # the suite's own bug
 
     @property
@@ -60,7 +60,7 @@ class Result:
     replay: str = ""
     kind: str = "cell"  # cell | play | scene | walk
     title: str = ""
-    unreached: bool = False  # nobody took a connection
+    unreached: bool = False  # no connection was taken
     broken: str = ""  # the rule that the failed step obeys, if it is known
 
     @classmethod

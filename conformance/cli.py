@@ -141,7 +141,7 @@ def server(command: str | None, address: str | None, **options: Any) -> None:
     """Judges a server."""
     spec = _spec(options["spec_file"])
     target = _target(command, address, spec)
-    cases = server_cases(spec, _segments(options["segment"]), " ".join(options["profile"].split(",")))
+    cases = server_cases(spec, _segments(options["segment"]))
     where = f"--cmd {shlex.quote(command)}" if command else f"--connect {address}"
     sys.exit(session.judge(target, spec, cases, _known(options["known_file"]), where, options))
 

@@ -26,7 +26,8 @@ TIMED = 24  # workers for the cases that mostly wait
 GIVE_UP = 10  # cases in a row that could not be asked, after which the rest is not asked
 
 Queue = collections.deque[Case]  # its methods may be called by several threads
-Assignment = tuple[Worker | ClientWorker, tuple[Queue, ...]]  # a worker, and the queues that it empties in this order
+AnyWorker = Worker | ClientWorker
+Assignment = tuple[AnyWorker, tuple[Queue, ...]]  # a worker, and the queues that it empties in this order
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ class Run:
             if self.options.fail_fast and (result.verdict.bad or result.verdict is Verdict.BLOCKED):
                 self.stopped = True
 
-    def judge(self, worker: Worker | ClientWorker, case: Case) -> Result:
+    def judge(self, worker: AnyWorker, case: Case) -> Result:
         """The verdict of a worker, unless too many cases in a row reached no server."""
         if self.unreached < GIVE_UP:
             return worker.verdict(case)
@@ -182,7 +183,7 @@ def _run_workers(assignments: Sequence[Assignment], run: Run) -> None:
         raise
 
 
-def _work(worker: Worker | ClientWorker, queues: Sequence[Queue], run: Run) -> None:
+def _work(worker: AnyWorker, queues: Sequence[Queue], run: Run) -> None:
     for queue in queues:
         while (case := run.take(queue)) is not None:
             run.report(run.judge(worker, case))

@@ -20,7 +20,7 @@ class SelectionError(Exception):
     """A pattern that matches no case; says the nearest ids."""
 
 
-def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS, profiles: str = "core") -> list[Case]:
+def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Case]:
     """Every case for servers: the cells, the plays, the spec's examples, the scenes.
 
     Raises:
@@ -28,7 +28,7 @@ def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS, profiles: s
     """
     barrier_verb(spec)
     plays = [play for play in shipped_plays(spec) if play.of == "server"]
-    found = [case for play in Matrix(spec, profiles).plays() for case in cases_of(spec, play, "cell", segments)]
+    found = [case for play in Matrix(spec).plays() for case in cases_of(spec, play, "cell", segments)]
     found += [case for play in (*plays, *example_plays(spec)) for case in cases_of(spec, play, "play", segments)]
     return _checked([*found, *bursts.scenes(spec), *limits.scenes(spec)])
 

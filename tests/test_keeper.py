@@ -152,7 +152,7 @@ def test_a_program_gets_what_it_was_given_and_nothing_more(tmp_path: Path) -> No
 # A tool that prints the keeper's process id when all that it starts is there.
 TOOL = """
 import sys
-from conformance import programs
+from conformance.engine import programs
 with programs.folder("pychat-test-"), programs.undoing(["rm", sys.argv[1]]):
     open(sys.argv[1], "w").close()
     running = [programs.start(["sh", "-c", script], stdout=programs.PIPE) for script in sys.argv[2:]]

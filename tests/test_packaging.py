@@ -31,7 +31,7 @@ def test_the_wheel_holds_two_packages_and_the_spec(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"pychat", "conformance"}
     assert {"pychat/data/pychat.yaml", "pychat/data/language.schema.json", "pychat/py.typed"} <= set(names)
-    assert any(name.startswith("conformance/plays/") for name in names)
+    assert any(name.startswith("conformance/cases/plays/") for name in names)
 
 
 def test_the_wheel_works_outside_a_checkout(wheel: Path, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def _judge(spec: Spec, file: Path, address: Address, dice: Random, figures: Figu
     """Judge, server and client read the same spec, so a case that fails is a fault of one of them."""
     options = Options(jobs=1, patience=PATIENCE, spec_file=file, profiles=tuple(spec.profiles))
     try:
-        cases = server_cases(spec, profiles=" ".join(spec.profiles))
+        cases = server_cases(spec)
         of_client = client_cases(spec, ("whole",))
     except UnjudgeableError:
         figures.counts["unjudgeable"] += 1

@@ -38,9 +38,8 @@ class Variant:
 class Matrix:
     """The cells of a spec."""
 
-    def __init__(self, spec: Spec, profiles: str = "core") -> None:
+    def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.profiles = profiles
         self.ending = spec.framing.writes
         self.paths = paths_of(spec)
 

@@ -59,7 +59,7 @@ def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where
         terminal.progress(result, len(chosen))
         reports.add(case_line(result))
 
-    run = Options(
+    settings = Options(
         jobs=options["jobs"],
         patience=options["patience"],
         max_wait=options["max_wait"],
@@ -71,10 +71,10 @@ def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where
     )
     started = time.monotonic()
     try:
-        results = run_suite(target, chosen, run, spec=spec)
+        results = run_suite(target, chosen, settings, spec=spec)
         for noisy, number in ((False, options["walks"]), (True, options["fuzz"])):
-            if number and not (run.fail_fast and any(result.verdict.bad for result in results)):
-                walked = run_walks(target, spec, walks(spec, number, options["seed"], noisy=noisy), run)
+            if number and not (settings.fail_fast and any(result.verdict.bad for result in results)):
+                walked = run_walks(target, spec, walks(spec, number, options["seed"], noisy=noisy), settings)
                 if walked.found is not None:
                     _save(walked.found, where, terminal)
                 terminal.say(walked.figures)
@@ -88,14 +88,14 @@ def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where
         terminal.close_progress()
     seconds = time.monotonic() - started
     stale = known.stale(case.key for case in cases)
-    planned = len(results) if run.fail_fast else len(chosen)
+    planned = len(results) if settings.fail_fast else len(chosen)
     code = exit_code(results, level=options["level"], planned=planned, stale=len(stale))
     if len(results) >= len(chosen):
         reports.finish(footer(results, seconds=seconds, exit_code=code, stale=stale))
     else:
         reports.abandon()
         terminal.say(STOPPED)
-    terminal.summary(spec, results, of=of, seconds=seconds, stale=stale, code=code, patience=run.patience)
+    terminal.summary(spec, results, of=of, seconds=seconds, stale=stale, code=code, patience=settings.patience)
     return code
 
 

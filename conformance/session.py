@@ -51,11 +51,11 @@ def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where
     reports = Reports.open(
         options["reports"], header(spec, chosen, of=of, command=visible(f"{of} {where}"), options=shown)
     )
-    replay = visible(f"{program()} {of} {where}{_unusual(options)}")
+    again = visible(f"{program()} {of} {where}{_unusual(options)}")
 
     def on_result(result: Result) -> None:
         known.judge(result)
-        result.replay = f"{replay} --select {result.id} --segment {result.segment}"
+        result.replay = f"{again} --select {result.id} --segment {result.segment}"
         terminal.progress(result, len(chosen))
         reports.add(case_line(result))
 

@@ -1,6 +1,6 @@
 """Commands for a terminal: what they print of files, arguments and the network is shown, never obeyed.
 
-All commands but the judge's, which shares no code with the programs that it judges, print through `say`.
+All commands but the judge's, which has its own way to make text visible, print through `say`.
 """
 
 from __future__ import annotations

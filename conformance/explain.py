@@ -9,13 +9,13 @@ from typing import Any
 
 from pychat.spec import Spec
 
+from .cases.case import Case
 from .cases.play import LEGEND, Play
 from .engine import actions as do
 from .engine.actions import shown
 from .engine.script import Compiler
 from .oracle.frames import quote, shortened, visible
 from .oracle.model import Due
-from .suite import Case
 
 WIDTH = 100
 NUMBER = 1  # names in an explanation end in it

@@ -1,7 +1,7 @@
-"""Random walks: scripts that are drawn, what is due said by the model; one that fails is shrunk. Knows no verb.
+"""Random walks: plays that are drawn, with what is due from the model; one that fails is shrunk. Knows no verb.
 
-A walk is a play like any other: it is saved to a file, replayed from it, and shrunk again. A noisy walk (the fuzz) says
-besides its requests what is nearly a request, and octets of any kind, many lines at once; it is cut at random.
+A walk is a play like any other: it is saved to a file, replayed from it, and shrunk again. A noisy walk (the fuzz) also
+sends lines that are nearly requests, and octets of any kind, many lines at once; its octets are cut at random.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pychat.spec import Spec
 from pychat.spec.model import Outcome
 
+from .cases.case import Case, cases_of
 from .cases.play import WALK, Play, Segment, Step, send
 from .engine.target import Target
 from .engine.verdict import Result, Verdict
@@ -24,10 +25,9 @@ from .oracle.model import World
 from .oracle.noise import Noise
 from .oracle.paths import CAST, Lines
 from .run import Options, one_worker, run_suite
-from .suite import Case, cases_of
 
 STEPS = 40  # of a walk, at most
-STEP = ("move", "move", "move", "any", "any", "any", "any", "end")  # what a step is; a noisy walk has ends alone of it
+STEP = ("move", "move", "move", "any", "any", "any", "any", "end")  # what a step is; of a noisy walk only the ends
 LINES = (1, 1, 1, 2, 5, 30, 110)  # of a noisy step, each of one kind of a mixture; the most are above every budget
 MIXTURES = (
     ("move",), ("relay",), ("fault",), ("relay", "move", "any", "nearly"),
@@ -48,7 +48,7 @@ class Found:
 
 @dataclass(slots=True)
 class Walked:
-    """What has come of a number of walks. `lines` and `connections` are those of the walks that were run."""
+    """The results of a number of walks. `lines` and `connections` are those of the walks that were run."""
 
     results: list[Result] = field(default_factory=list)
     found: Found | None = None
@@ -57,7 +57,7 @@ class Walked:
 
     @property
     def figures(self) -> str:
-        """What was said and what came, in one line."""
+        """How much was sent and received, in one line."""
         frames, wrong = sum(r.frames for r in self.results), sum(r.verdict.bad for r in self.results)
         return (
             f"{len(self.results):,} walks: {self.lines:,} lines in {self.connections:,} connections, "
@@ -131,7 +131,7 @@ class Walker:
         people = {place: place for place in CAST}
         for who in CAST:
             self.world.open(who)
-            if self.noise:  # some of them will never say anything
+            if self.noise:  # some of them will never send anything
                 yield Step(who, "open")
         for count in range(1, self.rng.randint(2, STEPS + 1)):
             place = self.rng.choice(CAST)
@@ -144,7 +144,7 @@ class Walker:
                 yield send(self.spec, who, b"".join(self._lines(who, place, kind)))
 
     def _end(self, who: str, place: str) -> Step:
-        """The request that ends, the end of what is sent, or a reset, if somebody is told of it."""
+        """The request that ends, the end of the sending half, or a reset, if there is a partner who is told of it."""
         kinds = ["finish", "quit"] if self.world.open(who).partner is None else ["finish", "quit", "reset"]
         kind = self.rng.choice(kinds)
         if kind == "quit":
@@ -193,7 +193,7 @@ class Walker:
 
 
 def shrink(worker: Worker, play: Play, segment: Segment = "whole") -> tuple[Play, Result]:
-    """The shortest play that still fails, found by leaving out lines and steps; what is due is said anew by the model.
+    """The shortest play that still fails, found by leaving out lines and steps; the model says what is due each time.
 
     Raises ValueError if the play does not fail.
     """

@@ -5,13 +5,10 @@ All commands print through `say`, but the judge's: it shares no code with the pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import click
 
 from .visible import visible_lines
+from .visible_errors import VisibleErrors
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -19,26 +16,11 @@ def say(text: str, *, err: bool = False) -> None:
     click.echo(visible_lines(text), err=err)
 
 
-class Command(click.Command):
+class Command(VisibleErrors):
     """A command whose errors show what they quote."""
 
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        with _visible_errors():
-            return super().make_context(*args, **kwargs)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        with _visible_errors():
-            return super().invoke(ctx)
+    visible = staticmethod(visible_lines)
 
 
 class Group(Command, click.Group):
     """The same for commands of commands."""
-
-
-@contextmanager
-def _visible_errors() -> Iterator[None]:
-    try:
-        yield
-    except click.ClickException as error:
-        vars(error)["message"] = visible_lines(error.message)  # click marks it as final, for type checkers
-        raise

@@ -18,7 +18,8 @@ from .conftest import ROOT
 ROOMS = {
     "pychat/visible": (),
     "pychat/startup": (),
-    "pychat/command": ("pychat/visible",),
+    "pychat/visible_errors": (),
+    "pychat/command": ("pychat/visible", "pychat/visible_errors"),
     "pychat/spec": ("pychat/visible",),
     "pychat/core": ("pychat/spec",),
     "pychat/net": ("pychat/spec",),
@@ -33,10 +34,32 @@ ROOMS = {
     "conformance/engine": ("pychat/spec", "conformance/oracle", "conformance/cases"),
     "conformance/scenes": ("pychat/spec", "conformance/oracle", "conformance/cases", "conformance/engine"),
     "conformance/client": ("pychat/spec", "conformance/oracle", "conformance/cases", "conformance/engine"),
+    "conformance/suite": (
+        "pychat/spec", "conformance/oracle", "conformance/cases", "conformance/scenes", "conformance/client",
+    ),
+    "conformance/run": ("pychat/spec", "conformance/cases", "conformance/engine", "conformance/client"),
+    "conformance/walk": (
+        "pychat/spec", "conformance/oracle", "conformance/cases", "conformance/engine", "conformance/run",
+    ),
+    "conformance/explain": ("pychat/spec", "conformance/oracle", "conformance/cases", "conformance/engine"),
+    "conformance/results": (
+        "pychat/spec", "pychat/startup", "conformance/oracle", "conformance/cases", "conformance/engine",
+    ),
+    "conformance/session": (
+        "pychat/spec", "conformance/oracle", "conformance/cases", "conformance/engine", "conformance/suite",
+        "conformance/run", "conformance/walk", "conformance/results",
+    ),
+    "conformance/cli": (
+        "pychat/spec", "pychat/visible_errors", "conformance/oracle", "conformance/cases", "conformance/engine",
+        "conformance/suite", "conformance/run", "conformance/walk", "conformance/explain", "conformance/results",
+        "conformance/session",
+    ),
 }  # fmt: skip
 WITHOUT_IO = ("pychat/spec", "pychat/core", "pychat/visible", "conformance/oracle", "conformance/cases")
 # The client's files that open nothing: what is typed, what is told, what is awaited, and in which words.
 QUIET = tuple(f"pychat/client/{name}.py" for name in ("talk", "texts", "input_line", "phrases"))
+# What the judge shares with the programs that it judges: no code of a protocol but the spec.
+SHARED = ("pychat.spec", "pychat.startup", "pychat.visible_errors")
 IO = {"socket", "ssl", "select", "selectors", "threading", "time", "asyncio", "socketserver", "subprocess"}
 FRAMEWORKS = {"asyncio", "socketserver", "twisted", "zmq", "trio", "anyio", "gevent"}
 
@@ -117,6 +140,15 @@ def test_a_room_imports_only_what_lies_before_it(name: str) -> None:
         assert found <= allowed, file
 
 
+def test_the_small_values_of_the_judge_know_no_engine() -> None:
+    """A case, and what an implementation offers, are made without a server, a client or a list of all cases."""
+    for name in ("cases/case", "engine/needs"):
+        found = {room(module) for module in imports(ROOT / "conformance" / f"{name}.py")}
+        assert {each for each in found if each.startswith(("pychat", "conformance"))} <= {
+            "pychat/spec", "conformance/cases",
+        }, name  # fmt: skip
+
+
 @pytest.mark.parametrize("name", [*WITHOUT_IO, *QUIET])
 def test_no_socket_no_thread_and_no_clock(name: str) -> None:
     """So every rule is tested without a socket and without a sleep."""
@@ -131,14 +163,12 @@ def test_pychat_imports_neither_the_judge_nor_the_tools_nor_the_tests() -> None:
 
 
 def test_the_judge_imports_nothing_of_pychat_but_the_spec() -> None:
-    """If judge and server shared a codec, one symmetric mistake would pass. How a program starts is no part of it."""
+    """If judge and server shared a codec, one symmetric mistake would pass. Starts and messages are no part of it."""
     for file in files("conformance"):
         for module in imports(file):
             assert module.split(".")[0] not in ("tools", "tests"), f"{file} imports {module}"
             if module.split(".")[0] == "pychat":
-                assert module == "pychat" or module.startswith(("pychat.spec", "pychat.startup")), (
-                    f"{file} imports {module}"
-                )
+                assert module == "pychat" or module.startswith(SHARED), f"{file} imports {module}"
 
 
 def test_only_the_keeper_starts_programs() -> None:

@@ -10,12 +10,12 @@ from random import Random
 import pytest
 from click.testing import CliRunner
 
+from conformance.cases.case import cases_of
 from conformance.cases.play import Play, to_yaml
 from conformance.cases.reader import plays_of
 from conformance.engine.target import Address
 from conformance.engine.verdict import Result, Verdict
 from conformance.engine.worker import Worker
-from conformance.suite import cases_of
 from pychat.core.connection import Connection
 from pychat.core.hub import Hub
 from pychat.core.replay import matches

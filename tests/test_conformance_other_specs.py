@@ -14,9 +14,10 @@ from click.testing import CliRunner
 from conformance.cases.matrix import Matrix
 from conformance.cli import main
 from conformance.client.contract import Contract
-from conformance.engine.names import Names
+from conformance.engine.target import placeholders_of, values_of
 from conformance.oracle.model import World
-from conformance.oracle.paths import names_of, paths_of
+from conformance.oracle.names import Names, names_of
+from conformance.oracle.paths import paths_of
 from conformance.suite import client_cases, server_cases
 from pychat.spec import Spec, loads
 from pychat.spec.reading import read
@@ -162,11 +163,8 @@ def test_a_budget_of_several_states_counts_on_from_one_to_the_other() -> None:
 
 def test_a_timer_may_have_the_name_of_what_a_command_is_told() -> None:
     """`{max}` stays the number of connections."""
-    from conformance.engine.needs import names
-    from conformance.engine.worker import values_of
-
     spec = made("  quiet: {since", "  max: {since")
-    assert names(spec, "server")["max"] == "the most connections that it admits"
+    assert placeholders_of(spec, "server")["max"] == "the most connections that it admits"
     assert values_of(spec, "x")["max"] == "1000"
 
 

@@ -10,9 +10,9 @@ from conformance.cases.matrix import Matrix
 from conformance.cases.play import SEGMENTS, Play, Step, example_plays, quoted, to_yaml
 from conformance.cases.reader import PlayError, plays_of, shipped_plays
 from conformance.engine.actions import Race, Receive, Send
-from conformance.engine.names import Names
 from conformance.engine.script import Compiler, ContradictionError
 from conformance.oracle.model import End, Items, Text, World
+from conformance.oracle.names import Names
 from conformance.oracle.paths import SUBJECT, paths_of
 from conformance.oracle.probe import barrier_verb, configurations, probe_for
 from conformance.suite import client_cases, server_cases
@@ -93,7 +93,7 @@ def test_every_play_says_what_the_model_says(spec: Spec, segment: str) -> None:
     """Two sources for what is right: hands and the table. They must not differ."""
     for play in [*shipped_plays(spec), *example_plays(spec), *Matrix(spec).plays()]:
         if play.of == "server" and segment in play.segments:
-            Compiler(spec, play, 7, segment).compile()  # type: ignore[arg-type]  # parametrize gives str
+            Compiler(spec, play, 7, segment=segment).compile()  # type: ignore[arg-type]  # parametrize gives str
 
 
 def test_a_play_against_the_model_is_the_suites_own_fault(spec: Spec) -> None:
@@ -202,7 +202,7 @@ def test_names_are_unique_where_names_stand_and_nowhere_else(spec: Spec) -> None
 def test_coalesced_octets_stand_between_two_barriers(spec: Spec) -> None:
     """The neighbours' answers are due around the line's own."""
     play = next(play for play in Matrix(spec).plays() if play.id == "CONNECTED/HELLO/greeted")
-    ops = [op.action for op in Compiler(spec, play, 1, "coalesced").compile().ops]
+    ops = [op.action for op in Compiler(spec, play, 1, segment="coalesced").compile().ops]
     assert isinstance(ops[0], Send)
     assert ops[0].octets == b"PING judge-1\nHELLO 1\nPING judge-2\n"
     due = [action.due for action in ops if isinstance(action, Receive)][:3]

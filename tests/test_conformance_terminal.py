@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from conformance.engine.needs import NotTestedError, require
+from conformance.cases.case import Case
+from conformance.engine.needs import NotTestedError, Offer, require
 from conformance.engine.quick import quicken
 from conformance.engine.target import Command, excerpt
 from conformance.engine.verdict import Result, Verdict
-from conformance.engine.worker import Worker
 from conformance.explain import explain
 from conformance.oracle.frames import quote, visible
 from conformance.results.record import Record, case_line, footer, header
 from conformance.results.reports import md
 from conformance.results.terminal import BRIEF, FULL, Terminal
-from conformance.run import Options, run_suite, shipped_file
-from conformance.suite import Case, server_cases
-from pychat.spec import Spec
+from conformance.run import Options, run_suite
+from conformance.suite import server_cases
+from pychat.spec import Spec, shipped_file
 
 PYTHON = shlex.quote(sys.executable)
 STUDENT = Path(__file__).parent / "student" / "server.py"
@@ -193,12 +193,11 @@ def test_a_timer_that_is_not_told_is_named_with_its_real_seconds(spec: Spec, tmp
     """Where the server is told another timer, and the suite's copy of the spec has short ones."""
     (case,) = cases_with(spec, "NAMED/TIME/silence")
     assert case.play is not None
-    command = Command("x {port} {registration}")
-    quick = Worker(command, quicken(shipped_file(), tmp_path).spec, quick_of=spec, command=command)
+    told, quick = Command("x {port} {registration}").placeholders, quicken(shipped_file(), tmp_path).spec
     with pytest.raises(NotTestedError, match=r"its probe timer of 120 s: give the command \{probe\} too, or \{spec\}"):
-        require(quick, case.play)
+        require(case.play, quick, Offer(told, quick_of=spec))
     with pytest.raises(NotTestedError, match="--max-wait 601"):
-        require(Worker(command, spec, command=command), case.play)
+        require(case.play, spec, Offer(told))
 
 
 def test_a_hint_stands_where_it_is_about_the_case(spec: Spec) -> None:

@@ -14,13 +14,19 @@ from pathlib import Path
 
 import pytest
 
+from conformance.cases.case import Case, cases_of
 from conformance.cases.play import Play, Step
-from conformance.engine.target import Address, Command
+from conformance.engine.blame import blame
+from conformance.engine.inbox import FloodError
+from conformance.engine.needs import NotTestedError
+from conformance.engine.player import MismatchError
+from conformance.engine.stage import UnreachableError
+from conformance.engine.target import Address, Command, StartError
 from conformance.engine.verdict import Result, Verdict, exit_code
 from conformance.engine.worker import Worker
 from conformance.results.known import Known, KnownError
 from conformance.run import Options, run_suite
-from conformance.suite import Case, cases_of, client_cases, server_cases
+from conformance.suite import client_cases, server_cases
 from pychat.spec import Spec
 
 Handler = Callable[[socket.socket, bytes], bytes | None]
@@ -356,6 +362,30 @@ def result(verdict: Verdict, *, level: str = "MUST", key: str = "A/B/c", got: st
 def test_exit_codes(verdicts: list[Verdict], level: str, code: int) -> None:
     """One number for the whole run."""
     assert exit_code([result(v) for v in verdicts], level=level, planned=len(verdicts)) == code
+
+
+@pytest.mark.parametrize(
+    ("problem", "verdict", "words"),
+    [
+        (MismatchError("a< X", "X", "Y"), Verdict.FAIL, "a< X: wanted X, got Y"),
+        (MismatchError("a< X", "X", "Y", setup=True), Verdict.BLOCKED, "a< X: wanted X, got Y"),
+        (FloodError("a got 9 frames"), Verdict.FAIL, "wanted an end of what it sends, got a got 9 frames"),
+        (NotTestedError("give {max}"), Verdict.NOT_TESTED, "give {max}"),
+        (UnreachableError("no connection"), Verdict.BLOCKED, "no connection"),
+        (StartError("it does not listen"), Verdict.BLOCKED, "it does not listen"),
+        (ZeroDivisionError("oh"), Verdict.ERROR, "ZeroDivisionError('oh') at "),
+    ],
+)
+def test_an_exception_becomes_a_verdict(problem: Exception, verdict: Verdict, words: str, spec: Spec) -> None:
+    """In one place, for servers and for clients; what was not foreseen is a bug of the suite."""
+    found = Result.of(hello(spec))
+    try:
+        raise problem
+    except Exception as raised:
+        blame(found, raised)
+    assert found.verdict is verdict
+    assert found.words.startswith(words)
+    assert found.unreached == isinstance(problem, UnreachableError | StartError)
 
 
 def test_exit_codes_of_levels_and_of_what_is_missing() -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from conformance.cases.case import cases_of
 from conformance.cases.play import example_plays
 from conformance.engine.target import Address
 from conformance.engine.verdict import Verdict
 from conformance.engine.wire import Entry
 from conformance.run import run_suite
-from conformance.suite import cases_of
 from pychat.spec import Spec
 from tools.capture.network import CaptureError, Host
 from tools.capture.recorder import MARKER_PORT, Recorder

@@ -11,11 +11,12 @@ from random import Random
 
 import pytest
 
+from conformance.cases.case import Case
 from conformance.engine.target import Address, Command
 from conformance.engine.verdict import Result, Verdict
 from conformance.oracle.probe import UnjudgeableError
 from conformance.run import Options, run_suite
-from conformance.suite import Case, client_cases, server_cases
+from conformance.suite import client_cases, server_cases
 from pychat.server.server import Server
 from pychat.spec import Spec, SpecError, load, loads
 from tools.check.explore import Bounds, Search

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from conformance.cases.case import Case
 from conformance.engine.verdict import Result, Verdict
-from conformance.suite import Case, server_cases
+from conformance.suite import server_cases
 from pychat.spec import Spec
 from tools.selftest import trials
 from tools.selftest.mutants.client import client_mutants

@@ -15,7 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from conformance.cases import play as plays
-from conformance.cases.play import Play, example_plays, shipped_plays
+from conformance.cases.play import Play, example_plays
+from conformance.cases.reader import shipped_plays
 from conformance.cli import main
 from conformance.engine.script import Compiler
 from pychat.spec import Spec, SpecError, loads

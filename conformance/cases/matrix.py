@@ -12,7 +12,7 @@ from typing import Any
 
 from conformance.oracle.frames import write_form
 from conformance.oracle.model import World
-from conformance.oracle.paths import SUBJECT, label_of, paths_of
+from conformance.oracle.paths import SUBJECT, Path, Sent, label_of, paths_of
 from pychat.spec import Spec
 from pychat.spec.model import Budget, Outcome, Request
 
@@ -62,6 +62,10 @@ class Cells:
         setup = tuple(setup)
         return Play(id_, title, rules, (*setup, *steps), setup=len(setup), source="the matrix", **options)
 
+    def steps(self, path: Path) -> list[Step]:
+        """The path as steps of a play."""
+        return [send(self.spec, who, octets) for who, octets in path]
+
     def line(self, request: Request) -> bytes:
         """The request with ordinary values in its fields."""
         return write_form(request.form, self.paths.values(request)).encode() + self.ending
@@ -75,13 +79,13 @@ class Matrix(Cells):
         found += [*self._budgets(), *self._lengths(), *self._ends()]
         return self.numbered(found, self.spec.fault_rule("syntax").rule)
 
-    def _cell(self, configuration: str, message: str, variant: Variant, path: tuple[Step, ...] | None = None) -> Play:
+    def _cell(self, configuration: str, message: str, variant: Variant, path: Path | None = None) -> Play:
         """The subject sends a variant in a configuration, at the end of this path; without one, of the shortest."""
         if path is None:
             path = self.paths.to_configuration(configuration)
         return self.cell(
-            configuration, message, variant.name, variant.title, variant.rules, path,
-            [send(self.spec, SUBJECT, variant.octets)], segments=variant.segments, exact=variant.exact,
+            configuration, message, variant.name, variant.title, variant.rules, self.steps(path),
+            self.steps((Sent(SUBJECT, variant.octets),)), segments=variant.segments, exact=variant.exact,
         )  # fmt: skip
 
     # Rows of the table: each in each end of its state where it can be reached
@@ -156,7 +160,7 @@ class Matrix(Cells):
                 return configuration
         return None
 
-    def _field_variants(self, request: Request, path: tuple[Step, ...]) -> Iterator[Variant]:
+    def _field_variants(self, request: Request, path: Path) -> Iterator[Variant]:
         rule = self.spec.fault_rule("syntax").rule
         good = self.paths.values(request)
         plain = write_form(request.form, good)
@@ -177,7 +181,7 @@ class Matrix(Cells):
                 rules = (self._rule_of_row(path, line) if accepted else rule,)
                 yield Variant(f"{field.name}-{name}", line + self.ending, rules, title, exact=True)
 
-    def _rule_of_row(self, path: tuple[Step, ...], line: bytes) -> str:
+    def _rule_of_row(self, path: Path, line: bytes) -> str:
         """The rule of the row that the subject's line takes at the end of the path."""
         world = World(self.spec)
         for step in path:
@@ -255,7 +259,7 @@ class Matrix(Cells):
             never = ("R-ERR-9", budget.rule)
             yield Variant(f"{row.verb.lower()}-{label}-never-counts", line * (most + 1), never, title, both)
 
-    def _earlier_faults(self, state: str, budget: Budget, path: tuple[Step, ...]) -> Iterator[Play]:
+    def _earlier_faults(self, state: str, budget: Budget, path: Path) -> Iterator[Play]:
         """The faults of the first state do not count in a state that has a budget of its own."""
         first = self.spec.budget(self.spec.initial)
         if first is None or first == budget or first.faults == 1 or budget.faults == 1:
@@ -265,7 +269,7 @@ class Matrix(Cells):
         octets = b"".join(faults[number % len(faults)] for number in range(budget.faults - 1))
         title = f"the faults of {self.spec.initial} do not count in {state}"
         variant = Variant(f"faults-of-before-{budget.goodbye}", octets, (budget.rule, first.rule), title, BOTH)
-        yield self._cell(state, ANY_LINE, variant, (send(self.spec, SUBJECT, b"".join(sends)), *path))
+        yield self._cell(state, ANY_LINE, variant, (Sent(SUBJECT, b"".join(sends)), *path))
 
     def _one_of_each_fault(self, state: str) -> list[bytes]:
         """A line with each fault that counts in this state."""
@@ -335,7 +339,7 @@ class Matrix(Cells):
                 variants.append(("half-close-after-a-line", title, rules, [line, finish]))
             if self.spec.states[state].linked and end != "alone":  # else no push shows when it has taken effect
                 variants.append(("reset", "resets the connection", rules[1:], [Step(SUBJECT, "reset")]))
-            path = self.paths.to_configuration(configuration)
+            path = self.steps(self.paths.to_configuration(configuration))
             for name, title, shown, steps in variants:
                 title = f"a client that is {configuration} {title}"
                 yield self.cell(configuration, END, name, title, shown, path, steps, segments=("whole",))

@@ -12,7 +12,7 @@ from conformance.cases.play import CLIENT, USER, Play, Step
 from conformance.cases.values import BAD_UTF8, values_of
 from conformance.oracle.frames import ANY_WORDS, Parsed, parse_request, write_form
 from conformance.oracle.model import Due, End, Items, Text, World
-from conformance.oracle.paths import SUBJECT, label_of
+from conformance.oracle.paths import SUBJECT, Path, label_of
 from pychat.spec import Spec
 from pychat.spec.model import Request
 
@@ -44,7 +44,7 @@ class ClientMatrix(Cells):
 
     # What the suite does for the server and the other users
 
-    def _led(self, path: tuple[Step, ...]) -> tuple[World, list[Step]]:
+    def _led(self, path: Path) -> tuple[World, list[Step]]:
         """The world after these requests, and the steps to it."""
         world = World(self.spec)
         return world, [done for step in path for done in self._acted(world, step.who, step.octets)]
@@ -53,7 +53,7 @@ class ClientMatrix(Cells):
         """The world in which the client is in this configuration, and the steps that lead it there."""
         return self._led(self.paths.to_configuration(configuration))
 
-    def _is_open(self, path: tuple[Step, ...]) -> bool:
+    def _is_open(self, path: Path) -> bool:
         """Whether the contract has commands for all that the client sends on this path."""
         return all(step.who != SUBJECT or self._command(step.octets) is not None for step in path)
 

@@ -1,89 +1,44 @@
-"""What the suite may rely on when it looks at a server, found out before the first case: one fault is one fault.
+"""Trials before the first case: what the suite may use to look at a server, so that one fault fails its own cases only.
 
-Each case ends with probes. If the listing, say, does not work, it fails its own cases, and no other case uses it.
-Nothing becomes green by that: what is not trusted has cases of its own, which fail.
+Each case ends with probes. If the listing, say, does not work, the listing's cases fail, and no other case uses it.
+Nothing passes by that: what is not used has cases of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from conformance.oracle.paths import paths_of
 
-if TYPE_CHECKING:
-    from .worker import Worker
-
-
-@dataclass(frozen=True, slots=True)
-class Preflight:
-    """`distrusted` are the configurations whose probe is answered wrongly."""
-
-    barrier: bool = True
-    listing: bool = True
-    distrusted: frozenset[str] = frozenset()
-
-    def probes(self, configuration: str) -> bool:
-        return configuration not in self.distrusted
-
-    @classmethod
-    def of(cls, worker: Worker) -> Preflight:
-        """Tries the barrier, the listing, and the probe of each configuration."""
-        from conformance.oracle.paths import paths_of
-
-        if not _barrier_works(worker):
-            return cls(barrier=False)
-        paths = paths_of(worker.judged)
-        everything = paths.configurations
-        distrusted = {name for name in everything if not _works(worker, name, cls(listing=False))}
-        listing = paths.named is None or _works(worker, paths.named, cls(distrusted=frozenset(everything)))
-        return cls(listing=listing, distrusted=frozenset(distrusted))
-
-    def words(self) -> str:
-        """What a person is told."""
-        if not self.barrier:
-            return "nothing can be proved without the barrier"
-        parts = ["the listing"] * (not self.listing) + [f"the probe of {name}" for name in sorted(self.distrusted)]
-        return f"not used to look at other cases, because it fails its own: {', '.join(parts)}" if parts else ""
+from .failures import FloodError, MismatchError
+from .needs import Findings
+from .player import Player
+from .script import Compiler, leading
+from .stage import UnreachableError
+from .worker import Worker
 
 
-TRUSTED = Preflight()
+def preflight(worker: Worker) -> Findings:
+    """Tries the barrier, the listing, and the probe of each configuration. Raises StartError."""
+    if not worker.answers():
+        return Findings(barrier=False)
+    paths = paths_of(worker.judged)
+    everything = paths.configurations
+    distrusted = {name for name in everything if not _works(worker, name, Findings(listing=False))}
+    listing = paths.named is None or _works(worker, paths.named, Findings(distrusted=frozenset(everything)))
+    return Findings(listing=listing, distrusted=frozenset(distrusted))
 
 
-def _barrier_works(worker: Worker) -> bool:
-    from .failures import FloodError
-    from .player import Player
-    from .stage import Stage, UnreachableError
+def _works(worker: Worker, configuration: str, findings: Findings) -> bool:
+    """Whether the probes that a play into a configuration ends with are answered right.
 
-    stage = Stage(worker.spec, worker.address(), worker.patience)
-    try:
-        inbox = stage.inbox("t")
-        return Player(stage).barrier(inbox) and not inbox.ended and not inbox.units
-    except (UnreachableError, FloodError):
-        return False
-    finally:
-        stage.close(0)
-
-
-def _works(worker: Worker, configuration: str, preflight: Preflight) -> bool:
-    """Whether a play that only leads into a configuration ends as it must; a way that fails is no proof against it."""
-    from conformance.cases.play import Play
-    from conformance.oracle.paths import paths_of
-
-    from .failures import FloodError, MismatchError
-    from .player import Player
-    from .script import Compiler
-    from .stage import Stage, UnreachableError
-    from .worker import unique_number
-
-    steps = paths_of(worker.judged).to_configuration(configuration)
-    play = Play("TRUST/IN/probe", "a probe", (), steps, setup=len(steps))
-    script = Compiler(worker.spec, play, unique_number(), profiles=worker.profiles, preflight=preflight).compile()
-    stage = Stage(worker.spec, worker.address(), worker.patience)
-    try:
-        Player(stage).play(script)
-    except MismatchError as problem:
-        return problem.setup
-    except (UnreachableError, FloodError):
-        return True
-    finally:
-        stage.close(0)
+    A failure on the way there proves nothing against them.
+    """
+    play = leading(worker.spec, paths_of(worker.judged).to_configuration(configuration))
+    script = Compiler(worker.spec, play, profiles=worker.profiles, findings=findings).compile()
+    with worker.stage() as stage:
+        try:
+            Player(stage).play(script)
+        except MismatchError as problem:
+            return problem.setup
+        except (UnreachableError, FloodError):
+            return True
     return True

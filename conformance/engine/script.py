@@ -1,34 +1,44 @@
-"""A play made ready to run: unique names, what must have come before the next send, and the final probes.
+"""From a play to a script of actions: unique names, what must have come before the next send, and the final probes.
 
-All of it is settled before the first octet is sent, by the model; the player only does what stands here.
+All of it is found with the model before the first octet is sent; the player only does what the script says.
 """
 
 from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from conformance.cases.play import NUMBER, WALK, Play, Segment, Step, StepKind
+from conformance.cases.play import NUMBER, WALK, Play, Segment, Step, StepKind, send
 from conformance.oracle.frames import Parsed, matches, parse_reply, parse_request
 from conformance.oracle.model import Cut, Due, End, Items, Text, World
+from conformance.oracle.names import Names, unique_number
+from conformance.oracle.paths import Path
 from conformance.oracle.probe import Barrier, lister, probe_for
 from pychat.spec import Spec
 
 from . import actions as do
 from .actions import shown
-from .names import Names
-from .preflight import TRUSTED, Preflight
+from .needs import EVERYTHING_WORKS, Findings
+
+SAME: Mapping[str, str] = MappingProxyType({})
 
 
 class ContradictionError(Exception):
     """A play says otherwise than the model: one of them is wrong, and it is not the implementation under test."""
 
 
+def leading(spec: Spec, path: Path, renamed: Mapping[str, str] = SAME) -> Play:
+    """A play that only leads along a path of the model: all of it is setup. `renamed` gives other ids to the cast."""
+    steps = tuple(send(spec, renamed.get(who, who), octets) for who, octets in path)
+    return Play("LEAD/IN/path", "the path into a state", (), steps, setup=len(steps))
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Many lines of one sender, and the frame that the first of them is to somebody."""
+    """Many lines of one sender, and the frame that the first of them becomes for their reader."""
 
     sender: str
     lines: do.Numbered
@@ -37,37 +47,42 @@ class Sample:
 
 
 class Compiler:
-    """Makes one script. The world runs beside the play and knows what is due."""
+    """Makes one script. The model runs beside the play and says what is due.
+
+    `number` makes the names of the play's users its own; without it there is a new one. `findings` say which probes
+    may be used.
+    """
 
     def __init__(
         self,
         spec: Spec,
         play: Play,
-        number: int,
+        number: int | None = None,
+        *,
         segment: Segment = "whole",
         profiles: str = "core",
-        preflight: Preflight = TRUSTED,
+        findings: Findings = EVERYTHING_WORKS,
     ) -> None:
         self.spec = spec
-        self.preflight = preflight
+        self.findings = findings
         self.play = play
         self.segment = segment
-        self.names = Names(spec, number, exact=play.exact)
+        self.names = Names(spec, unique_number() if number is None else number, exact=play.exact)
         self.world = World(spec, profiles, dict(play.server).get("max"))
         self.barrier = Barrier(spec)
         self.script = do.Script(play)
-        self.owed: dict[str, list[Due]] = {}
-        self.totals: dict[str, int] = {}
-        self.unsettled: set[str] = set()  # who has sent something whose effect may not be there yet
+        self.due: dict[str, list[Due]] = {}  # what is due to each, and is not in the script yet
+        self.totals: dict[str, int] = {}  # how much has been due to each in all
+        self.unsettled: set[str] = set()  # senders of octets whose effect may not have come yet
         self.step: Step | None = None
         self.part = "setup"
         self.items: list[str] = []
         self.rule = ""
-        self.glue: set[str] = set()  # the answers to barriers that are glued to lines
-        self.deaf: set[str] = set()  # who does not read now
+        self.barrier_answers: set[str] = set()  # the answers to barriers that are sent in one segment with lines
+        self.not_reading: set[str] = set()  # connections that do not read now
         self.flood: Sample | None = None
         self.rng = random.Random(play.id)  # where the octets are cut; a walk's id stays when it is shrunk
-        self.held: dict[str, bytes] = {}  # what has not been sent yet of what each has said
+        self.held: dict[str, bytes] = {}  # the rest of the octets of each that is sent later
         self._makers: dict[StepKind, Callable[[Step], None]] = {
             "send": lambda step: self._send(step.who, self.names.in_request(step.octets)), "finish": self._leave,
             "reset": self._leave, "taken": lambda step: self._add(do.Taken(step.who, step.octets)),
@@ -77,24 +92,24 @@ class Compiler:
             "signal": self._signal, "exit": lambda step: self._add(do.Exit()),
         }  # fmt: skip
 
-    def compile(self, *, finale: bool = True) -> do.Script:
-        """The script; without the finale it ends after the last step."""
+    def compile(self, *, probes: bool = True) -> do.Script:
+        """The script; without `probes` it ends after the last step."""
         for index, step in enumerate(self.play.steps):
             self.step, self.part = step, "setup" if index < self.play.setup else "play"
             self._do(step)
             named = index + 1 < len(self.play.steps) and self.play.steps[index + 1].kind in ("receive", "end")
             if self.part == "setup" and step.kind == "send" and not named:
-                self._pay_all()  # a way into a state need not say what comes on it
+                self._receive_all()  # the setup need not say what comes
         self.part = "probe"
-        if finale and (not self.play.steps or self.play.steps[-1].kind != "together"):
-            self._finale()
+        if probes and (not self.play.steps or self.play.steps[-1].kind != "together"):
+            self._final_probes()
         return self.script
 
     def _add(self, action: do.Action) -> None:
         self.script.ops.append(do.Op(action, str(self.step), self.part, self.rule))
 
     def _do(self, step: Step) -> None:
-        if step.who in self.deaf and step.kind in ("receive", "end", "silent", "state"):
+        if step.who in self.not_reading and step.kind in ("receive", "end", "silent", "state"):
             raise self._contradiction(f"{step.who} does not read")
         if step.kind not in ("send", "finish", "reset"):
             self._send_held()
@@ -108,53 +123,53 @@ class Compiler:
             self._send(step.who, b"")
             del self.held[step.who]
         if step.kind == "reset" and self.play.source == WALK and self.world.open(step.who).partner is None:
-            step = replace(step, kind="finish")  # nobody would be told, so nobody could know when it has happened
+            step = replace(step, kind="finish")  # no push would tell when a reset has happened
         # A reset destroys what is still on its way, in both directions: everything must have come before.
         self._settle("" if step.kind == "reset" else step.who)
         self._add(do.Finish(step.who) if step.kind == "finish" else do.Reset(step.who))
-        self._owe(step.who, self.world.finish(step.who) if step.kind == "finish" else self.world.reset(step.who))
+        self._add_due(step.who, self.world.finish(step.who) if step.kind == "finish" else self.world.reset(step.who))
 
     def _end(self, step: Step) -> None:
         due = End() if step.kind == "end" else Cut()
-        self._pay_glue(step.who)
+        self._receive_barrier_answers(step.who)
         self._add(do.Receive(step.who, due))
-        self._paid(step.who, due)
+        self._check_due(step.who, due)
 
     def _silent(self, step: Step) -> None:
         self._settle("")
-        self._pay_glue(step.who)
+        self._receive_barrier_answers(step.who)
         self._add(do.Quiet((step.who,)))
 
     def _open(self, step: Step) -> None:
         self._settle("")
         dues = self.world.enter(step.who)
         self._add(do.Open(step.who, admitted=not dues))
-        self._owe(step.who, dues)
+        self._add_due(step.who, dues)
 
     # Time, and the server as a program
 
     def _clock(self, step: Step) -> None:
         self._settle("")
         timer = self.spec.timers[step.timer]
-        if timer.since == "full" and step.who not in self.deaf:
+        if timer.since == "full" and step.who not in self.not_reading:
             raise self._contradiction(f"the queue of {step.who}, who reads, is not full")
         self.rule = timer.rule
         dues = self.world.expire(step.who, timer) if step.part == 1 else {}
         watched = step.who if step.who in dues else next(iter(dues), step.who)
         self._add(do.Clock(step.who, step.timer, step.part, watched, next(iter(dues.get(watched, [])), None)))
-        self._owe(step.who, dues)
+        self._add_due(step.who, dues)
 
     def _signal(self, step: Step) -> None:
         self._settle("")
         self._add(do.Signal(step.text))
-        self._owe(step.who, self.world.stop())
+        self._add_due(step.who, self.world.stop())
 
     # Amounts
 
     def _pause(self, step: Step) -> None:
         self._settle("")
         self._add(do.Pause(step.who))
-        self.deaf.add(step.who)
+        self.not_reading.add(step.who)
 
     def _flood(self, step: Step) -> None:
         """One line tells what becomes of all of them, since they change nothing."""
@@ -176,13 +191,13 @@ class Compiler:
     def _lines(self, step: Step) -> None:
         flood = self.flood
         if flood is None:
-            raise self._contradiction("nobody has sent many lines")
+            raise self._contradiction("many lines were not sent before")
         if NUMBER in step.text:
             lines = do.Numbered(step.text, flood.lines.width, self.spec.framing.writes)
             if (step.who, lines.text(0)) != (flood.reader, flood.text):
                 raise self._contradiction(f"the model says {shown(flood.reader, Text(flood.text))}")
             self._add(do.ReadOn(step.who, lines))
-            self.deaf.discard(step.who)
+            self.not_reading.discard(step.who)
             return
         (due,) = self.world.copy().feed(flood.sender, flood.lines.octets(0)).get(step.who, [None])
         if not isinstance(due, Text) or not matches(step.text, due.text):
@@ -191,15 +206,15 @@ class Compiler:
 
     # What is due
 
-    def _owe(self, by: str, dues: dict[str, list[Due]]) -> None:
+    def _add_due(self, by: str, dues: dict[str, list[Due]]) -> None:
         self.unsettled.add(by)
         for who, due in dues.items():
-            self.owed.setdefault(who, []).extend(due)
+            self.due.setdefault(who, []).extend(due)
             self.totals[who] = self.totals.get(who, 0) + len(due)
 
-    def _paid(self, who: str, due: Due) -> None:
+    def _check_due(self, who: str, due: Due) -> None:
         """A play names what is due; it must be what the model says, or one of the two is wrong."""
-        owed = self.owed.get(who)
+        owed = self.due.get(who)
         first = owed.pop(0) if owed else None
         same = due == first
         if isinstance(due, Items) and isinstance(first, Items):
@@ -214,9 +229,9 @@ class Compiler:
         if self.unsettled - {who}:
             totals = []
             for other, total in self.totals.items():
-                if other in self.deaf:
+                if other in self.not_reading:
                     continue
-                ends = any(isinstance(due, End) for due in self.owed.get(other, ()))
+                ends = any(isinstance(due, End) for due in self.due.get(other, ()))
                 totals.append((other, total - ends, ends))
             self._add(do.Settle(tuple(totals)))
             self.unsettled = set()
@@ -244,34 +259,34 @@ class Compiler:
 
     def _send_segment(self, who: str, octets: bytes) -> None:
         self._settle(who)
-        glued: set[str] = set()
+        with_barriers: set[str] = set()
         if self.part == "play" and self.segment == "coalesced" and octets.endswith(b"\n") and self._between_lines(who):
             before, after = self.barrier.token(), self.barrier.token()
             octets = self.barrier.request(before) + octets + self.barrier.request(after)
-            glued = {self.barrier.answer(before), self.barrier.answer(after)}
+            with_barriers = {self.barrier.answer(before), self.barrier.answer(after)}
         self._add(do.Send(who, octets, self.part == "play" and self.segment == "octet"))
-        self.glue |= glued
+        self.barrier_answers |= with_barriers
         fed = len(self.world.decisions)
         dues = self.world.feed(who, octets)
-        self._note_rule(fed, glued=bool(glued))
-        self._owe(who, dues)
+        self._note_rule(fed, with_barriers=bool(with_barriers))
+        self._add_due(who, dues)
 
-    def _note_rule(self, fed: int, *, glued: bool) -> None:
+    def _note_rule(self, fed: int, *, with_barriers: bool) -> None:
         """The rule of the last line that was fed, without the barriers around it; none for a probe's line."""
         if self.part == "probe":
             self.rule = ""
             return
         taken = self.world.decisions[fed:]
-        if glued:
+        if with_barriers:
             taken = taken[1:-1] if len(taken) > 2 else taken[1:]
         if taken:
             self.rule = taken[-1].rule
 
-    def _pay_glue(self, who: str) -> None:
-        """The answers to what was glued to a line are due where the model says, though no play names them."""
-        owed = self.owed.get(who, [])
-        while owed and isinstance(owed[0], Text) and owed[0].text in self.glue:
-            self._add(do.Receive(who, owed.pop(0)))
+    def _receive_barrier_answers(self, who: str) -> None:
+        """The answers to barriers beside a line are due where the model says, though no play names them."""
+        dues = self.due.get(who, [])
+        while dues and isinstance(dues[0], Text) and dues[0].text in self.barrier_answers:
+            self._add(do.Receive(who, dues.pop(0)))
 
     def _between_lines(self, who: str) -> bool:
         cutter = self.world.open(who).cutter
@@ -283,12 +298,12 @@ class Compiler:
         if got is not None and got.reply.kind == "item":
             self.items.append(text)
             return
-        self._pay_glue(who)
+        self._receive_barrier_answers(who)
         listing = self.items or (got is not None and got.reply.verb and self._lists(got.reply.verb))
         due: Due = Items(tuple(self.items), text) if listing else Text(text)
         self.items = []
         self._add(do.Receive(who, due))
-        self._paid(who, due)
+        self._check_due(who, due)
 
     def _lists(self, verb: str) -> bool:
         return self.spec.requests[verb].item is not None
@@ -296,7 +311,7 @@ class Compiler:
     # Probes
 
     def _state(self, step: Step) -> None:
-        self._pay_all()
+        self._receive_all()
         peer = self.world.open(step.who)
         if peer.configuration(self.spec) != step.text:
             raise self._contradiction(f"the model says {peer.configuration(self.spec)}")
@@ -304,35 +319,36 @@ class Compiler:
 
     def _probe(self, who: str) -> None:
         request = probe_for(self.world, who)
-        if request is not None and self.preflight.probes(self.world.connections[who].configuration(self.spec)):
+        configuration = self.world.connections[who].configuration(self.spec)
+        if request is not None and configuration not in self.findings.distrusted:
             part, self.part = self.part, "probe" if self.part == "probe" else "setup"
             self._send(who, request)
             self.part = part
-            self._pay_all()
+            self._receive_all()
 
-    def _pay_all(self) -> None:
-        for who, dues in self.owed.items():
-            if who in self.deaf:
+    def _receive_all(self) -> None:
+        for who, dues in self.due.items():
+            if who in self.not_reading:
                 continue
             for due in dues:
                 self._add(do.Receive(who, due))
             dues.clear()
 
-    def _finale(self) -> None:
-        """What is still due; a probe of each connection's state; who is listed how; and nothing else."""
+    def _final_probes(self) -> None:
+        """What is still due; a probe of each connection's state; the listing; and nothing else."""
         self._send_held()
-        self._pay_all()
-        live = [who for who in self.world.connections if self.world.is_open(who) and who not in self.deaf]
+        self._receive_all()
+        live = [who for who in self.world.connections if self.world.is_open(who) and who not in self.not_reading]
         for who in live:
             self.step = Step(who, "state", text=self.world.connections[who].configuration(self.spec))
             self._probe(who)
-        request = lister(self.spec) if self.preflight.listing else None
+        request = lister(self.spec) if self.findings.listing else None
         listers = [who for who in live if request and self.world.connections[who].name is not None]
         if listers and request:
             self.step = Step(listers[0], "send", request, request.decode().strip())
             self._send(listers[0], request)
-            self._pay_all()
-        readers = tuple(who for who in self.world.connections if who not in self.deaf)
+            self._receive_all()
+        readers = tuple(who for who in self.world.connections if who not in self.not_reading)
         self.step = Step(",".join(readers), "silent")
         self._add(do.Quiet(readers))
 
@@ -340,7 +356,7 @@ class Compiler:
 
     def _race(self, step: Step) -> None:
         self._settle("")
-        self._pay_all()
+        self._receive_all()
         self.rule = ""
         sends = [Step(part.who, part.kind, self.names.in_request(part.octets), part.text) for part in step.together]
         branches: dict[object, do.Branch] = {}
@@ -350,7 +366,8 @@ class Compiler:
         self._add(do.Race(tuple(_action(part) for part in sends), tuple(branches.values())))
 
     def _branch(self, sends: list[Step], order: tuple[str, ...]) -> tuple[do.Branch, object]:
-        other = Compiler(self.spec, self.play, self.names.number, "whole", self.world.profiles, self.preflight)
+        number, profiles = self.names.number, self.world.profiles
+        other = Compiler(self.spec, self.play, number, profiles=profiles, findings=self.findings)
         other.world, other.step, other.part = self.world.copy(), self.step, "probe"
         other.barrier = self.barrier
         queues = {who: [part for part in sends if part.who == who] for who in order}
@@ -363,7 +380,7 @@ class Compiler:
                 dues.setdefault(target, []).extend(due)
         frozen = tuple(sorted((who, tuple(due)) for who, due in dues.items()))
         rules = {taken.who: taken.rule for taken in other.world.decisions[fed:]}
-        other._finale()
+        other._final_probes()
         return do.Branch(frozen, tuple(other.script.ops), tuple(rules.items())), frozen
 
 

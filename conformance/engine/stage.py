@@ -73,7 +73,13 @@ class Stage:
         """When patience ends, or so many times of it, if it begins now."""
         return time.monotonic() + times * self.patience
 
-    def close(self, wait: float) -> bool:
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self, wait: float = 0.0) -> bool:
         """Ends all connections; True when the server closed its ends within `wait` seconds too."""
         tidy = True
         deadline = time.monotonic() + wait

@@ -1,6 +1,7 @@
 """The implementation under test: a program that is started, watched and ended with all that it started, or an address.
 
-Its output is kept, bounded. Nothing here knows a frame; that it listens is shown by a connection that is accepted.
+A command holds placeholders such as `{port}`, which the suite fills in. The output of a program is kept, bounded.
+Nothing here knows a frame; that a server listens is shown by a connection that is accepted.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import IO, Protocol
 
 from conformance.oracle.frames import visible_lines
+from pychat.spec import Spec
 
 from . import programs
 
@@ -25,7 +27,42 @@ ANNOUNCED = re.compile(rb"listening on \[?(?P<host>[^\s\]]+?)\]?:(?P<port>[0-9]+
 START_SECONDS = 10.0
 STOP_SECONDS = 1.0
 LAST_SIGN = 0.05  # seconds between the last sign of a process, such as a connection that breaks, and its end
-ATTEMPTS = 3  # a free port may be taken by somebody else before the server takes it
+ATTEMPTS = 3  # a free port may be taken by another program before the server takes it
+PLACEHOLDER = re.compile(r"\{([a-z_-]+)\}")
+FOR_SERVERS = {  # the placeholders of a command, besides the spec's timers
+    "port": "the port to listen on", "host": "the address to listen on", "spec": "the file of the spec to serve",
+    "max": "the most connections that it admits",
+}  # fmt: skip
+FOR_CLIENTS = {"host": "the server's address", "port": "the server's port", "spec": "the file of the spec to follow"}
+
+
+class CommandError(Exception):
+    """A command with a placeholder that there is not, or without one that it needs; says which there are."""
+
+
+def placeholders_of(spec: Spec, of: str) -> dict[str, str]:
+    """The placeholders that the command of a server or a client may hold, and what each stands for."""
+    if of == "client":
+        return FOR_CLIENTS
+    timers = {timer.name: f"seconds of the {timer.name} timer" for timer in spec.timers.values()}
+    return FOR_SERVERS | {name: words for name, words in timers.items() if name not in FOR_SERVERS}
+
+
+def check_command(command: str, spec: Spec, of: str) -> None:
+    """Raises CommandError for a command with a placeholder that there is not, or a client's without the port.
+
+    A server without it takes a free port and says which: `listening on HOST:PORT`.
+    """
+    known, found = placeholders_of(spec, of), PLACEHOLDER.findall(command)
+    wrong = next((name for name in found if name not in known), None)
+    if wrong is not None or (of == "client" and "port" not in found):
+        problem = f"there is no {{{wrong}}}" if wrong else "it must take its {port}"
+        raise CommandError(f"{command!r}: {problem}; there are {', '.join(f'{{{name}}}' for name in known)}")
+
+
+def values_of(spec: Spec, spec_file: str) -> dict[str, str]:
+    """The values of the placeholders in a server's command, besides `port` and `host`."""
+    return {timer.name: f"{timer.after:g}" for timer in spec.timers.values()} | {"spec": spec_file, "max": "1000"}
 
 
 class StartError(Exception):
@@ -34,6 +71,10 @@ class StartError(Exception):
 
 class Target(Protocol):
     """What is judged. `start` gives one that runs, and is safe to call from several threads."""
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        """The values that its command takes."""
 
     @property
     def restartable(self) -> bool: ...
@@ -79,6 +120,7 @@ class Address:
     host: str
     port: int
     restartable: bool = False
+    placeholders: frozenset[str] = frozenset()
 
     def start(self, **values: str) -> Running:
         try:
@@ -90,24 +132,25 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program; `{port}` and other names in its words are filled in. Without `{port}` it must say where it listens."""
+    """A program; The placeholders in its words are filled in. Without `{port}` it must say where it listens."""
 
     text: str
     env: dict[str, str] = field(default_factory=dict, hash=False)
     restartable: bool = True
 
     def words(self, **values: str) -> list[str]:
-        """Its words. Raises StartError for a quote that is not closed or a name in braces that there is not."""
+        """Its words. Raises StartError for a quote that is not closed or a placeholder that there is not."""
         try:
             words = shlex.split(self.text)
         except ValueError as error:
             raise StartError(f"{self.text!r} is no command: {error}") from None
         if not words:
             raise StartError("the command is empty")
-        return [re.sub(r"\{([a-z_-]+)\}", lambda m: values.get(m[1], m[0]), word) for word in words]
+        return [PLACEHOLDER.sub(lambda m: values.get(m[1], m[0]), word) for word in words]
 
-    def has(self, name: str) -> bool:
-        return f"{{{name}}}" in self.text
+    @property
+    def placeholders(self) -> frozenset[str]:
+        return frozenset(PLACEHOLDER.findall(self.text))
 
     def start(self, **values: str) -> Running:
         problem = ""
@@ -120,7 +163,7 @@ class Command:
         raise StartError(problem)
 
     def _try(self, values: dict[str, str]) -> tuple[Running | None, str]:
-        host, port = values["host"], free_port() if self.has("port") else 0
+        host, port = values["host"], free_port() if "port" in self.placeholders else 0
         process = Process.spawn(self.words(port=str(port), **values), self.env)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -230,7 +273,7 @@ def _readable(stream: IO[bytes], milliseconds: int | None) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody has now."""
+    """A port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from conformance.cases.case import Case
 from conformance.oracle.frames import visible, visible_lines
 
-from .wire import Entry
+from .wire import Entry, Transcript
 
 
 class Verdict(StrEnum):
@@ -21,7 +22,7 @@ class Verdict(StrEnum):
     XPASS = "xpass"  # the list says that it fails, and it does not
     NOT_APPLICABLE = "not-applicable"  # a profile that was not declared
     NOT_TESTED = "not-tested"  # what it takes was not offered: a spec with short timers, a limit, …
-    BLOCKED = "blocked"  # it could not be asked: the way to the state failed, or nobody listens
+    BLOCKED = "blocked"  # it could not be asked: the setup failed, or no server listens
     ERROR = "error"  # the suite's own bug
 
     @property
@@ -59,8 +60,15 @@ class Result:
     replay: str = ""
     kind: str = "cell"  # cell | play | scene | walk
     title: str = ""
-    unreached: bool = False  # nobody took a connection
+    unreached: bool = False  # no connection was taken
     broken: str = ""  # the rule that the failed step obeys, if it is known
+
+    @classmethod
+    def of(cls, case: Case, verdict: Verdict = Verdict.PASS, note: str = "") -> Result:
+        """The result of a case before it was run, or of one that is not run."""
+        return cls(
+            case.id, case.segment, case.rules, case.level, verdict, note=note, kind=case.kind, title=case.title
+        )  # fmt: skip
 
     @property
     def key(self) -> str:
@@ -79,8 +87,18 @@ class Result:
             return f"{self.step and f'{self.step}: '}wanted {self.wanted}, got {self.got}"
         return self.note
 
-    def make_visible(self) -> None:
-        """What came from the implementation is shown as text: none of it acts on a terminal or a page."""
+    def remark(self, note: str) -> None:
+        """Adds to the note."""
+        self.note = "; ".join(filter(None, (self.note, note)))
+
+    def excuse(self, note: str) -> None:
+        """What has happened breaks no rule, and left the case without an answer; a bug of the suite stays one."""
+        if self.verdict is not Verdict.ERROR:
+            self.verdict, self.wanted, self.got, self.note = Verdict.BLOCKED, "", "", note
+
+    def finish(self, transcript: Transcript) -> None:
+        """Takes what has passed. Text of the implementation is made visible: no terminal and no page obeys it."""
+        self.entries, self.left_out, self.frames = transcript.entries, transcript.left_out, transcript.got
         for name in ("title", "step", "wanted", "got"):
             setattr(self, name, visible(getattr(self, name)))
         self.note, self.stderr = visible_lines(self.note), visible_lines(self.stderr)

@@ -1,44 +1,35 @@
-"""The shortest ways through the model: breadth first over the worlds of a few connections. Knows no verb by name."""
+"""The shortest paths through the model: breadth first over the worlds of a few connections. Knows no verb by name.
+
+A path is plain data: who sends which octets, one line after the other. The plays are made from it elsewhere.
+"""
 
 from __future__ import annotations
 
-import itertools
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from conformance.cases.play import Step, send
-from conformance.engine.names import Names, fixed_names
 from pychat.spec import Spec
 from pychat.spec.model import Field, Outcome, Request
 
 from .frames import Faulty, Parsed, parse_request, write_form
 from .model import World
-from .probe import UnjudgeableError, configurations
+from .names import names_of
+from .probe import configurations
 
 CAST = ("a", "b", "c")
 SUBJECT = CAST[0]
 DEPTH = 6  # requests; every row of the table is nearer
 
 
-def names_of(spec: Spec, count: int) -> list[str]:
-    """So many different names of users, no two the same without regard to case; the spec's own samples first.
+class Sent(NamedTuple):
+    """A line that one of the cast sends, with its ending."""
 
-    Raises:
-        UnjudgeableError: there are fewer, or they cannot be changed so that those of each play are its own.
-    """
-    kind, fixed = spec.types[spec.link.key], fixed_names(spec)
-    made = (f"{sample[: kind.octets[1] - 1]}{end}" for end in "xyz123" for sample in kind.good)
-    found: dict[str, str] = {}
-    for name in itertools.chain((name for name in kind.good if len(name) > 1), kind.good, made):
-        if kind.accepts(name) and name not in fixed:
-            found.setdefault(kind.fold(name), name)
-    names = list(found.values())[:count]
-    unique = [{kind.fold(Names(spec, number).unique(name)) for name in names} for number in (10_000, 99_999)]
-    if len(names) < count or len(set().union(*unique)) < 2 * count:
-        reason = f"there are too few names of the type {kind.name}: a number is added to each, so that plays differ"
-        raise UnjudgeableError(f"{spec.source}: it cannot be judged: {reason}")
-    return names
+    who: str
+    octets: bytes
+
+
+Path = tuple[Sent, ...]
 
 
 class Lines:
@@ -88,7 +79,7 @@ class Lines:
 
 
 class Paths(Lines):
-    """The shortest ways through the model: breadth first over the worlds of a few connections."""
+    """The shortest path into each configuration of the subject, and to each row of the table that it can take."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
@@ -102,15 +93,15 @@ class Paths(Lines):
             if not any((name, row) in self._rows for name in self.configurations if name.partition("+")[0] == state)
         ]  # rows to which the subject does not come
 
-    def _explore(self) -> list[tuple[World, tuple[Step, ...]]]:
+    def _explore(self) -> list[tuple[World, Path]]:
         start = World(self.spec)
         for who in CAST:
             start.open(who)
-        found: list[tuple[World, tuple[Step, ...]]] = [(start, ())]
+        found: list[tuple[World, Path]] = [(start, ())]
         seen = {start.key()}
         lines = {who: [(line, self._read(line)) for line in self.lines(who)] for who in CAST}
-        for world, way in found:  # grows while it is walked
-            if len(way) >= DEPTH:
+        for world, path in found:  # grows while it is walked
+            if len(path) >= DEPTH:
                 continue
             for who in CAST:
                 for line, said in lines[who]:
@@ -123,29 +114,30 @@ class Paths(Lines):
                         peer.state != self.spec.final for peer in other.connections.values()
                     ):
                         seen.add(other.key())
-                        found.append((other, (*way, send(self.spec, who, line))))
+                        found.append((other, (*path, Sent(who, line))))
         return found
 
     def _read(self, line: bytes) -> Parsed | Faulty:
         return parse_request(self.spec, line.removesuffix(self.spec.framing.writes))
 
-    def _find_rows(self) -> dict[tuple[str, Outcome], tuple[tuple[Step, ...], bytes]]:
-        """The first way in which the subject takes each row, by configuration and row."""
-        found: dict[tuple[str, Outcome], tuple[tuple[Step, ...], bytes]] = {}
+    def _find_rows(self) -> dict[tuple[str, Outcome], tuple[Path, bytes]]:
+        """The first path at whose end the subject takes each row, and the line with which; by configuration and row."""
+        found: dict[tuple[str, Outcome], tuple[Path, bytes]] = {}
         lines = [(line, self._read(line)) for line in self.lines(SUBJECT)]
-        for world, way in self._worlds:
+        for world, path in self._worlds:
             configuration = world.connections[SUBJECT].configuration(self.spec)
             for line, said in lines:
                 row = world.row_of(SUBJECT, said)
                 if row is not None:
-                    found.setdefault((configuration, row), (way, line))
+                    found.setdefault((configuration, row), (path, line))
         return found
 
     def worlds(self) -> Iterator[World]:
         """Every world that the cast can come to, the nearest first; not to be changed."""
         return (world for world, _ in self._worlds)
 
-    def to_row(self, configuration: str, row: Outcome) -> tuple[tuple[Step, ...], bytes] | None:
+    def to_row(self, configuration: str, row: Outcome) -> tuple[Path, bytes] | None:
+        """The path to where the subject takes this row in this configuration, and its line."""
         return self._rows.get((configuration, row))
 
     @property
@@ -154,34 +146,32 @@ class Paths(Lines):
         peers = (world.connections[SUBJECT] for world, _ in self._worlds)
         return next((peer.configuration(self.spec) for peer in peers if peer.name is not None), None)
 
-    def to_configuration(self, configuration: str) -> tuple[Step, ...]:
-        return self._first(lambda world: world.connections[SUBJECT].configuration(self.spec) == configuration)
+    def to_configuration(self, configuration: str) -> Path:
+        """The path into a configuration, which must be one of `configurations`."""
+        return next(
+            path for world, path in self._worlds if world.connections[SUBJECT].configuration(self.spec) == configuration
+        )
 
-    def to_success(self, configuration: str, verb: str) -> tuple[Step, ...] | None:
-        """The way to where this request succeeds when it names the subject's ordinary values."""
+    def to_success(self, configuration: str, verb: str) -> Path | None:
+        """The path to where this request succeeds when it names the subject's ordinary values."""
         request = self.spec.requests[verb]
         line = write_form(request.form, self.values(request)).encode()
-        for world, way in self._worlds:
+        for world, path in self._worlds:
             if world.connections[SUBJECT].configuration(self.spec) == configuration:
                 row = world.row_for(SUBJECT, line)
                 if row is not None and row.error is None:
-                    return way
+                    return path
         return None
 
-    def _first(self, goal: Callable[[World], bool]) -> tuple[Step, ...]:
-        return next(way for world, way in self._worlds if goal(world))
 
-
-_ways: dict[str, Paths] = {}
-_ways_lock = threading.Lock()  # guards `_ways`; held while they are found, which takes a second
+_found: dict[str, Paths] = {}
 
 
 def paths_of(spec: Spec) -> Paths:
-    """The ways through a spec's model, found once."""
-    with _ways_lock:
-        if spec.sha256 not in _ways:
-            _ways[spec.sha256] = Paths(spec)
-        return _ways[spec.sha256]
+    """The paths through a spec's model, found once, which takes a second."""
+    if spec.sha256 not in _found:
+        _found[spec.sha256] = Paths(spec)  # by two threads at once: both find the same
+    return _found[spec.sha256]
 
 
 def label_of(row: Outcome, rows: tuple[Outcome, ...]) -> str:

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from conformance import __version__
+from conformance.cases.case import Case
 from conformance.engine.verdict import Result, Verdict
 from conformance.engine.wire import Entry
 from conformance.oracle.frames import visible
 from conformance.oracle.probe import barrier_verb
-from conformance.suite import Case
 from pychat.spec import Spec
 
 FORMAT = 1

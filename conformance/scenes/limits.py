@@ -11,47 +11,43 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from conformance.cases.case import Case
 from conformance.engine.needs import NotTestedError
-from conformance.engine.worker import BrokenError, Worker
-from conformance.oracle.paths import paths_of
+from conformance.engine.stage import Stage
+from conformance.engine.worker import Worker
+from conformance.oracle.frames import ANY_WORDS
+from conformance.oracle.paths import SUBJECT, paths_of
 from pychat.spec import Spec
 
-from .common import Scene, answered, expect, expect_end, goodbye, lead
+from .common import answered, expect, expect_end, lead, mismatch, scene
 
 
-def scenes(spec: Spec) -> Iterator[Scene]:
-    """The scenes about addresses and keep-alive."""
+def scenes(spec: Spec) -> Iterator[Case]:
+    """The scenes about addresses and keep-alive whose rules the spec has."""
     title = "An address other than loopback holds at most its share"
-    share = spec.limits.rules.get("address_share", "R-OPEN-2")
-    yield Scene(f"{spec.initial}/OPEN/share-of-one-address", title, (share,), _share, "alone")
-    named, title = paths_of(spec).named, "TCP keep-alive is on, with its first time"
-    if named is not None:
-        yield Scene(f"{named}/OPEN/keepalive", title, ("R-TIME-4",), partial(_keepalive, named=named))
+    rule = spec.limits.rules.get("address_share", "R-OPEN-2")
+    if rule in spec.rules:
+        yield scene(spec, f"{spec.initial}/OPEN/share-of-one-address", title, (rule,), _share, "alone")
+    named, title, rule = paths_of(spec).named, "TCP keep-alive is on, with its first time", "R-TIME-4"
+    if named is not None and rule in spec.rules:
+        yield scene(spec, f"{named}/OPEN/keepalive", title, (rule,), partial(_keepalive, named=named))
 
 
-def _restart(worker: Worker, **values: str) -> None:
-    worker.stop()
-    worker.values = {**worker.values, **values}
-    assert worker.stage is not None
-    worker.stage.address = worker.address()
-
-
-def admitted(worker: Worker, who: str) -> bool:
+def _is_admitted(stage: Stage, who: str) -> bool:
     """Whether a new connection is admitted, as soon as the server has seen the end of those that were closed."""
-    assert worker.stage is not None
-    deadline = time.monotonic() + worker.patience
+    deadline = stage.deadline()
     while time.monotonic() < deadline:
-        inbox = worker.stage.inbox(who)
-        if answered(worker, who):
+        inbox = stage.inbox(who)
+        if answered(stage, who):
             return True
         inbox.wire.close()
-        del worker.stage.inboxes[who]
+        del stage.inboxes[who]
     return False
 
 
-def _share(worker: Worker) -> None:
+def _share(worker: Worker, stage: Stage) -> None:
     """A server that listens everywhere is filled up from this machine's own address, and then from loopback."""
-    if not worker.has("max") or not worker.has("host"):
+    if not {"max", "host"} <= worker.offer.placeholders:
         raise NotTestedError("its share of one address: give the command {host} and {max}")
     address = own_address()
     if address is None:
@@ -61,21 +57,17 @@ def _share(worker: Worker) -> None:
     share = share_of.of(most)
     if share == most:
         raise NotTestedError("its share of one address: it may hold all connections")
-    _restart(worker, max=str(most), host="0.0.0.0")  # noqa: S104  # the scene needs an address other than loopback
-    assert worker.stage is not None
-    port = worker.stage.address[1]
-    worker.stage.address = (address, port)
+    _, port = worker.restart(max=str(most), host="0.0.0.0")  # noqa: S104  # an address other than loopback is needed
+    stage.address = (address, port)
     for number in range(share):
-        if not admitted(worker, f"a{number}"):
-            raise BrokenError(f"room for connection {number + 1} of {share} from {address}", "no answer")
-    worker.stage.inbox("x")
-    last = goodbye(worker.spec, worker.spec.goodbye_when("share").code)
-    expect(worker, "x", last)
-    expect_end(worker, "x")
-    worker.stage.address = ("127.0.0.1", port)
+        if not _is_admitted(stage, f"a{number}"):
+            raise mismatch(f"room for connection {number + 1} of {share} from {address}", "no answer")
+    expect(stage, "x", f"{stage.spec.goodbye.key} {stage.spec.goodbye_when('share').code} {ANY_WORDS}")
+    expect_end(stage, "x")
+    stage.address = ("127.0.0.1", port)
     for number in range(most - share):
-        if not answered(worker, f"b{number}"):
-            raise BrokenError(f"room for connection {number + 1} from loopback", "no answer")
+        if not answered(stage, f"b{number}"):
+            raise mismatch(f"room for connection {number + 1} from loopback", "no answer")
 
 
 def own_address() -> str | None:
@@ -89,14 +81,13 @@ def own_address() -> str | None:
     return None if address.startswith("127.") or address == "0.0.0.0" else address  # noqa: S104  # compared
 
 
-def _keepalive(worker: Worker, named: str) -> None:
+def _keepalive(worker: Worker, stage: Stage, named: str) -> None:
     """Judged is that it is on, and its first time: Linux shows the timers of the sockets of a server on this machine.
 
-    How often it asks after that time, and how many times, nobody sees before a host is dead: that is not judged.
+    How often it probes after that time, and how many times, cannot be seen before a host is dead: that is not judged.
     """
-    lead(worker, named)
-    assert worker.stage is not None
-    stream = worker.stage.inbox("a").wire.stream
+    lead(worker, stage, named)
+    stream = stage.inbox(SUBJECT).wire.stream
     ours, theirs = stream.getsockname()[1], stream.getpeername()[1]
     idle = worker.spec.transport.keepalive[0]
     deadline = time.monotonic() + 0.5
@@ -108,7 +99,7 @@ def _keepalive(worker: Worker, named: str) -> None:
         if kind == KEEPALIVE and seconds <= idle + 1:
             return
         time.sleep(0.02)  # an acknowledgement's own timer hides that of the keep-alive for a moment
-    raise BrokenError(f"a keep-alive timer of {idle:g} s", "none" if kind != KEEPALIVE else f"one of {seconds:g} s")
+    raise mismatch(f"a keep-alive timer of {idle:g} s", "none" if kind != KEEPALIVE else f"one of {seconds:g} s")
 
 
 KEEPALIVE = 2

@@ -6,11 +6,11 @@ import shlex
 import sys
 from pathlib import Path
 
+from conformance.cases.case import cases_of
 from conformance.cases.play import example_plays
 from conformance.engine.target import Command, StartError, Target
 from conformance.oracle.probe import UnjudgeableError
 from conformance.run import Options, run_suite
-from conformance.suite import cases_of
 from pychat.core.replay import replay
 from pychat.spec import Spec
 

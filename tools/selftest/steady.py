@@ -7,10 +7,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from conformance.cases.case import Case
 from conformance.engine import programs
 from conformance.engine.target import Target
 from conformance.run import Options, run_suite
-from conformance.suite import Case
 from pychat.spec import Spec
 
 

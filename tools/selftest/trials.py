@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from conformance.cases.case import Case
 from conformance.engine import programs
 from conformance.engine.target import Command, StartError
 from conformance.engine.verdict import Result, Verdict
 from conformance.oracle.probe import barrier_verb
 from conformance.run import Options, run_suite
-from conformance.suite import Case, client_cases, server_cases
+from conformance.suite import client_cases, server_cases
 from pychat.spec import Spec
 
 from .mutants.mutant import Mutant

@@ -1,16 +1,46 @@
-"""Unique names for the users of a play, so that plays can share a server. Knows the forms of frames, and no verb."""
+"""Names of users: different ones for a cast, and unique ones for each play of a shared server. Knows no verb."""
 
 from __future__ import annotations
 
+import itertools
+import random
 from io import BytesIO
 
-from conformance.oracle.frames import Parsed, parse_reply, parse_request, write_form
-from conformance.oracle.probe import letters
 from pychat.spec import Spec
+
+from .frames import Parsed, parse_reply, parse_request, write_form
+from .probe import UnjudgeableError, letters
+
+_numbers = itertools.count(random.SystemRandom().randrange(10_000, 90_000))
+
+
+def unique_number() -> int:
+    """A number that no other play has, nor another run of the suite against the same server a minute ago."""
+    return next(_numbers)
+
+
+def names_of(spec: Spec, count: int) -> list[str]:
+    """So many different names of users, no two the same without regard to case; the spec's own samples first.
+
+    Raises:
+        UnjudgeableError: there are fewer, or they cannot be changed so that those of each play are its own.
+    """
+    kind, fixed = spec.types[spec.link.key], fixed_names(spec)
+    made = (f"{sample[: kind.octets[1] - 1]}{end}" for end in "xyz123" for sample in kind.good)
+    found: dict[str, str] = {}
+    for name in itertools.chain((name for name in kind.good if len(name) > 1), kind.good, made):
+        if kind.accepts(name) and name not in fixed:
+            found.setdefault(kind.fold(name), name)
+    names = list(found.values())[:count]
+    unique = [{kind.fold(Names(spec, number).unique(name)) for name in names} for number in (10_000, 99_999)]
+    if len(names) < count or len(set().union(*unique)) < 2 * count:
+        reason = f"there are too few names of the type {kind.name}: a number is added to each, so that plays differ"
+        raise UnjudgeableError(f"{spec.source}: it cannot be judged: {reason}")
+    return names
 
 
 class Names:
-    """A suffix for each name of a play, so that plays can share a server. Spelling and case stay."""
+    """Makes the names of one play unique by its number. Spelling and case stay; with `exact` the lengths too."""
 
     def __init__(self, spec: Spec, number: int, *, exact: bool = False) -> None:
         self.spec = spec
@@ -73,7 +103,7 @@ class Names:
 
 
 def fixed_names(spec: Spec) -> frozenset[str]:
-    """The names that rows compare with: they are no one's own, and stay as they are."""
+    """The names that conditions of rows compare with: they have a meaning of their own, and are not changed."""
     fields = {
         verb: {field.name for field in request.form.fields if field.type == spec.link.key}
         for verb, request in spec.requests.items()

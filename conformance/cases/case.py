@@ -1,0 +1,81 @@
+"""A case: one question to an implementation, with what a report says of it. Knows no list of cases, and runs none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pychat.spec import Spec
+
+from .play import SEGMENTS, Lane, Play, Segment
+
+Kind = Literal["cell", "play", "scene", "walk"]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One question to an implementation: a play whose octets are cut in one way, or a scene.
+
+    A scene is a function of a worker of the engine and the stage of the case.
+    """
+
+    id: str
+    title: str
+    rules: tuple[str, ...]
+    level: str
+    kind: Kind
+    play: Play | None = None
+    scene: Callable[..., None] | None = None
+    of: Literal["server", "client"] = "server"
+    segment: Segment = "whole"
+    lane: Lane = "shared"
+    profile: str = "core"
+    doc: str = ""
+    mistakes: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The id, with the way in which the octets are cut."""
+        return self.id if self.segment == "whole" else f"{self.id}@{self.segment}"
+
+    @property
+    def slow(self) -> bool:
+        """Whether it takes seconds, where others take milliseconds."""
+        return self.kind == "scene" or (self.play is not None and self.play.slow)
+
+    @property
+    def state(self) -> str:
+        return self.id.split("/")[0]
+
+    @property
+    def message(self) -> str:
+        return self.id.split("/")[1]
+
+
+def cases_of(spec: Spec, play: Play, kind: Kind, segments: Sequence[Segment]) -> list[Case]:
+    """A play as cases, one for each of the wanted ways to cut its octets."""
+    return [
+        Case(
+            id=play.id,
+            title=play.title,
+            rules=play.rules,
+            level=level_of(spec, play.rules),
+            kind=kind,
+            play=play,
+            of=play.of,
+            segment=segment,
+            lane=play.lane,
+            profile=play.profile,
+            doc=play.doc,
+            mistakes=play.mistakes,
+        )
+        for segment in segments
+        if segment in play.segments or (segment == "random" and play.segments == SEGMENTS)
+    ]
+
+
+def level_of(spec: Spec, rules: Iterable[str]) -> str:
+    """The strongest level of these rules."""
+    levels = [spec.rules[rule].level for rule in rules]
+    return next(level for level in ("MUST", "SHOULD", "MAY") if level in levels)

@@ -46,7 +46,7 @@ from typing import Any, Literal, cast
 import yaml
 
 from pychat.spec import Spec, SpecError, shipped
-from pychat.spec.model import Step as ExampleStep
+from pychat.spec.model import ExampleStep
 from pychat.spec.reading import Document, octets_of, read
 
 StepKind = Literal[

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pychat.spec import Spec
-from pychat.spec.model import ANY_VERB, Fault, Form, Reply
+from pychat.spec.model import ANY_VERB, FrameFault, Form, Reply
 
 ANY_WORDS = "…"  # in a wanted frame: any words, but not none
 
@@ -24,7 +24,7 @@ class Parsed:
 class Faulty:
     """A line that is no request; `verb` is what its refusal names."""
 
-    fault: Fault
+    fault: FrameFault
     verb: str
 
 

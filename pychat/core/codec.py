@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from pychat.spec.model import ANY_VERB, Fault, Form, Framing, Reply, Spec, Type
+from pychat.spec.model import ANY_VERB, Form, FrameFault, Framing, Spec, Type
 from pychat.spec.pattern import width
 
 
@@ -27,7 +27,7 @@ class Frame:
 class BadFrame:
     """A line that is no frame: what is wrong with it, and the verb that a refusal may name (R-ERR-2 to R-ERR-4)."""
 
-    fault: Fault
+    fault: FrameFault
     verb: str
 
 
@@ -123,7 +123,6 @@ class Codec:
         self._verb = re.compile(spec.framing.verb).fullmatch
         self._requests = {verb: _Pattern(request.form, spec.types) for verb, request in spec.requests.items()}
         self._replies = {key: _Pattern(reply.form, spec.types) for key, reply in spec.replies.items()}
-        self._longest_key = max(key.count(" ") for key in spec.replies) + 1
 
     def decode_request(self, line: bytes) -> Frame | BadFrame:
         """The request in a line without its ending, or the first fault that it has, in the order of R-ERR-6."""
@@ -144,19 +143,11 @@ class Codec:
             text = line.decode("utf-8")
         except UnicodeDecodeError:
             return BadFrame("encoding", ANY_VERB)
-        reply = self._reply(text)
+        reply = self.spec.reply_of(text)
         if reply is None:
             return BadFrame("verb" if self._verb(text.partition(" ")[0]) else "syntax", ANY_VERB)
         fields = self._replies[reply.key].match(text)
         return BadFrame("syntax", reply.form.verb) if fields is None else Frame(reply.key, fields)
-
-    def _reply(self, text: str) -> Reply | None:
-        words = text.split(" ", self._longest_key)
-        for count in range(min(self._longest_key, len(words)), 0, -1):
-            reply = self.spec.replies.get(" ".join(words[:count]))
-            if reply is not None:
-                return reply
-        return None
 
     def encode_request(self, verb: str, fields: Mapping[str, str]) -> bytes:
         """A request with its ending.
@@ -192,17 +183,10 @@ class Codec:
                 raise ValueError(f"{form.verb} needs the field {part.name}")
             value = fields[part.name]
             kind = self.spec.types[part.type]
-            if not _accepts(kind, value):
+            if not kind.accepts(value):
                 _refuse(form, part.name, kind, value)
             parts.append(value)
         return " ".join(parts)
-
-
-def _accepts(kind: Type, value: str) -> bool:
-    try:
-        return kind.accepts(value)
-    except UnicodeEncodeError:  # a lone surrogate
-        return False
 
 
 def _refuse(form: Form, name: str, kind: Type, value: str) -> NoReturn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from pychat.spec.model import Example, Spec, Step
+from pychat.spec.model import Example, ExampleStep, Spec
 
 from .connection import Connection
 from .hub import Hub
@@ -41,7 +41,7 @@ def replay(spec: Spec, example: Example) -> list[Mismatch]:
     ]
 
 
-def _do(hub: Hub, connection: Connection, step: Step) -> None:
+def _do(hub: Hub, connection: Connection, step: ExampleStep) -> None:
     if step.kind == "send":
         hub.receive(connection, step.octets, 0.0)
     elif step.kind == "finish":

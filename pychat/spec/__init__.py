@@ -14,9 +14,9 @@ from typing import Any
 from .build import build
 from .check import check
 from .model import Spec
-from .reading import REFUSED, Data, Document, Fault, Path, SpecError, octets_of, read
+from .reading import REFUSED, Data, Document, Path, SpecError, octets_of, read
 
-__all__ = ["Fault", "Spec", "SpecError", "load", "loads", "schema", "shipped", "shipped_file"]
+__all__ = ["Spec", "SpecError", "load", "loads", "schema", "shipped", "shipped_file"]
 
 _ODD = frozenset({"good", "bad", "steps"})  # where any character may stand: values of types, and what an example sends
 

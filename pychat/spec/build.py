@@ -21,11 +21,11 @@ from .model import (
     Contract,
     Error,
     Example,
+    ExampleStep,
     Form,
     Limits,
     Share,
     Spec,
-    Step,
     StepKind,
     Template,
     Timer,
@@ -241,7 +241,7 @@ class _Builder(RowBuilder):
         steps = tuple(self._step((*path, "steps", index), text) for index, text in enumerate(value["steps"]))
         return Example(name, value["title"], value["doc"], tuple(value["rules"]), steps, self._profile(path, value))
 
-    def _step(self, path: Path, line: str) -> Step:
+    def _step(self, path: Path, line: str) -> ExampleStep:
         matched = STEP.fullmatch(line)
         assert matched is not None, "the schema has a pattern for it"
         if path in self.document.cut:
@@ -254,7 +254,7 @@ class _Builder(RowBuilder):
             octets = text.encode() + self.framing.writes
             if text.startswith('"'):
                 octets = self._quoted(path, text)
-        return Step(matched["who"], kind, octets, text)
+        return ExampleStep(matched["who"], kind, octets, text)
 
     def _quoted(self, path: Path, text: str) -> bytes:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from .link import changes, check_links, reachable, row_path
-from .model import FAULTS, Form, Spec, Timer, When
+from .model import FRAME_FAULTS, Form, Spec, Timer, When
 from .reading import Document, Path
 from .view import SEEN, moves
 
@@ -153,10 +153,10 @@ def _check_roles(spec: Spec, document: Document) -> None:
                 document.blame(("goodbyes", goodbye.code, "gone"), f"when {when}, no partner is told", key=True)
     found = tuple(fault.fault for fault in spec.faults)
     if len(set(found)) != len(found):
-        document.blame(("faults",), f"each of {', '.join(FAULTS)} stands once", key=True)
-    elif found != FAULTS:
-        index = next(index for index, fault in enumerate(found) if fault != FAULTS[index])
-        reason = f"faults are checked in the order {', '.join(FAULTS)}, and must stand in it"
+        document.blame(("faults",), f"each of {', '.join(FRAME_FAULTS)} stands once", key=True)
+    elif found != FRAME_FAULTS:
+        index = next(index for index, fault in enumerate(found) if fault != FRAME_FAULTS[index])
+        reason = f"faults are checked in the order {', '.join(FRAME_FAULTS)}, and must stand in it"
         document.blame(("faults", index, "fault"), reason)
     for index, fault in enumerate(spec.faults):
         for verb in sorted(fault.uncounted):

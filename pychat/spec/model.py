@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
-Fault = Literal["encoding", "verb", "syntax", "state"]
-FAULTS: tuple[Fault, ...] = ("encoding", "verb", "syntax", "state")  # in the order in which they are checked
+FrameFault = Literal["encoding", "verb", "syntax", "state"]
+FRAME_FAULTS: tuple[FrameFault, ...] = get_args(FrameFault)  # in the order in which they are checked
 ReplyKind = Literal["answer", "item", "push", "refusal", "goodbye"]
 ConditionKind = Literal[
     "taken", "unknown", "oneself", "linked", "the partner", "equals", "differs", "no partner", "not accepted"
@@ -49,9 +49,13 @@ class Type:
         return f"[^{forbidden}\n]+"
 
     def accepts(self, value: str) -> bool:
-        """Whether `value` is of this type."""
+        """Whether `value` is of this type. Half of a surrogate pair has no UTF-8 form, so no type has it."""
         low, high = self.octets
-        return low <= len(value.encode()) <= high and re.fullmatch(self.pattern, value) is not None
+        try:
+            octets = len(value.encode())
+        except UnicodeEncodeError:
+            return False
+        return low <= octets <= high and re.fullmatch(self.pattern, value) is not None
 
     def fold(self, value: str) -> str:
         """The key under which `value` is unique."""
@@ -89,6 +93,19 @@ class Form:
     @property
     def fields(self) -> tuple[Field, ...]:
         return tuple(part for part in self.parts if isinstance(part, Field))
+
+    def fields_of(self, type_name: str) -> tuple[str, ...]:
+        """The names of the fields of a type."""
+        return tuple(field.name for field in self.fields if field.type == type_name)
+
+    def field_of(self, type_name: str) -> str | None:
+        """The name of the first field of a type, None without one."""
+        return next(iter(self.fields_of(type_name)), None)
+
+    def fill(self, *values: str) -> str:
+        """A frame without its ending; the values are given in the order of the fields."""
+        left = iter(values)
+        return " ".join(next(left) if isinstance(part, Field) else part for part in self.parts)
 
     def __str__(self) -> str:
         return " ".join(f"<{part.name}>" if isinstance(part, Field) else part for part in self.parts)
@@ -232,7 +249,7 @@ class Error:
 class FaultRule:
     """The error that answers a fault, and the verbs for which it does not count."""
 
-    fault: Fault
+    fault: FrameFault
     error: str
     rule: str
     uncounted: frozenset[str] = frozenset()
@@ -382,7 +399,7 @@ StepKind = Literal["send", "finish", "reset", "receive", "end"]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ExampleStep:
     """A line of an example. `octets` of a send are exact; `text` of a receive may end in `…` for any words."""
 
     who: str
@@ -403,7 +420,7 @@ class Example:
     title: str
     doc: str
     rules: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[ExampleStep, ...]
     profile: str = "core"
 
 
@@ -471,6 +488,11 @@ class Spec:
         return self.places.get(path, self.source)
 
     @cached_property
+    def name_type(self) -> Type:
+        """The type of users' names."""
+        return self.types[self.link.key]
+
+    @cached_property
     def initial(self) -> str:
         return next(state.name for state in self.states.values() if state.initial)
 
@@ -529,7 +551,21 @@ class Spec:
         found[self.goodbye.key] = Reply(self.goodbye.key, "goodbye", self.goodbye)
         return found
 
-    def fault_rule(self, fault: Fault) -> FaultRule:
+    @cached_property
+    def _most_key_words(self) -> int:
+        return max(key.count(" ") for key in self.replies) + 1
+
+    def reply_of(self, line: str) -> Reply | None:
+        """The reply that a line begins with, None where no reply begins so. No key is the beginning of another one."""
+        most = self._most_key_words
+        words = line.split(" ", most)[:most]
+        for count in range(1, len(words) + 1):
+            reply = self.replies.get(" ".join(words[:count]))
+            if reply is not None:
+                return reply
+        return None
+
+    def fault_rule(self, fault: FrameFault) -> FaultRule:
         return next(rule for rule in self.faults if rule.fault == fault)
 
     def goodbye_when(self, when: When) -> Goodbye:

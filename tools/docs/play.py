@@ -19,7 +19,7 @@ from pathlib import Path
 
 from conformance.engine import programs
 from pychat.spec import Spec
-from pychat.spec.model import Example, Step, Template, Variable
+from pychat.spec.model import Example, ExampleStep, Template, Variable
 
 ANY_WORDS = "…"
 PATIENCE = 10.0  # seconds; makes a failure finite, and no success waits for it
@@ -94,7 +94,7 @@ def _acts(spec: Spec, example: Example) -> Iterator[Act]:
         yield act
 
 
-def _lines(spec: Spec, step: Step, index: int) -> list[Act]:
+def _lines(spec: Spec, step: ExampleStep, index: int) -> list[Act]:
     """A step that sends, line by line; a CR and octets that are no UTF-8 are made visible."""
     acts = []
     for line in BytesIO(step.octets):
@@ -105,7 +105,7 @@ def _lines(spec: Spec, step: Step, index: int) -> list[Act]:
     return acts
 
 
-def _received(spec: Spec, step: Step, index: int) -> Act:
+def _received(spec: Spec, step: ExampleStep, index: int) -> Act:
     return Act(step.who, step.kind, words_of(spec, step.text), index, shown=step.text)
 
 

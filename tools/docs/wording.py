@@ -8,7 +8,7 @@ from pychat.spec.model import (
     Budget,
     Condition,
     Effect,
-    Fault,
+    FrameFault,
     Outcome,
     PartnerEffect,
     Since,
@@ -27,7 +27,7 @@ SINCE: dict[Since, str] = {
     "full": "in which the send queue stays above its mark",
     "goodbye": "since the last frame, and since the network last took octets of what was queued",
 }
-FAULTS: dict[Fault, str] = {
+FAULTS: dict[FrameFault, str] = {
     "encoding": "the line is not valid UTF-8",
     "verb": "the first word has the form of a verb and is no request",
     "syntax": "the line is not of the form of its verb, or begins with no verb",
@@ -194,7 +194,7 @@ class Wording:
             return say(f"the server closes the connection; its {self.partner} is told {{}}", code(timer.gone))
         return text("the server stops waiting for the end of the stream and closes the socket")
 
-    def fault_verb(self, fault: Fault) -> Spans:
+    def fault_verb(self, fault: FrameFault) -> Spans:
         """What a refusal names for a fault."""
         if fault == "syntax":
             return say("the verb; {} if the line begins with no request's verb", code(ANY_VERB))

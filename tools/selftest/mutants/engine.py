@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from pychat.spec.model import ANY_VERB, Condition, Effect, Fault, Goodbye, Outcome, PartnerEffect, Spec, Template
+from pychat.spec.model import ANY_VERB, Condition, Effect, FrameFault, Goodbye, Outcome, PartnerEffect, Spec, Template
 
 Closing = Literal["linger", "reset", "abrupt", "open"]
 
@@ -38,7 +38,7 @@ class Peer:
 class FaultyError(Exception):
     """A frame with one of the general faults; `verb` is what the refusal names."""
 
-    def __init__(self, fault: Fault, verb: str = ANY_VERB) -> None:
+    def __init__(self, fault: FrameFault, verb: str = ANY_VERB) -> None:
         super().__init__(fault)
         self.fault, self.verb = fault, verb
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
-from pychat.spec.model import ANY_VERB, Effect, EffectKind, Fault, Outcome, PartnerEffect, Spec, Template
+from pychat.spec.model import ANY_VERB, Effect, EffectKind, FrameFault, Outcome, PartnerEffect, Spec, Template
 
 from . import Mutant
 from .engine import Engine, FaultyError, Peer
@@ -192,7 +192,7 @@ def _ending(spec: Spec) -> Iterator[Mutant[Engine]]:
 class _AtFault(Engine):
     """Answers one general fault in another way: `times` 0, 2 or None (the connection is closed), or with `verb`."""
 
-    fault: Fault
+    fault: FrameFault
     times: int | None = 1
     verb: str | None = None
 
@@ -212,7 +212,7 @@ class _AtFault(Engine):
             peer.outbox += octets
 
 
-def _fault(spec: Spec, fault: Fault, error: str) -> Iterator[Mutant[Engine]]:
+def _fault(spec: Spec, fault: FrameFault, error: str) -> Iterator[Mutant[Engine]]:
     codes = list(spec.errors)
     other = codes[(codes.index(error) + 1) % len(codes)]
     yield Mutant(
@@ -261,7 +261,7 @@ def _recoded(spec: Spec, old: str, new: str) -> Spec:
     return replace(spec, faults=tuple(replace(r, error=new) if r.error == old else r for r in spec.faults))
 
 
-def _reordered(spec: Spec, fault: Fault, place: int) -> Spec:
+def _reordered(spec: Spec, fault: FrameFault, place: int) -> Spec:
     rest = [rule for rule in spec.faults if rule.fault != fault]
     rest.insert(place, spec.fault_rule(fault))
     return replace(spec, faults=tuple(rest))

@@ -144,7 +144,7 @@ class Program:
     def compare(self, world: World) -> None:
         """Both ends know what the model says."""
         names = {end.name: self.connections[end.me] for end in world if end.name != NOBODY}
-        assert len(names) == len(self.hub.names)
+        assert len(names) == len(self.hub.users.by_name)
         for end in world:
             connection, view = self.connections[end.me], self.sessions[end.me].view
             assert connection.state == end.state

@@ -166,7 +166,7 @@ def test_both_ends_of_a_chat_live_on_one_thread(start: Start) -> None:
         alice, bob = stage.chat(f"a{number}", f"b{number}")
         alice.send("MSG from the new thread")
         assert bob.line() == "MSG from the new thread"
-        names = stage.server._hub.names
+        names = stage.server._hub.users.by_name
         assert names[f"a{number}"].loop is names[f"b{number}"].loop  # type: ignore[attr-defined]
 
 

@@ -80,6 +80,8 @@ class Loop:
 
     def __init__(self, hub: Hub, lock: threading.Lock, name: str, log: Log) -> None:
         self._hub = hub
+        self._queues = hub.queues
+        self._note_activity = hub.deadlines.note_activity
         self._lock = lock
         self._log = log
         self._channels: dict[int, Channel] = {}
@@ -218,30 +220,25 @@ class Loop:
     def _take(self, arrived: list[tuple[Channel, bytes]], now: float) -> None:
         """Lets the hub decide about all that has come, under one lock; then sends.
 
-        A run for a partner of this thread for whom nothing waits goes straight to the network. Where each read brings a
-        single line, what is called for each line is what costs beside the system calls; so this is one method.
+        A run of lines for a partner on this thread with an empty queue goes straight to the network. Where each read
+        brings a single line, calls are the main cost beside the system calls; so this is one method.
         """
-        hub = self._hub
+        hub, queues = self._hub, self._queues
         straight: list[tuple[Channel, bytes]] = []
         failed: list[tuple[Channel, Exception]] = []
         with self._lock:
             for channel, octets in arrived:
                 try:
                     partner = channel.partner
-                    run = hub.take_run(channel, octets, now)
-                    if run is not None and partner is not None:
-                        if partner.queued or partner.loop is not self:
-                            hub.put(partner, run, now)
-                        else:
-                            straight.append((partner, run))
-                    elif octets:
-                        hub.receive(channel, octets, now)
-                    else:
+                    if not octets:
                         hub.finish(channel, now)
-                        hub.touch(channel)
+                    elif partner is not None and partner.loop is self:
+                        hub.receive(channel, octets, now, straight)
+                    else:
+                        hub.receive(channel, octets, now)
                 except Exception as error:
                     failed.append((channel, error))
-            touched = hub.take_touched() if hub.touched else []
+            touched = queues.take_touched() if queues.touched else []
         if straight:
             self._forward(straight, touched, now)
         for channel, trouble in failed:
@@ -261,13 +258,11 @@ class Loop:
                 lost.append(partner)
                 continue
             if taken:
-                partner.active = now
-                if partner.fired:
-                    self._hub.delivered(partner, now)
+                self._note_activity(partner, now)
             if taken < len(run):
-                with self._lock:  # a server that stops may have said goodbye to him meanwhile
-                    self._hub.put_back(partner, run[taken:], now)
-                    work += self._hub.take_touched()
+                with self._lock:  # a server that stops may have queued a goodbye meanwhile
+                    self._queues.put_back(partner, run[taken:], now)
+                    work += self._queues.take_touched()
         for partner in lost:  # when its own last lines are on their way: they come before its GONE (R-MSG-4)
             self._lose(partner, now)
 
@@ -282,7 +277,7 @@ class Loop:
         try:
             with self._lock:
                 self._hub.lose(channel, now)
-                touched = self._hub.take_touched()
+                touched = self._queues.take_touched()
         except Exception as error:
             self._give_up(channel, error)
         else:
@@ -320,7 +315,7 @@ class Loop:
         elif channel.paused and not self._hub.is_blocked(channel):
             with self._lock:
                 self._hub.resume(channel, now)
-                work += self._hub.take_touched()
+                work += self._queues.take_touched()
             self._plan(channel, work, now)  # its clock goes on
         if channel.ended is not None or channel.full_since is not None or channel.state != channel.planned:
             self._plan(channel, work, now)
@@ -347,13 +342,13 @@ class Loop:
                 channel.pending = None
                 with self._lock:
                     self._hub.lose(channel, now)
-                    work += self._hub.take_touched()
+                    work += self._queues.take_touched()
                 return
             channel.pending = _rest(chunks, taken)
             with self._lock:
-                self._hub.sent(channel, taken, now)
-                if self._hub.touched:
-                    work += self._hub.take_touched()
+                self._queues.sent(channel, taken, now)
+                if self._queues.touched:
+                    work += self._queues.take_touched()
             if channel.pending is not None or not channel.outbox:
                 return
 
@@ -395,7 +390,7 @@ class Loop:
             channel.outbox = []  # a planned look may keep the channel for a while
             self._hub.lose(channel, time.monotonic())
             self._hub.forget(channel)
-            touched = self._hub.take_touched()
+            touched = self._queues.take_touched()
         for other in touched:
             if other is not channel and isinstance(other, Channel):
                 other.loop.post(other)
@@ -438,8 +433,8 @@ class Loop:
         with self._lock:
             if channel.full_since is not None:
                 self._measure(channel, now)
-                work += self._hub.take_touched()
-            due = self._hub.due(channel, now)
+                work += self._queues.take_touched()
+            due = self._hub.deadlines.next(channel, now)
             channel.planned = channel.state
         if due < channel.due:
             channel.due = due
@@ -452,7 +447,7 @@ class Loop:
         """Tells a slow reader from one who never reads; the system asks for more only when megabytes have gone."""
         since, before = channel.measured
         left = unacknowledged(channel.sock)
-        if since != channel.full_since or self._hub.moves(channel, before - left, now):
+        if since != channel.full_since or self._hub.deadlines.note_progress(channel, before - left, now):
             channel.measured = channel.full_since, left
 
     def _is_planned(self, timer: tuple[float, int, Channel]) -> bool:
@@ -487,7 +482,7 @@ class Loop:
             if channel.full_since is not None:
                 self._measure(channel, now)
             self._hub.tick(channel, now)
-            work += self._hub.take_touched()
+            work += self._queues.take_touched()
         self._plan(channel, work, now)
 
 

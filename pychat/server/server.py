@@ -101,7 +101,7 @@ class Server:
         close(self._listener)
         with self._lock:
             self._hub.shutdown(time.monotonic())
-            touched = self._hub.take_touched()
+            touched = self._hub.queues.take_touched()
         for channel in touched:
             assert isinstance(channel, Channel)
             channel.loop.post(channel)
@@ -176,7 +176,7 @@ class Server:
         loopback = is_loopback(host)
         with self._lock:
             channel.admitted = self._hub.open(channel, host, time.monotonic(), loopback)
-            self._hub.take_touched()
+            self._hub.queues.take_touched()
         if channel.admitted:
             self.log("connected", level="debug", id=channel.id, address=host, port=port)
         elif len(self._leaving) < TURNED_AWAY:
@@ -200,7 +200,7 @@ class Server:
                     full = Channel(sock)
                     with self._lock:
                         self._hub.refuse(full, time.monotonic())
-                        self._hub.take_touched()
+                        self._hub.queues.take_touched()
                     sock.send(b"".join(full.outbox))
         with contextlib.suppress(OSError):
             self._spare = os.open(os.devnull, os.O_RDONLY)

@@ -18,8 +18,9 @@ from conformance.engine.worker import Worker
 from conformance.suite import cases_of
 from pychat.core.connection import Connection
 from pychat.core.hub import Hub
+from pychat.core.protocol import Protocol
 from pychat.core.replay import matches
-from pychat.core.session import LocalProtocolError, Protocol, Session
+from pychat.core.session import LocalProtocolError, Session
 from pychat.spec import Spec, load, shipped
 from tools.check import __main__ as command
 from tools.check.explore import Bounds, Search

@@ -15,7 +15,7 @@ from .desk import Desk, come_back, lose, room, settle
 
 @pytest.fixture
 def hub(spec: Spec) -> Hub:
-    """The server's mind."""
+    """The server's protocol core."""
     return Hub(spec)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 from typing import Protocol as TypingProtocol
 
-from pychat.core.protocol import Protocol
+from pychat.core.protocol import Encoded, Protocol
 from pychat.core.session import Event, LocalProtocolError, View
 from pychat.visible import hexdump, visible_octets
 
@@ -43,7 +43,7 @@ class Network(TypingProtocol):
     @property
     def undelivered(self) -> int: ...
 
-    def send(self, verb: str, *values: str, timeout: float) -> bytes: ...
+    def send(self, verb: str | Encoded, *values: str, timeout: float) -> bytes: ...
 
 
 class Talk:
@@ -215,11 +215,8 @@ class Talk:
             self._ask(self.protocol.bind, name)
 
     def _is_name(self, name: str) -> bool:
-        kind = self.protocol.spec.types[self.protocol.spec.link.key]
-        try:
-            good = kind.accepts(name)
-        except UnicodeEncodeError:
-            good = False
+        kind = self.protocol.spec.name_type
+        good = kind.accepts(name)
         if not good:
             examples = f" These are names: {', '.join(kind.good)}." if kind.good else ""
             self._warn(f"{name!r:.40} is no name. {kind.doc}{examples}")
@@ -244,15 +241,13 @@ class Talk:
         if self.protocol.relay is None:
             return True
         try:
-            self.protocol.codec.encode_request(
-                self.protocol.relay, self.protocol.fields(self.protocol.relay, (text,), {})
-            )
+            line = self.protocol.encode(self.protocol.relay, text)
         except ValueError as error:
             self._warn(f"Not sent: {error}")
             return False
         if self._must_accept() and not self._accept():
             return False
-        said = self._send(self.protocol.relay, text)
+        said = self._send(line)
         if said:
             self.lines.append(Line("said", text, self.view.name))
         return said
@@ -444,8 +439,8 @@ class Talk:
             self._warn(f"{verb} was refused: {words}")
 
     def _name_field(self, verb: str | None) -> str:
-        fields = self.protocol.spec.requests[verb or ""].form.fields
-        return next((part.name for part in fields if part.type == self.protocol.spec.link.key), "")
+        spec = self.protocol.spec
+        return spec.requests[verb or ""].form.field_of(spec.link.key) or ""
 
     def _wire(self, wire: Wire) -> None:
         arrow = "→" if wire.direction == "sent" else "←"
@@ -489,7 +484,7 @@ class Talk:
             else:
                 self._ask(verb, *values)
 
-    def _send(self, verb: str, *values: str) -> bool:
+    def _send(self, verb: str | Encoded, *values: str) -> bool:
         """Sends a request now, or says why not."""
         try:
             self._request(verb, *values)
@@ -498,10 +493,11 @@ class Talk:
             return False
         return True
 
-    def _request(self, verb: str, *values: str) -> None:
+    def _request(self, request: str | Encoded, *values: str) -> None:
         if self._network is None:
             raise ConnectionError("there is no connection")
-        self._network.send(verb, *values, timeout=0)
+        self._network.send(request, *values, timeout=0)
+        verb = request if isinstance(request, str) else request.verb
         if verb not in self.protocol.silent:
             self._awaited.verbs.append(verb)
         if verb == self.protocol.link and not self.in_chat:

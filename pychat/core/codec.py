@@ -11,8 +11,8 @@ from pychat.spec.model import ANY_VERB, Form, FrameFault, Framing, Spec, Type
 from pychat.spec.pattern import width
 
 
-class LineTooLong(Exception):  # noqa: N818  # it is the name of what happened
-    """As many octets as a whole frame may have came without an LF (R-FRAME-5)."""
+class LineTooLong(Exception):  # noqa: N818  # the name says what happened
+    """So many octets came without an LF that they are no frame (R-FRAME-5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class BadFrame:
 class Splitter:
     """Cuts a stream into lines, however it was cut into segments (R-FRAME-6).
 
-    `buffer` is empty when all that was fed is taken; the line that has no end yet is at most one frame long.
+    `buffer` is empty when all that was fed is taken; a line without its end is at most one frame long.
     """
 
     __slots__ = ("_carriage", "_limit", "_start", "buffer")
@@ -72,7 +72,7 @@ class Splitter:
         return self.buffer[self._start :]
 
     def replace(self, octets: bytes) -> None:
-        """Holds these octets in place of what it held."""
+        """Replaces what was fed and not taken yet."""
         self.buffer, self._start = octets, 0
 
     def __len__(self) -> int:
@@ -84,7 +84,7 @@ class Splitter:
 
 
 class _Pattern:
-    """A form as one regular expression. Octets are counted where it leaves them open."""
+    """A form as one regular expression. Octets are counted where the expression does not bound them."""
 
     __slots__ = ("counted", "fullmatch", "open")
 

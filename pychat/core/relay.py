@@ -127,7 +127,7 @@ def _by_prefix(points: Iterable[int]) -> dict[bytes, bytes]:
 
 
 def compile_relays(spec: Spec) -> Mapping[str, Relay]:
-    """By state, the runs that an accepted end may send to a partner who is there; empty where the spec has none."""
+    """By state, the relay of an accepted end with a partner; empty where the spec has none."""
     relays: dict[str, Relay] = {}
     for state, outcome in spec.outcomes():
         request = spec.requests[outcome.verb]

@@ -94,6 +94,10 @@ class Form:
     def fields(self) -> tuple[Field, ...]:
         return tuple(part for part in self.parts if isinstance(part, Field))
 
+    def type_of(self, field_name: str) -> str | None:
+        """The type's name of a field, None without such a field."""
+        return next((field.type for field in self.fields if field.name == field_name), None)
+
     def fields_of(self, type_name: str) -> tuple[str, ...]:
         """The names of the fields of a type."""
         return tuple(field.name for field in self.fields if field.type == type_name)
@@ -179,7 +183,7 @@ class PartnerEffect:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One row of the table: what comes of a request in a state when `condition` holds (None: always)."""
+    """One row of the table: what follows from a request in a state when `condition` holds (None: always)."""
 
     verb: str
     label: str
@@ -307,7 +311,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What two connections share: each is the other's partner, in the states that hold it. `key` is the names' type."""
+    """What two connections share: each is the other's partner, in these states. `key` is the type of users' names."""
 
     name: str
     key: str
@@ -414,7 +418,7 @@ class ExampleStep:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A conversation: a text for the page, a diagram and a conformance case at once."""
+    """A conversation: it becomes a text of the page, a diagram and a conformance case."""
 
     id: str
     title: str
@@ -524,7 +528,7 @@ class Spec:
     def verb_that(self, kind: EffectKind) -> str | None:
         """The request that has this effect when it succeeds without ending the connection, None without one.
 
-        A program that must know what a verb means asks for the meaning, never for the word.
+        Programs find a verb by its meaning, so that no program holds the word.
         """
         for _, outcome in self.outcomes():
             if outcome.error is None and outcome.to != self.final and outcome.does(kind):

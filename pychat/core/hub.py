@@ -237,10 +237,8 @@ class Hub:
 
     def _apply(self, connection: Connection, outcome: Outcome, frame: Frame, now: float) -> None:
         """Carries out one row: first all that changes, then all that is told."""
-        other = connection.partner
-        for effect in outcome.effects:
-            if effect.kind == "link":
-                other = self.users.find(frame.fields[str(effect.field)])
+        called = outcome.field_for("link")
+        other = connection.partner if called is None else self.users.find(frame.fields[called])
         # The names before the row changes them.
         values = {**frame.fields, "me": connection.name, "peer": other.name if other is not None else ""}
         if connection.state in self._in_a_row:

@@ -56,8 +56,7 @@ class Protocol:
 
     def same_name(self, one: str, other: str) -> bool:
         """Whether two names are those of one user, however they are written."""
-        fold = self.spec.name_type.fold
-        return fold(one) == fold(other)
+        return self.spec.name_type.same(one, other)
 
     def encode(self, verb: str, *values: str, **fields: str) -> Encoded:
         """A request, from its fields in the order of the wire or by their names.
@@ -81,10 +80,10 @@ class Shape:
     __slots__ = ("code", "count", "echoed", "name", "reply", "template", "text", "verb")
 
     def __init__(self, spec: Spec, reply: Reply) -> None:
-        fields = reply.form.fields
+        fields, last = reply.form.fields, spec.last_type(reply.form)
         self.reply = reply
         self.name = reply.form.field_of(spec.link.key)
-        self.text = fields[-1].name if fields and spec.types[fields[-1].type].rest_of_line else None
+        self.text = fields[-1].name if last is not None and last.rest_of_line else None
         self.code = fields[-2].name if reply.kind in ("refusal", "goodbye") else None
         self.verb = fields[0].name if reply.kind == "refusal" else ""
         self.count = next((name for name in map(_count_field, _answers_with(spec, reply.key)) if name), None)
@@ -111,7 +110,7 @@ def _echoed(spec: Spec, key: str) -> frozenset[str]:
 
 def _is_peer(row: Outcome, name: str, part: str | Variable) -> bool:
     """Whether this part of an answer is the name of the user that the field of the request names."""
-    linked = any(effect.kind == "link" and effect.field == name for effect in row.effects)
+    linked = row.field_for("link") == name
     partner = row.condition is not None and row.condition.kind == "the partner" and row.condition.field == name
     return part == Variable("peer") and (linked or partner)
 

@@ -133,8 +133,8 @@ def compile_relays(spec: Spec) -> Mapping[str, Relay]:
         request = spec.requests[outcome.verb]
         rows = spec.states[state].recv[outcome.verb]
         if outcome.does("relay") and _is_verbatim(outcome, request) and _is_sure(rows):
-            kind = spec.types[request.form.fields[-1].type]
-            if kind.rest_of_line and kind.match is None and _fits(request, kind, spec.framing):
+            kind = spec.last_type(request.form)
+            if kind is not None and kind.rest_of_line and kind.match is None and _fits(request, kind, spec.framing):
                 relays[state] = Relay(request, kind, spec.framing)
     return relays
 

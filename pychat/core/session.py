@@ -239,8 +239,8 @@ class Session:
         """A field that an answer has from its request holds the same, or a name of the same user."""
         for part in got.shape.reply.form.fields:
             if part.name in got.shape.echoed:
-                fold = self.protocol.spec.types[part.type].fold
-                if fold(got.fields[part.name]) != fold(request.fields[part.name]):
+                kind = self.protocol.spec.types[part.type]
+                if not kind.same(got.fields[part.name], request.fields[part.name]):
                     raise got.unexpected(f"the {part.name} in the request was {request.fields[part.name]}")
 
     def _listed(self, got: _Got) -> Event:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from .model import Outcome, PartnerEffect, Spec, Variable
+from .model import EffectKind, Outcome, PartnerEffect, Spec, Variable
 from .reading import Document, Path
 
 T = TypeVar("T", bound=Hashable)
@@ -159,9 +159,9 @@ class _Row:
                 self.blame(f"in {_some(self.linked)} a connection may have a partner already", "do")
             self._check_refused("link", ("unknown", "oneself", "linked"))
 
-    def _check_refused(self, effect: str, kinds: tuple[str, ...]) -> None:
+    def _check_refused(self, effect: EffectKind, kinds: tuple[str, ...]) -> None:
         """A row that does something with the user of a field needs rows before it that refuse the other cases."""
-        field = next(each.field for each in self.outcome.effects if each.kind == effect)
+        field = self.outcome.field_for(effect)
         conditions = [row.condition for row in self.before if row.condition and row.error]
         refused = {condition.kind for condition in conditions if condition.field == field}
         for kind in kinds:

@@ -61,6 +61,10 @@ class Type:
         """The key under which `value` is unique."""
         return value.lower() if self.fold_case else value
 
+    def same(self, one: str, other: str) -> bool:
+        """Whether two values have the same key."""
+        return self.fold(one) == self.fold(other)
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -203,6 +207,10 @@ class Outcome:
 
     def does(self, kind: EffectKind) -> bool:
         return any(effect.kind == kind for effect in self.effects)
+
+    def field_for(self, kind: EffectKind) -> str | None:
+        """The field that names the user of an effect, None where the row has no such effect with a field."""
+        return next((effect.field for effect in self.effects if effect.kind == kind), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -495,6 +503,10 @@ class Spec:
     def name_type(self) -> Type:
         """The type of users' names."""
         return self.types[self.link.key]
+
+    def last_type(self, form: Form) -> Type | None:
+        """The type of a form's last field, None without fields."""
+        return self.types[form.fields[-1].type] if form.fields else None
 
     @cached_property
     def initial(self) -> str:

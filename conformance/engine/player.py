@@ -292,8 +292,7 @@ class Player:
     def _user(self, item: str) -> str:
         got = parse_reply(self.spec, item)
         assert got is not None
-        key = next((field.name for field in got.reply.form.fields if field.type == self.spec.link.key), "")
-        return self.spec.types[self.spec.link.key].fold(got.values.get(key, ""))
+        return self.spec.name_type.fold(got.values.get(got.reply.form.field_of(self.spec.link.key) or "", ""))
 
     def _quiet(self, action: do.Quiet) -> None:
         """Nothing is left, on any of these connections, after all of them have answered a barrier."""

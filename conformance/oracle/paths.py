@@ -27,7 +27,7 @@ def names_of(spec: Spec, count: int) -> list[str]:
     Raises:
         UnjudgeableError: there are fewer, or they cannot be changed so that those of each play are its own.
     """
-    kind, fixed = spec.types[spec.link.key], fixed_names(spec)
+    kind, fixed = spec.name_type, fixed_names(spec)
     made = (f"{sample[: kind.octets[1] - 1]}{end}" for end in "xyz123" for sample in kind.good)
     found: dict[str, str] = {}
     for name in itertools.chain((name for name in kind.good if len(name) > 1), kind.good, made):
@@ -67,7 +67,7 @@ class Lines:
 
     def _choices(self, request: Request, users: list[str]) -> Iterator[dict[str, str]]:
         plain, words = self.values(request), self._words(request)
-        keys = [field.name for field in request.form.fields if field.type == self.spec.link.key]
+        keys = request.form.fields_of(self.spec.link.key)
         for user in users if keys else [""]:
             yield {**plain, **dict.fromkeys(keys[:1], user)}
             for name in words:

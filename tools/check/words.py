@@ -32,7 +32,7 @@ class Words:
     def __init__(self, tables: Tables, actions: Sequence[tuple[Action, World]]) -> None:
         self.tables = tables
         self.spec = tables.spec
-        self._key = self.spec.types[self.spec.link.key]
+        self._key = self.spec.name_type
         self._names: dict[int, str] = {}
         owners: dict[int, str] = {}
         free = self._people()

@@ -100,8 +100,8 @@ class Names:
             key = parts[0] if parts[0] in self.spec.requests else ""
             target = self.request(key) if key else None
         else:
-            keys = (" ".join(parts[:count]) for count in range(len(parts), 0, -1))
-            key = next((key for key in keys if key in self.spec.replies), "")
+            reply = self.spec.reply_of(words)
+            key = reply.key if reply is not None else ""
             target = self.frame(key) if key else None
         if not key:
             return (Span(words, "code"),)
@@ -179,6 +179,5 @@ class Names:
             return self.goodbye(parts[1])
         if parts[0] in spec.requests:
             return self.request(parts[0])
-        keys = (" ".join(parts[:count]) for count in range(len(parts), 0, -1))
-        key = next((key for key in keys if key in spec.replies), None)
-        return self._code(words) if key is None else self.frame(key)
+        reply = spec.reply_of(words)
+        return self._code(words) if reply is None else self.frame(reply.key)

@@ -119,7 +119,8 @@ class _Causes:
     def __post_init__(self) -> None:
         for index, act in enumerate(self.acts):
             cause = self.of(index) if act.kind == "receive" else None
-            if cause is not None and self._key(act.text) == self.spec.refusal.key:
+            reply = self.spec.reply_of(act.text) if cause is not None else None
+            if cause is not None and reply is not None and reply.kind == "refusal":
                 self.refused.add(cause)
         self.used.clear()
 
@@ -127,20 +128,14 @@ class _Causes:
         act = self.acts[index]
         if act.kind == "end":
             return self._last(index)
-        key = self._key(act.text)
-        reply = self.spec.replies[key] if key else None
+        reply = self.spec.reply_of(act.text)
         if reply is None or reply.kind == "goodbye":
             return self._last(index)
         if reply.kind == "refusal":
             return self._request(index, act.text.split(" ")[1])
         if reply.kind == "push":
-            return self._pushed(index, key)
+            return self._pushed(index, reply.key)
         return self._request(index, reply.verb or "", item=reply.kind == "item")
-
-    def _key(self, text: str) -> str:
-        words = text.split(" ")
-        keys = (" ".join(words[:count]) for count in range(len(words), 0, -1))
-        return next((key for key in keys if key in self.spec.replies), "")
 
     def _last(self, index: int) -> int | None:
         """The last frame of this end before the act: it brought the end."""

@@ -92,7 +92,7 @@ class Wording:
         field, value = code(f"<{condition.field}>"), code(condition.value or "")
         match condition.kind:
             case "taken":
-                folded = self.spec.types[self.spec.link.key].fold_case
+                folded = self.spec.name_type.fold_case
                 case = ", compared without regard to case" if folded else ""
                 return say("a connection has the name {} already" + case, field)
             case "unknown":

@@ -90,7 +90,7 @@ class NamesFoldedForShow(Engine):
     """Shows names as it compares them, not as their owners wrote them."""
 
     def bind(self, peer: Peer, name: str) -> None:
-        super().bind(peer, self.spec.types[self.spec.link.key].fold(name))
+        super().bind(peer, self.spec.name_type.fold(name))
 
 
 class NameFreedLate(Engine):
@@ -111,7 +111,7 @@ class OldNameReleased(Engine):
         taken = outcome.condition is not None and outcome.condition.kind == "taken" and outcome.error is not None
         super().do(peer, outcome, values)
         if taken:
-            self.users.pop(self.spec.types[self.spec.link.key].fold(values[outcome.condition.field or ""]), None)  # type: ignore[union-attr]
+            self.users.pop(self.spec.name_type.fold(values[outcome.condition.field or ""]), None)  # type: ignore[union-attr]
 
 
 # --- chats ------------------------------------------------------------------------------------------------------------
@@ -164,11 +164,11 @@ class PartnerComesBack(Engine):
         other = peer.partner
         super().unlink(peer)
         if other is not None:
-            self.left[self.spec.types[self.spec.link.key].fold(peer.name or "")] = other
+            self.left[self.spec.name_type.fold(peer.name or "")] = other
 
     def bind(self, peer: Peer, name: str) -> None:
         super().bind(peer, name)
-        other = self.left.pop(self.spec.types[self.spec.link.key].fold(name), None)
+        other = self.left.pop(self.spec.name_type.fold(name), None)
         if other is not None and other.partner is None and self.is_linked(other):
             other.partner = peer
 

@@ -154,7 +154,7 @@ class NamesFolded(Engine):
     """Prints names in small letters."""
 
     def printed(self, template: Template, values: Mapping[str, str]) -> str:
-        names = {field.name for field in template.form.fields if field.type == self.spec.link.key}
+        names = template.form.fields_of(self.spec.link.key)
         return super().printed(template, {n: v.lower() if n in names else v for n, v in values.items()})
 
 

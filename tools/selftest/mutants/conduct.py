@@ -182,7 +182,7 @@ class GoodbyeButOpen(Engine):
     """Says goodbye, and goes on."""
 
     def goodbye(self, peer: Peer, goodbye: Goodbye) -> None:
-        self.write(peer, f"{self.spec.goodbye.key} {goodbye.code} {goodbye.words}")
+        self.write(peer, self.spec.goodbye.fill(goodbye.code, goodbye.words))
         peer.inbox.clear()
         peer.faults = 0
 

@@ -288,7 +288,7 @@ class Engine:
                 return not peer.accepted
 
     def user(self, name: str) -> Peer | None:
-        return self.users.get(self.spec.types[self.spec.link.key].fold(name))
+        return self.users.get(self.spec.name_type.fold(name))
 
     def is_linked(self, peer: Peer) -> bool:
         return peer.state in self.spec.link.held_in
@@ -343,7 +343,7 @@ class Engine:
 
     def bind(self, peer: Peer, name: str) -> None:
         peer.name = name
-        self.users[self.spec.types[self.spec.link.key].fold(name)] = peer
+        self.users[self.spec.name_type.fold(name)] = peer
 
     def unlink(self, peer: Peer) -> None:
         if peer.partner is not None and peer.partner.partner is peer:
@@ -352,7 +352,7 @@ class Engine:
 
     def release(self, peer: Peer) -> None:
         if peer.name is not None and self.user(peer.name) is peer:
-            del self.users[self.spec.types[self.spec.link.key].fold(peer.name)]
+            del self.users[self.spec.name_type.fold(peer.name)]
 
     def list_users(self, peer: Peer, verb: str) -> None:
         """One item for each user."""
@@ -392,7 +392,7 @@ class Engine:
         self.write(other, push.fill(words))
 
     def refusal(self, verb: str, code: str) -> str:
-        return f"{self.spec.refusal.key} {verb} {code} {self.spec.errors[code].words}"
+        return self.spec.refusal.fill(verb, code, self.spec.errors[code].words)
 
     def own_push(self, verb: str) -> str:
         """A push of the server itself: a PING with a token of its own."""
@@ -408,7 +408,7 @@ class Engine:
         """The server ends the connection."""
         if goodbye.gone is None:
             peer.partner = None
-        self.end(peer, goodbye.gone or "", f"{self.spec.goodbye.key} {goodbye.code} {goodbye.words}")
+        self.end(peer, goodbye.gone or "", self.spec.goodbye.fill(goodbye.code, goodbye.words))
 
     def end(self, peer: Peer, reason: str, last_frame: str | None = None) -> None:
         """A connection ends without its own request."""

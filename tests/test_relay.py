@@ -12,6 +12,7 @@ from pychat.core.relay import compile_relays
 from pychat.spec import Spec, shipped
 
 from .conftest import changed
+from .table import Table
 
 SPEC = shipped()
 RUN = compile_relays(SPEC)["PAIRED"]
@@ -134,6 +135,23 @@ def test_bulk_and_step_by_step_are_the_same(steps: list[tuple[str, bytes]]) -> N
 def test_they_are_the_same_where_queues_are_full(steps: list[tuple[str, bytes]]) -> None:
     """The check of R-FLOW-1 comes before each frame, also within a run."""
     assert run(SMALL, steps, bulk=True) == run(SMALL, steps, bulk=False)
+
+
+def test_a_run_goes_straight_only_where_the_queue_is_empty() -> None:
+    """R-MSG-5: nothing that waits is overtaken, and what is no run is queued in any case."""
+    table = Table(SPEC)
+    table.chat()
+    alice, bob = table.people["a"], table.people["b"]
+    table.got("b")
+    straight: list[tuple[Connection, bytes]] = []
+    table.hub.receive(alice, b"MSG 1\nMSG", 1.0, straight)
+    assert straight == [(bob, b"MSG 1\n")]
+    assert not bob.queued
+    table.hub.receive(alice, b" 2\nPING x\n", 2.0, straight)
+    table.hub.receive(alice, b"MSG 3\n", 3.0, straight)
+    assert len(straight) == 1
+    assert table.got("b") == "MSG 2 / MSG 3"
+    assert alice.active == 3.0
 
 
 CARRIAGE = (

@@ -158,39 +158,24 @@ class Codec:
         request = self.spec.requests.get(verb)
         if request is None:
             raise ValueError(f"there is no request {verb}")
-        return self.encode(self._render(request.form, fields))
-
-    def encode_reply(self, key: str, fields: Mapping[str, str]) -> bytes:
-        """A reply with its ending. Raises ValueError as `encode_request` does."""
-        reply = self.spec.replies.get(key)
-        if reply is None:
-            raise ValueError(f"there is no reply {key}")
-        return self.encode(self._render(reply.form, fields))
+        form = request.form
+        for name in fields.keys() - {field.name for field in form.fields}:
+            raise ValueError(f"{verb} has no field {name}")
+        for field in form.fields:
+            if field.name not in fields:
+                raise ValueError(f"{verb} needs the field {field.name}")
+            kind = self.spec.types[field.type]
+            if not kind.accepts(fields[field.name]):
+                _refuse(verb, field.name, kind, fields[field.name])
+        return self.encode(form.fill(*(fields[field.name] for field in form.fields)))
 
     def encode(self, line: str) -> bytes:
         """A line with the ending that is written (R-FRAME-3)."""
         return line.encode() + self.spec.framing.writes
 
-    def _render(self, form: Form, fields: Mapping[str, str]) -> str:
-        for name in fields.keys() - {field.name for field in form.fields}:
-            raise ValueError(f"{form.verb} has no field {name}")
-        parts = []
-        for part in form.parts:
-            if isinstance(part, str):
-                parts.append(part)
-                continue
-            if part.name not in fields:
-                raise ValueError(f"{form.verb} needs the field {part.name}")
-            value = fields[part.name]
-            kind = self.spec.types[part.type]
-            if not kind.accepts(value):
-                _refuse(form, part.name, kind, value)
-            parts.append(value)
-        return " ".join(parts)
 
-
-def _refuse(form: Form, name: str, kind: Type, value: str) -> NoReturn:
+def _refuse(verb: str, name: str, kind: Type, value: str) -> NoReturn:
     low, high = kind.octets
     octets = len(value.encode(errors="replace"))
     reason = f"has {octets} octets, not {low} to {high}" if not low <= octets <= high else "is not of its form"
-    raise ValueError(f"the {name} of {form.verb} {reason}: {kind.doc}")
+    raise ValueError(f"the {name} of {verb} {reason}: {kind.doc}")

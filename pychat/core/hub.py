@@ -118,11 +118,11 @@ class Hub:
             run: bytes | None = None
             if relay is not None:
                 if len(octets) <= SHORT <= room and not connection.splitter.buffer and relay.is_short_run(octets):
-                    run = octets  # a line of a person, without another call
+                    run = octets  # the commonest of all; `take` would cost more than the match
                 else:
                     run = relay.take(connection.splitter, octets, room)
             if run is not None:
-                connection.active = now
+                connection.active = now  # what `note_activity` does, without a call for each line
                 if connection.fired:
                     self.deadlines.note_activity(connection, now)
                 if connection.faults and connection.state in self._in_a_row:

@@ -355,7 +355,7 @@ def test_loopback_has_no_share_in_either_family(spec: Spec) -> None:
 
 def test_an_address_with_its_share_is_told_so(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
     """R-OPEN-2, over a socket: the goodbye has a code of its own, and the others talk on."""
-    monkeypatch.setattr("pychat.server.is_loopback", lambda host: False)  # the machine may have no other address
+    monkeypatch.setattr("pychat.server.server.is_loopback", lambda host: False)  # the machine may have no other address
     with Server(spec, "127.0.0.1", 0, per_address=2) as server:
         peers = [Peer(server.address) for _ in range(3)]
         assert peers[2].line().startswith("BYE address-full ")

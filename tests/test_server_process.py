@@ -165,7 +165,7 @@ def test_a_second_signal_ends_it_at_once() -> None:
 
 def test_a_server_that_has_lost_a_thread_ends() -> None:
     """Going on, it would accept people whom nobody serves."""
-    program = "from pychat import cli, loop; loop.Loop._serve = lambda *_: 1 / 0; cli.main()"
+    program = "from pychat import cli; from pychat.server import loop; loop.Loop._serve = lambda *_: 1 / 0; cli.main()"
     command = [sys.executable, "-c", program, "server", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None

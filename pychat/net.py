@@ -1,4 +1,4 @@
-"""What both ends need of the network: the options of a socket, the resolver, and errors in words. Knows no frame."""
+"""What both ends need of the network: socket options, the resolver, and errors in words. Knows no frame."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ import os
 import socket
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
+
+from pychat.spec.model import Transport
 
 if sys.platform == "linux":
     import fcntl
     import termios
 
-if TYPE_CHECKING:
-    from .spec.model import Transport
-
-# Octets that the system holds and has not sent yet (tcp(7)). Without a limit it would take megabytes for each peer that
-# does not read, and they are not shared as ours are.
+# Octets that the system holds and has not sent yet (tcp(7)). Without a limit it would take megabytes for each
+# connection whose peer does not read.
 UNSENT = 65536
 
-# What getaddrinfo says of one address: family, kind, number of the protocol, canonical name, address.
+# An entry of getaddrinfo: family, kind, number of the protocol, canonical name, address.
 Address: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 
@@ -38,8 +37,8 @@ def prepare(sock: socket.socket, transport: Transport) -> None:
 def expect_acknowledgements(sock: socket.socket, transport: Transport) -> None:
     """Finds a dead server also while octets are under way to it, when keep-alive is silent (RFC 5482).
 
-    Without it, retransmission goes on for a quarter of an hour. Only for clients: the system takes a window that stays
-    closed for silence, so a server would lose a living peer who does not read for a while (R-MSG-5).
+    Without it, retransmission goes on for a quarter of an hour. Only for clients: a window that stays closed counts as
+    silence, so a server would lose a living peer that does not read for a while (R-MSG-5).
     """
     idle, interval, probes = transport.keepalive
     _set(sock, "TCP_USER_TIMEOUT", min(1000 * (idle + interval * probes), 2**31 - 1))  # in milliseconds
@@ -53,11 +52,11 @@ def _set(sock: socket.socket, name: str, value: float) -> None:
 def resolve(host: str, port: int, timeout: float) -> list[Address]:
     """The addresses of a host, at least one, in the order in which they are to be tried (RFC 6724).
 
-    The system's resolver knows no deadline and no Ctrl-C, so a thread of its own asks it. It is a daemon, joined for
-    `timeout` seconds: nothing can wake it, and what it learns too late is for nobody.
+    The system's resolver knows no deadline and no Ctrl-C, so a thread of its own calls it. The thread is a daemon,
+    joined for `timeout` seconds, since nothing can interrupt it; a late answer is dropped.
 
     Raises:
-        OSError: there is no such host, or nobody said so in time (TimeoutError).
+        OSError: there is no such host, or no answer in time (TimeoutError).
     """
     found: list[Address] = []
     trouble: list[OSError] = []
@@ -81,7 +80,7 @@ def resolve(host: str, port: int, timeout: float) -> list[Address]:
 
 
 def unacknowledged(sock: socket.socket) -> int:
-    """The octets that the system has taken and the peer has not (tcp(7), SIOCOUTQ); 0 where the system is silent."""
+    """The octets that the peer has not acknowledged yet (tcp(7), SIOCOUTQ); 0 where the system does not say."""
     if sys.platform != "linux":
         return 0
     try:
@@ -91,12 +90,12 @@ def unacknowledged(sock: socket.socket) -> int:
 
 
 def close(sock: socket.socket) -> None:
-    """Closes a socket. The system takes its descriptor back also when it reports an error (close(2))."""
+    """Closes a socket. The descriptor is free also when the system reports an error (close(2))."""
     with contextlib.suppress(OSError):
         sock.close()
 
 
 def reason(error: OSError) -> str:
-    """The system's words alone; an error of the resolver has a number below zero and words of its own."""
+    """The system's message alone; an error of the resolver has a negative number and a message of its own."""
     words = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror or str(error)
     return words[:1].lower() + words[1:]

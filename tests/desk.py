@@ -10,7 +10,7 @@ from pychat.client.phrases import Phrases
 from pychat.client.talk import Talk
 from pychat.core.connection import Connection
 from pychat.core.hub import Hub
-from pychat.core.protocol import Protocol, shipped_protocol
+from pychat.core.protocol import Encoded, Protocol, shipped_protocol
 from pychat.core.session import Session
 
 
@@ -39,7 +39,7 @@ class Desk:
         """Octets on their way up."""
         return sum(map(len, self.up))
 
-    def send(self, verb: str, *values: str, timeout: float) -> bytes:
+    def send(self, verb: str | Encoded, *values: str, timeout: float) -> bytes:
         octets = self.session.request(verb, *values)
         self.up.append(octets)
         self.sent.append(octets.decode().rstrip("\r\n"))

@@ -36,7 +36,7 @@ class Table:
         octets = b"".join(person.outbox)
         person.outbox.clear()
         if octets:
-            self.hub.sent(person, len(octets), self.now)
+            self.hub.queues.sent(person, len(octets), self.now)
         lines = octets.decode().splitlines()
         return " / ".join(" ".join(line.split(" ")[:3]) if line.startswith("ERR") else line for line in lines)
 

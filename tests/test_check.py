@@ -18,8 +18,9 @@ from conformance.engine.verdict import Result, Verdict
 from conformance.engine.worker import Worker
 from pychat.core.connection import Connection
 from pychat.core.hub import Hub
+from pychat.core.protocol import Protocol
 from pychat.core.replay import matches
-from pychat.core.session import LocalProtocolError, Protocol, Session
+from pychat.core.session import LocalProtocolError, Session
 from pychat.spec import Spec, load, shipped
 from tools.check import __main__ as command
 from tools.check.explore import Bounds, Search
@@ -144,7 +145,7 @@ class Program:
     def compare(self, world: GlobalState) -> None:
         """Server and client are in the states of the model."""
         names = {end.name: self.connections[end.me] for end in world if end.name != NOBODY}
-        assert len(names) == len(self.hub.names)
+        assert len(names) == len(self.hub.users.by_name)
         for end in world:
             connection, view = self.connections[end.me], self.sessions[end.me].view
             assert connection.state == end.state

@@ -130,7 +130,7 @@ class Walk:
             for line in lines:
                 person.unsent.append(Truth(line, packet if person is speaker else None))
             if lines:
-                self.hub.sent(person.connection, len(octets), 0.0)
+                self.hub.queues.sent(person.connection, len(octets), 0.0)
                 person.unsent[-1].state = person.connection.state
 
     def _flush(self, person: Person) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from pychat.core.admission import REMINDER, Reminders
 from pychat.core.connection import Connection
-from pychat.core.hub import JOINED, TURN, TURN_OCTETS, Hub
+from pychat.core.hub import TURN, TURN_OCTETS, Hub
+from pychat.core.queues import JOINED
 from pychat.spec import Spec, shipped
 
 from .conftest import changed
@@ -91,7 +92,7 @@ def test_the_clock_of_silence_stands_still_while_nobody_reads() -> None:
     fill(table, "a", MARK + 2100)
     for _ in range(10):
         table.later(100)
-        table.hub.sent(table.people["b"], 1, table.now)
+        table.hub.queues.sent(table.people["b"], 1, table.now)
     assert table.people["a"].paused
     table.people["b"].outbox[0] = table.people["b"].outbox[0][10:]
     table.got("b")
@@ -108,7 +109,7 @@ def test_a_clock_that_stands_still_does_not_run_ahead(table: Table) -> None:
     table.chat()
     fill(table, "a", MARK + 2100)
     table.later(20)
-    table.hub.put(table.people["a"], b"MSG x\n", table.now)
+    table.hub.queues.put(table.people["a"], b"MSG x\n", table.now)
     assert table.got("a") == "MSG x"
     table.later(9)
     table.got("b")
@@ -121,13 +122,13 @@ def test_the_hub_says_when_to_look_again(table: Table) -> None:
     """So a loop needs no polling."""
     table.open("a")
     person = table.people["a"]
-    assert table.hub.due(person, 0.0) == 30.0
+    assert table.hub.deadlines.next(person, 0.0) == 30.0
     table.say("a", "NAME a")
-    assert table.hub.due(person, 0.0) == 120.0
+    assert table.hub.deadlines.next(person, 0.0) == 120.0
     table.hub.tick(person, 120.0)
-    assert table.hub.due(person, 120.0) == 240.0  # if it answers the PING at once
-    assert table.hub.due(person, 240.0) == 360.0
-    assert table.hub.due(person, 500.0) == 600.0
+    assert table.hub.deadlines.next(person, 120.0) == 240.0  # if it answers the PING at once
+    assert table.hub.deadlines.next(person, 240.0) == 360.0
+    assert table.hub.deadlines.next(person, 500.0) == 600.0
 
 
 def test_a_protocol_without_timers_waits_for_ever(spec: Spec) -> None:
@@ -136,7 +137,7 @@ def test_a_protocol_without_timers_waits_for_ever(spec: Spec) -> None:
     table.open("a")
     table.later(10**6)
     assert table.got("a") == ""
-    assert table.hub.due(table.people["a"], table.now) == float("inf")
+    assert table.hub.deadlines.next(table.people["a"], table.now) == float("inf")
 
 
 def test_a_closing_connection_is_given_up_in_time(table: Table) -> None:
@@ -168,8 +169,8 @@ def test_a_sender_waits_for_a_slow_partner_and_no_line_is_lost(table: Table) -> 
     table.hub.receive(table.people["a"], b"MSG the last\n", table.now)
     assert b.queued == before
     while b.queued > MARK:
-        table.hub.sent(b, len(b.outbox.pop(0)), table.now)
-    assert table.people["a"] in table.hub.take_touched()
+        table.hub.queues.sent(b, len(b.outbox.pop(0)), table.now)
+    assert table.people["a"] in table.hub.queues.take_touched()
     table.hub.resume(table.people["a"], table.now)
     assert table.got("b").endswith("MSG the last")
 
@@ -178,9 +179,9 @@ def test_a_slow_readers_leave_is_heard(table: Table) -> None:
     """R-FLOW-2 begins later than R-FLOW-1, so that who is flooded can go; and the sender is read again (R-FLOW-3)."""
     table.chat()
     fill(table, "a", MARK + 2100)
-    table.hub.take_touched()
+    table.hub.queues.take_touched()
     assert table.say("b", "LEAVE").endswith("OK LEAVE")
-    assert table.people["a"] in table.hub.touched
+    assert table.people["a"] in table.hub.queues.touched
     table.hub.resume(table.people["a"], table.now)
     assert table.got("a") == "GONE b left"
     assert not table.people["a"].paused
@@ -214,7 +215,7 @@ def test_nobody_has_more_than_his_turn(table: Table) -> None:
     turns = 1
     while person.turn_over:
         assert person.paused
-        assert person in table.hub.take_touched()
+        assert person in table.hub.queues.take_touched()
         table.hub.resume(person, table.now)
         turns += 1
     assert turns == -(-1000 // TURN)
@@ -261,7 +262,7 @@ def test_a_queue_that_stays_full_closes_its_connection(table: Table) -> None:
     b = table.people["b"]
     for _ in range(29):
         table.later(1)
-        table.hub.sent(b, 1, table.now)
+        table.hub.queues.sent(b, 1, table.now)
         b.outbox[0] = b.outbox[0][1:]
     assert not b.broken
     table.later(1)

@@ -64,7 +64,7 @@ class Chat(RuleBasedStateMachine):
             connection = self.connections[who]
             octets = b"".join(connection.outbox)
             connection.outbox.clear()
-            self.hub.sent(connection, len(octets), 0.0)
+            self.hub.queues.sent(connection, len(octets), 0.0)
             lines = [" ".join(x.split(" ")[:3]) if x.startswith("ERR") else x for x in octets.decode().splitlines()]
             if any(line.startswith("USER") for line in lines):
                 lines.sort()
@@ -180,7 +180,7 @@ class Chat(RuleBasedStateMachine):
             partner = by_connection[id(connection.partner)] if connection.partner is not None else None
             assert partner == user.partner
             assert user.partner is None or connection.accepted == user.accepted
-        assert len(self.hub.names) == sum(bool(user.name) for user in self.users.values())
+        assert len(self.hub.users.by_name) == sum(bool(user.name) for user in self.users.values())
 
 
 TestChat = Chat.TestCase

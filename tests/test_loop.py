@@ -189,7 +189,7 @@ def test_a_slow_reader_is_told_from_one_who_never_reads() -> None:
         hub.open(alice, "127.0.0.1", 0.0, loopback=True)
         hub.receive(alice, b"NAME alice\n", 0.0)
         loop._adopt(alice, [], 0.0)
-        hub.put(alice, b"x" * (8 << 20), 0.0)
+        hub.queues.put(alice, b"x" * (8 << 20), 0.0)
         loop._settle([alice], 0.0)
         assert alice.pending is not None  # the system has taken what it can
         assert len(theirs.recv(1 << 16, socket.MSG_WAITALL)) == 1 << 16
@@ -230,8 +230,8 @@ def test_what_waits_in_the_socket_ends_a_silence(spec: Spec) -> None:
         if number % 3:
             hub.receive(channel, f"NAME user{number}\n".encode(), 0.0)
         if number % 3 == 2:
-            hub.put(channel, b"x" * (1 << 20), 0.0)
-        loop._settle(hub.take_touched(), 0.0)
+            hub.queues.put(channel, b"x" * (1 << 20), 0.0)
+        loop._settle(hub.queues.take_touched(), 0.0)
         channels.append(channel)
         peers.append(theirs)
     for number, (channel, peer) in enumerate(zip(channels, peers, strict=True)):
@@ -279,7 +279,7 @@ def test_the_last_lines_of_a_lost_partner_come_before_its_gone(spec: Spec) -> No
     alice, bob = channels
     hub.receive(alice, b"CHAT b\n", 0.0)
     hub.receive(bob, b"CHAT a\n", 0.0)
-    loop._settle(hub.take_touched(), 0.0)
+    loop._settle(hub.queues.take_touched(), 0.0)
     bob.sock = Broken(bob.sock)  # type: ignore[assignment]
     loop._take([(alice, b"MSG to bob\n"), (bob, b"MSG from bob\n")], 0.0)
     assert ends[0][1].recv(1000) == b"OK NAME a\nOK CHAT b\nMSG from bob\nGONE b lost\n"
@@ -299,7 +299,7 @@ def test_what_is_queued_goes_with_its_connection(start: Start) -> None:
     while not any(channel.paused for channel in tuple(loop._channels.values())):
         stage.peer().close()
     peer.reset()
-    while stage.server._hub.names:
+    while stage.server._hub.users.by_name:
         stage.peer().close()
     assert [channel.outbox for _, _, channel in tuple(loop._timers) if channel.name == "a"] in ([], [[]], [[], []])
 

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from pychat.core.codec import Codec, Frame
 from pychat.core.connection import Connection
 from pychat.core.hub import Hub
-from pychat.core.relay import compile_runs
+from pychat.core.relay import compile_relays
 from pychat.spec import Spec, shipped
 
 from .conftest import changed
+from .table import Table
 
 SPEC = shipped()
-RUN = compile_runs(SPEC)["PAIRED"]
+RUN = compile_relays(SPEC)["PAIRED"]
 LINES = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8).map(lambda text: f"MSG {text}".encode()),
     st.integers(1995, 2003).map(lambda size: b"MSG " + b"x" * size),
@@ -63,8 +64,8 @@ def test_a_run_that_ends_in_crlf_leaves_with_lf() -> None:
 
 def test_lines_that_may_be_too_long_have_no_bulk_way() -> None:
     """R-FRAME-5: the longest line and its longest ending are a frame, or else each line is looked at."""
-    assert compile_runs(changed("max_octets: 4096", "max_octets: 2006"))
-    assert not compile_runs(changed("max_octets: 4096", "max_octets: 2005"))
+    assert compile_relays(changed("max_octets: 4096", "max_octets: 2006"))
+    assert not compile_relays(changed("max_octets: 4096", "max_octets: 2005"))
 
 
 Chunk = tuple[str, int, bytes]
@@ -104,7 +105,7 @@ def run(spec: Spec, steps: list[tuple[str, bytes]], bulk: bool) -> list[tuple[ob
         sent = b"".join(people[name].outbox)
         people[name].outbox.clear()
         got[name] += sent
-        hub.sent(people[name], len(sent), float(number))
+        hub.queues.sent(people[name], len(sent), float(number))
         for person in people.values():
             if person.paused and not hub.is_blocked(person):
                 hub.resume(person, float(number))
@@ -136,6 +137,23 @@ def test_they_are_the_same_where_queues_are_full(steps: list[tuple[str, bytes]])
     assert run(SMALL, steps, bulk=True) == run(SMALL, steps, bulk=False)
 
 
+def test_a_run_goes_straight_only_where_the_queue_is_empty() -> None:
+    """R-MSG-5: nothing that waits is overtaken, and what is no run is queued in any case."""
+    table = Table(SPEC)
+    table.chat()
+    alice, bob = table.people["a"], table.people["b"]
+    table.got("b")
+    straight: list[tuple[Connection, bytes]] = []
+    table.hub.receive(alice, b"MSG 1\nMSG", 1.0, straight)
+    assert straight == [(bob, b"MSG 1\n")]
+    assert not bob.queued
+    table.hub.receive(alice, b" 2\nPING x\n", 2.0, straight)
+    table.hub.receive(alice, b"MSG 3\n", 3.0, straight)
+    assert len(straight) == 1
+    assert table.got("b") == "MSG 2 / MSG 3"
+    assert alice.active == 3.0
+
+
 CARRIAGE = (
     "forbid: [U+0000..U+0008, U+000A..U+001F, U+007F..U+009F]",
     "forbid: [U+0000..U+0008, U+000A..U+000C, U+000E..U+001F, U+007F..U+009F]",
@@ -151,7 +169,7 @@ def test_they_are_the_same_where_a_line_may_hold_a_cr() -> None:
 
 def test_a_spec_that_does_more_to_a_line_has_no_bulk_way(little: Spec) -> None:
     """A push of another verb, or another ending, is no verbatim relay."""
-    assert compile_runs(little) == {}
+    assert compile_relays(little) == {}
 
 
 @given(st.lists(LINES, min_size=1, max_size=4), st.integers(0, 60))

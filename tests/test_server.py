@@ -166,7 +166,7 @@ def test_both_ends_of_a_chat_live_on_one_thread(start: Start) -> None:
         alice, bob = stage.chat(f"a{number}", f"b{number}")
         alice.send("MSG from the new thread")
         assert bob.line() == "MSG from the new thread"
-        names = stage.server._hub.names
+        names = stage.server._hub.users.by_name
         assert names[f"a{number}"].loop is names[f"b{number}"].loop  # type: ignore[attr-defined]
 
 
@@ -355,7 +355,7 @@ def test_loopback_has_no_share_in_either_family(spec: Spec) -> None:
 
 def test_an_address_with_its_share_is_told_so(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
     """R-OPEN-2, over a socket: the goodbye has a code of its own, and the others talk on."""
-    monkeypatch.setattr("pychat.server.is_loopback", lambda host: False)  # the machine may have no other address
+    monkeypatch.setattr("pychat.server.server.is_loopback", lambda host: False)  # the machine may have no other address
     with Server(spec, "127.0.0.1", 0, per_address=2) as server:
         peers = [Peer(server.address) for _ in range(3)]
         assert peers[2].line().startswith("BYE address-full ")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pychat.core.connection import Connection
 from pychat.core.hub import Hub
-from pychat.core.session import MAX_UNANSWERED, Event, LocalProtocolError, Protocol, RemoteProtocolError, Session, View
+from pychat.core.protocol import Protocol
+from pychat.core.session import MAX_UNANSWERED, Event, LocalProtocolError, RemoteProtocolError, Session, View
 from pychat.spec import Spec, loads, shipped
 from pychat.spec.model import EffectKind
 

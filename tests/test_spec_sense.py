@@ -33,7 +33,7 @@ FAULTS: list[tuple[str, list[str], str, str]] = [
     ("pychat", ["reply: PONG <token>", "reply: NAME <token>"], "  PING: {wire", "<token> is of the type token, where NAME <name> wants name"),
     ("pychat", ["one_of: [left, quit, lost, timeout]", "one_of: [left, quit, lost]"], "ending:", "<reason> may be 'timeout'"),
     ("pychat", ["answer: OK HELLO <version> <profiles>", "answer: OK HELLO <me> <profiles>"], "greeted", "<me> is of the type name"),
-    ("little", ["answer: yes iam <handle>, do", "answer: yes iam <me>, do"], "known", "in NEW one may have no name, so <me> has no value"),
+    ("little", ["answer: yes iam <handle>, do", "answer: yes iam <me>, do"], "known", "in NEW a connection may have no name, so <me> has no value"),
     ("pychat", ["sends: CHAT <name>}", "sends: CHAT <token>}"], "chat:", "<token> has no value here"),
     # Items of a list
     ("pychat", ["USER <name:name> <availability:availability>", "USER <name:name> <availability:token>"], "item: USER", "neither a user's name nor one of two words"),
@@ -42,10 +42,10 @@ FAULTS: list[tuple[str, list[str], str, str]] = [
     # Rows that are never taken, or have two meanings
     ("pychat", ["- {if: <name> is unknown, error: no-such-user, rule: R-CHAT-2}", "- {if: <name> is unknown, error: no-such-user, rule: R-CHAT-2}\n        - {if: <name> is unknown, error: self-chat, rule: R-CHAT-2}"], "unknown, error: self-chat", "the same condition"),
     ("little", ["echo: [{", "echo: [{if: '<number> is \"0\"', outcome: echoed, answer: echoed <number>, rule: R-RING-1}, {"], "echo: [", "has an outcome echoed already"),
-    ("pychat", ["- {if: <name> is taken, error: name-taken", "- {if: no partner, error: name-taken"], "if: no partner, error: name-taken", "in CONNECTED nobody has a partner"),
+    ("pychat", ["- {if: <name> is taken, error: name-taken", "- {if: no partner, error: name-taken"], "if: no partner, error: name-taken", "in CONNECTED no connection has a partner"),
     # Names
     ("pychat", ["        - {if: <name> is taken, error: name-taken, rule: R-NAME-2}\n", "", "  name-taken: {words: That name is taken., doc: 'Another user has this name, perhaps in another spelling of case.'}\n", ""], "outcome: named", "a user who is taken must be refused"),
-    ("little", ["    recv:\n      list: [", "    recv:\n      iam: [{if: <handle> is taken, error: used, rule: R-RING-1}, {outcome: known, answer: yes iam <handle>, do: [bind <handle>], rule: R-RING-1}]\n      list: ["], "      iam: [", "in IDLE one may have a name already"),
+    ("little", ["    recv:\n      list: [", "    recv:\n      iam: [{if: <handle> is taken, error: used, rule: R-RING-1}, {outcome: known, answer: yes iam <handle>, do: [bind <handle>], rule: R-RING-1}]\n      list: ["], "      iam: [", "in IDLE a connection may have a name already"),
     ("little", ["do: [unlink, release], partner: {in: TALKING, to: IDLE, push: over <me> hung}", "do: [unlink], partner: {in: TALKING, to: IDLE, push: over <me> hung}"], "bye: [", "so it must release"),
     ("pychat", ["ending: {to: CLOSED, do: [unlink, release]", "ending: {to: CLOSED, do: [unlink]"], "ending:", "unlink and release"),
     # The link
@@ -54,11 +54,11 @@ FAULTS: list[tuple[str, list[str], str, str]] = [
     ("little", LINKLESS, "say:", "no partner to tell"),
     ("pychat", ["{outcome: listed, answer: OK WHO <count>, do: [list], rule: R-WHO-1}", "{outcome: listed, answer: OK WHO <count>, do: [list], partner: {push: PAIRED <me>}, rule: R-WHO-1}"], "partner: {push: PAIRED <me>}", "a push to the partner is that of"),
     ("pychat", ["do: [link <name>]", "do: [link <name>, unlink]"], "outcome: opened", "cannot both link and unlink"),
-    ("pychat", ["do: [bind <name>]", "do: [bind <name>, accept]"], "outcome: named", "in CONNECTED nobody has a partner"),
-    ("pychat", ["{outcome: accepted, if: <name> is the partner, answer", "{outcome: accepted, if: '<name> is \"bob\"', answer"], "outcome: accepted", "one who has no partner must be refused"),
-    ("pychat", ["do: [relay], partner: {push", "do: [relay], partner: {in: NAMED, push"], "outcome: relayed", "nobody has a partner in NAMED"),
+    ("pychat", ["do: [bind <name>]", "do: [bind <name>, accept]"], "outcome: named", "in CONNECTED no connection has a partner"),
+    ("pychat", ["{outcome: accepted, if: <name> is the partner, answer", "{outcome: accepted, if: '<name> is \"bob\"', answer"], "outcome: accepted", "a connection without a partner must be refused"),
+    ("pychat", ["do: [relay], partner: {push", "do: [relay], partner: {in: NAMED, push"], "outcome: relayed", "no connection has a partner in NAMED"),
     ("pychat", ["held_in: [PAIRED]", "held_in: [PAIRED, CLOSED]"], "link:", "in CLOSED nothing is counted, timed or linked"),
-    ("pychat", ["do: [unlink], partner: {push: GONE <me> left}", "do: [unlink], partner: {to: CLOSED, push: GONE <me> left}"], "outcome: left", "nobody else can bring a connection to CLOSED"),
+    ("pychat", ["do: [unlink], partner: {push: GONE <me> left}", "do: [unlink], partner: {to: CLOSED, push: GONE <me> left}"], "outcome: left", "no other connection can bring it to CLOSED"),
     ("pychat", ["error: self-chat, rule", "error: self-chat, do: [unlink], rule"], "self-chat, do", "a refusal can retract, and cannot unlink"),
     ("pychat", ["do: [unlink, release], partner: {push: GONE <me> quit}", "do: [unlink, unlink], partner: {push: GONE <me> quit}"], "outcome: quit", "'unlink' stands twice"),
     # Goodbyes, timers, budgets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from pychat.client.client import Ended
 from pychat.client.talk import Chat
+from pychat.core.codec import Codec
 from pychat.core.hub import Hub
 from pychat.core.protocol import Protocol
 from pychat.spec import Spec, shipped
@@ -457,3 +459,23 @@ def test_another_protocol_is_talked(little: Spec) -> None:
     settle(ann, bob)
     assert bob.shown()[-1] == "ann is gone (hung)."
     assert ann.line.prompt == bob.line.prompt == "Chat with: "
+
+
+def test_a_typed_line_is_encoded_once(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is checked before the call is accepted, and what was encoded then is what is sent."""
+    alice, bob = room(hub, "alice", "bob")
+    alice.enter("bob")
+    settle(alice, bob)
+    encoded: list[str] = []
+    encode = Codec.encode_request
+
+    def counted(codec: Codec, verb: str, fields: Mapping[str, str]) -> bytes:
+        encoded.append(verb)
+        return encode(codec, verb, fields)
+
+    monkeypatch.setattr(Codec, "encode_request", counted)
+    assert bob.enter("x" * 2001) == "x" * 2001
+    assert (bob.sent, encoded) == ([], ["MSG"])
+    bob.enter("hello")
+    assert bob.sent == ["CHAT alice", "MSG hello"]
+    assert encoded == ["MSG", "MSG", "CHAT"]

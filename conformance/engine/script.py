@@ -177,8 +177,9 @@ class Compiler:
         said = parse_request(self.spec, step.text.encode())
         if not isinstance(said, Parsed) or not step.text.endswith(f" {NUMBER}"):
             raise self._contradiction(f"many lines are requests that end in {NUMBER}")
-        field = self.spec.requests[said.verb].form.fields[-1]
-        lines = do.Numbered(step.text, self.spec.types[field.type].octets[1], self.spec.framing.writes)
+        kind = self.spec.last_type(self.spec.requests[said.verb].form)
+        assert kind is not None, "the line ends in a value"
+        lines = do.Numbered(step.text, kind.octets[1], self.spec.framing.writes)
         self.world.open(step.who)
         after = self.world.copy()
         dues = [(who, due) for who, some in after.feed(step.who, lines.octets(0)).items() for due in some]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pychat.spec import Spec
-from pychat.spec.model import ANY_VERB, Fault, Form, Reply
+from pychat.spec.model import ANY_VERB, Form, FrameFault, Reply
 
 ANY_WORDS = "…"  # in a wanted frame: any words, but not none
 
@@ -24,7 +24,7 @@ class Parsed:
 class Faulty:
     """A line that is no request; `verb` is what its refusal names."""
 
-    fault: Fault
+    fault: FrameFault
     verb: str
 
 
@@ -77,13 +77,9 @@ def parse_request(spec: Spec, line: bytes) -> Parsed | Faulty:
 
 def parse_reply(spec: Spec, text: str) -> Received | None:
     """What a line of a server says, None if it is no frame of a server."""
-    words = text.split(" ")
-    for count in range(len(words), 0, -1):
-        reply = spec.replies.get(" ".join(words[:count]))
-        if reply is not None:
-            values = read_form(spec, reply.form, text)
-            return None if values is None else Received(reply, values)
-    return None
+    reply = spec.reply_of(text)
+    values = read_form(spec, reply.form, text) if reply is not None else None
+    return None if reply is None or values is None else Received(reply, values)
 
 
 def read_form(spec: Spec, form: Form, text: str) -> dict[str, str] | None:

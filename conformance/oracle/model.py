@@ -263,7 +263,7 @@ class World:
         return next((p for p in self.connections.values() if p.name is not None and self._fold(p.name) == key), None)
 
     def _fold(self, name: str) -> str:
-        return self.spec.types[self.spec.link.key].fold(name)
+        return self.spec.name_type.fold(name)
 
     def _holds(self, condition: Condition | None, connection: Connection, said: Parsed) -> bool:
         if condition is None:

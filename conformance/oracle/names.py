@@ -45,7 +45,7 @@ class Names:
     def __init__(self, spec: Spec, number: int, *, exact: bool = False) -> None:
         self.spec = spec
         self.key = spec.link.key
-        self.type = spec.types[self.key]
+        self.type = spec.name_type
         self.number = number
         self.exact = exact
         self.fixed = fixed_names(spec)
@@ -104,9 +104,6 @@ class Names:
 
 def fixed_names(spec: Spec) -> frozenset[str]:
     """The names that conditions of rows compare with: they have a meaning of their own, and are not changed."""
-    fields = {
-        verb: {field.name for field in request.form.fields if field.type == spec.link.key}
-        for verb, request in spec.requests.items()
-    }
+    fields = {verb: request.form.fields_of(spec.link.key) for verb, request in spec.requests.items()}
     rows = [(row.verb, row.condition) for _, row in spec.outcomes() if row.condition is not None]
     return frozenset(c.value for verb, c in rows if c.value is not None and c.field in fields[verb])

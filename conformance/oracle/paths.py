@@ -58,7 +58,7 @@ class Lines:
 
     def _choices(self, request: Request, users: list[str]) -> Iterator[dict[str, str]]:
         plain, words = self.values(request), self._words(request)
-        keys = [field.name for field in request.form.fields if field.type == self.spec.link.key]
+        keys = request.form.fields_of(self.spec.link.key)
         for user in users if keys else [""]:
             yield {**plain, **dict.fromkeys(keys[:1], user)}
             for name in words:

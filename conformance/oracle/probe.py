@@ -149,13 +149,9 @@ def _with_phantom(world: World) -> World:
     """The same world with one more user, busy and alone: the possible partner of each connection."""
     other, spec = world.copy(), world.spec
     state = spec.linked_states[0]
-    taken = {
-        spec.types[spec.link.key].fold(connection.name)
-        for connection in world.connections.values()
-        if connection.name is not None
-    }
-    good = spec.types[spec.link.key].good
-    name = next((name for name in good if spec.types[spec.link.key].fold(name) not in taken), good[0])
+    kind = spec.name_type
+    taken = {kind.fold(connection.name) for connection in world.connections.values() if connection.name is not None}
+    name = next((name for name in kind.good if kind.fold(name) not in taken), kind.good[0])
     other.connections[PHANTOM] = Connection(PHANTOM, state, name=name)
     return other
 

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias
 
 from pychat.core.addresses import endpoint
-from pychat.core.protocol import Protocol, shipped_protocol
+from pychat.core.protocol import Encoded, Protocol, shipped_protocol
 from pychat.core.session import Event, LocalProtocolError, RemoteProtocolError, Session, View
 from pychat.net import expect_acknowledgements, prepare, reason, unacknowledged
 
@@ -135,7 +135,9 @@ class Client:
         with self._changed:
             return 0 if self._ended is not None else len(self._out) + unacknowledged(self._socket)
 
-    def send(self, verb: str, *values: str, hold: bool = False, timeout: float = 10.0, **fields: str) -> bytes:
+    def send(
+        self, verb: str | Encoded, *values: str, hold: bool = False, timeout: float = 10.0, **fields: str
+    ) -> bytes:
         """Sends a request, its fields in the order of the wire or by their names, and returns its octets.
 
         It returns when the octets are queued. `hold`: a request that the rules forbid now waits, while answers are to

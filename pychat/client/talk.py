@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 from typing import Protocol as TypingProtocol
 
-from pychat.core.protocol import Protocol
+from pychat.core.protocol import Encoded, Protocol
 from pychat.core.session import Event, LocalProtocolError, View
 
 from .client import Ended, Happening, Wire
@@ -55,7 +55,7 @@ class Network(TypingProtocol):
     @property
     def undelivered(self) -> int: ...
 
-    def send(self, verb: str, *values: str, timeout: float) -> bytes: ...
+    def send(self, verb: str | Encoded, *values: str, timeout: float) -> bytes: ...
 
 
 class Talk:
@@ -151,11 +151,8 @@ class Talk:
             self._request(self.protocol.bind, name)
 
     def _is_name(self, name: str) -> bool:
-        kind = self.protocol.spec.types[self.protocol.spec.link.key]
-        try:
-            good = kind.accepts(name)
-        except UnicodeEncodeError:
-            good = False
+        kind = self.protocol.spec.name_type
+        good = kind.accepts(name)
         if not good:
             self.warn(no_name(self.phrases, kind, name))
         return good
@@ -180,15 +177,13 @@ class Talk:
         if self.protocol.relay is None:
             return True
         try:
-            self.protocol.codec.encode_request(
-                self.protocol.relay, self.protocol.fields(self.protocol.relay, (text,), {})
-            )
+            line = self.protocol.encode(self.protocol.relay, text)
         except ValueError as error:
             self.warn(self.phrases.not_sent.format(error=error))
             return False
         if self.must_accept and not self._accept():
             return False
-        said = self._request(self.protocol.relay, text, hold=False)
+        said = self._request(line, hold=False)
         if said:
             self.lines.append(Line("said", text, self.view.name))
         return said
@@ -250,13 +245,13 @@ class Talk:
 
     # Requests
 
-    def _request(self, verb: str, *values: str, hold: bool = True) -> bool:
+    def _request(self, verb: str | Encoded, *values: str, hold: bool = True) -> bool:
         """Sends a request. `hold`: it may wait for the answer that may allow it. False: neither, and says why."""
         try:
             self._send(verb, *values)
             return True
         except LocalProtocolError as error:
-            if hold and error.waiting:
+            if hold and error.waiting and isinstance(verb, str):
                 self._held[verb] = values
                 return True
             self.warn((self.phrases.not_possible if hold else self.phrases.not_sent).format(error=error))
@@ -264,7 +259,7 @@ class Talk:
             self.warn(self.phrases.not_sent.format(error=error))
         return False
 
-    def _send(self, verb: str, *values: str) -> None:
+    def _send(self, verb: str | Encoded, *values: str) -> None:
         if self._network is None:
             raise ConnectionError(self.phrases.offline)
         self._network.send(verb, *values, timeout=0)

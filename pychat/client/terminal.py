@@ -277,8 +277,7 @@ class Terminal:
         return [clock, (f"class:{line.kind}", mark + visible(line.text)), end]
 
     def _colour(self, name: str) -> str:
-        kinds = self._talk.protocol.spec
-        folded = kinds.types[kinds.link.key].fold(name)
+        folded = self._talk.protocol.spec.name_type.fold(name)
         return NAME_COLOURS[zlib.crc32(folded.encode()) % len(NAME_COLOURS)]
 
     def _in_editor(self, action: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Addresses as text: how people write them, and which count as one. Opens no socket."""
+"""Addresses as text: how they are written, parsed and grouped. Opens no socket."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 
 def plain(host: str) -> str:
-    """An address as people write it: an IPv4 address that a socket for both families shows as ::ffff:192.0.2.1."""
+    """An address in its usual form: a socket for both families shows an IPv4 address as ::ffff:192.0.2.1."""
     address, zone = _parse(host)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(mapped) if mapped is not None else f"{address}{zone}"
@@ -16,7 +16,7 @@ def plain(host: str) -> str:
 def group(host: str) -> str:
     """What counts as one address: of an IPv6 address the first 64 bits, which are one network (RFC 4291, 2.5.1).
 
-    Whoever has one address of such a network can have every other one too.
+    A host with one address of such a network can use all of them.
     """
     if ":" not in host:
         return host
@@ -27,12 +27,12 @@ def group(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a peer's address is this machine's own."""
+    """Whether an address is a loopback address of this machine."""
     return _parse(plain(host))[0].is_loopback
 
 
 def endpoint(host: str, port: int) -> str:
-    """An address and a port as people write them: an IPv6 address stands in brackets."""
+    """An address and a port in one text: an IPv6 address stands in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

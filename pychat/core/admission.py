@@ -1,4 +1,4 @@
-"""Who is admitted: so many connections in all, and a share of them for one address. Knows no frame and no state."""
+"""Admission: a limit for all connections, and a share of it for one address. Knows no frame and no state."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from .addresses import group
 from .connection import Connection
 
-REMINDER = 10.0  # seconds in which no event is told again to the log, while it goes on
+REMINDER = 10.0  # seconds between two log lines about the same event
 
 
 class Admission:
@@ -25,7 +25,7 @@ class Admission:
         return iter(tuple(self._admitted))
 
     def admit(self, connection: Connection, *, loopback: bool) -> Literal["full", "share"] | None:
-        """Gives a connection a place, or says what has no room for it; loopback may hold all places."""
+        """Gives a connection a place, or says which limit forbids it; loopback may hold all places."""
         if len(self._admitted) >= self._most:
             return "full"
         network = group(connection.address)
@@ -36,25 +36,25 @@ class Admission:
         return None
 
     def release(self, connection: Connection) -> None:
-        """The connection, if it had a place, has it no longer."""
+        """Takes back a connection's place, if it has one."""
         if connection in self._admitted:
             self._admitted.remove(connection)
             network = group(connection.address)
             self._held[network] -= 1
             if not self._held[network]:
-                del self._held[network]  # so that it grows with who is there, and not with who ever was
+                del self._held[network]  # drop zero counts: memory follows open connections
 
 
 class Reminders:
-    """Which of many equal events are told to the log: a flood of connections must not become a flood of lines."""
+    """Which of many equal events are logged: a flood of connections must not become a flood of log lines."""
 
-    KEYS = 1024  # kept at most; beyond, a reminder comes too early, and that is all
+    KEYS = 1024  # kept at most; with more keys, an event is logged again too early
 
     def __init__(self) -> None:
         self._told: dict[str, tuple[float, int]] = {}  # when it was told, and how often it happened since
 
     def due(self, key: str, now: float) -> int:
-        """Notes an event; how many of its kind the log is to be told of now, 0 for not now."""
+        """Notes an event; the number of events since the last log line if one is due now, else 0."""
         told, silent = self._told.get(key, (-REMINDER, 0))
         if now - told < REMINDER:
             self._told[key] = told, silent + 1

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from pychat.spec.model import ANY_VERB, Fault, Form, Framing, Reply, Spec, Type
+from pychat.spec.model import ANY_VERB, Form, FrameFault, Framing, Spec, Type
 from pychat.spec.pattern import width
 
 
-class LineTooLong(Exception):  # noqa: N818  # it is the name of what happened
-    """As many octets as a whole frame may have came without an LF (R-FRAME-5)."""
+class LineTooLong(Exception):  # noqa: N818  # the name says what happened
+    """So many octets came without an LF that they are no frame (R-FRAME-5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,14 @@ class Frame:
 class BadFrame:
     """A line that is no frame: what is wrong with it, and the verb that a refusal may name (R-ERR-2 to R-ERR-4)."""
 
-    fault: Fault
+    fault: FrameFault
     verb: str
 
 
 class Splitter:
     """Cuts a stream into lines, however it was cut into segments (R-FRAME-6).
 
-    `buffer` is empty when all that was fed is taken; the line that has no end yet is at most one frame long.
+    `buffer` is empty when all that was fed is taken; a line without its end is at most one frame long.
     """
 
     __slots__ = ("_carriage", "_limit", "_start", "buffer")
@@ -72,7 +72,7 @@ class Splitter:
         return self.buffer[self._start :]
 
     def replace(self, octets: bytes) -> None:
-        """Holds these octets in place of what it held."""
+        """Replaces what was fed and not taken yet."""
         self.buffer, self._start = octets, 0
 
     def __len__(self) -> int:
@@ -84,7 +84,7 @@ class Splitter:
 
 
 class _Pattern:
-    """A form as one regular expression. Octets are counted where it leaves them open."""
+    """A form as one regular expression. Octets are counted where the expression does not bound them."""
 
     __slots__ = ("counted", "fullmatch", "open")
 
@@ -123,7 +123,6 @@ class Codec:
         self._verb = re.compile(spec.framing.verb).fullmatch
         self._requests = {verb: _Pattern(request.form, spec.types) for verb, request in spec.requests.items()}
         self._replies = {key: _Pattern(reply.form, spec.types) for key, reply in spec.replies.items()}
-        self._longest_key = max(key.count(" ") for key in spec.replies) + 1
 
     def decode_request(self, line: bytes) -> Frame | BadFrame:
         """The request in a line without its ending, or the first fault that it has, in the order of R-ERR-6."""
@@ -144,19 +143,11 @@ class Codec:
             text = line.decode("utf-8")
         except UnicodeDecodeError:
             return BadFrame("encoding", ANY_VERB)
-        reply = self._reply(text)
+        reply = self.spec.reply_of(text)
         if reply is None:
             return BadFrame("verb" if self._verb(text.partition(" ")[0]) else "syntax", ANY_VERB)
         fields = self._replies[reply.key].match(text)
         return BadFrame("syntax", reply.form.verb) if fields is None else Frame(reply.key, fields)
-
-    def _reply(self, text: str) -> Reply | None:
-        words = text.split(" ", self._longest_key)
-        for count in range(min(self._longest_key, len(words)), 0, -1):
-            reply = self.spec.replies.get(" ".join(words[:count]))
-            if reply is not None:
-                return reply
-        return None
 
     def encode_request(self, verb: str, fields: Mapping[str, str]) -> bytes:
         """A request with its ending.
@@ -167,46 +158,24 @@ class Codec:
         request = self.spec.requests.get(verb)
         if request is None:
             raise ValueError(f"there is no request {verb}")
-        return self.encode(self._render(request.form, fields))
-
-    def encode_reply(self, key: str, fields: Mapping[str, str]) -> bytes:
-        """A reply with its ending. Raises ValueError as `encode_request` does."""
-        reply = self.spec.replies.get(key)
-        if reply is None:
-            raise ValueError(f"there is no reply {key}")
-        return self.encode(self._render(reply.form, fields))
+        form = request.form
+        for name in fields.keys() - {field.name for field in form.fields}:
+            raise ValueError(f"{verb} has no field {name}")
+        for field in form.fields:
+            if field.name not in fields:
+                raise ValueError(f"{verb} needs the field {field.name}")
+            kind = self.spec.types[field.type]
+            if not kind.accepts(fields[field.name]):
+                _refuse(verb, field.name, kind, fields[field.name])
+        return self.encode(form.fill(*(fields[field.name] for field in form.fields)))
 
     def encode(self, line: str) -> bytes:
         """A line with the ending that is written (R-FRAME-3)."""
         return line.encode() + self.spec.framing.writes
 
-    def _render(self, form: Form, fields: Mapping[str, str]) -> str:
-        for name in fields.keys() - {field.name for field in form.fields}:
-            raise ValueError(f"{form.verb} has no field {name}")
-        parts = []
-        for part in form.parts:
-            if isinstance(part, str):
-                parts.append(part)
-                continue
-            if part.name not in fields:
-                raise ValueError(f"{form.verb} needs the field {part.name}")
-            value = fields[part.name]
-            kind = self.spec.types[part.type]
-            if not _accepts(kind, value):
-                _refuse(form, part.name, kind, value)
-            parts.append(value)
-        return " ".join(parts)
 
-
-def _accepts(kind: Type, value: str) -> bool:
-    try:
-        return kind.accepts(value)
-    except UnicodeEncodeError:  # a lone surrogate
-        return False
-
-
-def _refuse(form: Form, name: str, kind: Type, value: str) -> NoReturn:
+def _refuse(verb: str, name: str, kind: Type, value: str) -> NoReturn:
     low, high = kind.octets
     octets = len(value.encode(errors="replace"))
     reason = f"has {octets} octets, not {low} to {high}" if not low <= octets <= high else "is not of its form"
-    raise ValueError(f"the {name} of {form.verb} {reason}: {kind.doc}")
+    raise ValueError(f"the {name} of {verb} {reason}: {kind.doc}")

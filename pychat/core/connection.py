@@ -1,4 +1,4 @@
-"""One connection, as the hub sees it. No socket: whoever owns the transport keeps that himself."""
+"""One connection, as the hub sees it. No socket: the owner of the transport keeps it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from .codec import Splitter
 
 
 class Connection:
-    """The state of one connection. Whoever owns the transport reads these attributes:
+    """The state of one connection. The owner of the transport reads these attributes:
 
-    outbox    chunks of octets to be sent, in order; the owner takes them away and says so with `Hub.sent`
+    outbox    chunks of octets to be sent, in order; the owner takes them away and calls `Queues.sent`
     queued    octets that were put into the outbox and have not been sent
     paused    nothing is to be read from it now (R-FLOW-1, R-FLOW-2)
     finished  its peer has ended the stream
@@ -56,10 +56,10 @@ class Connection:
         self.paused = False
         self.finished = False
         self.broken = False
-        self.held = False  # the owner wants no frame taken now
+        self.held = False  # no frame may be taken now: it moves to another thread
         self.turn_over = False  # it is paused only so that others have their turn
         self.sated = False  # its last turn ended by the octets that were put into its queue
-        self.touched = False  # it is in Hub.touched
+        self.touched = False  # it is in Queues.touched
         self.faults = 0
         self.probing = 0  # octets in the queue that a timer has put there
         self.fired = 0  # a bit for each timer that has fired in this silence

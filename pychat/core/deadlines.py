@@ -1,6 +1,8 @@
-"""When the timers of a connection fire. No sockets, no clock: the time is an argument. Knows no frame.
+"""The times of a connection: when it was active, what ends a silence, and when its timers fire. Knows no frame.
 
-A timer of a silence fires once in it; what is heard of the peer ends the silence, and each may fire again.
+No clock: the time is an argument, in seconds, and never goes back. A timer of a silence fires once in it; activity of
+the peer ends the silence, and each timer may fire again. These attributes of a connection are written here alone, but
+for `active` in `Hub.receive`: `opened`, `active`, `fired`, `probing`, `full_since`, `paused_since` and `ended`.
 """
 
 from __future__ import annotations
@@ -15,19 +17,76 @@ NEVER = float("inf")
 
 
 class Deadlines:
-    """The timers of a spec, at the connections of a hub. `lasting` is the mask of those that no silence sets back."""
+    """The timers of a spec. One object serves all connections."""
 
     def __init__(self, spec: Spec) -> None:
         self._timers = tuple(timer for timer in spec.timers.values() if timer.since != "goodbye")
-        self.lasting = sum(1 << index for index, timer in enumerate(self._timers) if timer.since == "accept")
+        # A bit for each timer that no activity sets back.
+        self._lasting = sum(1 << index for index, timer in enumerate(self._timers) if timer.since == "accept")
         self._soonest = min((timer.after for timer in self._timers if timer.since == "silence"), default=NEVER)
         self._linger = next((timer.after for timer in spec.timers.values() if timer.since == "goodbye"), 0.0)
         self._stalled = max((timer.after for timer in self._timers if timer.since == "full"), default=self._linger)
+        self._mark = spec.limits.queue_mark
 
-    def heard(self, connection: Connection, now: float) -> None:
+    # What happens to a connection
+
+    def begin(self, connection: Connection, now: float) -> None:
+        """It was accepted."""
+        connection.opened = connection.active = now
+
+    def note_activity(self, connection: Connection, now: float) -> None:
         """The peer has sent something, or has taken something of what it is sent: it is not silent."""
         connection.active = now
-        connection.fired &= self.lasting
+        if connection.fired:
+            connection.fired &= self._lasting
+
+    def note_probe(self, connection: Connection, octets: int, late: float) -> None:
+        """A timer that is `late` by so many seconds has put so many octets into the queue.
+
+        The peer has the whole time for its answer, however long this process stood still.
+        """
+        connection.probing += octets
+        connection.active += late
+
+    def note_sent(self, connection: Connection, octets: int, now: float) -> None:
+        """The network took so many octets of the queue. That it took a probe says nothing about the peer."""
+        if connection.probing:
+            probing = min(octets, connection.probing)
+            connection.probing -= probing
+            octets -= probing
+        if octets:
+            self.note_activity(connection, now)
+        if connection.queued <= self._mark:
+            connection.full_since = None
+
+    def note_full(self, connection: Connection, now: float) -> None:
+        """Its queue is above the mark."""
+        if connection.full_since is None:
+            connection.full_since = now
+
+    def note_progress(self, connection: Connection, octets: int, now: float) -> bool:
+        """The peer of a full queue has acknowledged so many octets; whether they are enough to say that it reads.
+
+        Then the time of the full queue begins anew.
+        """
+        if octets < self._mark:
+            return False
+        connection.full_since = now
+        return True
+
+    def pause(self, connection: Connection, now: float) -> None:
+        """Nothing is read from it any more: the time of its silence stands still (R-TIME-2)."""
+        connection.paused_since = now
+
+    def resume(self, connection: Connection, now: float) -> None:
+        """It is read again. What it took of its queue meanwhile has set the time of its silence to zero."""
+        connection.active += now - max(connection.paused_since, connection.active)
+
+    def end(self, connection: Connection, now: float) -> None:
+        """Its last frame is queued, or it is lost."""
+        connection.ended = connection.active = now
+
+    # When something is due
 
     def next(self, connection: Connection, now: float) -> float:
         """The time of the next look at a connection; infinity when there is nothing to wait for.
@@ -37,7 +96,7 @@ class Deadlines:
         if connection.ended is not None:
             return self.end_of_linger(connection)
         due = min((self._of(connection, timer, 1 << index) for index, timer in enumerate(self._timers)), default=NEVER)
-        if connection.fired & ~self.lasting:  # its silence may end, and the next one begin, from now on
+        if connection.fired & ~self._lasting:  # its silence may end, and the next one begin, from now on
             due = min(due, now + self._soonest)
         return due
 

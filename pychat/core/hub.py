@@ -1,18 +1,19 @@
-"""The server's mind: who is there, who talks with whom, and what is to be sent. No sockets, no threads, no clock.
+"""The server's protocol core, without I/O: what each frame changes, and what is to be sent. No thread and no clock.
 
-Octets and the time come in as arguments; frames to be sent lie in each connection's `outbox`, and `touched` names the
-connections that want attention. Whoever calls from several threads holds one lock around each call, so that a frame
-takes effect at one moment for all connections (R-ANS-3).
+Octets and the time come in as arguments; frames to be sent lie in each connection's `outbox`, and `queues.touched`
+names the connections that want attention. A caller with several threads holds one lock around each call, so that a
+frame takes effect at one moment for all connections (R-ANS-3).
 
-The rows of the spec say what happens; this file knows what their conditions and effects mean.
+The rows of the spec say what happens. What their conditions and effects mean is in `users`, when something is due in
+`deadlines`, and how a whole run of lines is relayed at once in `relay`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
-from pychat.spec.model import ANY_VERB, MOST_PUSHED, Condition, Effect, Fault, Goodbye, Outcome, Spec, Timer
+from pychat.spec.model import ANY_VERB, MOST_PUSHED, FrameFault, Goodbye, Outcome, Spec, Timer
 
 from .addresses import group
 from .admission import Admission, Reminders
@@ -20,27 +21,26 @@ from .codec import BadFrame, Codec, Frame, LineTooLong, Splitter
 from .connection import Connection
 from .deadlines import Deadlines
 from .machine import ENDING, ENDING_PARTNER, partner_event, server_machine
-from .relay import SHORT, compile_runs
-from .roster import Roster
+from .queues import Queues
+from .relay import SHORT, compile_relays
+from .users import Users
 
 Log = Callable[..., None]
 
 
 def no_log(event: str, **fields: object) -> None:
-    """For who wants no log."""
+    """Drops an event."""
 
 
-JOINED = 4096  # octets up to which what is to be sent is joined to what waits already
-SHARED = 512  # octets from which a list is not copied into a queue
 TURN = 128  # frames that one connection may have handled before all others have had their turn,
 TURN_OCTETS = 65536  # … and octets that may have been put into its own queue meanwhile
 
 
 class Hub:
-    """All connections of a server. Every method takes the time in seconds, which never goes back.
+    """All connections of a server. `now` is the time in seconds, which never goes back.
 
-    `max_connections` are admitted, and of them `per_address` from one address other than loopback; the spec's share
-    without it.
+    `max_connections` are admitted, and of them `per_address` from one address other than loopback; without it, the
+    spec's share. Without `bulk`, every frame is handled by itself.
     """
 
     def __init__(
@@ -54,26 +54,21 @@ class Hub:
         self.spec = spec
         self.codec = Codec(spec)
         self.admission = Admission(max_connections, per_address or spec.limits.address_share.of(max_connections))
-        self.names: dict[str, Connection] = {}
-        self.touched: list[Connection] = []
+        self.users = Users(spec)
+        self.deadlines = Deadlines(spec)
+        self.queues = Queues(self.deadlines, spec.limits.queue_mark)
         self.on_link: Callable[[Connection, Connection], None] = lambda caller, called: None
         self.log = log
         self._events = server_machine(spec).events
-        self._runs = compile_runs(spec) if bulk else {}
+        self._relays = compile_relays(spec) if bulk else {}
         self._recv = {name: state.recv for name, state in spec.states.items()}
         self._budgets = {name: spec.budget(name) for name in spec.states}
         self._in_a_row = {state for budget in spec.budgets if budget.in_a_row for state in budget.states}
-        self._longest = spec.framing.max_octets
-        self._fault_rules = {rule.fault: rule for rule in spec.faults}
-        self._deadlines = Deadlines(spec)
-        self._lasting = self._deadlines.lasting
         self._profiles = " ".join(spec.profiles)
         self._final = spec.final
         self._mark = spec.limits.queue_mark
         self._stop = spec.limits.queue_stop
-        self._key = spec.types[spec.link.key]
         self._refusals: dict[tuple[str, str], bytes] = {}
-        self._roster = Roster(spec)
         self._reminders = Reminders()
         self._serial = 0
         self._pushed = 0
@@ -105,92 +100,41 @@ class Hub:
         connection.id = self._serial
         connection.state = self.spec.initial
         connection.splitter = Splitter(self.spec.framing)
-        connection.opened = connection.active = now
+        self.deadlines.begin(connection, now)
 
-    def receive(self, connection: Connection, octets: bytes, now: float) -> None:
-        """Takes octets that have come. What comes after the last frame is discarded."""
-        run = self.take_run(connection, octets, now)
-        if run is not None:
-            assert connection.partner is not None, "take_run has seen to it"
-            self.put(connection.partner, run, now)
-        elif connection.state != self._final:
-            self._deadlines.heard(connection, now)
-            connection.splitter.feed(octets)
-            self._advance(connection, now)
+    def receive(
+        self, connection: Connection, octets: bytes, now: float, straight: list[tuple[Any, bytes]] | None = None
+    ) -> None:
+        """Takes octets that have come. What comes after the last frame is discarded.
 
-    def take_run(self, connection: Connection, octets: bytes, now: float) -> bytes | None:
-        """Takes octets that are a run of lines for the partner (see `relay`); None, and nothing done, if they are not.
-
-        The caller gives the run to the partner before anything else: with `put`, or straight to the network.
+        A run of lines for the partner is relayed at once. With `straight`, a run for a partner with an empty queue is
+        added there, and not to the queue: the caller sends it before anything else, and calls
+        `deadlines.note_activity` or `queues.put_back`.
         """
         partner = connection.partner
-        if partner is None or not connection.accepted or connection.paused or connection.held:
-            return None
-        run = self._runs.get(connection.state)
-        if run is None:
-            return None
-        splitter = connection.splitter
-        if len(octets) <= SHORT and not splitter.buffer and run.short(octets) and partner.queued <= self._mark - SHORT:
-            whole = octets  # a short line, the commonest of all, by itself
-        else:
-            if splitter.buffer:  # an attribute, because a method is called for each line
-                octets = splitter.rest() + octets
-            end = octets.rfind(b"\n") + 1
-            rest = len(octets) - end
-            # As in the step-by-step way, the queue is not above its mark before any of these frames.
-            if not end or rest >= self._longest or partner.queued + end > self._mark:
-                return None
-            forwarded = run.forwarded(octets[:end] if rest else octets)
-            if forwarded is None:
-                return None
-            whole = forwarded
-            if rest or splitter.buffer:
-                splitter.replace(octets[end:])
-        if connection.faults and connection.state in self._in_a_row:
-            connection.faults = 0
-        connection.active = now
-        if connection.fired:
-            connection.fired &= self._lasting
-        return whole
-
-    def put(self, connection: Connection, octets: bytes, now: float) -> None:
-        """Adds octets to what is to be sent. Small ones are joined, since each chunk costs memory of its own."""
-        if octets:
-            outbox = connection.outbox
-            if outbox and len(outbox[-1]) + len(octets) <= JOINED:
-                outbox[-1] += octets
-            else:
-                outbox.append(octets)
-            self._queue(connection, len(octets), now)
-
-    def _put_shared(self, connection: Connection, chunks: Sequence[bytes], now: float) -> None:
-        """Adds octets that other queues share, if there are enough of them to be worth a chunk of their own."""
-        octets = sum(map(len, chunks))
-        if octets < SHARED:
-            self.put(connection, b"".join(chunks), now)
-        else:
-            connection.outbox += [*chunks, b""]  # what follows is joined to the empty chunk, and copies none of them
-            self._queue(connection, octets, now)
-
-    def put_back(self, connection: Connection, octets: bytes, now: float) -> None:
-        """Puts octets before all others: the rest of what the network has taken in part."""
-        connection.outbox.insert(0, octets)
-        self._queue(connection, len(octets), now)
-
-    def _queue(self, connection: Connection, octets: int, now: float) -> None:
-        connection.queued += octets
-        if connection.queued > self._mark and connection.full_since is None:
-            connection.full_since = now
-        self.touch(connection)
-
-    def delivered(self, connection: Connection, now: float) -> None:
-        """The network took octets that were never queued."""
-        self._deadlines.heard(connection, now)
-
-    def resume(self, connection: Connection, now: float) -> None:
-        """Goes on with a connection that was paused or held, if nothing stands in its way any more."""
-        connection.turn_over = False
+        if partner is not None and connection.accepted and not connection.paused and not connection.held:
+            relay = self._relays.get(connection.state)
+            room = self._mark - partner.queued
+            run: bytes | None = None
+            if relay is not None:
+                if len(octets) <= SHORT <= room and not connection.splitter.buffer and relay.is_short_run(octets):
+                    run = octets  # the commonest of all; `take` would cost more than the match
+                else:
+                    run = relay.take(connection.splitter, octets, room)
+            if run is not None:
+                connection.active = now  # what `note_activity` does, without a call for each line
+                if connection.fired:
+                    self.deadlines.note_activity(connection, now)
+                if connection.faults and connection.state in self._in_a_row:
+                    connection.faults = 0
+                if straight is None or partner.queued:
+                    self.queues.put(partner, run, now)
+                else:
+                    straight.append((partner, run))
+                return
         if connection.state != self._final:
+            self.deadlines.note_activity(connection, now)
+            connection.splitter.feed(octets)
             self._advance(connection, now)
 
     def finish(self, connection: Connection, now: float) -> None:
@@ -198,57 +142,34 @@ class Hub:
         connection.finished = True
         if connection.state != self._final:
             self._advance(connection, now)
-        else:
-            self.touch(connection)
+        self.queues.touch(connection)
+
+    def resume(self, connection: Connection, now: float) -> None:
+        """Goes on with a connection that was paused or held, if nothing stands in its way any more."""
+        connection.turn_over = False
+        if connection.state != self._final:
+            self._advance(connection, now)
 
     def lose(self, connection: Connection, now: float) -> None:
         """The connection broke: a reset, an error, or its owner gives it up."""
         connection.broken = True
         self._end(connection, self.spec.ending.gone, now)
-        self.touch(connection)
-
-    def sent(self, connection: Connection, octets: int, now: float) -> None:
-        """The network took so many octets of the outbox."""
-        connection.queued -= octets
-        if connection.probing:  # that the network took our own probe says nothing about the peer
-            probing = min(octets, connection.probing)
-            connection.probing -= probing
-            octets -= probing
-        if octets:
-            self._deadlines.heard(connection, now)
-        if connection.queued <= self._mark:
-            connection.full_since = None
-            partner = connection.partner
-            if partner is not None and partner.paused:
-                self.touch(partner)
-        if connection.paused:
-            self.touch(connection)
-
-    def moves(self, connection: Connection, octets: int, now: float) -> bool:
-        """Whether so many octets are enough to say that the peer of a full queue reads; then its clock begins anew."""
-        if octets < self._mark:
-            return False
-        connection.full_since = now
-        return True
+        self.queues.touch(connection)
 
     def forget(self, connection: Connection) -> None:
         """The connection is closed and gone."""
         self.admission.release(connection)
 
-    def due(self, connection: Connection, now: float) -> float:
-        """The time of the next look at a connection; infinity when there is nothing to wait for."""
-        return self._deadlines.next(connection, now)
-
     def tick(self, connection: Connection, now: float) -> None:
         """Does what is due. All that had come by then must have been received, or silence would be judged too soon."""
-        for timer, late in self._deadlines.fire(connection, now):
+        for timer, late in self.deadlines.fire(connection, now):
             self._fire(connection, timer, late, now)
-        if now >= self._deadlines.end_of_linger(connection):
+        if now >= self.deadlines.end_of_linger(connection):
             connection.broken = True
-            self.touch(connection)
+            self.queues.touch(connection)
 
     def shutdown(self, now: float) -> None:
-        """Says goodbye to everybody (R-CLOSE-4)."""
+        """Says goodbye to every connection (R-CLOSE-4)."""
         goodbye = self.spec.goodbye_when("stop")
         for connection in self.admission:
             if connection.state != self._final:
@@ -263,15 +184,6 @@ class Hub:
         most = self._mark if connection.sated else self._stop
         return connection.queued > most or (partner is not None and partner.queued > self._mark)
 
-    def take_touched(self) -> list[Connection]:
-        """The connections that want attention since the last call: to be flushed, resumed or closed."""
-        touched = self.touched
-        if touched:
-            self.touched = []
-            for connection in touched:
-                connection.touched = False
-        return touched
-
     # Frames
 
     def _advance(self, connection: Connection, now: float) -> None:
@@ -285,7 +197,7 @@ class Hub:
                 connection.turn_over = True
                 connection.sated = connection.queued > most
                 self._pause(connection, now)
-                self.touch(connection)
+                self.queues.touch(connection)
                 return
             frames, connection.sated = frames + 1, False
             try:
@@ -297,21 +209,17 @@ class Hub:
                 break
             self._handle(connection, line, now)
         if connection.paused:
-            self._unpause(connection, now)
+            connection.paused = False
+            self.deadlines.resume(connection, now)
+            self.queues.touch(connection)
         if connection.finished:
             self._end(connection, self.spec.ending.gone, now)
 
     def _pause(self, connection: Connection, now: float) -> None:
         if not connection.paused:
             connection.paused = True
-            connection.paused_since = now
-            self.touch(connection)
-
-    def _unpause(self, connection: Connection, now: float) -> None:
-        connection.paused = False
-        # The clock of its silence stood still (R-TIME-2); what it took meanwhile has set that clock to zero.
-        connection.active += now - max(connection.paused_since, connection.active)
-        self.touch(connection)
+            self.deadlines.pause(connection, now)
+            self.queues.touch(connection)
 
     def _handle(self, connection: Connection, line: bytes, now: float) -> None:
         frame = self.codec.decode_request(line)
@@ -323,48 +231,27 @@ class Hub:
             self._refuse_fault(connection, "state", frame.key, now)
             return
         for outcome in rows:
-            if outcome.condition is None or self._holds(outcome.condition, connection, frame):
+            if self.users.holds(outcome.condition, connection, frame.fields):
                 self._apply(connection, outcome, frame, now)
                 return
 
-    def _holds(self, condition: Condition, connection: Connection, frame: Frame) -> bool:
-        kind = condition.kind
-        if kind == "no partner":
-            return connection.partner is None
-        if kind == "not accepted":
-            return not connection.accepted
-        value = frame.fields[str(condition.field)]
-        if kind == "equals" or kind == "differs":
-            return (value == condition.value) == (kind == "equals")
-        user = self.names.get(self._key.fold(value))
-        if kind == "unknown":
-            return user is None
-        if kind == "oneself":
-            return user is connection
-        if kind == "the partner":
-            return user is not None and user is connection.partner
-        if kind == "linked":
-            return user is not None and user.state in self.spec.link.held_in
-        return user is not None and user is not connection  # taken
-
     def _apply(self, connection: Connection, outcome: Outcome, frame: Frame, now: float) -> None:
         """Carries out one row: first all that changes, then all that is told."""
-        other = connection.partner
-        for effect in outcome.effects:
-            if effect.kind == "link":
-                other = self.names[self._key.fold(frame.fields[str(effect.field)])]
-        values = self._values(connection, other, outcome, frame)
+        called = outcome.field_for("link")
+        other = connection.partner if called is None else self.users.find(frame.fields[called])
+        # The names before the row changes them.
+        values = {**frame.fields, "me": connection.name, "peer": other.name if other is not None else ""}
         if connection.state in self._in_a_row:
             connection.faults = 0
         self._move(outcome.name, connection)
         if outcome.partner is not None and other is not None:
             self._move(partner_event(outcome), other)
         for effect in outcome.effects:
-            self._effect(effect, connection, other, frame)
+            self.users.apply(effect, connection, other, frame.fields)
         self._tell(connection, other, outcome, values, now)
         if outcome.to is not None:
-            peer = other.name if other is not None else None
             address = connection.address if outcome.does("bind") else None
+            peer = other.name if other is not None else None
             self.log(outcome.label, id=connection.id, name=connection.name or None, peer=peer, address=address)
         if outcome.to == self._final:
             self._close(connection, now)
@@ -376,70 +263,32 @@ class Hub:
         before = connection.state
         self._events[event].trigger(connection)
         if connection.state != before:
-            self._roster.changed(connection)
-            self.touch(connection)  # other timers may run in this state
+            self.users.roster.changed(connection)
+            self.queues.touch(connection)  # other timers may run in this state
             if self._budgets[connection.state] is not self._budgets[before]:
                 connection.faults = 0
 
     def _tell(
         self, connection: Connection, other: Connection | None, outcome: Outcome, values: dict[str, str], now: float
     ) -> None:
+        """Sends what a row says: the refusal or the answer, with its items before it, and the partner's push."""
         if outcome.error is not None:
-            self.put(connection, self._refusal(outcome.verb, outcome.error), now)
+            self.queues.put(connection, self._refusal(outcome.verb, outcome.error), now)
         if outcome.does("list"):
-            values["count"] = str(len(self._roster))
-            self._put_shared(connection, self._roster.items(self.spec.requests[outcome.verb]), now)
+            values["count"] = str(len(self.users.roster))
+            items = self.users.roster.items(self.spec.requests[outcome.verb])
+            self.queues.put_shared(connection, items, now)
         if outcome.answer is not None:
-            self.put(connection, self.codec.encode(outcome.answer.fill(values)), now)
+            values["profiles"] = self._profiles
+            self.queues.put(connection, self.codec.encode(outcome.answer.fill(values)), now)
         if outcome.partner is not None and other is not None:
-            self.put(other, self.codec.encode(outcome.partner.push.fill(values)), now)
+            self.queues.put(other, self.codec.encode(outcome.partner.push.fill(values)), now)
 
-    def _values(
-        self, connection: Connection, other: Connection | None, outcome: Outcome, frame: Frame
-    ) -> dict[str, str]:
-        """What the variables of this row's frames stand for."""
-        if outcome.answer is None and outcome.partner is None:
-            return {}
-        peer = other.name if other is not None else ""
-        return {**frame.fields, "me": connection.name, "peer": peer, "profiles": self._profiles}
+    # Refusals for faults, and what ends a connection
 
-    def _effect(self, effect: Effect, connection: Connection, other: Connection | None, frame: Frame) -> None:
-        match effect.kind:
-            case "bind":
-                connection.name = frame.fields[str(effect.field)]
-                self.names[self._key.fold(connection.name)] = connection
-                self._roster.add(connection)
-            case "link" if other is not None:
-                connection.partner, other.partner = other, connection
-                connection.accepted, other.accepted = True, False
-            case "accept":
-                connection.accepted = True
-            case "retract":
-                connection.accepted = False
-            case "unlink":
-                self._unlink(connection)
-            case "release":
-                self._release(connection)
-            case _:  # relay and list change nothing
-                pass
-
-    def _unlink(self, connection: Connection) -> None:
-        other, connection.partner, connection.accepted = connection.partner, None, False
-        if other is not None:
-            other.partner, other.accepted = None, False
-            if other.paused:
-                self.touch(other)
-
-    def _release(self, connection: Connection) -> None:
-        if connection.name and self.names.get(self._key.fold(connection.name)) is connection:
-            del self.names[self._key.fold(connection.name)]
-            self._roster.remove(connection)
-
-    # What ends a connection
-
-    def _refuse_fault(self, connection: Connection, fault: Fault, verb: str, now: float) -> None:
-        rule = self._fault_rules[fault]
-        self.put(connection, self._refusal(verb, rule.error), now)
+    def _refuse_fault(self, connection: Connection, fault: FrameFault, verb: str, now: float) -> None:
+        rule = self.spec.fault_rule(fault)
+        self.queues.put(connection, self._refusal(verb, rule.error), now)
         budget = self._budgets[connection.state]
         if budget is None:
             return
@@ -453,9 +302,8 @@ class Hub:
     def _refusal(self, verb: str, code: str) -> bytes:
         found = self._refusals.get((verb, code))
         if found is None:
-            values = (verb or ANY_VERB, code, self.spec.errors[code].words)
-            fields = dict(zip((field.name for field in self.spec.refusal.fields), values, strict=True))
-            found = self._refusals[verb, code] = self.codec.encode_reply(self.spec.refusal.key, fields)
+            line = self.spec.refusal.fill(verb or ANY_VERB, code, self.spec.errors[code].words)
+            found = self._refusals[verb, code] = self.codec.encode(line)
         return found
 
     def _say_goodbye(self, connection: Connection, goodbye: Goodbye, now: float) -> None:
@@ -464,9 +312,8 @@ class Hub:
         self._part(connection, goodbye, now)
 
     def _part(self, connection: Connection, goodbye: Goodbye, now: float) -> None:
-        values = (goodbye.code, goodbye.words)
-        fields = dict(zip((field.name for field in self.spec.goodbye.fields), values, strict=True))
-        self.put(connection, self.codec.encode_reply(self.spec.goodbye.key, fields), now)
+        line = self.spec.goodbye.fill(goodbye.code, goodbye.words)
+        self.queues.put(connection, self.codec.encode(line), now)
         self._end(connection, goodbye.gone, now)
 
     def _end(self, connection: Connection, reason: str | None, now: float) -> None:
@@ -477,41 +324,32 @@ class Hub:
         self._move(ENDING, connection)
         if other is not None:
             self._move(ENDING_PARTNER, other)
-        frame = Frame("", {})
+            self.queues.touch(other)  # nothing holds it back any more
         for effect in ending.effects:
-            self._effect(effect, connection, other, frame)
+            self.users.apply(effect, connection, other, {})
         if other is not None and reason is not None:
             values = {"me": connection.name, "reason": reason}
-            self.put(other, self.codec.encode(ending.partner.push.fill(values)), now)
+            self.queues.put(other, self.codec.encode(ending.partner.push.fill(values)), now)
         if connection.name:
             self.log("ended", id=connection.id, name=connection.name, reason=reason or "stop")
         self._close(connection, now)
 
     def _close(self, connection: Connection, now: float) -> None:
-        connection.ended = connection.active = now
+        self.deadlines.end(connection, now)
         connection.paused = False
         connection.splitter.replace(b"")
-        self.touch(connection)
+        self.queues.touch(connection)
 
     def _fire(self, connection: Connection, timer: Timer, late: float, now: float) -> None:
+        """Does what a timer says that is `late` by so many seconds."""
         if timer.goodbye is not None:
             self._say_goodbye(connection, self.spec.goodbyes[timer.goodbye], now)
         elif timer.push is not None:
             self._pushed = self._pushed % MOST_PUSHED + 1
             form = self.spec.pushes[timer.push].form
-            fields = {field.name: str(self._pushed) for field in form.fields}
-            frame = self.codec.encode_reply(form.key, fields)
-            connection.probing += len(frame)
-            connection.active += late  # a server that stood still gives the whole time for an answer all the same
-            self.put(connection, frame, now)
+            frame = self.codec.encode(form.fill(*(str(self._pushed) for _ in form.fields)))
+            self.deadlines.note_probe(connection, len(frame), late)
+            self.queues.put(connection, frame, now)
         else:
             connection.broken = True
             self._end(connection, timer.gone, now)
-
-    # Small things
-
-    def touch(self, connection: Connection) -> None:
-        """Notes that a connection wants attention."""
-        if not connection.touched:
-            connection.touched = True
-            self.touched.append(connection)

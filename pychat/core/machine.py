@@ -1,4 +1,4 @@
-"""The state machines of both ends, built from the spec. No sockets, no clock, no names beyond the spec.
+"""The state machines of both ends, built from the spec. No sockets, no clock, no names but those of the spec.
 
 One shared Machine per role, whose models are any objects with a `state` attribute:
 
@@ -13,7 +13,7 @@ is no I/O here, and nothing can fail half-way.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from transitions import Event, Machine
 
@@ -26,14 +26,8 @@ ENDING_PARTNER = "ending/partner"
 Edge = tuple[str, str, str | None]  # event, source, target (None: the state stays)
 
 
-class HasState(Protocol):
-    """What a machine moves."""
-
-    state: str
-
-
 class QuickEvent(Event):
-    """An event that is over at once where it changes no state, as most rows do not."""
+    """An event that returns at once where it changes no state, as is so for most rows."""
 
     def __init__(self, name: str, machine: Machine) -> None:
         super().__init__(name, machine)
@@ -52,7 +46,7 @@ class QuickEvent(Event):
 
 
 class SpecMachine(Machine):
-    """A machine without models of its own, so that a million connections cost it nothing."""
+    """A machine that keeps no list of its models: its memory does not grow with the connections."""
 
     event_cls = QuickEvent
 
@@ -63,7 +57,7 @@ def server_machine(spec: Spec) -> Machine:
 
 
 def client_machine(spec: Spec) -> Machine:
-    """A client's view of its own connection: it moves only on what it gets."""
+    """A client's view of its own connection: it moves only on what it receives."""
     return _machine(spec, client_edges(spec))
 
 

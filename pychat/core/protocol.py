@@ -1,8 +1,9 @@
-"""What a client must know of a spec, worked out once. No connection, no state of one, and no verb by name."""
+"""What a client must know of a spec, computed once for all connections. No verb by name, and no connection."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 
 from pychat.spec import Spec, shipped
@@ -13,13 +14,22 @@ from .codec import Codec
 from .machine import client_machine
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A request that is encoded and not sent yet: its fields are known to be right, whether it is allowed is not."""
+
+    verb: str
+    fields: Mapping[str, str]
+    octets: bytes
+
+
 class Protocol:
-    """The client's side of a spec, worked out once for all sessions. Immutable.
+    """The client's side of a spec, computed once for all sessions. Immutable.
 
     `moves` says what a reply means in a state; `refusals` what a refusal does, by its code and its verb (None: any
     verb); `silent` requests have no answer when they succeed.
 
-    The verbs are found by what they mean: `bind` takes a name, `list` asks who is there, `link` calls somebody,
+    The verbs are found by what they mean: `bind` takes a name, `list` asks for the users, `link` calls a user,
     `accept` accepts a call, `relay` says a line, `unlink` leaves, `quit` ends. None: the spec has no such request.
     """
 
@@ -45,31 +55,35 @@ class Protocol:
         self.silent = frozenset(verb for verb, request in spec.requests.items() if request.answer is None)
 
     def same_name(self, one: str, other: str) -> bool:
-        """Whether two names are one person's, however they are written."""
-        fold = self.spec.types[self.spec.link.key].fold
-        return fold(one) == fold(other)
+        """Whether two names are those of one user, however they are written."""
+        return self.spec.name_type.same(one, other)
 
-    def fields(self, verb: str, values: tuple[str, ...], named: Mapping[str, str]) -> dict[str, str]:
-        """The fields of a request from values in the order of the wire, or by name. Raises ValueError."""
+    def encode(self, verb: str, *values: str, **fields: str) -> Encoded:
+        """A request, from its fields in the order of the wire or by their names.
+
+        Raises:
+            ValueError: there is no such request, a field is missing or too many, or breaks its type.
+        """
         request = self.spec.requests.get(verb)
         if request is None:
             raise ValueError(f"there is no request {verb}")
         names = [part.name for part in request.form.fields]
         if len(values) > len(names):
             raise ValueError(f"{verb} takes {len(names)} fields, not {len(values)}: {request.form}")
-        return dict(zip(names, values, strict=False)) | dict(named)
+        filled = dict(zip(names, values, strict=False)) | fields
+        return Encoded(verb, filled, self.codec.encode_request(verb, filled))
 
 
 class Shape:
-    """A reply, with the names of the fields that mean something to everybody (None where it has none)."""
+    """A reply, with the names of the fields whose meaning does not depend on the spec (None where it has none)."""
 
     __slots__ = ("code", "count", "echoed", "name", "reply", "template", "text", "verb")
 
     def __init__(self, spec: Spec, reply: Reply) -> None:
-        fields = reply.form.fields
+        fields, last = reply.form.fields, spec.last_type(reply.form)
         self.reply = reply
-        self.name = next((part.name for part in fields if part.type == spec.link.key), None)
-        self.text = fields[-1].name if fields and spec.types[fields[-1].type].rest_of_line else None
+        self.name = reply.form.field_of(spec.link.key)
+        self.text = fields[-1].name if last is not None and last.rest_of_line else None
         self.code = fields[-2].name if reply.kind in ("refusal", "goodbye") else None
         self.verb = fields[0].name if reply.kind == "refusal" else ""
         self.count = next((name for name in map(_count_field, _answers_with(spec, reply.key)) if name), None)
@@ -83,7 +97,7 @@ def _answers_with(spec: Spec, key: str) -> Iterator[Template]:
 
 
 def _echoed(spec: Spec, key: str) -> frozenset[str]:
-    """The fields of an answer that hold what the field of the same name in the request held, or that person's name."""
+    """The fields of an answer that hold what the field of the same name in the request held, or that user's name."""
     found: list[set[str]] = []
     for _, row in spec.outcomes():
         if row.answer is not None and row.answer.form.key == key:
@@ -95,8 +109,8 @@ def _echoed(spec: Spec, key: str) -> frozenset[str]:
 
 
 def _is_peer(row: Outcome, name: str, part: str | Variable) -> bool:
-    """Whether this part of an answer is the name of the user whom the field of the request names."""
-    linked = any(effect.kind == "link" and effect.field == name for effect in row.effects)
+    """Whether this part of an answer is the name of the user that the field of the request names."""
+    linked = row.field_for("link") == name
     partner = row.condition is not None and row.condition.kind == "the partner" and row.condition.field == name
     return part == Variable("peer") and (linked or partner)
 

@@ -1,8 +1,8 @@
 """The bulk relay: whole runs of lines that may be forwarded as they came. No sockets, no clock, no verb by name.
 
 In a chat almost everything that comes is whole lines for the partner. A pattern compiled from the spec accepts such a
-run at once, without cutting it into lines. It accepts only what the step-by-step way would relay unchanged, line by
-line (`tests/test_relay.py`); everything else goes that way. Lines that came with CRLF leave with LF (R-FRAME-3).
+run at once, without cutting it into lines. It accepts only what the hub would relay unchanged frame by frame
+(`tests/test_relay.py`); everything else is handled so. Lines that came with CRLF leave with LF (R-FRAME-3).
 """
 
 from __future__ import annotations
@@ -12,41 +12,72 @@ from collections.abc import Iterable, Mapping
 
 from pychat.spec.model import Condition, Framing, Outcome, Request, Spec, Type, Variable
 
-_SKIPPED = {Condition("no partner"), Condition("not accepted")}  # the caller has seen to these
+from .codec import Splitter
+
+_CHECKED = {Condition("no partner"), Condition("not accepted")}  # the hub checks these itself
 SHORT = 256  # octets; below, the calls cost more than the octets
 LONG = 4096  # octets; above, looking for each forbidden octet by itself is cheaper than deleting them all
 SLICE = 16384  # octets; a text of more than 128 KiB would be given fresh pages by the system each time
 
 
-class Run:
+class Relay:
     """Accepts octets that are nothing but whole relayed frames of one request.
 
-    What costs is known (`python -m tools.bench.checks`). In a long run a pattern that knows only line ends takes 0.3 ns
-    an octet, and one with a character class 2.5; deleting the forbidden ASCII octets takes 0.6, and looking for each
-    one by itself 0.3, but more than a microsecond at least. So a long run is checked step by step, and a single short
-    line, where the calls cost more than the octets, by one pattern.
+    The costs are measured (`python -m tools.bench.checks`). In a long run a pattern that knows only line ends takes
+    0.3 ns an octet, and one with a character class 2.5; deleting the forbidden ASCII octets takes 0.6, and looking for
+    each one by itself 0.3, but more than a microsecond at least. So a long run is checked in these steps, and a single
+    short line, where the calls cost more than the octets, by one pattern.
     """
 
-    __slots__ = ("_ascii", "_carriage", "_crlf_lines", "_lines", "_slice", "_wide", "_wide_prefixes", "short")
+    __slots__ = (
+        "_ascii",
+        "_carriage",
+        "_crlf_lines",
+        "_lines",
+        "_most",
+        "_slice",
+        "_wide",
+        "_wide_prefixes",
+        "is_short_run",
+    )
 
     def __init__(self, request: Request, kind: Type, framing: Framing) -> None:
         (low, high), ending = kind.octets, framing.writes
         verb, end = re.escape(request.verb.encode()), re.escape(ending)
         points = {point for first, last in kind.forbid for point in range(first, last + 1)}
-        points.add(ord("\r"))  # it may be of the ending
+        points.add(ord("\r"))  # it may belong to the ending
         self._carriage = b"\r\n" in framing.accepts
+        self._most = framing.max_octets
         self._ascii = bytes(sorted(point for point in points if point < 0x80 and point not in ending))
         allowed = b"".join(re.escape(bytes([point])) for point in range(0x80) if point not in points | set(ending))
-        # Possessive, so that a run of any length is matched without a stack to go back on.
+        # Possessive: a run of any length is matched without a stack for backtracking.
         self._lines = re.compile(rb"(?:%b .{%d,%d}+%b)++" % (verb, low, high, end)).fullmatch
-        # It goes back by the CR alone: that is of the ending, though a dot takes it too.
+        # It backtracks by one CR at most: that belongs to the ending, though a dot matches it too.
         self._crlf_lines = re.compile(rb"(?:%b .{%d,%d}\r\n)++" % (verb, low, high)).fullmatch
-        self.short = re.compile(rb"(?:%b [%b]{%d,%d}+%b)++" % (verb, allowed, low, high, end)).fullmatch
+        self.is_short_run = re.compile(rb"(?:%b [%b]{%d,%d}+%b)++" % (verb, allowed, low, high, end)).fullmatch
         self._slice = max(SLICE, 2 * high)
         wide = _by_prefix(point for point in points if point >= 0x80)
         self._wide_prefixes = tuple(wide)
         pattern = b"|".join(re.escape(prefix) + b"[" + re.escape(last) + b"]" for prefix, last in wide.items())
         self._wide = re.compile(pattern).search
+
+    def take(self, splitter: Splitter, octets: bytes, room: int) -> bytes | None:
+        """The whole lines of what was held back and has come, as the partner gets them; `splitter` keeps the rest.
+
+        None, and nothing is taken, if they are no run, or have more octets than there is `room` in the partner's queue.
+        So it is as frame by frame: the queue is not above its mark before any of these frames (R-FLOW-1).
+        """
+        held = splitter.buffer
+        if held:
+            octets = splitter.rest() + octets
+        end = octets.rfind(b"\n") + 1
+        rest = len(octets) - end
+        if not end or rest >= self._most or end > room:
+            return None
+        run = self.forwarded(octets[:end] if rest else octets)
+        if run is not None and (rest or held):
+            splitter.replace(octets[end:])
+        return run
 
     def forwarded(self, octets: bytes) -> bytes | None:
         """The octets as the partner gets them; None if a line of them would not be relayed as it is."""
@@ -61,7 +92,7 @@ class Run:
 
     def accepts(self, octets: bytes) -> bool:
         """Whether each line in `octets` would be relayed as it is; they end with a line's end."""
-        if len(octets) <= SHORT and self.short(octets) is not None:
+        if len(octets) <= SHORT and self.is_short_run(octets) is not None:
             return True
         if self._lines(octets) is None:
             return False
@@ -95,17 +126,17 @@ def _by_prefix(points: Iterable[int]) -> dict[bytes, bytes]:
     return found
 
 
-def compile_runs(spec: Spec) -> Mapping[str, Run]:
-    """By state, the runs that an accepted end may send to a partner who is there; empty where the spec has none."""
-    runs: dict[str, Run] = {}
+def compile_relays(spec: Spec) -> Mapping[str, Relay]:
+    """By state, the relay of an accepted end with a partner; empty where the spec has none."""
+    relays: dict[str, Relay] = {}
     for state, outcome in spec.outcomes():
         request = spec.requests[outcome.verb]
         rows = spec.states[state].recv[outcome.verb]
         if outcome.does("relay") and _is_verbatim(outcome, request) and _is_sure(rows):
-            kind = spec.types[request.form.fields[-1].type]
-            if kind.rest_of_line and kind.match is None and _fits(request, kind, spec.framing):
-                runs[state] = Run(request, kind, spec.framing)
-    return runs
+            kind = spec.last_type(request.form)
+            if kind is not None and kind.rest_of_line and kind.match is None and _fits(request, kind, spec.framing):
+                relays[state] = Relay(request, kind, spec.framing)
+    return relays
 
 
 def _is_verbatim(outcome: Outcome, request: Request) -> bool:
@@ -123,5 +154,5 @@ def _fits(request: Request, kind: Type, framing: Framing) -> bool:
 
 
 def _is_sure(rows: tuple[Outcome, ...]) -> bool:
-    """It is the last row, and the rows before it ask only what the caller has seen to."""
-    return rows[-1].does("relay") and all(row.condition in _SKIPPED for row in rows[:-1])
+    """It is the last row, and the rows before it have only conditions that the hub checks before it asks for a run."""
+    return rows[-1].does("relay") and all(row.condition in _CHECKED for row in rows[:-1])

@@ -1,11 +1,11 @@
-"""Replays a spec's examples through the hub, so that no example says what the machines do not do. No sockets."""
+"""Replays a spec's examples through the hub: each example must be what the server does. No sockets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from pychat.spec.model import Example, Spec, Step
+from pychat.spec.model import Example, ExampleStep, Spec
 
 from .connection import Connection
 from .hub import Hub
@@ -15,7 +15,7 @@ WILDCARD = "…"  # stands for any words at the end of a frame
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """A step of an example that the hub does not do. `got` is the frame it sent there, or what it did instead."""
+    """A step of an example that the hub does not do. `got` is the frame that it sent there, or what it did."""
 
     step: int
     wanted: str
@@ -26,7 +26,7 @@ class Mismatch:
 
 
 def replay(spec: Spec, example: Example) -> list[Mismatch]:
-    """What the hub does otherwise than the example says, at most one for each person in it."""
+    """The differences between the hub and the example, at most one for each person in it."""
     hub = Hub(spec)
     people: dict[str, Connection] = {}
     for step in example.steps:
@@ -41,7 +41,7 @@ def replay(spec: Spec, example: Example) -> list[Mismatch]:
     ]
 
 
-def _do(hub: Hub, connection: Connection, step: Step) -> None:
+def _do(hub: Hub, connection: Connection, step: ExampleStep) -> None:
     if step.kind == "send":
         hub.receive(connection, step.octets, 0.0)
     elif step.kind == "finish":
@@ -51,7 +51,7 @@ def _do(hub: Hub, connection: Connection, step: Step) -> None:
 
 
 def _compare(spec: Spec, example: Example, who: str, connection: Connection) -> Mismatch | None:
-    """Each person's own stream is in order; what others get in between does not matter to it."""
+    """Compares one person's stream; only the order within one connection counts."""
     expected = [(n, s) for n, s in enumerate(example.steps) if s.who == who and s.kind in ("receive", "end")]
     got = b"".join(connection.outbox).decode().split(spec.framing.writes.decode())[:-1]
     if expected and expected[-1][1].kind == "end":
@@ -68,7 +68,7 @@ def _compare(spec: Spec, example: Example, who: str, connection: Connection) -> 
 
 
 def matches(wanted: str, line: str) -> bool:
-    """Whether a frame is the wanted one, whose words may be left open."""
+    """Whether a frame is the wanted one; a wanted frame may leave its last words open."""
     if wanted.endswith(" " + WILDCARD):
         return line.startswith(wanted.removesuffix(WILDCARD))
     return line == wanted

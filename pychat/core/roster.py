@@ -1,8 +1,8 @@
 """The list of all users, as the items of a request that lists them. No sockets, no clock, no verb by name.
 
 The list is kept in blocks. When a user comes, goes or changes state, only the block of that user is made anew; all
-others are shared by every list that waits in a queue, so that a list which nobody reads costs little memory. How many
-lists wait is bounded by the queues: after a long one, no frame is taken from its connection above the mark
+others are shared by every list that waits in a queue, so that an unread list costs little memory. The number of lists
+that wait is bounded by the queues: after a long one, no frame is taken from its connection above the mark
 (`Hub.is_blocked`).
 """
 
@@ -28,7 +28,7 @@ class Block:
 
 
 class Roster:
-    """All users. Every method but `items` costs the same however many there are."""
+    """All users. The cost of every method but `items` does not depend on their number."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
@@ -38,7 +38,7 @@ class Roster:
         self._lists: dict[str, tuple[bytes, ...]] = {}
 
     def add(self, user: Connection) -> None:
-        """A user has come."""
+        """Adds a user."""
         block = next(iter(self._open), None)
         if block is None:
             block = Block()
@@ -50,7 +50,7 @@ class Roster:
         self.changed(user)
 
     def remove(self, user: Connection) -> None:
-        """A user has gone."""
+        """Removes a user."""
         self.changed(user)
         block = self._blocks.pop(user)
         del block.users[user]
@@ -61,14 +61,14 @@ class Roster:
             self._open.pop(block, None)
 
     def changed(self, user: Connection) -> None:
-        """The item of a user is another one now; nothing for a connection that is no user."""
+        """The item of a user has changed; does nothing for a connection that is no user."""
         block = self._blocks.get(user)
         if block is not None and block.items:
             block.items.clear()
         self._lists.clear()
 
     def items(self, request: Request) -> Sequence[bytes]:
-        """The items of all users for a request that lists them, in pieces that are shared by all who ask."""
+        """The items of all users for a request that lists them, in pieces that all answers share."""
         kept = self._lists.get(request.verb)
         if kept is None:
             kept = self._lists[request.verb] = tuple(self._made(block, request) for block in self._used)
@@ -81,7 +81,7 @@ class Roster:
     def _made(self, block: Block, request: Request) -> bytes:
         items = block.items.get(request.verb)
         if items is None:
-            assert request.item is not None, "the loader has seen to it"
+            assert request.item is not None, "the loader checks it"
             free, busy = (self._item(request.item, linked) for linked in (False, True))
             held_in = self._spec.link.held_in
             items = block.items[request.verb] = b"".join(

@@ -1,4 +1,4 @@
-"""The client's end of one connection: what it may ask for now, and what each thing that comes means to it.
+"""The client's end of one connection: which requests it may send now, and what each frame that comes means to it.
 
 Sans-I/O: octets go in and come out. No socket, no thread, no clock, and no verb, state or code but those of the spec.
 
@@ -20,17 +20,7 @@ from pychat.spec.model import ANY_VERB, Condition, EffectKind, ReplyKind
 from pychat.spec.view import Move
 
 from .codec import BadFrame, LineTooLong, Splitter
-from .protocol import Protocol, Shape, shipped_protocol
-
-__all__ = [
-    "Event",
-    "LocalProtocolError",
-    "Protocol",
-    "RemoteProtocolError",
-    "Session",
-    "View",
-    "shipped_protocol",
-]
+from .protocol import Encoded, Protocol, Shape, shipped_protocol
 
 VIEWED = frozenset({"bind", "link", "accept", "retract", "unlink"})  # effects that change what a client knows
 SEEN_HERE = ("no partner", "not accepted")  # conditions of refusals that a client can check by its own view
@@ -38,7 +28,7 @@ MAX_UNANSWERED = 1000  # requests: what a client remembers is bounded, however s
 
 
 class LocalProtocolError(Exception):
-    """You asked for something that the rules forbid now. Nothing was sent.
+    """The caller asked for something that the rules forbid now. Nothing was sent.
 
     `waiting` says whether an answer is still to come, so that the same request may be allowed after it.
     """
@@ -54,7 +44,7 @@ class RemoteProtocolError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a client knows about itself. `accepted`: one's own end of the link is, so that one's lines are heard."""
+    """What a client knows about itself. `accepted`: its own end of the link is, so that its lines are relayed."""
 
     state: str
     name: str | None = None
@@ -67,9 +57,9 @@ class Event:
     """A frame that came from the server, and what it means.
 
     `key` are the words that it begins with (`OK CHAT`), `line` its octets without the ending. `verb` and `request` are
-    the request that it answers and that one's fields. `effects` say what has changed, `mirrored` that the other end
-    caused it, and `view` what the client knows after it. `reply` must be sent: it answers a push that wants an answer.
-    `name`, `text` and `code` are the fields that have a person's name, the rest of the line and an error's code.
+    the request that it answers and the fields of that request. `effects` say what has changed, `mirrored` that the
+    other end caused it, and `view` what the client knows after it. `reply` must be sent: it answers a push that wants
+    an answer. `name`, `text` and `code` are the fields with a user's name, the rest of the line and an error's code.
     """
 
     kind: ReplyKind
@@ -127,21 +117,22 @@ class Session:
 
     # What one may send
 
-    def request(self, verb: str, *values: str, **fields: str) -> bytes:
+    def request(self, verb: str | Encoded, *values: str, **fields: str) -> bytes:
         """The octets of a request, to be sent now. Its fields are given in the order of the wire, or by their names.
+
+        A request that `Protocol.encode` has encoded before has its fields already.
 
         Raises:
             LocalProtocolError: the rules forbid it now, or it is no request of this protocol.
         """
         try:
-            filled = self.protocol.fields(verb, values, fields)
-            octets = self.protocol.codec.encode_request(verb, filled)
+            request = verb if isinstance(verb, Encoded) else self.protocol.encode(verb, *values, **fields)
         except ValueError as error:
             raise LocalProtocolError(str(error)) from None
-        self.check(verb, filled)
-        self._remember(verb, filled)
-        self.quitting = self.quitting or verb == self.protocol.quit
-        return octets
+        self.check(request.verb, request.fields)
+        self._remember(request.verb, request.fields)
+        self.quitting = self.quitting or request.verb == self.protocol.quit
+        return request.octets
 
     def check(self, verb: str, fields: Mapping[str, str]) -> None:
         """Raises LocalProtocolError if the rules for clients forbid this request now."""
@@ -184,7 +175,7 @@ class Session:
     # What comes
 
     def receive(self, octets: bytes) -> Iterator[Event]:
-        """What `octets` say, frame by frame, however the stream was cut. Take each one: the view moves with it.
+        """The frames in `octets`, however the stream was cut. The view moves with each event that is taken.
 
         Raises:
             RemoteProtocolError: while iterating, at the frame that the server may not send.
@@ -245,11 +236,11 @@ class Session:
         return self._open[0]
 
     def _check_echo(self, got: _Got, request: _Open) -> None:
-        """A field that an answer has from its request holds the same, or the same person's name."""
+        """A field that an answer has from its request holds the same, or a name of the same user."""
         for part in got.shape.reply.form.fields:
             if part.name in got.shape.echoed:
-                fold = self.protocol.spec.types[part.type].fold
-                if fold(got.fields[part.name]) != fold(request.fields[part.name]):
+                kind = self.protocol.spec.types[part.type]
+                if not kind.same(got.fields[part.name], request.fields[part.name]):
                     raise got.unexpected(f"the {part.name} in the request was {request.fields[part.name]}")
 
     def _listed(self, got: _Got) -> Event:
@@ -267,16 +258,16 @@ class Session:
         return self._apply(got, move, *self._take_refused(got, verb))
 
     def _check_condition(self, got: _Got, verb: str, code: str) -> None:
-        """A refusal whose reason a client can see for itself must be right."""
+        """A refusal whose reason a client can check by its own view must be right."""
         for row in self.protocol.spec.states[self.state].recv.get(verb, ()):
             condition = row.condition if row.error == code else None
             if condition is not None and condition.kind in SEEN_HERE and not self._holds(condition, {}):
                 raise got.unexpected(f"that is not so: {condition}")
 
     def _take_refused(self, got: _Got, verb: str) -> tuple[str, Mapping[str, str]]:
-        """The request that was refused. Those before it that have no answer when they succeed, have succeeded.
+        """The request that was refused. Requests before it without an answer have succeeded.
 
-        Which one of several such requests in a row was refused cannot be known, so their number is all that is kept.
+        Which one of several such requests in a row was refused cannot be known, so only their number is kept.
         """
         silent = self._open[0].before if self._open else self._tail
         if verb in silent:
@@ -299,7 +290,7 @@ class Session:
         if got.shape.template is not None:
             reply = self.protocol.codec.encode(got.shape.template.fill(got.fields))
             self._remember(got.shape.template.form.verb, got.shape.template.fields(got.fields))
-        if got.shape.reply.kind == "goodbye":  # its code is not checked: whatever it is, this is the end
+        if got.shape.reply.kind == "goodbye":  # its code is not checked: the connection ends with any code
             self._open.clear()
             self._tail, self._items = {}, None
         return self._apply(got, move, None, {}, reply)
@@ -318,7 +309,7 @@ class Session:
         return move
 
     def _apply(self, got: _Got, move: Move, verb: str | None, request: Mapping[str, str], reply: bytes = b"") -> Event:
-        """Moves the view by what came. The machine is the one truth about states."""
+        """Moves the view by what came. The machine alone decides about states."""
         shape = got.shape
         if "accept" in move.effects and not move.mirrored:
             self._check_partner(got)

@@ -1,7 +1,7 @@
-"""The server's log: one line an event on stderr, written by a thread of its own. It knows no connection.
+"""The server's log: one line for each event on stderr, written by a thread of its own. It knows no connection.
 
-A slow or full device must never stop the chat: an event costs its thread a small tuple, and what the device does not
-take in time is dropped, and how much is said.
+A slow or full device must never stop the chat: an event costs its thread a small tuple, and records that the device
+does not take in time are dropped and counted.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import TextIO
 
 LEVELS = ("debug", "info", "warning", "error")
 WAITING = 10_000  # records
-GONE = {errno.EPIPE, errno.EBADF}  # nobody reads it any more
-PAUSE = 0.02  # seconds; so a burst of events wakes the writer once, and not once for each
+GONE = {errno.EPIPE, errno.EBADF}  # its reader has gone
+PAUSE = 0.02  # seconds; a burst of events wakes the writer once
 
 Record = tuple[float, str, str, dict[str, object]]  # time, level, event, fields
 
@@ -49,10 +49,10 @@ class EventLog:
             self._dropped += 1
 
     def stop(self) -> None:
-        """Writes what waits, for a second at most, and ends the thread."""
+        """Writes the records that wait, for a second at most, and ends the thread."""
         self._stopping.set()
         self._records.put(None)
-        self._thread.join(timeout=1)  # a device that takes nothing does not hold up the end of the process
+        self._thread.join(timeout=1)  # a stuck device must not delay the end of the process
 
     def _write_all(self) -> None:
         ended = False
@@ -73,7 +73,7 @@ class EventLog:
             except OSError as error:
                 if error.errno in GONE:
                     return
-                self._dropped += len(lines)  # such as a full disk: perhaps there is room again later
+                self._dropped += len(lines)  # such as a full disk: there may be room later
 
 
 def _as_text(when: float, level: str, event: str, fields: dict[str, object]) -> str:

@@ -1,8 +1,8 @@
 """One I/O thread: it alone reads, writes and closes its share of the sockets. It knows no frame.
 
-The hub decides, under the server's one lock; this file moves octets, outside of it. A connection changes its thread
-only when a chat pairs it with one of another thread, so that a relay crosses no thread; its old thread hands it over
-after it has let go of it.
+The hub decides, under the server's one lock; this file moves octets, outside the lock. A connection changes its thread
+only when a chat links it with a connection of another thread, so that a relay crosses no thread; its old thread
+unregisters it before it hands it over.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from pychat.net import close, reason, unacknowledged
 READ, WRITE = select.POLLIN, select.POLLOUT
 TROUBLE = select.POLLERR | select.POLLHUP
 CHUNK = 65536  # octets of one read: a run of lines long enough that its system calls cost little
-PAUSE = 0.05  # seconds of rest when the system cannot say what has happened
-STALE = 1024  # planned looks that came to nothing and may still be kept, beside one for each connection
+PAUSE = 0.05  # seconds of rest after a poll that failed
+STALE = 1024  # outdated timers that may be kept, beside one for each connection
 BATCH = 16  # connections that are read before anything is decided and sent,
 BULK = 8192  # … unless one has brought so many octets
 VECTOR = 1024  # chunks that one call may send: IOV_MAX of Linux, macOS and the BSDs
-REST = 0.25  # seconds that a thread waits at most: so long is a newcomer kept waiting whose wake-up the system refused
+REST = 0.25  # seconds that a thread waits at most: so much can a wake-up that the system refused delay a connection
 FOREVER = float("inf")
 
 Chunks: TypeAlias = list[bytes | memoryview]
@@ -53,7 +53,7 @@ class Channel(Connection):
         "sock",
     )
 
-    partner: Channel | None  # whoever lives here is linked with his like
+    partner: Channel | None  # in a Loop every partner is a Channel
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__()
@@ -71,15 +71,17 @@ class Channel(Connection):
 
 
 class Loop:
-    """A selector, its thread, and a mailbox for what other threads have to say to it.
+    """A selector, its thread, and a mailbox for the connections that other threads hand to it.
 
-    Born by `start`, woken by `post` and `stop`, joined by `join`. `lock` is the server's: it guards the hub and what
-    others may change of a connection, and is never held during I/O. What the owner alone changes (`active`, `fired`,
-    `turn_over`, `held`) he may change without it.
+    Started by `start`, woken by `post` and `stop`, joined by `join`. `lock` is the server's: it guards the hub and the
+    attributes of a connection, and is never held during I/O. Attributes that only the owner thread changes (`active`,
+    `fired`, `turn_over`, `held`) need no lock there.
     """
 
     def __init__(self, hub: Hub, lock: threading.Lock, name: str, log: Log) -> None:
         self._hub = hub
+        self._queues = hub.queues
+        self._note_activity = hub.deadlines.note_activity
         self._lock = lock
         self._log = log
         self._channels: dict[int, Channel] = {}
@@ -89,7 +91,7 @@ class Loop:
         self._order = itertools.count()
         self._deadline: float | None = None  # set when it must stop
         self._awake = False  # a wake-up is on its way already
-        self._blind = False  # the system did not say what has happened
+        self._blind = False  # the last poll failed
         self._waker, self._wakee = socket.socketpair()
         self._waker.setblocking(False)
         self._wakee.setblocking(False)
@@ -102,7 +104,7 @@ class Loop:
         self._thread.start()
 
     def post(self, channel: Channel) -> None:
-        """From any thread: look after this connection, which is yours (from now on, perhaps)."""
+        """From any thread: a connection of this loop wants attention, or belongs to this loop from now on."""
         self._mailbox.append(channel)
         self._wake()
 
@@ -112,7 +114,7 @@ class Loop:
         self._wake()
 
     def join(self) -> None:
-        """Waits for the thread's end, if it ever began, and closes what came too late for it."""
+        """Waits for the thread's end, if it was started, and closes the connections that came too late for it."""
         if self._thread.ident is not None:
             self._thread.join()
         for channel in (*self._channels.values(), *self._mailbox):
@@ -128,7 +130,7 @@ class Loop:
             self._awake = True
             try:
                 self._waker.send(b"\0")
-            except BlockingIOError:  # so many wake-ups are on their way
+            except BlockingIOError:  # the pipe is full of wake-ups
                 pass
             except OSError:  # such as ENOBUFS: the next one tries again, and REST is its deadline
                 self._awake = False
@@ -140,7 +142,7 @@ class Loop:
             events = self._look()
             now = time.monotonic()
             mail = self._serve(events, now)
-            # Last, or a newcomer could get what was meant for a descriptor that was closed just now.
+            # Last, or a new connection could get the event of a descriptor that was closed just now.
             if mail or self._mailbox:
                 self._read_mail(now)
             if self._waiting:
@@ -152,7 +154,7 @@ class Loop:
                     self._close(channel)
 
     def _look(self) -> list[tuple[int, int]]:
-        """Waits for events; none at all when the system cannot say what has happened (ENOMEM)."""
+        """Waits for events; none when the poll fails (ENOMEM)."""
         try:
             events = self._wait(self._next_timeout())
         except OSError as error:
@@ -165,9 +167,9 @@ class Loop:
         return events
 
     def _serve(self, events: list[tuple[int, int]], now: float) -> bool:
-        """Sees to a round of events; whether there is mail.
+        """Handles a round of events; whether there is mail.
 
-        First all is read, then all is decided, then all is sent: each step finds its code and its data in the
+        First all is read, then all is decided, then all is sent: so the code and the data of each phase stay in the
         processor's cache.
         """
         mail = False
@@ -203,7 +205,7 @@ class Loop:
         return min(REST, max(0.0, due - time.monotonic()))
 
     def _handle(self, channel: Channel, mask: int, now: float) -> bool:
-        """Sees to everything but what has come; whether there is something to be read."""
+        """Handles every event but octets that have come; whether there is something to be read."""
         try:
             if mask & WRITE:
                 self._settle([channel], now)
@@ -218,30 +220,25 @@ class Loop:
     def _take(self, arrived: list[tuple[Channel, bytes]], now: float) -> None:
         """Lets the hub decide about all that has come, under one lock; then sends.
 
-        A run for a partner of this thread for whom nothing waits goes straight to the network. Where each read brings a
-        single line, what is called for each line is what costs beside the system calls; so this is one method.
+        A run of lines for a partner on this thread with an empty queue goes straight to the network. Where each read
+        brings a single line, calls are the main cost beside the system calls; so this is one method.
         """
-        hub = self._hub
+        hub, queues = self._hub, self._queues
         straight: list[tuple[Channel, bytes]] = []
         failed: list[tuple[Channel, Exception]] = []
         with self._lock:
             for channel, octets in arrived:
                 try:
                     partner = channel.partner
-                    run = hub.take_run(channel, octets, now)
-                    if run is not None and partner is not None:
-                        if partner.queued or partner.loop is not self:
-                            hub.put(partner, run, now)
-                        else:
-                            straight.append((partner, run))
-                    elif octets:
-                        hub.receive(channel, octets, now)
-                    else:
+                    if not octets:
                         hub.finish(channel, now)
-                        hub.touch(channel)
+                    elif partner is not None and partner.loop is self:
+                        hub.receive(channel, octets, now, straight)
+                    else:
+                        hub.receive(channel, octets, now)
                 except Exception as error:
                     failed.append((channel, error))
-            touched = hub.take_touched() if hub.touched else []
+            touched = queues.take_touched() if queues.touched else []
         if straight:
             self._forward(straight, touched, now)
         for channel, trouble in failed:
@@ -250,7 +247,7 @@ class Loop:
             self._settle(touched, now)
 
     def _forward(self, straight: list[tuple[Channel, bytes]], work: list[Connection], now: float) -> None:
-        """Gives runs to partners of this thread for whom nothing waits, without a detour through their outboxes."""
+        """Sends runs to partners on this thread with empty queues, past their outboxes."""
         lost: list[Channel] = []
         for partner, run in straight:
             try:
@@ -261,18 +258,16 @@ class Loop:
                 lost.append(partner)
                 continue
             if taken:
-                partner.active = now
-                if partner.fired:
-                    self._hub.delivered(partner, now)
+                self._note_activity(partner, now)
             if taken < len(run):
-                with self._lock:  # a server that stops may have said goodbye to him meanwhile
-                    self._hub.put_back(partner, run[taken:], now)
-                    work += self._hub.take_touched()
-        for partner in lost:  # when its own last lines are on their way: they come before its GONE (R-MSG-4)
+                with self._lock:  # a server that stops may have queued a goodbye meanwhile
+                    self._queues.put_back(partner, run[taken:], now)
+                    work += self._queues.take_touched()
+        for partner in lost:  # after its own last lines have been sent: they come before its GONE (R-MSG-4)
             self._lose(partner, now)
 
     def _give_up(self, channel: Channel, error: Exception) -> None:
-        """A bug of ours, or a system that has run out of something, must cost one connection, not all of them."""
+        """Closes one connection after a bug, or when the system lacks something; the others must live on."""
         trouble = reason(error) if isinstance(error, OSError) else None
         self._log("failed" if trouble else "bug", level="error", id=channel.id, error=trouble or repr(error))
         if self._channels.get(channel.fd) is channel:
@@ -282,21 +277,21 @@ class Loop:
         try:
             with self._lock:
                 self._hub.lose(channel, now)
-                touched = self._hub.take_touched()
+                touched = self._queues.take_touched()
         except Exception as error:
             self._give_up(channel, error)
         else:
             self._settle(touched, now)
 
     def _settle(self, work: list[Connection], now: float) -> None:
-        """Looks after each connection that has something to send, to take up again or to close."""
+        """Handles each connection that wants attention: it has something to send, or is to be resumed or closed."""
         while work:
             channel = work.pop()
             assert isinstance(channel, Channel)
             if channel.loop is not self:
                 channel.loop.post(channel)
             elif self._channels.get(channel.fd) is not channel:
-                continue  # it is closed, and another one may have its descriptor
+                continue  # it is closed, and another connection may have its descriptor
             elif channel.moving_to is not None and channel.ended is None:
                 self._hand_over(channel)
             else:
@@ -320,7 +315,7 @@ class Loop:
         elif channel.paused and not self._hub.is_blocked(channel):
             with self._lock:
                 self._hub.resume(channel, now)
-                work += self._hub.take_touched()
+                work += self._queues.take_touched()
             self._plan(channel, work, now)  # its clock goes on
         if channel.ended is not None or channel.full_since is not None or channel.state != channel.planned:
             self._plan(channel, work, now)
@@ -330,7 +325,7 @@ class Loop:
             self._poll.modify(channel.fd, interest)
 
     def _flush(self, channel: Channel, work: list[Connection], now: float) -> None:
-        """Gives the network what it takes. Never blocks, never reorders, keeps what is left."""
+        """Sends what the network takes. Never blocks, never reorders, keeps the rest."""
         while True:
             chunks = channel.pending
             if chunks is None:
@@ -347,13 +342,13 @@ class Loop:
                 channel.pending = None
                 with self._lock:
                     self._hub.lose(channel, now)
-                    work += self._hub.take_touched()
+                    work += self._queues.take_touched()
                 return
             channel.pending = _rest(chunks, taken)
             with self._lock:
-                self._hub.sent(channel, taken, now)
-                if self._hub.touched:
-                    work += self._hub.take_touched()
+                self._queues.sent(channel, taken, now)
+                if self._queues.touched:
+                    work += self._queues.take_touched()
             if channel.pending is not None or not channel.outbox:
                 return
 
@@ -383,7 +378,7 @@ class Loop:
         channel.due = FOREVER
 
     def _unwatch(self, fd: int) -> None:
-        """Wants no more events of a descriptor. If the system refuses, its next event asks again."""
+        """Unregisters a descriptor. If the system refuses, its next event leads here again."""
         with contextlib.suppress(OSError, KeyError):  # it may never have been registered
             self._poll.unregister(fd)
 
@@ -392,10 +387,10 @@ class Loop:
         close(channel.sock)
         channel.pending = None
         with self._lock:
-            channel.outbox = []  # a planned look may keep the channel for a while
+            channel.outbox = []  # a timer may keep the channel for a while
             self._hub.lose(channel, time.monotonic())
             self._hub.forget(channel)
-            touched = self._hub.take_touched()
+            touched = self._queues.take_touched()
         for other in touched:
             if other is not channel and isinstance(other, Channel):
                 other.loop.post(other)
@@ -403,7 +398,7 @@ class Loop:
     # Turns, mail and timers
 
     def _give_turns(self, now: float) -> None:
-        """Gives some who wait their turn; before the next ones have theirs, what has come meanwhile is read."""
+        """Gives the next turns to connections that wait. Between two rounds of turns, new octets are read."""
         turns = list(itertools.islice(self._waiting, BATCH))
         for channel in turns:
             del self._waiting[channel]
@@ -411,7 +406,7 @@ class Loop:
         self._settle([*turns], now)
 
     def _read_mail(self, now: float) -> None:
-        with contextlib.suppress(OSError):  # what is not read now wakes it once more
+        with contextlib.suppress(OSError):  # what is not read now wakes the thread once more
             self._wakee.recv(64)
         self._awake = False  # before the mailbox is read: a post after this wakes it again
         work: list[Connection] = []
@@ -438,8 +433,8 @@ class Loop:
         with self._lock:
             if channel.full_since is not None:
                 self._measure(channel, now)
-                work += self._hub.take_touched()
-            due = self._hub.due(channel, now)
+                work += self._queues.take_touched()
+            due = self._hub.deadlines.next(channel, now)
             channel.planned = channel.state
         if due < channel.due:
             channel.due = due
@@ -449,21 +444,21 @@ class Loop:
                 heapq.heapify(self._timers)
 
     def _measure(self, channel: Channel, now: float) -> None:
-        """Tells a slow reader from one who never reads; the system asks for more only when megabytes have gone."""
+        """Tells a slow reader from a stalled one, by what it acknowledges of the megabytes that the system holds."""
         since, before = channel.measured
         left = unacknowledged(channel.sock)
-        if since != channel.full_since or self._hub.moves(channel, before - left, now):
+        if since != channel.full_since or self._hub.deadlines.note_progress(channel, before - left, now):
             channel.measured = channel.full_since, left
 
     def _is_planned(self, timer: tuple[float, int, Channel]) -> bool:
-        """Whether it is the next look at a connection of this thread, and not one that came to nothing."""
+        """Whether it is the next look at a connection of this thread, and not an outdated one."""
         due, _, channel = timer
         return due == channel.due and self._channels.get(channel.fd) is channel
 
     def _run_timers(self, now: float) -> None:
-        """Does what is due. What the network has brought and would take counts first: it may end a silence.
+        """Does what is due. What has come and what can be sent is handled first: it may end a silence.
 
-        So nobody is given up for the time in which this process was stopped.
+        So no connection is lost for a time in which this process was stopped.
         """
         while self._timers and self._timers[0][0] <= now:
             due: list[Channel] = []
@@ -487,12 +482,12 @@ class Loop:
             if channel.full_since is not None:
                 self._measure(channel, now)
             self._hub.tick(channel, now)
-            work += self._hub.take_touched()
+            work += self._queues.take_touched()
         self._plan(channel, work, now)
 
 
 def _rest(chunks: Chunks, taken: int) -> Chunks | None:
-    """What is left of the chunks when the network has taken so many octets."""
+    """The chunks that are left when the network has taken so many octets."""
     for number, chunk in enumerate(chunks):
         if taken < len(chunk):
             return [memoryview(chunk)[taken:], *chunks[number + 1 :]]

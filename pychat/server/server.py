@@ -25,9 +25,9 @@ from pychat.spec import Spec
 from .loop import READ, REST, Channel, Loop
 
 BACKLOG = 4096
-STOP_SECONDS = 4.0  # for everybody to get his last frame; what is left then is closed
+STOP_SECONDS = 4.0  # for the last frames to be sent; connections that are left then are closed
 PAUSE = 0.1  # seconds before the next try, when no connection can be accepted
-TURNED_AWAY = 256  # so many that were not admitted may be on their way out; the next ones are closed at once
+TURNED_AWAY = 256  # refused connections that may still be open; the next ones are closed at once
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 PASSING = {errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH}
 
@@ -64,7 +64,7 @@ class Server:
         self._listener = _listen(host, spec.transport.port if port is None else port)
         name = self._listener.getsockname()
         self.address: tuple[str, int] = str(name[0]), int(name[1])  # on which it listens
-        # A descriptor that is given up to turn somebody away when there are no more.
+        # A spare descriptor: closed when there are no more, so that a connection can be accepted and refused.
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
         self._lock = threading.Lock()  # guards the hub and its connections; no other lock is ever taken with it
         self._hub = Hub(spec, max_connections, log, per_address=per_address)
@@ -92,16 +92,16 @@ class Server:
             raise
 
     def stop(self) -> None:
-        """Stops accepting, says goodbye to everybody, and joins every thread, within about 4 s."""
+        """Stops accepting, says goodbye to every connection, and joins every thread, within about 4 s."""
         self._stopping = True
-        with contextlib.suppress(OSError):  # without this wake-up it looks by itself, within REST
+        with contextlib.suppress(OSError):  # without this wake-up the acceptor sees it within REST
             self._waker.send(b"\0")
         if self._acceptor.ident is not None:
             self._acceptor.join()
         close(self._listener)
         with self._lock:
             self._hub.shutdown(time.monotonic())
-            touched = self._hub.take_touched()
+            touched = self._hub.queues.take_touched()
         for channel in touched:
             assert isinstance(channel, Channel)
             channel.loop.post(channel)
@@ -122,7 +122,7 @@ class Server:
         self.stop()
 
     def _bring_together(self, caller: Connection, called: Connection) -> None:
-        """Lets both ends of a chat live on one thread. The hub calls it, with the lock held, on the caller's thread."""
+        """Moves the caller to the thread of the called end. Called with the lock held, on the caller's thread."""
         assert isinstance(caller, Channel)
         assert isinstance(called, Channel)
         target = called.moving_to or called.loop
@@ -148,7 +148,7 @@ class Server:
                     break
 
     def _accept(self) -> bool:
-        """Accepts one connection; False when there is none, or none can be had."""
+        """Accepts one connection; False when there is none, or the system cannot."""
         try:
             sock, peer = self._listener.accept()
         except BlockingIOError:
@@ -164,7 +164,7 @@ class Server:
             sock.setblocking(False)
             prepare(sock, self.spec.transport)
             self._admit(Channel(sock), plain(str(peer[0])), int(peer[1]))
-        except OSError:  # it is gone already
+        except OSError:  # the peer has gone already
             close(sock)
         except Exception as error:
             self.log("bug", level="error", error=repr(error))
@@ -176,7 +176,7 @@ class Server:
         loopback = is_loopback(host)
         with self._lock:
             channel.admitted = self._hub.open(channel, host, time.monotonic(), loopback)
-            self._hub.take_touched()
+            self._hub.queues.take_touched()
         if channel.admitted:
             self.log("connected", level="debug", id=channel.id, address=host, port=port)
         elif len(self._leaving) < TURNED_AWAY:
@@ -187,9 +187,9 @@ class Server:
         channel.loop.post(channel)
 
     def _turn_away(self, error: OSError) -> bool:
-        """There is no descriptor left: gives up the spare one to say so to the next in the queue, and waits a little.
+        """There is no descriptor left: closes the spare one to accept and refuse a connection, and waits a little.
 
-        Without the spare one, the queue would stay readable and the acceptor would spin.
+        Otherwise the listener would stay readable and the acceptor would spin.
         """
         if self._spare is not None:
             self._release_spare()
@@ -200,7 +200,7 @@ class Server:
                     full = Channel(sock)
                     with self._lock:
                         self._hub.refuse(full, time.monotonic())
-                        self._hub.take_touched()
+                        self._hub.queues.take_touched()
                     sock.send(b"".join(full.outbox))
         with contextlib.suppress(OSError):
             self._spare = os.open(os.devnull, os.O_RDONLY)
@@ -209,12 +209,12 @@ class Server:
 
     def _release_spare(self) -> None:
         if self._spare is not None:
-            with contextlib.suppress(OSError):  # the descriptor is free nevertheless
+            with contextlib.suppress(OSError):  # the descriptor is free also after an error
                 os.close(self._spare)
             self._spare = None
 
     def _cannot(self, event: str, error: OSError) -> None:
-        """The system cannot do what the acceptor needs: says so, and waits a little, so that it does not spin."""
+        """Logs that the system cannot do what the acceptor needs, and waits a little, so that it does not spin."""
         times = self._reminders.due(event, time.monotonic())
         if times:
             self.log(event, level="error", error=reason(error), times=times)

@@ -21,11 +21,11 @@ from .model import (
     Contract,
     Error,
     Example,
+    ExampleStep,
     Form,
     Limits,
     Share,
     Spec,
-    Step,
     StepKind,
     Template,
     Timer,
@@ -252,7 +252,7 @@ class _Builder(RowBuilder):
             self._blame((*path, "steps"), "an example needs a step")
         return Example(name, value["title"], value["doc"], tuple(value["rules"]), steps, self._profile(path, value))
 
-    def _steps(self, path: Path, line: str) -> list[Step]:
+    def _steps(self, path: Path, line: str) -> list[ExampleStep]:
         """The step of a line, as often as the line says."""
         matched = STEP.fullmatch(line)
         if matched is None:
@@ -274,7 +274,7 @@ class _Builder(RowBuilder):
             octets = text.encode() + self.framing.writes
             if text.startswith('"'):
                 octets = self._quoted(path, text)
-        return [Step(matched["who"], kind, octets, text)] * times
+        return [ExampleStep(matched["who"], kind, octets, text)] * times
 
     def _quoted(self, path: Path, text: str) -> bytes:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from .link import changes, check_links, reachable, row_path
-from .model import FAULTS, Form, Spec, Timer, When
+from .model import FRAME_FAULTS, Form, Spec, Timer, When
 from .reading import Document, Path
 from .view import SEEN, moves
 
@@ -54,19 +54,19 @@ def _lists_of_states(spec: Spec) -> Iterator[tuple[Path, frozenset[str] | None]]
 
 
 def _check_unlinked(spec: Spec, document: Document) -> None:
-    """Nobody is somebody's partner without being in a state that holds the link."""
+    """A connection has a partner only in a state that holds the link."""
     linked = set(spec.linked_states)
     for state, outcome in spec.outcomes():
-        ways = [(state, outcome.to)]
+        moved = [(state, outcome.to)]
         if outcome.partner is not None:
-            ways += [(source, outcome.partner.to) for source in spec.partner_states(outcome.partner)]
-        if not outcome.does("unlink") and any(source in linked and to not in {None, *linked} for source, to in ways):
+            moved += [(source, outcome.partner.to) for source in spec.partner_states(outcome.partner)]
+        if not outcome.does("unlink") and any(source in linked and to not in {None, *linked} for source, to in moved):
             reason = f"{outcome.name} leaves a state that holds the link, so it must unlink"
             document.blame(row_path(spec, document, state, outcome), reason)
 
 
 def _check_told(spec: Spec, document: Document) -> None:
-    """A client moves only on what it gets, so each change of its state must come with a frame."""
+    """A client moves only on what it receives, so each change of its state must come with a frame."""
     for state, outcome in spec.outcomes():
         if outcome.to is not None and outcome.answer is None:
             reason = f"{outcome.name} changes the state without an answer"
@@ -153,10 +153,10 @@ def _check_roles(spec: Spec, document: Document) -> None:
                 document.blame(("goodbyes", goodbye.code, "gone"), f"when {when}, no partner is told", key=True)
     found = tuple(fault.fault for fault in spec.faults)
     if len(set(found)) != len(found):
-        document.blame(("faults",), f"each of {', '.join(FAULTS)} stands once", key=True)
-    elif found != FAULTS:
-        index = next(index for index, fault in enumerate(found) if fault != FAULTS[index])
-        reason = f"faults are checked in the order {', '.join(FAULTS)}, and must stand in it"
+        document.blame(("faults",), f"each of {', '.join(FRAME_FAULTS)} stands once", key=True)
+    elif found != FRAME_FAULTS:
+        index = next(index for index, fault in enumerate(found) if fault != FRAME_FAULTS[index])
+        reason = f"faults are checked in the order {', '.join(FRAME_FAULTS)}, and must stand in it"
         document.blame(("faults", index, "fault"), reason)
     for index, fault in enumerate(spec.faults):
         for verb in sorted(fault.uncounted):
@@ -209,6 +209,6 @@ def _check_times(spec: Spec, document: Document) -> None:
 
 
 def _covers(spec: Spec, other: Timer, timer: Timer) -> bool:
-    """Whether the one runs in every state in which the other runs."""
+    """Whether `other` runs in every state in which `timer` runs."""
     live = frozenset(spec.live_states)
     return (other.states or live) >= (timer.states or live)

@@ -1,6 +1,6 @@
 """Regular expressions as trees: characters, classes, groups, alternatives and repetitions; all else is refused.
 
-Those mean the same for Python, for PCRE2 and in ABNF. Knows nothing of what a spec may hold.
+These mean the same in Python, in PCRE2 and in ABNF. Does not know what a spec may hold.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HEXADECIMAL = re.compile(r"x([0-9A-Fa-f]{2})")
 
 @dataclass(frozen=True, slots=True)
 class Characters:
-    """One character of these ranges. `text` is what the expression has for a node, here and below."""
+    """One character of these ranges. `text` is the part of the expression that a node stands for, here and below."""
 
     text: str
     ranges: Ranges
@@ -163,7 +163,7 @@ class _Parser:
                 raise ValueError(f"not a regular expression: a range in {self._text[start : self._at]}] runs backwards")
             found.append((low, high))
         text = self._text[start : self._at]
-        for pair in ("--", "&&", "||", "~~"):  # readers of later days may take them for operations on sets
+        for pair in ("--", "&&", "||", "~~"):  # later versions of Python may take them for operations on sets
             if pair in text:
                 raise ValueError(f"{text}: programs differ about {pair} in a class; write \\{pair[0]}")
         ranges = complement(found) if negated and found else tuple(found)

@@ -1,7 +1,7 @@
-"""Types and frames of a spec file: the part of its data that says what octets look like.
+"""Builds the types and frames of a spec from its file's data. Knows no state.
 
-The shape of the data is known to be right here; names and meanings are checked. Each part notes its faults in the
-document and goes on, so that one check shows all of them. Knows nothing of states.
+The schema has checked the shape of the data; names and meanings are checked here. Each part notes its faults in the
+document and goes on, so that one run shows all of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def sample_numbers(digits: int) -> tuple[str, ...]:
 
 
 class FrameBuilder:
-    """Builds types, forms and templates. The attributes are filled in the order in which the parts need one another."""
+    """Builds types, forms and templates. Each attribute is filled before the parts that need it are built."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -128,7 +128,7 @@ class FrameBuilder:
             self._blame(path, f"{result.name} has no good value; the tools send one", key=True)
 
     def _check_characters(self, path: Path, result: Type) -> None:
-        """A value holds nothing that ends a field or a frame."""
+        """No value may hold a character that ends a field or a frame."""
         if not result.rest_of_line and pattern.can_hold(result.pattern, " "):
             self._blame(path, "only the rest of a line may hold a space")
         for character, ending in {"\n": "LF", "\r": "CRLF"}.items():
@@ -243,7 +243,7 @@ class FrameBuilder:
         return Template(tuple(parts), Form(("?",)))
 
     def _check_values(self, path: Path, parts: list[str | Variable], form: Form, values: Values) -> None:
-        """Each field is filled by a value of its own type, or by one of some words that all are of its type."""
+        """Each field is filled by a value of its own type, or by one of several words that are all of its type."""
         for part, shape in zip(parts, form.parts, strict=True):
             if isinstance(part, str) or isinstance(shape, str) or part.name not in values:
                 continue

@@ -1,7 +1,7 @@
-"""What the rows of a spec may do to names and to the link: nobody is told of, moved or freed who is not there.
+"""What the rows of a spec may do to names and to the link. Knows nothing of time and of frames but their variables.
 
-A server carries out a row as it stands. So that it cannot come to a frame without a name, to a partner in a state
-that the row does not know, or to a name that is never free, each such row is found here, with its place.
+A server carries out a row as it stands. A row that could lead to a frame without a name, to a partner in a state that
+the row does not know, or to a name that is never freed, is found here, with its place.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from .model import Outcome, PartnerEffect, Spec, Variable
+from .model import EffectKind, Outcome, PartnerEffect, Spec, Variable
 from .reading import Document, Path
 
 T = TypeVar("T", bound=Hashable)
@@ -28,7 +28,7 @@ def check_links(spec: Spec, document: Document) -> None:
             row.check()
         _check_ending(spec, document)
         return
-    document.blame(("link",), "no row links two users, so nobody has a partner", key=True)
+    document.blame(("link",), "no row links two users, so no connection has a partner", key=True)
     for row in rows:
         if row.outcome.partner is not None:
             row.blame("no row links two users, so there is no partner to tell", "partner")
@@ -74,7 +74,7 @@ def named(spec: Spec) -> dict[bool, set[str]]:
     partners = [row.partner for _, row in spec.outcomes() if row.partner is not None]
     for partner in [*partners, spec.ending.partner]:
         for source in spec.partner_states(partner) if partner.to is not None else ():
-            edges.setdefault((source, True), set()).add((str(partner.to), True))  # who is linked has a name
+            edges.setdefault((source, True), set()).add((str(partner.to), True))  # a linked connection has a name
     found = reachable((spec.initial, False), edges)
     return {has: {state for state, other in found if other is has} for has in (True, False)}
 
@@ -101,7 +101,7 @@ class _Row:
     ) -> None:
         self.spec, self.document, self.path, self.states, self.outcome = spec, document, path, states, outcome
         self.named, self.nameless = (names[has].intersection(states) for has in (True, False))
-        self.free = names[True] - set(spec.linked_states) - {spec.final}  # where whoever is called may be
+        self.free = names[True] - set(spec.linked_states) - {spec.final}  # where a called user may be
         self.linked = [state for state in states if spec.states[state].linked]
         self.before = spec.states[states[0]].recv[outcome.verb][: int(path[-1])]
 
@@ -125,17 +125,20 @@ class _Row:
     def _check_name(self) -> None:
         if self.outcome.does("bind"):
             if self.named:
-                self.blame(f"in {_some(self.named)} one may have a name already", "do")
+                self.blame(f"in {_some(self.named)} a connection may have a name already", "do")
             self._check_refused("bind", ("taken",))
         if self.nameless:
             if self.outcome.does("link"):
-                self.blame(f"in {_some(self.nameless)} one may have no name, so nobody can be told who calls", "do")
+                self.blame(
+                    f"in {_some(self.nameless)} a connection may have no name, so the called user cannot be told it",
+                    "do",
+                )
             if self.outcome.answer is not None and Variable("me") in self.outcome.answer.parts:
-                self.blame(f"in {_some(self.nameless)} one may have no name, so <me> has no value", "answer")
+                self.blame(f"in {_some(self.nameless)} a connection may have no name, so <me> has no value", "answer")
         if self.named and self.outcome.to == self.spec.final and not self.outcome.does("release"):
             self.blame(f"{self.outcome.name} ends a connection that may have a name, so it must release")
         if self.linked and self.outcome.does("release") and not self.outcome.does("unlink"):
-            self.blame("whose name is free can have no partner, so it must unlink", "do")
+            self.blame("a connection that loses its name can have no partner, so it must unlink", "do")
 
     def _check_link(self) -> None:
         effects = [effect.kind for effect in self.outcome.effects if effect.kind in OF_THE_LINK]
@@ -144,21 +147,21 @@ class _Row:
         condition = self.outcome.condition
         kind = condition.kind if condition is not None else ""
         if kind in OF_A_PARTNER and not self.linked:
-            self.blame(f"in {_some(self.states)} nobody has a {self.spec.link.name}", "if")
+            self.blame(f"in {_some(self.states)} no connection has a {self.spec.link.name}", "if")
         for effect in ("accept", "retract", "relay"):
             if effect in effects and not self.linked:
-                self.blame(f"in {_some(self.states)} nobody has a {self.spec.link.name}", "do")
+                self.blame(f"in {_some(self.states)} no connection has a {self.spec.link.name}", "do")
         refused = {row.condition.kind for row in self.before if row.condition and row.error}
         if "accept" in effects and kind != "the partner" and "no partner" not in refused:
-            self.blame("before this, one who has no partner must be refused")
+            self.blame("before this, a connection without a partner must be refused")
         if "link" in effects:
             if self.linked and kind != "no partner":
-                self.blame(f"in {_some(self.linked)} one may have a partner already", "do")
+                self.blame(f"in {_some(self.linked)} a connection may have a partner already", "do")
             self._check_refused("link", ("unknown", "oneself", "linked"))
 
-    def _check_refused(self, effect: str, kinds: tuple[str, ...]) -> None:
-        """Before a row does something with the user whom a field names, it must be known to be possible."""
-        field = next(each.field for each in self.outcome.effects if each.kind == effect)
+    def _check_refused(self, effect: EffectKind, kinds: tuple[str, ...]) -> None:
+        """A row that does something with the user of a field needs rows before it that refuse the other cases."""
+        field = self.outcome.field_for(effect)
         conditions = [row.condition for row in self.before if row.condition and row.error]
         refused = {condition.kind for condition in conditions if condition.field == field}
         for kind in kinds:
@@ -170,7 +173,7 @@ class _Row:
         if partner is None:
             return
         if partner.to == self.spec.final:
-            self.blame(f"nobody else can bring a connection to {self.spec.final}", "partner")
+            self.blame(f"no other connection can bring it to {self.spec.final}", "partner")
         if self.outcome.does("link"):
             self._check_called(partner)
         else:
@@ -180,32 +183,32 @@ class _Row:
                 self.blame(reason, "partner")
 
     def _check_called(self, partner: PartnerEffect) -> None:
-        """Whoever a row links was found by name, is free, and is in the state that the row moves."""
+        """The user that a row links was found by name, is free, and is in the state that the row moves."""
         sources = set(self.spec.partner_states(partner))
         for name in sorted(self.free - sources):
-            self.blame(f"who is called may be in {name}, and this does not move it")
+            self.blame(f"the called user may be in {name}, and this does not move it")
         if partner.source is not None and not self.free & sources:
-            self.blame(f"nobody who can be called is in {partner.source}", "partner")
+            self.blame(f"no user that can be called is in {partner.source}", "partner")
 
 
 def _unlike(spec: Spec, partner: PartnerEffect) -> Iterator[str]:
-    """Where a partner may be, but for what a row says."""
+    """The states in which a partner may be and which a row does not cover."""
     for name in spec.linked_states:
         if partner.source is not None and name != partner.source:
             yield f"the partner may be in {name}, and this is for one in {partner.source} alone"
     if partner.source is not None and partner.source not in spec.linked_states:
-        yield f"nobody has a partner in {partner.source}"
+        yield f"no connection has a partner in {partner.source}"
 
 
 def _check_ending(spec: Spec, document: Document) -> None:
-    """An end without a request does what the server does in any case: it unlinks, and frees the name."""
+    """An end without a request does two things in any case: it unlinks, and frees the name."""
     kinds = {effect.kind for effect in spec.ending.effects}
     if kinds != {"unlink", "release"}:
         document.blame(("ending", "do"), "an ending does two things: unlink and release")
     for reason in _unlike(spec, spec.ending.partner):
         document.blame(("ending", "partner"), reason, key=True)
     if spec.ending.partner.to == spec.final:
-        document.blame(("ending", "partner"), f"nobody else can bring a connection to {spec.final}", key=True)
+        document.blame(("ending", "partner"), f"no other connection can bring it to {spec.final}", key=True)
 
 
 def _some(states: Iterable[str]) -> str:

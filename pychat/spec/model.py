@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
-Fault = Literal["encoding", "verb", "syntax", "state"]
-FAULTS: tuple[Fault, ...] = ("encoding", "verb", "syntax", "state")  # in the order in which they are checked
+FrameFault = Literal["encoding", "verb", "syntax", "state"]
+FRAME_FAULTS: tuple[FrameFault, ...] = get_args(FrameFault)  # in the order in which they are checked
 ReplyKind = Literal["answer", "item", "push", "refusal", "goodbye"]
 ConditionKind = Literal[
     "taken", "unknown", "oneself", "linked", "the partner", "equals", "differs", "no partner", "not accepted"
@@ -49,13 +49,21 @@ class Type:
         return f"[^{forbidden}\n]+"
 
     def accepts(self, value: str) -> bool:
-        """Whether `value` is of this type."""
+        """Whether `value` is of this type. Half of a surrogate pair has no UTF-8 form, so no type has it."""
         low, high = self.octets
-        return low <= len(value.encode()) <= high and re.fullmatch(self.pattern, value) is not None
+        try:
+            octets = len(value.encode())
+        except UnicodeEncodeError:
+            return False
+        return low <= octets <= high and re.fullmatch(self.pattern, value) is not None
 
     def fold(self, value: str) -> str:
         """The key under which `value` is unique."""
         return value.lower() if self.fold_case else value
+
+    def same(self, one: str, other: str) -> bool:
+        """Whether two values have the same key."""
+        return self.fold(one) == self.fold(other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,23 @@ class Form:
     @property
     def fields(self) -> tuple[Field, ...]:
         return tuple(part for part in self.parts if isinstance(part, Field))
+
+    def type_of(self, field_name: str) -> str | None:
+        """The type's name of a field, None without such a field."""
+        return next((field.type for field in self.fields if field.name == field_name), None)
+
+    def fields_of(self, type_name: str) -> tuple[str, ...]:
+        """The names of the fields of a type."""
+        return tuple(field.name for field in self.fields if field.type == type_name)
+
+    def field_of(self, type_name: str) -> str | None:
+        """The name of the first field of a type, None without one."""
+        return next(iter(self.fields_of(type_name)), None)
+
+    def fill(self, *values: str) -> str:
+        """A frame without its ending; the values are given in the order of the fields."""
+        left = iter(values)
+        return " ".join(next(left) if isinstance(part, Field) else part for part in self.parts)
 
     def __str__(self) -> str:
         return " ".join(f"<{part.name}>" if isinstance(part, Field) else part for part in self.parts)
@@ -162,7 +187,7 @@ class PartnerEffect:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One row of the table: what comes of a request in a state when `condition` holds (None: always)."""
+    """One row of the table: what follows from a request in a state when `condition` holds (None: always)."""
 
     verb: str
     label: str
@@ -182,6 +207,10 @@ class Outcome:
 
     def does(self, kind: EffectKind) -> bool:
         return any(effect.kind == kind for effect in self.effects)
+
+    def field_for(self, kind: EffectKind) -> str | None:
+        """The field that names the user of an effect, None where the row has no such effect with a field."""
+        return next((effect.field for effect in self.effects if effect.kind == kind), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +261,7 @@ class Error:
 class FaultRule:
     """The error that answers a fault, and the verbs for which it does not count."""
 
-    fault: Fault
+    fault: FrameFault
     error: str
     rule: str
     uncounted: frozenset[str] = frozenset()
@@ -290,7 +319,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What two connections share: each is the other's partner, in the states that hold it. `key` is the names' type."""
+    """What two connections share: each is the other's partner, in these states. `key` is the type of users' names."""
 
     name: str
     key: str
@@ -382,7 +411,7 @@ StepKind = Literal["send", "finish", "reset", "receive", "end"]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ExampleStep:
     """A line of an example. `octets` of a send are exact; `text` of a receive may end in `…` for any words."""
 
     who: str
@@ -397,13 +426,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A conversation: a text for the page, a diagram and a conformance case at once."""
+    """A conversation: it becomes a text of the page, a diagram and a conformance case."""
 
     id: str
     title: str
     doc: str
     rules: tuple[str, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[ExampleStep, ...]
     profile: str = "core"
 
 
@@ -475,6 +504,15 @@ class Spec:
         return self.places.get(path, self.source)
 
     @cached_property
+    def name_type(self) -> Type:
+        """The type of users' names."""
+        return self.types[self.link.key]
+
+    def last_type(self, form: Form) -> Type | None:
+        """The type of a form's last field, None without fields."""
+        return self.types[form.fields[-1].type] if form.fields else None
+
+    @cached_property
     def initial(self) -> str:
         return next(state.name for state in self.states.values() if state.initial)
 
@@ -506,7 +544,7 @@ class Spec:
     def verb_that(self, kind: EffectKind) -> str | None:
         """The request that has this effect when it succeeds without ending the connection, None without one.
 
-        A program that must know what a verb means asks for the meaning, never for the word.
+        Programs find a verb by its meaning, so that no program holds the word.
         """
         for _, outcome in self.outcomes():
             if outcome.error is None and outcome.to != self.final and outcome.does(kind):
@@ -533,7 +571,21 @@ class Spec:
         found[self.goodbye.key] = Reply(self.goodbye.key, "goodbye", self.goodbye)
         return found
 
-    def fault_rule(self, fault: Fault) -> FaultRule:
+    @cached_property
+    def _most_key_words(self) -> int:
+        return max(key.count(" ") for key in self.replies) + 1
+
+    def reply_of(self, line: str) -> Reply | None:
+        """The reply that a line begins with, None where no reply begins so. No key is the beginning of another one."""
+        most = self._most_key_words
+        words = line.split(" ", most)[:most]
+        for count in range(1, len(words) + 1):
+            reply = self.replies.get(" ".join(words[:count]))
+            if reply is not None:
+                return reply
+        return None
+
+    def fault_rule(self, fault: FrameFault) -> FaultRule:
         return next(rule for rule in self.faults if rule.fault == fault)
 
     def goodbye_when(self, when: When) -> Goodbye:

@@ -1,10 +1,9 @@
-"""The regular expressions that a spec may hold: those whose matching takes time that grows as the line does.
+"""The regular expressions that a spec may hold: those that match in time linear in the length of the line.
 
-Wherever such an expression can go on in two ways, the next character decides between them (it is deterministic, or
-"one-unambiguous": Brüggemann-Klein and Wood, 1998; here for its loops too). A program that goes back to try the other
-way fails there at once: no place of the expression is tried twice at one place of a line. That holds in the expression
-of a whole frame too, as a space follows a field, and only the last field may hold one. Knows nothing of types and
-frames.
+Where such an expression can go on in two ways, the next character decides between them (it is deterministic, or
+"one-unambiguous": Brüggemann-Klein and Wood, 1998; here for its loops too). So a matcher that backtracks fails at once:
+no place of the expression is tried twice at one place of a line. That holds in the expression of a whole frame too, as
+a space follows a field, and only the last field may hold one. Knows nothing of types and frames.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from itertools import product
 from .expression import Alternatives, Characters, Node, Repeat, Sequence, parse
 
 LONGEST = 1000  # characters that an expression is written with
-LARGEST = 5000  # characters, those of a group as often as it may be repeated: PCRE2 copies it so often
+LARGEST = 5000  # characters with repeated groups written out, as PCRE2 does
 ENDLESS = 1 << 32  # characters: the most where nothing bounds them
 _SLOW = "so matching could take very long"
 
@@ -41,7 +40,7 @@ def can_hold(pattern: str, character: str) -> bool:
     return any(low <= point <= high for leaf in _leaves(parse(pattern)) for low, high in leaf.ranges)
 
 
-# What a tree says
+# Properties of a tree
 
 
 def _parts(node: Node) -> tuple[Node, ...]:

@@ -1,7 +1,4 @@
-"""States and their rows: the part of a spec file that says what comes of a request.
-
-Knows nothing of time, of examples and of what else surrounds the table.
-"""
+"""Builds the states of a spec and their rows: what follows from a request. Knows no timer and no example."""
 
 from __future__ import annotations
 
@@ -108,7 +105,7 @@ class RowBuilder(FrameBuilder):
             self._blame(path, "what happens to the partner is missing")
         for where, state in (("to", to), ("partner", partner.to)) if "link" in kinds and partner is not None else ():
             if state not in self.link.held_in:
-                self._blame((*path, where), "who is linked must be in a state that holds the link")
+                self._blame((*path, where), "a linked connection must be in a state that holds the link")
         return Outcome(
             verb=verb,
             label=row["outcome"] if error is None else error,
@@ -148,7 +145,7 @@ class RowBuilder(FrameBuilder):
             kind = "differs" if rest.startswith("not ") else "equals"
             value = rest.removeprefix("not ")[1:-1]
         form = request.form if request else None
-        type_name = next((f.type for f in form.fields if f.name == field), None) if form else None
+        type_name = form.type_of(field) if form else None
         if type_name is None:
             self._blame(path, f"{request.verb if request else 'it'} has no field {field}")
         elif kind in USER_CONDITIONS and type_name != self.link.key:
@@ -162,10 +159,8 @@ class RowBuilder(FrameBuilder):
         for index, text in enumerate(texts):
             kind, _, field = text.partition(" ")
             name = field.strip("<>") or None
-            if name is not None:
-                types = {f.name: f.type for f in request.form.fields} if request else {}
-                if types.get(name) != self.link.key:
-                    self._blame((*path, index), f"<{name}> is no field of the type {self.link.key}")
+            if name is not None and (request is None or request.form.type_of(name) != self.link.key):
+                self._blame((*path, index), f"<{name}> is no field of the type {self.link.key}")
             effects.append(Effect(cast("EffectKind", kind), name))
         return tuple(effects)
 

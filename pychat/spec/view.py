@@ -1,7 +1,7 @@
-"""The client's side of the table, read off the server's.
+"""The client's side of the table, derived from the server's. Knows no connection and no order of frames.
 
-A client moves only on what it gets. Each change of a connection's state at the server comes with exactly one frame to
-that connection, and the stream keeps their order; so the client's machine is the server's, read from the other end.
+A client moves only on what it receives. Each change of a connection's state at the server comes with exactly one frame
+to that connection, and the stream keeps their order; so the client's machine follows from the server's table.
 """
 
 from __future__ import annotations

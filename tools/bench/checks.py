@@ -11,7 +11,7 @@ import time
 import timeit
 from collections.abc import Callable, Iterator
 
-from pychat.core.relay import compile_runs
+from pychat.core.relay import compile_relays
 from pychat.spec import shipped
 
 from .contenders import Chat
@@ -40,7 +40,7 @@ def checks() -> dict[str, Callable[[bytes], object]]:
     lines = re.compile(rb"(?:%b .{%d,%d}+\n)++" % (verb.encode(), low, high)).fullmatch
     classes = re.compile(rb"(?:%b [^%b\n]{%d,%d}+\n)++" % (verb.encode(), re.escape(forbidden), low, high)).fullmatch
     return {
-        "the relay's check": next(iter(compile_runs(SPEC).values())).accepts,
+        "the relay's check": next(iter(compile_relays(SPEC).values())).accepts,
         "pattern of lines": lines,
         "pattern with a class": classes,
         "forbidden octets deleted": lambda octets: octets.translate(None, forbidden),

@@ -203,7 +203,7 @@ def _verb(spec: Spec, request: Request) -> Verb:
         words=tuple(dict(choice) for choice in product(*choices)),
         inert=not moving and all(condition.kind in WORD_CONDITIONS for condition in conditions),
         relays="relay" in kinds,
-        unlinks=any(row.to != spec.final and any(e.kind == "unlink" for e in row.effects) for row in rows),
+        unlinks=any(row.to != spec.final and row.does("unlink") for row in rows),
         ends=any(row.to == spec.final for row in rows),
     )
 

@@ -31,7 +31,7 @@ class Texts:
     def __init__(self, tables: Tables, actions: Sequence[tuple[Action, GlobalState]]) -> None:
         self.tables = tables
         self.spec = tables.spec
-        self._key = self.spec.types[self.spec.link.key]
+        self._key = self.spec.name_type
         self.names: dict[int, str] = {}
         owners: dict[int, str] = {}
         free = self._people()

@@ -23,13 +23,6 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def reply_key(spec: Spec, line: str) -> str:
-    """The key of the reply that begins with the line's first words, "" if there is none."""
-    words = line.split(" ")
-    keys = (" ".join(words[:count]) for count in range(len(words), 0, -1))
-    return next((key for key in keys if key in spec.replies), "")
-
-
 class Anchors:
     """The anchors of one spec."""
 
@@ -107,8 +100,8 @@ class Anchors:
             key = parts[0] if parts[0] in self.spec.requests else ""
             target = self.request(key) if key else None
         else:
-            key = reply_key(self.spec, words)
-            target = self.frame(key)
+            reply = self.spec.reply_of(words)
+            target = self.frame(reply.key) if reply is not None else None
         if not key:
             return (Span(words, "code"),)
         rest = words[len(key) :]
@@ -185,4 +178,5 @@ class Anchors:
             return self.goodbye(parts[1])
         if parts[0] in spec.requests:
             return self.request(parts[0])
-        return self.frame(reply_key(spec, words)) or self._code(words)
+        reply = spec.reply_of(words)
+        return self._code(words) if reply is None else self.frame(reply.key)

@@ -13,9 +13,7 @@ from io import BytesIO
 
 from pychat.core.replay import WILDCARD
 from pychat.spec import Spec
-from pychat.spec.model import Example, Step, Template, Variable
-
-from .anchors import reply_key
+from pychat.spec.model import Example, ExampleStep, Template, Variable
 
 
 @dataclass(slots=True)
@@ -84,7 +82,7 @@ def _arrows(spec: Spec, example: Example) -> Iterator[Arrow]:
         yield arrow
 
 
-def _sent(spec: Spec, step: Step) -> Iterator[Arrow]:
+def _sent(spec: Spec, step: ExampleStep) -> Iterator[Arrow]:
     """The lines of a step that sends; a CR and octets that are not UTF-8 are made visible."""
     for line in BytesIO(step.octets):
         bare = line.removesuffix(spec.framing.writes).removesuffix(b"\n")
@@ -105,7 +103,8 @@ class _Causes:
     def __post_init__(self) -> None:
         for index, arrow in enumerate(self.arrows):
             cause = self.of(index) if arrow.kind == "receive" else None
-            if cause is not None and reply_key(self.spec, arrow.text) == self.spec.refusal.key:
+            reply = self.spec.reply_of(arrow.text)
+            if cause is not None and reply is not None and reply.kind == "refusal":
                 self.refused.add(cause)
         self.used.clear()
 
@@ -113,14 +112,13 @@ class _Causes:
         arrow = self.arrows[index]
         if arrow.kind == "end":
             return self._last(index)
-        key = reply_key(self.spec, arrow.text)
-        reply = self.spec.replies[key] if key else None
+        reply = self.spec.reply_of(arrow.text)
         if reply is None or reply.kind == "goodbye":
             return self._last(index)
         if reply.kind == "refusal":
             return self._request(index, arrow.text.split(" ")[1])
         if reply.kind == "push":
-            return self._pushed(index, key)
+            return self._pushed(index, reply.key)
         return self._request(index, reply.verb or "", item=reply.kind == "item")
 
     def _last(self, index: int) -> int | None:

@@ -8,7 +8,7 @@ from pychat.spec.model import (
     Budget,
     Condition,
     Effect,
-    Fault,
+    FrameFault,
     Outcome,
     PartnerEffect,
     Since,
@@ -27,7 +27,7 @@ SINCE: dict[Since, str] = {
     "full": "in which the send queue stays above its mark",
     "goodbye": "since the last frame, and since the network last took octets of what was queued",
 }
-FAULTS: dict[Fault, str] = {
+FAULTS: dict[FrameFault, str] = {
     "encoding": "the line is not valid UTF-8",
     "verb": "the first word has the form of a verb and is no request",
     "syntax": "the line is not of the form of its verb, or begins with no verb",
@@ -92,7 +92,7 @@ class Phrases:
         field, value = code(f"<{condition.field}>"), code(condition.value or "")
         match condition.kind:
             case "taken":
-                folded = self.spec.types[self.spec.link.key].fold_case
+                folded = self.spec.name_type.fold_case
                 case = ", compared without regard to case" if folded else ""
                 return sentence("a connection has the name {} already" + case, field)
             case "unknown":
@@ -194,7 +194,7 @@ class Phrases:
             return sentence(f"the server closes the connection; its {self.partner} is told {{}}", code(timer.gone))
         return text("the server stops waiting for the end of the stream and closes the socket")
 
-    def fault_verb(self, fault: Fault) -> Spans:
+    def fault_verb(self, fault: FrameFault) -> Spans:
         """The word that a refusal names for a fault."""
         if fault == "syntax":
             return sentence("the verb; {} if the line begins with no request's verb", code(ANY_VERB))

@@ -174,7 +174,7 @@ class Client:
         return any(row.to is not None for row in self.successes(verb))
 
     def fold(self, name: str) -> str:
-        return self.spec.types[self.spec.link.key].fold(name)
+        return self.spec.name_type.fold(name)
 
     # --- what comes from the server -----------------------------------------------------------------------------------
 
@@ -281,7 +281,8 @@ class Client:
 
     def name_in(self, form: Form, values: Mapping[str, str]) -> str | None:
         """The name in a frame."""
-        return next((values[field.name] for field in form.fields if field.type == self.spec.link.key), None)
+        field = form.field_of(self.spec.link.key)
+        return None if field is None else values[field]
 
     # --- what is printed ----------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from pychat.spec.model import (
     Condition,
     ConditionKind,
     Effect,
-    Fault,
+    FrameFault,
     Goodbye,
     Outcome,
     PartnerEffect,
@@ -50,7 +50,7 @@ class Connection:
 class FaultyFrameError(Exception):
     """A frame with one of the general faults; `verb` is what the refusal names."""
 
-    def __init__(self, fault: Fault, verb: str = ANY_VERB) -> None:
+    def __init__(self, fault: FrameFault, verb: str = ANY_VERB) -> None:
         super().__init__(fault)
         self.fault, self.verb = fault, verb
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pychat.spec.model import ANY_VERB, Effect, EffectKind, Fault, Outcome, Spec, Template, Variable
+from pychat.spec.model import ANY_VERB, Effect, EffectKind, FrameFault, Outcome, Spec, Template, Variable
 from tools.selftest.mutants.mutant import Mutant, variant
 
 from .engine import Connection, FaultyFrameError, Server
@@ -202,7 +202,7 @@ def _ending(spec: Spec) -> Iterator[Mutant[Server]]:
 class _AtFault(Server):
     """Answers one general fault in another way: `times` 0, 2 or None (the connection is closed), or with `verb`."""
 
-    fault: Fault
+    fault: FrameFault
     times: int | None = 1
     verb: str | None = None
 
@@ -218,7 +218,7 @@ class _AtFault(Server):
         conn.outbox[before:] = conn.outbox[before:] * (1 if conn.over and self.times else self.times)
 
 
-def _fault(spec: Spec, fault: Fault, error: str) -> Iterator[Mutant[Server]]:
+def _fault(spec: Spec, fault: FrameFault, error: str) -> Iterator[Mutant[Server]]:
     other = _next(list(spec.errors), error)
     recoded = tuple(replace(rule, error=other) if rule.error == error else rule for rule in spec.faults)
     yield Mutant(f"fault/{error}:wrong-code", f"{error} is answered as {other}", spec=replace(spec, faults=recoded))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pychat.core.codec import BadFrame, Codec
 from pychat.spec import Spec, load, shipped
-from pychat.spec.model import Form, Type
+from pychat.spec.forms import Form, Type
 from tools.docs import abnf
 from tools.docs.reference import layout
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pychat.core.codec import BadFrame, Codec, Frame, LineTooLong, Splitter
 from pychat.spec import Spec, shipped
-from pychat.spec.model import Field, Form, Request, Type
+from pychat.spec.forms import Field, Form, Request, Type
 
 from .conftest import changed
 from .test_pattern import is_accepted

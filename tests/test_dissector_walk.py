@@ -12,7 +12,7 @@ import pytest
 from pychat.core.connection import Connection
 from pychat.core.hub import Hub
 from pychat.spec import Spec
-from pychat.spec.model import Field
+from pychat.spec.forms import Field
 
 from .dissection import Seen, Tshark, by_stream, written
 from .segments import Capture, Flow

@@ -14,7 +14,7 @@ import pytest
 
 from pychat.spec import Spec, load, shipped
 from pychat.spec.expression import Alternatives, Characters, Node, Sequence, parse
-from pychat.spec.model import Type
+from pychat.spec.forms import Type
 from pychat.spec.pattern import LARGEST, LONGEST, can_hold, check, width
 from tools.dissector.rules import _whole as whole
 from tools.dissector.rules import lua

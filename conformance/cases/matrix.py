@@ -14,7 +14,8 @@ from conformance.oracle.frames import write_form
 from conformance.oracle.model import World
 from conformance.oracle.paths import SUBJECT, Path, Sent, label_of, paths_of
 from pychat.spec import Spec
-from pychat.spec.model import Budget, Outcome, Request
+from pychat.spec.forms import Request
+from pychat.spec.model import Budget, Outcome
 
 from .play import SEGMENTS, Play, Segment, Step, numbered, send
 from .values import BAD_UTF8, values_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pychat.spec.model import Type
+from pychat.spec.forms import Type
 
 BAD_UTF8 = {
     "lone-continuation": b"\x80",

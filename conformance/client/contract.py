@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from conformance.oracle.frames import parse_reply
 from pychat.spec import Spec
-from pychat.spec.model import Field, Variable
+from pychat.spec.forms import Field, Variable
 
 
 @dataclass

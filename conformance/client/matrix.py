@@ -14,7 +14,7 @@ from conformance.oracle.frames import ANY_WORDS, Parsed, parse_request, write_fo
 from conformance.oracle.model import Due, End, Items, Text, World
 from conformance.oracle.paths import SUBJECT, Path, label_of
 from pychat.spec import Spec
-from pychat.spec.model import Request
+from pychat.spec.forms import Request
 
 from .contract import Contract
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pychat.spec import Spec
-from pychat.spec.model import ANY_VERB, Form, FrameFault, Reply
+from pychat.spec.forms import ANY_VERB, Form, FrameFault, Reply
 
 ANY_WORDS = "…"  # in a wanted frame: any words, but not none
 

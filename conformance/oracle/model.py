@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pychat.spec import Spec
-from pychat.spec.model import Condition, Effect, FaultRule, Form, Outcome, Template, Timer
+from pychat.spec.forms import Form, Template
+from pychat.spec.model import Condition, Effect, FaultRule, Outcome, Timer
 
 from .frames import ANY_WORDS, Cutter, Faulty, Parsed, parse_request, write_form
 

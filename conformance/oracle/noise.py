@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping
 
 from pychat.spec import Spec
-from pychat.spec.model import ANY_VERB, Form, Type
+from pychat.spec.forms import ANY_VERB, Form, Type
 
 from .frames import Parsed, parse_reply, parse_request, write_form
 

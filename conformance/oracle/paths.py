@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pychat.spec import Spec
-from pychat.spec.model import Field, Outcome, Request
+from pychat.spec.forms import Field, Request
+from pychat.spec.model import Outcome
 
 from .frames import Faulty, Parsed, parse_request, write_form
 from .model import World

@@ -10,7 +10,8 @@ import itertools
 from collections.abc import Iterator
 
 from pychat.spec import Spec
-from pychat.spec.model import Outcome, Request, Variable
+from pychat.spec.forms import Request, Variable
+from pychat.spec.model import Outcome
 
 from .frames import write_form
 from .model import Connection, Due, World

@@ -12,7 +12,7 @@ from conformance.engine.worker import Worker
 from conformance.oracle.frames import write_form
 from conformance.oracle.paths import paths_of
 from pychat.spec import Spec
-from pychat.spec.model import Form
+from pychat.spec.forms import Form
 
 from .common import expect, lead, mismatch, next_unit, scene
 

@@ -21,7 +21,7 @@ from itertools import chain
 from pychat.core.protocol import Protocol
 from pychat.core.session import Event, LocalProtocolError
 from pychat.net import reason
-from pychat.spec.model import Template, Variable
+from pychat.spec.forms import Template, Variable
 from pychat.visible import visible
 
 from .client import Client, Ended, Happening, Note

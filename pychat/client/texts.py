@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pychat.core.protocol import Protocol
 from pychat.core.session import Event
-from pychat.spec.model import Type
+from pychat.spec.forms import Type
 from pychat.visible import hexdump, visible_octets
 
 from .client import Wire

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from pychat.spec.model import ANY_VERB, Form, FrameFault, Framing, Spec, Type
+from pychat.spec.forms import ANY_VERB, Form, FrameFault, Framing, Type
+from pychat.spec.model import Spec
 from pychat.spec.pattern import width
 
 

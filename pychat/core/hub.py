@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from pychat.spec.model import ANY_VERB, MOST_PUSHED, FrameFault, Goodbye, Outcome, Spec, Timer
+from pychat.spec.forms import ANY_VERB, FrameFault
+from pychat.spec.model import MOST_PUSHED, Goodbye, Outcome, Spec, Timer
 
 from .addresses import group
 from .admission import Admission, Reminders

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from pychat.spec import Spec, shipped
-from pychat.spec.model import Field, Outcome, Reply, Template, Variable
+from pychat.spec.forms import Field, Reply, Template, Variable
+from pychat.spec.model import Outcome
 from pychat.spec.view import Move, moves
 
 from .codec import Codec

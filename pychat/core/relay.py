@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from pychat.spec.model import Condition, Framing, Outcome, Request, Spec, Type, Variable
+from pychat.spec.forms import Framing, Request, Type, Variable
+from pychat.spec.model import Condition, Outcome, Spec
 
 from .codec import Splitter
 

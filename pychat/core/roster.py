@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pychat.spec.model import Form, Request, Spec
+from pychat.spec.forms import Form, Request
+from pychat.spec.model import Spec
 
 from .connection import Connection
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 
 from transitions import MachineError
 
-from pychat.spec.model import ANY_VERB, Condition, EffectKind, ReplyKind
+from pychat.spec.forms import ANY_VERB, ReplyKind
+from pychat.spec.model import Condition, EffectKind
 from pychat.spec.view import Move
 
 from .codec import BadFrame, LineTooLong, Splitter

@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from .forms import ANY_VERB, Form, Template, Variable
 from .frames import sample_numbers, types_of
 from .model import (
-    ANY_VERB,
     MOST_PUSHED,
     Chapter,
     ClientRules,
@@ -22,15 +22,12 @@ from .model import (
     Error,
     Example,
     ExampleStep,
-    Form,
     Limits,
     Share,
     Spec,
     StepKind,
-    Template,
     Timer,
     Transport,
-    Variable,
 )
 from .placeholders import Numbers
 from .reading import Document, Path

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
+from .forms import FRAME_FAULTS, Form
 from .link import changes, check_links, reachable, row_path
-from .model import FRAME_FAULTS, Form, Spec, Timer, When
+from .model import Spec, Timer, When
 from .reading import Document, Path
 from .view import SEEN, moves
 

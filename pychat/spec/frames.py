@@ -12,7 +12,8 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 from . import pattern
-from .model import Field, Form, Framing, Push, Request, Rule, Template, Type, Variable
+from .forms import Field, Form, Framing, Push, Request, Template, Type, Variable
+from .model import Rule
 from .reading import Document, Path
 
 ENDINGS = {"LF": b"\n", "CRLF": b"\r\n"}

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from .model import EffectKind, Outcome, PartnerEffect, Spec, Variable
+from .forms import Variable
+from .model import EffectKind, Outcome, PartnerEffect, Spec
 from .reading import Document, Path
 
 T = TypeVar("T", bound=Hashable)

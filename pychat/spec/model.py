@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal
 
-FrameFault = Literal["encoding", "verb", "syntax", "state"]
-FRAME_FAULTS: tuple[FrameFault, ...] = get_args(FrameFault)  # in the order in which they are checked
-ReplyKind = Literal["answer", "item", "push", "refusal", "goodbye"]
+from .forms import Form, FrameFault, Framing, Push, Reply, Request, Template, Type
+
 ConditionKind = Literal[
     "taken", "unknown", "oneself", "linked", "the partner", "equals", "differs", "no partner", "not accepted"
 ]
@@ -19,134 +17,6 @@ Since = Literal["accept", "silence", "full", "goodbye"]
 When = Literal["too-long", "full", "share", "stop"]
 
 MOST_PUSHED = 9999  # the fields of a timer's push are filled with the numbers 1 to this, over and over
-ANY_VERB = "*"  # what a refusal names where it can name no request
-
-
-@dataclass(frozen=True, slots=True)
-class Type:
-    """What a field may hold. `octets` are the least and the most octets of its UTF-8 form."""
-
-    name: str
-    doc: str
-    octets: tuple[int, int]
-    match: str | None = None
-    one_of: tuple[str, ...] = ()
-    forbid: tuple[tuple[int, int], ...] = ()
-    rest_of_line: bool = False
-    fold_case: bool = False
-    good: tuple[str, ...] = ()
-    bad: tuple[str, ...] = ()
-    profile: str = "core"
-
-    @property
-    def pattern(self) -> str:
-        """A regular expression for `str` that a whole value matches; it leaves `octets` to the caller."""
-        if self.match is not None:
-            return self.match
-        if self.one_of:
-            return "|".join(re.escape(word) for word in self.one_of)
-        forbidden = "".join(f"{re.escape(chr(low))}-{re.escape(chr(high))}" for low, high in self.forbid)
-        return f"[^{forbidden}\n]+"
-
-    def accepts(self, value: str) -> bool:
-        """Whether `value` is of this type. Half of a surrogate pair has no UTF-8 form, so no type has it."""
-        low, high = self.octets
-        try:
-            octets = len(value.encode())
-        except UnicodeEncodeError:
-            return False
-        return low <= octets <= high and re.fullmatch(self.pattern, value) is not None
-
-    def fold(self, value: str) -> str:
-        """The key under which `value` is unique."""
-        return value.lower() if self.fold_case else value
-
-    def same(self, one: str, other: str) -> bool:
-        """Whether two values have the same key."""
-        return self.fold(one) == self.fold(other)
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A field of a frame: its name, and its type's name."""
-
-    name: str
-    type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """The shape of a frame: words that stand as they are, and fields. The first word is the verb."""
-
-    parts: tuple[str | Field, ...]
-
-    @property
-    def verb(self) -> str:
-        return str(self.parts[0])
-
-    @property
-    def key(self) -> str:
-        """The words before the first field; it tells one reply from another: `OK CHAT`, `PAIRED`."""
-        words = []
-        for part in self.parts:
-            if isinstance(part, Field):
-                break
-            words.append(part)
-        return " ".join(words)
-
-    @property
-    def fields(self) -> tuple[Field, ...]:
-        return tuple(part for part in self.parts if isinstance(part, Field))
-
-    def type_of(self, field_name: str) -> str | None:
-        """The type's name of a field, None without such a field."""
-        return next((field.type for field in self.fields if field.name == field_name), None)
-
-    def fields_of(self, type_name: str) -> tuple[str, ...]:
-        """The names of the fields of a type."""
-        return tuple(field.name for field in self.fields if field.type == type_name)
-
-    def field_of(self, type_name: str) -> str | None:
-        """The name of the first field of a type, None without one."""
-        return next(iter(self.fields_of(type_name)), None)
-
-    def fill(self, *values: str) -> str:
-        """A frame without its ending; the values are given in the order of the fields."""
-        left = iter(values)
-        return " ".join(next(left) if isinstance(part, Field) else part for part in self.parts)
-
-    def __str__(self) -> str:
-        return " ".join(f"<{part.name}>" if isinstance(part, Field) else part for part in self.parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """A value to be filled into a frame: a field of the request, or `me`, `peer`, `count`, `profiles`, `reason`."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A frame to be written: words and variables. `form` is the shape that the reader of the frame expects."""
-
-    parts: tuple[str | Variable, ...]
-    form: Form
-
-    def fields(self, values: Mapping[str, str]) -> dict[str, str]:
-        """What each field of the frame holds. Raises KeyError for a variable that has no value."""
-        return {
-            shape.name: values[part.name] if isinstance(part, Variable) else part
-            for shape, part in zip(self.form.parts, self.parts, strict=True)
-            if isinstance(shape, Field)
-        }
-
-    def fill(self, values: Mapping[str, str]) -> str:
-        """The frame without its ending. Raises KeyError for a variable that has no value."""
-        return " ".join(values[part.name] if isinstance(part, Variable) else part for part in self.parts)
-
-    def __str__(self) -> str:
-        return " ".join(f"<{part.name}>" if isinstance(part, Variable) else part for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,39 +81,6 @@ class Outcome:
     def field_for(self, kind: EffectKind) -> str | None:
         """The field that names the user of an effect, None where the row has no such effect with a field."""
         return next((effect.field for effect in self.effects if effect.kind == kind), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A frame that a client may send, with the shapes of its answer and of the items before that answer."""
-
-    verb: str
-    doc: str
-    form: Form
-    answer: Form | None
-    item: Form | None
-    profile: str = "core"
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """A frame that the server sends by itself. `reply` is what the client must answer."""
-
-    verb: str
-    doc: str
-    form: Form
-    reply: Template | None
-    profile: str = "core"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """Any frame that a server may send. `verb` is the request that it answers, if it answers one."""
-
-    key: str
-    kind: ReplyKind
-    form: Form
-    verb: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,17 +211,6 @@ class Limits:
     queue_stop: int
     address_share: Share
     docs: Mapping[str, str]
-    rules: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Framing:
-    """How frames lie in the stream; `max_octets` counts the ending. `rules` by what breaks them."""
-
-    writes: bytes
-    accepts: tuple[bytes, ...]
-    max_octets: int
-    verb: str
     rules: Mapping[str, str]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from .forms import Request
 from .frames import FrameBuilder, Values, sample_numbers, types_of
 from .model import (
     Budget,
@@ -18,7 +19,6 @@ from .model import (
     Link,
     Outcome,
     PartnerEffect,
-    Request,
     State,
 )
 from .reading import Document, Path

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pychat.spec import Spec, shipped
-from pychat.spec.model import Field, Form
+from pychat.spec.forms import Field, Form
 from tools.vocabulary import Vocabulary
 
 ANY_LENGTH = 1 << 20

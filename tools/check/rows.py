@@ -11,7 +11,8 @@ from itertools import product
 from typing import NamedTuple
 
 from pychat.spec import Spec
-from pychat.spec.model import Condition, EffectKind, Outcome, PartnerEffect, Request, Template
+from pychat.spec.forms import Request, Template
+from pychat.spec.model import Condition, EffectKind, Outcome, PartnerEffect
 from pychat.spec.view import SEEN, Move, moves
 
 WORD_CONDITIONS = ("equals", "differs")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pychat.core.replay import WILDCARD
-from pychat.spec.model import Field
+from pychat.spec.forms import Field
 
 from .model import NOBODY, Action, Endpoint, GlobalState, SentRequest
 from .rows import Row, Tables, UnsupportedSpecError

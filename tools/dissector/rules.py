@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pychat.spec import Spec
-from pychat.spec.model import ANY_VERB, Condition, Field, Form, Outcome, PartnerEffect, Template, Type, Variable
+from pychat.spec.forms import ANY_VERB, Field, Form, Template, Type, Variable
+from pychat.spec.model import Condition, Outcome, PartnerEffect
 
 Data = dict[str, Any]
 

@@ -12,7 +12,7 @@ from itertools import groupby
 
 from pychat.spec import Spec
 from pychat.spec.expression import Alternatives, Characters, Node, Ranges, Repeat, Sequence, complement, parse
-from pychat.spec.model import Form, Type
+from pychat.spec.forms import Form, Type
 from pychat.spec.pattern import width
 
 from .anchors import Anchors, slug

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from pychat.spec import Spec
-from pychat.spec.model import Form, Outcome, Reply, Template
+from pychat.spec.forms import Form, Reply, Template
+from pychat.spec.model import Outcome
 
 from .content import Span, Spans
 

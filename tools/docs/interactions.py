@@ -13,7 +13,8 @@ from io import BytesIO
 
 from pychat.core.replay import WILDCARD
 from pychat.spec import Spec
-from pychat.spec.model import Example, ExampleStep, Template, Variable
+from pychat.spec.forms import Template, Variable
+from pychat.spec.model import Example, ExampleStep
 
 
 @dataclass(slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pychat.spec.model import Field, Form, Outcome, Push, Reply, Request, Template, Variable
+from pychat.spec.forms import Field, Form, Push, Reply, Request, Template, Variable
+from pychat.spec.model import Outcome
 
 from .content import Block, Facts, Paragraph, Row, Section, Spans, Table, Wire, code, join, link, plain, sentence, text
 from .phrases import duration, octets, type_form, unique

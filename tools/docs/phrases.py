@@ -3,20 +3,8 @@
 from __future__ import annotations
 
 from pychat.spec import Spec
-from pychat.spec.model import (
-    ANY_VERB,
-    Budget,
-    Condition,
-    Effect,
-    FrameFault,
-    Outcome,
-    PartnerEffect,
-    Since,
-    Template,
-    Timer,
-    Type,
-    Variable,
-)
+from pychat.spec.forms import ANY_VERB, FrameFault, Template, Type, Variable
+from pychat.spec.model import Budget, Condition, Effect, Outcome, PartnerEffect, Since, Timer
 
 from .anchors import Anchors
 from .content import Spans, code, join, link, plain, sentence, text

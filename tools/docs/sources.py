@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pychat.spec import Spec
-from pychat.spec.model import Form, Reply
+from pychat.spec.forms import Form, Reply
 from pychat.spec.view import Move, moves
 
 from .anchors import Anchors

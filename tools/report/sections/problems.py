@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pychat.spec.model import ANY_VERB
+from pychat.spec.forms import ANY_VERB
 from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, plural, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-from pychat.spec.model import Form, Spec
+from pychat.spec.forms import Form
+from pychat.spec.model import Spec
 
 
 class TooLongError(Exception):

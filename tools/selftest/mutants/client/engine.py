@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pychat.spec.model import Form, Outcome, PartnerEffect, Reply, Spec, Template
+from pychat.spec.forms import Form, Reply, Template
+from pychat.spec.model import Outcome, PartnerEffect, Spec
 from tools.selftest.mutants.reader import Reader, TooLongError
 
 CONNECTED, REFUSED, LOST = "connected", "refused", "lost"  # the contract's notices

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from pychat.spec.model import Form, Reply, Template
+from pychat.spec.forms import Form, Reply, Template
 from tools.selftest.mutants.mutant import Table, variant
 from tools.selftest.mutants.reader import Reader
 from tools.selftest.mutants.shared import TEXTS

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pychat.spec.model import Reply, Template
+from pychat.spec.forms import Reply, Template
 from tools.selftest.mutants.mutant import Table
 from tools.selftest.mutants.reader import TooLongError
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pychat.spec.model import Reply, Spec, Template, Variable
+from pychat.spec.forms import Reply, Template, Variable
+from pychat.spec.model import Spec
 from tools.selftest.mutants.mutant import Mutant, variant
 
 from .engine import CONNECTED, LOST, Client, Wish

@@ -10,18 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pychat.spec.model import (
-    ANY_VERB,
-    Condition,
-    ConditionKind,
-    Effect,
-    FrameFault,
-    Goodbye,
-    Outcome,
-    PartnerEffect,
-    Spec,
-    Template,
-)
+from pychat.spec.forms import ANY_VERB, FrameFault, Template
+from pychat.spec.model import Condition, ConditionKind, Effect, Goodbye, Outcome, PartnerEffect, Spec
 from tools.selftest.mutants.reader import Reader, TooLongError
 
 Closing = Literal["linger", "reset", "abrupt", "open"]

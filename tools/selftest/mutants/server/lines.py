@@ -8,7 +8,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Mapping
 
-from pychat.spec.model import PartnerEffect, Template
+from pychat.spec.forms import Template
+from pychat.spec.model import PartnerEffect
 from tools.selftest.mutants.mutant import Table
 from tools.selftest.mutants.shared import TEXTS
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from pychat.spec.model import Goodbye, Spec, Type
+from pychat.spec.forms import Type
+from pychat.spec.model import Goodbye, Spec
 from tools.selftest.mutants.mutant import Mutant
 
 from .engine import Server

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pychat.spec.model import ANY_VERB, Effect, EffectKind, FrameFault, Outcome, Spec, Template, Variable
+from pychat.spec.forms import ANY_VERB, FrameFault, Template, Variable
+from pychat.spec.model import Effect, EffectKind, Outcome, Spec
 from tools.selftest.mutants.mutant import Mutant, variant
 
 from .engine import Connection, FaultyFrameError, Server

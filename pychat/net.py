@@ -7,9 +7,10 @@ import os
 import socket
 import sys
 import threading
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pychat.spec.model import Transport
+if TYPE_CHECKING:  # `pychat --help` imports this file, and no spec
+    from pychat.spec.model import Transport
 
 if sys.platform == "linux":
     import fcntl

@@ -364,11 +364,17 @@ def test_exit_codes(verdicts: list[Verdict], level: str, code: int) -> None:
     assert exit_code([result(v) for v in verdicts], level=level, planned=len(verdicts)) == code
 
 
+def located(step: str, *, setup: bool) -> MismatchError:
+    problem = MismatchError("X", "Y")
+    problem.locate(step, setup=setup)
+    return problem
+
+
 @pytest.mark.parametrize(
     ("problem", "verdict", "words"),
     [
-        (MismatchError("a< X", "X", "Y"), Verdict.FAIL, "a< X: wanted X, got Y"),
-        (MismatchError("a< X", "X", "Y", setup=True), Verdict.BLOCKED, "a< X: wanted X, got Y"),
+        (located("a< X", setup=False), Verdict.FAIL, "a< X: wanted X, got Y"),
+        (located("a< X", setup=True), Verdict.BLOCKED, "a< X: wanted X, got Y"),
         (FloodError("a got 9 frames"), Verdict.FAIL, "wanted an end of what it sends, got a got 9 frames"),
         (NotTestedError("give {max}"), Verdict.NOT_TESTED, "give {max}"),
         (UnreachableError("no connection"), Verdict.BLOCKED, "no connection"),

@@ -156,11 +156,11 @@ def _quick_worker(target: Target, spec: Spec, options: Options, stack: contextli
     """A worker at a server with short timers, which others may use too."""
     folder = stack.enter_context(programs.folder("pychat-conformance-"))
     quick = quicken(options.spec_file or shipped_file(), folder)
-    running = target.start(**values_of(quick.spec, str(quick.path)))
+    running = target.start(**values_of(quick, quick.source))
     stack.callback(running.stop)
     offer = Offer(target.placeholders, max_wait=options.max_wait, quick_of=spec)
     return Worker(
-        Address(*running.address), quick.spec, options.patience, " ".join(options.profiles), offer=offer,
+        Address(*running.address), quick, options.patience, " ".join(options.profiles), offer=offer,
         shared=running.process,
     )  # fmt: skip
 
@@ -187,4 +187,3 @@ def _work(worker: AnyWorker, queues: Sequence[Queue], run: Run) -> None:
     for queue in queues:
         while (case := run.take(queue)) is not None:
             run.report(run.judge(worker, case))
-    worker.stop()

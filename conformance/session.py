@@ -12,6 +12,7 @@ from pychat.spec import Spec
 
 from .cases.case import Case
 from .cases.play import to_yaml
+from .engine.script import Compiler
 from .engine.target import StartError, Target
 from .engine.verdict import Result, exit_code
 from .oracle.frames import visible, visible_lines
@@ -100,7 +101,15 @@ def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where
 
 
 def replay(target: Target, spec: Spec, cases: Sequence[Case], options: Options) -> int:
-    """Runs the cases of one's own plays, and shows what has passed; the exit code. Raises StartError."""
+    """Runs the cases of one's own plays, and shows what has passed; the exit code.
+
+    Raises:
+        ContradictionError: a play contradicts the spec; nothing is run.
+        StartError: the implementation would not start.
+    """
+    for case in cases:
+        if case.of == "server" and case.play is not None:
+            Compiler(spec, case.play, number=1, segment=case.segment).compile()
     terminal, started = Terminal(), time.monotonic()
     results = run_suite(target, cases, options, spec=spec)
     for result in results:

@@ -27,7 +27,7 @@ from .oracle.paths import CAST, Lines
 from .run import Options, one_worker, run_suite
 
 STEPS = 40  # of a walk, at most
-STEP = ("move", "move", "move", "any", "any", "any", "any", "end")  # what a step is; of a noisy walk only the ends
+KINDS = ("move", "move", "move", "any", "any", "any", "any", "end")  # what a step is; of a noisy walk only the ends
 LINES = (1, 1, 1, 2, 5, 30, 110)  # of a noisy step, each of one kind of a mixture; the most are above every budget
 MIXTURES = (
     ("move",), ("relay",), ("fault",), ("relay", "move", "any", "nearly"),
@@ -137,7 +137,7 @@ class Walker:
             place = self.rng.choice(CAST)
             if not self.world.is_open(people[place]):
                 people[place] = f"{place}{count}"
-            who, kind = people[place], self.rng.choice(STEP)
+            who, kind = people[place], self.rng.choice(KINDS)
             if kind == "end":
                 yield self._end(who, place)
             else:

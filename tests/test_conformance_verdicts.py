@@ -16,11 +16,14 @@ import pytest
 
 from conformance.cases.case import Case, cases_of
 from conformance.cases.play import Play, Step
-from conformance.engine.blame import blame
-from conformance.engine.inbox import FloodError
-from conformance.engine.needs import NotTestedError
-from conformance.engine.player import MismatchError
-from conformance.engine.stage import UnreachableError
+from conformance.engine.failures import (
+    ContradictionError,
+    ExcessError,
+    MismatchError,
+    NotTestedError,
+    UnreachableError,
+    blame,
+)
 from conformance.engine.target import Address, Command, StartError
 from conformance.engine.verdict import Result, Verdict, exit_code
 from conformance.engine.worker import Worker
@@ -364,12 +367,21 @@ def test_exit_codes(verdicts: list[Verdict], level: str, code: int) -> None:
     assert exit_code([result(v) for v in verdicts], level=level, planned=len(verdicts)) == code
 
 
+def mismatch(*, setup: bool) -> MismatchError:
+    """A mismatch in the step `a< X`."""
+    problem = MismatchError("X", "Y")
+    problem.locate("a< X", setup=setup)
+    problem.locate("b> Z", setup=not setup)  # a step around it says nothing new
+    return problem
+
+
 @pytest.mark.parametrize(
     ("problem", "verdict", "words"),
     [
-        (MismatchError("a< X", "X", "Y"), Verdict.FAIL, "a< X: wanted X, got Y"),
-        (MismatchError("a< X", "X", "Y", setup=True), Verdict.BLOCKED, "a< X: wanted X, got Y"),
-        (FloodError("a got 9 frames"), Verdict.FAIL, "wanted an end of what it sends, got a got 9 frames"),
+        (mismatch(setup=False), Verdict.FAIL, "a< X: wanted X, got Y"),
+        (mismatch(setup=True), Verdict.BLOCKED, "a< X: wanted X, got Y"),
+        (ContradictionError("step 1 is wrong"), Verdict.NOT_TESTED, "step 1 is wrong"),
+        (ExcessError("a got 9 frames"), Verdict.FAIL, "wanted an end of what it sends, got a got 9 frames"),
         (NotTestedError("give {max}"), Verdict.NOT_TESTED, "give {max}"),
         (UnreachableError("no connection"), Verdict.BLOCKED, "no connection"),
         (StartError("it does not listen"), Verdict.BLOCKED, "it does not listen"),

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from conformance.cases.play import CLIENT, USER, Play, Segment, Step, StepKind
 from conformance.engine.actions import Numbered
+from conformance.engine.backlog import pour
 from conformance.engine.failures import MismatchError
-from conformance.engine.flood import pour
 from conformance.oracle.frames import Faulty, matches, parse_request, quote, write_form
 from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
@@ -29,7 +29,7 @@ CONNECTED = "connected"
 
 
 class ClientPlayer:
-    """Plays one case with one client. Raises MismatchError or FloodError."""
+    """Plays one case with one client. Raises MismatchError or ExcessError."""
 
     def __init__(self, spec: Spec, process: ClientProcess, patience: float, segment: Segment = "whole") -> None:
         self.spec = spec

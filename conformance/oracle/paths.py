@@ -23,14 +23,14 @@ SUBJECT = CAST[0]
 DEPTH = 6  # requests; every row of the table is nearer
 
 
-class Sent(NamedTuple):
+class Move(NamedTuple):
     """A line that one of the cast sends, with its ending."""
 
     who: str
     octets: bytes
 
 
-Path = tuple[Sent, ...]
+Path = tuple[Move, ...]
 
 
 class Lines:
@@ -115,7 +115,7 @@ class Paths(Lines):
                         peer.state != self.spec.final for peer in other.connections.values()
                     ):
                         seen.add(other.key())
-                        found.append((other, (*path, Sent(who, line))))
+                        found.append((other, (*path, Move(who, line))))
         return found
 
     def _read(self, line: bytes) -> Parsed | Faulty:

@@ -113,7 +113,7 @@ class Compiler:
 
     def _contradiction(self, reason: str) -> ContradictionError:
         return ContradictionError(
-            f"{self.play.source}: {self.play.id}: step {self.number}, `{self.step}`, contradicts the spec: {reason}"
+            f"{self.play.source}: step {self.number}, `{self.step}`, contradicts the spec: {reason}"
         )
 
     def _leave(self, step: Step) -> None:

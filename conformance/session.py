@@ -11,7 +11,7 @@ from typing import Any
 from pychat.spec import Spec
 
 from .cases.case import Case
-from .cases.play import to_yaml
+from .cases.play import Play, to_yaml
 from .engine.script import Compiler
 from .engine.target import StartError, Target
 from .engine.verdict import Result, exit_code
@@ -23,7 +23,7 @@ from .results.reports import Reports
 from .results.terminal import Terminal, program
 from .run import Options, run_suite
 from .suite import SelectionError, select
-from .walk import Found, run_walks, walks
+from .walk import run_walks, walks
 
 USUAL = {"profile": "core", "patience": 5.0, "max_wait": 10.0}  # options that a replay needs where they are not so
 STOPPED = "stopped at the first failure: no report but the record was written, and that without its footer\n"
@@ -77,7 +77,7 @@ def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where
             if number and not (settings.fail_fast and any(result.verdict.bad for result in results)):
                 walked = run_walks(target, spec, walks(spec, number, options["seed"], noisy=noisy), settings)
                 if walked.found is not None:
-                    _save(walked.found, where, terminal)
+                    _save(*walked.found, where, terminal)
                 terminal.say(walked.figures)
                 results += walked.results
                 for result in walked.results:
@@ -120,11 +120,11 @@ def replay(target: Target, spec: Spec, cases: Sequence[Case], options: Options) 
     return code
 
 
-def _save(found: Found, where: str, terminal: Terminal) -> None:
+def _save(play: Play, result: Result, where: str, terminal: Terminal) -> None:
     """Writes a walk that fails into a file as a play."""
-    file = Path("-".join(found.play.id.lower().split("/")[1:]) + ".yaml")
-    file.write_text(to_yaml([found.play]), encoding="utf-8")
-    found.result.replay = visible(f"{program()} replay {file} {where} --segment {found.result.segment}")
+    file = Path("-".join(play.id.lower().split("/")[1:]) + ".yaml")
+    file.write_text(to_yaml([play]), encoding="utf-8")
+    result.replay = visible(f"{program()} replay {file} {where} --segment {result.segment}")
     terminal.say(f"a walk failed; the shortest one was written to {file}\n")
 
 

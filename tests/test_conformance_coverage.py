@@ -62,7 +62,7 @@ def crossings(spec: Spec) -> Iterator[tuple[str, str]]:
         for who in ("a", "b")
     }
     found: set[tuple[str, str]] = set()
-    for world in paths_of(spec).worlds():
+    for world, _ in paths_of(spec).worlds:
         for (first, one), (second, other) in itertools.product(lines["a"], lines["b"]):
             name = pair(first, second)
             if name not in found and _come(world, ("a", one), ("b", other)) != _come(world, ("b", other), ("a", one)):

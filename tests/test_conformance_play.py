@@ -103,8 +103,7 @@ def test_a_play_against_the_model_is_the_suites_own_fault(spec: Spec) -> None:
     with pytest.raises(ContradictionError) as error:
         Compiler(spec, Play("CONNECTED/WHO/x", "t", ("R-WHO-1",), steps, source="own.yaml:2"), 1).compile()
     assert str(error.value) == (
-        "own.yaml:2: step 2, `a< OK WHO 0`, contradicts the spec: "
-        "by its model `a < ERR WHO wrong-state …` is due"
+        "own.yaml:2: step 2, `a< OK WHO 0`, contradicts the spec: by its model `a < ERR WHO wrong-state …` is due"
     )
 
 

@@ -30,6 +30,7 @@ from conformance.engine.target import (
     ended,
     excerpt,
     readable,
+    spawn,
 )
 from conformance.engine.wire import Transcript, Wire
 
@@ -63,13 +64,11 @@ class ClientProcess:
         if terminal:
             ours, theirs = pty.openpty()
         try:
-            self.popen = programs.start(
-                words, stdin=programs.PIPE, stdout=theirs, stderr=programs.PIPE, env={**os.environ, **command.env}
-            )
-        except OSError as error:
+            self.popen = spawn(command, words, stdin=programs.PIPE, stdout=theirs)
+        except StartError:
             if terminal:
                 os.close(ours)
-            raise StartError(f"{words[0]} cannot be executed: {error.strerror or error}") from None
+            raise
         finally:
             if terminal:
                 os.close(theirs)
@@ -101,12 +100,13 @@ class ClientProcess:
                 return Wire(CLIENT, stream, self.transcript, theirs=True)
         raise StartError(f"`{command.text}` did not connect to {{host}}:{{port}} in {START_SECONDS:g} s")
 
-    def type(self, line: str, end: bytes = b"\n") -> None:
-        """What the user types; it is lost where the program has ended."""
-        self.transcript.note(USER, ">", line.encode("utf-8", "surrogateescape") + end)
+    def type(self, line: str) -> None:
+        """The user types a line; it is lost where the program has ended."""
+        octets = line.encode("utf-8", "surrogateescape") + b"\n"
+        self.transcript.note(USER, ">", octets)
         assert self.popen.stdin is not None
         with contextlib.suppress(OSError):
-            self.popen.stdin.write(line.encode("utf-8", "surrogateescape") + end)
+            self.popen.stdin.write(octets)
             self.popen.stdin.flush()
 
     def offer(self, octets: bytes, seconds: float) -> int:

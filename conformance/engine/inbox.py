@@ -52,7 +52,7 @@ class Inbox:
         self.moved_at = 0.0  # when the last frame came that was no such push
         self.partial = False  # half a line was sent
         self.stuck = False  # the server takes no more octets of it
-        self._rest = b""
+        self.rest = b""  # octets without an ending
         self._items: list[str] = []
 
     def send(self, octets: bytes, deadline: float, step: int = 0) -> bool:
@@ -93,12 +93,12 @@ class Inbox:
 
     def take(self, octets: bytes) -> None:
         """Takes in octets that have come."""
-        *lines, self._rest = (self._rest + octets).split(b"\n")
+        *lines, self.rest = (self.rest + octets).split(b"\n")
         for line in lines:
             self._line(line)
-        if len(self._rest) > self.spec.framing.max_octets:
-            self._unit(Unit(quote(self._rest), flaw="longer than any frame, and no ending"))
-            self._rest = b""
+        if len(self.rest) > self.spec.framing.max_octets:
+            self._unit(Unit(quote(self.rest), flaw="longer than any frame, and no ending"))
+            self.rest = b""
 
     def drain(self) -> None:
         """Takes in what is here already."""
@@ -108,11 +108,6 @@ class Inbox:
     @property
     def ended(self) -> bool:
         return self.wire.end is not None
-
-    @property
-    def dangling(self) -> bytes:
-        """Octets without an ending, at the end of the stream."""
-        return self._rest
 
     @property
     def seen(self) -> str:

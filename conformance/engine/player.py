@@ -35,7 +35,8 @@ class Player:
         self.backlog: Backlog | None = None
         self.late = False  # the deadline of something that is due has passed already
         self._acts: dict[type, Callable[[Any], None]] = {
-            do.Send: self._send, do.Finish: self._finish, do.Reset: self._reset, do.SendLate: self._send_late,
+            do.Send: self._send, do.Finish: lambda action: stage.inbox(action.who).wire.finish(),
+            do.Reset: self._reset, do.SendLate: self._send_late,
             do.Open: self._open, do.Settle: self._settle, do.Receive: self._receive, do.Quiet: self._quiet,
             do.Race: self._race, do.Clock: lambda action: clock.play(stage, action, self.backlog),
             do.Pause: lambda action: stage.inbox(action.who).wire.stop_reading(), do.Flood: self._flood,
@@ -59,9 +60,6 @@ class Player:
     def _send(self, action: do.Send) -> None:
         if not self.stage.inbox(action.who).send(action.octets, self.stage.deadline(), int(action.octetwise)):
             raise MismatchError(f"that {action.who}'s octets are read", "a full socket")
-
-    def _finish(self, action: do.Finish) -> None:
-        self.stage.inbox(action.who).wire.finish()
 
     def _reset(self, action: do.Reset) -> None:
         self.stage.inbox(action.who).drain()
@@ -195,8 +193,8 @@ class Player:
             raise MismatchError(wanted, inbox.seen)
         if instead is not None:
             raise MismatchError(wanted, f"{instead}, and the connection is open")
-        if inbox.dangling:
-            raise MismatchError(wanted, f"octets without an ending before it: {quote(inbox.dangling)}")
+        if inbox.rest:
+            raise MismatchError(wanted, f"octets without an ending before it: {quote(inbox.rest)}")
         if inbox.wire.end == "RST":
             self.stage.notes.append(f"{inbox.wire.who}'s connection was closed by a reset")
 
@@ -210,8 +208,8 @@ class Player:
                 self.barrier(inbox)
             if inbox.units:
                 raise MismatchError(f"nothing more to {inbox.wire.who}", inbox.seen)
-            if inbox.ended and inbox.dangling:
-                raise MismatchError("whole frames", f"octets without an ending: {quote(inbox.dangling)}")
+            if inbox.ended and inbox.rest:
+                raise MismatchError("whole frames", f"octets without an ending: {quote(inbox.rest)}")
 
     # Races
 

@@ -18,7 +18,7 @@ NEXT = 2.5  # … and between two of one kind: long against a second of toleranc
 
 
 def quicken(spec_file: Path, folder: Path) -> Spec:
-    """Writes the copy into a folder; its `source` is the file. Raises OSError or SpecError as `pychat.spec.load` does."""
+    """Writes the copy into a folder; its `source` is the file. Raises OSError or SpecError as `load` does."""
     data = cast("dict[str, Any]", read(spec_file.read_bytes(), str(spec_file)).data)
     seconds: dict[str, float] = dict(FIRST)
     timers = loads(spec_file.read_bytes(), str(spec_file)).timers

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from conformance.cases.play import NUMBER, WALK, Play, Segment, Step, StepKind, send
@@ -124,8 +124,8 @@ class Compiler:
             step = replace(step, kind="finish")  # no push would tell when a reset has happened
         # A reset destroys what is still on its way, in both directions: everything must have come before.
         self._settle("" if step.kind == "reset" else step.who)
-        self._add(do.Finish(step.who) if step.kind == "finish" else do.Reset(step.who))
-        self._add_due(step.who, self.world.finish(step.who) if step.kind == "finish" else self.world.reset(step.who))
+        self._add(_action(step))
+        self._add_due(step.who, _dues(self.world, step))
 
     def _end(self, step: Step) -> None:
         due = End() if step.kind == "end" else Cut()
@@ -363,7 +363,7 @@ class Compiler:
         self.rule = ""
         sends = [Step(part.who, part.kind, self.names.in_request(part.octets), part.text) for part in step.together]
         branches: dict[object, do.Branch] = {}
-        for order in _orders([part.who for part in sends]):
+        for order in dict.fromkeys(itertools.permutations(part.who for part in sends)):  # each sender's own order stays
             branch, key = self._branch(sends, order)
             branches.setdefault(key, branch)
         self._add(do.Race(tuple(_action(part) for part in sends), tuple(branches.values())))
@@ -377,9 +377,7 @@ class Compiler:
         dues: dict[str, list[Due]] = {}
         fed = len(other.world.decisions)
         for who in order:
-            part = queues[who].pop(0)
-            act = {"send": lambda p: other.world.feed(p.who, p.octets), "finish": lambda p: other.world.finish(p.who)}
-            for target, due in act.get(part.kind, lambda p: other.world.reset(p.who))(part).items():
+            for target, due in _dues(other.world, queues[who].pop(0)).items():
                 dues.setdefault(target, []).extend(due)
         frozen = tuple(sorted((who, tuple(due)) for who, due in dues.items()))
         rules = {taken.who: taken.rule for taken in other.world.decisions[fed:]}
@@ -393,6 +391,8 @@ def _action(step: Step) -> do.Send | do.Finish | do.Reset:
     return do.Finish(step.who) if step.kind == "finish" else do.Reset(step.who)
 
 
-def _orders(who: list[str]) -> Iterator[tuple[str, ...]]:
-    """Each order of the sends that keeps the order of each sender's own."""
-    return iter(dict.fromkeys(itertools.permutations(who)))
+def _dues(world: World, step: Step) -> dict[str, list[Due]]:
+    """What such a step brings in a world."""
+    if step.kind == "send":
+        return world.feed(step.who, step.octets)
+    return world.finish(step.who) if step.kind == "finish" else world.reset(step.who)

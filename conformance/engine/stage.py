@@ -31,7 +31,7 @@ class Stage:
     notes: list[str] = field(default_factory=list)
     barrier: Barrier = field(init=False)
     timed: bool = False
-    silent: frozenset[str] = frozenset()  # whose silence is looked at
+    silent: frozenset[str] = frozenset()  # connections whose silence is looked at
 
     def __post_init__(self) -> None:
         self.barrier = Barrier(self.spec)

@@ -81,5 +81,5 @@ def _come(world: World, *order: tuple[str, bytes]) -> object:
     for who, line in order:
         for to, some in (after.feed(who, line) if line else after.finish(who)).items():
             dues += [(to, due) for due in some]
-    rows = sorted((taken.who, taken.name) for taken in after.decisions)
+    rows = sorted((taken.who, str(taken.row or taken.fault)) for taken in after.decisions)
     return rows, sorted(map(str, dues)), after.key()

@@ -72,7 +72,8 @@ class ClientPlayer:
             if not self._over:
                 step = "nothing more"
                 self._hush()
-                command = self._quit_command()
+                verb = self.spec.quit_verb
+                command = self.contract.command(verb, {}) if verb is not None else None
                 if command is not None and not self._blocked:
                     step = f"u> {command}"
                     self._quit(command)
@@ -282,9 +283,6 @@ class ClientPlayer:
                 raise MismatchError(f"no {quote(octets)} printed", quote(bytes(self.process.printed[-80:])))
 
     # Ends
-
-    def _quit_command(self) -> str | None:
-        return self.contract.command(self.spec.quit_verb, {}) if self.spec.quit_verb is not None else None
 
     def _quit(self, command: str) -> None:
         """The user ends it: the request, its answer, the line, the end of the stream, the exit code."""

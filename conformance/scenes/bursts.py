@@ -46,7 +46,7 @@ def _text(spec: Spec, form: Form, number: int, size: int) -> str:
 
 
 def _accept(stage: Stage, caller: str) -> None:
-    """b accepts the chat, so that both ends are heard; there may be nothing to accept."""
+    """b accepts the chat, so that the lines of both ends are passed on; there may be nothing to accept."""
     spec = stage.spec
     row = next((row for _, row in spec.outcomes() if row.does("accept")), None)
     if row is None:

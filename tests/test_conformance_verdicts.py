@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -398,6 +399,14 @@ def test_an_exception_becomes_a_verdict(problem: Exception, verdict: Verdict, wo
     assert found.verdict is verdict
     assert found.words.startswith(words)
     assert found.unreached == isinstance(problem, UnreachableError | StartError)
+
+
+def test_a_cell_that_contradicts_the_spec_it_is_made_from_is_a_bug_of_the_suite(spec: Spec) -> None:
+    """A play that was written by hand may be about other numbers; nothing else may."""
+    found = replace(Result.of(hello(spec)), kind="cell")
+    blame(found, ContradictionError("step 1 is wrong"))
+    assert found.verdict is Verdict.ERROR
+    assert found.words == "step 1 is wrong"
 
 
 def test_exit_codes_of_levels_and_of_what_is_missing() -> None:

@@ -22,7 +22,7 @@ CLOCKS = 0.05  # seconds by which two clocks may differ
 ASKED = 0.1  # seconds between two octets that test whether the other side still reads
 
 
-def play(stage: Stage, action: Clock, backlog: Backlog | None) -> None:
+def watch(stage: Stage, action: Clock, backlog: Backlog | None) -> None:
     """Lets a timer's time pass, or a part of it. `backlog`: the lines that filled a queue. Raises MismatchError."""
     timer = stage.spec.timers[action.timer]
     inbox = stage.inbox(action.watched)

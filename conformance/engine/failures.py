@@ -52,8 +52,11 @@ def blame(result: Result, problem: Exception) -> None:
             result.broken = problem.rule
         case ExcessError():
             result.verdict, result.wanted, result.got = Verdict.FAIL, "an end of what it sends", str(problem)
-        case NotTestedError() | ContradictionError():
+        case NotTestedError():
             result.verdict, result.note = Verdict.NOT_TESTED, str(problem)
+        case ContradictionError():  # cells and walks are made from the spec, and cannot contradict it
+            result.verdict = Verdict.NOT_TESTED if result.kind == "play" else Verdict.ERROR
+            result.note = str(problem)
         case UnreachableError() | StartError():
             result.verdict, result.note, result.unreached = Verdict.BLOCKED, str(problem), True
         case _:  # the suite's own bug

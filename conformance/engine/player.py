@@ -38,7 +38,7 @@ class Player:
             do.Send: self._send, do.Finish: lambda action: stage.inbox(action.who).wire.finish(),
             do.Reset: self._reset, do.SendLate: self._send_late,
             do.Open: self._open, do.Settle: self._settle, do.Receive: self._receive, do.Quiet: self._quiet,
-            do.Race: self._race, do.Clock: lambda action: clock.play(stage, action, self.backlog),
+            do.Race: self._race, do.Clock: lambda action: clock.watch(stage, action, self.backlog),
             do.Pause: lambda action: stage.inbox(action.who).wire.stop_reading(), do.Flood: self._flood,
             do.ReadOn: self._read_on, do.Refused: self._refused, do.Signal: self._signal, do.Exit: self._exit,
         }  # fmt: skip

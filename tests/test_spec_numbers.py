@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from conformance.cases import play as plays
 from conformance.cases.play import Play, example_plays
-from conformance.cases.reader import shipped_plays
+from conformance.cases.reader import PlayError, plays_of, shipped_plays
 from conformance.cli import main
 from conformance.engine.script import Compiler
 from pychat.spec import Spec, SpecError, loads
@@ -224,8 +224,8 @@ def test_a_number_that_is_changed_in_one_place_is_changed_in_every_text(path: st
     old = str(put(data, path, OTHERS[path])).rpartition("..")[2]
     new = str(OTHERS[path]).rpartition("..")[2]
     for file in (SPEC_FILE, *PLAY_FILES):
-        plays_of = None if file == SPEC_FILE else data_of(file)
-        was, now, cited = filled(data_of(SPEC_FILE), plays_of), filled(data, plays_of), citing(path, data_of(file))
+        by_hand = None if file == SPEC_FILE else data_of(file)
+        was, now, cited = filled(data_of(SPEC_FILE), by_hand), filled(data, by_hand), citing(path, data_of(file))
         assert {where for where, text in was.items() if now[where] != text} == cited
         for where in cited:
             assert not re.search(rf"\b{old}\b", now[where]), now[where]
@@ -289,15 +289,15 @@ def test_the_plays_say_what_the_model_of_a_changed_spec_says(others: dict[str, A
         put(data, path, value)
     spec = loads(octets_of(data), "changed.yaml")
     for play in judged(spec):
-        Compiler(spec, play, 7, "whole").compile()
+        Compiler(spec, play, 7).compile()
 
 
 def test_a_play_with_a_placeholder_that_names_nothing_is_refused(tmp_path: Path, spec: Spec) -> None:
     """Line and column, as for every fault of a play."""
     file = tmp_path / "own.yaml"
     file.write_text("plays:\n  - {id: A/B/c, title: T, rules: [R-PING-1], steps: ['a> \"x\"*{framing.most}']}\n")
-    with pytest.raises(plays.PlayError, match=r"own\.yaml:2:54: \{framing\.most\} names no number of the spec"):
-        plays.plays_of(file, spec)
+    with pytest.raises(PlayError, match=r"own\.yaml:2:54: \{framing\.most\} names no number of the spec"):
+        plays_of(file, spec)
 
 
 def test_the_judge_finds_no_fault_in_a_server_and_a_client_that_follow_a_changed_spec(tmp_path: Path) -> None:

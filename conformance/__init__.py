@@ -7,8 +7,9 @@ The rooms, each of which imports only those above it:
 
     oracle     what a correct server would send, to whom, and how each state is reached. No socket, no clock
     cases      the questions: plays (YAML), cells (state × message × variant), and `Case`
-    engine     asks one: needs (is it offered?), script (a play as actions), player (runs them over sockets), worker
-               (one server, one verdict for each case), preflight (what the suite may use to look at a server)
+    engine     asks one: worker (one server, one verdict for each case) sees whether it can be asked (needs), makes a
+               play's steps a script of actions (script), and plays it (player) on a stage: connections, each with an
+               inbox. failures turns an exception into a verdict; preflight finds what of the suite's own means works
     scenes     the few cases that no script can tell: functions of a worker and a stage
     client     the same for clients, which are programs that the suite talks to as their user and as their server
     suite      the list of all cases

@@ -19,6 +19,7 @@ from . import __version__, session
 from .cases.case import Case, cases_of
 from .cases.play import SEGMENTS, Play, Segment, to_yaml
 from .cases.reader import PlayError, plays_of
+from .engine.failures import ContradictionError
 from .engine.target import Address, Command, CommandError, StartError, Target, check_command, placeholders_of
 from .explain import explain as explained
 from .oracle.frames import visible_lines
@@ -33,7 +34,9 @@ from .walk import shrink as shrunk
 FILE = click.Path(path_type=Path)
 SECONDS = click.FloatRange(0.1, 3600)
 PATTERNS = "Only these: 'PAIRED/*', R-CHAT-1, an id."
-MISUSE = (SpecError, UnjudgeableError, PlayError, SelectionError, KnownError, RecordError, CommandError)
+MISUSE = (
+    SpecError, UnjudgeableError, PlayError, ContradictionError, SelectionError, KnownError, RecordError, CommandError,
+)  # fmt: skip
 
 
 class MisuseError(click.ClickException):

@@ -87,7 +87,7 @@ def _action(spec: Spec, action: do.Action) -> Iterator[str]:
 
 SAYS: dict[type, Callable[[Any], str]] = {
     do.Send: lambda action: f"{action.who} > {quote(action.octets, 90)}",
-    do.Taken: lambda action: f"{action.who} > {quote(action.octets, 90)}",
+    do.SendLate: lambda action: f"{action.who} > {quote(action.octets, 90)}",
     do.Finish: lambda action: f"{action.who} > (end of stream)",
     do.Reset: lambda action: f"{action.who} > (reset)",
     do.Open: lambda action: f"{action.who} opens a connection" + ("" if action.admitted else ", one too many"),

@@ -17,7 +17,7 @@ from .engine import programs
 from .engine.needs import Offer
 from .engine.preflight import preflight
 from .engine.quick import quicken
-from .engine.target import Address, Command, Target, values_of
+from .engine.target import Address, Command, Target, command_values
 from .engine.verdict import Result, Verdict
 from .engine.worker import Worker
 
@@ -113,7 +113,7 @@ def run_suite(
 def one_worker(target: Target, spec: Spec, options: Options) -> Iterator[Worker]:
     """One worker at an ordinary server, which it starts when it first needs it."""
     offer = Offer(target.placeholders, program=target.restartable, max_wait=options.max_wait)
-    values = values_of(spec, str(options.spec_file or shipped_file()))
+    values = command_values(spec, str(options.spec_file or shipped_file()))
     worker = Worker(target, spec, options.patience, " ".join(options.profiles), values, offer)
     try:
         yield worker
@@ -156,11 +156,11 @@ def _quick_worker(target: Target, spec: Spec, options: Options, stack: contextli
     """A worker at a server with short timers, which others may use too."""
     folder = stack.enter_context(programs.folder("pychat-conformance-"))
     quick = quicken(options.spec_file or shipped_file(), folder)
-    running = target.start(**values_of(quick.spec, str(quick.path)))
+    running = target.start(**command_values(quick, quick.source))
     stack.callback(running.stop)
     offer = Offer(target.placeholders, max_wait=options.max_wait, quick_of=spec)
     return Worker(
-        Address(*running.address), quick.spec, options.patience, " ".join(options.profiles), offer=offer,
+        Address(*running.address), quick, options.patience, " ".join(options.profiles), offer=offer,
         shared=running.process,
     )  # fmt: skip
 
@@ -187,4 +187,3 @@ def _work(worker: AnyWorker, queues: Sequence[Queue], run: Run) -> None:
     for queue in queues:
         while (case := run.take(queue)) is not None:
             run.report(run.judge(worker, case))
-    worker.stop()

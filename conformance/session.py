@@ -11,7 +11,8 @@ from typing import Any
 from pychat.spec import Spec
 
 from .cases.case import Case
-from .cases.play import to_yaml
+from .cases.play import Play, to_yaml
+from .engine.script import Compiler
 from .engine.target import StartError, Target
 from .engine.verdict import Result, exit_code
 from .oracle.frames import visible, visible_lines
@@ -22,7 +23,7 @@ from .results.reports import Reports
 from .results.terminal import Terminal, program
 from .run import Options, run_suite
 from .suite import SelectionError, select
-from .walk import Found, run_walks, walks
+from .walk import run_walks, walks
 
 USUAL = {"profile": "core", "patience": 5.0, "max_wait": 10.0}  # options that a replay needs where they are not so
 STOPPED = "stopped at the first failure: no report but the record was written, and that without its footer\n"
@@ -76,7 +77,7 @@ def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where
             if number and not (settings.fail_fast and any(result.verdict.bad for result in results)):
                 walked = run_walks(target, spec, walks(spec, number, options["seed"], noisy=noisy), settings)
                 if walked.found is not None:
-                    _save(walked.found, where, terminal)
+                    _save(*walked.found, where, terminal)
                 terminal.say(walked.figures)
                 results += walked.results
                 for result in walked.results:
@@ -100,7 +101,15 @@ def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where
 
 
 def replay(target: Target, spec: Spec, cases: Sequence[Case], options: Options) -> int:
-    """Runs the cases of one's own plays, and shows what has passed; the exit code. Raises StartError."""
+    """Runs the cases of one's own plays, and shows what has passed; the exit code.
+
+    Raises:
+        ContradictionError: a play contradicts the spec; nothing is run.
+        StartError: the implementation would not start.
+    """
+    for case in cases:
+        if case.of == "server" and case.play is not None:
+            Compiler(spec, case.play, number=1, segment=case.segment).compile()
     terminal, started = Terminal(), time.monotonic()
     results = run_suite(target, cases, options, spec=spec)
     for result in results:
@@ -111,11 +120,11 @@ def replay(target: Target, spec: Spec, cases: Sequence[Case], options: Options) 
     return code
 
 
-def _save(found: Found, where: str, terminal: Terminal) -> None:
+def _save(play: Play, result: Result, where: str, terminal: Terminal) -> None:
     """Writes a walk that fails into a file as a play."""
-    file = Path("-".join(found.play.id.lower().split("/")[1:]) + ".yaml")
-    file.write_text(to_yaml([found.play]), encoding="utf-8")
-    found.result.replay = visible(f"{program()} replay {file} {where} --segment {found.result.segment}")
+    file = Path("-".join(play.id.lower().split("/")[1:]) + ".yaml")
+    file.write_text(to_yaml([play]), encoding="utf-8")
+    result.replay = visible(f"{program()} replay {file} {where} --segment {result.segment}")
     terminal.say(f"a walk failed; the shortest one was written to {file}\n")
 
 

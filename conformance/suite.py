@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from pychat.spec import Spec
 
 from .cases.case import Case, cases_of
 from .cases.matrix import Matrix
-from .cases.play import SEGMENTS, Segment, example_plays
+from .cases.play import SEGMENTS, Play, Segment, example_plays
 from .cases.reader import shipped_plays
 from .client.matrix import ClientMatrix
 from .oracle.probe import barrier_verb
@@ -28,26 +29,24 @@ def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Cas
         UnjudgeableError: the protocol lacks what every proof needs.
     """
     barrier_verb(spec)
-    plays = [play for play in shipped_plays(spec) if play.of == "server"]
-    found = [case for play in Matrix(spec).plays() for case in cases_of(spec, play, "cell", segments)]
-    found += [case for play in (*plays, *example_plays(spec)) for case in cases_of(spec, play, "play", segments)]
-    return _checked([*found, *bursts.scenes(spec), *limits.scenes(spec)])
+    found = _cases(spec, Matrix(spec).plays(), [*shipped_plays(spec), *example_plays(spec)], segments)
+    return [*found, *bursts.scenes(spec), *limits.scenes(spec)]
 
 
 def client_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Case]:
     """Every case for clients. Raises UnjudgeableError as `server_cases` does."""
     barrier_verb(spec)
-    plays = [play for play in shipped_plays(spec) if play.of == "client"]
-    found = [case for play in ClientMatrix(spec).plays() for case in cases_of(spec, play, "cell", segments)]
+    return _cases(spec, ClientMatrix(spec).plays(), shipped_plays(spec), segments)
+
+
+def _cases(spec: Spec, cells: Sequence[Play], plays: Sequence[Play], segments: Sequence[Segment]) -> list[Case]:
+    """The cells, and the plays of their side, as cases; no two have one key."""
+    found = [case for play in cells for case in cases_of(spec, play, "cell", segments)]
+    plays = [play for play in plays if play.of == cells[0].of]
     found += [case for play in plays for case in cases_of(spec, play, "play", segments)]
-    return _checked(found)
-
-
-def _checked(cases: list[Case]) -> list[Case]:
-    keys = [case.key for case in cases]
-    twice = {key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else set()
-    assert not twice, f"two cases have the id {sorted(twice)}"
-    return cases
+    twice = [key for key, number in Counter(case.key for case in found).items() if number > 1]
+    assert not twice, f"two cases have the id {twice}"
+    return found
 
 
 def select(cases: Sequence[Case], patterns: Sequence[str]) -> list[Case]:

@@ -27,7 +27,7 @@ from .oracle.paths import CAST, Lines
 from .run import Options, one_worker, run_suite
 
 STEPS = 40  # of a walk, at most
-STEP = ("move", "move", "move", "any", "any", "any", "any", "end")  # what a step is; of a noisy walk only the ends
+KINDS = ("move", "move", "move", "any", "any", "any", "any", "end")  # what a step is; of a noisy walk only the ends
 LINES = (1, 1, 1, 2, 5, 30, 110)  # of a noisy step, each of one kind of a mixture; the most are above every budget
 MIXTURES = (
     ("move",), ("relay",), ("fault",), ("relay", "move", "any", "nearly"),
@@ -38,20 +38,15 @@ BATCH = 100  # walks that are drawn before they are run
 FAULTS = (b"\xff", b"XYZZY", b"")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A walk that fails: the shortest one, and its result."""
-
-    play: Play
-    result: Result
-
-
 @dataclass(slots=True)
 class Walked:
-    """The results of a number of walks. `lines` and `connections` are those of the walks that were run."""
+    """The results of a number of walks. `lines` and `connections` are those of the walks that were run.
+
+    `found` is the shortest walk that fails, and its result.
+    """
 
     results: list[Result] = field(default_factory=list)
-    found: Found | None = None
+    found: tuple[Play, Result] | None = None
     lines: int = 0
     connections: int = 0
 
@@ -96,20 +91,20 @@ def run_walks(target: Target, spec: Spec, cases: Iterator[Case], options: Option
         if failed is not None:
             walked.found = _shrunk(target, spec, options, batch[failed.key], failed)
             walked.results.remove(failed)
-            walked.results.append(walked.found.result)
+            walked.results.append(walked.found[1])
         if len(results) < len(batch) or failed is not None:
             break
     return walked
 
 
-def _shrunk(target: Target, spec: Spec, options: Options, case: Case, failed: Result) -> Found:
+def _shrunk(target: Target, spec: Spec, options: Options, case: Case, failed: Result) -> tuple[Play, Result]:
     assert case.play is not None
     with one_worker(target, spec, options) as worker:
         for segment in SHRUNK:
             with contextlib.suppress(ValueError):
-                return Found(*shrink(worker, case.play, segment))
+                return shrink(worker, case.play, segment)
     failed.note += " (not at every run of the same walk)"
-    return Found(case.play, failed)
+    return case.play, failed
 
 
 class Walker:
@@ -137,7 +132,7 @@ class Walker:
             place = self.rng.choice(CAST)
             if not self.world.is_open(people[place]):
                 people[place] = f"{place}{count}"
-            who, kind = people[place], self.rng.choice(STEP)
+            who, kind = people[place], self.rng.choice(KINDS)
             if kind == "end":
                 yield self._end(who, place)
             else:

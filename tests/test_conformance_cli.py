@@ -15,6 +15,8 @@ from click.testing import CliRunner, Result
 from conformance.cli import main
 from conformance.results.record import Record, RecordError
 
+from .conftest import SPEC_FILE
+
 PYTHON = shlex.quote(sys.executable)
 SERVER = f"{PYTHON} -m pychat server --host {{host}} --port {{port}} --spec {{spec}} --max-connections {{max}}"
 X = "x {port}"
@@ -106,6 +108,39 @@ def test_a_client_that_does_not_connect_is_code_3() -> None:
     result = run("client", "--cmd", f"{PYTHON} -c 'print(1)' {{port}}", "--select", "CONNECTED/PING/answered")
     assert result.exit_code == 3
     assert "before it connected" in result.output
+
+
+def test_a_play_of_ones_own_that_contradicts_the_spec_is_code_2(tmp_path: Path) -> None:
+    """The sentence names file, line and step, and what is due instead; nothing is started."""
+    file = tmp_path / "own.yaml"
+    steps = "[a> NAME alice, a< OK NAME alice, a> CHAT bob, a< OK CHAT bob]"
+    file.write_text(f"plays:\n  - {{id: NAMED/CHAT/own, title: T, rules: [R-CHAT-1], steps: {steps}}}\n")
+    result = run("replay", str(file), "--cmd", "./no-such-program {port}")
+    assert result.exit_code == 2
+    assert result.output == (
+        "Error: own.yaml:2: step 4, `a< OK CHAT bob`, contradicts the spec: "
+        "by its model `a < ERR CHAT no-such-user …` is due\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "id_", "step"),
+    [
+        (("faults: 5,", "faults: 2,"), "CONNECTED/LINE/other-breaks-are-text", "step 6, `a< ERR PING bad-syntax …`"),
+        (("faults: 100,", "faults: 2,"), "PAIRED/MSG/faults-among-lines", "step 12, `a< PONG t`"),
+        (("max_octets: 4096", "max_octets: 2005"), "PAIRED/MSG/as-long-as-may-be", 'step 9, `b< "MSG " "x"*2000`'),
+    ],
+)  # fmt: skip
+def test_a_play_that_another_spec_contradicts_is_not_tested(
+    number: tuple[str, str], id_: str, step: str, tmp_path: Path
+) -> None:
+    """With a low budget or short frames some plays say otherwise than the spec: a sentence, and no bug of the suite."""
+    file = tmp_path / "changed.yaml"
+    file.write_text(SPEC_FILE.read_text().replace(*number))
+    result = run("server", "--cmd", SERVER, "--spec", str(file), "--segment", "whole", "--select", id_)
+    assert result.exit_code == 0, result.output
+    assert "1 not-tested" in result.output
+    assert f"{step}, contradicts the spec" in result.output
 
 
 def test_list_and_explain_say_what_is_judged() -> None:

@@ -62,7 +62,7 @@ def crossings(spec: Spec) -> Iterator[tuple[str, str]]:
         for who in ("a", "b")
     }
     found: set[tuple[str, str]] = set()
-    for world in paths_of(spec).worlds():
+    for world, _ in paths_of(spec).worlds:
         for (first, one), (second, other) in itertools.product(lines["a"], lines["b"]):
             name = pair(first, second)
             if name not in found and _come(world, ("a", one), ("b", other)) != _come(world, ("b", other), ("a", one)):
@@ -81,5 +81,5 @@ def _come(world: World, *order: tuple[str, bytes]) -> object:
     for who, line in order:
         for to, some in (after.feed(who, line) if line else after.finish(who)).items():
             dues += [(to, due) for due in some]
-    rows = sorted((taken.who, taken.name) for taken in after.decisions)
+    rows = sorted((taken.who, str(taken.row or taken.fault)) for taken in after.decisions)
     return rows, sorted(map(str, dues)), after.key()

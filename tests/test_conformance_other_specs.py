@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from conformance.cases.matrix import Matrix
 from conformance.cli import main
 from conformance.client.contract import Contract
-from conformance.engine.target import placeholders_of, values_of
+from conformance.engine.target import command_values, placeholders_of
 from conformance.oracle.model import World
 from conformance.oracle.names import Names, names_of
 from conformance.oracle.paths import paths_of
@@ -165,7 +165,7 @@ def test_a_timer_may_have_the_name_of_what_a_command_is_told() -> None:
     """`{max}` stays the number of connections."""
     spec = made("  quiet: {since", "  max: {since")
     assert placeholders_of(spec, "server")["max"] == "the most connections that it admits"
-    assert values_of(spec, "x")["max"] == "1000"
+    assert command_values(spec, "x")["max"] == "1000"
 
 
 def test_every_protocol_of_the_repository_can_be_judged(little: Spec, spec: Spec) -> None:

@@ -10,17 +10,21 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from conformance.cases.case import Case, cases_of
 from conformance.cases.play import Play, Step
-from conformance.engine.blame import blame
-from conformance.engine.inbox import FloodError
-from conformance.engine.needs import NotTestedError
-from conformance.engine.player import MismatchError
-from conformance.engine.stage import UnreachableError
+from conformance.engine.failures import (
+    ContradictionError,
+    ExcessError,
+    MismatchError,
+    NotTestedError,
+    UnreachableError,
+    blame,
+)
 from conformance.engine.target import Address, Command, StartError
 from conformance.engine.verdict import Result, Verdict, exit_code
 from conformance.engine.worker import Worker
@@ -364,18 +368,21 @@ def test_exit_codes(verdicts: list[Verdict], level: str, code: int) -> None:
     assert exit_code([result(v) for v in verdicts], level=level, planned=len(verdicts)) == code
 
 
-def located(step: str, *, setup: bool) -> MismatchError:
+def mismatch(*, setup: bool) -> MismatchError:
+    """A mismatch in the step `a< X`."""
     problem = MismatchError("X", "Y")
-    problem.locate(step, setup=setup)
+    problem.locate("a< X", setup=setup)
+    problem.locate("b> Z", setup=not setup)  # a step around it says nothing new
     return problem
 
 
 @pytest.mark.parametrize(
     ("problem", "verdict", "words"),
     [
-        (located("a< X", setup=False), Verdict.FAIL, "a< X: wanted X, got Y"),
-        (located("a< X", setup=True), Verdict.BLOCKED, "a< X: wanted X, got Y"),
-        (FloodError("a got 9 frames"), Verdict.FAIL, "wanted an end of what it sends, got a got 9 frames"),
+        (mismatch(setup=False), Verdict.FAIL, "a< X: wanted X, got Y"),
+        (mismatch(setup=True), Verdict.BLOCKED, "a< X: wanted X, got Y"),
+        (ContradictionError("step 1 is wrong"), Verdict.NOT_TESTED, "step 1 is wrong"),
+        (ExcessError("a got 9 frames"), Verdict.FAIL, "wanted an end of what it sends, got a got 9 frames"),
         (NotTestedError("give {max}"), Verdict.NOT_TESTED, "give {max}"),
         (UnreachableError("no connection"), Verdict.BLOCKED, "no connection"),
         (StartError("it does not listen"), Verdict.BLOCKED, "it does not listen"),
@@ -392,6 +399,14 @@ def test_an_exception_becomes_a_verdict(problem: Exception, verdict: Verdict, wo
     assert found.verdict is verdict
     assert found.words.startswith(words)
     assert found.unreached == isinstance(problem, UnreachableError | StartError)
+
+
+def test_a_cell_that_contradicts_the_spec_it_is_made_from_is_a_bug_of_the_suite(spec: Spec) -> None:
+    """A play that was written by hand may be about other numbers; nothing else may."""
+    found = replace(Result.of(hello(spec)), kind="cell")
+    blame(found, ContradictionError("step 1 is wrong"))
+    assert found.verdict is Verdict.ERROR
+    assert found.words == "step 1 is wrong"
 
 
 def test_exit_codes_of_levels_and_of_what_is_missing() -> None:

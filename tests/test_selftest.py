@@ -17,7 +17,7 @@ from tools.selftest.mutants.mutant import Mutant, find
 from tools.selftest.mutants.server import server_mutants
 from tools.selftest.report import report
 from tools.selftest.subjects import Side, mutants_of
-from tools.selftest.trials import EQUIVALENT, Outcome, Trial, stages, try_mutant
+from tools.selftest.trials import EQUIVALENT, Outcome, Trial, batches, try_mutant
 
 from .conftest import ROOT
 
@@ -111,12 +111,12 @@ def test_an_equivalent_is_excused_with_its_reason(spec: Spec, monkeypatch: pytes
 
 
 def test_near_cases_come_first(spec: Spec, cases: list[Case]) -> None:
-    """The first stage asks about the row that is broken; every case is asked once."""
+    """The first batch asks about the row that is broken; every case is asked once."""
     mutant = find(server_mutants(spec), "PAIRED/LEAVE/left:mute")
     assert mutant is not None
-    order = stages(cases, mutant)
+    order = batches(cases, mutant)
     assert all(case.id.startswith("PAIRED/LEAVE/") for case in order[0])
-    assert sorted(case.key for stage in order for case in stage) == sorted(case.key for case in cases)
+    assert sorted(case.key for batch in order for case in batch) == sorted(case.key for case in cases)
 
 
 # The command

@@ -224,8 +224,8 @@ def test_a_number_that_is_changed_in_one_place_is_changed_in_every_text(path: st
     old = str(put(data, path, OTHERS[path])).rpartition("..")[2]
     new = str(OTHERS[path]).rpartition("..")[2]
     for file in (SPEC_FILE, *PLAY_FILES):
-        plays_of = None if file == SPEC_FILE else data_of(file)
-        was, now, cited = filled(data_of(SPEC_FILE), plays_of), filled(data, plays_of), citing(path, data_of(file))
+        by_hand = None if file == SPEC_FILE else data_of(file)
+        was, now, cited = filled(data_of(SPEC_FILE), by_hand), filled(data, by_hand), citing(path, data_of(file))
         assert {where for where, text in was.items() if now[where] != text} == cited
         for where in cited:
             assert not re.search(rf"\b{old}\b", now[where]), now[where]

@@ -12,7 +12,7 @@ from typing import Any
 
 from conformance.oracle.frames import write_form
 from conformance.oracle.model import World
-from conformance.oracle.paths import SUBJECT, Path, Sent, label_of, paths_of
+from conformance.oracle.paths import SUBJECT, Move, Path, label_of, paths_of
 from pychat.spec import Spec
 from pychat.spec.forms import Request
 from pychat.spec.model import Budget, Outcome
@@ -86,7 +86,7 @@ class Matrix(Cells):
             path = self.paths.to_configuration(configuration)
         return self.cell(
             configuration, message, variant.name, variant.title, variant.rules, self.steps(path),
-            self.steps((Sent(SUBJECT, variant.octets),)), segments=variant.segments, exact=variant.exact,
+            self.steps((Move(SUBJECT, variant.octets),)), segments=variant.segments, exact=variant.exact,
         )  # fmt: skip
 
     # Rows of the table: each in each end of its state where it can be reached
@@ -270,7 +270,7 @@ class Matrix(Cells):
         octets = b"".join(faults[number % len(faults)] for number in range(budget.faults - 1))
         title = f"the faults of {self.spec.initial} do not count in {state}"
         variant = Variant(f"faults-of-before-{budget.goodbye}", octets, (budget.rule, first.rule), title, BOTH)
-        yield self._cell(state, ANY_LINE, variant, (Sent(SUBJECT, b"".join(sends)), *path))
+        yield self._cell(state, ANY_LINE, variant, (Move(SUBJECT, b"".join(sends)), *path))
 
     def _one_of_each_fault(self, state: str) -> list[bytes]:
         """A line with each fault that counts in this state."""

@@ -49,7 +49,7 @@ import yaml
 from pychat.spec import Spec
 
 StepKind = Literal[
-    "send", "finish", "reset", "taken", "flood", "receive", "end", "cut", "lines", "unprinted", "open", "pause",
+    "send", "finish", "reset", "late", "flood", "receive", "end", "cut", "lines", "unprinted", "open", "pause",
     "clock", "silent", "state", "together", "signal", "exit",
 ]  # fmt: skip
 Lane = Literal["shared", "quick", "alone"]  # a server for many cases; one with short timers; one for this case alone
@@ -61,7 +61,7 @@ CLIENT, USER = "c", "u"  # in a client's play: the client's connection, and the 
 SERVER = "server"  # in a server's play: the program that gets a signal, and ends
 NUMBER = "{n}"  # in the form of many lines
 MARKS: dict[str, StepKind] = {
-    ">": "send", ">|": "finish", ">!": "reset", ">>": "taken", ">*": "flood", "<": "receive", "<|": "end", "<!": "cut",
+    ">": "send", ">|": "finish", ">!": "reset", ">>": "late", ">*": "flood", "<": "receive", "<|": "end", "<!": "cut",
     "<*": "lines", "<~": "unprinted", "+": "open", "-": "pause", "@": "clock", "~": "silent", "=": "state",
     "!": "signal", "|": "exit",
 }  # fmt: skip
@@ -69,7 +69,7 @@ LEGEND = {  # the marks that a reader meets most
     "server": "a> a sends   a< a gets   a= its state, by a probe   a@ time passes   | the end   ! a reset   ~ no more",
     "client": "u> typed   u< printed   c> the client sends   c< it gets   | the end   ? not allowed now, not sent",
 }
-RUN = 24  # octets that are alike, from which on they are written as a number of them
+ALIKE = 24  # octets that are alike, from which on they are written as a number of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def send(spec: Spec, who: str, octets: bytes) -> Step:
 def quoted(octets: bytes) -> str:
     """Octets between double quotes, in ASCII; many that are alike as a number of them: "MSG " "x"*2000."""
     parts, last = [], 0
-    for run in re.finditer(rb"(.)\1{%d,}" % (RUN - 1), octets, re.DOTALL):
+    for run in re.finditer(rb"(.)\1{%d,}" % (ALIKE - 1), octets, re.DOTALL):
         parts += [_literal(octets[last : run.start()])] if run.start() > last else []
         parts.append(f"{_literal(run[1])}*{len(run[0])}")
         last = run.end()

@@ -25,7 +25,7 @@ KEYS: dict[str, tuple[type, str]] = {  # of a play: the type of each value, and 
 NEEDED = ("id", "title", "rules", "steps")
 SIGNALS = ("TERM",)
 WITHOUT_TEXT = {"finish", "reset", "end", "cut", "open", "pause", "silent"}
-OCTETS = {"send", "taken", "receive", "unprinted"}  # steps whose text may be octets between quotes
+OCTETS = {"send", "late", "receive", "unprinted"}  # steps whose text may be octets between quotes
 CLIENT_STEPS = {  # the kinds of steps of a client's play
     USER: {"send", "finish", "receive", "silent", "flood", "unprinted", "exit"},
     CLIENT: {"send", "finish", "reset", "receive", "end", "cut", "silent", "pause"},

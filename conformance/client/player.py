@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from conformance.cases.play import CLIENT, USER, Play, Segment, Step, StepKind
 from conformance.engine.actions import Numbered
+from conformance.engine.backlog import pour
 from conformance.engine.failures import MismatchError
-from conformance.engine.flood import pour
 from conformance.oracle.frames import Faulty, matches, parse_request, quote, write_form
 from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
@@ -29,7 +29,7 @@ CONNECTED = "connected"
 
 
 class ClientPlayer:
-    """Plays one case with one client. Raises MismatchError or FloodError."""
+    """Plays one case with one client. Raises MismatchError or ExcessError."""
 
     def __init__(self, spec: Spec, process: ClientProcess, patience: float, segment: Segment = "whole") -> None:
         self.spec = spec
@@ -72,7 +72,8 @@ class ClientPlayer:
             if not self._over:
                 step = "nothing more"
                 self._hush()
-                command = self._quit_command()
+                verb = self.spec.quit_verb
+                command = self.contract.command(verb, {}) if verb is not None else None
                 if command is not None and not self._blocked:
                     step = f"u> {command}"
                     self._quit(command)
@@ -282,9 +283,6 @@ class ClientPlayer:
                 raise MismatchError(f"no {quote(octets)} printed", quote(bytes(self.process.printed[-80:])))
 
     # Ends
-
-    def _quit_command(self) -> str | None:
-        return self.contract.command(self.spec.quit_verb, {}) if self.spec.quit_verb is not None else None
 
     def _quit(self, command: str) -> None:
         """The user ends it: the request, its answer, the line, the end of the stream, the exit code."""

@@ -19,7 +19,7 @@ from typing import IO
 
 from conformance.cases.play import CLIENT, USER
 from conformance.engine import programs
-from conformance.engine.failures import FloodError
+from conformance.engine.failures import ExcessError
 from conformance.engine.target import (
     KEPT,
     LAST_SIGN,
@@ -30,10 +30,11 @@ from conformance.engine.target import (
     ended,
     excerpt,
     readable,
+    spawn,
 )
 from conformance.engine.wire import Transcript, Wire
 
-FLOOD = 5000  # frames or lines that wait; no play is owed so many
+MOST = 5000  # frames or lines that wait; no play is owed so many
 
 
 class ClientProcess:
@@ -63,13 +64,11 @@ class ClientProcess:
         if terminal:
             ours, theirs = pty.openpty()
         try:
-            self.popen = programs.start(
-                words, stdin=programs.PIPE, stdout=theirs, stderr=programs.PIPE, env={**os.environ, **command.env}
-            )
-        except OSError as error:
+            self.popen = spawn(command, words, stdin=programs.PIPE, stdout=theirs)
+        except StartError:
             if terminal:
                 os.close(ours)
-            raise StartError(f"{words[0]} cannot be executed: {error.strerror or error}") from None
+            raise
         finally:
             if terminal:
                 os.close(theirs)
@@ -101,12 +100,13 @@ class ClientProcess:
                 return Wire(CLIENT, stream, self.transcript, theirs=True)
         raise StartError(f"`{command.text}` did not connect to {{host}}:{{port}} in {START_SECONDS:g} s")
 
-    def type(self, line: str, end: bytes = b"\n") -> None:
-        """What the user types; it is lost where the program has ended."""
-        self.transcript.note(USER, ">", line.encode("utf-8", "surrogateescape") + end)
+    def type(self, line: str) -> None:
+        """The user types a line; it is lost where the program has ended."""
+        octets = line.encode("utf-8", "surrogateescape") + b"\n"
+        self.transcript.note(USER, ">", octets)
         assert self.popen.stdin is not None
         with contextlib.suppress(OSError):
-            self.popen.stdin.write(line.encode("utf-8", "surrogateescape") + end)
+            self.popen.stdin.write(octets)
             self.popen.stdin.flush()
 
     def offer(self, octets: bytes, seconds: float) -> int:
@@ -154,8 +154,8 @@ class ClientProcess:
             self._take_printed()
         if self.wire.end is None and self.wire.stream.fileno() in descriptors:
             self._take_frames()
-        if len(self.frames) > FLOOD or len(self.lines) > FLOOD:
-            raise FloodError(f"{len(self.frames)} frames and {len(self.lines)} lines came that no play is owed")
+        if len(self.frames) > MOST or len(self.lines) > MOST:
+            raise ExcessError(f"{len(self.frames)} frames and {len(self.lines)} lines came that no play is owed")
         return bool(ready)
 
     def _take_frames(self) -> None:
@@ -163,7 +163,7 @@ class ClientProcess:
         *lines, self._half_frame = (self._half_frame + octets).split(b"\n")
         self.frames.extend(line.removesuffix(b"\r") for line in lines)
         if len(self._half_frame) > 1 << 20:
-            raise FloodError("a mebibyte without the end of a line")
+            raise ExcessError("a mebibyte without the end of a line")
 
     def _take_printed(self) -> None:
         try:
@@ -180,7 +180,7 @@ class ClientProcess:
         *lines, self._half_line = (self._half_line + octets).split(b"\n")
         self.lines.extend(line.removesuffix(b"\r").decode("utf-8", "surrogateescape") for line in lines)
         if len(self.printed) > 1 << 22:
-            raise FloodError("four mebibytes printed")
+            raise ExcessError("four mebibytes printed")
 
     def exit_code(self, seconds: float) -> int | None:
         """How the program ends within so many seconds; None if it runs on."""

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from conformance.cases.case import Case
-from conformance.engine.blame import blame
+from conformance.engine.failures import blame
 from conformance.engine.target import Command, killed_from_outside
 from conformance.engine.verdict import Result, Verdict
 from conformance.engine.wire import Transcript
@@ -18,45 +18,37 @@ from .process import ClientProcess
 
 @dataclass
 class ClientWorker:
-    """One worker's place."""
+    """Judges a client that a command starts. `spec_file` is what the command gets for `{spec}`."""
 
     command: Command
     spec: Spec
-    patience: float = 5.0
-    spec_file: str = ""
-    process: ClientProcess | None = None
+    patience: float
+    spec_file: str
 
     def check_start(self) -> None:
         """Starts the client once. Raises StartError."""
         ClientProcess(self.command, Transcript(), spec=self.spec_file).kill()
 
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process = None
-
     def verdict(self, case: Case) -> Result:
         """Runs a case; never raises for what an implementation does."""
-        result, transcript = Result.of(case), Transcript()
+        assert case.play is not None
+        result, transcript, process = Result.of(case), Transcript(), None
         try:
-            self._play(case, result, transcript)
+            process = ClientProcess(self.command, transcript, terminal=case.play.terminal, spec=self.spec_file)
+            player = ClientPlayer(self.spec, process, self.patience, case.segment)
+            player.play(case.play)
+            if player.notes:
+                result.verdict, result.note = Verdict.NONSTRICT, "; ".join(dict.fromkeys(player.notes))
         except Exception as problem:
             blame(result, problem)
         result.ms = round((time.monotonic() - transcript.started) * 1000, 1)
-        if self.process is not None and not result.verdict.good:
-            result.remark(self.process.ending())
-            killed = killed_from_outside(self.process.popen)
-            if killed:
-                result.excuse(killed)
-            result.stderr = self.process.stderr()
-        self.stop()
+        if process is not None:
+            if not result.verdict.good:
+                result.remark(process.ending())
+                killed = killed_from_outside(process.popen)
+                if killed:
+                    result.excuse(killed)
+                result.stderr = process.stderr()
+            process.kill()
         result.finish(transcript)
         return result
-
-    def _play(self, case: Case, result: Result, transcript: Transcript) -> None:
-        assert case.play is not None
-        self.process = ClientProcess(self.command, transcript, terminal=case.play.terminal, spec=self.spec_file)
-        player = ClientPlayer(self.spec, self.process, self.patience, case.segment)
-        player.play(case.play)
-        if player.notes:
-            result.verdict, result.note = Verdict.NONSTRICT, "; ".join(dict.fromkeys(player.notes))

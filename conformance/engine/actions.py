@@ -32,7 +32,7 @@ class Reset:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class SendLate:
     """Octets that are sent after the end of the stream, and must be taken without a reset."""
 
     who: str
@@ -156,8 +156,8 @@ class Race:
 
 
 Action = (
-    Send | Finish | Reset | Taken | Open | Pause | Clock | Flood | ReadOn | Refused | Signal | Exit | Settle | Receive
-    | Quiet | Race
+    Send | Finish | Reset | SendLate | Open | Pause | Clock | Flood | ReadOn | Refused | Signal | Exit | Settle
+    | Receive | Quiet | Race
 )  # fmt: skip
 
 

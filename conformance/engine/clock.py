@@ -12,8 +12,8 @@ import time
 from pychat.spec.model import Timer
 
 from .actions import Clock, shown
+from .backlog import Backlog
 from .failures import MismatchError
-from .flood import Flood
 from .inbox import Inbox
 from .stage import Stage
 
@@ -22,11 +22,11 @@ CLOCKS = 0.05  # seconds by which two clocks may differ
 ASKED = 0.1  # seconds between two octets that test whether the other side still reads
 
 
-def run(stage: Stage, action: Clock, flood: Flood | None) -> None:
-    """Lets a timer's time pass, or a part of it. `flood`: the lines that filled a queue. Raises MismatchError."""
+def watch(stage: Stage, action: Clock, backlog: Backlog | None) -> None:
+    """Lets a timer's time pass, or a part of it. `backlog`: the lines that filled a queue. Raises MismatchError."""
     timer = stage.spec.timers[action.timer]
     inbox = stage.inbox(action.watched)
-    first, last = _beginning(stage, action.who, timer, flood)
+    first, last = _beginning(stage, action.who, timer, backlog)
     latest = last + timer.after + stage.spec.limits.tolerance + BUSY
     if timer.since == "goodbye":
         _expect_reset(inbox, timer, first, latest)
@@ -42,13 +42,13 @@ def run(stage: Stage, action: Clock, flood: Flood | None) -> None:
             raise MismatchError(wanted, f"{inbox.seen} after {elapsed:.2f} s")
 
 
-def _beginning(stage: Stage, who: str, timer: Timer, flood: Flood | None) -> tuple[float, float]:
+def _beginning(stage: Stage, who: str, timer: Timer, backlog: Backlog | None) -> tuple[float, float]:
     """The moments between which the clock has begun."""
     inbox = stage.inbox(who)
     if timer.since == "accept":
         return stage.opened[who]
-    if timer.since == "full" and flood is not None:
-        return flood.began, flood.stuck
+    if timer.since == "full" and backlog is not None:
+        return backlog.began, backlog.stuck
     sent = inbox.sent_at or stage.opened[who][0]
     return sent, time.monotonic() if timer.since == "goodbye" else max(sent, inbox.moved_at)
 

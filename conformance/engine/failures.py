@@ -1,6 +1,11 @@
-"""What an implementation under test does wrong, as exceptions. Knows no case, no step and no socket."""
+"""Why a case does not pass, as exceptions, and the one place that turns an exception into a verdict."""
 
 from __future__ import annotations
+
+import traceback
+
+from .target import StartError
+from .verdict import Result, Verdict
 
 
 class MismatchError(Exception):
@@ -19,5 +24,41 @@ class MismatchError(Exception):
             self.rule = self.rule or rule
 
 
-class FloodError(Exception):
+class ExcessError(Exception):
     """More came than any correct implementation sends in a case."""
+
+
+class UnreachableError(Exception):
+    """The server takes no connection."""
+
+
+class NotTestedError(Exception):
+    """The implementation offers no way to test this; the message says what it takes."""
+
+
+class ContradictionError(Exception):
+    """A play says otherwise than the spec that is judged by; the message names the step.
+
+    No implementation is at fault: the play is wrong, or it was written for a spec with other numbers.
+    """
+
+
+def blame(result: Result, problem: Exception) -> None:
+    """Writes into a result why its case did not pass."""
+    match problem:
+        case MismatchError():
+            result.verdict = Verdict.BLOCKED if problem.setup else Verdict.FAIL
+            result.step, result.wanted, result.got = problem.step, problem.wanted, problem.got
+            result.broken = problem.rule
+        case ExcessError():
+            result.verdict, result.wanted, result.got = Verdict.FAIL, "an end of what it sends", str(problem)
+        case NotTestedError():
+            result.verdict, result.note = Verdict.NOT_TESTED, str(problem)
+        case ContradictionError():  # cells and walks are made from the spec, and cannot contradict it
+            result.verdict = Verdict.NOT_TESTED if result.kind == "play" else Verdict.ERROR
+            result.note = str(problem)
+        case UnreachableError() | StartError():
+            result.verdict, result.note, result.unreached = Verdict.BLOCKED, str(problem), True
+        case _:  # the suite's own bug
+            result.verdict = Verdict.ERROR
+            result.note = f"{problem!r} at {traceback.extract_tb(problem.__traceback__)[-1]}"

@@ -1,4 +1,4 @@
-"""One connection to a server: what has come on it, as frames, bounded; and whether it can be asked for a proof.
+"""One connection to a server: what has come on it, as frames, bounded; whether it is what was due. Knows no verb.
 
 A unit is a frame, or a listing with its answer. The answers to barrier requests are taken out as they come, in order.
 A push that wants a reply is answered at once, as a client must, and noted: it may come at any time.
@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from conformance.oracle.frames import parse_reply, quote
+from conformance.oracle.frames import matches, parse_reply, quote
+from conformance.oracle.model import Due, Items, Text
 from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
 
-from .failures import FloodError
+from .failures import ExcessError
 from .wire import CHUNK, Wire
 
 BOUND = 1 << 20  # octets that may wait unread; no script is owed so much
@@ -51,7 +52,7 @@ class Inbox:
         self.moved_at = 0.0  # when the last frame came that was no such push
         self.partial = False  # half a line was sent
         self.stuck = False  # the server takes no more octets of it
-        self._rest = b""
+        self.rest = b""  # octets without an ending
         self._items: list[str] = []
 
     def send(self, octets: bytes, deadline: float, step: int = 0) -> bool:
@@ -75,6 +76,11 @@ class Inbox:
                 return False
         return True
 
+    def next(self, deadline: float) -> Unit | None:
+        """The next unit, None at the deadline or the end of the stream."""
+        self.wait(lambda: bool(self.units), deadline)
+        return self.units.popleft() if self.units else None
+
     def pump(self, deadline: float) -> bool:
         """Takes in what comes next; False when nothing came before the deadline, or the stream has ended."""
         octets = self.wire.read(deadline)
@@ -82,17 +88,17 @@ class Inbox:
             return False
         self.take(octets)
         if len(self.units) > BOUND // 64 or (len(octets) == CHUNK and sum(len(u.text) for u in self.units) > BOUND):
-            raise FloodError(f"{self.wire.who} got {len(self.units)} frames that no script is owed")
+            raise ExcessError(f"{self.wire.who} got {len(self.units)} frames that no script is owed")
         return True
 
     def take(self, octets: bytes) -> None:
         """Takes in octets that have come."""
-        *lines, self._rest = (self._rest + octets).split(b"\n")
+        *lines, self.rest = (self.rest + octets).split(b"\n")
         for line in lines:
             self._line(line)
-        if len(self._rest) > self.spec.framing.max_octets:
-            self._unit(Unit(quote(self._rest), flaw="longer than any frame, and no ending"))
-            self._rest = b""
+        if len(self.rest) > self.spec.framing.max_octets:
+            self._unit(Unit(quote(self.rest), flaw="longer than any frame, and no ending"))
+            self.rest = b""
 
     def drain(self) -> None:
         """Takes in what is here already."""
@@ -102,11 +108,6 @@ class Inbox:
     @property
     def ended(self) -> bool:
         return self.wire.end is not None
-
-    @property
-    def dangling(self) -> bytes:
-        """Octets without an ending, at the end of the stream."""
-        return self._rest
 
     @property
     def seen(self) -> str:
@@ -163,3 +164,41 @@ class Inbox:
     def _unit(self, unit: Unit) -> None:
         self.units.append(unit)
         self.total += 1
+
+
+def difference(spec: Spec, due: Due, unit: Unit) -> str | None:
+    """None if the unit is what is due, else what it is."""
+    if unit.flaw is not None:
+        return str(unit)
+    if isinstance(due, Text):
+        return None if unit.items is None and matches(due.text, unit.text) else str(unit)
+    assert isinstance(due, Items)
+    return str(unit) if unit.items is None else _other_listing(spec, due, unit.text, unit.items)
+
+
+def _other_listing(spec: Spec, due: Items, answer: str, items: tuple[str, ...]) -> str | None:
+    """Users of other plays may be listed too; those of this play must be listed once each, as they are due."""
+    own = {_user(spec, item) for item in due.items}
+    seen = sorted(item for item in items if _user(spec, item) in own)
+    others = len(items) - len(due.items)
+    if seen != sorted(due.items):
+        return f"{' / '.join(seen) or 'none of them'} and {len(items) - len(seen)} others"
+    users = [user for item in items if (user := _user(spec, item))]
+    if len(set(users)) < len(users):
+        return "a user listed twice"
+    got, wanted = parse_reply(spec, answer), parse_reply(spec, due.answer)
+    assert got is not None
+    assert wanted is not None
+    counted = {
+        name: str(int(value) + others) if value.isdecimal() else value for name, value in wanted.values.items()
+    }  # fmt: skip
+    if got.reply.key != wanted.reply.key or got.values != counted:
+        return f"{len(items)} items and {answer}"
+    return None
+
+
+def _user(spec: Spec, item: str) -> str:
+    """The user in an item of a listing, without regard to case."""
+    got = parse_reply(spec, item)
+    assert got is not None
+    return spec.name_type.fold(got.values.get(got.reply.form.field_of(spec.link.key) or "", ""))

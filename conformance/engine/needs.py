@@ -49,23 +49,20 @@ class Findings:
 NO_OFFER, EVERYTHING_WORKS = Offer(), Findings()
 
 
-class NotTestedError(Exception):
-    """The implementation offers no way to test this; the message says what it takes."""
-
-
-def require(play: Play, spec: Spec, offer: Offer) -> None:
-    """Raises NotTestedError where a play needs what is not offered. `spec` is what both sides follow."""
+def lacking(play: Play, spec: Spec, offer: Offer) -> str:
+    """What a play needs that is not offered, and how to offer it; nothing if all is. `spec`: what both sides follow."""
     clocks = (spec.timers[step.timer] for step in play.steps if step.kind == "clock")
     too_long = [
         timer for timer in clocks if not (offer.tells(timer.name) if offer.quick_of else timer.after <= offer.max_wait)
     ]
     if too_long:
-        raise NotTestedError(_advice(too_long, offer))
+        return _advice(too_long, offer)
     for name, _ in play.server:
         if name not in offer.placeholders:
-            raise NotTestedError(LIMIT if name == "max" else f"its {name}: give the command {{{name}}}")
+            return LIMIT if name == "max" else f"its {name}: give the command {{{name}}}"
     if play.has("signal") and not offer.program:
-        raise NotTestedError("its shutdown: only a server that was started with --cmd is stopped")
+        return "its shutdown: only a server that was started with --cmd is stopped"
+    return ""
 
 
 def _advice(timers: list[Timer], offer: Offer) -> str:

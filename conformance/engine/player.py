@@ -17,10 +17,9 @@ from conformance.oracle.model import Cut, Due, End
 from . import actions as do
 from . import clock
 from .actions import shown
-from .compare import difference
+from .backlog import Backlog
 from .failures import MismatchError
-from .flood import Flood
-from .inbox import Inbox
+from .inbox import Inbox, difference
 from .stage import Stage
 
 BYSTANDER = "judge"  # the connection that is answered while another one is not read
@@ -29,16 +28,17 @@ BULK = 4  # times the patience, for many lines
 
 
 class Player:
-    """Plays one script on a stage. Raises MismatchError, UnreachableError or FloodError."""
+    """Plays one script on a stage. Raises MismatchError, UnreachableError or ExcessError."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.flood: Flood | None = None
+        self.backlog: Backlog | None = None
         self.late = False  # the deadline of something that is due has passed already
         self._acts: dict[type, Callable[[Any], None]] = {
-            do.Send: self._send, do.Finish: self._finish, do.Reset: self._reset, do.Taken: self._taken,
+            do.Send: self._send, do.Finish: lambda action: stage.inbox(action.who).wire.finish(),
+            do.Reset: self._reset, do.SendLate: self._send_late,
             do.Open: self._open, do.Settle: self._settle, do.Receive: self._receive, do.Quiet: self._quiet,
-            do.Race: self._race, do.Clock: lambda action: clock.run(stage, action, self.flood),
+            do.Race: self._race, do.Clock: lambda action: clock.watch(stage, action, self.backlog),
             do.Pause: lambda action: stage.inbox(action.who).wire.stop_reading(), do.Flood: self._flood,
             do.ReadOn: self._read_on, do.Refused: self._refused, do.Signal: self._signal, do.Exit: self._exit,
         }  # fmt: skip
@@ -61,14 +61,11 @@ class Player:
         if not self.stage.inbox(action.who).send(action.octets, self.stage.deadline(), int(action.octetwise)):
             raise MismatchError(f"that {action.who}'s octets are read", "a full socket")
 
-    def _finish(self, action: do.Finish) -> None:
-        self.stage.inbox(action.who).wire.finish()
-
     def _reset(self, action: do.Reset) -> None:
         self.stage.inbox(action.who).drain()
         self.stage.inbox(action.who).wire.reset()
 
-    def _taken(self, action: do.Taken) -> None:
+    def _send_late(self, action: do.SendLate) -> None:
         wire = self.stage.inbox(action.who).wire
         if wire.end == "FIN":
             wire.end = None
@@ -93,16 +90,16 @@ class Player:
     # Amounts
 
     def _flood(self, action: do.Flood) -> None:
-        self.flood = Flood(self.stage.inbox(action.who), action.lines)
-        self.flood.fill(lambda: self.barrier(self.stage.inbox(BYSTANDER)))
+        self.backlog = Backlog(self.stage.inbox(action.who), action.lines)
+        self.backlog.fill(lambda: self.barrier(self.stage.inbox(BYSTANDER)))
 
     def _read_on(self, action: do.ReadOn) -> None:
-        assert self.flood is not None
-        self.flood.read_on(self.stage.inbox(action.who), action.lines, self.stage.deadline(BULK))
+        assert self.backlog is not None
+        self.backlog.read_on(self.stage.inbox(action.who), action.lines, self.stage.deadline(BULK))
 
     def _refused(self, action: do.Refused) -> None:
-        assert self.flood is not None
-        self.flood.refused(action.text, self.stage.deadline(BULK))
+        assert self.backlog is not None
+        self.backlog.refused(action.text, self.stage.deadline(BULK))
 
     # The server as a program
 
@@ -196,8 +193,8 @@ class Player:
             raise MismatchError(wanted, inbox.seen)
         if instead is not None:
             raise MismatchError(wanted, f"{instead}, and the connection is open")
-        if inbox.dangling:
-            raise MismatchError(wanted, f"octets without an ending before it: {quote(inbox.dangling)}")
+        if inbox.rest:
+            raise MismatchError(wanted, f"octets without an ending before it: {quote(inbox.rest)}")
         if inbox.wire.end == "RST":
             self.stage.notes.append(f"{inbox.wire.who}'s connection was closed by a reset")
 
@@ -211,8 +208,8 @@ class Player:
                 self.barrier(inbox)
             if inbox.units:
                 raise MismatchError(f"nothing more to {inbox.wire.who}", inbox.seen)
-            if inbox.ended and inbox.dangling:
-                raise MismatchError("whole frames", f"octets without an ending: {quote(inbox.dangling)}")
+            if inbox.ended and inbox.rest:
+                raise MismatchError("whole frames", f"octets without an ending: {quote(inbox.rest)}")
 
     # Races
 

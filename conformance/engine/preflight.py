@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from conformance.oracle.paths import paths_of
 
-from .failures import FloodError, MismatchError
+from .failures import ExcessError, MismatchError, UnreachableError
 from .needs import Findings
 from .player import Player
 from .script import Compiler, leading
-from .stage import UnreachableError
 from .worker import Worker
 
 
@@ -39,6 +38,6 @@ def _works(worker: Worker, configuration: str, findings: Findings) -> bool:
             Player(stage).play(script)
         except MismatchError as problem:
             return problem.setup
-        except (UnreachableError, FloodError):
+        except (UnreachableError, ExcessError):
             return True
     return True

@@ -5,7 +5,6 @@ Each timer keeps its meaning and its place in the order of all, so that none fir
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,16 +17,8 @@ FIRST = {"goodbye": 1.5, "full": 2.5, "accept": 3.0, "silence": 4.0}  # seconds 
 NEXT = 2.5  # … and between two of one kind: long against a second of tolerance, so that twice as late is seen
 
 
-@dataclass(frozen=True)
-class Quick:
-    """The spec with short timers, and the file that says it."""
-
-    spec: Spec
-    path: Path
-
-
-def quicken(spec_file: Path, folder: Path) -> Quick:
-    """Writes the copy into a folder. Raises OSError or SpecError as `pychat.spec.load` does."""
+def quicken(spec_file: Path, folder: Path) -> Spec:
+    """Writes the copy into a folder; its `source` is the file. Raises OSError or SpecError as `load` does."""
     data = cast("dict[str, Any]", read(spec_file.read_bytes(), str(spec_file)).data)
     seconds: dict[str, float] = dict(FIRST)
     timers = loads(spec_file.read_bytes(), str(spec_file)).timers
@@ -37,4 +28,4 @@ def quicken(spec_file: Path, folder: Path) -> Quick:
     octets = yaml.safe_dump(data, sort_keys=False, width=120).encode("ascii")
     path = folder / "quick.yaml"
     path.write_bytes(octets)
-    return Quick(loads(octets, str(path)), path)
+    return loads(octets, str(path))

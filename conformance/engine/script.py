@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 from conformance.cases.play import NUMBER, WALK, Play, Segment, Step, StepKind, send
 from conformance.oracle.frames import Parsed, matches, parse_reply, parse_request
@@ -21,18 +20,13 @@ from pychat.spec import Spec
 
 from . import actions as do
 from .actions import shown
+from .failures import ContradictionError
 from .needs import EVERYTHING_WORKS, Findings
 
-SAME: Mapping[str, str] = MappingProxyType({})
 
-
-class ContradictionError(Exception):
-    """A play says otherwise than the model: one of them is wrong, and it is not the implementation under test."""
-
-
-def leading(spec: Spec, path: Path, renamed: Mapping[str, str] = SAME) -> Play:
-    """A play that only leads along a path of the model: all of it is setup. `renamed` gives other ids to the cast."""
-    steps = tuple(send(spec, renamed.get(who, who), octets) for who, octets in path)
+def leading(spec: Spec, path: Path) -> Play:
+    """A play that only leads along a path of the model: all of it is setup."""
+    steps = tuple(send(spec, who, octets) for who, octets in path)
     return Play("LEAD/IN/path", "the path into a state", (), steps, setup=len(steps))
 
 
@@ -75,6 +69,7 @@ class Compiler:
         self.totals: dict[str, int] = {}  # how much has been due to each in all
         self.unsettled: set[str] = set()  # senders of octets whose effect may not have come yet
         self.step: Step | None = None
+        self.number = 0  # of the step in the play, from 1
         self.part = "setup"
         self.items: list[str] = []
         self.rule = ""
@@ -85,7 +80,7 @@ class Compiler:
         self.held: dict[str, bytes] = {}  # the rest of the octets of each that is sent later
         self._makers: dict[StepKind, Callable[[Step], None]] = {
             "send": lambda step: self._send(step.who, self.names.in_request(step.octets)), "finish": self._leave,
-            "reset": self._leave, "taken": lambda step: self._add(do.Taken(step.who, step.octets)),
+            "reset": self._leave, "late": lambda step: self._add(do.SendLate(step.who, step.octets)),
             "receive": self._receive,
             "end": self._end, "cut": self._end, "silent": self._silent, "state": self._state, "together": self._race,
             "open": self._open, "pause": self._pause, "clock": self._clock, "flood": self._flood, "lines": self._lines,
@@ -94,14 +89,15 @@ class Compiler:
 
     def compile(self, *, probes: bool = True) -> do.Script:
         """The script; without `probes` it ends after the last step."""
-        for index, step in enumerate(self.play.steps):
-            self.step, self.part = step, "setup" if index < self.play.setup else "play"
+        steps = self.play.steps
+        for self.number, step in enumerate(steps, 1):
+            self.step, self.part = step, "setup" if self.number <= self.play.setup else "play"
             self._do(step)
-            named = index + 1 < len(self.play.steps) and self.play.steps[index + 1].kind in ("receive", "end")
+            named = self.number < len(steps) and steps[self.number].kind in ("receive", "end")
             if self.part == "setup" and step.kind == "send" and not named:
                 self._receive_all()  # the setup need not say what comes
         self.part = "probe"
-        if probes and (not self.play.steps or self.play.steps[-1].kind != "together"):
+        if probes and (not steps or steps[-1].kind != "together"):
             self._final_probes()
         return self.script
 
@@ -116,7 +112,9 @@ class Compiler:
         self._makers[step.kind](step)
 
     def _contradiction(self, reason: str) -> ContradictionError:
-        return ContradictionError(f"{self.play.id}, step {self.step}: {reason}")
+        return ContradictionError(
+            f"{self.play.source}: step {self.number}, `{self.step}`, contradicts the spec: {reason}"
+        )
 
     def _leave(self, step: Step) -> None:
         if self.held.get(step.who):
@@ -126,8 +124,8 @@ class Compiler:
             step = replace(step, kind="finish")  # no push would tell when a reset has happened
         # A reset destroys what is still on its way, in both directions: everything must have come before.
         self._settle("" if step.kind == "reset" else step.who)
-        self._add(do.Finish(step.who) if step.kind == "finish" else do.Reset(step.who))
-        self._add_due(step.who, self.world.finish(step.who) if step.kind == "finish" else self.world.reset(step.who))
+        self._add(_action(step))
+        self._add_due(step.who, _dues(self.world, step))
 
     def _end(self, step: Step) -> None:
         due = End() if step.kind == "end" else Cut()
@@ -192,17 +190,17 @@ class Compiler:
     def _lines(self, step: Step) -> None:
         flood = self.flood
         if flood is None:
-            raise self._contradiction("many lines were not sent before")
+            raise self._contradiction("nobody has sent many lines before")
         if NUMBER in step.text:
             lines = do.Numbered(step.text, flood.lines.width, self.spec.framing.writes)
             if (step.who, lines.text(0)) != (flood.reader, flood.text):
-                raise self._contradiction(f"the model says {shown(flood.reader, Text(flood.text))}")
+                raise self._not_due(flood.reader, Text(flood.text))
             self._add(do.ReadOn(step.who, lines))
             self.not_reading.discard(step.who)
             return
         (due,) = self.world.copy().feed(flood.sender, flood.lines.octets(0)).get(step.who, [None])
         if not isinstance(due, Text) or not matches(step.text, due.text):
-            raise self._contradiction(f"the model says {due}")
+            raise self._not_due(step.who, due)
         self._add(do.Refused(step.who, step.text))
 
     # What is due
@@ -223,7 +221,11 @@ class Compiler:
         elif isinstance(due, Text) and isinstance(first, Text):
             same = matches(first.text, due.text) or matches(due.text, first.text)
         if not same:
-            raise self._contradiction(f"the model says {first}")
+            raise self._not_due(who, first)
+
+    def _not_due(self, who: str, due: Due | None) -> ContradictionError:
+        says = f"`{shown(who, due)}` is due" if due is not None else f"nothing is due to {who}"
+        return self._contradiction(f"by its model {says}")
 
     def _settle(self, who: str) -> None:
         """Before `who` sends: the effects of what the others have sent must be there."""
@@ -315,7 +317,7 @@ class Compiler:
         self._receive_all()
         peer = self.world.open(step.who)
         if peer.configuration(self.spec) != step.text:
-            raise self._contradiction(f"the model says {peer.configuration(self.spec)}")
+            raise self._contradiction(f"by its model {step.who} is in {peer.configuration(self.spec)}")
         self._probe(step.who)
 
     def _probe(self, who: str) -> None:
@@ -361,7 +363,7 @@ class Compiler:
         self.rule = ""
         sends = [Step(part.who, part.kind, self.names.in_request(part.octets), part.text) for part in step.together]
         branches: dict[object, do.Branch] = {}
-        for order in _orders([part.who for part in sends]):
+        for order in dict.fromkeys(itertools.permutations(part.who for part in sends)):  # each sender's own order stays
             branch, key = self._branch(sends, order)
             branches.setdefault(key, branch)
         self._add(do.Race(tuple(_action(part) for part in sends), tuple(branches.values())))
@@ -375,9 +377,7 @@ class Compiler:
         dues: dict[str, list[Due]] = {}
         fed = len(other.world.decisions)
         for who in order:
-            part = queues[who].pop(0)
-            act = {"send": lambda p: other.world.feed(p.who, p.octets), "finish": lambda p: other.world.finish(p.who)}
-            for target, due in act.get(part.kind, lambda p: other.world.reset(p.who))(part).items():
+            for target, due in _dues(other.world, queues[who].pop(0)).items():
                 dues.setdefault(target, []).extend(due)
         frozen = tuple(sorted((who, tuple(due)) for who, due in dues.items()))
         rules = {taken.who: taken.rule for taken in other.world.decisions[fed:]}
@@ -391,6 +391,8 @@ def _action(step: Step) -> do.Send | do.Finish | do.Reset:
     return do.Finish(step.who) if step.kind == "finish" else do.Reset(step.who)
 
 
-def _orders(who: list[str]) -> Iterator[tuple[str, ...]]:
-    """Each order of the sends that keeps the order of each sender's own."""
-    return iter(dict.fromkeys(itertools.permutations(who)))
+def _dues(world: World, step: Step) -> dict[str, list[Due]]:
+    """What such a step brings in a world."""
+    if step.kind == "send":
+        return world.feed(step.who, step.octets)
+    return world.finish(step.who) if step.kind == "finish" else world.reset(step.who)

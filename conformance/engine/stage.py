@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import time
 from dataclasses import dataclass, field
@@ -10,14 +11,10 @@ from conformance.cases.play import Play
 from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
 
-from .failures import FloodError
+from .failures import ExcessError, UnreachableError
 from .inbox import Inbox
 from .target import Process
 from .wire import Transcript, connect
-
-
-class UnreachableError(Exception):
-    """The server takes no connection."""
 
 
 @dataclass(slots=True)
@@ -34,7 +31,7 @@ class Stage:
     notes: list[str] = field(default_factory=list)
     barrier: Barrier = field(init=False)
     timed: bool = False
-    silent: frozenset[str] = frozenset()  # whose silence is looked at
+    silent: frozenset[str] = frozenset()  # connections whose silence is looked at
 
     def __post_init__(self) -> None:
         self.barrier = Barrier(self.spec)
@@ -87,11 +84,9 @@ class Stage:
             if not inbox.wire.finished and not inbox.ended:
                 inbox.wire.finish()
         for inbox in self.inboxes.values():
-            while wait and not inbox.ended and not inbox.wire.pause and time.monotonic() < deadline:
-                try:
-                    inbox.pump(deadline)
-                except FloodError:
-                    break
+            if wait and not inbox.wire.pause:
+                with contextlib.suppress(ExcessError):
+                    inbox.wait(lambda: False, deadline)
             tidy = tidy and (inbox.ended or inbox.wire.pause)
             self.notes += inbox.notes
             inbox.wire.close()

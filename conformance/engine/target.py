@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import IO, Protocol
+from typing import IO
 
 from conformance.oracle.frames import visible_lines
 from pychat.spec import Spec
@@ -60,26 +60,13 @@ def check_command(command: str, spec: Spec, of: str) -> None:
         raise CommandError(f"{command!r}: {problem}; there are {', '.join(f'{{{name}}}' for name in known)}")
 
 
-def values_of(spec: Spec, spec_file: str) -> dict[str, str]:
+def command_values(spec: Spec, spec_file: str) -> dict[str, str]:
     """The values of the placeholders in a server's command, besides `port` and `host`."""
     return {timer.name: f"{timer.after:g}" for timer in spec.timers.values()} | {"spec": spec_file, "max": "1000"}
 
 
 class StartError(Exception):
     """The implementation would not start, or does not listen; the message says why, with its last words."""
-
-
-class Target(Protocol):
-    """What is judged. `start` gives one that runs, and is safe to call from several threads."""
-
-    @property
-    def placeholders(self) -> frozenset[str]:
-        """The values that its command takes."""
-
-    @property
-    def restartable(self) -> bool: ...
-
-    def start(self, **values: str) -> Running: ...
 
 
 @dataclass(slots=True)
@@ -95,9 +82,7 @@ class Running:
 
     def death(self) -> str:
         """How it died, with its last words; nothing when it lives."""
-        if self.process is None or self.process.popen.poll() is None:
-            return ""
-        return f"it {self.process.ending()}"
+        return f"it {self.process.ending()}" if self.process is not None and not self.alive else ""
 
     @property
     def said(self) -> int:
@@ -164,7 +149,7 @@ class Command:
 
     def _try(self, values: dict[str, str]) -> tuple[Running | None, str]:
         host, port = values["host"], free_port() if "port" in self.placeholders else 0
-        process = Process.spawn(self.words(port=str(port), **values), self.env)
+        process = Process(spawn(self, self.words(port=str(port), **values)))
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if process.popen.poll() is not None:
@@ -189,6 +174,21 @@ class Command:
         return None, problem
 
 
+Target = Address | Command
+"""What is judged. `start` may be called by several threads."""
+
+
+def spawn(
+    command: Command, words: list[str], stdin: int = programs.DEVNULL, stdout: int = programs.PIPE
+) -> programs.Program:
+    """Starts a program under test. Raises StartError for what cannot be executed."""
+    env = {**os.environ, **command.env}
+    try:
+        return programs.start(words, stdin=stdin, stdout=stdout, stderr=programs.PIPE, env=env)
+    except OSError as error:
+        raise StartError(f"{words[0]} cannot be executed: {error.strerror or error}") from None
+
+
 class Process:
     """A program whose output is read by two threads until its end; `kill` joins them."""
 
@@ -205,15 +205,6 @@ class Process:
         ]
         for reader in self._readers:
             reader.start()
-
-    @classmethod
-    def spawn(cls, words: list[str], env: dict[str, str]) -> Process:
-        """Raises StartError for what cannot be executed."""
-        try:
-            program = programs.start(words, stdout=programs.PIPE, stderr=programs.PIPE, env={**os.environ, **env})
-        except OSError as error:
-            raise StartError(f"{words[0]} cannot be executed: {error.strerror or error}") from None
-        return cls(program)
 
     def _read(self, stream: IO[bytes] | None, kept: bytearray) -> None:
         assert stream is not None

@@ -21,7 +21,7 @@ class Verdict(StrEnum):
     XFAIL = "xfail"  # a failure that the list of known ones has, with these words
     XPASS = "xpass"  # the list says that it fails, and it does not
     NOT_APPLICABLE = "not-applicable"  # a profile that was not declared
-    NOT_TESTED = "not-tested"  # what it takes was not offered: a spec with short timers, a limit, …
+    NOT_TESTED = "not-tested"  # what it takes was not offered (short timers, a limit), or the spec contradicts the play
     BLOCKED = "blocked"  # it could not be asked: the setup failed, or no server listens
     ERROR = "error"  # the suite's own bug
 

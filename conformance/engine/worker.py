@@ -15,12 +15,11 @@ from conformance.cases.play import Play
 from conformance.oracle.probe import barrier_verb
 from pychat.spec import Spec
 
-from .blame import blame
-from .failures import FloodError
-from .needs import EVERYTHING_WORKS, NO_OFFER, Findings, Offer, require
+from .failures import ExcessError, NotTestedError, UnreachableError, blame
+from .needs import EVERYTHING_WORKS, NO_OFFER, Findings, Offer, lacking
 from .player import Player
 from .script import Compiler
-from .stage import Stage, UnreachableError
+from .stage import Stage
 from .target import LAST_SIGN, Process, Running, StartError, Target, killed_from_outside
 from .verdict import Result, Verdict
 from .wire import Transcript
@@ -82,7 +81,7 @@ class Worker:
             with self.stage(patience=patience) as stage:
                 inbox = stage.inbox("t")
                 return Player(stage).barrier(inbox) and not inbox.ended and not inbox.units
-        except (UnreachableError, FloodError, StartError):
+        except (UnreachableError, ExcessError, StartError):
             return False
 
     def verdict(self, case: Case) -> Result:
@@ -103,8 +102,8 @@ class Worker:
     def _verdict(self, case: Case) -> Result:
         result, transcript, stage = Result.of(case), Transcript(), None
         try:
-            if case.play is not None:
-                require(case.play, self.spec, self.offer)
+            if case.play is not None and (needed := lacking(case.play, self.spec, self.offer)):
+                raise NotTestedError(needed)
             stage = self.stage(transcript)
             self.said = self.running.said if self.running else 0
             transcript.started = time.monotonic()

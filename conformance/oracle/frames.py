@@ -42,21 +42,16 @@ class Cutter:
     def __init__(self, spec: Spec) -> None:
         self._accepts = sorted(spec.framing.accepts, key=len, reverse=True)
         self._max = spec.framing.max_octets
-        self._rest = b""
+        self.rest = b""  # the octets after the last ending
 
     def feed(self, octets: bytes) -> list[bytes | None]:
         """The lines that are whole now; None for one that is too long, whole or not."""
-        *lines, self._rest = (self._rest + octets).split(b"\n")
+        *lines, self.rest = (self.rest + octets).split(b"\n")
         found = [self._without_ending(line + b"\n") if len(line) < self._max else None for line in lines]
-        return [*found, None] if len(self._rest) >= self._max else found
+        return [*found, None] if len(self.rest) >= self._max else found
 
     def _without_ending(self, line: bytes) -> bytes:
         return line.removesuffix(next(ending for ending in self._accepts if line.endswith(ending)))
-
-    @property
-    def rest(self) -> bytes:
-        """The octets after the last ending."""
-        return self._rest
 
 
 def parse_request(spec: Spec, line: bytes) -> Parsed | Faulty:

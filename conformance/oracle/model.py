@@ -79,10 +79,6 @@ class Decision:
     fault: FaultRule | None = None
 
     @property
-    def name(self) -> str:
-        return self.row.name if self.row else f"fault/{self.fault.error if self.fault else ''}"
-
-    @property
     def rule(self) -> str:
         """The rule by which it is answered."""
         return self.row.rule if self.row else self.fault.rule if self.fault else ""

@@ -23,14 +23,14 @@ SUBJECT = CAST[0]
 DEPTH = 6  # requests; every row of the table is nearer
 
 
-class Sent(NamedTuple):
+class Move(NamedTuple):
     """A line that one of the cast sends, with its ending."""
 
     who: str
     octets: bytes
 
 
-Path = tuple[Sent, ...]
+Path = tuple[Move, ...]
 
 
 class Lines:
@@ -84,9 +84,9 @@ class Paths(Lines):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
-        self._worlds = self._explore()
+        self.worlds = self._explore()  # that the cast can come to, each with its path, the nearest first
         self._rows = self._find_rows()
-        reached = {world.connections[SUBJECT].configuration(spec) for world, _ in self._worlds}
+        reached = {world.connections[SUBJECT].configuration(spec) for world, _ in self.worlds}
         self.configurations = [name for name in configurations(spec) if name in reached]
         self.missing = [
             (state, row)
@@ -115,7 +115,7 @@ class Paths(Lines):
                         peer.state != self.spec.final for peer in other.connections.values()
                     ):
                         seen.add(other.key())
-                        found.append((other, (*path, Sent(who, line))))
+                        found.append((other, (*path, Move(who, line))))
         return found
 
     def _read(self, line: bytes) -> Parsed | Faulty:
@@ -125,17 +125,13 @@ class Paths(Lines):
         """The first path at whose end the subject takes each row, and the line with which; by configuration and row."""
         found: dict[tuple[str, Outcome], tuple[Path, bytes]] = {}
         lines = [(line, self._read(line)) for line in self.lines(SUBJECT)]
-        for world, path in self._worlds:
+        for world, path in self.worlds:
             configuration = world.connections[SUBJECT].configuration(self.spec)
             for line, said in lines:
                 row = world.row_of(SUBJECT, said)
                 if row is not None:
                     found.setdefault((configuration, row), (path, line))
         return found
-
-    def worlds(self) -> Iterator[World]:
-        """Every world that the cast can come to, the nearest first; not to be changed."""
-        return (world for world, _ in self._worlds)
 
     def to_row(self, configuration: str, row: Outcome) -> tuple[Path, bytes] | None:
         """The path to where the subject takes this row in this configuration, and its line."""
@@ -144,20 +140,20 @@ class Paths(Lines):
     @property
     def named(self) -> str | None:
         """The first configuration in which the subject has a name."""
-        peers = (world.connections[SUBJECT] for world, _ in self._worlds)
+        peers = (world.connections[SUBJECT] for world, _ in self.worlds)
         return next((peer.configuration(self.spec) for peer in peers if peer.name is not None), None)
 
     def to_configuration(self, configuration: str) -> Path:
         """The path into a configuration, which must be one of `configurations`."""
         return next(
-            path for world, path in self._worlds if world.connections[SUBJECT].configuration(self.spec) == configuration
+            path for world, path in self.worlds if world.connections[SUBJECT].configuration(self.spec) == configuration
         )
 
     def to_success(self, configuration: str, verb: str) -> Path | None:
         """The path to where this request succeeds when it names the subject's ordinary values."""
         request = self.spec.requests[verb]
         line = write_form(request.form, self.values(request)).encode()
-        for world, path in self._worlds:
+        for world, path in self.worlds:
             if world.connections[SUBJECT].configuration(self.spec) == configuration:
                 row = world.row_for(SUBJECT, line)
                 if row is not None and row.error is None:

@@ -22,7 +22,6 @@ class Known:
     """Words by the key of the case that fails with them."""
 
     entries: dict[str, str] = field(default_factory=dict)
-    source: str = ""
 
     @classmethod
     def load(cls, path: Path) -> Known:
@@ -37,7 +36,7 @@ class Known:
             if key in entries:
                 raise KnownError(f"{path}:{number}: {key} stands twice")
             entries[key] = visible(words.strip())  # as the failure's own words are
-        return cls(entries, str(path))
+        return cls(entries)
 
     def judge(self, result: Result) -> Result:
         """The result as the list changes it."""

@@ -130,12 +130,10 @@ class Terminal:
         """One line for each reason, with an example, so that many of one reason do not hide the others."""
         by_note: dict[str, list[Result]] = {}
         for result in results:
-            words = result.words or result.note
-            by_note.setdefault(re.sub("[0-9]+", "0", words), []).append(
-                result
-            )  # the numbers in unique names are no reason
+            reason = re.sub("[0-9]+", "0", result.words)  # the numbers in unique names are no reason
+            by_note.setdefault(reason, []).append(result)
         for some in list(by_note.values())[:10]:
-            words = (some[0].words or some[0].note).replace("\n", " / ")
+            words = some[0].words.replace("\n", " / ")
             more = f" and {len(some) - 1} more" if len(some) > 1 else ""
             self.say(f"{self.paint('open', verdict.value)} {some[0].key}{more}: {shortened(words, 160)}")
         if len(by_note) > 10:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from conformance.cases.case import Case
+from conformance.engine.failures import MismatchError
 from conformance.engine.stage import Stage
 from conformance.engine.worker import Worker
 from conformance.oracle.frames import write_form
@@ -14,7 +15,7 @@ from conformance.oracle.paths import paths_of
 from pychat.spec import Spec
 from pychat.spec.forms import Form
 
-from .common import expect, lead, mismatch, next_unit, scene
+from .common import expect, lead, scene
 
 LINES = 400
 SIZES = (1, 2, 40, 300, 1999)  # octets of a text
@@ -45,7 +46,7 @@ def _text(spec: Spec, form: Form, number: int, size: int) -> str:
 
 
 def _accept(stage: Stage, caller: str) -> None:
-    """b accepts the chat, so that both ends are heard; there may be nothing to accept."""
+    """b accepts the chat, so that the lines of both ends are passed on; there may be nothing to accept."""
     spec = stage.spec
     row = next((row for _, row in spec.outcomes() if row.does("accept")), None)
     if row is None:
@@ -54,8 +55,8 @@ def _accept(stage: Stage, caller: str) -> None:
     values = paths_of(spec).values(spec.requests[row.verb], caller)
     frame = write_form(form, values).encode() + spec.framing.writes
     stage.inbox("b").wire.send(frame, stage.deadline())
-    if next_unit(stage.inbox("b"), stage.deadline()) is None:
-        raise mismatch("an answer to the acceptance", "nothing")
+    if stage.inbox("b").next(stage.deadline()) is None:
+        raise MismatchError("an answer to the acceptance", "nothing")
 
 
 def _bursts(worker: Worker, stage: Stage, state: str, form: Form) -> None:

@@ -12,14 +12,15 @@ from functools import partial
 from pathlib import Path
 
 from conformance.cases.case import Case
-from conformance.engine.needs import NotTestedError
+from conformance.engine.failures import MismatchError, NotTestedError
+from conformance.engine.player import Player
 from conformance.engine.stage import Stage
 from conformance.engine.worker import Worker
 from conformance.oracle.frames import ANY_WORDS
 from conformance.oracle.paths import SUBJECT, paths_of
 from pychat.spec import Spec
 
-from .common import answered, expect, expect_end, lead, mismatch, scene
+from .common import expect, lead, scene
 
 
 def scenes(spec: Spec) -> Iterator[Case]:
@@ -33,12 +34,17 @@ def scenes(spec: Spec) -> Iterator[Case]:
         yield scene(spec, f"{named}/OPEN/keepalive", title, (rule,), partial(_keepalive, named=named))
 
 
+def _answered(stage: Stage, who: str) -> bool:
+    """Whether this connection's barrier is answered."""
+    return Player(stage).barrier(stage.inbox(who)) and not stage.inbox(who).ended
+
+
 def _is_admitted(stage: Stage, who: str) -> bool:
     """Whether a new connection is admitted, as soon as the server has seen the end of those that were closed."""
     deadline = stage.deadline()
     while time.monotonic() < deadline:
         inbox = stage.inbox(who)
-        if answered(stage, who):
+        if _answered(stage, who):
             return True
         inbox.wire.close()
         del stage.inboxes[who]
@@ -61,13 +67,15 @@ def _share(worker: Worker, stage: Stage) -> None:
     stage.address = (address, port)
     for number in range(share):
         if not _is_admitted(stage, f"a{number}"):
-            raise mismatch(f"room for connection {number + 1} of {share} from {address}", "no answer")
+            raise MismatchError(f"room for connection {number + 1} of {share} from {address}", "no answer")
     expect(stage, "x", f"{stage.spec.goodbye.key} {stage.spec.goodbye_when('share').code} {ANY_WORDS}")
-    expect_end(stage, "x")
+    unit = stage.inbox("x").next(stage.deadline())
+    if unit is not None or not stage.inbox("x").ended:
+        raise MismatchError("x < the end of the stream", f"x < {unit}" if unit else "nothing")
     stage.address = ("127.0.0.1", port)
     for number in range(most - share):
-        if not answered(stage, f"b{number}"):
-            raise mismatch(f"room for connection {number + 1} from loopback", "no answer")
+        if not _answered(stage, f"b{number}"):
+            raise MismatchError(f"room for connection {number + 1} from loopback", "no answer")
 
 
 def own_address() -> str | None:
@@ -99,7 +107,7 @@ def _keepalive(worker: Worker, stage: Stage, named: str) -> None:
         if kind == KEEPALIVE and seconds <= idle + 1:
             return
         time.sleep(0.02)  # an acknowledgement's own timer hides that of the keep-alive for a moment
-    raise mismatch(f"a keep-alive timer of {idle:g} s", "none" if kind != KEEPALIVE else f"one of {seconds:g} s")
+    raise MismatchError(f"a keep-alive timer of {idle:g} s", "none" if kind != KEEPALIVE else f"one of {seconds:g} s")
 
 
 KEEPALIVE = 2

@@ -76,7 +76,7 @@ def wrong(results: Iterable[Result]) -> list[Result]:
     return [result for result in results if not result.verdict.good and result.verdict not in untested]
 
 
-def stages(cases: Sequence[Case], mutant: Mutant[Any], first: str = "") -> list[list[Case]]:
+def batches(cases: Sequence[Case], mutant: Mutant[Any], first: str = "") -> list[list[Case]]:
     """The cases in the order in which they are likely to kill: near to the change, the plays, the rest, the slow ones.
 
     `first` is a pattern; one case of it comes before all: that of the barrier, without which nothing can be asked.
@@ -95,7 +95,7 @@ def stages(cases: Sequence[Case], mutant: Mutant[Any], first: str = "") -> list[
         else:
             place = 1 if case.kind == "play" and case.segment == "whole" else 2
         found[place].append(case)
-    return [stage for stage in found if stage]
+    return [batch for batch in found if batch]
 
 
 def try_mutant(
@@ -112,8 +112,8 @@ def try_mutant(
         return Trial(mutant, killer, asked, time.monotonic() - started, note)
 
     first = f"{spec.initial}/{barrier_verb(spec)}/*" if side == "server" else ""
-    for stage in stages(cases, mutant, first):
-        waiting = {case.key: case for case in stage}
+    for batch in batches(cases, mutant, first):
+        waiting = {case.key: case for case in batch}
         for _ in range(BLOCKED_ENOUGH):
             try:
                 results = run_suite(target, list(waiting.values()), options, spec=spec)

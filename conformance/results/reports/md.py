@@ -9,16 +9,9 @@ from conformance.results.record import Record, judgement, place
 
 SHOWN = 50
 SIGNS = {  # the worst is last
-    "pass": "✅",
-    "pass-nonstrict": "✅",
-    "not-applicable": "🟡",
-    "not-tested": "🟡",
-    "xfail": "🟡",
-    "blocked": "⛔",
-    "fail": "❌",
-    "xpass": "❌",
-    "error": "💥",
-}
+    "pass": "✅", "pass-nonstrict": "✅", "not-applicable": "🟡", "not-tested": "🟡", "xfail": "🟡", "blocked": "⛔",
+    "fail": "❌", "xpass": "❌", "error": "💥",
+}  # fmt: skip
 
 
 def make(record: Record) -> str:

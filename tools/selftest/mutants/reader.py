@@ -63,13 +63,3 @@ class Reader:
         kind = self.spec.types[name]
         size = len(value.encode("utf-8", "surrogatepass"))
         return kind.octets[0] <= size <= kind.octets[1] and re.fullmatch(kind.pattern, value) is not None
-
-
-def without_cut_character(octets: bytes) -> bytes:
-    """A segment with U+FFFD in the place of a character that goes on in the next one."""
-    try:
-        octets.decode()
-    except UnicodeDecodeError as error:
-        if error.reason == "unexpected end of data":
-            return octets[: error.start] + "\ufffd".encode()
-    return octets

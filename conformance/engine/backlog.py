@@ -36,7 +36,7 @@ def pour(lines: Numbered, most: int, offer: Callable[[bytes], int]) -> tuple[int
     return taken, waiting
 
 
-class Flood:
+class Backlog:
     """The lines that one connection sends until no more are taken. Raises MismatchError."""
 
     def __init__(self, sender: Inbox, lines: Numbered) -> None:

@@ -1,4 +1,4 @@
-"""A person's chat: name, partner and call, and what its user is told of all that comes.
+"""The chat of one user: name, partner and call, and the lines to be shown of what comes.
 
 No terminal, no socket, no thread, no clock, and no verb. The first line that is typed for a caller accepts the call. A
 chat whose partner has gone is left at once, so that its user is free for others.
@@ -15,7 +15,7 @@ from pychat.core.session import Event, LocalProtocolError, View
 
 from .client import Ended, Happening, Wire
 from .phrases import Phrases
-from .texts import no_name, octets, refusal, rest, users_here
+from .texts import octets, refusal, rest, users_here
 
 SLOW = 2.0  # seconds of silence after which it is shown that an answer is awaited
 DEAD = 15.0  # seconds of silence after which the connection seems dead
@@ -26,7 +26,7 @@ Kind = Literal["said", "heard", "info", "warning", "wire"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line to be shown. `name` said it; what came from the network is not made visible yet."""
+    """A line to be shown. `name` is its author; what came from the network is not made visible yet."""
 
     kind: Kind
     text: str
@@ -59,7 +59,7 @@ class Network(TypingProtocol):
 
 
 class Talk:
-    """A person's side of the client: what is done goes in, requests go to the network, and `lines` are to be shown.
+    """The user's side of the client: actions go in, requests go to the network, and `lines` are to be shown.
 
     Everything is called from one thread. `online` gives it a connection, `happened` what comes from it, `tick` the
     time.
@@ -87,7 +87,7 @@ class Talk:
         self._listed: list[Event] = []
         self._wire = False  # octets are to be shown
 
-    # Where its user stands
+    # State
 
     @property
     def online_now(self) -> bool:
@@ -154,7 +154,8 @@ class Talk:
         kind = self.protocol.spec.name_type
         good = kind.accepts(name)
         if not good:
-            self.warn(no_name(self.phrases, kind, name))
+            phrase = self.phrases.no_such_name_examples if kind.good else self.phrases.no_such_name
+            self.warn(phrase.format(name=f"{name!r:.40}", form=kind.doc, examples=", ".join(kind.good)))
         return good
 
     def call(self, name: str) -> bool:

@@ -1,8 +1,8 @@
 """The chat at a terminal: a line editor whose half-typed line survives what comes. It knows no frame and no state.
 
-`InputLine` decides what lines mean, `Talk` what is told; here is only how they are typed and shown. Two threads: this
-one runs the editor, and everything that touches the two; `NetworkThread` hands over what came, and waits until it is
-shown.
+`InputLine` decides what typed lines mean, `Talk` what is shown of what comes; this file only edits and prints. Two
+threads: this one runs the editor, and all calls of the two; `NetworkThread` hands over what came, and waits until it
+is shown.
 
 Keys that were pressed before the screen changed were meant for what it showed before. They wait in the terminal, so
 they are read, as such, before `InputLine` is told that the change was seen.
@@ -76,7 +76,7 @@ class Output(Vt100_Output):
 
 
 class Terminal:
-    """One person's screen."""
+    """The screen of one user."""
 
     def __init__(self, client: Client, address: tuple[str, int], talk: Talk) -> None:
         self._talk = talk

@@ -30,18 +30,6 @@ class Relay:
     short line, where the calls cost more than the octets, by one pattern.
     """
 
-    __slots__ = (
-        "_ascii",
-        "_carriage",
-        "_crlf_lines",
-        "_lines",
-        "_most",
-        "_slice",
-        "_wide",
-        "_wide_prefixes",
-        "is_short_run",
-    )
-
     def __init__(self, request: Request, kind: Type, framing: Framing) -> None:
         (low, high), ending = kind.octets, framing.writes
         verb, end = re.escape(request.verb.encode()), re.escape(ending)

@@ -1,4 +1,4 @@
-"""What both ends need of the network: socket options, closing, and errors in words. Knows no frame."""
+"""What both ends need of the network: socket options, closing, and errors in words. Knows no spec."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import contextlib
 import os
 import socket
 import sys
-
-from pychat.spec.model import Transport
 
 if sys.platform == "linux":
     import fcntl
@@ -18,14 +16,15 @@ if sys.platform == "linux":
 UNSENT = 65536
 
 
-def prepare(sock: socket.socket, transport: Transport, *, acknowledged: bool = False) -> None:
+def prepare(sock: socket.socket, keepalive: tuple[float, float, int], *, acknowledged: bool = False) -> None:
     """Sends each line at once (no Nagle, RFC 896), and finds a dead peer by keep-alive (R-TIME-4; RFC 9293, 3.8.4).
 
-    `acknowledged`: the peer is dead as well if it does not acknowledge what is sent, when keep-alive is silent (RFC
-    5482); else retransmission goes on for a quarter of an hour. Only for clients: a window that stays closed counts
-    as silence, so a server would lose a living peer that does not read for a while (R-MSG-5).
+    `keepalive` is the idle time and the interval in seconds, and the number of probes. `acknowledged`: a peer that does
+    not acknowledge what was sent is found too, when keep-alive is silent (RFC 5482); else retransmission goes on for a
+    quarter of an hour. Only for clients: a window that stays closed counts as silence, so a server would lose a living
+    peer that does not read for a while (R-MSG-5).
     """
-    idle, interval, probes = transport.keepalive
+    idle, interval, probes = keepalive
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     _set(sock, "TCP_NODELAY", 1)
     _set(sock, "TCP_NOTSENT_LOWAT", UNSENT)

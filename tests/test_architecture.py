@@ -21,7 +21,7 @@ ROOMS = {
     "pychat/command": ("pychat/visible",),
     "pychat/spec": ("pychat/visible",),
     "pychat/core": ("pychat/spec",),
-    "pychat/net": ("pychat/spec",),
+    "pychat/net": (),
     "pychat/server": ("pychat/spec", "pychat/core", "pychat/net"),
     "pychat/client": ("pychat/spec", "pychat/core", "pychat/net", "pychat/visible"),
     "pychat/demo": ("pychat/core", "pychat/net", "pychat/server", "pychat/client", "pychat/startup", "pychat/visible"),

@@ -22,9 +22,9 @@ def test_a_dead_peer_is_found(spec: Spec) -> None:
     """R-TIME-4: keep-alive finds a silent one. One that does not read is not dead, so the server sets no more."""
     idle, interval, probes = spec.transport.keepalive
     with socket.socket() as sock:
-        prepare(sock, spec.transport)
+        prepare(sock, spec.transport.keepalive)
         assert options(sock, "KEEPIDLE", "KEEPINTVL", "KEEPCNT", "USER_TIMEOUT") == [idle, interval, probes, 0]
-        prepare(sock, spec.transport, acknowledged=True)
+        prepare(sock, spec.transport.keepalive, acknowledged=True)
         assert options(sock, "USER_TIMEOUT") == [1000 * (idle + interval * probes)]
 
 
@@ -32,7 +32,7 @@ def test_a_dead_peer_is_found(spec: Spec) -> None:
 def test_the_system_holds_little_for_a_peer_that_does_not_read(spec: Spec) -> None:
     """What is not sent waits in our queue, which is bounded and shares what it can."""
     with socket.socket() as sock:
-        prepare(sock, spec.transport)
+        prepare(sock, spec.transport.keepalive)
         assert options(sock, "NOTSENT_LOWAT") == [UNSENT]
 
 

@@ -75,7 +75,7 @@ class Client:
         self.wire = wire
         self.address: tuple[str, int] = sock.getpeername()[:2]
         self.local_address: tuple[str, int] = sock.getsockname()[:2]
-        prepare(sock, self.protocol.spec.transport, acknowledged=True)
+        prepare(sock, self.protocol.spec.transport.keepalive, acknowledged=True)
         self._socket = sock
         self._selector: selectors.BaseSelector = selectors.DefaultSelector()  # here, for it may find no descriptor left
         self._waker, self._woken = socket.socketpair()

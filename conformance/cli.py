@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
+from pychat.command import Group
 from pychat.spec import Spec, SpecError, load, shipped
-from pychat.visible_errors import VisibleErrors
 
 from . import __version__, session
 from .cases.case import Case, cases_of
@@ -51,7 +51,7 @@ class NoStartError(click.ClickException):
     exit_code = 3
 
 
-class Commands(VisibleErrors, click.Group):
+class Commands(Group):
     """Commands whose errors are a sentence and an exit code."""
 
     visible = staticmethod(visible_lines)

@@ -1,14 +1,17 @@
 """Commands for a terminal: control characters of files, arguments and the network are printed as escapes.
 
-All commands print through `say`, but the judge's: it shares no code with the programs that it judges.
+All commands print through `say`, but the judge's, which has its own: it shares no code with what it judges.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import click
 
 from .visible import visible_lines
-from .visible_errors import VisibleErrors
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -16,10 +19,26 @@ def say(text: str, *, err: bool = False) -> None:
     click.echo(visible_lines(text), err=err)
 
 
-class Command(VisibleErrors):
-    """A command whose errors show what they quote."""
+class Command(click.Command):
+    """A command that puts the messages of its errors through `visible`, since they quote arguments and files."""
 
     visible = staticmethod(visible_lines)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with self._visible_errors():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with self._visible_errors():
+            return super().invoke(ctx)
+
+    @contextmanager
+    def _visible_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except click.ClickException as error:
+            vars(error)["message"] = self.visible(error.message)  # click marks it as final, for type checkers
+            raise
 
 
 class Group(Command, click.Group):

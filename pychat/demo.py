@@ -69,14 +69,14 @@ PLAY = (
     Scene(
         "Alice calls Bob",
         "{link} makes both partners in one turn. Alice need not wait: a {relay} may follow its {link} at once, and has "
-        "no answer when it succeeds. Bob is told by a push, a frame that nobody asked for.",
+        "no answer when it succeeds. Bob gets a push, a frame that answers no request.",
         (Turn(ALICE, "link", "bob"), Turn(ALICE, "relay", HELLO, frames=1), Turn(BOB, frames=2)),
     ),
     Scene(
-        "Bob must agree",
-        "A chat begins for you when you say {accept}. Bob hears Alice, but is not heard before he has said it himself: "
-        "else a line that he meant for somebody else could go to her. A refusal changes nothing, and the connection "
-        "lives.",
+        "Bob must accept",
+        "A chat begins for you when you say {accept}. Bob hears Alice, but is not heard before Bob has said it too: "
+        "else a line that was meant for another user could reach Alice. A refusal changes nothing, and the connection "
+        "stays open.",
         (
             Turn(BOB, "relay", "Wait, who is this?", frames=1),
             Turn(BOB, "accept", ALICE, frames=1),
@@ -86,8 +86,8 @@ PLAY = (
     ),
     Scene(
         "Alice leaves, while Bob is still talking",
-        "A chat ends for you when you say {unlink}. Until he says it too, Bob stays where he is, with nobody: so the "
-        "line that he sends before he knows reaches neither Alice nor the next one who calls, and he is told.",
+        "A chat ends for you when you say {unlink}. Until Bob says it too, Bob's state stays, without a partner: so a "
+        "line that crosses Alice's {unlink} reaches neither Alice nor the next caller, and is refused.",
         (
             Turn(ALICE, "unlink", frames=1),
             Turn(BOB, "relay", "One more thing …", frames=2),
@@ -96,8 +96,8 @@ PLAY = (
     ),
     Scene(
         "The end",
-        "Alice says goodbye. Then the server is stopped, and says goodbye to Bob: when it is the server that ends a "
-        "connection, it says why in its last frame.",
+        "Alice quits. Then the server is stopped, and ends Bob's connection: when it is the server that ends a "
+        "connection, its last frame says why.",
         (Turn(ALICE, "quit", frames=1), Turn(SERVER), Turn(BOB, frames=1)),
     ),
 )
@@ -141,7 +141,7 @@ def _opening(page: Page, server: Server, clients: Mapping[str, Client]) -> None:
     ports = " and ".join(f"{name}'s from port {client.local_address[1]}" for name, client in clients.items())
     host, port = server.address
     page.words(
-        f"This is no film: a server listens on {host}:{port} now, and two clients are connected, {ports}. "
+        f"This is live: a server listens on {host}:{port} now, and two clients are connected, {ports}. "
         "Every line that crosses these connections is shown, as it is on the wire."
     )
     page.cast()

@@ -1,4 +1,4 @@
-"""What both ends need of the network: socket options, the resolver, and errors in words. Knows no frame."""
+"""What both ends need of the network: socket options, closing, and errors in words. Knows no spec."""
 
 from __future__ import annotations
 
@@ -6,11 +6,6 @@ import contextlib
 import os
 import socket
 import sys
-import threading
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-if TYPE_CHECKING:  # `pychat --help` imports this file, and no spec
-    from pychat.spec.model import Transport
 
 if sys.platform == "linux":
     import fcntl
@@ -20,64 +15,29 @@ if sys.platform == "linux":
 # connection whose peer does not read.
 UNSENT = 65536
 
-# An entry of getaddrinfo: family, kind, number of the protocol, canonical name, address.
-Address: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
+def prepare(sock: socket.socket, keepalive: tuple[float, float, int], *, acknowledged: bool = False) -> None:
+    """Sends each line at once (no Nagle, RFC 896), and finds a dead peer by keep-alive (R-TIME-4; RFC 9293, 3.8.4).
 
-def prepare(sock: socket.socket, transport: Transport) -> None:
-    """Sends each line at once (no Nagle, RFC 896), and finds a dead peer by keep-alive (R-TIME-4; RFC 9293, 3.8.4)."""
-    idle, interval, probes = transport.keepalive
+    `keepalive` is the idle time and the interval in seconds, and the number of probes. `acknowledged`: a peer that does
+    not acknowledge what was sent is found too, when keep-alive is silent (RFC 5482); else retransmission goes on for a
+    quarter of an hour. Only for clients: a window that stays closed counts as silence, so a server would lose a living
+    peer that does not read for a while (R-MSG-5).
+    """
+    idle, interval, probes = keepalive
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     _set(sock, "TCP_NODELAY", 1)
     _set(sock, "TCP_NOTSENT_LOWAT", UNSENT)
     _set(sock, "TCP_KEEPIDLE", idle)
     _set(sock, "TCP_KEEPINTVL", interval)
     _set(sock, "TCP_KEEPCNT", probes)
-
-
-def expect_acknowledgements(sock: socket.socket, transport: Transport) -> None:
-    """Finds a dead server also while octets are under way to it, when keep-alive is silent (RFC 5482).
-
-    Without it, retransmission goes on for a quarter of an hour. Only for clients: a window that stays closed counts as
-    silence, so a server would lose a living peer that does not read for a while (R-MSG-5).
-    """
-    idle, interval, probes = transport.keepalive
-    _set(sock, "TCP_USER_TIMEOUT", min(1000 * (idle + interval * probes), 2**31 - 1))  # in milliseconds
+    if acknowledged:
+        _set(sock, "TCP_USER_TIMEOUT", min(1000 * (idle + interval * probes), 2**31 - 1))  # in milliseconds
 
 
 def _set(sock: socket.socket, name: str, value: float) -> None:
     if hasattr(socket, name):  # not on every system
         sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), max(1, round(value)))
-
-
-def resolve(host: str, port: int, timeout: float) -> list[Address]:
-    """The addresses of a host, at least one, in the order in which they are to be tried (RFC 6724).
-
-    The system's resolver knows no deadline and no Ctrl-C, so a thread of its own calls it. The thread is a daemon,
-    joined for `timeout` seconds, since nothing can interrupt it; a late answer is dropped.
-
-    Raises:
-        OSError: there is no such host, or no answer in time (TimeoutError).
-    """
-    found: list[Address] = []
-    trouble: list[OSError] = []
-
-    def ask() -> None:
-        try:
-            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except OSError as error:
-            trouble.append(error)
-        except UnicodeError:  # an empty label, one that is too long, a character that no name has
-            trouble.append(OSError("it is no name of a host"))
-
-    asking = threading.Thread(target=ask, name="pychat-resolver", daemon=True)
-    asking.start()
-    asking.join(timeout)
-    if trouble:
-        raise trouble[0]
-    if not found:
-        raise TimeoutError("the resolver does not answer")
-    return found
 
 
 def unacknowledged(sock: socket.socket) -> int:

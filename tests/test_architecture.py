@@ -18,11 +18,10 @@ from .conftest import ROOT
 ROOMS = {
     "pychat/visible": (),
     "pychat/startup": (),
-    "pychat/visible_errors": (),
-    "pychat/command": ("pychat/visible", "pychat/visible_errors"),
+    "pychat/command": ("pychat/visible",),
     "pychat/spec": ("pychat/visible",),
     "pychat/core": ("pychat/spec",),
-    "pychat/net": ("pychat/spec",),
+    "pychat/net": (),
     "pychat/server": ("pychat/spec", "pychat/core", "pychat/net"),
     "pychat/client": ("pychat/spec", "pychat/core", "pychat/net", "pychat/visible"),
     "pychat/demo": ("pychat/core", "pychat/net", "pychat/server", "pychat/client", "pychat/startup", "pychat/visible"),
@@ -50,7 +49,7 @@ ROOMS = {
         "conformance/run", "conformance/walk", "conformance/results",
     ),
     "conformance/cli": (
-        "pychat/spec", "pychat/visible_errors", "conformance/oracle", "conformance/cases", "conformance/engine",
+        "pychat/spec", "pychat/command", "conformance/oracle", "conformance/cases", "conformance/engine",
         "conformance/suite", "conformance/run", "conformance/walk", "conformance/explain", "conformance/results",
         "conformance/session",
     ),
@@ -59,7 +58,7 @@ WITHOUT_IO = ("pychat/spec", "pychat/core", "pychat/visible", "conformance/oracl
 # The client's files that open nothing: what is typed, what is told, what is awaited, and in which words.
 QUIET = tuple(f"pychat/client/{name}.py" for name in ("talk", "texts", "input_line", "phrases"))
 # What the judge shares with the programs that it judges: no code of a protocol but the spec.
-SHARED = ("pychat.spec", "pychat.startup", "pychat.visible_errors")
+SHARED = ("pychat.spec", "pychat.startup", "pychat.command")
 IO = {"socket", "ssl", "select", "selectors", "threading", "time", "asyncio", "socketserver", "subprocess"}
 FRAMEWORKS = {"asyncio", "socketserver", "twisted", "zmq", "trio", "anyio", "gevent"}
 

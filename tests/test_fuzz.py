@@ -231,7 +231,7 @@ def converse(
                 with pytest.raises(RemoteProtocolError, match=r"^[ -~]+$"):
                     next(session.receive(b"x\n"))
                 return error
-            assert len(session._splitter) < server.spec.framing.max_octets
+            assert len(session._splitter.rest()) < server.spec.framing.max_octets
             assert len(session.unanswered) <= 60
     return None
 

@@ -237,7 +237,7 @@ def test_arbitrary_octets_never_crash_and_never_grow_without_bound(chunks: list[
     for who, octets in chunks:
         table.octets(who, octets)
         person = table.people[who]
-        assert len(person.splitter) < shipped().framing.max_octets
+        assert len(person.splitter.rest()) < shipped().framing.max_octets
         answer = table.octets(who, b"\nPING still-here\n")
         assert person.state == "CLOSED" or answer.endswith("PONG still-here")
 

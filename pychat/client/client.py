@@ -29,7 +29,7 @@ from typing import Literal, Self, TypeAlias
 from pychat.core.addresses import endpoint
 from pychat.core.protocol import Encoded, Protocol, shipped_protocol
 from pychat.core.session import Event, LocalProtocolError, RemoteProtocolError, Session, View
-from pychat.net import expect_acknowledgements, prepare, reason, unacknowledged
+from pychat.net import prepare, reason, unacknowledged
 
 from .connecting import ConnectError, connect
 
@@ -75,8 +75,7 @@ class Client:
         self.wire = wire
         self.address: tuple[str, int] = sock.getpeername()[:2]
         self.local_address: tuple[str, int] = sock.getsockname()[:2]
-        prepare(sock, self.protocol.spec.transport)
-        expect_acknowledgements(sock, self.protocol.spec.transport)
+        prepare(sock, self.protocol.spec.transport.keepalive, acknowledged=True)
         self._socket = sock
         self._selector: selectors.BaseSelector = selectors.DefaultSelector()  # here, for it may find no descriptor left
         self._waker, self._woken = socket.socketpair()

@@ -1,14 +1,19 @@
-"""Making a connection to a server: its addresses, what goes wrong, and when to try again. No thread, and no frame."""
+"""Making a connection to a server: its addresses, what goes wrong, and when to try again. Knows no frame."""
 
 from __future__ import annotations
 
 import random
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 from pychat.core.addresses import endpoint
-from pychat.net import reason, resolve
+from pychat.net import reason
+
+# An entry of getaddrinfo: family, kind, number of the protocol, canonical name, address.
+Address: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 
 class ConnectError(OSError):
@@ -26,7 +31,7 @@ def connect(host: str, port: int, timeout: float) -> socket.socket:
     """
     deadline = time.monotonic() + timeout
     try:
-        found = resolve(host, port, timeout)
+        found = _resolve(host, port, timeout)
     except OSError as error:
         raise ConnectError(f"cannot find {host}", reason(error)) from None
     why = "no address"
@@ -46,6 +51,36 @@ def connect(host: str, port: int, timeout: float) -> socket.socket:
             continue
         return sock
     raise ConnectError(f"cannot connect to {endpoint(host, port)}", why)
+
+
+def _resolve(host: str, port: int, timeout: float) -> list[Address]:
+    """The addresses of a host, at least one, in the order in which they are to be tried (RFC 6724).
+
+    The system's resolver knows no deadline and no Ctrl-C, so a thread of its own calls it. The thread is a daemon,
+    joined for `timeout` seconds, since nothing can interrupt it; a late answer is dropped.
+
+    Raises:
+        OSError: there is no such host, or no answer in time (TimeoutError).
+    """
+    found: list[Address] = []
+    trouble: list[OSError] = []
+
+    def ask() -> None:
+        try:
+            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except OSError as error:
+            trouble.append(error)
+        except UnicodeError:  # an empty label, one that is too long, a character that no name has
+            trouble.append(OSError("it is no name of a host"))
+
+    asking = threading.Thread(target=ask, name="pychat-resolver", daemon=True)
+    asking.start()
+    asking.join(timeout)
+    if trouble:
+        raise trouble[0]
+    if not found:
+        raise TimeoutError("the resolver does not answer")
+    return found
 
 
 def delays(

@@ -14,7 +14,7 @@ from .talk import Chat, Talk, Target
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class SlashCommand:
     """A line that begins with a slash: what it does, with the name behind it if it `takes_name`.
 
     `of_chat`: it is for the chat that was open when its typing began, as a line is.
@@ -42,13 +42,13 @@ def _quit(talk: Talk, _: str) -> None:
     talk.done = True
 
 
-COMMANDS: Mapping[str, Command] = {
-    "chat": Command(_chat, takes_name=True),
-    "leave": Command(lambda talk, _: talk.leave(), of_chat=True),
-    "who": Command(lambda talk, _: talk.list_users()),
-    "raw": Command(lambda talk, _: talk.show_octets()),
-    "help": Command(_help),
-    "quit": Command(_quit),
+COMMANDS: Mapping[str, SlashCommand] = {
+    "chat": SlashCommand(_chat, takes_name=True),
+    "leave": SlashCommand(lambda talk, _: talk.leave(), of_chat=True),
+    "who": SlashCommand(lambda talk, _: talk.list_users()),
+    "raw": SlashCommand(lambda talk, _: talk.show_octets()),
+    "help": SlashCommand(_help),
+    "quit": SlashCommand(_quit),
 }
 
 

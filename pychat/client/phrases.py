@@ -86,7 +86,7 @@ class Phrases:
 
     # Commands: how each is typed, and what it does
     commands: ClassVar[Mapping[str, tuple[str, str]]] = {
-        "chat": ("/chat <name>", "opens a chat with somebody, or accepts his call"),
+        "chat": ("/chat <name>", "opens a chat with a user, or accepts that user's call"),
         "leave": ("/leave", "ends the chat, or declines a call"),
         "who": ("/who", "shows who is here"),
         "raw": ("/raw", "shows the octets on the wire, or hides them"),

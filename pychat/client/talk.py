@@ -1,4 +1,4 @@
-"""A person's chat: name, partner and call, and what its user is told of all that comes.
+"""The chat of one user: name, partner and call, and the lines to be shown of what comes.
 
 No terminal, no socket, no thread, no clock, and no verb. The first line that is typed for a caller accepts the call. A
 chat whose partner has gone is left at once, so that its user is free for others.
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
-from typing import Protocol as TypingProtocol
 
 from pychat.core.protocol import Encoded, Protocol
 from pychat.core.session import Event, LocalProtocolError, View
 
-from .client import Ended, Happening, Wire
+from .client import Client, Ended, Happening, Wire
 from .phrases import Phrases
-from .texts import no_name, octets, refusal, rest, users_here
+from .texts import octets, refusal, rest, users_here
 
 SLOW = 2.0  # seconds of silence after which it is shown that an answer is awaited
 DEAD = 15.0  # seconds of silence after which the connection seems dead
@@ -26,7 +25,7 @@ Kind = Literal["said", "heard", "info", "warning", "wire"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line to be shown. `name` said it; what came from the network is not made visible yet."""
+    """A line to be shown. `name` is its author; what came from the network is not made visible yet."""
 
     kind: Kind
     text: str
@@ -44,22 +43,8 @@ class Chat:
 Target: TypeAlias = Chat | Literal["name", "call", "nothing"]
 
 
-class Network(TypingProtocol):
-    """What is needed of a `pychat.client.Client`."""
-
-    wire: bool
-
-    @property
-    def unanswered(self) -> tuple[str, ...]: ...
-
-    @property
-    def undelivered(self) -> int: ...
-
-    def send(self, verb: str | Encoded, *values: str, timeout: float) -> bytes: ...
-
-
 class Talk:
-    """A person's side of the client: what is done goes in, requests go to the network, and `lines` are to be shown.
+    """The user's side of the client: actions go in, requests go to the network, and `lines` are to be shown.
 
     Everything is called from one thread. `online` gives it a connection, `happened` what comes from it, `tick` the
     time.
@@ -76,7 +61,7 @@ class Talk:
         self.wanted_name = name
         self.trouble = ""  # why there is no connection, and what is done about it
         self.done = False  # the user wants to go
-        self._network: Network | None = None
+        self._client: Client | None = None
         self._silent_since: float | None = None  # an answer is awaited, and nothing has come since
         self._silence = 0.0  # seconds
         self._held: dict[str, tuple[str, ...]] = {}  # requests that an answer to come may allow, oldest first
@@ -87,11 +72,11 @@ class Talk:
         self._listed: list[Event] = []
         self._wire = False  # octets are to be shown
 
-    # Where its user stands
+    # State
 
     @property
     def online_now(self) -> bool:
-        return self._network is not None
+        return self._client is not None
 
     @property
     def in_chat(self) -> bool:
@@ -154,7 +139,8 @@ class Talk:
         kind = self.protocol.spec.name_type
         good = kind.accepts(name)
         if not good:
-            self.warn(no_name(self.phrases, kind, name))
+            phrase = self.phrases.no_such_name_examples if kind.good else self.phrases.no_such_name
+            self.warn(phrase.format(name=f"{name!r:.40}", form=kind.doc, examples=", ".join(kind.good)))
         return good
 
     def call(self, name: str) -> bool:
@@ -223,14 +209,14 @@ class Talk:
     def show_octets(self) -> None:
         """Shows the octets on the wire from now on, or shows them no more."""
         self._wire = not self._wire
-        if self._network is not None:
-            self._network.wire = self._wire
+        if self._client is not None:
+            self._client.wire = self._wire
         self.info(self.phrases.wire_shown if self._wire else self.phrases.wire_hidden)
 
     def tick(self, now: float) -> None:
         """The time, in seconds of a clock that never goes back; once a second is enough."""
         self._leave_lost_partner()
-        if self._network is None or not (self._network.unanswered or self._network.undelivered):
+        if self._client is None or not (self._client.unanswered or self._client.undelivered):
             self._silent_since = None
         elif self._silent_since is None:
             self._silent_since = now
@@ -260,9 +246,9 @@ class Talk:
         return False
 
     def _send(self, verb: str | Encoded, *values: str) -> None:
-        if self._network is None:
+        if self._client is None:
             raise ConnectionError(self.phrases.offline)
-        self._network.send(verb, *values, timeout=0)
+        self._client.send(verb, *values, timeout=0)
         if verb == self.protocol.link and not self.in_chat:
             self._calling = self.chat = Chat(values[0])
 
@@ -277,10 +263,10 @@ class Talk:
 
     # What comes
 
-    def online(self, network: Network) -> None:
+    def online(self, client: Client) -> None:
         """There is a connection; the name is taken again."""
-        self._network, self.trouble = network, ""
-        network.wire = self._wire
+        self._client, self.trouble = client, ""
+        client.wire = self._wire
         self.view = View(self.protocol.spec.initial)
         if self.wanted_name is not None:
             name, self.wanted_name = self.wanted_name, None
@@ -376,7 +362,7 @@ class Talk:
     def _offline(self, ended: Ended) -> None:
         if not self.done and ended.how != "goodbye":
             self.warn(self.phrases.connection_lost.format(error=ended.words))
-        self._network, self._silence, self._held = None, 0.0, {}
+        self._client, self._silence, self._held = None, 0.0, {}
         self.view = View(self.protocol.spec.final, self.view.name)
         self._calling, self._listed = None, []
         self._end_chat()

@@ -1,8 +1,8 @@
 """The chat at a terminal: a line editor whose half-typed line survives what comes. It knows no frame and no state.
 
-`InputLine` decides what lines mean, `Talk` what is told; here is only how they are typed and shown. Two threads: this
-one runs the editor, and everything that touches the two; `NetworkThread` hands over what came, and waits until it is
-shown.
+`InputLine` decides what typed lines mean, `Talk` what is shown of what comes; this file only edits and prints. Two
+threads: this one runs the editor, and all calls of the two; `NetworkThread` hands over what came, and waits until it
+is shown.
 
 Keys that were pressed before the screen changed were meant for what it showed before. They wait in the terminal, so
 they are read, as such, before `InputLine` is told that the change was seen.
@@ -76,7 +76,7 @@ class Output(Vt100_Output):
 
 
 class Terminal:
-    """One person's screen."""
+    """The screen of one user."""
 
     def __init__(self, client: Client, address: tuple[str, int], talk: Talk) -> None:
         self._talk = talk
@@ -243,15 +243,15 @@ class Terminal:
 
     def _after(self) -> None:
         """After everything that may have changed something: shows it, and ends when the user wants to."""
-        self._flush()
+        self._print_lines()
         if self._talk.done and self._editor.app.is_running and not self._editor.app.is_done:
             self._editor.app.exit(result="")
         self._editor.app.invalidate()
 
     # What is shown
 
-    def _flush(self) -> None:
-        """Prints the lines that are to be shown above the input line.
+    def _print_lines(self) -> None:
+        """Prints the lines that are to be shown above the input line. The caller has the input line painted again.
 
         The editor's own way to print hands the terminal back for a moment, and what is typed in that moment is echoed
         in the middle of the text. Here the terminal is the editor's all the time: it only takes its line away.
@@ -264,7 +264,6 @@ class Terminal:
         app.renderer.erase()
         print_formatted_text(app.output, parts, STYLE, color_depth=app.color_depth)
         app.renderer.request_absolute_cursor_position()
-        app.invalidate()
 
     def _rendered(self, line: Line) -> list[tuple[str, str]]:
         """A line with its time; every text is made visible here, wherever it came from (R-CLIENT-8)."""
@@ -291,21 +290,24 @@ class Terminal:
             self._shown.wait()
 
     async def _do(self, action: Callable[[], None]) -> None:
-        """Acts, shows it, and reads the keys that were pressed before it was shown."""
+        """Acts, prints what came, reads the keys that were pressed before, and only then paints the prompt again.
+
+        So a program that types when it sees the new prompt types for what the prompt says.
+        """
         try:
             action()
-            self._after()
-            await _once_around()  # it is painted
+            self._print_lines()
             for _ in range(_waiting_keys() // READ + 2):  # once more than there are reads: they come after this task
                 await _once_around()
             self._line.seen()
+            self._after()
         finally:
             self._shown.set()
 
 
 @types.coroutine
 def _once_around() -> Generator[None]:
-    """Lets the editor's loop run once: it paints what has changed, and reads keys."""
+    """Lets the editor's loop run once: it reads keys."""
     yield
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from pychat.core.protocol import Protocol
 from pychat.core.session import Event
-from pychat.spec.forms import Type
 from pychat.visible import hexdump, visible_octets
 
 from .client import Wire
@@ -26,12 +25,6 @@ def users_here(phrases: Phrases, users: Mapping[str, str], own: str | None) -> s
     if not others:
         return phrases.nobody_here.format(name=own)
     return (phrases.one_here if len(others) == 1 else phrases.many_here).format(users=", ".join(others))
-
-
-def no_name(phrases: Phrases, kind: Type, name: str) -> str:
-    """Why a text is no name, with the examples of the spec."""
-    phrase = phrases.no_such_name_examples if kind.good else phrases.no_such_name
-    return phrase.format(name=f"{name!r:.40}", form=kind.doc, examples=", ".join(kind.good))
 
 
 def refusal(phrases: Phrases, protocol: Protocol, event: Event, last_name: str | None) -> str:

@@ -76,9 +76,6 @@ class Splitter:
         """Replaces what was fed and not taken yet."""
         self.buffer, self._start = octets, 0
 
-    def __len__(self) -> int:
-        return len(self.buffer) - self._start
-
     def __bool__(self) -> bool:
         """Whether it holds anything."""
         return bool(self.buffer)

@@ -1,8 +1,9 @@
 """The times of a connection: when it was active, what ends a silence, and when its timers fire. Knows no frame.
 
 No clock: the time is an argument, in seconds, and never goes back. A timer of a silence fires once in it; activity of
-the peer ends the silence, and each timer may fire again. These attributes of a connection are written here alone, but
-for `active` in `Hub.receive`: `opened`, `active`, `fired`, `probing`, `full_since`, `paused_since` and `ended`.
+the peer ends the silence, and each timer may fire again. These attributes of a connection are written here alone:
+`opened`, `active`, `fired`, `probing`, `full_since`, `paused_since` and `ended`. The exception is `active`, where each
+line would cost a call: `Hub.receive` and `Loop._forward`.
 """
 
 from __future__ import annotations

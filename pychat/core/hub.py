@@ -109,19 +109,19 @@ class Hub:
         """Takes octets that have come. What comes after the last frame is discarded.
 
         A run of lines for the partner is relayed at once. With `straight`, a run for a partner with an empty queue is
-        added there, and not to the queue: the caller sends it before anything else, and calls
-        `deadlines.note_activity` or `queues.put_back`.
+        added there, and not to the queue: the caller sends it before anything else, notes the partner's activity, and
+        gives what the network did not take to `queues.put_back`.
         """
         partner = connection.partner
         if partner is not None and connection.accepted and not connection.paused and not connection.held:
             relay = self._relays.get(connection.state)
             room = self._mark - partner.queued
-            run: bytes | None = None
-            if relay is not None:
-                if len(octets) <= SHORT <= room and not connection.splitter.buffer and relay.is_short_run(octets):
-                    run = octets  # the commonest of all; `take` would cost more than the match
-                else:
-                    run = relay.take(connection.splitter, octets, room)
+            if relay is None:
+                run = None
+            elif len(octets) <= SHORT <= room and not connection.splitter.buffer and relay.is_short_run(octets):
+                run = octets  # the most frequent case; a call of `take` would cost more than the match
+            else:
+                run = relay.take(connection.splitter, octets, room)
             if run is not None:
                 connection.active = now  # what `note_activity` does, without a call for each line
                 if connection.fired:

@@ -30,18 +30,6 @@ class Relay:
     short line, where the calls cost more than the octets, by one pattern.
     """
 
-    __slots__ = (
-        "_ascii",
-        "_carriage",
-        "_crlf_lines",
-        "_lines",
-        "_most",
-        "_slice",
-        "_wide",
-        "_wide_prefixes",
-        "is_short_run",
-    )
-
     def __init__(self, request: Request, kind: Type, framing: Framing) -> None:
         (low, high), ending = kind.octets, framing.writes
         verb, end = re.escape(request.verb.encode()), re.escape(ending)
@@ -75,15 +63,17 @@ class Relay:
         rest = len(octets) - end
         if not end or rest >= self._most or end > room:
             return None
-        run = self.forwarded(octets[:end] if rest else octets)
+        lines = octets[:end] if rest else octets
+        if self._carriage and lines.endswith(b"\r\n"):
+            run = self._without_carriages(lines)
+        else:
+            run = lines if self.accepts(lines) else None
         if run is not None and (rest or held):
             splitter.replace(octets[end:])
         return run
 
-    def forwarded(self, octets: bytes) -> bytes | None:
-        """The octets as the partner gets them; None if a line of them would not be relayed as it is."""
-        if not (self._carriage and octets.endswith(b"\r\n")):
-            return octets if self.accepts(octets) else None
+    def _without_carriages(self, octets: bytes) -> bytes | None:
+        """Lines that all end in CRLF, with LF instead; None if one of them would not be relayed."""
         if self._crlf_lines(octets) is None:
             return None
         plain = octets.translate(None, self._ascii)  # without CR, and without anything else that is forbidden

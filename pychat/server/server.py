@@ -162,7 +162,7 @@ class Server:
             return False
         try:
             sock.setblocking(False)
-            prepare(sock, self.spec.transport)
+            prepare(sock, self.spec.transport.keepalive)
             self._admit(Channel(sock), plain(str(peer[0])), int(peer[1]))
         except OSError:  # the peer has gone already
             close(sock)

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from conformance.cli import main
 from conformance.results.record import Record, RecordError
+from conformance.results.reports import KINDS
 
 PYTHON = shlex.quote(sys.executable)
 SERVER = f"{PYTHON} -m pychat server --host {{host}} --port {{port}} --spec {{spec}} --max-connections {{max}}"
@@ -130,7 +131,7 @@ def test_list_and_explain_say_what_is_judged() -> None:
 
 def test_reports_are_made_from_a_whole_record(tmp_path: Path) -> None:
     """One run, every report; each of them tells the same numbers."""
-    files = {kind: tmp_path / f"out.{kind}" for kind in ("json", "junit", "md", "badge", "gradescope", "html")}
+    files = {kind: tmp_path / f"out.{kind}" for kind in KINDS}
     options = [option for kind, file in files.items() for option in ("--report", f"{kind}={file}")]
     result = run("server", "--cmd", SERVER, "--select", "NAMED/CHAT/*", "--segment", "whole", *options)
     assert result.exit_code == 0, result.output

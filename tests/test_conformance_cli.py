@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import socket
 import sys
@@ -13,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from conformance.cli import main
+from conformance.results import reports
 from conformance.results.record import Record, RecordError
 
 from .conftest import SPEC_FILE
@@ -165,7 +167,7 @@ def test_list_and_explain_say_what_is_judged() -> None:
 
 def test_reports_are_made_from_a_whole_record(tmp_path: Path) -> None:
     """One run, every report; each of them tells the same numbers."""
-    files = {kind: tmp_path / f"out.{kind}" for kind in ("json", "junit", "md", "badge", "gradescope", "html")}
+    files = {kind: tmp_path / f"out.{kind}" for kind in reports.KINDS}
     options = [option for kind, file in files.items() for option in ("--report", f"{kind}={file}")]
     result = run("server", "--cmd", SERVER, "--select", "NAMED/CHAT/*", "--segment", "whole", *options)
     assert result.exit_code == 0, result.output
@@ -292,10 +294,10 @@ def test_a_record_with_walks_is_whole(tmp_path: Path) -> None:
 
 
 def test_the_shipped_server_passes_everything() -> None:
-    """Cells, plays and scenes; the timers by short ones on both sides."""
+    """Cells, plays and scenes, each rule of a server; the timers by short ones on both sides."""
     result = run("server", "--cmd", SERVER, "--jobs", "2")
     assert result.exit_code == 0, result.output
-    assert "rules 58/58" in result.output
+    assert re.search(r"rules ([0-9]+)/\1 ", result.output)
 
 
 def test_the_shipped_client_passes_its_plays() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from conformance.cases.play import Step
+from conformance.cases.play import Step, example_plays
 from conformance.cases.reader import shipped_plays
 from conformance.oracle.model import Due, World
 from conformance.oracle.paths import paths_of
@@ -25,9 +25,10 @@ CROSSINGS = {  # of two connections: who comes first decides what comes of one o
 
 
 def test_every_rule_has_a_play_that_was_written_by_hand(spec: Spec) -> None:
-    """For each side that it binds; what no play can show is named here, with its reason."""
+    """For each side that it binds, examples of the spec too; what no play can show is named with its reason."""
+    plays = [*shipped_plays(spec), *example_plays(spec)]
     for of in ("server", "client"):
-        shown = {rule for play in shipped_plays(spec) if play.of == of for rule in play.rules}
+        shown = {rule for play in plays if play.of == of for rule in play.rules}
         missing = {rule.id for rule in spec.rules.values() if rule.of in (of, "both")} - shown
         assert missing == (set(NO_PLAY) if of == "server" else set())
 

@@ -40,6 +40,7 @@ from conformance.oracle.frames import Parsed, parse_request, quote, write_form
 from conformance.oracle.model import Due, Items, Text
 from conformance.oracle.noise import Noise
 from conformance.results.known import Known, KnownError
+from conformance.results.reports import KINDS
 from conformance.run import Options
 from conformance.walk import Walker, run_walks, walks
 from pychat.core.protocol import Protocol
@@ -384,7 +385,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def test_a_damaged_record_makes_reports_or_a_sentence(record: bytes, tmp_path: Path, rounds: int, seed: int) -> None:
     """Exit code 2 and one line that names the file; never a trace."""
     file, codes = tmp_path / "damaged.jsonl", Counter[int]()
-    reports = [f"{kind}={tmp_path / kind}" for kind in ("json", "junit", "md", "badge", "gradescope", "html")]
+    reports = [f"{kind}={tmp_path / kind}" for kind in KINDS]
     lines = [json.loads(line) for line in record.splitlines()]
     for number in range(60 * rounds):
         chance = random.Random(f"{seed}-{number}")

@@ -101,6 +101,17 @@ def test_every_link_leads_somewhere() -> None:
         assert not heading or f'id="{heading}"' in (ROOT / path).read_text(encoding="utf-8"), target
 
 
+def test_every_path_of_the_section_inside_exists() -> None:
+    """The rooms, and the files where a change belongs."""
+    inside = README.partition("\n## Inside\n")[2].partition("\n## ")[0]
+    rooms = re.findall(r"^([a-z]+/[a-z/]*)  ", inside, re.MULTILINE)
+    named = [words.split()[0] for words in re.findall(r"`([^`\n]+)`", inside) if "/" in words.split()[0]]
+    assert len(rooms) > 10
+    assert len(set(named)) > 20
+    for path in {*rooms, *named} - {".venv/bin/python"}:
+        assert (ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file(), path
+
+
 def test_the_shell_completes() -> None:
     """The line for bash, in a bash that does not find pychat: by its name, and by its path."""
     (line,) = re.findall(r"`(eval [^`]+)`", README)

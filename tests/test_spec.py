@@ -131,7 +131,7 @@ FAULTS = [
     ("may_follow: {MSG: CHAT", "may_follow: {MSG: CALL", "may_follow:", "there is no request CALL"),
     ("push: PING, rule", "push: PUNG, rule", "push: PUNG", "there is no push PUNG"),
     ("after: 120 s, push: PING,", "after: 120 s,", "probe:", "exactly one of goodbye, push and gone"),
-    ("queue_mark: {octets:", "queue_mark: {seconds:", "queue_mark:", "is given in octets"),
+    ("queue_mark: {octets:", "queue_mark: {seconds:", "queue_mark:", "octets is missing"),
     ("queue_stop: {octets: 1048576", "queue_stop: {octets: 1024", "queue_stop:", "must not be below queue_mark"),
     ("{when: full, words", "{words", "server-full:", "nothing leads to the goodbye server-full"),
     ("A frame MUST be one line", "A frame is one line", "R-FRAME-1:", "must say MUST"),

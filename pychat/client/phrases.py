@@ -1,8 +1,8 @@
 """Everything that the client says to people: templates with named fields, and no code.
 
-Another language is a class of the same shape in a file of its own, made of this one (`class German(Phrases)`), and
-`start.py` chooses it. Verbs, states and the server's words come from the spec. `{error}` and `{why}` are words of the
-connection, the session and the system: programs get them as well.
+Another language is a class of the same shape in a file of its own, such as `phrases_de.py`, made of this one
+(`class German(Phrases)`), and `start.py` chooses it. Verbs, states and the server's words come from the spec.
+`{error}` and `{why}` are words of the connection, the session and the system: programs get them as well.
 """
 
 from __future__ import annotations

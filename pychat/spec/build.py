@@ -209,22 +209,20 @@ class _Builder(RowBuilder):
         )
 
     def _limits(self, value: dict[str, Any]) -> Limits:
-        units = {"tolerance": "seconds", "queue_mark": "octets", "queue_stop": "octets"}
-        numbers: dict[str, Any] = {}
-        for name, unit in units.items():
-            extra = set(value[name]) & (set(units.values()) - {unit})
-            if unit not in value[name] or extra:
-                self._blame(("limits", name), f"{name} is given in {unit}")
-            numbers[name] = value[name].get(unit, 1)
-        for name, limit in value.items():
-            if "rule" in limit:
-                self._rule_of(("limits", name), limit)
-        share = value["address_share"]
-        if numbers["queue_stop"] < numbers["queue_mark"]:
+        limits: dict[str, Any] = {name: self._limit(("limits", name), limit) for name, limit in value.items()}
+        if limits["queue_stop"] < limits["queue_mark"]:
             self._blame(("limits", "queue_stop"), "must not be below queue_mark")
         docs = {name: limit["doc"] for name, limit in value.items()}
         rules = {name: limit["rule"] for name, limit in value.items() if "rule" in limit}
-        return Limits(**numbers, address_share=Share(share["one_in"], share["at_least"]), docs=docs, rules=rules)
+        return Limits(**limits, docs=docs, rules=rules)
+
+    def _limit(self, path: Path, value: dict[str, Any]) -> float | Share:
+        """Seconds as a float, octets as an int, or a share; the schema says which of them each limit is."""
+        if "rule" in value:
+            self._rule_of(path, value)
+        if "seconds" in value:
+            return float(value["seconds"])
+        return int(value["octets"]) if "octets" in value else Share(value["one_in"], value["at_least"])
 
     def _check_words(self) -> None:
         verb_type = self.types[self.refusal.fields[0].type]

@@ -103,7 +103,7 @@ class Anchors:
         else:
             reply = self.spec.reply_of(words)
             key = reply.key if reply is not None else ""
-            target = self.frame(key) if key else None
+            target = self.frame(key)
         if not key:
             return (Span(words, "code"),)
         rest = words[len(key) :]

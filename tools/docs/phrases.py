@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pychat.spec import Spec
 from pychat.spec.forms import ANY_VERB, FrameFault, Template, Type, Variable
-from pychat.spec.model import Budget, Condition, Effect, Outcome, PartnerEffect, Since, Timer
+from pychat.spec.model import Budget, Condition, Effect, Outcome, PartnerEffect, Share, Since, Timer
 
 from .anchors import Anchors
 from .content import Spans, code, join, link, plain, sentence, text
@@ -36,6 +36,13 @@ def octets(least: int, most: int | None = None) -> str:
         if least >= 64 * 1024 and least % size == 0:
             return f"{least:,} octets ({least // size} {unit})"
     return "1 octet" if least == 1 else f"{least:,} octets"
+
+
+def amount(limit: float | Share) -> str:
+    """A limit of the spec: a time is a float, a number of octets an int."""
+    if isinstance(limit, Share):
+        return f"one in {limit.one_in}, but at least {limit.at_least}"
+    return octets(limit) if isinstance(limit, int) else duration(limit)
 
 
 def type_form(kind: Type) -> Spans:

@@ -23,7 +23,7 @@ from .content import (
     sentence,
     text,
 )
-from .phrases import FAULTS, SINCE, duration, octets, type_form, unique
+from .phrases import FAULTS, SINCE, amount, duration, octets, type_form, unique
 from .sources import PageSources
 
 ENDINGS = {b"\n": "LF (0x0A)", b"\r\n": "CR LF (0x0D 0x0A)"}
@@ -209,12 +209,7 @@ def _timers(sources: PageSources) -> Section:
 
 def _limits(sources: PageSources) -> Section:
     limits = sources.spec.limits
-    values = {
-        "tolerance": duration(limits.tolerance),
-        "queue_mark": octets(limits.queue_mark),
-        "queue_stop": octets(limits.queue_stop),
-        "address_share": f"one in {limits.address_share.one_in}, but at least {limits.address_share.at_least}",
-    }
+    values = {name: amount(getattr(limits, name)) for name in limits.docs}
     rows = []
     for name, value in values.items():
         rule = link(limits.rules[name], limits.rules[name]) if name in limits.rules else text("")

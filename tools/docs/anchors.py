@@ -102,7 +102,8 @@ class Anchors:
             target = self.request(key) if key else None
         else:
             reply = self.spec.reply_of(words)
-            target = self.frame(reply.key) if reply is not None else None
+            key = reply.key if reply is not None else ""
+            target = self.frame(key)
         if not key:
             return (Span(words, "code"),)
         rest = words[len(key) :]

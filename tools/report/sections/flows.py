@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tools.report.analysis.chats import ANSWERS, Chat
 from tools.report.analysis.transport import Spread
-from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, plural, quoted, seconds
+from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, numbers, plural, quoted, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.ladder import ladders
@@ -72,13 +72,7 @@ def _requests(findings: Findings) -> list[Block]:
         "Requests of the clients, their outcome, and the response time (from request to answer, at the capture point)",
         (
             Column("Request", code=True, share=1),
-            Column("Sent", "right"),
-            Column("Granted", "right"),
-            Column("Refused", "right"),
-            Column("Least", "right"),
-            Column("Median", "right"),
-            Column("95 %", "right"),
-            Column("Most", "right"),
+            *numbers("Sent", "Granted", "Refused", "Least", "Median", "95 %", "Most"),
         ),
         rows,
         Evidence.showing(f'{findings.protocol}.kind == "request"', sent),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pychat.spec.forms import ANY_VERB
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, plural, quoted
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, plural, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Line
@@ -44,8 +44,7 @@ def _refusals(findings: Findings) -> list[Block]:
                 f"Requests that were refused{first_of(rows, refusals)}. A refusal changes no state, and the "
                 "connection stays open",
                 (
-                    Column("Frame", "right"),
-                    Column("Time", "right"),
+                    *numbers("Frame", "Time"),
                     Column("Who"),
                     Column("Request", share=0.9),
                     Column("Code", share=0.7),
@@ -67,7 +66,7 @@ def _refusals(findings: Findings) -> list[Block]:
         blocks.append(
             Table(
                 "Connections that the server closed with a last frame",
-                (Column("Frame", "right"), Column("Time", "right"), Column("Who"), Column("Last frame", share=1)),
+                (*numbers("Frame", "Time"), Column("Who"), Column("Last frame", share=1)),
                 ended,
                 Evidence.showing(f'{findings.protocol}.kind == "goodbye"', goodbyes),
             )
@@ -144,8 +143,7 @@ def _violations(findings: Findings) -> list[Block]:
         Table(
             f"Frames of the protocol that break the specification{first_of(rows, findings.violations)}",
             (
-                Column("Frame", "right"),
-                Column("Time", "right"),
+                *numbers("Frame", "Time"),
                 Column("Who", share=0.9),
                 Column("By"),
                 Column("State"),

@@ -73,14 +73,13 @@ def _began(findings: Findings) -> Paragraph:
 
 
 def _cut(findings: Findings) -> Paragraph:
-    lines = [placed for direction in findings.directions for placed in direction.lines]
-    spanning = [placed for placed in lines if len(placed.frames) > 1]
-    shared = sum(count for one in findings.directions for count in one.complete_in().values() if count > 1)
+    spanning = sum(len(one.spanning) for one in findings.directions)
+    shared = sum(one.sharing for one in findings.directions)
     carriers = [packet for packet in findings.packets if packet.payload]
     largest = max((packet.payload for packet in carriers), default=0)
     return Paragraph(
         f"TCP carried these lines in {plural(len(carriers), 'segment')} with payload, the largest of {largest:,} "
-        f"octets. {plural(len(spanning), 'line')} spanned more than one segment, and {plural(shared, 'line')} shared "
+        f"octets. {plural(spanning, 'line')} spanned more than one segment, and {plural(shared, 'line')} shared "
         "a segment with others: segment boundaries are not line boundaries, so a receiver must split the stream at "
         "the line ends itself.",
         findings.select("tcp.len > 0", carriers),

@@ -91,7 +91,7 @@ def paced(server: Server, work: Workload, pace: Pace) -> Figures:
 
 
 def crowd(server: Server, work: Workload, pace: Pace) -> Figures:
-    """The same, beside a user who sends more than any socket takes, and one who does so to a partner that reads late.
+    """The same, beside two users that send more than any socket takes; the partner of the second one reads late.
 
     Latencies and shares are those of the other users. `kept` is the share of the lines for the partner that did not
     read which it gets when it reads at last.

@@ -87,10 +87,7 @@ def _silence(stage: Stage) -> None:
     heidi, ivan = stage.raw_client("heidi", 1), stage.raw_client("ivan", 2)
     stage.named(ivan)
     for person, timer in ((heidi, "registration"), (ivan, "silence")):
-        (code, *_) = person.hear(stage.spec.goodbye.key)
-        person.hear_end()
-        person.close()
-        stage.truth.people[person.name]["end"] = "timeout"
+        code = stage.goodbye(person)
         stage.event("timeout", user=person.name, port=person.port, timer=timer, code=code)
     stage.mark(
         f'tcp.dstport == {ivan.port} && tcp.payload contains "{stage.words.probe} "',
@@ -120,20 +117,12 @@ def _slow_reader(stage: Stage) -> None:
 
 
 def _faults(stage: Stage) -> None:
-    """A web browser's request, to a server that is none; then a frame without an end."""
+    """A web browser's request, which is no frame of the protocol; then a frame without an end."""
     web = stage.raw_client("browser", 0)
     web.send(b"GET / HTTP/1.1\r\nHost: chat\r\nUser-Agent: none\r\nAccept: */*\r\nConnection: close\r\n\r\n")
-    (code, *_) = web.hear(stage.spec.goodbye.key)
-    web.hear_end()
-    web.close()
-    stage.truth.people[web.name]["end"] = code
-    stage.event("faults", user=web.name, port=web.port, code=code)
+    stage.event("faults", user=web.name, port=web.port, code=stage.goodbye(web))
     stage.mark(f"tcp.srcport == {web.port} && tcp.len > 0", "no frame of this protocol: an HTTP request")
     endless = stage.raw_client("endless", 1)
     endless.send(endless.line(stage.words.say, "too early")[:-1])
     endless.send(b"." * stage.spec.framing.max_octets)
-    (code, *_) = endless.hear(stage.spec.goodbye.key)
-    endless.hear_end()
-    endless.close()
-    stage.truth.people[endless.name]["end"] = code
-    stage.event("faults", user=endless.name, port=endless.port, code=code)
+    stage.event("faults", user=endless.name, port=endless.port, code=stage.goodbye(endless))

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from pychat.spec import Spec, shipped
-from tools.dissector.script import script
 from tools.report.build import analyse
 from tools.report.document import Column, Document, Paragraph, Section, Table, quoted, seconds
 from tools.report.evidence import Evidence, among, ranges
@@ -27,6 +26,7 @@ from tools.report.tshark import PREFERENCES, ReportError
 from tools.vocabulary import Vocabulary
 
 from .conftest import ROOT, need, output
+from .dissection import Tshark
 
 CAPTURES = ROOT / "tests" / "data" / "captures"
 RECORDED = ["chat.pcapng", "segmentation.pcapng", "trouble.pcapng", "nagle.pcapng", "loss.pcapng", "loopback6.pcap"]
@@ -34,14 +34,7 @@ WORDS = Vocabulary.of(shipped())
 
 
 def quiet(_words: str) -> None:
-    """Progress that nobody watches."""
-
-
-@pytest.fixture(scope="session")
-def dissector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("lua") / "dissector.lua"
-    path.write_text(script(shipped()), encoding="utf-8")
-    return path
+    """Shows no progress."""
 
 
 @cache
@@ -62,20 +55,17 @@ def truth(name: str) -> dict[str, Any]:
     return dict(result)
 
 
-def dissected(capture: Path, dissector: Path, *options: str | Path, **environment: str) -> list[str]:
-    """What tshark prints with the dissector and the preferences of a report."""
-    preferences = [word for preference in PREFERENCES for word in ("-o", preference)]
-    words = ["-n", "-r", capture, "-X", f"lua_script:{dissector}", *preferences, *options]
-    return output("tshark", *words, **environment).splitlines()
+AS_REPORTED = ["-n", *(word for preference in PREFERENCES for word in ("-o", preference))]  # tshark's options
 
 
 @pytest.fixture
-def ask(dissector: Path) -> Callable[..., list[list[str]]]:
+def ask(shark: Tshark) -> Callable[..., list[list[str]]]:
     """Asks tshark alone: the values of fields in the packets that a filter shows."""
 
     def ask(name: str, display_filter: str, *fields: str) -> list[list[str]]:
         words = ["-Y", display_filter, "-T", "fields", *(part for field in fields for part in ("-e", field))]
-        return [line.split("	") for line in dissected(CAPTURES / name, dissector, "-e", "frame.number", *words)]
+        rows = shark.run(CAPTURES / name, *AS_REPORTED, "-e", "frame.number", *words)
+        return [line.split("\t") for line in rows.splitlines()]
 
     return ask
 
@@ -93,31 +83,31 @@ def evidences(document: dict[str, Any]) -> Iterator[tuple[str, str, list[int]]]:
 # --- Every figure can be checked ------------------------------------------------------------------------------------
 
 
-def shown_by_wireshark(capture: Path, dissector: Path, filters: list[str], folder: Path) -> dict[int, list[int]]:
+def shown_by_wireshark(capture: Path, shark: Tshark, filters: list[str], folder: Path) -> dict[int, list[int]]:
     """The frames that each filter shows, in one pass."""
     asked = folder / "filters"
     asked.write_text("\n".join(filters) + "\n", encoding="utf-8")
     script = f"lua_script:{ROOT / 'tests' / 'data' / 'asked.lua'}"
     shown: dict[int, list[int]] = {}
-    for line in dissected(capture, dissector, "-q", "-X", script, FILTERS=str(asked)):
+    for line in shark.run(capture, *AS_REPORTED, "-q", "-X", script, FILTERS=str(asked)).splitlines():
         number, _, frame = line.partition("\t")
         assert number.isdigit(), f"Wireshark does not understand a filter: {line}"
         shown.setdefault(int(number), []).append(int(frame))
     return shown
 
 
-def check_evidence(capture: Path, dissector: Path, folder: Path) -> int:
+def check_evidence(capture: Path, shark: Tshark, folder: Path) -> int:
     cited = list(evidences(plain(report_on(capture))))
-    shown = shown_by_wireshark(capture, dissector, [display_filter for _, display_filter, _ in cited], folder)
+    shown = shown_by_wireshark(capture, shark, [display_filter for _, display_filter, _ in cited], folder)
     for index, (about, display_filter, frames) in enumerate(cited, 1):
         assert shown.get(index, []) == frames, f"{about}: {display_filter}"
     return len(cited)
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_each_filter_shows_exactly_the_frames_that_are_cited(name: str, dissector: Path, tmp_path: Path) -> None:
+def test_each_filter_shows_exactly_the_frames_that_are_cited(name: str, shark: Tshark, tmp_path: Path) -> None:
     """So a reader can check any sentence: Wireshark's own filter engine is asked, and knows nothing of the report."""
-    assert check_evidence(CAPTURES / name, dissector, tmp_path) > 20
+    assert check_evidence(CAPTURES / name, shark, tmp_path) > 20
 
 
 @pytest.mark.parametrize(
@@ -129,12 +119,12 @@ def test_each_filter_shows_exactly_the_frames_that_are_cited(name: str, dissecto
         pytest.param(["-T", "rawip", "-C", "14", "{}", "{out}"], id="no-link-layer"),
     ],
 )
-def test_a_report_on_a_mutilated_capture_is_still_true(cut: list[str], dissector: Path, tmp_path: Path) -> None:
+def test_a_report_on_a_mutilated_capture_is_still_true(cut: list[str], shark: Tshark, tmp_path: Path) -> None:
     """Whatever is missing, what is said of the rest can be checked."""
     out = tmp_path / "cut.pcapng"
     words = [word.replace("{}", str(CAPTURES / "chat.pcapng")).replace("{out}", str(out)) for word in cut]
     output("editcap", *words)
-    assert check_evidence(out, dissector, tmp_path) > 15
+    assert check_evidence(out, shark, tmp_path) > 15
 
 
 # --- The figures, asked of tshark in another way --------------------------------------------------------------------
@@ -308,12 +298,14 @@ def test_nothing_leaves_the_page(tmp_path: Path) -> None:
 
 def test_nothing_of_a_capture_is_markup() -> None:
     """Neither in HTML nor in a text between backticks."""
-    evil = "<script>alert(1)</script> `#panic()`"
-    table = Table("caption", (Column("code", code=True), Column("text")), [(evil, quoted(evil))])
-    page = html(Document("title", "subtitle", (), (Section(evil, (Paragraph(quoted(evil)), table)),)))
+    hostile = "<script>alert(1)</script> `#panic()`"
+    table = Table("caption", (Column("code", code=True), Column("text")), [(hostile, quoted(hostile))])
+    page = html(Document("title", "subtitle", (), (Section(hostile, (Paragraph(quoted(hostile)), table)),)))
     assert "<script>" not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 5
-    assert pdf(Document("t", "s", (), (Section("s", (Paragraph(quoted(evil)), table)),)), evil).startswith(b"%PDF")
+    assert pdf(Document("t", "s", (), (Section("s", (Paragraph(quoted(hostile)), table)),)), hostile).startswith(
+        b"%PDF"
+    )
 
 
 def test_a_number_of_frames_is_written_short() -> None:

@@ -318,7 +318,7 @@ WORKLOADS = {
         ),
         Workload("churn", "connections that come, take a name and go", churn, users=32, unit="connection"),
         Workload("idle-8000", "8,000 connections with a name that do nothing", idle, users=8000, unit="connection"),
-        Workload("crowd", "50 honest chats beside a flooder and one who never reads", crowd),
+        Workload("crowd", "50 chats beside a user that floods its partner and one that never reads", crowd),
         Workload(
             "who-5000", "one of 5,000 users asks who is there", who, users=5000, unit="listed user", needs="listing"
         ),

@@ -54,14 +54,13 @@ class _Layout:
                 server = handled[index] = end
                 last[arrow.who] = start
                 spoke[arrow.who] = index
-                self.lines.append(_Line(arrow, start, end))
             else:
                 start = handled.get(arrow.cause, server) if arrow.cause is not None else server
                 end = max(start + SLANT, self._free(arrow.who, last))
                 if arrow.cause is not None and arrow.cause < spoke.pop(arrow.who, 0):
                     end += STEP * 0.3 + self._drop(arrow, end - start)
                 last[arrow.who] = end
-                self.lines.append(_Line(arrow, start, end))
+            self.lines.append(_Line(arrow, start, end))
         self.height = max(max(line.start, line.end) for line in self.lines) + BOTTOM
 
     def _drop(self, arrow: Arrow, fall: float) -> float:

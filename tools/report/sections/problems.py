@@ -23,7 +23,7 @@ def sections(findings: Findings) -> list[Section]:
 
 def _refusals(findings: Findings) -> list[Block]:
     blocks: list[Block] = []
-    refusals = [line for line in findings.lines if line.kind == "refusal"]
+    refusals, evidence = findings.of_kind("refusal")
     if refusals:
         asked = _asked(findings)
         rows = [
@@ -51,13 +51,13 @@ def _refusals(findings: Findings) -> list[Block]:
                     Column("What it means", share=1.4),
                 ),
                 rows,
-                Evidence.showing(f'{findings.protocol}.kind == "refusal"', refusals),
+                evidence,
                 small=True,
             )
         )
     else:
-        blocks.append(Paragraph("No request was refused.", Evidence(f'{findings.protocol}.kind == "refusal"', ())))
-    goodbyes = [line for line in findings.lines if line.kind == "goodbye"]
+        blocks.append(Paragraph("No request was refused.", evidence))
+    goodbyes, evidence = findings.of_kind("goodbye")
     if goodbyes:
         ended = [
             (str(line.number), findings.since(line.time), _who(findings, line), quoted(line.whole, 70))
@@ -68,7 +68,7 @@ def _refusals(findings: Findings) -> list[Block]:
                 "Connections that the server closed with a last frame",
                 (*numbers("Frame", "Time"), Column("Who"), Column("Last frame", share=1)),
                 ended,
-                Evidence.showing(f'{findings.protocol}.kind == "goodbye"', goodbyes),
+                evidence,
             )
         )
     probes = [line for line in findings.lines if line.verb == findings.words.probe and not line.from_client]
@@ -116,9 +116,8 @@ def _who(findings: Findings, line: Line) -> str:
 
 
 def _violations(findings: Findings) -> list[Block]:
-    evidence = Evidence.of(f"{findings.protocol}.violation", (each.frame for each in findings.violations))
     if not findings.violations:
-        return [Paragraph("No frame of the protocol breaks the specification, from either side.", evidence)]
+        return [Paragraph("No frame of the protocol breaks the specification, from either side.", findings.violating)]
     first = findings.violations[0]
     rows = [
         (
@@ -152,7 +151,7 @@ def _violations(findings: Findings) -> list[Block]:
                 Column("Rule"),
             ),
             rows,
-            evidence,
+            findings.violating,
             small=True,
         ),
     ]

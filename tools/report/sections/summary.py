@@ -126,12 +126,11 @@ def _closed(findings: Findings) -> Paragraph:
 
 
 def _legal(findings: Findings) -> Paragraph:
-    broken = f"{findings.protocol}.violation"
     if not findings.violations:
-        return Paragraph("Every frame of the protocol is legal in its state.", Evidence(broken, ()))
+        return Paragraph("Every frame of the protocol is legal in its state.", findings.violating)
     first = findings.violations[0]
     return Paragraph(
         f"{plural(len(findings.violations), 'frame')} of the protocol broke the specification. The first one is in "
         f"frame {first.frame}: {quoted(first.words, 60)} from the {first.by} ({first.who}), {quoted(first.violation)}.",
-        Evidence.of(broken, (each.frame for each in findings.violations)),
+        findings.violating,
     )

@@ -9,22 +9,10 @@ from typing import Any
 
 from pychat.spec import Spec, load, shipped
 from pychat.spec.model import Effect
+from tools.check import properties
 from tools.check.explore import Bounds, Search, SearchResult
 from tools.check.model import GlobalState, Model
-from tools.check.properties import (
-    AMBIGUOUS,
-    ANSWERS,
-    ASYMMETRIC,
-    DEAD_END,
-    DEADLOCK,
-    MISDELIVERED,
-    NEVER,
-    OTHER_CHAT,
-    UNPLACED,
-    UNSPECIFIED,
-    VIEWS,
-    Violation,
-)
+from tools.check.properties import Violation
 from tools.check.rows import Tables, compile_tables
 from tools.check.trace import Trace, trace
 
@@ -103,54 +91,56 @@ class Control:
 CONTROLS: Mapping[str, Control] = {
     "the partner's exit frees the other end": Control(
         freeing_exit,
-        Violation(MISDELIVERED, "PAIRED MSG/relayed"),
+        Violation(properties.MISDELIVERED, "PAIRED MSG/relayed"),
         Bounds(clients=3, up=1, down=2),
     ),
     "a line is taken before the chat is accepted": Control(
         lambda: without(shipped(), "PAIRED", "MSG", "not-accepted"),
-        Violation(MISDELIVERED, "PAIRED MSG/relayed"),
+        Violation(properties.MISDELIVERED, "PAIRED MSG/relayed"),
     ),
     "two unanswered LEAVEs": Control(
         lambda: changed("of: [HELLO, NAME, CHAT, LEAVE]", "of: [HELLO, NAME, CHAT]"),
-        Violation(OTHER_CHAT, "PAIRED LEAVE/left"),
+        Violation(properties.OTHER_CHAT, "PAIRED LEAVE/left"),
     ),
     "no CHAT in PAIRED": Control(
         lambda: without(shipped(), "PAIRED", "CHAT", "accepted", "already-paired"),
-        Violation(UNSPECIFIED, "CHAT in PAIRED"),
+        Violation(properties.UNSPECIFIED, "CHAT in PAIRED"),
     ),
     "CHAT answers twice": Control(
         shipped,
-        Violation(ANSWERS, "NAMED CHAT/opened has 2 instead of 1"),
+        Violation(properties.ANSWERS, "NAMED CHAT/opened has 2 instead of 1"),
         label="opened",
         changes={"answers": ("OK CHAT", "OK CHAT")},
     ),
-    "a dead end": Control(dead_end, Violation(DEAD_END, "from PAIRED")),
-    "LEAVE leaves the link": Control(deaf_leave, Violation(ASYMMETRIC, "NAMED with a partner"), playable=False),
+    "a dead end": Control(dead_end, Violation(properties.DEAD_END, "from PAIRED")),
+    "LEAVE leaves the link": Control(
+        deaf_leave, Violation(properties.ASYMMETRIC, "NAMED with a partner"), playable=False
+    ),
     "CHAT is answered like LEAVE": Control(
         shipped,
-        Violation(UNPLACED, "OK LEAVE answers nothing that is to be answered now"),
+        Violation(properties.UNPLACED, "OK LEAVE answers nothing that is to be answered now"),
         label="opened",
         changes={"answers": ("OK LEAVE",)},
     ),
     "the server does not accept as it answers": Control(
-        shipped, Violation(VIEWS, "in PAIRED"), label="accepted", changes={"effects": ()}
+        shipped, Violation(properties.VIEWS, "in PAIRED"), label="accepted", changes={"effects": ()}
     ),
     "GONE means two things": Control(
-        ending_frees_the_partner, Violation(AMBIGUOUS, "GONE in PAIRED"), TINY, playable=False
+        ending_frees_the_partner, Violation(properties.AMBIGUOUS, "GONE in PAIRED"), TINY, playable=False
     ),
     "nobody to call": Control(
         shipped,
-        Violation(NEVER, "NAMED CHAT/opened"),
+        Violation(properties.NEVER, "NAMED CHAT/opened"),
         Bounds(clients=1, up=1, down=2),
         playable=False,
     ),
     "the last request is never answered": Control(
         little,
-        Violation(DEADLOCK, "before all connections are over"),
+        Violation(properties.DEADLOCK, "before all connections are over"),
         label="ended",
         changes={"answers": (), "to": None, "effects": ()},
     ),
-    "the second protocol": Control(little, Violation(OTHER_CHAT, "TALKING hang/hung")),
+    "the second protocol": Control(little, Violation(properties.OTHER_CHAT, "TALKING hang/hung")),
 }
 
 

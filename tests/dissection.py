@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -96,16 +97,7 @@ def _fields(layer: Mapping[str, Any], name: str) -> list[tuple[str, str]]:
 
 def _experts(layer: Any, name: str) -> list[str]:
     """The expert information anywhere below a layer."""
-    found: list[str] = []
-    if isinstance(layer, dict):
-        for key, value in layer.items():
-            if key.startswith(f"{name}.expert."):
-                found.append(key.removeprefix(f"{name}.expert."))
-            found += _experts(value, name)
-    elif isinstance(layer, list):
-        for value in layer:
-            found += _experts(value, name)
-    return found
+    return re.findall(rf'"{name}\.expert\.([^"]+)":', json.dumps(layer))
 
 
 Piece = tuple[str, Side, bytes]

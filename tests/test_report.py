@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -58,16 +58,11 @@ def truth(name: str) -> dict[str, Any]:
 AS_REPORTED = ["-n", *(word for preference in PREFERENCES for word in ("-o", preference))]  # tshark's options
 
 
-@pytest.fixture
-def ask(shark: Tshark) -> Callable[..., list[list[str]]]:
+def ask(shark: Tshark, name: str, display_filter: str, *fields: str) -> list[list[str]]:
     """Asks tshark alone: the values of fields in the packets that a filter shows."""
-
-    def ask(name: str, display_filter: str, *fields: str) -> list[list[str]]:
-        words = ["-Y", display_filter, "-T", "fields", *(part for field in fields for part in ("-e", field))]
-        rows = shark.run(CAPTURES / name, *AS_REPORTED, "-e", "frame.number", *words)
-        return [line.split("\t") for line in rows.splitlines()]
-
-    return ask
+    words = ["-Y", display_filter, "-T", "fields", *(part for field in fields for part in ("-e", field))]
+    rows = shark.run(CAPTURES / name, *AS_REPORTED, "-e", "frame.number", *words)
+    return [line.split("\t") for line in rows.splitlines()]
 
 
 def evidences(document: dict[str, Any]) -> Iterator[tuple[str, str, list[int]]]:
@@ -131,10 +126,17 @@ def test_a_report_on_a_mutilated_capture_is_still_true(cut: list[str], shark: Ts
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_the_handshakes_are_tsharks(name: str, ask: Callable[..., list[list[str]]]) -> None:
+def test_the_handshakes_are_tsharks(name: str, shark: Tshark) -> None:
     """Sequence numbers, acknowledgements, options and the initial round trip of each connection."""
     rows = ask(
-        name, "tcp.flags.syn == 1", "tcp.stream", "tcp.flags.ack", "tcp.seq_raw", "tcp.ack_raw", "tcp.options.mss_val"
+        shark,
+        name,
+        "tcp.flags.syn == 1",
+        "tcp.stream",
+        "tcp.flags.ack",
+        "tcp.seq_raw",
+        "tcp.ack_raw",
+        "tcp.options.mss_val",
     )
     shakes = {one["stream"]: one["handshake"] for one in report(name)["data"]["connections"]}
     for frame, stream, acknowledges, seq, ack, mss in rows:
@@ -148,44 +150,46 @@ def test_the_handshakes_are_tsharks(name: str, ask: Callable[..., list[list[str]
             assert (shake["syn"], shake["client_isn"], shake["client"]["mss"]) == (int(frame), int(seq), int(mss))
     trips = {
         int(stream): float(rtt)
-        for _, stream, rtt in ask(name, "tcp.analysis.initial_rtt", "tcp.stream", "tcp.analysis.initial_rtt")
+        for _, stream, rtt in ask(shark, name, "tcp.analysis.initial_rtt", "tcp.stream", "tcp.analysis.initial_rtt")
     }
     for stream, shake in shakes.items():
         assert shake is None or trips[stream] == shake["rtt"]
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_packets_ends_and_lines_are_tsharks(name: str, ask: Callable[..., list[list[str]]]) -> None:
+def test_packets_ends_and_lines_are_tsharks(name: str, shark: Tshark) -> None:
     """How many packets each connection has, which carry FIN and RST, and how many lines there are."""
     connections = {one["stream"]: one for one in report(name)["data"]["connections"]}
-    packets = Counter(int(stream) for _, stream in ask(name, "tcp", "tcp.stream"))
+    packets = Counter(int(stream) for _, stream in ask(shark, name, "tcp", "tcp.stream"))
     assert packets == {stream: sum(one["packets"]) for stream, one in connections.items()}
     for flag, key in (("fin", "fins"), ("reset", "resets")):
-        found = [(int(stream), int(frame)) for frame, stream in ask(name, f"tcp.flags.{flag} == 1", "tcp.stream")]
+        found = [
+            (int(stream), int(frame)) for frame, stream in ask(shark, name, f"tcp.flags.{flag} == 1", "tcp.stream")
+        ]
         assert sorted(found) == sorted((s, frame) for s, one in connections.items() for frame, _ in one["close"][key])
 
 
-def test_retransmissions_are_tsharks(ask: Callable[..., list[list[str]]]) -> None:
+def test_retransmissions_are_tsharks(shark: Tshark) -> None:
     found = report("loss.pcapng")["data"]["tcp_analysis"]
     for name in ("tcp.analysis.retransmission", "tcp.analysis.duplicate_ack", "tcp.analysis.lost_segment"):
-        assert found[name] == [int(frame) for (frame,) in ask("loss.pcapng", name)] != []
+        assert found[name] == [int(frame) for (frame,) in ask(shark, "loss.pcapng", name)] != []
 
 
-def test_the_route_is_told_by_the_ttl(ask: Callable[..., list[list[str]]]) -> None:
+def test_the_route_is_told_by_the_ttl(shark: Tshark) -> None:
     """One router between the clients and the server, and Ethernet addresses that tell it."""
     sources = report("chat.pcapng")["data"]["sources"]
     server = truth("chat.pcapng")["server"]["address"]
     assert {source["hops"] for source in sources if source["address"] != server} == {1}
     assert [source["hops"] for source in sources if source["address"] == server] == [0]
-    assert {ttl for _, ttl in ask("chat.pcapng", f"tcp && ip.src != {server}", "ip.ttl")} == {"63"}
+    assert {ttl for _, ttl in ask(shark, "chat.pcapng", f"tcp && ip.src != {server}", "ip.ttl")} == {"63"}
     assert all(source["checksums_good"] == source["packets"] for source in sources)
 
 
-def test_tsharks_reassembly_names_the_same_segments(ask: Callable[..., list[list[str]]]) -> None:
+def test_tsharks_reassembly_names_the_same_segments(shark: Tshark) -> None:
     """For each line that spans segments, tcp.segment of the frame that completes it has all of its frames."""
     by_frame = {
         int(frame): {int(n) for n in segments.split(",")}
-        for frame, segments in ask("segmentation.pcapng", "tcp.segment", "tcp.segment")
+        for frame, segments in ask(shark, "segmentation.pcapng", "tcp.segment", "tcp.segment")
     }
     spanning = [
         one for direction in report("segmentation.pcapng")["data"]["segmentation"] for one in direction["spanning"]

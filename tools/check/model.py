@@ -50,18 +50,18 @@ class Endpoint(NamedTuple):
 
     me: int
     state: str  # the server's: state, name, partner, and whether this end has accepted
-    name: int
-    partner: int
-    accepted: bool
-    view: str  # the client's belief of the same
-    own_name: int
-    peer: int
-    peer_name: int
-    heard: bool
-    fresh: bool  # a ghost: the server still has the chat that the client sees
-    unanswered: tuple[SentRequest, ...]  # without ghosts; requests without an answer are left out
-    up: tuple[SentRequest, ...]
-    down: tuple[SentReply, ...]
+    name: int = NOBODY
+    partner: int = NOBODY
+    accepted: bool = False
+    view: str = ""  # the client's belief of the same
+    own_name: int = NOBODY
+    peer: int = NOBODY
+    peer_name: int = NOBODY
+    heard: bool = False
+    fresh: bool = False  # a ghost: the server still has the chat that the client sees
+    unanswered: tuple[SentRequest, ...] = ()  # without ghosts; requests without an answer are left out
+    up: tuple[SentRequest, ...] = ()
+    down: tuple[SentReply, ...] = ()
 
 
 class PartnerStep(NamedTuple):
@@ -117,10 +117,7 @@ class Model:
 
     def opened(self, me: int) -> Endpoint:
         """A connection that was opened just now."""
-        nobody = (NOBODY, NOBODY)
-        return Endpoint(
-            me, self.spec.initial, *nobody, False, self.spec.initial, *nobody, NOBODY, False, False, (), (), ()
-        )
+        return Endpoint(me, self.spec.initial, view=self.spec.initial)
 
     # The system
 

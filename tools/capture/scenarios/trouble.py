@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from tools.capture import network
+from tools.capture.people import Person
 from tools.capture.stage import Stage, texts
 
 _REGISTRATION, _PROBE, _SILENCE = 2.5, 1.5, 3.5
@@ -34,12 +35,8 @@ def _killed(stage: Stage) -> None:
     chat = stage.pair(alice, bob)
     stage.say(chat, alice, bob, "I am going to be killed")
     alice.kill()
-    _, reason = bob.hear(stage.words.gone)
-    stage.truth.people[alice.name]["end"] = "killed"
-    stage.event("killed", user=alice.name, partner=bob.name, reason=reason)
+    _lost(stage, "killed", bob, user=alice.name)
     stage.mark(f'tcp.payload contains "{stage.words.gone} {alice.name}"', "the partner of a killed client is told")
-    stage.leave(bob)
-    stage.quit(bob)
 
 
 def _reset(stage: Stage) -> None:
@@ -48,12 +45,17 @@ def _reset(stage: Stage) -> None:
     chat = stage.pair(carol, dave)
     stage.say(chat, carol, dave, "The next thing from me is a RST")
     carol.reset()
-    _, reason = dave.hear(stage.words.gone)
-    stage.truth.people[carol.name]["end"] = "reset"
-    stage.event("reset", user=carol.name, port=carol.port, partner=dave.name, reason=reason)
+    _lost(stage, "reset", dave, user=carol.name, port=carol.port)
     stage.mark(f"tcp.srcport == {carol.port} && tcp.flags.reset == 1", "the client resets the connection in mid-chat")
-    stage.leave(dave)
-    stage.quit(dave)
+
+
+def _lost(stage: Stage, what: str, partner: Person, **about: str | int) -> None:
+    """The partner is told that a user's connection was lost, and ends too."""
+    _, reason = partner.hear(stage.words.gone)
+    stage.truth.people[str(about["user"])]["end"] = what
+    stage.event(what, **about, partner=partner.name, reason=reason)
+    stage.leave(partner)
+    stage.quit(partner)
 
 
 def _half_open(stage: Stage) -> None:
@@ -64,12 +66,9 @@ def _half_open(stage: Stage) -> None:
     network.cut(stage.network, stage.host(4))
     frank.reset()
     network.mend(stage.network, stage.host(4))
-    stage.event("half-open", user=frank.name, port=frank.port, partner=grace.name)
     grace.ask(stage.words.say, "Are you there?")
-    _, reason = grace.hear(stage.words.gone)
     chat["lines"][grace.name] += 1
-    stage.truth.people[frank.name]["end"] = "half-open"
-    stage.truth.events[-1]["reason"] = reason
+    _lost(stage, "half-open", grace, user=frank.name, port=frank.port)
     stage.mark(
         f'tcp.dstport == {frank.port} && tcp.payload contains "Are you there?"',
         "the client has already reset this connection",
@@ -78,8 +77,6 @@ def _half_open(stage: Stage) -> None:
         f"tcp.srcport == {frank.port} && tcp.flags.reset == 1",
         "the client's system does not know the connection",
     )
-    stage.leave(grace)
-    stage.quit(grace)
 
 
 def _silence(stage: Stage) -> None:

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import Any
 
 from pychat.spec import Spec, load, shipped
 from pychat.spec.model import Effect
+from tools.check import properties
 from tools.check.explore import Bounds, Search, SearchResult
 from tools.check.model import GlobalState, Model
-from tools.check.properties import (
-    AMBIGUOUS,
-    ANSWERS,
-    ASYMMETRIC,
-    DEAD_END,
-    DEADLOCK,
-    MISDELIVERED,
-    NEVER,
-    OTHER_CHAT,
-    UNPLACED,
-    UNSPECIFIED,
-    VIEWS,
-    Violation,
-)
+from tools.check.properties import Violation
 from tools.check.rows import Tables, compile_tables
 from tools.check.trace import Trace, trace
 
@@ -45,11 +34,6 @@ def freeing_exit() -> Spec:
     """The partner's exit moves the other end to NAMED."""
     pushes = ["GONE <me> left", "GONE <me> quit", "GONE <me> <reason>"]
     return changed(*(text for push in pushes for text in (f"push: {push}}}", f"push: {push}, to: NAMED}}")))
-
-
-def two_leaves() -> Spec:
-    """A client may have two unanswered LEAVEs."""
-    return changed("of: [HELLO, NAME, CHAT, LEAVE]", "of: [HELLO, NAME, CHAT]")
 
 
 def dead_end() -> Spec:
@@ -87,70 +71,76 @@ def little() -> Spec:
     return load(ROOT / "tests" / "little.yaml")
 
 
-def rows(spec: Spec, label: str, **changes: object) -> Tables:
-    """The tables of a spec, with its rows of this label changed to what no spec can say."""
-    tables = compile_tables(spec)
-    changed = [replace(row, **changes) if row.label == label else row for row in tables.rows]  # type: ignore[arg-type]
-    return replace(tables, rows=tuple(changed))
-
-
 @dataclass(frozen=True)
 class Control:
-    """Tables with a violation that must be found."""
+    """A spec with a violation that must be found. Its rows called `label` are changed to what no spec can say."""
 
-    make: Callable[[], Tables]
+    make: Callable[[], Spec]
     violation: Violation
     bounds: Bounds = SMALL
-    playable: bool = True  # by a real server of that spec
+    playable: bool = True  # by a real server of that spec, where no row is changed
+    label: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def tables(self) -> Tables:
+        tables = compile_tables(self.make())
+        rows = (replace(row, **self.changes) if row.label == self.label else row for row in tables.rows)
+        return replace(tables, rows=tuple(rows))
 
 
 CONTROLS: Mapping[str, Control] = {
     "the partner's exit frees the other end": Control(
-        lambda: compile_tables(freeing_exit()),
-        Violation(MISDELIVERED, "PAIRED MSG/relayed"),
+        freeing_exit,
+        Violation(properties.MISDELIVERED, "PAIRED MSG/relayed"),
         Bounds(clients=3, up=1, down=2),
     ),
     "a line is taken before the chat is accepted": Control(
-        lambda: compile_tables(without(shipped(), "PAIRED", "MSG", "not-accepted")),
-        Violation(MISDELIVERED, "PAIRED MSG/relayed"),
+        lambda: without(shipped(), "PAIRED", "MSG", "not-accepted"),
+        Violation(properties.MISDELIVERED, "PAIRED MSG/relayed"),
     ),
-    "two unanswered LEAVEs": Control(lambda: compile_tables(two_leaves()), Violation(OTHER_CHAT, "PAIRED LEAVE/left")),
+    "two unanswered LEAVEs": Control(
+        lambda: changed("of: [HELLO, NAME, CHAT, LEAVE]", "of: [HELLO, NAME, CHAT]"),
+        Violation(properties.OTHER_CHAT, "PAIRED LEAVE/left"),
+    ),
     "no CHAT in PAIRED": Control(
-        lambda: compile_tables(without(shipped(), "PAIRED", "CHAT", "accepted", "already-paired")),
-        Violation(UNSPECIFIED, "CHAT in PAIRED"),
+        lambda: without(shipped(), "PAIRED", "CHAT", "accepted", "already-paired"),
+        Violation(properties.UNSPECIFIED, "CHAT in PAIRED"),
     ),
     "CHAT answers twice": Control(
-        lambda: rows(shipped(), "opened", answers=("OK CHAT", "OK CHAT")),
-        Violation(ANSWERS, "NAMED CHAT/opened has 2 instead of 1"),
-        playable=False,
+        shipped,
+        Violation(properties.ANSWERS, "NAMED CHAT/opened has 2 instead of 1"),
+        label="opened",
+        changes={"answers": ("OK CHAT", "OK CHAT")},
     ),
-    "a dead end": Control(lambda: compile_tables(dead_end()), Violation(DEAD_END, "from PAIRED")),
+    "a dead end": Control(dead_end, Violation(properties.DEAD_END, "from PAIRED")),
     "LEAVE leaves the link": Control(
-        lambda: compile_tables(deaf_leave()), Violation(ASYMMETRIC, "NAMED with a partner"), playable=False
+        deaf_leave, Violation(properties.ASYMMETRIC, "NAMED with a partner"), playable=False
     ),
     "CHAT is answered like LEAVE": Control(
-        lambda: rows(shipped(), "opened", answers=("OK LEAVE",)),
-        Violation(UNPLACED, "OK LEAVE answers nothing that is to be answered now"),
-        playable=False,
+        shipped,
+        Violation(properties.UNPLACED, "OK LEAVE answers nothing that is to be answered now"),
+        label="opened",
+        changes={"answers": ("OK LEAVE",)},
     ),
     "the server does not accept as it answers": Control(
-        lambda: rows(shipped(), "accepted", effects=()), Violation(VIEWS, "in PAIRED"), playable=False
+        shipped, Violation(properties.VIEWS, "in PAIRED"), label="accepted", changes={"effects": ()}
     ),
     "GONE means two things": Control(
-        lambda: compile_tables(ending_frees_the_partner()), Violation(AMBIGUOUS, "GONE in PAIRED"), TINY, playable=False
+        ending_frees_the_partner, Violation(properties.AMBIGUOUS, "GONE in PAIRED"), TINY, playable=False
     ),
     "nobody to call": Control(
-        lambda: compile_tables(shipped()),
-        Violation(NEVER, "NAMED CHAT/opened"),
+        shipped,
+        Violation(properties.NEVER, "NAMED CHAT/opened"),
         Bounds(clients=1, up=1, down=2),
         playable=False,
     ),
     "the last request is never answered": Control(
-        lambda: rows(little(), "ended", answers=(), to=None, effects=()),
-        Violation(DEADLOCK, "before all connections are over"),
-        playable=False,
+        little,
+        Violation(properties.DEADLOCK, "before all connections are over"),
+        label="ended",
+        changes={"answers": (), "to": None, "effects": ()},
     ),
-    "the second protocol": Control(lambda: compile_tables(little()), Violation(OTHER_CHAT, "TALKING hang/hung")),
+    "the second protocol": Control(little, Violation(properties.OTHER_CHAT, "TALKING hang/hung")),
 }
 
 
@@ -158,7 +148,7 @@ CONTROLS: Mapping[str, Control] = {
 def searched(name: str) -> tuple[Search, SearchResult]:
     """The search of a control: of all of it, or where it is large, until its violation is found."""
     control = CONTROLS[name]
-    search = Search(control.make(), control.bounds)
+    search = Search(control.tables(), control.bounds)
     if control.bounds == SMALL:
         return search, search.run()
     return search, search.run(until=lambda violation: violation == control.violation)
@@ -171,11 +161,12 @@ def found_trace(name: str) -> Trace:
 
 def plainly(model: Model) -> tuple[set[GlobalState], set[int]]:
     """Every state, and every row that fires, without caches and symmetry."""
-    seen, waiting, fired = {model.start()}, [model.start()], set()
+    seen, waiting, fired = {model.start()}, [model.start()], set[int]()
     while waiting:
         for action, after, _ in model.steps(waiting.pop()):
-            fired |= {action.row} - {None}
+            if action.row is not None:
+                fired.add(action.row)
             if after is not None and after not in seen:
                 seen.add(after)
                 waiting.append(after)
-    return seen, {row for row in fired if row is not None}
+    return seen, fired

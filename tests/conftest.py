@@ -18,6 +18,8 @@ from hypothesis import settings
 from pychat.server.server import Server
 from pychat.spec import Spec, load, loads, shipped
 
+from .dissection import Tshark
+
 ROOT = Path(__file__).parents[1]
 SPEC_FILE = ROOT / "spec" / "pychat.yaml"
 PATIENCE = 10.0  # seconds after which a failure is one; nothing waits for it when all is well
@@ -99,6 +101,13 @@ def spec() -> Spec:
 def little() -> Spec:
     """A second protocol, with other words."""
     return load(ROOT / "tests" / "little.yaml")
+
+
+@pytest.fixture(scope="session")
+def shark(spec: Spec, tmp_path_factory: pytest.TempPathFactory) -> Tshark:
+    """The real tshark with the dissector of the shipped protocol."""
+    need("tshark")
+    return Tshark(spec, tmp_path_factory.mktemp("pychat"))
 
 
 class Peer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from pychat.spec.model import Example
 from tools.dissector.profile import write_profile
 from tools.dissector.script import script
 
-from .conftest import need
 from .segments import Capture, Flow, Side
 
 WORDS = "some words"  # where an example leaves the words open
@@ -44,20 +44,21 @@ class Seen:
 
 
 class Tshark:
-    """tshark with the dissector of one spec and the profile that goes with it. Its home is a directory of its own."""
+    """tshark with the dissector of one spec and its profile. Its home is a directory of its own."""
 
     def __init__(self, spec: Spec, folder: Path) -> None:
         self.spec = spec
-        self._program = need("tshark")
         self.script = folder / f"{spec.protocol}.lua"
         self.script.write_text(script(spec), encoding="utf-8")
-        self._environment = {**os.environ, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder / "config")}
+        self._home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder / "config")}
         write_profile(spec, folder / "config" / "wireshark" / "profiles" / "chat")
 
-    def run(self, capture: Path, *options: str) -> str:
-        """What tshark prints; it may complain of nothing."""
-        words = [self._program, "-X", f"lua_script:{self.script}", "-r", str(capture), *options]
-        done = subprocess.run(words, capture_output=True, text=True, env=self._environment, check=False)
+    def run(self, capture: Path, *options: str, **environment: str) -> str:
+        """What tshark prints. Any complaint of it fails the test."""
+        words = ["tshark", "-X", f"lua_script:{self.script}", "-r", str(capture), *options]
+        done = subprocess.run(
+            words, capture_output=True, text=True, env=os.environ | self._home | environment, check=False
+        )
         complaints = [line for line in done.stderr.splitlines() if line and not line.startswith("Running as user")]
         assert (done.returncode, complaints) == (0, []), done.stderr
         assert "Lua Error" not in done.stdout
@@ -96,16 +97,7 @@ def _fields(layer: Mapping[str, Any], name: str) -> list[tuple[str, str]]:
 
 def _experts(layer: Any, name: str) -> list[str]:
     """The expert information anywhere below a layer."""
-    found: list[str] = []
-    if isinstance(layer, dict):
-        for key, value in layer.items():
-            if key.startswith(f"{name}.expert."):
-                found.append(key.removeprefix(f"{name}.expert."))
-            found += _experts(value, name)
-    elif isinstance(layer, list):
-        for value in layer:
-            found += _experts(value, name)
-    return found
+    return re.findall(rf'"{name}\.expert\.([^"]+)":', json.dumps(layer))
 
 
 Piece = tuple[str, Side, bytes]

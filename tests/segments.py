@@ -62,18 +62,8 @@ class Flow:
         ends = [(b"\x0a\x52\x01\x02", self.client_port), (self.server_address, self.server_port)]
         (source, source_port), (target, target_port) = ends if side == "client" else ends[::-1]
         acknowledged = self.next[other] if flags & ACK else 0
-        tcp = struct.pack(
-            ">HHIIBBHHH",
-            source_port,
-            target_port,
-            self.next[side] % 2**32,
-            acknowledged % 2**32,
-            5 << 4,
-            flags,
-            65535,
-            0,
-            0,
-        )
+        begin = struct.pack(">HHII", source_port, target_port, self.next[side] % 2**32, acknowledged % 2**32)
+        tcp = begin + struct.pack(">BBHHH", 5 << 4, flags, 65535, 0, 0)  # 20 octets, a window, no checksum
         length = 20 + len(tcp) + len(octets)
         ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, length, 0, 0, 64, 6, 0, source, target)
         self.capture.packets.append(_ETHERNET + ip + tcp + octets)
@@ -97,9 +87,7 @@ class Capture:
         octets = bytearray(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
         for number, packet in enumerate(self.packets):
             seconds, microseconds = divmod(number * _STEP, 1_000_000)
-            octets += struct.pack(
-                "<IIII", 1_700_000_000 + seconds, microseconds, min(len(packet), snapped), len(packet)
-            )
-            octets += packet[:snapped]
+            kept = packet[:snapped]
+            octets += struct.pack("<IIII", 1_700_000_000 + seconds, microseconds, len(kept), len(packet)) + kept
         path.write_bytes(octets)
         return path

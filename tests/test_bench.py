@@ -1,4 +1,4 @@
-"""The benchmark measures what it says, and a server cannot win by losing."""
+"""The benchmark measures what it says, and a server that loses lines has no figures."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_every_workload_runs_on_this_server(name: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["lose", "double", "change", "misdeliver", "delay", "close"])
-def test_a_server_cannot_win_by_losing(how: str, tmp_path: Path) -> None:
+def test_a_server_that_spoils_a_line_has_no_figures(how: str, tmp_path: Path) -> None:
     """One line of a direction is spoiled, and there is no figure but a reason that names a person."""
     run = measure(spoiler(how, tmp_path), WORKLOADS["fairness"], TINY)
     assert run.lost

@@ -66,14 +66,9 @@ def root() -> None:
 
 
 def ours() -> list[Path]:
-    """The namespaces of recordings that are there now."""
-    return [path for path in Path("/run/netns").glob("pychat-*") if not _belongs_to_another(path)]
-
-
-def _belongs_to_another(path: Path) -> bool:
-    """Another recording may be under way on this machine."""
-    owner = int(path.name.split("-")[1])
-    return owner != os.getpid() and Path(f"/proc/{owner}").exists()
+    """The namespaces that are there now, without those of another recording that is under way on this machine."""
+    owners = {path: int(path.name.split("-")[1]) for path in Path("/run/netns").glob("pychat-*")}
+    return [path for path, owner in owners.items() if owner == os.getpid() or not Path(f"/proc/{owner}").exists()]
 
 
 @pytest.mark.usefixtures("root")

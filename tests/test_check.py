@@ -33,6 +33,8 @@ from tools.check.trace import TraceStep, trace_steps
 from .broken import CONTROLS, SMALL, TINY, found_trace, plainly, searched
 from .conftest import ROOT, SPEC_FILE, Stage
 
+LITTLE = ROOT / "tests" / "little.yaml"
+
 # --- The search -------------------------------------------------------------------------------------------------------
 
 
@@ -44,7 +46,7 @@ def test_the_shipped_protocol_holds() -> None:
     assert found.states > 100_000
 
 
-@pytest.mark.parametrize("file", [SPEC_FILE, ROOT / "tests" / "little.yaml"], ids=["pychat", "little"])
+@pytest.mark.parametrize("file", [SPEC_FILE, LITTLE], ids=["pychat", "little"])
 def test_the_search_sees_what_the_model_says(file: Path) -> None:
     """With cached steps and symmetry it sees the same states as the model's plain steps: none more and none less."""
     tables = compile_tables(load(file))
@@ -119,11 +121,12 @@ class Program:
 
     def compare_sends(self, world: GlobalState) -> None:
         """A session allows what the model offers; requests that change nothing are left out."""
-        for end in world:
-            if end.state == self.model.spec.final or len(end.up) == self.model.up:
+        for endpoint in world:
+            if endpoint.state == self.model.spec.final or len(endpoint.up) == self.model.up:
                 continue
             offered = {
-                self.words.request(sent._replace(meant=NOBODY, meant_name=NOBODY)) for sent, _ in self.model.sends(end)
+                self.words.request(sent._replace(meant=NOBODY, meant_name=NOBODY))
+                for sent, _ in self.model.sends(endpoint)
             }
             asked = [
                 SentRequest(verb.verb, name)
@@ -131,7 +134,7 @@ class Program:
                 if not verb.inert
                 for name in (range(3) if verb.name_field else (NOBODY,))
             ]
-            assert {text for text in map(self.words.request, asked) if self.allows(end.me, text)} == offered
+            assert {text for text in map(self.words.request, asked) if self.allows(endpoint.me, text)} == offered
 
     def allows(self, who: int, text: str) -> bool:
         verb, *values = text.split(" ", 1)
@@ -144,17 +147,21 @@ class Program:
 
     def compare(self, world: GlobalState) -> None:
         """Server and client are in the states of the model."""
-        names = {end.name: self.connections[end.me] for end in world if end.name != NOBODY}
+        names = {endpoint.name: self.connections[endpoint.me] for endpoint in world if endpoint.name != NOBODY}
         assert len(names) == len(self.hub.users.by_name)
-        for end in world:
-            connection, view = self.connections[end.me], self.sessions[end.me].view
-            assert connection.state == end.state
-            if end.state == self.model.spec.final:
+        for endpoint in world:
+            connection, view = self.connections[endpoint.me], self.sessions[endpoint.me].view
+            assert connection.state == endpoint.state
+            if endpoint.state == self.model.spec.final:
                 continue
-            assert connection.partner is (None if end.partner == NOBODY else self.connections[end.partner])
-            assert (connection.accepted, view.state, view.accepted) == (end.accepted, end.view, end.heard)
-            assert view.name == self.words.names.get(end.own_name)
-            assert view.partner == self.words.names.get(end.peer_name)
+            assert connection.partner is (None if endpoint.partner == NOBODY else self.connections[endpoint.partner])
+            assert (connection.accepted, view.state, view.accepted) == (
+                endpoint.accepted,
+                endpoint.view,
+                endpoint.heard,
+            )
+            assert view.name == self.words.names.get(endpoint.own_name)
+            assert view.partner == self.words.names.get(endpoint.peer_name)
 
 
 @pytest.mark.parametrize("name", CONTROLS)
@@ -215,7 +222,7 @@ def judged(stage: Stage, spec: Spec, play: Play) -> Result:
     return Worker(Address(host, port), spec).verdict(case)
 
 
-@pytest.mark.parametrize("name", [name for name, control in CONTROLS.items() if control.playable])
+@pytest.mark.parametrize("name", [name for name, control in CONTROLS.items() if control.playable and not control.label])
 def test_a_trace_plays_on_a_real_server(name: str, start: Callable[..., Stage], tmp_path: Path) -> None:
     """A server of the broken spec does what the model says, with the violation."""
     search, _ = searched(name)
@@ -254,12 +261,10 @@ def test_the_command_says_what_holds() -> None:
 
 
 def test_the_command_shows_and_exports_what_does_not(tmp_path: Path) -> None:
-    code, said = run(
-        "--queue", "1/1", "--spec", str(ROOT / "tests" / "little.yaml"), "--export", str(tmp_path / "p.yaml")
-    )
+    code, said = run("--queue", "1/1", "--spec", str(LITTLE), "--export", str(tmp_path / "p.yaml"))
     assert code == command.FAULTY
     assert "end of another chat: TALKING hang/hung" in said
-    plays = plays_of(tmp_path / "p.yaml", load(ROOT / "tests" / "little.yaml"))
+    plays = plays_of(tmp_path / "p.yaml", load(LITTLE))
     assert len({play.id for play in plays}) == len(plays) > 3
 
 

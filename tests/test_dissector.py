@@ -21,11 +21,6 @@ from .segments import Capture, Side
 PLACES = ("request_in", "response_in", "relayed_from", "relayed_in", "time", "relay_time")  # they name packets
 
 
-@pytest.fixture(scope="module")
-def shark(spec: Spec, tmp_path_factory: pytest.TempPathFactory) -> Tshark:
-    return Tshark(spec, tmp_path_factory.mktemp("pychat"))
-
-
 @pytest.fixture(scope="module", params=["shipped", "little"])
 def each_shark(
     request: pytest.FixtureRequest, shark: Tshark, little: Spec, tmp_path_factory: pytest.TempPathFactory
@@ -179,7 +174,7 @@ def test_two_servers_have_users_of_the_same_names(shark: Tshark, tmp_path: Path)
     }  # fmt: skip
 
 
-def test_a_capture_that_begins_anywhere_cries_no_wolf(each_shark: Tshark, tmp_path: Path) -> None:
+def test_a_capture_that_begins_anywhere_blames_no_frame_falsely(each_shark: Tshark, tmp_path: Path) -> None:
     """Without the first packets, one more each time: what is shown may be unknown, but not wrong."""
     spec = each_shark.spec
     example = next(iter(spec.examples.values()))

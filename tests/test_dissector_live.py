@@ -15,7 +15,6 @@ from conformance.engine.target import Address
 from conformance.engine.verdict import Verdict
 from conformance.engine.wire import Entry
 from conformance.run import run_suite
-from pychat.spec import Spec
 from tools.capture.network import CaptureError, Host
 from tools.capture.recorder import MARKER_PORT, Recorder
 
@@ -23,11 +22,6 @@ from .conftest import Stage, need
 from .dissection import Seen, Tshark, by_stream
 
 HERE = "127.0.0.1"
-
-
-@pytest.fixture(scope="module")
-def shark(spec: Spec, tmp_path_factory: pytest.TempPathFactory) -> Tshark:
-    return Tshark(spec, tmp_path_factory.mktemp("pychat"))
 
 
 @contextmanager

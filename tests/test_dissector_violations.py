@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from pychat.spec import Spec
 from tools.dissector.rules import VIOLATIONS
 
 from .dissection import Tshark, by_stream, chat, written
@@ -65,11 +62,6 @@ CASES: dict[str, list[str]] = {
     "another ending": ["> PING t\r", "< PONG t\r ! wrong-ending"],
     "no end of the server's line": ["< " + "x" * 4096 + " ! line-too-long", "> PING t", "< PONG t"],
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def shark(spec: Spec, tmp_path_factory: pytest.TempPathFactory) -> Tshark:
-    return Tshark(spec, tmp_path_factory.mktemp("pychat"))
 
 
 def test_whatever_breaks_the_spec_is_named(shark: Tshark, tmp_path: Path) -> None:

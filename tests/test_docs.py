@@ -30,6 +30,7 @@ from tools.docs.verify import ExampleError, verify_examples
 
 from .conftest import ROOT, SPEC_FILE, changed, need
 
+LITTLE = ROOT / "tests" / "little.yaml"
 FEW = (
     CaseText("PAIRED/MSG/one", "One", "", ("R-MSG-1",), ("a> MSG hi",)),
     CaseText("CONNECTED/*/two", "Two", "Why.", ("R-ERR-3",), ()),
@@ -224,7 +225,7 @@ def test_the_diagram_has_every_event_of_the_machine(any_spec: Spec) -> None:
 # Played
 
 
-@pytest.mark.parametrize("file", [SPEC_FILE, ROOT / "tests" / "little.yaml"], ids=["pychat", "little"])
+@pytest.mark.parametrize("file", [SPEC_FILE, LITTLE], ids=["pychat", "little"])
 def test_the_examples_are_true(file: Path) -> None:
     """Each of both protocols, against the real server."""
     spec = load(file)
@@ -273,22 +274,25 @@ def test_a_server_that_does_not_start_is_told(spec: Spec, command: str, reason: 
 # The command
 
 
+def run(out: Path, spec: Path, *options: str) -> tuple[int, str]:
+    result = CliRunner().invoke(main, ["--out", str(out), "--spec", str(spec), *options])
+    return result.exit_code, result.output
+
+
 def test_the_command_writes_the_site(tmp_path: Path) -> None:
     """Both protocols; the second one's Markdown goes beside its page."""
     need("dot")
-    result = CliRunner().invoke(main, ["--out", str(tmp_path), "--spec", str(ROOT / "tests" / "little.yaml")])
-    assert result.exit_code == 0, result.output
+    code, said = run(tmp_path, LITTLE)
+    assert code == 0, said
     assert {file.name for file in tmp_path.iterdir()} == {"index.html", "PROTOCOL.md"}
-    assert "1 examples played" in result.output
+    assert "1 examples played" in said
 
 
 def test_the_check_writes_nothing_and_says_what_is_stale(tmp_path: Path) -> None:
     """A page that is not what the spec says is a failure with a reason."""
-    result = CliRunner().invoke(
-        main, ["--check", "--out", str(tmp_path), "--spec", str(ROOT / "tests" / "little.yaml")]
-    )
-    assert result.exit_code == 1
-    assert "run python -m tools.docs" in result.output
+    code, said = run(tmp_path, LITTLE, "--check")
+    assert code == 1
+    assert "run python -m tools.docs" in said
     assert list(tmp_path.iterdir()) == []
 
 
@@ -297,9 +301,9 @@ def test_the_build_fails_where_an_example_is_not_true(tmp_path: Path) -> None:
     text = SPEC_FILE.read_text(encoding="utf-8").replace("- a< OK WHO 1\n", "- a< OK WHO 2\n", 1)
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(text, encoding="utf-8")
-    result = CliRunner().invoke(main, ["--out", str(tmp_path / "site"), "--spec", str(wrong)])
-    assert result.exit_code == 1
-    assert "the example who-is-there is not true: step 5: wanted a< OK WHO 2, got a< OK WHO 1" in result.output
+    code, said = run(tmp_path / "site", wrong)
+    assert code == 1
+    assert "the example who-is-there is not true: step 5: wanted a< OK WHO 2, got a< OK WHO 1" in said
     assert not (tmp_path / "site").exists()
 
 

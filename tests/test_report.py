@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from pychat.spec import Spec, shipped
-from tools.dissector.script import script
 from tools.report.build import analyse
 from tools.report.document import Column, Document, Paragraph, Section, Table, quoted, seconds
 from tools.report.evidence import Evidence, among, ranges
@@ -27,6 +26,7 @@ from tools.report.tshark import PREFERENCES, ReportError
 from tools.vocabulary import Vocabulary
 
 from .conftest import ROOT, need, output
+from .dissection import Tshark
 
 CAPTURES = ROOT / "tests" / "data" / "captures"
 RECORDED = ["chat.pcapng", "segmentation.pcapng", "trouble.pcapng", "nagle.pcapng", "loss.pcapng", "loopback6.pcap"]
@@ -34,14 +34,7 @@ WORDS = Vocabulary.of(shipped())
 
 
 def quiet(_words: str) -> None:
-    """Progress that nobody watches."""
-
-
-@pytest.fixture(scope="session")
-def dissector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("lua") / "dissector.lua"
-    path.write_text(script(shipped()), encoding="utf-8")
-    return path
+    """Shows no progress."""
 
 
 @cache
@@ -62,22 +55,14 @@ def truth(name: str) -> dict[str, Any]:
     return dict(result)
 
 
-def dissected(capture: Path, dissector: Path, *options: str | Path, **environment: str) -> list[str]:
-    """What tshark prints with the dissector and the preferences of a report."""
-    preferences = [word for preference in PREFERENCES for word in ("-o", preference)]
-    words = ["-n", "-r", capture, "-X", f"lua_script:{dissector}", *preferences, *options]
-    return output("tshark", *words, **environment).splitlines()
+AS_REPORTED = ["-n", *(word for preference in PREFERENCES for word in ("-o", preference))]  # tshark's options
 
 
-@pytest.fixture
-def ask(dissector: Path) -> Callable[..., list[list[str]]]:
+def ask(shark: Tshark, name: str, display_filter: str, *fields: str) -> list[list[str]]:
     """Asks tshark alone: the values of fields in the packets that a filter shows."""
-
-    def ask(name: str, display_filter: str, *fields: str) -> list[list[str]]:
-        words = ["-Y", display_filter, "-T", "fields", *(part for field in fields for part in ("-e", field))]
-        return [line.split("	") for line in dissected(CAPTURES / name, dissector, "-e", "frame.number", *words)]
-
-    return ask
+    words = ["-Y", display_filter, "-T", "fields", *(part for field in fields for part in ("-e", field))]
+    rows = shark.run(CAPTURES / name, *AS_REPORTED, "-e", "frame.number", *words)
+    return [line.split("\t") for line in rows.splitlines()]
 
 
 def evidences(document: dict[str, Any]) -> Iterator[tuple[str, str, list[int]]]:
@@ -93,31 +78,31 @@ def evidences(document: dict[str, Any]) -> Iterator[tuple[str, str, list[int]]]:
 # --- Every figure can be checked ------------------------------------------------------------------------------------
 
 
-def shown_by_wireshark(capture: Path, dissector: Path, filters: list[str], folder: Path) -> dict[int, list[int]]:
+def shown_by_wireshark(capture: Path, shark: Tshark, filters: list[str], folder: Path) -> dict[int, list[int]]:
     """The frames that each filter shows, in one pass."""
     asked = folder / "filters"
     asked.write_text("\n".join(filters) + "\n", encoding="utf-8")
     script = f"lua_script:{ROOT / 'tests' / 'data' / 'asked.lua'}"
     shown: dict[int, list[int]] = {}
-    for line in dissected(capture, dissector, "-q", "-X", script, FILTERS=str(asked)):
+    for line in shark.run(capture, *AS_REPORTED, "-q", "-X", script, FILTERS=str(asked)).splitlines():
         number, _, frame = line.partition("\t")
         assert number.isdigit(), f"Wireshark does not understand a filter: {line}"
         shown.setdefault(int(number), []).append(int(frame))
     return shown
 
 
-def check_evidence(capture: Path, dissector: Path, folder: Path) -> int:
+def check_evidence(capture: Path, shark: Tshark, folder: Path) -> int:
     cited = list(evidences(plain(report_on(capture))))
-    shown = shown_by_wireshark(capture, dissector, [display_filter for _, display_filter, _ in cited], folder)
+    shown = shown_by_wireshark(capture, shark, [display_filter for _, display_filter, _ in cited], folder)
     for index, (about, display_filter, frames) in enumerate(cited, 1):
         assert shown.get(index, []) == frames, f"{about}: {display_filter}"
     return len(cited)
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_each_filter_shows_exactly_the_frames_that_are_cited(name: str, dissector: Path, tmp_path: Path) -> None:
+def test_each_filter_shows_exactly_the_frames_that_are_cited(name: str, shark: Tshark, tmp_path: Path) -> None:
     """So a reader can check any sentence: Wireshark's own filter engine is asked, and knows nothing of the report."""
-    assert check_evidence(CAPTURES / name, dissector, tmp_path) > 20
+    assert check_evidence(CAPTURES / name, shark, tmp_path) > 20
 
 
 @pytest.mark.parametrize(
@@ -129,22 +114,29 @@ def test_each_filter_shows_exactly_the_frames_that_are_cited(name: str, dissecto
         pytest.param(["-T", "rawip", "-C", "14", "{}", "{out}"], id="no-link-layer"),
     ],
 )
-def test_a_report_on_a_mutilated_capture_is_still_true(cut: list[str], dissector: Path, tmp_path: Path) -> None:
+def test_a_report_on_a_mutilated_capture_is_still_true(cut: list[str], shark: Tshark, tmp_path: Path) -> None:
     """Whatever is missing, what is said of the rest can be checked."""
     out = tmp_path / "cut.pcapng"
     words = [word.replace("{}", str(CAPTURES / "chat.pcapng")).replace("{out}", str(out)) for word in cut]
     output("editcap", *words)
-    assert check_evidence(out, dissector, tmp_path) > 15
+    assert check_evidence(out, shark, tmp_path) > 15
 
 
 # --- The figures, asked of tshark in another way --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_the_handshakes_are_tsharks(name: str, ask: Callable[..., list[list[str]]]) -> None:
+def test_the_handshakes_are_tsharks(name: str, shark: Tshark) -> None:
     """Sequence numbers, acknowledgements, options and the initial round trip of each connection."""
     rows = ask(
-        name, "tcp.flags.syn == 1", "tcp.stream", "tcp.flags.ack", "tcp.seq_raw", "tcp.ack_raw", "tcp.options.mss_val"
+        shark,
+        name,
+        "tcp.flags.syn == 1",
+        "tcp.stream",
+        "tcp.flags.ack",
+        "tcp.seq_raw",
+        "tcp.ack_raw",
+        "tcp.options.mss_val",
     )
     shakes = {one["stream"]: one["handshake"] for one in report(name)["data"]["connections"]}
     for frame, stream, acknowledges, seq, ack, mss in rows:
@@ -158,44 +150,46 @@ def test_the_handshakes_are_tsharks(name: str, ask: Callable[..., list[list[str]
             assert (shake["syn"], shake["client_isn"], shake["client"]["mss"]) == (int(frame), int(seq), int(mss))
     trips = {
         int(stream): float(rtt)
-        for _, stream, rtt in ask(name, "tcp.analysis.initial_rtt", "tcp.stream", "tcp.analysis.initial_rtt")
+        for _, stream, rtt in ask(shark, name, "tcp.analysis.initial_rtt", "tcp.stream", "tcp.analysis.initial_rtt")
     }
     for stream, shake in shakes.items():
         assert shake is None or trips[stream] == shake["rtt"]
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_packets_ends_and_lines_are_tsharks(name: str, ask: Callable[..., list[list[str]]]) -> None:
+def test_packets_ends_and_lines_are_tsharks(name: str, shark: Tshark) -> None:
     """How many packets each connection has, which carry FIN and RST, and how many lines there are."""
     connections = {one["stream"]: one for one in report(name)["data"]["connections"]}
-    packets = Counter(int(stream) for _, stream in ask(name, "tcp", "tcp.stream"))
+    packets = Counter(int(stream) for _, stream in ask(shark, name, "tcp", "tcp.stream"))
     assert packets == {stream: sum(one["packets"]) for stream, one in connections.items()}
     for flag, key in (("fin", "fins"), ("reset", "resets")):
-        found = [(int(stream), int(frame)) for frame, stream in ask(name, f"tcp.flags.{flag} == 1", "tcp.stream")]
+        found = [
+            (int(stream), int(frame)) for frame, stream in ask(shark, name, f"tcp.flags.{flag} == 1", "tcp.stream")
+        ]
         assert sorted(found) == sorted((s, frame) for s, one in connections.items() for frame, _ in one["close"][key])
 
 
-def test_retransmissions_are_tsharks(ask: Callable[..., list[list[str]]]) -> None:
+def test_retransmissions_are_tsharks(shark: Tshark) -> None:
     found = report("loss.pcapng")["data"]["tcp_analysis"]
     for name in ("tcp.analysis.retransmission", "tcp.analysis.duplicate_ack", "tcp.analysis.lost_segment"):
-        assert found[name] == [int(frame) for (frame,) in ask("loss.pcapng", name)] != []
+        assert found[name] == [int(frame) for (frame,) in ask(shark, "loss.pcapng", name)] != []
 
 
-def test_the_route_is_told_by_the_ttl(ask: Callable[..., list[list[str]]]) -> None:
+def test_the_route_is_told_by_the_ttl(shark: Tshark) -> None:
     """One router between the clients and the server, and Ethernet addresses that tell it."""
     sources = report("chat.pcapng")["data"]["sources"]
     server = truth("chat.pcapng")["server"]["address"]
     assert {source["hops"] for source in sources if source["address"] != server} == {1}
     assert [source["hops"] for source in sources if source["address"] == server] == [0]
-    assert {ttl for _, ttl in ask("chat.pcapng", f"tcp && ip.src != {server}", "ip.ttl")} == {"63"}
+    assert {ttl for _, ttl in ask(shark, "chat.pcapng", f"tcp && ip.src != {server}", "ip.ttl")} == {"63"}
     assert all(source["checksums_good"] == source["packets"] for source in sources)
 
 
-def test_tsharks_reassembly_names_the_same_segments(ask: Callable[..., list[list[str]]]) -> None:
+def test_tsharks_reassembly_names_the_same_segments(shark: Tshark) -> None:
     """For each line that spans segments, tcp.segment of the frame that completes it has all of its frames."""
     by_frame = {
         int(frame): {int(n) for n in segments.split(",")}
-        for frame, segments in ask("segmentation.pcapng", "tcp.segment", "tcp.segment")
+        for frame, segments in ask(shark, "segmentation.pcapng", "tcp.segment", "tcp.segment")
     }
     spanning = [
         one for direction in report("segmentation.pcapng")["data"]["segmentation"] for one in direction["spanning"]
@@ -308,12 +302,14 @@ def test_nothing_leaves_the_page(tmp_path: Path) -> None:
 
 def test_nothing_of_a_capture_is_markup() -> None:
     """Neither in HTML nor in a text between backticks."""
-    evil = "<script>alert(1)</script> `#panic()`"
-    table = Table("caption", (Column("code", code=True), Column("text")), [(evil, quoted(evil))])
-    page = html(Document("title", "subtitle", (), (Section(evil, (Paragraph(quoted(evil)), table)),)))
+    hostile = "<script>alert(1)</script> `#panic()`"
+    table = Table("caption", (Column("code", code=True), Column("text")), [(hostile, quoted(hostile))])
+    page = html(Document("title", "subtitle", (), (Section(hostile, (Paragraph(quoted(hostile)), table)),)))
     assert "<script>" not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 5
-    assert pdf(Document("t", "s", (), (Section("s", (Paragraph(quoted(evil)), table)),)), evil).startswith(b"%PDF")
+    assert pdf(Document("t", "s", (), (Section("s", (Paragraph(quoted(hostile)), table)),)), hostile).startswith(
+        b"%PDF"
+    )
 
 
 def test_a_number_of_frames_is_written_short() -> None:

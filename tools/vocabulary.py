@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pychat.spec import Spec
-from pychat.spec.model import EffectKind, Outcome
+from pychat.spec.model import EffectKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Vocabulary:
                 leave=_verb(spec, "unlink"),
                 list=_verb(spec, "list"),
                 quit=_found(spec.quit_verb, "ends the connection"),
-                called=_push(_outcome(spec, "link")),
-                heard=_push(_outcome(spec, "relay")),
+                called=_push(spec, "link"),
+                heard=_push(spec, "relay"),
                 gone=spec.ending.partner.push.form.key,
                 probe=_found(next((push.form.key for push in spec.pushes.values() if push.reply), None), "probes"),
                 probed=next(push.reply.form.verb for push in spec.pushes.values() if push.reply),
@@ -55,13 +55,7 @@ def _found(word: str | None, meaning: str) -> str:
     return word
 
 
-def _outcome(spec: Spec, kind: EffectKind) -> Outcome:
-    found = next((row for _, row in spec.outcomes() if row.does(kind) and row.partner is not None), None)
-    if found is None:
-        raise LookupError(f"nothing in it does {kind} and tells the partner")
-    return found
-
-
-def _push(outcome: Outcome) -> str:
-    assert outcome.partner is not None
-    return outcome.partner.push.form.key
+def _push(spec: Spec, kind: EffectKind) -> str:
+    """The key of the push of the first row that does this and tells the partner."""
+    pushes = (row.partner.push for _, row in spec.outcomes() if row.does(kind) and row.partner is not None)
+    return _found(next((push.form.key for push in pushes), None), f"does {kind} and tells the partner")

@@ -1,5 +1,7 @@
-"""The command: runs every workload on every server, in turns, and prints the results. Here alone a server is a peer:
-that is its word in the option and in the JSON."""
+"""The command: runs every workload on every server, in turns, and prints the results.
+
+The option and the JSON call a server `peer`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -129,17 +132,13 @@ def main(
 def _alternating(contenders: list[Contender], works: list[Workload], pace: Pace, runs: int) -> Iterator[Run]:
     """Every workload on every server, and that again: the first server of a run is the last one of the next."""
     total = len(contenders) * len(works) * runs
-    count = 0
-    for number in range(runs):
-        for work in works:
-            for place in range(len(contenders)):
-                contender = contenders[(place + number) % len(contenders)]
-                run = measure(contender, work, pace, number + 1)
-                count += 1
-                figures = run.figures
-                cost = f"{figures['rate']:,.0f} {work.unit}s/s" if "rate" in figures else "done"
-                say(f"{count}/{total} {work.name} {contender.name}: {run.trouble or cost}", err=True)
-                yield run
+    turns = product(range(runs), works, range(len(contenders)))
+    for count, (number, work, place) in enumerate(turns, 1):
+        contender = contenders[(place + number) % len(contenders)]
+        run = measure(contender, work, pace, number + 1)
+        cost = f"{run.figures['rate']:,.0f} {work.unit}s/s" if "rate" in run.figures else "done"
+        say(f"{count}/{total} {work.name} {contender.name}: {run.trouble or cost}", err=True)
+        yield run
 
 
 def record(runs: list[Run], contenders: list[Contender], pace: Pace) -> dict[str, Any]:

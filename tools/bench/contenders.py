@@ -258,9 +258,9 @@ set_tcp_nodelay true
 """
 
 
-def all_contenders(spec: Spec | None = None) -> dict[str, Contender]:
+def all_contenders() -> dict[str, Contender]:
     """Every row by its name: the server of this project first, the limit last."""
-    chat = Chat(spec or shipped())
+    chat = Chat(shipped())
     pychat = [sys.executable, "-m", "pychat"]
     server = [*pychat, "server", "--host", "127.0.0.1", "--port", "0"]
     rows = (

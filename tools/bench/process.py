@@ -8,7 +8,6 @@ import socket
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 
 from conformance.engine import programs
 
@@ -24,11 +23,10 @@ class NotStartedError(Exception):
     """A server did not come up; the message holds its last words."""
 
 
-def raise_limits() -> int:
-    """Lets this process and the servers that it starts open as many files as the system allows. Returns the number."""
+def raise_limits() -> None:
+    """Lets this process and the servers that it starts open as many files as the system allows."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
 
 
 def cores() -> tuple[set[int], set[int]]:
@@ -117,9 +115,7 @@ class Server:
     def __enter__(self) -> Server:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
 

@@ -91,7 +91,7 @@ def paced(server: Server, work: Workload, pace: Pace) -> Figures:
 
 
 def crowd(server: Server, work: Workload, pace: Pace) -> Figures:
-    """The same, beside a user who sends more than any socket takes, and one who does so to a partner that reads late.
+    """The same, beside two users that send more than any socket takes; the partner of the second one reads late.
 
     Latencies and shares are those of the other users. `kept` is the share of the lines for the partner that did not
     read which it gets when it reads at last.
@@ -318,7 +318,7 @@ WORKLOADS = {
         ),
         Workload("churn", "connections that come, take a name and go", churn, users=32, unit="connection"),
         Workload("idle-8000", "8,000 connections with a name that do nothing", idle, users=8000, unit="connection"),
-        Workload("crowd", "50 honest chats beside a flooder and one who never reads", crowd),
+        Workload("crowd", "50 chats beside a user that floods its partner and one that never reads", crowd),
         Workload(
             "who-5000", "one of 5,000 users asks who is there", who, users=5000, unit="listed user", needs="listing"
         ),

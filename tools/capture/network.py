@@ -169,7 +169,18 @@ def _join(stack: ExitStack, router: str, number: int, name: str, *, ipv6: bool) 
     _ip("-n", namespace, "link", "add", INTERFACE, "address", _mac(number, 2), "mtu", str(MTU), "type", "veth", "peer",
         "name", port, "netns", router, "address", _mac(number, 1), "mtu", str(MTU))  # fmt: skip
     for where, device, last in ((namespace, INTERFACE, 2), (router, port, 1)):
-        _in(where, "ethtool", "-K", device, *(word for offload in OFFLOADS for word in (offload, "off")))
+        _run(
+            [
+                "ip",
+                "netns",
+                "exec",
+                where,
+                "ethtool",
+                "-K",
+                device,
+                *(word for offload in OFFLOADS for word in (offload, "off")),
+            ]
+        )
         _ip("-n", where, "address", "add", f"{_address(number, last, ipv6=ipv6)}/{bits}", "dev", device, *nodad)
         _ip("-n", where, "link", "set", device, "up")
     _ip("-n", namespace, "route", "add", "default", "via", _address(number, 1, ipv6=ipv6))
@@ -216,10 +227,6 @@ def _set(namespace: str, name: str, value: str) -> None:
     with Host("", "", namespace).inside():
         if path.exists():  # a kernel without IPv6 needs none switched off
             path.write_text(value, encoding="ascii")
-
-
-def _in(namespace: str, *words: str) -> None:
-    _run(["ip", "netns", "exec", namespace, *words])
 
 
 def _on_router(network: Network, *words: str) -> None:

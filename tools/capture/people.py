@@ -1,8 +1,7 @@
 """The participants of a recording: the server's process, clients' processes, and clients of one raw socket each.
 
 A raw client does what no well-behaved client does: it chooses where a segment ends, resets, falls silent or does not
-read.
-Knows the spec's words only as its vocabulary gives them.
+read. Knows the spec's words only as its vocabulary gives them.
 """
 
 from __future__ import annotations

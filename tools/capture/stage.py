@@ -133,15 +133,14 @@ class Stage:
             person.hear(self.answer(self.words.name))
             self.truth.people[person.name]["named"] = True
 
-    def pair(self, caller: Person, called: Person, *, accept: bool = True) -> dict[str, Any]:
+    def pair(self, caller: Person, called: Person) -> dict[str, Any]:
         """One calls, the other accepts. Returns the chat's record, where lines are counted."""
         caller.ask(self.words.call, called.name)
         caller.hear(self.answer(self.words.call))
         called.hear(self.words.called)
-        if accept:
-            self.think(0.3)
-            called.ask(self.words.call, caller.name)
-            called.hear(self.answer(self.words.call))
+        self.think(0.3)
+        called.ask(self.words.call, caller.name)
+        called.hear(self.answer(self.words.call))
         chat: dict[str, Any] = {"caller": caller.name, "called": called.name, "lines": {caller.name: 0, called.name: 0}}
         self.truth.chats.append(chat)
         return chat
@@ -178,11 +177,18 @@ class Stage:
             person.close()
             self.truth.people[person.name]["end"] = "quit"
 
-    def refusal(self, person: Person, verb: str, *values: str) -> str:
-        """A request that must be refused; returns the code."""
+    def refusal(self, person: Person, verb: str, *values: str) -> None:
+        """A request that must be refused."""
         person.ask(verb, *values)
         verb_named, code = person.hear(self.spec.refusal.key)[:2]
         self.truth.refusals.append({"user": person.name, "verb": verb_named, "code": code})
+
+    def goodbye(self, person: RawClient) -> str:
+        """Waits until the server has said goodbye and closed; returns the code of the goodbye."""
+        code = person.hear(self.spec.goodbye.key)[0]
+        person.hear_end()
+        person.close()
+        self.truth.people[person.name]["end"] = code
         return code
 
     def event(self, what: str, **about: object) -> None:

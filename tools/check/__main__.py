@@ -69,7 +69,8 @@ def _search(spec: Spec, tables: Tables, bounds: Bounds, limit: int | None, expor
     for each in traces:
         say(f"{each.diagram()}\n")
     if export is not None:
-        _write(export, to_yaml(numbered([each.play() for each in traces if each.steps])))
+        export.write_text(to_yaml(numbered([each.play() for each in traces if each.steps])), encoding="utf-8")
+        say(f"wrote {export}")
     say(_summary(spec, tables, found, traces))
     return FAULTY if traces else SOUND if found.complete else INCOMPLETE
 
@@ -103,11 +104,6 @@ def _summary(spec: Spec, tables: Tables, found: SearchResult, traces: list[Trace
     fired = sum(row.index in found.fired for row in rows)
     lines.append(f"  {fired} of {len(rows)} rows fired")
     return "\n".join(lines)
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
-    say(f"wrote {path}")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
 """The search: every reachable state, breadth first, so that the first trace to a violation is a shortest one.
 
-A state is a tuple with the number of each connection's `Endpoint`. The model computes each step of an end once; then it
-is looked up, which makes pure Python fast enough. `Model.steps` computes the same slowly, and a test compares them.
+A state is a tuple with the number of each connection's `Endpoint`. The model computes each step of an endpoint once;
+then it is looked up, which makes pure Python fast enough. `Model.steps` computes the same slowly, and a test compares
+them.
 Knows no spec.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 from .model import NOBODY, Endpoint, GlobalState, Model, PartnerStep, ServerStep
@@ -52,9 +54,9 @@ class SearchResult:
 
 
 class _EncodedStep(NamedTuple):
-    """A `ServerStep` with the number of the end in the place of the end."""
+    """A `ServerStep` with the number of the endpoint in its place."""
 
-    end: int | None
+    endpoint: int | None
     other: int
     partner_step: PartnerStep | None
     violations: Violations
@@ -67,15 +69,15 @@ class Search:
         self.model = Model(tables, bounds.clients, bounds.up, bounds.down)
         self.bounds = bounds
         self.found = SearchResult(bounds)
-        self._ends: list[Endpoint] = []
+        self._endpoints: list[Endpoint] = []
         self._numbers: dict[Endpoint, int] = {}
         self._violating: dict[int, Violations] = {}
         self._quiet: list[bool] = []
-        self._own: dict[int, list[tuple[int | None, Violations]]] = {}
         self._taken: dict[tuple[int, int, bool], _EncodedStep] = {}
-        self._closed: dict[int, _EncodedStep] = {}
-        self._partner_steps: dict[tuple[PartnerStep, int], tuple[int | None, Violations]] = {}
-        self._symmetry = Symmetry(bounds.clients, self._ends, self._number)
+        self._own_steps = cache(self._find_own_steps)
+        self._close = cache(lambda number: self._shared(self.model.close(self._endpoints[number])))
+        self._partner_step = cache(self._take_partner_step)
+        self._symmetry = Symmetry(bounds.clients, self._endpoints, self._number)
         self._parents: dict[StateKey, StateKey | None] = {}  # each state that was seen, and the one before it
 
     def run(
@@ -148,87 +150,83 @@ class Search:
         edges: list[Edge] = []
         for i, number in enumerate(state):
             before, after = state[:i], state[i + 1 :]
-            own = self._own.get(number)
-            if own is None:
-                own = self._own[number] = list(self._own_steps(number))
-            for successor, violations in own:
+            for successor, violations in self._own_steps(number):
                 edges.append((None if successor is None else (*before, successor, *after), violations))
-            end = self._ends[number]
-            if end.up:
+            endpoint = self._endpoints[number]
+            if endpoint.up:
                 edges += self._shared_edge(state, i, self._take(state, number))
-            if closing and end.state != self.model.spec.final:
+            if closing and endpoint.state != self.model.spec.final:
                 edges += self._shared_edge(state, i, self._close(number))
         return edges
 
-    def _own_steps(self, number: int) -> Iterator[tuple[int | None, Violations]]:
+    def _find_own_steps(self, number: int) -> list[tuple[int | None, Violations]]:
         """What a client may do by itself: send and read."""
-        end = self._ends[number]
-        for _, after in self.model.sends(end):
-            yield self._number(after), ()
-        if end.down:
-            read, violations = self.model.receive(end)
-            yield None if read is None else self._number(read), violations
+        endpoint = self._endpoints[number]
+        found: list[tuple[int | None, Violations]] = [
+            (self._number(after), ()) for _, after in self.model.sends(endpoint)
+        ]
+        if endpoint.down:
+            read, violations = self.model.receive(endpoint)
+            found.append((None if read is None else self._number(read), violations))
+        return found
 
     def _shared_edge(self, state: StateKey, i: int, step: _EncodedStep) -> list[Edge]:
         """A step of the server with the connection `i`; none while a queue has no room for what it sends."""
-        if step.end is None:
+        if step.endpoint is None:
             return [(None, step.violations)]
         room = self.model.down
-        if len(self._ends[step.end].down) > room:
+        if len(self._endpoints[step.endpoint].down) > room:
             return []
         after = list(state)
-        after[i] = step.end
+        after[i] = step.endpoint
         if step.partner_step is None:
             return [(tuple(after), step.violations)]
-        key = (step.partner_step, state[step.other])
-        if key not in self._partner_steps:
-            end, violations = self.model.take_partner_step(self._ends[key[1]], step.partner_step)
-            self._partner_steps[key] = (None if end is None else self._number(end), violations)
-        other, violations = self._partner_steps[key]
+        other, violations = self._partner_step(step.partner_step, state[step.other])
         if other is None:
             return [(None, step.violations + violations)]
-        if len(self._ends[other].down) > room:
+        if len(self._endpoints[other].down) > room:
             return []
         after[step.other] = other
         return [(tuple(after), step.violations + violations)]
 
+    def _take_partner_step(self, step: PartnerStep, number: int) -> tuple[int | None, Violations]:
+        endpoint, violations = self.model.take_partner_step(self._endpoints[number], step)
+        return None if endpoint is None else self._number(endpoint), violations
+
     def _take(self, state: StateKey, number: int) -> _EncodedStep:
-        end, holder, linked = self._ends[number], NOBODY, False
-        name = end.up[0].name
+        endpoint, holder, linked = self._endpoints[number], NOBODY, False
+        name = endpoint.up[0].name
         if name != NOBODY:
             for i, other in enumerate(state):
-                if self._ends[other].name == name:
-                    holder, linked = i, self._ends[other].state in self.model.linked
+                if self._endpoints[other].name == name:
+                    holder, linked = i, self._endpoints[other].state in self.model.linked
         key = (number, holder, linked)
         found = self._taken.get(key)
         if found is None:
-            found = self._taken[key] = self._shared(self.model.take(end, holder, linked))
-        return found
-
-    def _close(self, number: int) -> _EncodedStep:
-        found = self._closed.get(number)
-        if found is None:
-            found = self._closed[number] = self._shared(self.model.close(self._ends[number]))
+            found = self._taken[key] = self._shared(self.model.take(endpoint, holder, linked))
         return found
 
     def _shared(self, taken: ServerStep) -> _EncodedStep:
         # If a queue has no room for it now, the row fires as soon as the clients have read.
         self.found.fired.add(taken.row)
         return _EncodedStep(
-            None if taken.end is None else self._number(taken.end), taken.other, taken.partner_step, taken.violations
+            None if taken.endpoint is None else self._number(taken.endpoint),
+            taken.other,
+            taken.partner_step,
+            taken.violations,
         )
 
-    def _number(self, end: Endpoint) -> int:
-        """The number of an end; the properties of a new one are checked."""
-        number = self._numbers.get(end)
+    def _number(self, endpoint: Endpoint) -> int:
+        """The number of an endpoint; the properties of a new one are checked."""
+        number = self._numbers.get(endpoint)
         if number is None:
-            number = self._numbers[end] = len(self._ends)
-            self._ends.append(end)
-            self._quiet.append(not end.up and not end.down)
-            violations = tuple(self.model.violations(end))
+            number = self._numbers[endpoint] = len(self._endpoints)
+            self._endpoints.append(endpoint)
+            self._quiet.append(not endpoint.up and not endpoint.down)
+            violations = tuple(self.model.violations(endpoint))
             if violations:
                 self._violating[number] = violations
-            self.found.fired.update(row.index for _, row, _ in self.model.inert_requests(end))
+            self.found.fired.update(row.index for _, row, _ in self.model.inert_requests(endpoint))
         return number
 
     # What is found
@@ -239,7 +237,7 @@ class Search:
         path: list[GlobalState] = []
         at: StateKey | None = state
         while at is not None:
-            path.append(tuple(self._ends[number] for number in at))
+            path.append(tuple(self._endpoints[number] for number in at))
             at = self._parents[at]
         self.found.traces[violation] = tuple(reversed(path))
 
@@ -251,25 +249,25 @@ class Search:
 
     def _note_stuck(self, state: StateKey) -> None:
         """Looks for deadlocks and dead ends in a state whose queues are empty."""
-        live = [i for i, number in enumerate(state) if self._ends[number].state != self.model.spec.final]
-        if live and not any(self._may_go_on(self._ends[state[i]]) for i in live):
+        live = [i for i, number in enumerate(state) if self._endpoints[number].state != self.model.spec.final]
+        if live and not any(self._may_go_on(self._endpoints[state[i]]) for i in live):
             self._note(Violation(DEADLOCK, "before all connections are over"), state)
         for i in live:
-            violation = Violation(DEAD_END, f"from {self._ends[state[i]].state}")
+            violation = Violation(DEAD_END, f"from {self._endpoints[state[i]].state}")
             if violation not in self.found.traces and not (
                 self._can_end(state, i, alone=True) or self._can_end(state, i)
             ):
                 self._note(violation, state)
 
-    def _may_go_on(self, end: Endpoint) -> bool:
-        return any(True for _ in self.model.sends(end)) or any(True for _ in self.model.inert_requests(end))
+    def _may_go_on(self, endpoint: Endpoint) -> bool:
+        return any(True for _ in self.model.sends(endpoint)) or any(True for _ in self.model.inert_requests(endpoint))
 
     def _can_end(self, start: StateKey, i: int, alone: bool = False) -> bool:
         """Whether requests lead from `start` to the end of the connection `i`; `alone`: its own requests."""
         seen, waiting = {start}, [start]
         while waiting:
             state = waiting.pop()
-            if self._ends[state[i]].state == self.model.spec.final:
+            if self._endpoints[state[i]].state == self.model.spec.final:
                 return True
             for successor, _ in self._edges(state, closing=False):
                 if successor is None or successor in seen or (alone and successor[i] == state[i]):

@@ -50,18 +50,18 @@ class Endpoint(NamedTuple):
 
     me: int
     state: str  # the server's: state, name, partner, and whether this end has accepted
-    name: int
-    partner: int
-    accepted: bool
-    view: str  # the client's belief of the same
-    own_name: int
-    peer: int
-    peer_name: int
-    heard: bool
-    fresh: bool  # a ghost: the server still has the chat that the client sees
-    unanswered: tuple[SentRequest, ...]  # without ghosts; requests without an answer are left out
-    up: tuple[SentRequest, ...]
-    down: tuple[SentReply, ...]
+    name: int = NOBODY
+    partner: int = NOBODY
+    accepted: bool = False
+    view: str = ""  # the client's belief of the same
+    own_name: int = NOBODY
+    peer: int = NOBODY
+    peer_name: int = NOBODY
+    heard: bool = False
+    fresh: bool = False  # a ghost: the server still has the chat that the client sees
+    unanswered: tuple[SentRequest, ...] = ()  # without ghosts; requests without an answer are left out
+    up: tuple[SentRequest, ...] = ()
+    down: tuple[SentReply, ...] = ()
 
 
 class PartnerStep(NamedTuple):
@@ -74,10 +74,10 @@ class PartnerStep(NamedTuple):
 
 
 class ServerStep(NamedTuple):
-    """A step of the server: the row, the end after it (None: it cannot be applied), and what the partner gets."""
+    """A step of the server: the row, the endpoint after it (None: it cannot be applied), and what the partner gets."""
 
     row: int
-    end: Endpoint | None
+    endpoint: Endpoint | None
     other: int
     partner_step: PartnerStep | None
     violations: tuple[Violation, ...]
@@ -117,10 +117,7 @@ class Model:
 
     def opened(self, me: int) -> Endpoint:
         """A connection that was opened just now."""
-        nobody = (NOBODY, NOBODY)
-        return Endpoint(
-            me, self.spec.initial, *nobody, False, self.spec.initial, *nobody, NOBODY, False, False, (), (), ()
-        )
+        return Endpoint(me, self.spec.initial, view=self.spec.initial)
 
     # The system
 
@@ -130,29 +127,29 @@ class Model:
 
     def steps(self, state: GlobalState) -> Iterator[tuple[Action, GlobalState | None, tuple[Violation, ...]]]:
         """Each possible step, the state after it (None: it cannot be applied), and the violations that it shows."""
-        for i, end in enumerate(state):
-            for sent, after in self.sends(end):
+        for i, endpoint in enumerate(state):
+            for sent, after in self.sends(endpoint):
                 yield Action("send", i, sent), _with(state, after), ()
-            if end.down:
-                read, violations = self.receive(end)
+            if endpoint.down:
+                read, violations = self.receive(endpoint)
                 yield Action("read", i), None if read is None else _with(state, read), violations
-            if end.up:
-                holder = next((other for other in state if other.name == end.up[0].name != NOBODY), None)
+            if endpoint.up:
+                holder = next((other for other in state if other.name == endpoint.up[0].name != NOBODY), None)
                 linked = holder is not None and holder.state in self.linked
-                taken = self.take(end, NOBODY if holder is None else holder.me, linked)
-                yield from self._server_step(state, Action("take", i, end.up[0], taken.row), taken)
-            if end.state != self.spec.final:
-                taken = self.close(end)
+                taken = self.take(endpoint, NOBODY if holder is None else holder.me, linked)
+                yield from self._server_step(state, Action("take", i, endpoint.up[0], taken.row), taken)
+            if endpoint.state != self.spec.final:
+                taken = self.close(endpoint)
                 yield from self._server_step(state, Action("close", i, None, taken.row), taken)
 
     def _server_step(
         self, state: GlobalState, action: Action, taken: ServerStep
     ) -> Iterator[tuple[Action, GlobalState | None, tuple[Violation, ...]]]:
         """A step of the server, unless there is no room for what it sends."""
-        if taken.end is None:
+        if taken.endpoint is None:
             yield action, None, taken.violations
             return
-        changed, violations = [taken.end], taken.violations
+        changed, violations = [taken.endpoint], taken.violations
         if taken.partner_step is not None:
             other, more = self.take_partner_step(state[taken.other], taken.partner_step)
             violations += more
@@ -160,87 +157,89 @@ class Model:
                 yield action, None, violations
                 return
             changed.append(other)
-        if all(len(end.down) <= self.down for end in changed):
+        if all(len(endpoint.down) <= self.down for endpoint in changed):
             yield action, _with(state, *changed), violations
 
     # What a client does
 
-    def sends(self, end: Endpoint) -> Iterator[tuple[SentRequest, Endpoint]]:
-        """Each request that the rules let this client send now, and the end after it."""
-        if end.state == self.spec.final or len(end.up) >= self.up:
+    def sends(self, endpoint: Endpoint) -> Iterator[tuple[SentRequest, Endpoint]]:
+        """Each request that the rules let this client send now, and the endpoint after it."""
+        if endpoint.state == self.spec.final or len(endpoint.up) >= self.up:
             return
         for verb in self._verbs:
-            if self._may_send(end, verb):
-                if verb.answered and len(end.unanswered) >= self.up + self.down:
+            if self._may_send(endpoint, verb):
+                if verb.answered and len(endpoint.unanswered) >= self.up + self.down:
                     continue  # answers are missing; without a bound the states would be infinitely many
-                for sent in self._variants(end, verb):
+                for sent in self._variants(endpoint, verb):
                     asked = SentRequest(sent.verb, sent.name, sent.words)
-                    unanswered = (*end.unanswered, asked) if verb.answered else end.unanswered
-                    yield sent, end._replace(unanswered=unanswered, up=(*end.up, sent))
+                    unanswered = (*endpoint.unanswered, asked) if verb.answered else endpoint.unanswered
+                    yield sent, endpoint._replace(unanswered=unanswered, up=(*endpoint.up, sent))
 
-    def inert_requests(self, end: Endpoint) -> Iterator[tuple[SentRequest, Row, tuple[Violation, ...]]]:
-        """The inert requests that the server might take from this end now, with their rows and violations.
+    def inert_requests(self, endpoint: Endpoint) -> Iterator[tuple[SentRequest, Row, tuple[Violation, ...]]]:
+        """The inert requests that the server might take from this endpoint now, with their rows and violations.
 
         They never lie in a queue, so they add no state: a request that changes nothing can be thought of as sent just
         before it is taken, and its answer as read just after.
         """
-        if end.up or end.state == self.spec.final:
+        if endpoint.up or endpoint.state == self.spec.final:
             return
         for verb in self._inert:
-            if verb.verb in self._forced or self._may_send(end, verb):
+            if verb.verb in self._forced or self._may_send(endpoint, verb):
                 for words in range(len(verb.words)):
                     sent = SentRequest(verb.verb, words=words)
-                    row = self._choose(end, sent, NOBODY, False)
-                    yield sent, row, tuple(self._violations_of_taking(end, sent, row))
+                    row = self._choose(endpoint, sent, NOBODY, False)
+                    yield sent, row, tuple(self._violations_of_taking(endpoint, sent, row))
 
-    def _may_send(self, end: Endpoint, verb: Verb) -> bool:
-        rules, waiting = self.spec.client, [sent.verb for sent in end.unanswered]
+    def _may_send(self, endpoint: Endpoint, verb: Verb) -> bool:
+        rules, waiting = self.spec.client, [sent.verb for sent in endpoint.unanswered]
         if any(self.tables.verbs[name].ends for name in waiting):
             return False  # nothing follows the last request: the server would not read it
         if verb.verb in rules.one_unanswered and not rules.one_unanswered.isdisjoint(waiting):
             return False
-        return verb.verb in self._recv[end.view] or rules.may_follow.get(verb.verb) in waiting
+        return verb.verb in self._recv[endpoint.view] or rules.may_follow.get(verb.verb) in waiting
 
-    def _variants(self, end: Endpoint, verb: Verb) -> Iterator[SentRequest]:
-        condition = self.spec.client.only_if.get(end.view, {}).get(verb.verb)
+    def _variants(self, endpoint: Endpoint, verb: Verb) -> Iterator[SentRequest]:
+        condition = self.spec.client.only_if.get(endpoint.view, {}).get(verb.verb)
         for name, words in product(range(self.clients) if verb.name_field else (NOBODY,), range(len(verb.words))):
-            sent = SentRequest(verb.verb, name, words, fresh=verb.unlinks and end.fresh)
-            if condition is None or self._holds_for_client(condition, end, sent):
-                yield from self._meant(end, sent) if verb.relays else (sent,)
+            sent = SentRequest(verb.verb, name, words, fresh=verb.unlinks and endpoint.fresh)
+            if condition is None or self._holds_for_client(condition, endpoint, sent):
+                yield from self._meant(endpoint, sent) if verb.relays else (sent,)
 
-    def _meant(self, end: Endpoint, sent: SentRequest) -> Iterator[SentRequest]:
+    def _meant(self, endpoint: Endpoint, sent: SentRequest) -> Iterator[SentRequest]:
         """A line, once for each user for whom its sender may mean it."""
-        if sent.verb in self._recv[end.view]:
-            yield sent._replace(meant=end.peer)
+        if sent.verb in self._recv[endpoint.view]:
+            yield sent._replace(meant=endpoint.peer)
         called = self.spec.client.may_follow.get(sent.verb)
-        for before in end.unanswered:
+        for before in endpoint.unanswered:
             if before.verb == called:
                 yield sent._replace(meant_name=before.name)
 
-    def _holds_for_client(self, condition: Condition, end: Endpoint, sent: SentRequest) -> bool:
+    def _holds_for_client(self, condition: Condition, endpoint: Endpoint, sent: SentRequest) -> bool:
         match condition.kind:
             case "the partner":
-                return end.peer != NOBODY and end.peer_name == sent.name
+                return endpoint.peer != NOBODY and endpoint.peer_name == sent.name
             case "no partner":
-                return end.peer == NOBODY
+                return endpoint.peer == NOBODY
             case "not accepted":
-                return not end.heard
+                return not endpoint.heard
             case _:
                 return self._word_holds(condition, sent)
 
-    def receive(self, end: Endpoint) -> tuple[Endpoint | None, tuple[Violation, ...]]:
-        """The client reads the next reply. No end: the reply has no place in its view."""
-        reply, rest = end.down[0], end._replace(down=end.down[1:])
+    def receive(self, endpoint: Endpoint) -> tuple[Endpoint | None, tuple[Violation, ...]]:
+        """The client reads the next reply. None: the reply has no place in its view."""
+        reply, rest = endpoint.down[0], endpoint._replace(down=endpoint.down[1:])
         reaction = self.tables.reactions[reply.key]
         if reaction.verb is not None and self.tables.verbs[reaction.verb].answered:
-            if not end.unanswered or end.unanswered[0].verb != reaction.verb:
+            if not endpoint.unanswered or endpoint.unanswered[0].verb != reaction.verb:
                 return None, (Violation(UNPLACED, f"{reply.key} answers nothing that is to be answered now"),)
-            rest = rest._replace(unanswered=end.unanswered[1:])
-        change = reaction.changes.get(end.view)
+            rest = rest._replace(unanswered=endpoint.unanswered[1:])
+        change = reaction.changes.get(endpoint.view)
         if change is None:
-            return None, (Violation(UNPLACED, f"{reply.key} in {end.view}"),)
-        if change.mirrored and "link" not in change.effects and end.peer != reply.who:
-            return None, (Violation(UNPLACED, f"{reply.key} in {end.view}, of somebody who is not the partner there"),)
+            return None, (Violation(UNPLACED, f"{reply.key} in {endpoint.view}"),)
+        if change.mirrored and "link" not in change.effects and endpoint.peer != reply.who:
+            return None, (
+                Violation(UNPLACED, f"{reply.key} in {endpoint.view}, of somebody who is not the partner there"),
+            )
         if change.to is not None:
             rest = rest._replace(view=change.to)
         if "link" in change.effects:
@@ -256,54 +255,56 @@ class Model:
 
     # What the server does
 
-    def take(self, end: Endpoint, holder: int, holder_linked: bool) -> ServerStep:
+    def take(self, endpoint: Endpoint, holder: int, holder_linked: bool) -> ServerStep:
         """The server takes the next request. `holder` is the connection that has the name in it, if it has one."""
-        sent = end.up[0]
-        row = self._choose(end, sent, holder, holder_linked)
-        violations = list(self._violations_of_taking(end, sent, row))
-        other = holder if row.links else end.partner
-        if row.links and (end.partner != NOBODY or holder in (NOBODY, end.me)):
-            return ServerStep(
-                row.index, None, NOBODY, None, (*violations, Violation(ASYMMETRIC, f"{row} without a free other end"))
-            )
+        sent = endpoint.up[0]
+        row = self._choose(endpoint, sent, holder, holder_linked)
+        violations = tuple(self._violations_of_taking(endpoint, sent, row))
+        other = holder if row.links else endpoint.partner
+        if row.links and (endpoint.partner != NOBODY or holder in (NOBODY, endpoint.me)):
+            violations += (Violation(ASYMMETRIC, f"{row} without a free other end"),)
+            return ServerStep(row.index, None, NOBODY, None, violations)
         step = None
         if row.push is not None and other != NOBODY:
             stranger = row.relays and sent.meant != other
             if stranger and sent.meant_name == NOBODY:
-                violations.append(Violation(MISDELIVERED, str(row)))
-            step = PartnerStep(row.index, end.me, end.name, sent.meant_name if stranger else NOBODY)
-        return ServerStep(
-            row.index, self._moved(end._replace(up=end.up[1:]), sent, row, other), other, step, tuple(violations)
-        )
+                violations += (Violation(MISDELIVERED, str(row)),)
+            step = PartnerStep(row.index, endpoint.me, endpoint.name, sent.meant_name if stranger else NOBODY)
+        after = self._moved(endpoint._replace(up=endpoint.up[1:]), sent, row, other)
+        return ServerStep(row.index, after, other, step, violations)
 
-    def close(self, end: Endpoint) -> ServerStep:
+    def close(self, endpoint: Endpoint) -> ServerStep:
         """The connection ends without a request."""
-        row = self.tables.ending
-        step = None if end.partner == NOBODY else PartnerStep(row.index, end.me, end.name)
-        return ServerStep(row.index, self._moved(end, SentRequest(""), row, end.partner), end.partner, step, ())
+        row, partner = self.tables.ending, endpoint.partner
+        step = None if partner == NOBODY else PartnerStep(row.index, endpoint.me, endpoint.name)
+        return ServerStep(row.index, self._moved(endpoint, SentRequest(""), row, partner), partner, step, ())
 
-    def _choose(self, end: Endpoint, sent: SentRequest, holder: int, holder_linked: bool) -> Row:
-        rows = self._rows[end.state, sent.verb]
+    def _choose(self, endpoint: Endpoint, sent: SentRequest, holder: int, holder_linked: bool) -> Row:
+        rows = self._rows[endpoint.state, sent.verb]
         return next(
-            row for row in rows if row.condition is None or self._holds(row.condition, end, sent, holder, holder_linked)
+            row
+            for row in rows
+            if row.condition is None or self._holds(row.condition, endpoint, sent, holder, holder_linked)
         )
 
-    def _holds(self, condition: Condition, end: Endpoint, sent: SentRequest, holder: int, holder_linked: bool) -> bool:
+    def _holds(
+        self, condition: Condition, endpoint: Endpoint, sent: SentRequest, holder: int, holder_linked: bool
+    ) -> bool:
         match condition.kind:
             case "taken":
-                return holder not in (NOBODY, end.me)
+                return holder not in (NOBODY, endpoint.me)
             case "unknown":
                 return holder == NOBODY
             case "oneself":
-                return holder == end.me
+                return holder == endpoint.me
             case "linked":
                 return holder_linked
             case "the partner":
-                return holder != NOBODY and holder == end.partner
+                return holder != NOBODY and holder == endpoint.partner
             case "no partner":
-                return end.partner == NOBODY
+                return endpoint.partner == NOBODY
             case "not accepted":
-                return not end.accepted
+                return not endpoint.accepted
             case _:
                 return self._word_holds(condition, sent)
 
@@ -311,93 +312,96 @@ class Model:
         value = self.tables.verbs[sent.verb].words[sent.words][str(condition.field)]
         return (value == condition.value) == (condition.kind == "equals")
 
-    def _violations_of_taking(self, end: Endpoint, sent: SentRequest, row: Row) -> Iterator[Violation]:
+    def _violations_of_taking(self, endpoint: Endpoint, sent: SentRequest, row: Row) -> Iterator[Violation]:
         if row.misplaced and sent.verb not in self.uncounted:
-            yield Violation(UNSPECIFIED, f"{sent.verb} in {end.state}")
+            yield Violation(UNSPECIFIED, f"{sent.verb} in {endpoint.state}")
         wanted = int(row.refuses or self.tables.verbs[sent.verb].answered)
         if len(row.answers) != wanted:
             yield Violation(ANSWERS, f"{row} has {len(row.answers)} instead of {wanted}")
-        if row.unlinks and row.to != self.spec.final and end.partner != NOBODY and not sent.fresh:
+        if row.unlinks and row.to != self.spec.final and endpoint.partner != NOBODY and not sent.fresh:
             yield Violation(OTHER_CHAT, str(row))
 
-    def _moved(self, end: Endpoint, sent: SentRequest, row: Row, other: int) -> Endpoint:
-        """This end after a row: its effects, its state, and its answers on their way."""
+    def _moved(self, endpoint: Endpoint, sent: SentRequest, row: Row, other: int) -> Endpoint:
+        """This endpoint after a row: its effects, its state, and its answers on their way."""
         for kind in row.effects:
             match kind:
                 case "bind":
-                    end = end._replace(name=sent.name)
+                    endpoint = endpoint._replace(name=sent.name)
                 case "link":
-                    end = end._replace(partner=other, accepted=True)
+                    endpoint = endpoint._replace(partner=other, accepted=True)
                 case "accept" | "retract":
-                    end = end._replace(accepted=kind == "accept")
+                    endpoint = endpoint._replace(accepted=kind == "accept")
                 case "unlink":
-                    end = end._replace(partner=NOBODY, accepted=False)
+                    endpoint = endpoint._replace(partner=NOBODY, accepted=False)
                 case "release":
-                    end = end._replace(name=NOBODY)
+                    endpoint = endpoint._replace(name=NOBODY)
                 case _:  # relay and list change nothing here
                     pass
         if row.to is not None:
-            end = end._replace(state=row.to)
-        if end.state == self.spec.final:
-            return self._over(end)
-        if row.links or row.unlinks or end.state not in self.linked:
-            end = _outdated(end)
+            endpoint = endpoint._replace(state=row.to)
+        if endpoint.state == self.spec.final:
+            return self._over(endpoint)
+        if row.links or row.unlinks or endpoint.state not in self.linked:
+            endpoint = _outdated(endpoint)
         name = sent.name if row.links or "bind" in row.effects else NOBODY
         reply = [SentReply(reply, name, other if row.links else NOBODY, row.links) for reply in row.answers]
-        return end._replace(down=(*end.down, *reply))
+        return endpoint._replace(down=(*endpoint.down, *reply))
 
-    def _over(self, end: Endpoint) -> Endpoint:
+    def _over(self, endpoint: Endpoint) -> Endpoint:
         """A connection that is over. What its client still reads is judged where it reads it before the end."""
-        opened = self.opened(end.me)
-        return opened._replace(state=end.state, view=end.state, name=end.name, partner=end.partner)
+        opened = self.opened(endpoint.me)
+        return opened._replace(state=endpoint.state, view=endpoint.state, name=endpoint.name, partner=endpoint.partner)
 
-    def take_partner_step(self, end: Endpoint, step: PartnerStep) -> tuple[Endpoint | None, tuple[Violation, ...]]:
-        """The other end after a row of its partner. No end: the row cannot be applied there."""
+    def take_partner_step(self, endpoint: Endpoint, step: PartnerStep) -> tuple[Endpoint | None, tuple[Violation, ...]]:
+        """The other endpoint after a row of its partner. None: the row cannot be applied there."""
         row = self.tables.rows[step.row]
-        if end.state not in row.partner_states:
-            return None, (Violation(UNSPECIFIED, f"{row} at an other end in {end.state}"),)
-        if row.links and end.partner != NOBODY:
+        if endpoint.state not in row.partner_states:
+            return None, (Violation(UNSPECIFIED, f"{row} at an other end in {endpoint.state}"),)
+        if row.links and endpoint.partner != NOBODY:
             return None, (Violation(ASYMMETRIC, f"{row} with the partner of somebody else"),)
-        violations = (Violation(MISDELIVERED, str(row)),) if step.meant_name not in (NOBODY, end.name) else ()
+        violations = (Violation(MISDELIVERED, str(row)),) if step.meant_name not in (NOBODY, endpoint.name) else ()
         if row.links:
-            end = _outdated(end)._replace(partner=step.source, accepted=False)
+            endpoint = _outdated(endpoint)._replace(partner=step.source, accepted=False)
         if row.unlinks:
-            end = end._replace(partner=NOBODY, accepted=False)
+            endpoint = endpoint._replace(partner=NOBODY, accepted=False)
         if row.partner_to is not None:
-            end = end._replace(state=row.partner_to)
-        if end.state not in self.linked:
-            end = _outdated(end)
+            endpoint = endpoint._replace(state=row.partner_to)
+        if endpoint.state not in self.linked:
+            endpoint = _outdated(endpoint)
         reply = SentReply(str(row.push), step.name if row.links else NOBODY, step.source, row.links)
-        return end._replace(down=(*end.down, reply)), violations
+        return endpoint._replace(down=(*endpoint.down, reply)), violations
 
-    # What must hold at each end by itself
+    # What must hold at each endpoint by itself
 
-    def violations(self, end: Endpoint) -> Iterator[Violation]:
-        """The properties that this end breaks by itself."""
-        if end.partner != NOBODY and end.state not in self.linked:
-            yield Violation(ASYMMETRIC, f"{end.state} with a partner")
-        if end.state == self.spec.final:
-            if end.name != NOBODY:
-                yield Violation(VIEWS, f"{end.state} with a name that is not free")
+    def violations(self, endpoint: Endpoint) -> Iterator[Violation]:
+        """The properties that this endpoint breaks by itself."""
+        if endpoint.partner != NOBODY and endpoint.state not in self.linked:
+            yield Violation(ASYMMETRIC, f"{endpoint.state} with a partner")
+        if endpoint.state == self.spec.final:
+            if endpoint.name != NOBODY:
+                yield Violation(VIEWS, f"{endpoint.state} with a name that is not free")
             return
-        if end.unanswered and not end.up and not end.down:
-            yield Violation(ANSWERS, f"{end.unanswered[0].verb} is never answered")
-        server, client = (end.state, end.name, end.partner, end.accepted), (end.view, end.own_name, end.peer, end.heard)
-        if not end.down and server != client:
-            yield Violation(VIEWS, f"in {end.state}")
-        for _, _, violations in self.inert_requests(end):
+        if endpoint.unanswered and not endpoint.up and not endpoint.down:
+            yield Violation(ANSWERS, f"{endpoint.unanswered[0].verb} is never answered")
+        server, client = (
+            (endpoint.state, endpoint.name, endpoint.partner, endpoint.accepted),
+            (endpoint.view, endpoint.own_name, endpoint.peer, endpoint.heard),
+        )
+        if not endpoint.down and server != client:
+            yield Violation(VIEWS, f"in {endpoint.state}")
+        for _, _, violations in self.inert_requests(endpoint):
             yield from violations
 
 
-def _outdated(end: Endpoint) -> Endpoint:
-    """The end after its chat has begun or ended: frames on their way are about an earlier chat."""
-    return end._replace(
+def _outdated(endpoint: Endpoint) -> Endpoint:
+    """The endpoint after its chat has begun or ended: frames on their way are about an earlier chat."""
+    return endpoint._replace(
         fresh=False,
-        up=tuple(sent._replace(fresh=False) for sent in end.up),
-        down=tuple(reply._replace(fresh=False) for reply in end.down),
+        up=tuple(sent._replace(fresh=False) for sent in endpoint.up),
+        down=tuple(reply._replace(fresh=False) for reply in endpoint.down),
     )
 
 
 def _with(state: GlobalState, *changed: Endpoint) -> GlobalState:
-    new = {end.me: end for end in changed}
-    return tuple(new.get(end.me, end) for end in state)
+    new = {endpoint.me: endpoint for endpoint in changed}
+    return tuple(new.get(endpoint.me, endpoint) for endpoint in state)

@@ -14,10 +14,10 @@ StateKey = tuple[int, ...]  # the number of each connection's Endpoint
 
 
 class Symmetry:
-    """Picks one of all symmetric states. `ends` are numbered by `number`."""
+    """Picks one of all symmetric states. `endpoints` are numbered by `number`."""
 
-    def __init__(self, clients: int, ends: list[Endpoint], number: Callable[[Endpoint], int]) -> None:
-        self._ends, self._number = ends, number
+    def __init__(self, clients: int, endpoints: list[Endpoint], number: Callable[[Endpoint], int]) -> None:
+        self._endpoints, self._number = endpoints, number
         orders = list(permutations(range(clients)))
         self._renamings = [(connections, names) for connections in orders for names in orders]
         self._known: list[dict[int, int]] = [{} for _ in self._renamings]
@@ -25,8 +25,8 @@ class Symmetry:
 
     def canonical(self, state: StateKey) -> StateKey:
         """The representative of all states symmetric to `state`: in it each name in use has its owner's number."""
-        ends = self._ends
-        names = tuple([ends[number].name for number in state])
+        endpoints = self._endpoints
+        names = tuple([endpoints[number].name for number in state])
         candidates = self._by_names.get(names)
         if candidates is None:
             candidates = self._by_names[names] = list(self._candidates(names))
@@ -50,24 +50,24 @@ class Symmetry:
         found = known.get(number)
         if found is None:
             connections, names = self._renamings[renaming]
-            found = known[number] = self._number(renamed(self._ends[number], connections, names))
+            found = known[number] = self._number(renamed(self._endpoints[number], connections, names))
         return found
 
 
-def renamed(end: Endpoint, connections: tuple[int, ...], names: tuple[int, ...]) -> Endpoint:
-    """The end with other numbers for connections and names."""
+def renamed(endpoint: Endpoint, connections: tuple[int, ...], names: tuple[int, ...]) -> Endpoint:
+    """The endpoint with other numbers for connections and names."""
     who, name = (*connections, NOBODY), (*names, NOBODY)  # so that NOBODY, the last one, stays itself
-    return end._replace(
-        me=who[end.me],
-        name=name[end.name],
-        partner=who[end.partner],
-        own_name=name[end.own_name],
-        peer=who[end.peer],
-        peer_name=name[end.peer_name],
-        unanswered=tuple(sent._replace(name=name[sent.name]) for sent in end.unanswered),
+    return endpoint._replace(
+        me=who[endpoint.me],
+        name=name[endpoint.name],
+        partner=who[endpoint.partner],
+        own_name=name[endpoint.own_name],
+        peer=who[endpoint.peer],
+        peer_name=name[endpoint.peer_name],
+        unanswered=tuple(sent._replace(name=name[sent.name]) for sent in endpoint.unanswered),
         up=tuple(
             sent._replace(name=name[sent.name], meant=who[sent.meant], meant_name=name[sent.meant_name])
-            for sent in end.up
+            for sent in endpoint.up
         ),
-        down=tuple(reply._replace(name=name[reply.name], who=who[reply.who]) for reply in end.down),
+        down=tuple(reply._replace(name=name[reply.name], who=who[reply.who]) for reply in endpoint.down),
     )

@@ -87,12 +87,12 @@ class Texts:
         """The frames that the server sends when a row fires for the request of `me` (empty: the connection ends)."""
         other = me.partner
         if row.links:
-            other = next((end.me for end in state if end.name == me.up[0].name), NOBODY)
+            other = next((endpoint.me for endpoint in state if endpoint.name == me.up[0].name), NOBODY)
         values = {
             "me": self.names.get(me.name, ""),
             "peer": self.names.get(state[other].name, "") if other != NOBODY else "",
             "profiles": " ".join(self.spec.profiles),
-            "count": str(sum(end.name != NOBODY for end in state)),
+            "count": str(sum(endpoint.name != NOBODY for endpoint in state)),
             "reason": self.spec.ending.gone,
         }
         if request:

@@ -76,21 +76,21 @@ class Trace:
         if row is None:
             return ""
         words = [row.label if at_once or not row.verb else f"{self.people[who]}'s {step.text}: {row.label}"]
-        for end in after or ():
-            other = end.me != who and end.me in [frame.who for frame in step.frames]
-            if (end.me == who and row.to) or (other and row.partner_to):
-                words.append(f"{self.people[end.me]} {end.state}")
+        for endpoint in after or ():
+            other = endpoint.me != who and endpoint.me in [frame.who for frame in step.frames]
+            if (endpoint.me == who and row.to) or (other and row.partner_to):
+                words.append(f"{self.people[endpoint.me]} {endpoint.state}")
         return "; ".join(words)
 
     def _last(self, state: GlobalState) -> Iterator[str]:
         """What both sides know at the end."""
-        live = [end for end in state if end.state != self.spec.final]
+        live = [endpoint for endpoint in state if endpoint.state != self.spec.final]
         if live:
             yield ""
-        for end in live:
-            server = f"{end.state}{self._with(end.partner)}" + (", accepted" if end.accepted else "")
-            client = f"{end.view}{self._with(end.peer)}" + (", accepted" if end.heard else "")
-            yield f"{self.people[end.me]}: {server} at the server; {client} in its own view"
+        for endpoint in live:
+            server = f"{endpoint.state}{self._with(endpoint.partner)}" + (", accepted" if endpoint.accepted else "")
+            client = f"{endpoint.view}{self._with(endpoint.peer)}" + (", accepted" if endpoint.heard else "")
+            yield f"{self.people[endpoint.me]}: {server} at the server; {client} in its own view"
 
     def _with(self, partner: int) -> str:
         return f" with {self.people[partner]}" if partner != NOBODY else ""
@@ -170,11 +170,11 @@ def _last_steps(
         if violation in violations:
             yield action, state, last
             return
-    for end in state:
-        for sent, row, violations in search.model.inert_requests(end):
+    for endpoint in state:
+        for sent, row, violations in search.model.inert_requests(endpoint):
             if violation in violations:
-                yield Action("send", end.me, sent), state, state
-                yield Action("take", end.me, sent, row.index), state, state
+                yield Action("send", endpoint.me, sent), state, state
+                yield Action("take", endpoint.me, sent, row.index), state, state
                 return
 
 
@@ -184,15 +184,15 @@ def untangled(steps: Sequence[TraceStep]) -> list[TraceStep]:
     Steps of different clients do not depend on each other, so the trace means the same and is easier to read.
     """
     order = list(steps)
+    pairs = [pair for who in {step.action.who: None for step in steps} for pair in _pairs(steps, who)]
     for step in reversed(steps):
-        if step.action.kind == "send":
-            taken = _nth(order, "take", step.action.who, _count(order, step))
-            if taken is not None:
-                _move(order, step, taken, -1)
+        for request, taken in pairs:
+            if request is step:
+                _move(order, request, taken, -1)
     for step in steps:
-        if step.action.kind == "read":
-            sent = _source(order, step.action.who, _count(order, step))
-            _move(order, step, sent, +1)
+        for sent, reply in pairs:
+            if reply is step:
+                _move(order, reply, sent, +1)
     return order
 
 
@@ -201,24 +201,16 @@ def _takes(step: TraceStep, sent: TraceStep) -> bool:
     return (step.action.kind, step.action.who, step.text) == ("take", sent.action.who, sent.text)
 
 
+def _pairs(steps: Sequence[TraceStep], who: int) -> Iterator[tuple[TraceStep, TraceStep]]:
+    """For each frame from and to a client, the step in which it is sent, and the one in which it is taken or read."""
+    own = [step for step in steps if step.action.who == who]
+    requests, taken, read = ([step for step in own if step.action.kind == kind] for kind in ("send", "take", "read"))
+    yield from zip(requests, taken, strict=False)
+    yield from zip([step for step in steps for frame in step.frames if frame.who == who], read, strict=False)
+
+
 def _position(order: Sequence[TraceStep], step: TraceStep) -> int:
     return next(i for i, other in enumerate(order) if other is step)
-
-
-def _count(order: Sequence[TraceStep], step: TraceStep) -> int:
-    """How many steps of this kind and client come before."""
-    before = order[: _position(order, step)]
-    return sum((m.action.kind, m.action.who) == (step.action.kind, step.action.who) for m in before)
-
-
-def _nth(order: Sequence[TraceStep], kind: str, who: int, n: int) -> TraceStep | None:
-    found = [step for step in order if (step.action.kind, step.action.who) == (kind, who)]
-    return found[n] if n < len(found) else None
-
-
-def _source(order: Sequence[TraceStep], who: int, n: int) -> TraceStep:
-    """The step in which the n-th frame to `who` was sent."""
-    return [step for step in order for frame in step.frames if frame.who == who][n]
 
 
 def _move(order: list[TraceStep], step: TraceStep, target: TraceStep, side: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from pychat.command import Command, say
-from pychat.spec import Spec, SpecError, load, shipped
+from pychat.spec import SpecError, load, shipped
 
 from .profile import write_profile
 from .script import script
@@ -38,21 +38,17 @@ def main(out: Path | None, directory: Path | None, path: Path | None, *, install
         if install:
             plugins, profiles = personal_folders()
             out, directory = out or plugins / f"{spec.protocol}.lua", directory or profiles / spec.title
-        _write(spec, out, directory)
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(script(spec), encoding="utf-8")
+            say(f"{out}: the dissector", err=True)
+        elif directory is None:
+            click.echo(script(spec), nl=False)
+        if directory is not None:
+            write_profile(spec, directory)
+            say(f"{directory}: a profile; choose it in Wireshark, or by tshark -C '{directory.name}'", err=True)
     except (SpecError, OSError) as error:
         raise click.ClickException(str(error)) from None
-
-
-def _write(spec: Spec, out: Path | None, directory: Path | None) -> None:
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(script(spec), encoding="utf-8")
-        say(f"{out}: the dissector", err=True)
-    elif directory is None:
-        click.echo(script(spec), nl=False)
-    if directory is not None:
-        write_profile(spec, directory)
-        say(f"{directory}: a profile; choose it in Wireshark, or by tshark -C '{directory.name}'", err=True)
 
 
 def personal_folders() -> tuple[Path, Path]:

@@ -43,8 +43,8 @@ _COLUMNS = (
 )
 
 
-def profile(spec: Spec) -> dict[str, str]:
-    """The files of the profile by their names."""
+def write_profile(spec: Spec, directory: Path) -> None:
+    """Writes the profile's files into a directory. Raises OSError."""
     name = spec.protocol
     colours = [
         f"@{spec.title}: {words}@{text.format(name)}@{_colour(back)}{_colour(fore)}"
@@ -59,14 +59,9 @@ def profile(spec: Spec) -> dict[str, str]:
         "tcp.reassemble_out_of_order: TRUE",  # a frame survives segments that overtook one another
     ]
     texts = {"colorfilters": colours, "dfilter_buttons": buttons, "dfilters": filters, "preferences": preferences}
-    return {file: "".join(f"{line}\n" for line in lines) for file, lines in texts.items()}
-
-
-def write_profile(spec: Spec, directory: Path) -> None:
-    """Writes the profile's files into a directory. Raises OSError."""
     directory.mkdir(parents=True, exist_ok=True)
-    for name, text in profile(spec).items():
-        (directory / name).write_text(text, encoding="utf-8")
+    for file, lines in texts.items():
+        (directory / file).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _quoted(text: str) -> str:

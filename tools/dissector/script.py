@@ -9,7 +9,7 @@ from pychat.spec import Spec
 from .rules import lua, rules
 
 ENGINE = Path(__file__).with_name("engine")
-PARTS = (  # the parts of the engine in the order in which they need one another, and what each is given
+PARTS = (  # the parts of the engine in the order in which they require one another, and what each is given
     ("frames", "spec, rex_pcre2"),
     ("views", "spec"),
     ("connections", "spec, views"),

@@ -8,7 +8,7 @@ from pychat.spec import Spec
 from pychat.spec.forms import Form, Reply, Template
 from pychat.spec.model import Outcome
 
-from .content import Span, Spans
+from .content import Span, Spans, code
 
 _PROSE = re.compile(
     r"`(?P<quoted>[^`]+)`"
@@ -82,11 +82,11 @@ class Anchors:
 
     def template(self, template: Template) -> Spans:
         """A frame that the server writes, as a link."""
-        return (Span(str(template), "code", self.frame(template.form.key)),)
+        return code(str(template), self.frame(template.form.key))
 
     def request_template(self, template: Template) -> Spans:
         """A frame that a client writes, as a link."""
-        return (Span(str(template), "code", self.request(template.form.verb)),)
+        return code(str(template), self.request(template.form.verb))
 
     def frame(self, key: str) -> str | None:
         """The anchor of the frame that begins with these words: a reply, or else a request."""
@@ -96,18 +96,17 @@ class Anchors:
 
     def line(self, words: str, *, sent: bool) -> Spans:
         """A frame of an example; its first words are a link."""
-        parts = words.split(" ")
         if sent:
-            key = parts[0] if parts[0] in self.spec.requests else ""
-            target = self.request(key) if key else None
+            key = words.partition(" ")[0]
+            target = self.request(key) if key in self.spec.requests else None
         else:
             reply = self.spec.reply_of(words)
             key = reply.key if reply is not None else ""
             target = self.frame(key)
-        if not key:
-            return (Span(words, "code"),)
+        if target is None:
+            return code(words)
         rest = words[len(key) :]
-        return (Span(key, "code", target), *((Span(rest, "code"),) if rest else ()))
+        return (*code(key, target), *(code(rest) if rest else ()))
 
     # Prose
 

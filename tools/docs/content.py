@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Style = Literal["text", "code", "strong"]
@@ -88,7 +88,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """A row of a table. `kind` is for its style: refusals are grey."""
 
     cells: tuple[Spans, ...]
@@ -104,7 +104,7 @@ class Table:
     """
 
     head: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     matrix: bool = False
     faint: str = ""
 
@@ -193,8 +193,8 @@ class Section:
     anchor: str
     title: Spans
     blocks: tuple[Block, ...] = ()
-    sections: tuple[Section, ...] = field(default=())
     summary: str = ""
+    sections: tuple[Section, ...] = ()
 
     def walk(self) -> Iterator[Section]:
         yield self

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .cases import CaseText
-from .content import Block, Grammar, Page, Row, Rules, Section, Span, Spans, Table, plain
+from .content import Block, Grammar, Page, Rules, Section, Span, Spans, Table, TableRow, plain
 
 HERE = Path(__file__).parent
 _ABNF = re.compile(
@@ -131,7 +131,7 @@ def _found_in(section: Section, block: Block) -> Iterator[tuple[str, str, str]]:
             yield name, " ".join(text.split()), f"abnf-{name.lower()}"
 
 
-def _row_title(row: Row) -> str:
+def _row_title(row: TableRow) -> str:
     """The name of a row: its first cell, or the last one in the table of a verb."""
     if (row.anchor or "").startswith("row-"):
         return next((span.text for span in row.cells[-1] if span.style == "code"), "")

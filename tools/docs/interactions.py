@@ -45,7 +45,7 @@ def interactions(spec: Spec) -> dict[str, Interaction]:
     }
 
 
-def words_of(spec: Spec, frame: str) -> str:
+def _words_of(spec: Spec, frame: str) -> str:
     """A reply with the words that the server says in place of `…`."""
     for form, table in ((spec.refusal, spec.errors), (spec.goodbye, spec.goodbyes)):
         parts = frame.split(" ")
@@ -75,7 +75,7 @@ def _arrows(spec: Spec, example: Example) -> Iterator[Arrow]:
         if step.kind == "send":
             arrows += _sent(spec, step)
         else:
-            arrows.append(Arrow(step.who, step.kind, words_of(spec, step.text), step.text))
+            arrows.append(Arrow(step.who, step.kind, _words_of(spec, step.text), step.text))
     causes = _Causes(spec, arrows)
     for index, arrow in enumerate(arrows):
         if arrow.kind in ("receive", "end"):

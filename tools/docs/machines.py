@@ -66,11 +66,6 @@ def draw(machine: Any, name: str, href: Href, state_href: Href, final: str) -> s
     Raises:
         GraphvizError: there is no `dot` to draw with.
     """
-    return _svg(dot(machine, href, state_href, final), name)
-
-
-def dot(machine: Any, href: Href, state_href: Href, final: str) -> str:
-    """The machine in Graphviz's language."""
     lines = [
         "digraph machine {",
         "  graph [rankdir=TB, nodesep=0.9, ranksep=0.75, bgcolor=transparent, pad=0.1];",
@@ -86,7 +81,7 @@ def dot(machine: Any, href: Href, state_href: Href, final: str) -> str:
     for edge in changes(machine):
         weight = 1 if edge.target == final else 8  # the main path is straight; edges to the final state go around it
         lines.append(f"  {_id(edge.source)} -> {_id(edge.target)} [weight={weight}, label=<{_label(edge, href)}>];")
-    return "\n".join([*lines, "}"])
+    return _svg("\n".join([*lines, "}"]), name)
 
 
 def _id(name: str) -> str:

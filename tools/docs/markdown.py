@@ -19,6 +19,7 @@ from .content import (
     Spans,
     Table,
     Wire,
+    plain,
 )
 
 MOST_CASES = 5  # ids of a rule; the HTML page has all of them
@@ -38,7 +39,7 @@ def render(page: Page) -> str:
         "",
         "## Contents",
         "",
-        *(f"{'  ' * depth}- [{_plain(section.title)}](#{section.anchor})" for depth, section in _contents(page)),
+        *(f"{'  ' * depth}- [{plain(section.title)}](#{section.anchor})" for depth, section in _contents(page)),
         "",
     ]
     for section in page.sections:
@@ -130,12 +131,8 @@ def _cases(ids: list[str]) -> str:
 def _conversation(conversation: Conversation) -> list[str]:
     width = max(len(name) for name in conversation.people)
     marks = max(len(line.mark) for line in conversation.lines)
-    lines = [f"{line.who:<{width}} {line.mark:<{marks}} {_plain(line.frame)}".rstrip() for line in conversation.lines]
+    lines = [f"{line.who:<{width}} {line.mark:<{marks}} {plain(line.frame)}".rstrip() for line in conversation.lines]
     return ["```text", *lines, "```"]
-
-
-def _plain(words: Spans) -> str:
-    return "".join(span.text for span in words)
 
 
 def spans(words: Spans) -> str:

@@ -5,7 +5,22 @@ from __future__ import annotations
 from pychat.spec.forms import Field, Form, Push, Reply, Request, Template, Variable
 from pychat.spec.model import Outcome
 
-from .content import Block, Facts, Paragraph, Row, Section, Spans, Table, Wire, code, join, link, plain, sentence, text
+from .content import (
+    Block,
+    Facts,
+    Paragraph,
+    Section,
+    Spans,
+    Table,
+    TableRow,
+    Wire,
+    code,
+    join,
+    link,
+    plain,
+    sentence,
+    text,
+)
 from .phrases import duration, octets, type_form, unique
 from .sources import PageSources
 
@@ -17,19 +32,19 @@ def section(sources: PageSources) -> Section:
         "requests",
         text("What a client sends"),
         (_overview(sources),),
-        tuple(_request(sources, request) for request in spec.requests.values()),
         "every request, with what comes of it",
+        tuple(_request(sources, request) for request in spec.requests.values()),
     )
     answers = [_answer(sources, reply) for reply in spec.replies.values() if reply.kind in ("answer", "item")]
     replies = Section(
-        "replies", text("What answers a request"), (), (*answers, _refusal(sources)), "answers, items and refusals"
+        "replies", text("What answers a request"), (), "answers, items and refusals", (*answers, _refusal(sources))
     )
     pushed = [_push(sources, push) for push in spec.pushes.values()]
     pushes = Section(
-        "pushes", text("What the server sends by itself"), (), (*pushed, _goodbye(sources)), "pushes and the goodbye"
+        "pushes", text("What the server sends by itself"), (), "pushes and the goodbye", (*pushed, _goodbye(sources))
     )
     words = text("Each frame that travels, by the direction in which it travels. A word in angle brackets is a field.")
-    return Section("messages", text("Messages"), (Paragraph(words),), (requests, replies, pushes), "every frame")
+    return Section("messages", text("Messages"), (Paragraph(words),), "every frame", (requests, replies, pushes))
 
 
 def _overview(sources: PageSources) -> Table:
@@ -44,7 +59,7 @@ def _overview(sources: PageSources) -> Table:
             sources.anchors.form(request.answer) if request.answer else text("none"),
             join([sources.phrases.error(error) for error in dict.fromkeys(errors)]) or text("–"),
         )
-        rows.append(Row(cells))
+        rows.append(TableRow(cells))
     return Table(("request", "in", "answer", "refusals of its own"), tuple(rows))
 
 
@@ -53,7 +68,7 @@ def _fields(sources: PageSources, form: Form) -> list[Block]:
     for field in form.fields:
         kind = sources.spec.types[field.type]
         name = code(kind.name, sources.anchors.type(kind.name))
-        rows.append(Row((code(f"<{field.name}>"), name, type_form(kind), text(octets(*kind.octets)))))
+        rows.append(TableRow((code(f"<{field.name}>"), name, type_form(kind), text(octets(*kind.octets)))))
     return [Table(("field", "type", "form", "length"), tuple(rows))] if rows else []
 
 
@@ -87,7 +102,7 @@ def _request(sources: PageSources, request: Request) -> Section:
         sources.rules(sources.rules_about(request.verb)),
     )
     title = sentence("{} from a client", code(request.verb))
-    return Section(sources.anchors.request(request.verb), title, blocks, (), request.doc)
+    return Section(sources.anchors.request(request.verb), title, blocks, request.doc)
 
 
 def _answer_words(sources: PageSources, request: Request) -> Spans:
@@ -112,7 +127,7 @@ def _rows(sources: PageSources, request: Request) -> Table:
                 sentence("{} {}", code(outcome.name), link(outcome.rule, outcome.rule)),
             )
             anchor = sources.anchors.outcome(states[0] if len(groups) > 1 else None, outcome)
-            rows.append(Row(cells, anchor, "refusal" if outcome.error else ""))
+            rows.append(TableRow(cells, anchor, "refusal" if outcome.error else ""))
     return Table(("in", "when", "answer", "then", "row and rule"), tuple(rows))
 
 
@@ -190,7 +205,7 @@ def _frame(
     sources: PageSources, reply: Reply, doc: Spans, facts: tuple[tuple[str, Spans], ...], title: Spans
 ) -> Section:
     blocks = (Paragraph(doc), Facts(facts), *_fields(sources, reply.form), Wire("server", sources.got_example(reply)))
-    return Section(sources.anchors.reply(reply), title, blocks, (), plain(doc))
+    return Section(sources.anchors.reply(reply), title, blocks, plain(doc))
 
 
 def _client_moves(sources: PageSources, reply: Reply) -> list[tuple[str, Spans]]:

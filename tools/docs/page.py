@@ -15,12 +15,12 @@ from .content import (
     Listing,
     Page,
     Paragraph,
-    Row,
     Rules,
     RuleText,
     Section,
     Spans,
     Table,
+    TableRow,
     code,
     join,
     link,
@@ -116,7 +116,7 @@ def _start(sources: PageSources) -> Section:
         Paragraph(text("To write a client or a server, read on in this order:")),
         Listing(order),
     )
-    return Section("start", text("Start here"), blocks, (), "a first conversation by hand")
+    return Section("start", text("Start here"), blocks, "a first conversation by hand")
 
 
 def _in_a_sentence(title: Spans) -> str:
@@ -153,9 +153,9 @@ def _examples(sources: PageSources) -> Section:
             _conversation(sources, interaction),
             Paragraph(sentence("Shows {}.", sources.rule_links(example.rules))),
         )
-        found.append(Section(sources.anchors.example(example.id), text(example.title), blocks, (), example.doc))
+        found.append(Section(sources.anchors.example(example.id), text(example.title), blocks, example.doc))
     how = Paragraph(sentence(PLAYED, code("alice > …"), code("alice < …")))
-    return Section("examples", text("Conversations"), (how,), tuple(found), "every example with its drawing")
+    return Section("examples", text("Conversations"), (how,), "every example with its drawing", tuple(found))
 
 
 # Rules, the contract, versions
@@ -169,7 +169,7 @@ def _rules(sources: PageSources) -> Section:
         Section(f"rules-{slug(group)}", text(group), (Rules(tuple(rules), home=True),))
         for group, rules in groups.items()
     )
-    return Section("rules", text("Rules"), (Paragraph(text(RULES)),), sections, "the numbered requirements")
+    return Section("rules", text("Rules"), (Paragraph(text(RULES)),), "the numbered requirements", sections)
 
 
 def _shown(sources: PageSources, id_: str) -> Spans:
@@ -183,13 +183,14 @@ def _contract(sources: PageSources) -> Section:
     for name, template in contract.commands.items():
         arguments = "".join(f" <{getattr(part, 'name', part)}>" for part in template.parts[1:])
         request = code(str(template), sources.anchors.request(template.form.verb))
-        commands.append(Row((code(name + arguments), request), f"command-{slug(name)}"))
+        commands.append(TableRow((code(name + arguments), request), f"command-{slug(name)}"))
     prints = [
-        Row((sources.frame_link(key), code(str(template))), f"print-{slug(key)}")
+        TableRow((sources.frame_link(key), code(str(template))), f"print-{slug(key)}")
         for key, template in contract.prints.items()
     ]
     notices = [
-        Row((code(name), sources.anchors.prose(doc)), f"notice-{slug(name)}") for name, doc in contract.notices.items()
+        TableRow((code(name), sources.anchors.prose(doc)), f"notice-{slug(name)}")
+        for name, doc in contract.notices.items()
     ]
     blocks: tuple[Block, ...] = (
         Paragraph(sources.anchors.prose(contract.doc)),
@@ -198,17 +199,17 @@ def _contract(sources: PageSources) -> Section:
         Table(("other lines", "when"), tuple(notices)),
     )
     title = text("The line contract of a client under test")
-    return Section("contract", title, blocks, (), "how a program drives a client")
+    return Section("contract", title, blocks, "how a program drives a client")
 
 
 def _history(sources: PageSources) -> Section:
     versions = [
-        Row((text(str(version)), sources.anchors.prose(doc)), f"version-{version}")
+        TableRow((text(str(version)), sources.anchors.prose(doc)), f"version-{version}")
         for version, doc in sources.spec.history
     ]
     profiles = [
-        Row((code(name), sources.anchors.prose(doc)), f"profile-{slug(name)}")
+        TableRow((code(name), sources.anchors.prose(doc)), f"profile-{slug(name)}")
         for name, doc in sources.spec.profiles.items()
     ]
     blocks = (Table(("version", "what changed"), tuple(versions)), Table(("profile", "what it holds"), tuple(profiles)))
-    return Section("history", text("Versions and profiles"), blocks, (), "what changed in which version")
+    return Section("history", text("Versions and profiles"), blocks, "what changed in which version")

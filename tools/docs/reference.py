@@ -12,10 +12,10 @@ from .content import (
     Grammar,
     Listing,
     Paragraph,
-    Row,
     Section,
     Spans,
     Table,
+    TableRow,
     code,
     join,
     link,
@@ -54,6 +54,12 @@ def section(sources: PageSources, name: str) -> Section:
     return PARTS[name](sources)
 
 
+def _chapter(sources: PageSources, name: str, summary: str, *blocks: Block) -> Section:
+    """A part with the prose of its chapter before these blocks, and the chapter's rules after them."""
+    around = (*sources.chapter_prose(name), *blocks, *sources.chapter_rules(name))
+    return Section(name, title(sources, name), around, summary)
+
+
 def _framing(sources: PageSources) -> Section:
     framing = sources.spec.framing
     facts = Facts(
@@ -66,9 +72,9 @@ def _framing(sources: PageSources) -> Section:
         )
     )
     rules = tuple((rule.name, rule.about, layout(str(rule))) for rule in grammar(sources.spec))
-    abnf = Section("abnf", text("The grammar"), (Paragraph(text(ABNF)), Grammar(rules)), (), "all frames in ABNF")
+    abnf = Section("abnf", text("The grammar"), (Paragraph(text(ABNF)), Grammar(rules)), "all frames in ABNF")
     blocks = (facts, *sources.chapter("framing"))
-    return Section("framing", title(sources, "framing"), blocks, (abnf,), "lines, endings, lengths")
+    return Section("framing", title(sources, "framing"), blocks, "lines, endings, lengths", (abnf,))
 
 
 def layout(rule: str, width: int = 100) -> str:
@@ -96,12 +102,10 @@ def _types(sources: PageSources) -> Section:
             join(good) or text("–"),
             join(bad) or text("–"),
         )
-        rows.append(Row(cells, sources.anchors.type(kind.name)))
+        rows.append(TableRow(cells, sources.anchors.type(kind.name)))
     note = Paragraph(text("Lengths are octets of UTF-8. A form is a regular expression that the whole field matches."))
     table = Table(("type", "about", "form", "length", "good", "bad"), tuple(rows))
-    return Section(
-        "types", title(sources, "types"), (note, *sources.chapter("types"), table), (), "what fields may hold"
-    )
+    return Section("types", title(sources, "types"), (note, *sources.chapter("types"), table), "what fields may hold")
 
 
 def _states(sources: PageSources) -> Section:
@@ -121,27 +125,25 @@ def _errors(sources: PageSources) -> Section:
             sentence("yes, but not for {}", uncounted) if uncounted else text("yes"),
             link(fault.rule, fault.rule),
         )
-        faults.append(Row(cells))
+        faults.append(TableRow(cells))
     last = ("the rows of the verb's own table, from the first to the last", "the row's", "the verb", "no", "")
-    faults.append(Row((text(f"{len(faults) + 1}."), *(text(words) for words in last))))
+    faults.append(TableRow((text(f"{len(faults) + 1}."), *(text(words) for words in last))))
     codes = []
     for error in spec.errors.values():
         verbs = dict.fromkeys(outcome.verb for _, outcome in spec.outcomes() if outcome.error == error.code)
         answers = text("any frame") if error.general else join([sources.phrases.request(name) for name in verbs])
         cells_ = (code(error.code), answers, sources.anchors.prose(error.doc), text(error.words))
-        codes.append(Row(cells_, sources.anchors.error(error.code)))
-    blocks: list[Block] = [
-        *sources.chapter("errors", rules=False),
+        codes.append(TableRow(cells_, sources.anchors.error(error.code)))
+    return _chapter(
+        sources,
+        "errors",
+        "what is wrong with a frame, and what is refused",
         Table(("order", "what is wrong", "code", f"{verb} names", "counted", "rule"), tuple(faults)),
         Listing(tuple(sources.phrases.budget(budget) for budget in spec.budgets)),
         Paragraph(
             text("The words are those of the shipped server; another server may use others, but must send some.")
         ),
         Table(("code", "answers", "when", "words"), tuple(codes)),
-        *sources.chapter_rules("errors"),
-    ]
-    return Section(
-        "errors", title(sources, "errors"), tuple(blocks), (), "what is wrong with a frame, and what is refused"
     )
 
 
@@ -161,19 +163,17 @@ def _goodbyes(sources: PageSources) -> Section:
         calls += [link(f"{t.name}, {duration(t.after)}", sources.anchors.timer(t.name)) for t in timers]
         told = code(goodbye.gone) if goodbye.gone else text("nothing")
         cells = (code(goodbye.code), join(calls, "; "), told, sources.anchors.prose(goodbye.doc), text(goodbye.words))
-        rows.append(Row(cells, sources.anchors.goodbye(goodbye.code)))
+        rows.append(TableRow(cells, sources.anchors.goodbye(goodbye.code)))
     ending = spec.ending
     effects = join([sources.phrases.effect(effect) for effect in ending.effects], "; ")
     words = "When a connection ends without a request for it: {}; {}. {}"
     told_ = sources.phrases.other_end(ending.partner, "that end")
-    blocks: list[Block] = [
-        *sources.chapter("goodbyes", rules=False),
+    return _chapter(
+        sources,
+        "goodbyes",
+        "the server's last frame, and the closing",
         Paragraph(sentence(words, effects, told_, link(ending.rule, ending.rule))),
         Table(("code", "called for by", f"{partner} is told", "when", "words"), tuple(rows)),
-        *sources.chapter_rules("goodbyes"),
-    ]
-    return Section(
-        "goodbyes", title(sources, "goodbyes"), tuple(blocks), (), "the server's last frame, and the closing"
     )
 
 
@@ -192,19 +192,14 @@ def _timers(sources: PageSources) -> Section:
             sources.phrases.timer(timer),
             link(timer.rule, timer.rule),
         )
-        rows.append(Row(cells, sources.anchors.timer(timer.name)))
+        rows.append(TableRow(cells, sources.anchors.timer(timer.name)))
     idle, interval, probes = spec.transport.keepalive
     words = (
         f"A deadline is kept within {duration(spec.limits.tolerance)}: never earlier, and at most so much later. TCP "
         f"keep-alive of a connection: idle for {duration(idle)}, then {probes} probes, {duration(interval)} apart."
     )
-    blocks: list[Block] = [
-        *sources.chapter("timers", rules=False),
-        Table(("timer", "after", "measured", "in", "then", "rule"), tuple(rows)),
-        Paragraph(text(words)),
-        *sources.chapter_rules("timers"),
-    ]
-    return Section("timers", title(sources, "timers"), tuple(blocks), (), "deadlines, silence, keep-alive")
+    table = Table(("timer", "after", "measured", "in", "then", "rule"), tuple(rows))
+    return _chapter(sources, "timers", "deadlines, silence, keep-alive", table, Paragraph(text(words)))
 
 
 def _limits(sources: PageSources) -> Section:
@@ -214,13 +209,9 @@ def _limits(sources: PageSources) -> Section:
     for name, value in values.items():
         rule = link(limits.rules[name], limits.rules[name]) if name in limits.rules else text("")
         cells = (code(name.replace("_", " ")), text(value), sources.anchors.prose(limits.docs[name]), rule)
-        rows.append(Row(cells, sources.anchors.limit(name)))
-    blocks: list[Block] = [
-        *sources.chapter("limits", rules=False),
-        Table(("limit", "value", "what it is", "rule"), tuple(rows)),
-        *sources.chapter_rules("limits"),
-    ]
-    return Section("limits", title(sources, "limits"), tuple(blocks), (), "send queues and shares")
+        rows.append(TableRow(cells, sources.anchors.limit(name)))
+    table = Table(("limit", "value", "what it is", "rule"), tuple(rows))
+    return _chapter(sources, "limits", "send queues and shares", table)
 
 
 def _client(sources: PageSources) -> Section:
@@ -246,7 +237,7 @@ def _client(sources: PageSources) -> Section:
             reply = code(str(push.reply), sources.anchors.request(push.reply.form.verb))
             items.append(sentence("The server's {} is answered with {}.", sources.frame_link(push.form.key), reply))
     blocks = (Listing(tuple(unique(items))), *sources.chapter("client"))
-    return Section("client", title(sources, "client"), blocks, (), "the rules for clients, and why")
+    return Section("client", title(sources, "client"), blocks, "the rules for clients, and why")
 
 
 PARTS: dict[str, Callable[[PageSources], Section]] = {

@@ -54,14 +54,13 @@ class _Layout:
                 server = handled[index] = end
                 last[arrow.who] = start
                 spoke[arrow.who] = index
-                self.lines.append(_Line(arrow, start, end))
             else:
                 start = handled.get(arrow.cause, server) if arrow.cause is not None else server
                 end = max(start + SLANT, self._free(arrow.who, last))
                 if arrow.cause is not None and arrow.cause < spoke.pop(arrow.who, 0):
                     end += STEP * 0.3 + self._drop(arrow, end - start)
                 last[arrow.who] = end
-                self.lines.append(_Line(arrow, start, end))
+            self.lines.append(_Line(arrow, start, end))
         self.height = max(max(line.start, line.end) for line in self.lines) + BOTTOM
 
     def _drop(self, arrow: Arrow, fall: float) -> float:
@@ -75,7 +74,7 @@ class _Layout:
         return max((last[name] for name in beside), default=TOP - STEP / 2) + STEP
 
 
-def draw(interaction: Interaction, server: str = "server") -> str:
+def draw(interaction: Interaction) -> str:
     """The example as an SVG element."""
     people = list(interaction.people)
     left, right = people[:1], people[1:]
@@ -89,7 +88,7 @@ def draw(interaction: Interaction, server: str = "server") -> str:
         f'viewBox="0 0 {width:g} {layout.height:g}" '
         f'style="width:{width:g}px;min-width:{min(width, NARROW):g}px" xmlns="http://www.w3.org/2000/svg">'
     )
-    parts = [head, *_lifelines(interaction, columns, layout.height, server)]
+    parts = [head, *_lifelines(interaction, columns, layout.height)]
     parts += [_arrow(line, columns) for line in layout.lines]
     return "".join([*parts, "</svg>"])
 
@@ -112,10 +111,10 @@ def _columns(interaction: Interaction, left: Sequence[str], right: Sequence[str]
     return columns, x + SIDE
 
 
-def _lifelines(interaction: Interaction, columns: dict[str, float], height: float, server: str) -> list[str]:
+def _lifelines(interaction: Interaction, columns: dict[str, float], height: float) -> list[str]:
     parts = []
     for who, x in columns.items():
-        name = html.escape(interaction.people.get(who, server))
+        name = html.escape(interaction.people.get(who, "server"))
         kind = "server" if not who else "person"
         wide = max(76.0, len(name) * 8.4 + 24)
         parts.append(

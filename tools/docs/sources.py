@@ -13,7 +13,7 @@ from pychat.spec.view import Move, moves
 
 from .anchors import Anchors
 from .cases import CaseText
-from .content import Block, Paragraph, Rules, RuleText, Span, Spans, join, link, text
+from .content import Block, Paragraph, Rules, RuleText, Spans, code, join, link, text
 from .interactions import Interaction, interactions
 from .phrases import Phrases
 
@@ -48,14 +48,15 @@ class PageSources:
 
     # Prose and rules
 
-    def chapter(self, name: str, *, rules: bool = True) -> list[Block]:
+    def chapter(self, name: str) -> list[Block]:
         """The prose of a chapter, then the rules that it explains."""
+        return [*self.chapter_prose(name), *self.chapter_rules(name)]
+
+    def chapter_prose(self, name: str) -> list[Block]:
         chapter = self.spec.chapters.get(name)
-        words = chapter.text if chapter is not None else ()
-        return [*(Paragraph(self.anchors.prose(line)) for line in words), *(self.chapter_rules(name) if rules else ())]
+        return [Paragraph(self.anchors.prose(line)) for line in chapter.text] if chapter is not None else []
 
     def chapter_rules(self, name: str) -> list[Block]:
-        """The rules of a chapter alone, for a part that has tables between prose and rules."""
         chapter = self.spec.chapters.get(name)
         return [self.rules(chapter.rules)] if chapter is not None and chapter.rules else []
 
@@ -82,7 +83,7 @@ class PageSources:
         sizes = [len(p) if isinstance(p, str) else self.spec.types[p.type].octets[1] for p in form.parts]
         return sum(sizes) + len(sizes) - 1 + len(self.spec.framing.writes)
 
-    def sample(self, form: Form) -> str:
+    def _sample(self, form: Form) -> str:
         """A frame of this form from the good values of its types, for a frame that no example has."""
         parts = []
         for part in form.parts:
@@ -92,29 +93,26 @@ class PageSources:
 
     def sent_example(self, verb: str) -> bytes:
         """The first frame of this verb in the examples that is not refused, with its ending."""
-        form = self.spec.requests[verb].form
         refused = self.spec.refusal.verb + " "
+        sent: list[str] = []
         for arrows in (found.arrows for found in self.interactions.values()):
             bad = {arrow.cause for arrow in arrows if arrow.kind == "receive" and arrow.text.startswith(refused)}
-            for index, arrow in enumerate(arrows):
-                if arrow.kind == "send" and index not in bad and self._is(form, arrow.text):
-                    return arrow.text.encode() + self.spec.framing.writes
-        return self.sample(form).encode() + self.spec.framing.writes
+            sent += [arrow.text for index, arrow in enumerate(arrows) if arrow.kind == "send" and index not in bad]
+        return self._first(self.spec.requests[verb].form, sent)
 
     def got_example(self, reply: Reply) -> bytes:
         """The first such frame of a server in the examples, with its ending."""
-        for arrows in (found.arrows for found in self.interactions.values()):
-            for arrow in arrows:
-                if arrow.kind == "receive" and self._is(reply.form, arrow.text):
-                    return arrow.text.encode() + self.spec.framing.writes
-        return self.sample(reply.form).encode() + self.spec.framing.writes
+        arrows = (arrow for found in self.interactions.values() for arrow in found.arrows)
+        return self._first(reply.form, (arrow.text for arrow in arrows if arrow.kind == "receive"))
 
-    def _is(self, form: Form, line: str) -> bool:
+    def _first(self, form: Form, lines: Iterable[str]) -> bytes:
+        """The first line of this form, or a sample of it, with its ending."""
         parts = [
             re.escape(part) if isinstance(part, str) else f"(?:{self.spec.types[part.type].pattern})"
             for part in form.parts
         ]
-        return re.fullmatch(" ".join(parts), line) is not None
+        fits = re.compile(" ".join(parts)).fullmatch
+        return next(filter(fits, lines), self._sample(form)).encode() + self.spec.framing.writes
 
     # States
 
@@ -129,4 +127,4 @@ class PageSources:
         return join([self.phrases.state(name) for name in names], " or ")
 
     def frame_link(self, key: str) -> Spans:
-        return (Span(key, "code", self.anchors.frame(key)),)
+        return code(key, self.anchors.frame(key))

@@ -7,7 +7,7 @@ from typing import Any
 from pychat.core.machine import client_machine, server_machine
 from pychat.spec.model import Outcome, State
 
-from .content import Block, Diagram, Facts, Paragraph, Row, Section, Spans, Table, code, join, link, sentence, text
+from .content import Block, Diagram, Facts, Paragraph, Section, Spans, Table, TableRow, code, join, link, sentence, text
 from .machines import changes
 from .phrases import duration
 from .sources import PageSources
@@ -36,23 +36,21 @@ def section(sources: PageSources, title: Spans) -> Section:
             "matrix",
             text("Every request in every state"),
             (_matrix(sources),),
-            (),
             "the server's state × message table",
         ),
         Section(
             "client-matrix",
             text("Every reply in every state of a client"),
             (_client_matrix(sources),),
-            (),
             "a client's state × message table",
         ),
     )
-    return Section("states", title, (*sources.chapter("states"), Paragraph(text(STATES))), parts, "what is legal when")
+    return Section("states", title, (*sources.chapter("states"), Paragraph(text(STATES))), "what is legal when", parts)
 
 
 def _machine(sources: PageSources, anchor: str, title: str, words: str, machine: Any) -> Section:
     rows = [
-        Row(
+        TableRow(
             (
                 sources.phrases.state(edge.source),
                 join([code(event) for event in edge.events]),
@@ -62,14 +60,14 @@ def _machine(sources: PageSources, anchor: str, title: str, words: str, machine:
         for edge in changes(machine)
     ]
     diagram = Diagram(anchor, title, (Table(("from", "by", "to"), tuple(rows)),))
-    return Section(anchor, text(title), (Paragraph(text(words)), diagram), (), "the state diagram")
+    return Section(anchor, text(title), (Paragraph(text(words)), diagram), "the state diagram")
 
 
 def _state(sources: PageSources, state: State) -> Section:
     over = [("is", text("the end of a connection: nothing is read and nothing is answered"))]
     facts = over if state.final else _facts(sources, state)
     blocks: tuple[Block, ...] = (Paragraph(sources.anchors.prose(state.doc)), Facts(tuple(facts)))
-    return Section(sources.anchors.state(state.name), code(state.name), blocks, (), state.doc)
+    return Section(sources.anchors.state(state.name), code(state.name), blocks, state.doc)
 
 
 def _facts(sources: PageSources, state: State) -> list[tuple[str, Spans]]:
@@ -103,7 +101,7 @@ def _facts(sources: PageSources, state: State) -> list[tuple[str, Spans]]:
 def _matrix(sources: PageSources) -> Table:
     live = sources.spec.live_states
     rows = [
-        Row((sources.phrases.request(verb), *(_cell(sources, state, verb) for state in live)))
+        TableRow((sources.phrases.request(verb), *(_cell(sources, state, verb) for state in live)))
         for verb in sources.spec.requests
     ]
     faint = sources.anchors.error(sources.spec.fault_rule("state").error)
@@ -129,7 +127,7 @@ def _outcome(sources: PageSources, state: str | None, outcome: Outcome) -> Spans
 def _client_matrix(sources: PageSources) -> Table:
     live = sources.spec.live_states
     rows = [
-        Row((sources.frame_link(key), *(_client_cell(sources, state, key) for state in live)))
+        TableRow((sources.frame_link(key), *(_client_cell(sources, state, key) for state in live)))
         for key in sources.spec.replies
     ]
     return Table(("", *live), tuple(rows), matrix=True)

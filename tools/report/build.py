@@ -90,8 +90,7 @@ def _data(findings: Findings) -> dict[str, Any]:
         "requests": [asdict(request) for request in findings.requests],
         "refusals": [
             {"frame": line.number, "user": line.user, "verb": line.request, "code": line.values.get("code", "")}
-            for line in findings.lines
-            if line.kind == "refusal"
+            for line in findings.of_kind("refusal")[0]
         ],
         "violations": [asdict(violation) for violation in findings.violations],
         "tcp_analysis": {sign.name: list(sign.evidence.frames) for sign in findings.signs},

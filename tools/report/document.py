@@ -32,6 +32,11 @@ class Column:
     code: bool = False
 
 
+def numbers(*titles: str) -> tuple[Column, ...]:
+    """Columns of numbers: aligned at the right, as wide as their content."""
+    return tuple(Column(title, "right") for title in titles)
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A numbered table. `small`: set in small type, since it has many columns."""

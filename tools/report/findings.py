@@ -78,6 +78,11 @@ class Findings:
         return violations(self.speaking)
 
     @cached_property
+    def violating(self) -> Evidence:
+        """The frames that break the spec."""
+        return Evidence.of(f"{self.protocol}.violation", (violation.frame for violation in self.violations))
+
+    @cached_property
     def signs(self) -> list[transport.Sign]:
         return transport.signs(self.connections)
 
@@ -108,6 +113,11 @@ class Findings:
         """The frames with FIN or RST."""
         marks = (frame for one in self.connections for frame in one.close.evidence.frames)
         return Evidence.of(f"(tcp.flags.fin == 1 || tcp.flags.reset == 1) && {self.scope}", marks)
+
+    def of_kind(self, kind: str) -> tuple[list[Line], Evidence]:
+        """The lines of this kind, and the frames that show them."""
+        found = [line for line in self.lines if line.kind == kind]
+        return found, Evidence.showing(f'{self.protocol}.kind == "{kind}"', found)
 
     def since(self, time: float) -> str:
         """A time as seconds since the first packet."""

@@ -23,7 +23,7 @@ _MARKED = RETRANSMISSIONS | {"tcp.analysis.duplicate_ack", "tcp.analysis.zero_wi
 
 
 @dataclass(slots=True)
-class Row:
+class DiagramRow:
     """A packet in the diagram, or `skipped` packets that are left out."""
 
     packet: Packet | None
@@ -37,10 +37,10 @@ def ladders(findings: Findings, chat: Chat) -> list[str]:
     rows = _rows(ends, chat, findings.words)
     drawings: list[str] = []
     sheet = _sheet(ends)
-    whole = sum(map(_height, rows))
+    whole = sum(_height(row.packet) for row in rows)
     tallest = sheet.height + whole / math.ceil(whole / (_TALLEST - sheet.height)) + _TALL
     for row in rows:
-        if sheet.height + _height(row) > tallest:
+        if sheet.height + _height(row.packet) > tallest:
             drawings.append(_finished(sheet))
             sheet = _sheet(ends)
         _draw(sheet, row, ends, findings)
@@ -53,7 +53,7 @@ def _ends(findings: Findings, chat: Chat) -> list[int]:
     return sorted(chat.streams, key=lambda stream: findings.by_stream[stream].user != chat.caller)[:2]
 
 
-def _rows(ends: Sequence[Connection], chat: Chat, words: Vocabulary) -> list[Row]:
+def _rows(ends: Sequence[Connection], chat: Chat, words: Vocabulary) -> list[DiagramRow]:
     """What is shown: everything if it is little; else the beginning, the chat and the end, without bare ACKs."""
     packets = sorted(
         ((packet, connection) for connection in ends for packet in connection.packets), key=lambda pair: pair[0].number
@@ -65,25 +65,25 @@ def _rows(ends: Sequence[Connection], chat: Chat, words: Vocabulary) -> list[Row
     if _tall(shown) > _MOST:
         shown = [*_within(_MOST * 2 / 3, shown), *_within(_MOST / 3 - _LOW, reversed(shown))]
     wanted = {packet.number for packet in shown}
-    rows: list[Row] = []
+    rows: list[DiagramRow] = []
     for packet, connection in packets:
         if packet.number in wanted:
-            rows.append(Row(packet, connection))
+            rows.append(DiagramRow(packet, connection))
         elif packet.payload and rows and rows[-1].packet is None:
             rows[-1].skipped += 1
         elif packet.payload:
-            rows.append(Row(None, None, 1))
+            rows.append(DiagramRow(None, None, 1))
     return rows
 
 
 def _tall(packets: Sequence[Packet]) -> float:
-    return sum(_height(Row(packet, None)) for packet in packets)
+    return sum(map(_height, packets))
 
 
 def _within(height: float, packets: Iterable[Packet]) -> Iterator[Packet]:
     """The first packets, as many as are not higher together."""
     for packet in packets:
-        height -= _height(Row(packet, None))
+        height -= _height(packet)
         if height < 0:
             return
         yield packet
@@ -116,10 +116,9 @@ def _middle() -> float:
     return (_LEFT + _RIGHT) / 2
 
 
-def _height(row: Row) -> float:
-    if row.packet is None:
-        return _LOW
-    shown = len(_shown(row.packet.lines))
+def _height(packet: Packet | None) -> float:
+    """The height of a packet's row, or of one for packets that are left out."""
+    shown = len(_shown(packet.lines)) if packet is not None else 0
     return _TALL + max(0, shown - 1) * _LINE_STEP if shown else _LOW
 
 
@@ -131,9 +130,9 @@ def _shown(lines: Sequence[Line]) -> list[str]:
     return words
 
 
-def _draw(sheet: Drawing, row: Row, ends: Sequence[Connection], findings: Findings) -> None:
+def _draw(sheet: Drawing, row: DiagramRow, ends: Sequence[Connection], findings: Findings) -> None:
     top = sheet.height
-    bottom = top + _height(row)
+    bottom = top + _height(row.packet)
     if row.packet is None:
         sheet.text(
             _middle() - 10, top + 14, f"({plural(row.skipped, 'segment')} with payload omitted)", 9.5, FAINT, "middle"

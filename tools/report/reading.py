@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -131,21 +131,16 @@ def _why_nothing(tshark: Tshark, total: int, packets: list[Packet], protocol: st
 def _lines(tshark: Tshark, protocol: str, packets: Mapping[int, Packet]) -> list[Line]:
     """The lines of the capture, each added to its packet; tshark's JSON keeps every value with its line."""
     lines: list[Line] = []
-    for number, trees in _trees(tshark, protocol):
-        packet = packets[number]
-        packet.lines = [_line(packet, tree, protocol) for tree in trees]
-        lines += packet.lines
-    return lines
-
-
-def _trees(tshark: Tshark, protocol: str) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """For each packet with something of the protocol its number, and the protocol's layers in it."""
     words = [*tshark.command, "-T", "ek", "-J", f"frame {protocol}", "-Y", protocol]
     for text in tshark.lines(words):
         if text.startswith('{"timestamp"'):
             layers = json.loads(text)["layers"]
+            packet = packets[int(layers["frame"]["frame_frame_number"])]
             found = layers.get(protocol, [])
-            yield int(layers["frame"]["frame_frame_number"]), found if isinstance(found, list) else [found]
+            trees = found if isinstance(found, list) else [found]
+            packet.lines = [_line(packet, tree, protocol) for tree in trees]
+            lines += packet.lines
+    return lines
 
 
 def _line(packet: Packet, tree: dict[str, Any], protocol: str) -> Line:

@@ -27,7 +27,7 @@ _SECOND = (
 
 
 def play(stage: Stage) -> None:
-    """Two private chats side by side among five people: names refused, a busy user, who is there, leaving, quitting."""
+    """Two private chats side by side among five people: names refused, a busy user, the list, leaving, quitting."""
     words = stage.words
     stage.serve()
     people = {name: stage.client(name, number) for number, name in enumerate(("alice", "bob", "carol", "dave", "erin"))}

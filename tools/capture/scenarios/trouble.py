@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from tools.capture import network
+from tools.capture.people import Person
 from tools.capture.stage import Stage, texts
 
 _REGISTRATION, _PROBE, _SILENCE = 2.5, 1.5, 3.5
@@ -34,12 +35,8 @@ def _killed(stage: Stage) -> None:
     chat = stage.pair(alice, bob)
     stage.say(chat, alice, bob, "I am going to be killed")
     alice.kill()
-    _, reason = bob.hear(stage.words.gone)
-    stage.truth.people[alice.name]["end"] = "killed"
-    stage.event("killed", user=alice.name, partner=bob.name, reason=reason)
+    _lost(stage, "killed", bob, user=alice.name)
     stage.mark(f'tcp.payload contains "{stage.words.gone} {alice.name}"', "the partner of a killed client is told")
-    stage.leave(bob)
-    stage.quit(bob)
 
 
 def _reset(stage: Stage) -> None:
@@ -48,12 +45,17 @@ def _reset(stage: Stage) -> None:
     chat = stage.pair(carol, dave)
     stage.say(chat, carol, dave, "The next thing from me is a RST")
     carol.reset()
-    _, reason = dave.hear(stage.words.gone)
-    stage.truth.people[carol.name]["end"] = "reset"
-    stage.event("reset", user=carol.name, port=carol.port, partner=dave.name, reason=reason)
+    _lost(stage, "reset", dave, user=carol.name, port=carol.port)
     stage.mark(f"tcp.srcport == {carol.port} && tcp.flags.reset == 1", "the client resets the connection in mid-chat")
-    stage.leave(dave)
-    stage.quit(dave)
+
+
+def _lost(stage: Stage, what: str, partner: Person, **about: str | int) -> None:
+    """The partner is told that a user's connection was lost, and ends too."""
+    _, reason = partner.hear(stage.words.gone)
+    stage.truth.people[str(about["user"])]["end"] = what
+    stage.event(what, **about, partner=partner.name, reason=reason)
+    stage.leave(partner)
+    stage.quit(partner)
 
 
 def _half_open(stage: Stage) -> None:
@@ -64,12 +66,9 @@ def _half_open(stage: Stage) -> None:
     network.cut(stage.network, stage.host(4))
     frank.reset()
     network.mend(stage.network, stage.host(4))
-    stage.event("half-open", user=frank.name, port=frank.port, partner=grace.name)
     grace.ask(stage.words.say, "Are you there?")
-    _, reason = grace.hear(stage.words.gone)
     chat["lines"][grace.name] += 1
-    stage.truth.people[frank.name]["end"] = "half-open"
-    stage.truth.events[-1]["reason"] = reason
+    _lost(stage, "half-open", grace, user=frank.name, port=frank.port)
     stage.mark(
         f'tcp.dstport == {frank.port} && tcp.payload contains "Are you there?"',
         "the client has already reset this connection",
@@ -78,8 +77,6 @@ def _half_open(stage: Stage) -> None:
         f"tcp.srcport == {frank.port} && tcp.flags.reset == 1",
         "the client's system does not know the connection",
     )
-    stage.leave(grace)
-    stage.quit(grace)
 
 
 def _silence(stage: Stage) -> None:
@@ -87,10 +84,7 @@ def _silence(stage: Stage) -> None:
     heidi, ivan = stage.raw_client("heidi", 1), stage.raw_client("ivan", 2)
     stage.named(ivan)
     for person, timer in ((heidi, "registration"), (ivan, "silence")):
-        (code, *_) = person.hear(stage.spec.goodbye.key)
-        person.hear_end()
-        person.close()
-        stage.truth.people[person.name]["end"] = "timeout"
+        code = stage.goodbye(person)
         stage.event("timeout", user=person.name, port=person.port, timer=timer, code=code)
     stage.mark(
         f'tcp.dstport == {ivan.port} && tcp.payload contains "{stage.words.probe} "',
@@ -120,20 +114,12 @@ def _slow_reader(stage: Stage) -> None:
 
 
 def _faults(stage: Stage) -> None:
-    """A web browser's request, to a server that is none; then a frame without an end."""
+    """A web browser's request, which is no frame of the protocol; then a frame without an end."""
     web = stage.raw_client("browser", 0)
     web.send(b"GET / HTTP/1.1\r\nHost: chat\r\nUser-Agent: none\r\nAccept: */*\r\nConnection: close\r\n\r\n")
-    (code, *_) = web.hear(stage.spec.goodbye.key)
-    web.hear_end()
-    web.close()
-    stage.truth.people[web.name]["end"] = code
-    stage.event("faults", user=web.name, port=web.port, code=code)
+    stage.event("faults", user=web.name, port=web.port, code=stage.goodbye(web))
     stage.mark(f"tcp.srcport == {web.port} && tcp.len > 0", "no frame of this protocol: an HTTP request")
     endless = stage.raw_client("endless", 1)
     endless.send(endless.line(stage.words.say, "too early")[:-1])
     endless.send(b"." * stage.spec.framing.max_octets)
-    (code, *_) = endless.hear(stage.spec.goodbye.key)
-    endless.hear_end()
-    endless.close()
-    stage.truth.people[endless.name]["end"] = code
-    stage.event("faults", user=endless.name, port=endless.port, code=code)
+    stage.event("faults", user=endless.name, port=endless.port, code=stage.goodbye(endless))

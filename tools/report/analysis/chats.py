@@ -110,7 +110,7 @@ def _chat(number: int, lines: list[Line], words: Vocabulary, protocol: str) -> C
     acceptance = [
         line for line in lines if line.kind == "answer" and line.request == words.call and line.user == called
     ]
-    end = next((line for line in lines if line.verb == words.gone or line.request == words.leave), None)
+    ends = [line for line in lines if line.verb == words.gone or line.request == words.leave]
     return Chat(
         number=number,
         caller=caller,
@@ -120,8 +120,8 @@ def _chat(number: int, lines: list[Line], words: Vocabulary, protocol: str) -> C
         ended=lines[-1].time,
         call=first.number,
         accepted=acceptance[0].number if acceptance else None,
-        end=_end(lines, words),
-        end_frame=end.number if end else None,
+        end=_end(ends, words),
+        end_frame=ends[0].number if ends else None,
         said=said,
         evidence=Evidence.showing(f"{protocol}.chat == {number}", lines),
         thinking={
@@ -154,13 +154,11 @@ def _said(lines: Sequence[Line], words: Vocabulary) -> list[Said]:
     return said
 
 
-def _end(lines: Sequence[Line], words: Vocabulary) -> str:
-    gone = next((line for line in lines if line.verb == words.gone), None)
+def _end(ends: Sequence[Line], words: Vocabulary) -> str:
+    gone = next((line for line in ends if line.verb == words.gone), None)
     if gone is not None:
         return f"{gone.values.get('name', '?')} {gone.values.get('reason', '')}".strip()
-    if any(line.request == words.leave for line in lines):
-        return "both left"
-    return "goes on"
+    return "both left" if ends else "goes on"
 
 
 def think_times(said: Sequence[Said]) -> Iterator[tuple[str, float]]:

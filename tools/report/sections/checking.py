@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, octets, plural, quoted
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, octets, plural, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 
@@ -36,7 +36,7 @@ def sections(findings: Findings) -> list[Section]:
         blocks.append(
             Table(
                 f"Comments that the capture carries on its frames{first_of(shown, comments)}",
-                (Column("Frame", "right"), Column("Time", "right"), Column("Comment", share=1)),
+                (*numbers("Frame", "Time"), Column("Comment", share=1)),
                 [(str(packet.number), findings.since(packet.time), packet.comment) for packet in shown],
                 Evidence.showing("frame.comment", comments),
             )

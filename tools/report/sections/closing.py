@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tools.report.analysis.connections import Connection
-from tools.report.document import Block, Column, Paragraph, Section, Table
+from tools.report.document import Block, Column, Paragraph, Section, Table, numbers
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import ACK, FIN, RST, SYN
@@ -76,12 +76,10 @@ def _detail(one: Connection) -> Table:
         f"The end of stream {one.stream} ({one.who}): {one.close.words}. Time in seconds since the first of these "
         "segments",
         (
-            Column("Frame", "right"),
-            Column("Time", "right"),
+            *numbers("Frame", "Time"),
             Column("Direction"),
             Column("Flags"),
-            Column("Seq", "right"),
-            Column("Ack", "right"),
+            *numbers("Seq", "Ack"),
             Column("Meaning", share=1),
         ),
         rows,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tools.report.analysis.chats import ANSWERS, Chat
 from tools.report.analysis.transport import Spread
-from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, plural, quoted, seconds
+from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, numbers, plural, quoted, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.ladder import ladders
@@ -66,31 +66,26 @@ def _requests(findings: Findings) -> list[Block]:
         )
         for request in findings.requests
     ]
-    sent = [line for line in findings.lines if line.kind == "request"]
+    _, evidence = findings.of_kind("request")
     answered = [line for line in findings.lines if line.delay is not None and line.kind in ANSWERS]
     table = Table(
         "Requests of the clients, their outcome, and the response time (from request to answer, at the capture point)",
         (
             Column("Request", code=True, share=1),
-            Column("Sent", "right"),
-            Column("Granted", "right"),
-            Column("Refused", "right"),
-            Column("Least", "right"),
-            Column("Median", "right"),
-            Column("95 %", "right"),
-            Column("Most", "right"),
+            *numbers("Sent", "Granted", "Refused", "Least", "Median", "95 %", "Most"),
         ),
         rows,
-        Evidence.showing(f'{findings.protocol}.kind == "request"', sent),
+        evidence,
     )
     blocks: list[Block] = [table]
+    name = findings.protocol
     spread = Spread.of([line.delay for line in answered if line.delay is not None])
     if spread is not None:
         blocks.append(
             Paragraph(
                 f"{plural(spread.count, 'answer')} came {seconds(spread.least)} to {seconds(spread.most)} after the "
                 f"request; the median is {seconds(spread.median)}.",
-                Evidence.showing(_answers(findings.protocol), answered),
+                Evidence.showing(f'{name}.time && ({name}.kind == "answer" || {name}.kind == "refusal")', answered),
             )
         )
     relayed = [line for line in findings.lines if line.relay_time is not None]
@@ -106,10 +101,6 @@ def _requests(findings: Findings) -> list[Block]:
             )
         )
     return blocks
-
-
-def _answers(name: str) -> str:
-    return f'{name}.time && ({name}.kind == "answer" || {name}.kind == "refusal")'
 
 
 def _spread(delay: Spread | None) -> tuple[str, str, str, str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from tools.report.analysis.connections import Connection, Handshake, Options
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, plural, seconds
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, plural, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import ACK
@@ -39,9 +37,9 @@ def sections(findings: Findings) -> list[Section]:
     return [Section("The three-way handshake", blocks)]
 
 
-def _segments(one: Connection, shake: Handshake) -> list[Sequence[str]]:
+def _detail(one: Connection, shake: Handshake) -> Table:
     three = [packet for packet in one.packets if packet.number in (shake.syn, shake.syn_ack, shake.ack)]
-    return [
+    rows = [
         (
             str(packet.number),
             f"{packet.time - one.first:.6f}",
@@ -54,23 +52,16 @@ def _segments(one: Connection, shake: Handshake) -> list[Sequence[str]]:
         )
         for packet in three
     ]
-
-
-def _detail(one: Connection, shake: Handshake) -> Table:
     return Table(
         f"The handshake of {one.who} (stream {one.stream}), segment by segment. Time in seconds since the SYN; window "
         "as written in the header",
         (
-            Column("Frame", "right"),
-            Column("Time", "right"),
+            *numbers("Frame", "Time"),
             Column("Direction"),
             Column("Flags"),
-            Column("Sequence number", "right"),
-            Column("Acknowledgement", "right"),
-            Column("Relative", "right"),
-            Column("Window", "right"),
+            *numbers("Sequence number", "Acknowledgement", "Relative", "Window"),
         ),
-        _segments(one, shake),
+        rows,
         shake.evidence,
     )
 
@@ -107,12 +98,9 @@ def _table(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> Tab
         (
             Column("Stream", "right"),
             Column("Who"),
-            Column("Frames", "right"),
-            Column("Client's ISN", "right"),
-            Column("Server's ISN", "right"),
+            *numbers("Frames", "Client's ISN", "Server's ISN"),
             Column("+ 1", "center"),
-            Column("Initial RTT", "right"),
-            Column("Repeated", "right"),
+            *numbers("Initial RTT", "Repeated"),
         ),
         rows,
         _evidence(findings, whole),
@@ -139,8 +127,7 @@ def _options(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> T
         "timestamps",
         (
             Column("From"),
-            Column("MSS", "right"),
-            Column("Window scale", "right"),
+            *numbers("MSS", "Window scale"),
             Column("SACK"),
             Column("Timestamps"),
             Column("Window", "right"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tools.report.analysis.network import Sender
-from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, plural, quoted
+from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, numbers, plural, quoted
 from tools.report.drawing import ACCENT, FAINT, INK, Drawing
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
@@ -89,11 +89,9 @@ def _table(findings: Findings) -> Table:
         f"The senders{first_of(shown, findings.senders)}: what their IP headers have in common, at the capture point",
         (
             Column("Source", code=True),
-            Column("Packets", "right"),
-            Column("TTL", "right"),
+            *numbers("Packets", "TTL"),
             Column("Identification", share=1),
-            Column("DF set", "right"),
-            Column("Fragments", "right"),
+            *numbers("DF set", "Fragments"),
             Column("Header checksums"),
             Column("Source MAC", code=True),
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pychat.spec.forms import ANY_VERB
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, plural, quoted
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, plural, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Line
@@ -23,7 +23,7 @@ def sections(findings: Findings) -> list[Section]:
 
 def _refusals(findings: Findings) -> list[Block]:
     blocks: list[Block] = []
-    refusals = [line for line in findings.lines if line.kind == "refusal"]
+    refusals, evidence = findings.of_kind("refusal")
     if refusals:
         asked = _asked(findings)
         rows = [
@@ -44,21 +44,20 @@ def _refusals(findings: Findings) -> list[Block]:
                 f"Requests that were refused{first_of(rows, refusals)}. A refusal changes no state, and the "
                 "connection stays open",
                 (
-                    Column("Frame", "right"),
-                    Column("Time", "right"),
+                    *numbers("Frame", "Time"),
                     Column("Who"),
                     Column("Request", share=0.9),
                     Column("Code", share=0.7),
                     Column("What it means", share=1.4),
                 ),
                 rows,
-                Evidence.showing(f'{findings.protocol}.kind == "refusal"', refusals),
+                evidence,
                 small=True,
             )
         )
     else:
-        blocks.append(Paragraph("No request was refused.", Evidence(f'{findings.protocol}.kind == "refusal"', ())))
-    goodbyes = [line for line in findings.lines if line.kind == "goodbye"]
+        blocks.append(Paragraph("No request was refused.", evidence))
+    goodbyes, evidence = findings.of_kind("goodbye")
     if goodbyes:
         ended = [
             (str(line.number), findings.since(line.time), _who(findings, line), quoted(line.whole, 70))
@@ -67,9 +66,9 @@ def _refusals(findings: Findings) -> list[Block]:
         blocks.append(
             Table(
                 "Connections that the server closed with a last frame",
-                (Column("Frame", "right"), Column("Time", "right"), Column("Who"), Column("Last frame", share=1)),
+                (*numbers("Frame", "Time"), Column("Who"), Column("Last frame", share=1)),
                 ended,
-                Evidence.showing(f'{findings.protocol}.kind == "goodbye"', goodbyes),
+                evidence,
             )
         )
     probes = [line for line in findings.lines if line.verb == findings.words.probe and not line.from_client]
@@ -117,9 +116,8 @@ def _who(findings: Findings, line: Line) -> str:
 
 
 def _violations(findings: Findings) -> list[Block]:
-    evidence = Evidence.of(f"{findings.protocol}.violation", (each.frame for each in findings.violations))
     if not findings.violations:
-        return [Paragraph("No frame of the protocol breaks the specification, from either side.", evidence)]
+        return [Paragraph("No frame of the protocol breaks the specification, from either side.", findings.violating)]
     first = findings.violations[0]
     rows = [
         (
@@ -144,8 +142,7 @@ def _violations(findings: Findings) -> list[Block]:
         Table(
             f"Frames of the protocol that break the specification{first_of(rows, findings.violations)}",
             (
-                Column("Frame", "right"),
-                Column("Time", "right"),
+                *numbers("Frame", "Time"),
                 Column("Who", share=0.9),
                 Column("By"),
                 Column("State"),
@@ -154,7 +151,7 @@ def _violations(findings: Findings) -> list[Block]:
                 Column("Rule"),
             ),
             rows,
-            evidence,
+            findings.violating,
             small=True,
         ),
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from pychat.visible import hexdump
 from tools.report.analysis.segments import Direction, Placed
-from tools.report.document import Block, Column, Figure, Listing, Paragraph, Section, Table, plural, quoted
+from tools.report.document import Block, Column, Figure, Listing, Paragraph, Section, Table, numbers, plural, quoted
 from tools.report.drawing import RED
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
@@ -55,7 +55,6 @@ def _best(findings: Findings, measure: Callable[[Direction], int]) -> Direction 
 def _table(findings: Findings) -> Table:
     rows = []
     for one in findings.directions[:40]:
-        shared = one.sharing
         sizes = [packet.payload for packet in one.segments]
         rows.append(
             (
@@ -66,7 +65,7 @@ def _table(findings: Findings) -> Table:
                 str(len(one.lines)),
                 f"{max((placed.line.length for placed in one.lines), default=0):,}",
                 str(len(one.spanning)),
-                str(shared),
+                str(one.sharing),
             )
         )
     carriers = [packet for packet in findings.packets if packet.payload]
@@ -75,12 +74,7 @@ def _table(findings: Findings) -> Table:
         (
             Column("Stream", "right"),
             Column("Direction"),
-            Column("Segments", "right"),
-            Column("Largest", "right"),
-            Column("Lines", "right"),
-            Column("Longest", "right"),
-            Column("In several segments", "right"),
-            Column("Sharing a segment", "right"),
+            *numbers("Segments", "Largest", "Lines", "Longest", "In several segments", "Sharing a segment"),
         ),
         rows,
         findings.select("tcp.len > 0", carriers),
@@ -176,8 +170,7 @@ def _layout(direction: Direction, lines: Sequence[Placed]) -> Table:
         "completes it",
         (
             Column("Line", share=1.4),
-            Column("Octets", "right"),
-            Column("Sequence numbers", "right"),
+            *numbers("Octets", "Sequence numbers"),
             Column("Frame: octets", share=1),
             Column("Complete in", "right"),
         ),
@@ -242,8 +235,7 @@ def _shared(findings: Findings, direction: Direction) -> list[Block]:
             (
                 Column("", "right"),
                 Column("Line", share=1),
-                Column("Octets", "right"),
-                Column("Sequence numbers", "right"),
+                *numbers("Octets", "Sequence numbers"),
             ),
             rows,
             small=True,

@@ -6,7 +6,19 @@ from typing import Any
 
 from tools.report.analysis.chats import periods, think_times
 from tools.report.analysis.transport import Spread
-from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, octets, plural, seconds
+from tools.report.document import (
+    Block,
+    Column,
+    Figure,
+    Paragraph,
+    Section,
+    Table,
+    first_of,
+    numbers,
+    octets,
+    plural,
+    seconds,
+)
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.plots import COLOURS, bars, plot, steps, swatches, thinned, titled
@@ -112,11 +124,9 @@ def _chats(findings: Findings) -> list[Block]:
             (
                 Column("Chat", "right"),
                 Column("Caller → called", share=1),
-                Column("Begins at", "right"),
-                Column("Lasts", "right"),
+                *numbers("Begins at", "Lasts"),
                 Column("Accepted"),
-                Column("Lines", "right"),
-                Column("Octets", "right"),
+                *numbers("Lines", "Octets"),
                 Column("End"),
             ),
             rows,
@@ -184,13 +194,9 @@ def _patterns(findings: Findings) -> list[Block]:
             "partner's line to the next own one)",
             (
                 Column("Who", share=1),
-                Column("Lines", "right"),
-                Column("Shortest", "right"),
-                Column("Median", "right"),
-                Column("Longest", "right"),
-                Column("A minute", "right"),
-                Column("Think time (median)", "right"),
-                Column("Longest think time", "right"),
+                *numbers(
+                    "Lines", "Shortest", "Median", "Longest", "A minute", "Think time (median)", "Longest think time"
+                ),
             ),
             rows,
             evidence,

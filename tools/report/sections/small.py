@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tools.report.analysis.segments import Direction
-from tools.report.document import Column, Paragraph, Section, Table, first_of
+from tools.report.document import Column, Paragraph, Section, Table, first_of, numbers
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Packet
@@ -14,7 +14,7 @@ _TIMESTAMPS = 12  # octets of the option in every segment, with padding
 
 def sections(findings: Findings) -> list[Section]:
     """The directions in which small segments followed each other, or lines shared a segment."""
-    directions = [(one, early(one)) for one in findings.directions]
+    directions = [(one, _early(one)) for one in findings.directions]
     directions = [(one, frames) for one, frames in directions if frames or one.most_in_one > 1]
     if not directions:
         return []
@@ -35,7 +35,7 @@ def sections(findings: Findings) -> list[Section]:
     ]
 
 
-def early(direction: Direction) -> list[int]:
+def _early(direction: Direction) -> list[int]:
     """The frames of small segments that were sent while a small one before them was unacknowledged."""
     shake = direction.connection.handshake
     full = 0
@@ -74,10 +74,7 @@ def _table(directions: list[tuple[Direction, list[int]]]) -> Table:
         (
             Column("Stream", "right"),
             Column("Direction"),
-            Column("Lines", "right"),
-            Column("Segments", "right"),
-            Column("Before the ACK", "right"),
-            Column("Most lines in one", "right"),
+            *numbers("Lines", "Segments", "Before the ACK", "Most lines in one"),
             Column("Nagle's algorithm"),
         ),
         rows,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tools.report.analysis.connections import Connection, bracketed
-from tools.report.document import Column, Paragraph, Section, Table, first_of, octets, plural, quoted, seconds
+from tools.report.document import Column, Paragraph, Section, Table, first_of, numbers, octets, plural, quoted, seconds
 from tools.report.findings import Findings
 
 _SHOWN = 40
@@ -61,10 +61,7 @@ def _table(findings: Findings) -> Table:
             Column("User", share=1.1),
             Column("Client's socket", share=1.6, code=True),
             Column("Server's socket", share=1.5, code=True),
-            Column("Begins at", "right"),
-            Column("Lasts", "right"),
-            Column("Packets", "right"),
-            Column("Octets", "right"),
+            *numbers("Begins at", "Lasts", "Packets", "Octets"),
             Column("End"),
         ),
         rows,

@@ -73,14 +73,13 @@ def _began(findings: Findings) -> Paragraph:
 
 
 def _cut(findings: Findings) -> Paragraph:
-    lines = [placed for direction in findings.directions for placed in direction.lines]
-    spanning = [placed for placed in lines if len(placed.frames) > 1]
-    shared = sum(count for one in findings.directions for count in one.complete_in().values() if count > 1)
+    spanning = sum(len(one.spanning) for one in findings.directions)
+    shared = sum(one.sharing for one in findings.directions)
     carriers = [packet for packet in findings.packets if packet.payload]
     largest = max((packet.payload for packet in carriers), default=0)
     return Paragraph(
         f"TCP carried these lines in {plural(len(carriers), 'segment')} with payload, the largest of {largest:,} "
-        f"octets. {plural(len(spanning), 'line')} spanned more than one segment, and {plural(shared, 'line')} shared "
+        f"octets. {plural(spanning, 'line')} spanned more than one segment, and {plural(shared, 'line')} shared "
         "a segment with others: segment boundaries are not line boundaries, so a receiver must split the stream at "
         "the line ends itself.",
         findings.select("tcp.len > 0", carriers),
@@ -127,12 +126,11 @@ def _closed(findings: Findings) -> Paragraph:
 
 
 def _legal(findings: Findings) -> Paragraph:
-    broken = f"{findings.protocol}.violation"
     if not findings.violations:
-        return Paragraph("Every frame of the protocol is legal in its state.", Evidence(broken, ()))
+        return Paragraph("Every frame of the protocol is legal in its state.", findings.violating)
     first = findings.violations[0]
     return Paragraph(
         f"{plural(len(findings.violations), 'frame')} of the protocol broke the specification. The first one is in "
         f"frame {first.frame}: {quoted(first.words, 60)} from the {first.by} ({first.who}), {quoted(first.violation)}.",
-        Evidence.of(broken, (each.frame for each in findings.violations)),
+        findings.violating,
     )

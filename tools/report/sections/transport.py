@@ -7,7 +7,7 @@ from typing import Any
 
 from tools.report.analysis.connections import Connection
 from tools.report.analysis.transport import Spread, data, round_trips
-from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, seconds
+from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, numbers, seconds
 from tools.report.drawing import ACCENT, GREEN, ORANGE, RED
 from tools.report.findings import Findings
 from tools.report.packets import RETRANSMISSIONS, RST, SYN, Packet
@@ -158,12 +158,7 @@ def _round_trips(findings: Findings) -> list[Block]:
             (
                 Column("Stream", "right"),
                 Column("Who"),
-                Column("By the client", "right"),
-                Column("Median", "right"),
-                Column("Most", "right"),
-                Column("By the server", "right"),
-                Column("Median", "right"),
-                Column("Most", "right"),
+                *numbers("By the client", "Median", "Most", "By the server", "Median", "Most"),
             ),
             rows,
             findings.select("tcp.analysis.ack_rtt", measured),
@@ -234,13 +229,9 @@ def _retransmissions(findings: Findings) -> Table:
     return Table(
         f"Retransmitted segments{first_of(rows, repeated)}, and the frame in which the same octets were seen first",
         (
-            Column("Frame", "right"),
-            Column("Time", "right"),
+            *numbers("Frame", "Time"),
             Column("Direction", share=1),
-            Column("Sequence", "right"),
-            Column("Octets", "right"),
-            Column("First seen in", "right"),
-            Column("After", "right"),
+            *numbers("Sequence", "Octets", "First seen in", "After"),
             Column("Triggered by"),
         ),
         rows,

@@ -257,7 +257,7 @@ def test_the_command_says_what_holds() -> None:
     code, said = run("--clients", "2", "--queue", "1/1")
     assert code == command.SOUND
     assert "holds     misdelivered line: " in said
-    assert "26 of 26 rows fired" in said
+    assert re.search(r"\b([0-9]+) of \1 rows fired", said)
 
 
 def test_the_command_shows_and_exports_what_does_not(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import struct
@@ -82,13 +83,24 @@ def pychat(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=cwd)
 
 
-def changed(*replacements: str) -> Spec:
-    """A copy of the shipped spec with texts replaced: old, new, old, new, …"""
-    text = SPEC_FILE.read_text()
-    for old, new in zip(replacements[::2], replacements[1::2], strict=True):
+def numbered(text: str) -> str:
+    """The text with the shipped spec's numbers in place of `{framing.max_octets}` and the like."""
+    numbers = shipped().numbers
+    return re.sub(r"\{(\w+(?:\.\w+)+)\}", lambda found: str(numbers[tuple(found[1].split("."))]), text)
+
+
+def replaced(text: str, *replacements: str, count: int = -1) -> str:
+    """The text of a spec with parts replaced: old, new, old, new, …, whose numbers may be placeholders."""
+    parts = [numbered(part) for part in replacements]
+    for old, new in zip(parts[::2], parts[1::2], strict=True):
         assert old in text, f"{old!r} is not in the spec any more"
-        text = text.replace(old, new)
-    return loads(text.encode(), "changed.yaml")
+        text = text.replace(old, new, count)
+    return text
+
+
+def changed(*replacements: str) -> Spec:
+    """A copy of the shipped spec with texts replaced, as by `replaced`."""
+    return loads(replaced(SPEC_FILE.read_text(), *replacements).encode(), "changed.yaml")
 
 
 @pytest.fixture(scope="session")

@@ -63,8 +63,9 @@ def test_other_limits() -> None:
     """Longer names, shorter texts, smaller frames, fewer faults."""
     table = Table(
         changed(
-            "{0,31}", "{0,39}", "octets: 1..2000", "octets: 1..30", "max_octets: 4096", "max_octets: 256",
-            "octets: 1..200\n", "octets: 1..100\n", "faults: 5,", "faults: 2,",
+            "{0,31}", "{0,39}", "octets: 1..{types.text.octets.most}", "octets: 1..30",
+            "max_octets: {framing.max_octets}", "max_octets: 256",
+            "octets: 1..200\n", "octets: 1..100\n", "faults: {budgets.CONNECTED.faults},", "faults: 2,",
         )
     )  # fmt: skip
     name = "x" * 40
@@ -80,7 +81,7 @@ def test_one_more_timer_and_other_durations() -> None:
         changed(
             "  silence: {since",
             "  second: {since: silence, after: 300 s, push: PING, rule: R-TIME-2}\n  silence: {since",
-            "after: 30 s, goodbye", "after: 5 s, goodbye",
+            "after: {timers.registration.after}, goodbye", "after: 5 s, goodbye",
         )
     )  # fmt: skip
     table.named("a")

@@ -168,7 +168,7 @@ def test_the_partner_is_told_why(table: Table, end: str, reason: str) -> None:
     elif end == "finish":
         table.hub.finish(table.people["a"], table.now)
     elif end == "too long":
-        assert table.octets("a", b"x" * 4096).startswith("BYE line-too-long ")
+        assert table.octets("a", b"x" * shipped().framing.max_octets).startswith("BYE line-too-long ")
     elif end == "too many":
         answers = table.say("a", *["?"] * 150).split(" / ")
         assert answers[:100] == ["ERR * bad-syntax"] * 100

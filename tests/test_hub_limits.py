@@ -87,7 +87,7 @@ def test_who_only_listens_is_not_silent(table: Table) -> None:
 
 def test_the_clock_of_silence_stands_still_while_nobody_reads() -> None:
     """A sender who is held back by his partner's queue is not silent."""
-    table = Table(changed("since: full, after: 30 s", "since: full, after: 9000 s"))
+    table = Table(changed("since: full, after: {timers.stalled.after}", "since: full, after: 9000 s"))
     table.chat()
     fill(table, "a", MARK + 2100)
     for _ in range(10):

@@ -23,7 +23,7 @@ Start = Callable[..., Stage]
 
 def test_each_silence_has_its_ping(start: Start) -> None:
     """R-TIME-2: the look at a connection that has answered its PING is not the one at the end of a long silence."""
-    peer = start(changed("after: 120 s", "after: 100 ms")).user("alice")
+    peer = start(changed("after: {timers.probe.after}", "after: 100 ms")).user("alice")
     for _ in range(3):
         assert peer.line().startswith("PING ")
         peer.send("PONG here")
@@ -31,7 +31,7 @@ def test_each_silence_has_its_ping(start: Start) -> None:
 
 def test_who_was_moved_to_another_thread_is_not_forgotten(start: Start) -> None:
     """A caller is held while he moves; the clock of his silence goes on afterwards."""
-    stage = start(changed("after: 120 s", "after: 100 ms"), io_threads=2)
+    stage = start(changed("after: {timers.probe.after}", "after: 100 ms"), io_threads=2)
     alice, bob = stage.user("alice"), stage.user("bob")
     alice.send("CHAT bob")
     for peer, line in ((alice, "OK CHAT bob"), (bob, "PAIRED alice")):
@@ -42,7 +42,7 @@ def test_who_was_moved_to_another_thread_is_not_forgotten(start: Start) -> None:
 
 def test_who_was_held_back_is_not_forgotten(start: Start) -> None:
     """A sender who was looked at while his partner was slow, and who is silent afterwards."""
-    stage = start(changed("after: 120 s", "after: 200 ms"))
+    stage = start(changed("after: {timers.probe.after}", "after: 200 ms"))
     alice, bob = stage.user("alice"), stage.user("bob", receive_buffer=4096)
     assert alice.ask("CHAT bob") == "OK CHAT bob"
     lines = 4000
@@ -177,7 +177,7 @@ def test_a_goodbye_never_stands_in_the_middle_of_a_line(spec: Spec) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell what is unacknowledged")
 def test_a_slow_reader_is_told_from_one_who_never_reads() -> None:
     """R-FLOW-4: what he takes of the system's buffers counts, though these take no more of the queue yet."""
-    served = changed("queue_mark: {octets: 262144", "queue_mark: {octets: 16384")
+    served = changed("queue_mark: {octets: {limits.queue_mark.octets}", "queue_mark: {octets: 16384")
     stalled = next(timer.after for timer in served.timers.values() if timer.since == "full")
     hub = Hub(served)
     loop = Loop(hub, threading.Lock(), "io", no_log)
@@ -307,10 +307,10 @@ def test_what_is_queued_goes_with_its_connection(start: Start) -> None:
 def test_a_timer_of_one_state_runs_from_its_beginning(start: Start) -> None:
     """A look is planned where a change of state makes it due sooner."""
     served = changed(
-        "silence: {since: silence, after: 600 s",
+        "silence: {since: silence, after: {timers.silence.after}",
         "silence: {since: silence, in: [NAMED, PAIRED], after: 100 ms",
-        "probe: {since: silence, after: 120 s",
-        "probe: {since: silence, in: [CONNECTED], after: 120 s",
+        "probe: {since: silence, after: {timers.probe.after}",
+        "probe: {since: silence, in: [CONNECTED], after: {timers.probe.after}",
     )
     assert start(served).user("alice").line().startswith("BYE timeout ")
 

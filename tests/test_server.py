@@ -264,7 +264,7 @@ def test_who_floods_with_requests_and_never_reads_is_stopped(start: Start) -> No
 
 def test_a_queue_that_stays_full_is_closed(start: Start) -> None:
     """R-FLOW-4, with a shorter timer."""
-    stage = start(changed("since: full, after: 30 s", "since: full, after: 200 ms"))
+    stage = start(changed("since: full, after: {timers.stalled.after}", "since: full, after: 200 ms"))
     alice, bob = stage.user("alice"), stage.user("bob", receive_buffer=4096)
     assert alice.ask("CHAT bob") == "OK CHAT bob"
     lines = (b"MSG " + b"x" * 1995 + b"\n") * 4000
@@ -279,9 +279,9 @@ def test_timers_over_real_time(start: Start) -> None:
     """R-TIME-1 to R-TIME-3, with shorter durations."""
     stage = start(
         changed(
-            "after: 30 s, goodbye", "after: 150 ms, goodbye",
-            "after: 120 s", "after: 100 ms",
-            "after: 600 s", "after: 300 ms",
+            "after: {timers.registration.after}, goodbye", "after: 150 ms, goodbye",
+            "after: {timers.probe.after}", "after: 100 ms",
+            "after: {timers.silence.after}", "after: 300 ms",
         )
     )  # fmt: skip
     slow, silent = stage.peer(), stage.user("silent")

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from pychat.spec import SpecError, load, loads, schema, shipped
 from pychat.spec.reading import LARGEST, MOST
 
-from .conftest import SPEC_FILE
+from .conftest import SPEC_FILE, numbered, replaced
 
 TEXT = SPEC_FILE.read_text()
 
@@ -38,9 +38,9 @@ FAULTS = [
     ("title: PySocket Chat", "title: [", "requests", "not YAML"),
     ("title: PySocket Chat", "title: {}", "title: {}", "must be a text"),
     ("version: 1\ndoc", "version: one\ndoc", "version: one", "must be a whole number"),
-    ("port: 8255 ", "port: 70000 ", "port: 70000", "maximum"),
-    ("after: 30 s, goodbye", "after: 30, goodbye", "after: 30, goodbye", "must be a text"),
-    ("after: 30 s, goodbye", "after: 30 h, goodbye", "after: 30 h", "not of the form"),
+    ("port: {transport.port} ", "port: 70000 ", "port: 70000", "maximum"),
+    ("after: {timers.registration.after}, goodbye", "after: 30, goodbye", "after: 30, goodbye", "must be a text"),
+    ("after: {timers.registration.after}, goodbye", "after: 30 h, goodbye", "after: 30 h", "not of the form"),
     ("verb: '[A-Z]+'", "verb: '[A-Z'", "verb: '[A-Z'", "not a regular expression"),
     ("accepts: [LF, CRLF]", "accepts: [CRLF]", "accepts: [CRLF]", "LF must be accepted: it is written"),
     ("writes: LF\n  accepts: [LF, CRLF]", "writes: CRLF\n  accepts: [CRLF]", "accepts: [CRLF]", "LF must be accepted: a line ends there"),
@@ -62,15 +62,15 @@ FAULTS = [
     ("verb: '[A-Z]+'", "verb: '([A-Z]+)+'", "verb: '([A-Z", "both [A-Z] and [A-Z] take 'A'"),
     ("match: '[!-~]{1,64}'", "match: '[ -~]{1,64}'", "match: '[ -~]", "only the rest of a line may hold a space"),
     ("match: '[!-~]{1,64}'", "match: '[^x]{1,64}'", "match: '[^x]", "only the rest of a line may hold a space"),
-    ("    rest_of_line: true\n    octets: 1..2000\n", "    octets: 1..2000\n", "forbid: [U+0000..U+0008", "only the rest of a line may hold a space"),
+    ("    rest_of_line: true\n    octets: 1..{types.text.octets.most}\n", "    octets: 1..{types.text.octets.most}\n", "forbid: [U+0000..U+0008", "only the rest of a line may hold a space"),
     ("verb: '[A-Z]+'", "verb: '(?i)[A-Z]+'", "verb: '(?i)", "a group begins with ( or (?:"),
-    ("    octets: 1..2000\n", "    octets: 1..2000000000000\n", "octets: 1..2000000000000", "not of the form"),
-    ("after: 30 s, goodbye", "after: 30000000000 s, goodbye", "after: 30000000000 s", "not of the form"),
-    ("port: 8255 ", f"port: {'9' * 5000} ", "port: 999", "must be a whole number"),
+    ("    octets: 1..{types.text.octets.most}\n", "    octets: 1..{types.text.octets.most}000000000\n", "octets: 1..{types.text.octets.most}000000000", "not of the form"),
+    ("after: {timers.registration.after}, goodbye", "after: 30000000000 s, goodbye", "after: 30000000000 s", "not of the form"),
+    ("port: {transport.port} ", f"port: {'9' * 5000} ", "port: 999", "must be a whole number"),
     ("title: PySocket Chat", f"title: {'[' * 20_000}", "title: [[[", "nested too deeply"),
-    ("    octets: 1..2000\n", "    octets: 9..1\n", "octets: 9..1", "least"),
-    ("    octets: 1..2000\n", "", "text:", "needs octets"),
-    ("    octets: 1..2000\n", "    octets: 1..5000\n", "wire: MSG", "more than 4096 octets"),
+    ("    octets: 1..{types.text.octets.most}\n", "    octets: 9..1\n", "octets: 9..1", "least"),
+    ("    octets: 1..{types.text.octets.most}\n", "", "text:", "needs octets"),
+    ("    octets: 1..{types.text.octets.most}\n", "    octets: 1..999999\n", "wire: MSG", "more than {framing.max_octets} octets"),
     ("good: [a, Zoe, alice, B-2_x]", "good: [a, Z.]", "good: [a, Z.]", "'Z.' is not of the type name"),
     ("  self-chat: {words", "  '': {words", "'': {words", "the key '' is not of the form"),
     ("bad: [9lives,", "bad: [nine,", "bad: [nine,", "'nine' is of the type name"),
@@ -125,14 +125,14 @@ FAULTS = [
     ("held_in: [PAIRED]", "held_in: [PARED]", "held_in: [PARED]", "there is no state PARED"),
     ("uncounted: [MSG]", "uncounted: [MSSG]", "uncounted: [MSSG]", "there is no request MSSG"),
     ("- {fault: verb, error", "- {fault: syntax, error", "faults:", "stands once"),
-    ("{in: [NAMED, PAIRED], faults: 100", "{in: [CONNECTED, PAIRED], faults: 100", "faults: 100", "has a budget already"),
+    ("{in: [NAMED, PAIRED], faults: {budgets.NAMED.faults}", "{in: [CONNECTED, PAIRED], faults: {budgets.NAMED.faults}", "faults: {budgets.NAMED.faults}", "has a budget already"),
     ("NAME, CHAT, LEAVE]", "NAME, CHAT, LEAF]", "NAME, CHAT, LEAF]", "there is no request LEAF"),
     ("{CHAT: <name> is the partner}", "{CHAT: <name> is taken}", "only_if:", "a client cannot know that"),
     ("may_follow: {MSG: CHAT", "may_follow: {MSG: CALL", "may_follow:", "there is no request CALL"),
     ("push: PING, rule", "push: PUNG, rule", "push: PUNG", "there is no push PUNG"),
-    ("after: 120 s, push: PING,", "after: 120 s,", "probe:", "exactly one of goodbye, push and gone"),
+    ("after: {timers.probe.after}, push: PING,", "after: {timers.probe.after},", "probe:", "exactly one of goodbye, push and gone"),
     ("queue_mark: {octets:", "queue_mark: {seconds:", "queue_mark:", "octets is missing"),
-    ("queue_stop: {octets: 1048576", "queue_stop: {octets: 1024", "queue_stop:", "must not be below queue_mark"),
+    ("queue_stop: {octets: {limits.queue_stop.octets}", "queue_stop: {octets: 1024", "queue_stop:", "must not be below queue_mark"),
     ("{when: full, words", "{words", "server-full:", "nothing leads to the goodbye server-full"),
     ("A frame MUST be one line", "A frame is one line", "R-FRAME-1:", "must say MUST"),
     ("rules: [R-WHO-1]", "rules: [R-WHO-9]", "rules: [R-WHO-9]", "there is no rule R-WHO-9"),
@@ -150,8 +150,7 @@ FAULTS = [
 @pytest.mark.parametrize(("old", "new", "at", "reason"), FAULTS, ids=[f"{row[3][:30]}-{row[1][:20]}" for row in FAULTS])
 def test_a_fault_is_refused_with_its_place_and_reason(old: str, new: str, at: str, reason: str) -> None:
     """Each fault names its line; the words say what is wrong."""
-    assert old in TEXT
-    text = TEXT.replace(old, new, 1)
+    text, at, reason = replaced(TEXT, old, new, count=1), numbered(at), numbered(reason)
     with pytest.raises(SpecError) as caught:
         loads(text.encode(), "broken.yaml")
     found = [fault for fault in caught.value.faults if reason in fault.reason]
@@ -279,14 +278,13 @@ ESCAPED = HOSTILE.encode("unicode_escape").decode()
         ("good: [t1,", f'good: ["{ESCAPED}",'),
         ("error: user-busy,", f'error: "{ESCAPED}",'),
         ("      - a> HELLO 2\n", f'      - "a? {ESCAPED}"\n'),
-        ("after: 30 s, goodbye", f'after: "{ESCAPED}", goodbye'),
+        ("after: {timers.registration.after}, goodbye", f'after: "{ESCAPED}", goodbye'),
     ],
 )
 def test_what_a_fault_quotes_is_shown_and_never_obeyed(old: str, new: str) -> None:
     """No octet of a file reaches a terminal as one that it obeys, and a fault is one line."""
-    assert old in TEXT
     with pytest.raises(SpecError) as caught:
-        loads(TEXT.replace(old, new, 1).encode(), f"sp{HOSTILE}ec.yaml")
+        loads(replaced(TEXT, old, new, count=1).encode(), f"sp{HOSTILE}ec.yaml")
     for fault in caught.value.faults:
         assert not any(char in str(fault) for char in HOSTILE if not char.isprintable()), fault
         assert "sp\\x1b[2J\\u202e\\u2028\\x85\\x7f\\u2066\\ufeffec.yaml:" in str(fault)

@@ -19,9 +19,9 @@ import pexpect
 import pytest
 
 from pychat.server.server import Server
-from pychat.spec import Spec, loads
+from pychat.spec import Spec
 
-from .conftest import PATIENCE, SPEC_FILE, Peer, Stage, need
+from .conftest import PATIENCE, Peer, Stage, changed, need
 
 ENTER, TAB, UP, ESCAPE = "\r", "\t", "\x1b[A", "\x1b"
 CTRL_C, CTRL_D, CTRL_J, CTRL_O, CTRL_R, CTRL_S, CTRL_Z = "\x03\x04\n\x0f\x12\x13\x1a"
@@ -246,9 +246,7 @@ def test_a_lost_connection_comes_back_with_the_name(spec: Spec, sit: Sit) -> Non
 
 def test_a_person_may_think_about_his_name(start: Callable[..., Stage], sit: Sit) -> None:
     """The server does not wait for it for ever; the client connects again when there is one."""
-    impatient = loads(
-        SPEC_FILE.read_bytes().replace(b"after: 30 s, goodbye: timeout", b"after: 50 ms, goodbye: timeout")
-    )
+    impatient = changed("after: {timers.registration.after}, goodbye: timeout", "after: 50 ms, goodbye: timeout")
     alice = sit(start(impatient).server.address)
     alice.see("Your name:", "! The server ends the connection: You have been silent for too long.")
     alice.see("type your name to connect")

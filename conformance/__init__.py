@@ -17,6 +17,15 @@ The rooms, each of which imports only those above it:
     results    the record of a run, the list of known failures, the terminal, and the reports, each from the record
     cli        the command line; session is one run of it
 
+From a play to its verdict: `cases.reader` reads it, `cases.case` makes a case of it for each way to cut its octets,
+`run` gives the case to a worker. There `engine.script` compiles the play, with the spec's model, into actions: what is
+sent, and what is due by then. `engine.player` carries them out, and raises the first thing that is not as it is due;
+`engine.failures` makes the verdict of it. A case that raises nothing has passed.
+
+Words: a *cell* is a case of the matrix (a state, a message, a variant), a *play* one that is written down, a *scene*
+one that is a function. A *stage* holds the connections of one case. The *barrier* is a request whose answer proves that
+nothing else came before it; a *configuration* is a state with what the server knows of its link, as PAIRED+called.
+
 In-process:
 
     from conformance.engine.target import Address, Command                # what is judged

@@ -23,7 +23,7 @@ from conformance.engine.failures import (
     MismatchError,
     NotTestedError,
     UnreachableError,
-    blame,
+    record_failure,
 )
 from conformance.engine.target import Address, Command, StartError
 from conformance.engine.verdict import Result, Verdict, exit_code
@@ -316,7 +316,7 @@ def test_a_client_that_is_killed_from_outside_has_broken_no_rule(
         "import os, socket, sys\nsocket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
         f"print('connected', flush=True)\nos.kill(os.getpid(), {number})"
     )
-    case = next(case for case in client_cases(spec, ("whole",)) if case.kind == "play")
+    case = next(case for case in client_cases(spec, ("whole",)) if case.id == "CONNECTED/NAME/a-whole-conversation")
     (result,) = run_suite(Command(f"{PYTHON} {program} {{host}} {{port}}"), [case], Options(patience=2))
     assert result.verdict is verdict
     assert signal.Signals(number).name in result.words + result.note
@@ -395,7 +395,7 @@ def test_an_exception_becomes_a_verdict(problem: Exception, verdict: Verdict, wo
     try:
         raise problem
     except Exception as raised:
-        blame(found, raised)
+        record_failure(found, raised)
     assert found.verdict is verdict
     assert found.words.startswith(words)
     assert found.unreached == isinstance(problem, UnreachableError | StartError)
@@ -404,7 +404,7 @@ def test_an_exception_becomes_a_verdict(problem: Exception, verdict: Verdict, wo
 def test_a_cell_that_contradicts_the_spec_it_is_made_from_is_a_bug_of_the_suite(spec: Spec) -> None:
     """A play that was written by hand may be about other numbers; nothing else may."""
     found = replace(Result.of(hello(spec)), kind="cell")
-    blame(found, ContradictionError("step 1 is wrong"))
+    record_failure(found, ContradictionError("step 1 is wrong"))
     assert found.verdict is Verdict.ERROR
     assert found.words == "step 1 is wrong"
 

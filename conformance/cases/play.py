@@ -1,4 +1,4 @@
-"""Plays: scripts of what each connection sends and gets. Their format, and how they are written. Knows no socket.
+"""Plays: the steps of a case, what each connection sends and gets. The format, read and written. Knows no socket.
 
     a> frame      a sends it (an ending is added)      a> "octets\\r\\n"   exactly these; "x"*90 is an x ninety times
     a>|           a ends its sending half              a>!                a resets the connection
@@ -106,7 +106,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """A script of one case or several. The first `setup` steps only lead to the state in which the rest is judged."""
+    """The steps of one case or several. The first `setup` steps only lead to the state in which the rest is judged."""
 
     id: str
     title: str

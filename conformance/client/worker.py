@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from conformance.cases.case import Case
-from conformance.engine.failures import blame
+from conformance.engine.failures import record_failure
 from conformance.engine.target import Command, killed_from_outside
 from conformance.engine.verdict import Result, Verdict
 from conformance.engine.wire import Transcript
@@ -40,7 +40,7 @@ class ClientWorker:
             if player.notes:
                 result.verdict, result.note = Verdict.NONSTRICT, "; ".join(dict.fromkeys(player.notes))
         except Exception as problem:
-            blame(result, problem)
+            record_failure(result, problem)
         result.ms = round((time.monotonic() - transcript.started) * 1000, 1)
         if process is not None:
             if not result.verdict.good:

@@ -49,6 +49,7 @@ class Backlog:
     def fill(self, serves: Callable[[], bool]) -> None:
         """Offers lines until no more are taken, although the server answers another connection."""
         wire = self.sender.wire
+        wire.send_little()
 
         def offer(octets: bytes) -> int:
             while not (sent := wire.offer(octets)) and wire.end is None:

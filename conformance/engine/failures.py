@@ -43,7 +43,7 @@ class ContradictionError(Exception):
     """
 
 
-def blame(result: Result, problem: Exception) -> None:
+def record_failure(result: Result, problem: Exception) -> None:
     """Writes into a result why its case did not pass."""
     match problem:
         case MismatchError():

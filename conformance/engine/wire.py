@@ -16,6 +16,7 @@ EndKind = Literal["FIN", "RST"]
 CHUNK = 1 << 16
 KEPT_ENTRIES = 400  # of a transcript; a flood must not fill the report
 KEPT_OCTETS = 4096  # of one entry
+SENT = 1 << 17  # SO_SNDBUF in octets of a connection that offers more than is taken
 SMALL, LARGE = 16 << 10, 1 << 20  # SO_RCVBUF in octets while reading is stopped, and after it
 
 
@@ -96,6 +97,14 @@ class Wire:
     def has_room(self, seconds: float) -> bool:
         """Whether the system takes more octets within so many seconds."""
         return self._wait(write=True, deadline=time.monotonic() + seconds)
+
+    def send_little(self) -> None:
+        """The system holds little of what is sent, so that a receiver which reads slowly makes room soon.
+
+        With a buffer of megabytes the system says that there is room only when a third of it is free (tcp(7)): at a
+        few megabytes a second that takes as long as the wait after which a receiver counts as one that does not read.
+        """
+        self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT)
 
     def stop_reading(self) -> None:
         """What comes is not read from now on, and the system holds little of it."""

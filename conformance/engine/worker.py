@@ -15,7 +15,7 @@ from conformance.cases.play import Play
 from conformance.oracle.probe import barrier_verb
 from pychat.spec import Spec
 
-from .failures import ExcessError, NotTestedError, UnreachableError, blame
+from .failures import ExcessError, NotTestedError, UnreachableError, record_failure
 from .needs import EVERYTHING_WORKS, NO_OFFER, Findings, Offer, lacking
 from .player import Player
 from .script import Compiler
@@ -112,7 +112,7 @@ class Worker:
             else:
                 self._play(case, stage)
         except Exception as problem:
-            blame(result, problem)
+            record_failure(result, problem)
         result.ms = round((time.monotonic() - transcript.started) * 1000, 1)
         if stage is not None:
             self._clean_up(case, result, stage)

@@ -60,6 +60,9 @@ QUIET = tuple(f"pychat/client/{name}.py" for name in ("talk", "texts", "input_li
 # What the judge shares with the programs that it judges: no code of a protocol but the spec.
 SHARED = ("pychat.spec", "pychat.startup", "pychat.command")
 IO = {"socket", "ssl", "select", "selectors", "threading", "time", "asyncio", "socketserver", "subprocess"}
+# These two open no file either: a spec and plays are read before them.
+WITHOUT_FILES = ("pychat/core", "conformance/oracle")
+FILES = {"os", "pathlib", "shutil", "tempfile", "importlib", "signal"}
 FRAMEWORKS = {"asyncio", "socketserver", "twisted", "zmq", "trio", "anyio", "gevent"}
 
 
@@ -154,6 +157,19 @@ def test_no_socket_no_thread_and_no_clock(name: str) -> None:
     path = ROOT / name
     for file in files(name) if path.is_dir() else [path.with_suffix(".py")]:
         assert not {module.split(".")[0] for module in imports(file)} & IO, file
+
+
+@pytest.mark.parametrize("name", WITHOUT_FILES)
+def test_no_file_is_opened(name: str) -> None:
+    """Neither by a module for files nor by the function `open`."""
+    for file in files(name):
+        assert not {module.split(".")[0] for module in imports(file)} & FILES, file
+        called = {
+            node.func.id
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert "open" not in called, file
 
 
 def test_pychat_imports_neither_the_judge_nor_the_tools_nor_the_tests() -> None:

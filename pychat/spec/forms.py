@@ -15,7 +15,11 @@ ANY_VERB = "*"  # what a refusal names where it can name no request
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """What a field may hold. `octets` are the least and the most octets of its UTF-8 form."""
+    """What a field may hold. `octets` are the least and the most octets of its UTF-8 form.
+
+    `holds`: a word of `one_of`, and when it is said of a user in a list: `linked`, or the name of a relation that has
+    a tuple with the user. The first word that fits is said; the one word that is not here is said otherwise.
+    """
 
     name: str
     doc: str
@@ -27,6 +31,7 @@ class Type:
     fold_case: bool = False
     good: tuple[str, ...] = ()
     bad: tuple[str, ...] = ()
+    holds: tuple[tuple[str, str], ...] = ()
     profile: str = "core"
 
     @property
@@ -73,7 +78,7 @@ class Form:
 
     @property
     def verb(self) -> str:
-        return str(self.parts[0])
+        return str(self.parts[0]) if self.parts else ""
 
     @property
     def key(self) -> str:
@@ -106,13 +111,24 @@ class Form:
         left = iter(values)
         return " ".join(next(left) if isinstance(part, Field) else part for part in self.parts)
 
+    def write(self, values: Mapping[str, str]) -> str:
+        """The same, with the values by the names of the fields. Raises KeyError for a field that has none."""
+        return " ".join(values[part.name] if isinstance(part, Field) else part for part in self.parts)
+
     def __str__(self) -> str:
         return " ".join(f"<{part.name}>" if isinstance(part, Field) else part for part in self.parts)
 
 
+NO_FORM = Form(())  # of a frame that a spec does not have
+
+
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A value to be filled into a frame: a field of the request, or `me`, `peer`, `count`, `profiles`, `reason`."""
+    """A value to be filled into a frame: a field of the request, a column, or one of these.
+
+    `me` and `peer` (names as their owners wrote them), `count`, `profiles`, `reason`, `cause`, and in the push of a timer
+    `number`.
+    """
 
     name: str
 
@@ -165,20 +181,28 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Any frame that a server may send. `verb` is the request that it answers, if it answers one."""
+    """Any frame that a server may send. `verb` is the request that it answers, if it answers one.
+
+    `code` is that of a refusal which has a frame of its own.
+    """
 
     key: str
     kind: ReplyKind
     form: Form
     verb: str | None = None
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """How frames lie in the stream; `max_octets` counts the ending. `rules` by what breaks them."""
+    """How frames lie in the stream; `max_octets` counts the ending. `rules` by what breaks them.
+
+    `any_case`: a request's verb may be written in any case; it is known by its capitals.
+    """
 
     writes: bytes
     accepts: tuple[bytes, ...]
     max_octets: int
     verb: str
     rules: Mapping[str, str]
+    any_case: bool = False

@@ -7,43 +7,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from .forms import Form, FrameFault, Framing, Push, Reply, Request, Template, Type
+from .forms import ANY_VERB, Form, FrameFault, Framing, Push, Reply, Request, Template, Type
+from .terms import Condition, Effect, EffectKind, Tell
 
-ConditionKind = Literal[
-    "taken", "unknown", "oneself", "linked", "the partner", "equals", "differs", "no partner", "not accepted"
-]
-EffectKind = Literal["bind", "link", "accept", "retract", "relay", "unlink", "release", "list"]
-Since = Literal["accept", "silence", "full", "goodbye"]
+Since = Literal["accept", "silence", "full", "call", "goodbye"]
 When = Literal["too-long", "full", "share", "stop"]
 
 MOST_PUSHED = 9999  # the fields of a timer's push are filled with the numbers 1 to this, over and over
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """When an outcome is taken; `field` is the field that it asks about, `value` the word it is compared with."""
-
-    kind: ConditionKind
-    field: str | None = None
-    value: str | None = None
-
-    def __str__(self) -> str:
-        if self.field is None:
-            return self.kind
-        if self.value is not None:
-            return f'<{self.field}> is {"not " if self.kind == "differs" else ""}"{self.value}"'
-        return f"<{self.field}> is {self.kind}"
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """A change to what the server knows; `field` names the user that it is about."""
-
-    kind: EffectKind
-    field: str | None = None
-
-    def __str__(self) -> str:
-        return self.kind if self.field is None else f"{self.kind} <{self.field}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +27,26 @@ class PartnerEffect:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One row of the table: what follows from a request in a state when `condition` holds (None: always)."""
+    """One row of the table: what follows from a request in a state when all `conditions` hold.
+
+    The row of a timer has no request: its `verb` is "", its label the timer's name, and its `answer` is what the
+    connection itself is told. `cause` is the reason that the tells of a dropped tuple give. A `slow` row waits for a
+    password's hash or for the disk; `fails` is the error that refuses it when the disk fails.
+    """
 
     verb: str
     label: str
     rule: str
-    condition: Condition | None = None
+    conditions: tuple[Condition, ...] = ()
     error: str | None = None
     answer: Template | None = None
     to: str | None = None
     effects: tuple[Effect, ...] = ()
     partner: PartnerEffect | None = None
+    tells: tuple[Tell, ...] = ()
+    cause: str | None = None
+    slow: bool = False
+    fails: str | None = None
     profile: str = "core"
 
     @property
@@ -85,23 +64,33 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """A code of a refusal. `general` errors are those of the faults that any frame may have."""
+    """A code of a refusal. `general` errors are those of the faults that any frame may have.
+
+    `form` is the frame of this error alone; without it, the refusal of the spec is sent.
+    """
 
     code: str
     words: str
     doc: str
     general: bool
+    form: Form | None = None
     profile: str = "core"
 
 
 @dataclass(frozen=True, slots=True)
 class FaultRule:
-    """The error that answers a fault, and the verbs for which it does not count."""
+    """The error that answers a fault in these states and for these verbs (None: all), and the verbs that do not count."""
 
     fault: FrameFault
     error: str
     rule: str
     uncounted: frozenset[str] = frozenset()
+    states: frozenset[str] | None = None
+    verbs: frozenset[str] | None = None
+
+    def covers(self, state: str, verb: str) -> bool:
+        """Whether it is about a request with this verb (`*`: with none of a request) in this state."""
+        return (self.states is None or state in self.states) and (self.verbs is None or verb in self.verbs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,36 +138,103 @@ class Ending:
 
     to: str
     effects: tuple[Effect, ...]
-    partner: PartnerEffect
+    partner: PartnerEffect | None
     gone: str
     rule: str
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What two connections share: each is the other's partner, in these states. `key` is the type of users' names."""
+    """What two connections share: each is the other's partner, in these states. No state holds it in a spec without one.
+
+    Each end has answered (has named this partner in a request that links or accepts; it stays so), and is accepted
+    (is heard now). The caller has and is both from the beginning.
+    """
 
     name: str
-    key: str
     doc: str
     held_in: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a relation. `type` is a type of the spec, or one of these.
+
+    `user`: a connection that has a name; `next`: 1, 2, 3, … for each value of the first column; `now`: the time of the
+    change; `secret`: kept as a slow hash only. `most`: how many tuples may have one value; `keep`: the oldest tuples of
+    one value beyond this number are forgotten.
+    """
+
+    name: str
+    type: str
+    key: bool
+    most: int | None = None
+    keep: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table that connections and users share. The key columns come first.
+
+    A tuple with a user in its key goes when the user goes. `durable`: it is on disk before the answer. `lives_while`:
+    it goes with the last tuple of that relation with the same value in the first column. `overflow`: the tuple of a
+    user whose send queue is above the mark is dropped before that user is told anything. `added` and `dropped` tell
+    each other user in the tuples with the same value in the first column; their variables are the columns and `cause`.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    doc: str
+    durable: bool = False
+    lives_while: str | None = None
+    overflow: str | None = None
+    added: Template | None = None
+    dropped: Template | None = None
+    rule: str | None = None
+    profile: str = "core"
+
+    @property
+    def keys(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.key)
+
+    @property
+    def user_column(self) -> int | None:
+        """The place of the first column that holds a user, None without one."""
+        return next((place for place, column in enumerate(self.columns) if column.type == "user"), None)
+
+    def place(self, column: str) -> int:
+        """The place of a column. Raises StopIteration without such a column."""
+        return next(place for place, one in enumerate(self.columns) if one.name == column)
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """What holds of each tuple of a relation whenever no frame is being handled; its columns are the fields."""
+
+    relation: str
+    conditions: tuple[Condition, ...]
+    doc: str
+    profile: str = "core"
 
 
 @dataclass(frozen=True, slots=True)
 class ClientRules:
     """What a client may send beside the table: see the comment of `client` in the spec."""
 
-    one_unanswered: frozenset[str]
-    one_unanswered_rule: str
-    only_if: Mapping[str, Mapping[str, Condition]]
-    only_if_rule: str
-    may_follow: Mapping[str, str]
-    may_follow_rule: str
+    one_unanswered: frozenset[str] = frozenset()
+    one_unanswered_rule: str = ""
+    only_if: Mapping[str, Mapping[str, Condition]] = field(default_factory=dict)
+    only_if_rule: str = ""
+    may_follow: Mapping[str, str] = field(default_factory=dict)
+    may_follow_rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """After `after` seconds since `since`: a goodbye, a push, an end without a frame (`gone`), or the close."""
+    """After `after` seconds since `since`: a goodbye, a row, an end without a frame (`gone`), or the close.
+
+    A row is taken if its conditions hold at that moment; the timer of a call runs out once in it.
+    """
 
     name: str
     since: Since
@@ -186,7 +242,7 @@ class Timer:
     rule: str
     states: frozenset[str] | None = None
     goodbye: str | None = None
-    push: str | None = None
+    row: Outcome | None = None
     gone: str | None = None
 
 
@@ -286,7 +342,8 @@ class Chapter:
 class Spec:
     """A whole protocol. `sha256` is the hexadecimal digest of the file's octets, `source` where they came from.
 
-    `numbers` has the file's numbers by their paths: those that the placeholders of a text name.
+    `names` is the type of users' names. A form without parts (`refusal`, `goodbye`) is of a frame that this spec does not
+    have. `numbers` has the file's numbers by their paths: those that the placeholders of a text name.
     """
 
     source: str
@@ -310,7 +367,11 @@ class Spec:
     faults: tuple[FaultRule, ...]
     budgets: tuple[Budget, ...]
     goodbyes: Mapping[str, Goodbye]
+    names: str
     link: Link
+    relations: Mapping[str, Relation]
+    invariants: tuple[Invariant, ...]
+    greeting: tuple[Template, ...]
     states: Mapping[str, State]
     ending: Ending
     client: ClientRules
@@ -332,7 +393,7 @@ class Spec:
     @cached_property
     def name_type(self) -> Type:
         """The type of users' names."""
-        return self.types[self.link.key]
+        return self.types[self.names]
 
     def last_type(self, form: Form) -> Type | None:
         """The type of a form's last field, None without fields."""
@@ -393,9 +454,24 @@ class Spec:
                 found[request.answer.key] = Reply(request.answer.key, "answer", request.answer, request.verb)
         for push in self.pushes.values():
             found[push.form.key] = Reply(push.form.key, "push", push.form)
-        found[self.refusal.key] = Reply(self.refusal.key, "refusal", self.refusal)
-        found[self.goodbye.key] = Reply(self.goodbye.key, "goodbye", self.goodbye)
+        for error in self.errors.values():
+            if error.form is not None:
+                found[error.form.key] = Reply(error.form.key, "refusal", error.form, code=error.code)
+        if self.refusal.parts:
+            found[self.refusal.key] = Reply(self.refusal.key, "refusal", self.refusal)
+        if self.goodbye.parts:
+            found[self.goodbye.key] = Reply(self.goodbye.key, "goodbye", self.goodbye)
         return found
+
+    def refusal_line(self, verb: str, code: str, me: str = "", words: str | None = None) -> str:
+        """The refusal of a request, without its ending. `words` are those of the error if nothing else is given."""
+        error = self.errors[code]
+        values = {"verb": verb or ANY_VERB, "code": code, "words": words or error.words, "me": me or ANY_VERB}
+        return (error.form or self.refusal).write(values)
+
+    def goodbye_line(self, code: str, words: str | None = None) -> str:
+        """The last frame, without its ending."""
+        return self.goodbye.write({"code": code, "words": words or self.goodbyes[code].words})
 
     @cached_property
     def _most_key_words(self) -> int:
@@ -411,11 +487,25 @@ class Spec:
                 return reply
         return None
 
-    def fault_rule(self, fault: FrameFault) -> FaultRule:
-        return next(rule for rule in self.faults if rule.fault == fault)
+    def fault_rule(self, fault: FrameFault, state: str, verb: str = ANY_VERB) -> FaultRule:
+        """The rule that answers a line in a state which has this fault and no other."""
+        return next(rule for rule in self.faults if rule.fault == fault and rule.covers(state, verb))
 
-    def goodbye_when(self, when: When) -> Goodbye:
-        return next(goodbye for goodbye in self.goodbyes.values() if goodbye.when == when)
+    def first_fault(self, state: str, fault: FrameFault | None, verb: str) -> FaultRule | None:
+        """The rule that answers a line in a state, None where nothing is wrong with it.
+
+        `fault` is what is wrong with the line by itself, `verb` the request that it begins with (`*`: none). A request
+        without a row in the state has the fault `state` besides; the order of the rules decides which one is answered.
+        """
+        misplaced = verb != ANY_VERB and verb not in self.states[state].recv
+        if fault is None and not misplaced:
+            return None
+        found = {fault, "state" if misplaced else None}
+        return next(rule for rule in self.faults if rule.fault in found and rule.covers(state, verb))
+
+    def goodbye_when(self, when: When) -> Goodbye | None:
+        """The goodbye for a cause, None in a spec that has none for it."""
+        return next((goodbye for goodbye in self.goodbyes.values() if goodbye.when == when), None)
 
     def budget(self, state: str) -> Budget | None:
         return next((budget for budget in self.budgets if state in budget.states), None)

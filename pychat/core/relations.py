@@ -7,10 +7,12 @@ are those in which tuples were added: the same calls give the same results.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pychat.spec.forms import Request
 from pychat.spec.model import Outcome, Relation, Spec
 from pychat.spec.terms import Argument, Entry
 
@@ -19,6 +21,7 @@ from .connection import Connection
 Value = str | Connection
 """What a column holds: a connection in a column of the type `user`, and otherwise a text."""
 Tuple = tuple[Value, ...]
+COUNT = "count"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,19 @@ class Relations:
         """All tuples of a relation."""
         return self._tables[relation].tuples.values()
 
+    def items(self, entry: Entry, me: Connection, fields: Mapping[str, str], request: Request) -> list[str]:
+        """The tuples of an entry as the items of a request, whose fields are columns.
+
+        With the field `count`, which is no column, tuples with the same items are one, with their number.
+        """
+        assert request.item is not None, "the loader checks it"
+        form, columns = request.item, {column.name for column in self._tables[entry.relation].relation.columns}
+        texts = [self.texts(entry.relation, values) for values in self.find(entry, me, fields)]
+        if COUNT in columns or form.type_of(COUNT) is None:
+            return [form.write(values) for values in texts]
+        counts = Counter(form.write({**values, COUNT: "\0"}) for values in texts)  # in the order of the first ones
+        return [line.replace("\0", str(number)) for line, number in counts.items()]
+
     def texts(self, relation: str, values: Tuple) -> dict[str, str]:
         """A tuple as variables of a push, by the names of the columns; a user is told by its name."""
         columns = self._tables[relation].relation.columns
@@ -113,7 +129,7 @@ class Relations:
         }
 
     def spellings(self, row: Outcome, me: Connection, fields: Mapping[str, str]) -> dict[str, str]:
-        """How the fields that a row uses in entries are shown: as first written, and a user as it has written itself."""
+        """How the fields that a row uses in entries are shown: as first written, and a user by its own spelling."""
         found: dict[str, str] = {}
         for entry in _entries(row):
             table = self._tables[entry.relation]
@@ -159,12 +175,12 @@ class Relations:
                     changes += self._dropped(table, next(iter(having)), None)
         return changes
 
-    def drop(
-        self, entry: Entry, me: Connection, fields: Mapping[str, str], cause: str | None
-    ) -> list[Change]:
+    def drop(self, entry: Entry, me: Connection, fields: Mapping[str, str], cause: str | None) -> list[Change]:
         """Drops the tuples of an entry, and what lives no longer than they do."""
         table = self._tables[entry.relation]
-        return [change for values in tuple(self.find(entry, me, fields)) for change in self._dropped(table, values, cause)]
+        return [
+            change for values in tuple(self.find(entry, me, fields)) for change in self._dropped(table, values, cause)
+        ]
 
     def drop_tuple(self, relation: str, values: Tuple, cause: str | None) -> list[Change]:
         """Drops one tuple, and what lives no longer than it does; no change where it has gone already."""
@@ -250,9 +266,7 @@ class Relations:
             pattern.append(self._folded(column.type, value))
         return pattern
 
-    def _spelled(
-        self, table: Table, place: int, entry: Entry, me: Connection, fields: Mapping[str, str]
-    ) -> str | None:
+    def _spelled(self, table: Table, place: int, entry: Entry, me: Connection, fields: Mapping[str, str]) -> str | None:
         """How the value at a place of an entry was first written; None where no tuple has it."""
         column = table.relation.columns[place]
         value = self._value(column.type, entry.arguments[place], me, fields)

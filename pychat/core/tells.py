@@ -6,7 +6,7 @@ mark: the user's tuple is dropped first, so that nobody waits for a slow reader,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from pychat.spec.forms import Template
 from pychat.spec.model import Spec

@@ -33,10 +33,7 @@ class Users:
 
     def hold(self, conditions: tuple[Condition, ...], connection: Connection, fields: Mapping[str, str]) -> bool:
         """Whether all conditions hold for a request with these fields."""
-        for condition in conditions:
-            if not self.holds(condition, connection, fields):
-                return False
-        return True
+        return not conditions or all(self.holds(condition, connection, fields) for condition in conditions)
 
     def holds(self, condition: Condition, connection: Connection, fields: Mapping[str, str]) -> bool:
         """Whether a condition holds for a request with these fields."""

@@ -52,6 +52,9 @@ class Anchors:
     def timer(self, name: str) -> str:
         return f"timer-{slug(name)}"
 
+    def relation(self, name: str) -> str:
+        return f"relation-{slug(name)}"
+
     def limit(self, name: str) -> str:
         return f"limit-{slug(name)}"
 

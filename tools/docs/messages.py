@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pychat.spec.forms import Field, Form, Push, Reply, Request, Template, Variable
-from pychat.spec.model import Outcome
+from pychat.spec.model import Outcome, Timer
+from pychat.spec.terms import ConditionKind
+from pychat.spec.view import Move
 
 from .content import (
     Block,
@@ -19,9 +23,10 @@ from .content import (
     link,
     plain,
     sentence,
+    one_of,
     text,
 )
-from .phrases import duration, octets, type_form, unique
+from .phrases import duration, octets, unique
 from .sources import PageSources
 
 
@@ -35,16 +40,24 @@ def section(sources: PageSources) -> Section:
         "every request, with what comes of it",
         tuple(_request(sources, request) for request in spec.requests.values()),
     )
-    answers = [_answer(sources, reply) for reply in spec.replies.values() if reply.kind in ("answer", "item")]
-    replies = Section(
-        "replies", text("What answers a request"), (), "answers, items and refusals", (*answers, _refusal(sources))
+    replies = [reply for reply in spec.replies.values() if reply.kind not in ("push", "goodbye")]
+    answers = Section(
+        "replies",
+        text("What answers a request"),
+        (),
+        "answers, items and refusals",
+        tuple(_refusal(sources, reply) if reply.kind == "refusal" else _answer(sources, reply) for reply in replies),
     )
-    pushed = [_push(sources, push) for push in spec.pushes.values()]
+    pushed = [reply for reply in spec.replies.values() if reply not in replies]
     pushes = Section(
-        "pushes", text("What the server sends by itself"), (), "pushes and the goodbye", (*pushed, _goodbye(sources))
+        "pushes",
+        text("What the server sends by itself"),
+        (),
+        "pushes and the goodbye",
+        tuple(_goodbye(sources, reply) if reply.kind == "goodbye" else _push(sources, reply) for reply in pushed),
     )
     words = text("Each frame that travels, by the direction in which it travels. A word in angle brackets is a field.")
-    return Section("messages", text("Messages"), (Paragraph(words),), "every frame", (requests, replies, pushes))
+    return Section("messages", text("Messages"), (Paragraph(words),), "every frame", (requests, answers, pushes))
 
 
 def _overview(sources: PageSources) -> Table:
@@ -56,7 +69,7 @@ def _overview(sources: PageSources) -> Table:
         cells = (
             (*sources.phrases.request(request.verb), *sources.anchors.form(request.form)[1:]),
             sources.in_states(sources.legal(request.verb)),
-            sources.anchors.form(request.answer) if request.answer else text("none"),
+            _answer_words(sources, request) if request.answer or request.item else text("none"),
             join([sources.phrases.error(error) for error in dict.fromkeys(errors)]) or text("–"),
         )
         rows.append(TableRow(cells))
@@ -68,7 +81,8 @@ def _fields(sources: PageSources, form: Form) -> list[Block]:
     for field in form.fields:
         kind = sources.spec.types[field.type]
         name = code(kind.name, sources.anchors.type(kind.name))
-        rows.append(TableRow((code(f"<{field.name}>"), name, type_form(kind), text(octets(*kind.octets)))))
+        form_ = sources.phrases.type_form(kind)
+        rows.append(TableRow((code(f"<{field.name}>"), name, form_, text(octets(*kind.octets)))))
     return [Table(("field", "type", "form", "length"), tuple(rows))] if rows else []
 
 
@@ -82,8 +96,10 @@ def _longest(sources: PageSources, form: Form) -> tuple[str, Spans]:
 def _request(sources: PageSources, request: Request) -> Section:
     legal = sources.legal(request.verb)
     where = sources.in_states(legal)
-    if legal != list(sources.spec.live_states):
-        where = sentence("{}; elsewhere {}", where, sources.phrases.error(sources.spec.fault_rule("state").error))
+    elsewhere = [sources.misplaced(state, request.verb) for state in sources.spec.live_states if state not in legal]
+    if elsewhere:
+        errors = [sources.phrases.error(error) for error in dict.fromkeys(elsewhere)]
+        where = sentence("{}; elsewhere {}", where, one_of(errors))
     facts = (
         ("form", sources.anchors.form(request.form)),
         ("sent by", text("a client")),
@@ -106,12 +122,11 @@ def _request(sources: PageSources, request: Request) -> Section:
 
 
 def _answer_words(sources: PageSources, request: Request) -> Spans:
+    items = sentence("any number of {}", sources.anchors.form(request.item)) if request.item is not None else ()
     if request.answer is None:
-        return text("none when it succeeds")
+        return sentence("{}, and no end", items) if items else text("none when it succeeds")
     answer = sources.anchors.form(request.answer)
-    if request.item is None:
-        return answer
-    return sentence("any number of {}, then {}", sources.anchors.form(request.item), answer)
+    return sentence("{}, then {}", items, answer) if items else answer
 
 
 def _rows(sources: PageSources, request: Request) -> Table:
@@ -121,7 +136,7 @@ def _rows(sources: PageSources, request: Request) -> Table:
         for outcome in outcomes:
             cells = (
                 sources.in_states(states),
-                text("always") if len(outcomes) == 1 else sources.phrases.condition(outcome.condition),
+                text("always") if len(outcomes) == 1 else sources.phrases.conditions(outcome.conditions),
                 sources.phrases.answer(outcome),
                 sources.phrases.then(outcome),
                 sentence("{} {}", code(outcome.name), link(outcome.rule, outcome.rule)),
@@ -142,6 +157,7 @@ def _grouped(sources: PageSources, verb: str) -> list[tuple[list[str], tuple[Out
 def _variables(sources: PageSources, request: Request) -> list[Block]:
     rows = [outcome for _, outcome in sources.spec.outcomes() if outcome.verb == request.verb]
     templates = [row.answer for row in rows if row.answer] + [row.partner.push for row in rows if row.partner]
+    templates += [tell.push for row in rows for tell in row.tells]
     words = sources.phrases.variables(templates)
     return [Paragraph(sentence("Here {}.", words))] if words else []
 
@@ -162,13 +178,14 @@ def _answer(sources: PageSources, reply: Reply) -> Section:
     return _frame(sources, reply, sentence(what, request), facts, code(reply.key))
 
 
-def _push(sources: PageSources, push: Push) -> Section:
-    reply = sources.spec.replies[push.form.key]
+def _push(sources: PageSources, reply: Reply) -> Section:
+    push = next(push for push in sources.spec.pushes.values() if push.form is reply.form)
     facts = (
         ("form", sources.anchors.form(push.form)),
         ("sent by", text("the server")),
-        ("when", join(_occasions(sources, push), "; ")),
+        ("when", join(unique(list(_occasions(sources, push))), "; ")),
         *_client_moves(sources, reply),
+        *_only_while(sources, reply),
         *((("client answers", sources.anchors.request_template(push.reply)),) if push.reply is not None else ()),
         _longest(sources, push.form),
     )
@@ -177,20 +194,22 @@ def _push(sources: PageSources, push: Push) -> Section:
     )
 
 
-def _refusal(sources: PageSources) -> Section:
-    reply = sources.spec.replies[sources.spec.refusal.key]
+def _refusal(sources: PageSources, reply: Reply) -> Section:
+    spec = sources.spec
+    doc, codes = spec.refusal_doc, link("the table of errors", "errors")
+    if reply.code is not None:
+        doc, codes = spec.errors[reply.code].doc, sources.phrases.error(reply.code)
     facts = (
         ("form", sources.anchors.form(reply.form)),
         ("sent by", text("the server")),
-        ("answers", text("any request, or a line that is none")),
-        ("codes", link("the table of errors", "errors")),
+        ("answers", text("any request, or a line that is none") if reply.code is None else text("what is refused so")),
+        ("codes", codes),
         _longest(sources, reply.form),
     )
-    return _frame(sources, reply, sources.anchors.prose(sources.spec.refusal_doc), facts, code(reply.key))
+    return _frame(sources, reply, sources.anchors.prose(doc), facts, code(reply.key))
 
 
-def _goodbye(sources: PageSources) -> Section:
-    reply = sources.spec.replies[sources.spec.goodbye.key]
+def _goodbye(sources: PageSources, reply: Reply) -> Section:
     facts = (
         ("form", sources.anchors.form(reply.form)),
         ("sent by", text("the server")),
@@ -219,27 +238,82 @@ def _client_moves(sources: PageSources, reply: Reply) -> list[tuple[str, Spans]]
     return [("client moves", join(shown))] if shown else []
 
 
-def _occasions(sources: PageSources, push: Push) -> list[Spans]:
-    """The causes of a push."""
+def _only_while(sources: PageSources, reply: Reply) -> list[tuple[str, Spans]]:
+    """What a client must know of both ends of the link for this push to be right, by the words in it."""
+    found: dict[tuple[str, ...], list[Spans]] = {}
+    for move in sources.moves:
+        if move.key == reply.key:
+            words = tuple(word for _, said in move.words for word in said)
+            found.setdefault(words, []).append(_ends(sources, move))
+    shown = []
+    for words, ends in found.items():
+        if all(ends):  # else it may come at any time
+            said = [code(word) for word in words]
+            ends_ = one_of(unique(ends))
+            shown.append(sentence("{}: {}", one_of(said), ends_) if said else ends_)
+    return [("only while", join(shown, "; "))] if shown else []
+
+
+def _ends(sources: PageSources, move: Move) -> Spans:
+    """What a client knows of its partner and of its own end when it gets this."""
     partner = sources.spec.link.name
-    found: list[Spans] = []
-    for _, outcome in sources.spec.outcomes():
+    known: dict[tuple[ConditionKind, bool], str] = {
+        ("not answered", True): "this end has not answered",
+        ("not answered", False): "this end has answered",
+        ("not accepted", True): "this end is not accepted",
+        ("not accepted", False): "this end is accepted",
+    }
+    words = [known[pair] for pair in move.known if pair in known]
+    if move.here is not None:
+        words.insert(0, f"the {partner} has answered" if move.here else f"the {partner} has not answered")
+    return text(" and ".join(words)) if words else ()
+
+
+def _occasions(sources: PageSources, push: Push) -> Iterator[Spans]:
+    """The causes of a push, each with the frame as its receiver sees it."""
+    spec = sources.spec
+    partner = spec.link.name
+    for _, outcome in spec.outcomes():
+        request = sources.phrases.request(outcome.verb)
         if outcome.partner is not None and outcome.partner.push.form is push.form:
             who = "another user" if outcome.does("link") else f"the {partner}"
-            frame = code(_received(outcome.partner.push))
-            found.append(sentence(f"{who} has sent {{}} ({{}})", sources.phrases.request(outcome.verb), frame))
-    if sources.spec.ending.partner.push.form is push.form:
-        frame = code(_received(sources.spec.ending.partner.push))
-        found.append(sentence(f"the {partner}'s connection has ended without a request ({{}})", frame))
-    timers = [timer for timer in sources.spec.timers.values() if timer.push == push.verb]
-    found += [sentence(f"{{}}, after {duration(t.after)}", link(t.name, sources.anchors.timer(t.name))) for t in timers]
-    return unique(found)
+            yield sentence(f"{who} has sent {{}} ({{}})", request, _received(outcome.partner.push))
+        for tell in outcome.tells:
+            if tell.push.form is push.form:
+                who = "this connection" if tell.kind == "each" else "another user"
+                then = sentence(", refused as {}", sources.phrases.error(outcome.error)) if outcome.error else ()
+                yield sentence(f"{who} has sent {{}}{{}} ({{}})", request, then, _received(tell.push))
+    if spec.ending.partner is not None and spec.ending.partner.push.form is push.form:
+        words = f"the {partner}'s connection has ended without a request ({{}})"
+        yield sentence(words, _received(spec.ending.partner.push))
+    for timer in spec.timers.values():
+        for template in _pushed_by(timer):
+            if template.form is push.form:
+                name = link(timer.name, sources.anchors.timer(timer.name))
+                yield sentence(f"{{}}, after {duration(timer.after)} ({{}})", name, _received(template))
+    for relation in spec.relations.values():
+        for done, told in (("added to", relation.added), ("dropped from", relation.dropped)):
+            if told is not None and told.form is push.form:
+                name = code(relation.name, sources.anchors.relation(relation.name))
+                yield sentence(f"a tuple with another user was {done} {{}} ({{}})", name, _received(told))
+    if any(template.form is push.form for template in spec.greeting):
+        yield text("the connection was accepted")
 
 
-def _received(template: Template) -> str:
+def _pushed_by(timer: Timer) -> list[Template]:
+    """Every push of a timer's row."""
+    if timer.row is None:
+        return []
+    found = [timer.row.answer, timer.row.partner.push if timer.row.partner is not None else None]
+    return [template for template in found if template is not None] + [tell.push for tell in timer.row.tells]
+
+
+def _received(template: Template) -> Spans:
     """A frame as its receiver sees it: with the names of its fields in the place of the sender's variables."""
     pairs = zip(template.parts, template.form.parts, strict=True)
-    return " ".join(
-        f"<{shape.name}>" if isinstance(shape, Field) and isinstance(part, Variable) else str(part)
-        for part, shape in pairs
+    return code(
+        " ".join(
+            f"<{shape.name}>" if isinstance(shape, Field) and isinstance(part, Variable) else str(part)
+            for part, shape in pairs
+        )
     )

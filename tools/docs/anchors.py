@@ -69,6 +69,12 @@ class Anchors:
         same = [row for row in rows if row.label == outcome.label]
         return "-".join(words if same[0] == outcome else [*words, str(same.index(outcome) + 1)])
 
+    def row(self, outcome: Outcome) -> str:
+        """The anchor of a row in the table of its request, wherever the row stands."""
+        tables = [state.recv[outcome.verb] for state in self.spec.states.values() if outcome.verb in state.recv]
+        state = next(name for name, held in self.spec.states.items() if outcome in held.recv.get(outcome.verb, ()))
+        return self.outcome(state if len(set(tables)) > 1 else None, outcome)
+
     # Links
 
     def form(self, form: Form) -> Spans:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from pychat.spec.forms import Field, Form, Push, Reply, Request, Template, Variable
-from pychat.spec.model import Outcome, Timer
-from pychat.spec.terms import ConditionKind
-from pychat.spec.view import Move
+from pychat.spec.forms import Form, Reply, Request
+from pychat.spec.model import Outcome
 
 from .content import (
     Block,
@@ -21,12 +17,13 @@ from .content import (
     code,
     join,
     link,
+    one_of,
     plain,
     sentence,
-    one_of,
     text,
 )
-from .phrases import duration, octets, unique
+from .occasions import occasions, only_while
+from .phrases import octets
 from .sources import PageSources
 
 
@@ -183,9 +180,9 @@ def _push(sources: PageSources, reply: Reply) -> Section:
     facts = (
         ("form", sources.anchors.form(push.form)),
         ("sent by", text("the server")),
-        ("when", join(unique(list(_occasions(sources, push))), "; ")),
+        ("when", join(occasions(sources, push.form), "; ")),
         *_client_moves(sources, reply),
-        *_only_while(sources, reply),
+        *only_while(sources, reply),
         *((("client answers", sources.anchors.request_template(push.reply)),) if push.reply is not None else ()),
         _longest(sources, push.form),
     )
@@ -236,84 +233,3 @@ def _client_moves(sources: PageSources, reply: Reply) -> list[tuple[str, Spans]]
         if origins:
             shown.append(sentence("{} → {}", sources.in_states(origins), sources.phrases.state(target)))
     return [("client moves", join(shown))] if shown else []
-
-
-def _only_while(sources: PageSources, reply: Reply) -> list[tuple[str, Spans]]:
-    """What a client must know of both ends of the link for this push to be right, by the words in it."""
-    found: dict[tuple[str, ...], list[Spans]] = {}
-    for move in sources.moves:
-        if move.key == reply.key:
-            words = tuple(word for _, said in move.words for word in said)
-            found.setdefault(words, []).append(_ends(sources, move))
-    shown = []
-    for words, ends in found.items():
-        if all(ends):  # else it may come at any time
-            said = [code(word) for word in words]
-            ends_ = one_of(unique(ends))
-            shown.append(sentence("{}: {}", one_of(said), ends_) if said else ends_)
-    return [("only while", join(shown, "; "))] if shown else []
-
-
-def _ends(sources: PageSources, move: Move) -> Spans:
-    """What a client knows of its partner and of its own end when it gets this."""
-    partner = sources.spec.link.name
-    known: dict[tuple[ConditionKind, bool], str] = {
-        ("not answered", True): "this end has not answered",
-        ("not answered", False): "this end has answered",
-        ("not accepted", True): "this end is not accepted",
-        ("not accepted", False): "this end is accepted",
-    }
-    words = [known[pair] for pair in move.known if pair in known]
-    if move.here is not None:
-        words.insert(0, f"the {partner} has answered" if move.here else f"the {partner} has not answered")
-    return text(" and ".join(words)) if words else ()
-
-
-def _occasions(sources: PageSources, push: Push) -> Iterator[Spans]:
-    """The causes of a push, each with the frame as its receiver sees it."""
-    spec = sources.spec
-    partner = spec.link.name
-    for _, outcome in spec.outcomes():
-        request = sources.phrases.request(outcome.verb)
-        if outcome.partner is not None and outcome.partner.push.form is push.form:
-            who = "another user" if outcome.does("link") else f"the {partner}"
-            yield sentence(f"{who} has sent {{}} ({{}})", request, _received(outcome.partner.push))
-        for tell in outcome.tells:
-            if tell.push.form is push.form:
-                who = "this connection" if tell.kind == "each" else "another user"
-                then = sentence(", refused as {}", sources.phrases.error(outcome.error)) if outcome.error else ()
-                yield sentence(f"{who} has sent {{}}{{}} ({{}})", request, then, _received(tell.push))
-    if spec.ending.partner is not None and spec.ending.partner.push.form is push.form:
-        words = f"the {partner}'s connection has ended without a request ({{}})"
-        yield sentence(words, _received(spec.ending.partner.push))
-    for timer in spec.timers.values():
-        for template in _pushed_by(timer):
-            if template.form is push.form:
-                name = link(timer.name, sources.anchors.timer(timer.name))
-                yield sentence(f"{{}}, after {duration(timer.after)} ({{}})", name, _received(template))
-    for relation in spec.relations.values():
-        for done, told in (("added to", relation.added), ("dropped from", relation.dropped)):
-            if told is not None and told.form is push.form:
-                name = code(relation.name, sources.anchors.relation(relation.name))
-                yield sentence(f"a tuple with another user was {done} {{}} ({{}})", name, _received(told))
-    if any(template.form is push.form for template in spec.greeting):
-        yield text("the connection was accepted")
-
-
-def _pushed_by(timer: Timer) -> list[Template]:
-    """Every push of a timer's row."""
-    if timer.row is None:
-        return []
-    found = [timer.row.answer, timer.row.partner.push if timer.row.partner is not None else None]
-    return [template for template in found if template is not None] + [tell.push for tell in timer.row.tells]
-
-
-def _received(template: Template) -> Spans:
-    """A frame as its receiver sees it: with the names of its fields in the place of the sender's variables."""
-    pairs = zip(template.parts, template.form.parts, strict=True)
-    return code(
-        " ".join(
-            f"<{shape.name}>" if isinstance(shape, Field) and isinstance(part, Variable) else str(part)
-            for part, shape in pairs
-        )
-    )

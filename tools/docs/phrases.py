@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from pychat.spec import Spec
 from pychat.spec.forms import ANY_VERB, FrameFault, Template, Type, Variable
-from pychat.spec.model import Budget, Outcome, PartnerEffect, Share, Since, Timer
-from pychat.spec.terms import OWN_END, Condition, ConditionKind, Effect, Entry, Tell
+from pychat.spec.model import Budget, FaultRule, Outcome, PartnerEffect, Share, Since, Timer
+from pychat.spec.terms import Condition, ConditionKind, Effect, Entry, Tell
 
 from .anchors import Anchors
 from .content import Spans, both, code, join, link, one_of, plain, sentence, text
@@ -56,6 +56,15 @@ class Phrases:
         self.spec = spec
         self.anchors = anchors
         self.partner = spec.link.name
+        self.own_ends: dict[tuple[ConditionKind, bool], str] = {
+            ("no partner", True): f"the {self.partner} has gone",
+            ("no partner", False): f"the {self.partner} is still there",
+            ("a partner", True): f"the {self.partner} is still there",
+            ("not accepted", True): "this end is not accepted",
+            ("not accepted", False): "this end is accepted",
+            ("not answered", True): "this end has not answered",
+            ("not answered", False): "this end has answered",
+        }  # a condition about one's own end, and whether it holds
 
     def state(self, name: str) -> Spans:
         return code(name, self.anchors.state(name))
@@ -126,16 +135,8 @@ class Phrases:
                 return sentence("{} is {}", field, value)
             case "differs":
                 return sentence("{} is not {}", field, value)
-            case "no partner":
-                return text(f"the {self.partner} has gone")
-            case "a partner":
-                return text(f"the {self.partner} is still there")
-            case "not accepted":
-                return text("this end is not accepted")
-            case "not answered":
-                return text("this end has not answered")
             case kind:
-                raise AssertionError(f"{kind} is about a relation")
+                return text(self.own_ends[kind, True])
 
     def _condition_of(self, condition: Condition, entry: Entry) -> Spans:
         """A condition about the tuples of a relation."""
@@ -270,14 +271,21 @@ class Phrases:
         used = {part.name for template in templates for part in template.parts if isinstance(part, Variable)}
         return join([sentence("{} is {}", code(f"<{name}>"), known[name]) for name in known if name in used], "; ")
 
+    def where(self, fault: FaultRule) -> Spans:
+        """The states and the verbs of a fault's rule; nothing where it is for all."""
+        states = [self.state(name) for name in self.spec.live_states if name in (fault.states or ())]
+        verbs = [self.request(verb) for verb in self.spec.requests if verb in (fault.verbs or ())]
+        verbs += [code(ANY_VERB)] if ANY_VERB in (fault.verbs or ()) else []
+        found = [sentence("of {}", one_of(verbs))] if verbs else []
+        found += [sentence("in {}", one_of(states))] if states else []
+        return sentence(" ({})", join(found, " ")) if found else ()
+
     def budget(self, budget: Budget) -> Spans:
         """The number of faults that a state allows."""
         states = join([self.state(name) for name in self.spec.states if name in budget.states], " and ")
         counted = "in a row" if budget.in_a_row else "in all"
         words = f"In {{}}: fault number {budget.faults}, counted {counted}, gets its own {{}}, and {{}} after it. {{}}"
-        return sentence(
-            words, states, text("refusal"), self.bye(budget.goodbye), link(budget.rule, budget.rule)
-        )
+        return sentence(words, states, text("refusal"), self.bye(budget.goodbye), link(budget.rule, budget.rule))
 
     def timer(self, timer: Timer) -> Spans:
         """What happens when a timer runs out."""

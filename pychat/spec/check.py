@@ -145,6 +145,8 @@ def _forms(spec: Spec) -> Iterator[Form]:
 
 def _check_replies(spec: Spec, document: Document) -> None:
     """A client must tell every reply from every other one by the words that it begins with."""
+    for name in spec.pushes.keys() & spec.states.keys():
+        document.blame(("pushes", name), f"{name} is a state; a push that shares its name is mistaken for it", key=True)
     seen: dict[str, Path] = {}
     rows: list[tuple[str, Path]] = []
     for request in spec.requests.values():

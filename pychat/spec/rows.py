@@ -174,8 +174,10 @@ class RowBuilder(RelationBuilder):
         if effect.entry is None:
             for field in item.fields:
                 if field.type != self.names and not self.types[field.type].holds:
-                    reason = f"<{field.name}> is no {self.names}, and no word of {field.type} says when it `holds`"
-                    self._blame(path, f"an item is about a user, and {reason}")
+                    words = self.types[field.type].one_of
+                    hint = f"; write in it `holds: {{{words[1]}: linked}}`" if len(words) == 2 else ""
+                    reason = f"<{field.name}> is no {self.names}, and no word of {field.type} says when it holds{hint}"
+                    self._blame(path, f"an item is about a user: {reason}")
             return
         columns = self._columns_as_values(self.relations[effect.entry.relation])
         for field in item.fields:

@@ -62,6 +62,7 @@ class Relations:
             name: [other.name for other in spec.relations.values() if other.lives_while == name]
             for name in spec.relations
         }
+        self._entries = {id(row): entries for row in _rows(spec) if (entries := tuple(_entries(row)))}
         self.stamp = stamp or utc
 
     # Questions
@@ -128,16 +129,19 @@ class Relations:
             if column.type in ("next", "now")
         }
 
-    def spellings(self, row: Outcome, me: Connection, fields: Mapping[str, str]) -> dict[str, str]:
-        """How the fields that a row uses in entries are shown: as first written, and a user by its own spelling."""
+    def spelled(self, row: Outcome, me: Connection, fields: Mapping[str, str]) -> Mapping[str, str]:
+        """Fields as they are shown: those in the entries of a row as first written, and a user by its own spelling."""
+        entries = self._entries.get(id(row))
+        if entries is None:
+            return fields
         found: dict[str, str] = {}
-        for entry in _entries(row):
+        for entry in entries:
             table = self._tables[entry.relation]
             for place, argument in enumerate(entry.arguments):
                 name = argument.field
                 if name is not None and name not in found:
                     found[name] = self._spelled(table, place, entry, me, fields) or fields[name]
-        return found
+        return {**fields, **found}
 
     # Changes
 
@@ -405,6 +409,11 @@ class Table:
 
     def _in_order(self, tuples: Mapping[Tuple, Tuple]) -> dict[Tuple, Tuple]:
         return dict(sorted(tuples.items(), key=lambda item: self._serials[item[0]]))
+
+
+def _rows(spec: Spec) -> Iterator[Outcome]:
+    yield from (row for _, row in spec.outcomes())
+    yield from (timer.row for timer in spec.timers.values() if timer.row is not None)
 
 
 def _entries(row: Outcome) -> Iterator[Entry]:

@@ -46,7 +46,8 @@ class Hub:
     """All connections of a server. `now` is the time in seconds, which never goes back.
 
     `max_connections` are admitted, and of them `per_address` from one address other than loopback; without it, the
-    spec's share. Without `bulk`, every frame is handled by itself.
+    spec's share. Without `bulk`, every frame is handled by itself. A hub that is `checked` asserts after each frame
+    that what the spec says of its relations holds; that costs time for each of their tuples.
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class Hub:
         log: Log = no_log,
         bulk: bool = True,
         per_address: int | None = None,
+        checked: bool = False,
     ) -> None:
         self.spec = spec
+        self.checked = checked
         self.codec = Codec(spec)
         self.admission = Admission(max_connections, per_address or spec.limits.address_share.of(max_connections))
         self.users = Users(spec)
@@ -183,6 +186,8 @@ class Hub:
             waiting.known[kind, *waiting.work.payload] = result
             self._choose(connection, waiting.frame, waiting.known, now)
         self.queues.touch(connection)
+        if self.checked:
+            self.check()
 
     def lose(self, connection: Connection, now: float) -> None:
         """The connection broke: a reset, an error, or its owner gives it up."""
@@ -247,6 +252,8 @@ class Hub:
             if line is None:
                 break
             self._handle(connection, line, now)
+            if self.checked:
+                self.check()
         if connection.paused:
             connection.paused = False
             self.deadlines.resume(connection, now)
@@ -390,6 +397,13 @@ class Hub:
         if connection.name:
             self.log("ended", id=connection.id, name=connection.name, reason=reason or "stop")
         self._close(connection, now)
+        if self.checked:
+            self.check()
+
+    def check(self) -> None:
+        """Raises AssertionError, with a sentence, where an invariant or a limit of a relation is broken."""
+        broken = self.users.broken()
+        assert not broken, "\n".join(broken)
 
     def _close(self, connection: Connection, now: float) -> None:
         self.deadlines.end(connection, now)

@@ -143,6 +143,17 @@ class Relations:
                     found[name] = self._spelled(table, place, entry, me, fields) or fields[name]
         return {**fields, **found}
 
+    def overfull(self) -> list[str]:
+        """The values that have more tuples than there may be, as sentences."""
+        return [
+            f"{name} has {len(tuples)} tuples for {column.name} {values[place]}, not at most {column.most}"
+            for name, table in self._tables.items()
+            for place, column in enumerate(table.relation.columns)
+            for values in table.tuples.values()
+            if column.most is not None
+            and len(tuples := table.having(place, table.folded(place, values[place]))) > column.most
+        ]
+
     # Changes
 
     def add(self, entry: Entry, me: Connection, fields: Mapping[str, str], now: float) -> list[Change]:
@@ -215,7 +226,6 @@ class Relations:
             return
         for name in self._dependent[table.relation.name]:
             dependent = self._tables[name]
-            dependent.numbers.pop(first, None)
             for each in tuple(dependent.having(0, first)):
                 yield from self._dropped(dependent, each, cause)
 
@@ -288,14 +298,11 @@ class Relations:
         """How a value of the first column was first written, in this table or in the one with which it lives."""
         if not isinstance(value, str):
             return None
-        folded = table.folded(0, value)
-        while table.relation.lives_while is not None:
-            parent = self._tables[table.relation.lives_while]
-            known = next(iter(parent.having(0, folded)), None)
-            if known is not None:
-                return str(known[0])
-            table = parent
-        known = next(iter(table.having(0, folded)), None)
+        if table.relation.lives_while is not None:
+            found = self._first(self._tables[table.relation.lives_while], value)
+            if found is not None:
+                return found
+        known = next(iter(table.having(0, table.folded(0, value))), None)
         return None if known is None else str(known[0])
 
 

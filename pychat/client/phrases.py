@@ -29,7 +29,7 @@ class Phrases:
     calling = "calling {name} …"
     answering = "answering {name} …"
     called = "{name} is calling: your first line answers, /leave declines"
-    waiting = "{name} has not answered yet, and gets your lines at once"
+    waiting = "{name} has not answered yet, but gets your lines"
     in_chat = "in a chat with {name}"
     leaving = "leaving the chat"
     silent = "no answer for {seconds} s"
@@ -51,17 +51,17 @@ class Phrases:
     calls_you = "{name} is calling you. Your first line answers the call, /leave declines it."
     calls_you_too = "{name} is calling you, too."  # while one's own call is on its way
     calls_you_at_once = "{name} calls you. /leave ends it."  # where a call needs no answer
-    calling_now = "Calling {name} … Your lines reach {name} at once; /leave ends the call."
+    calling_now = "Calling {name} … Your lines reach {name} at once. /leave ends the call."
     partner_here = "{name} is here: you hear each other now. /leave ends the chat."
     partner_here_too_late = "{name} has answered, but you are leaving."
-    in_a_chat = "You are in a chat with {name}; /leave ends it."
-    chat_accepted = "You and {name} hear each other now; /leave ends it."
-    missed_call = "{name} has called you. Since you are in a chat, {name} was told that you are busy."
+    in_a_chat = "You are in a chat with {name}. /leave ends it."
+    chat_accepted = "You and {name} hear each other now. /leave ends the chat."
+    missed_call = "{name} has called you, and was told that you are busy."
 
     # How a call or a chat has ended, and what was missed meanwhile
     declined = "{name} has declined."
     did_not_answer = "{name} did not answer."
-    gone_unanswered = "{name} is gone ({cause}), without an answer."
+    gone_unanswered = "{name} is gone ({cause}) and has not answered."
     you_did_not_answer = "You did not answer in time: {name} is not calling any more."
     caller_gone = "{name} is not calling any more ({cause})."
     partner_gone = "{name} is gone ({cause}): the chat is over."

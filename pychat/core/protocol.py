@@ -28,9 +28,9 @@ class Protocol:
     """The client's side of a spec, computed once for all sessions. Immutable.
 
     `moves` says what a reply may mean in a state; `refusals` what a refusal may mean, by the state, its code and its
-    verb (None: any verb); `silent` requests have no answer when they succeed. `reply_verbs` are the first words of
-    replies. `answers_told`: a caller is told when the called user has answered. `missed` are the pushes that tell a
-    user of a call which was refused, `noted` the codes of those refusals.
+    verb (None: any verb); `silent` requests have no answer when they succeed. `answers_told`: a caller is told when the
+    called user has answered. `missed` are the pushes that tell a user of a call which was refused, `noted` the codes of
+    those refusals.
 
     The verbs are found by what they mean: `bind` takes a name, `list` asks for the users, `link` calls a user,
     `accept` accepts a call, `relay` says a line, `unlink` leaves, `quit` ends. None: the spec has no such request.
@@ -57,7 +57,6 @@ class Protocol:
                 self.refusals[key] = (*self.refusals.get(key, ()), move)
         self.shapes = {key: Shape(spec, reply) for key, reply in spec.replies.items()}
         self.silent = frozenset(verb for verb, request in spec.requests.items() if request.answer is None)
-        self.reply_verbs = frozenset(reply.form.verb for reply in spec.replies.values())
         told = (move for each in self.moves.values() for move in each if move.mirrored)
         self.answers_told = any("accept" in move.effects for move in told)
         missed = [row for _, row in spec.outcomes() if row.verb == self.link and row.error is not None and row.tells]

@@ -227,8 +227,10 @@ class Session:
     def _event(self, line: bytes) -> Event | None:
         frame = self.protocol.codec.decode_reply(line)
         if isinstance(frame, BadFrame):
-            if frame.fault == "verb" and self._is_unknown(line):
+            if frame.fault == "verb" and self._items is None:
                 return None
+            if frame.fault == "verb":
+                raise RemoteProtocolError(f"the server sent {_shown(line)}, but {self._unfinished}")
             raise RemoteProtocolError(f"the server sent what is no frame ({frame.fault}): {_shown(line)}")
         got = _Got(line, frame.fields, self.protocol.shapes[frame.key])
         kind = got.shape.reply.kind
@@ -241,14 +243,6 @@ class Session:
         if kind == "item":
             return self._listed(got)
         return self._pushed(got)
-
-    def _is_unknown(self, line: bytes) -> bool:
-        """Whether a frame that is none of this protocol has a verb that a later one may have added (R-CLIENT-12)."""
-        if line.decode().partition(" ")[0] in self.protocol.reply_verbs:
-            return False
-        if self._items is not None:
-            raise RemoteProtocolError(f"the server sent {_shown(line)}, but {self._unfinished}")
-        return True
 
     @property
     def _unfinished(self) -> str:

@@ -14,10 +14,10 @@ from pychat.core.connection import Connection
 from pychat.core.hub import Hub
 from pychat.core.protocol import Protocol
 from pychat.core.session import MAX_UNANSWERED, Event, LocalProtocolError, RemoteProtocolError, Session, View
-from pychat.spec import Spec, shipped
+from pychat.spec import Spec, load, shipped
 from pychat.spec.model import EffectKind
 
-from .conftest import changed
+from .conftest import ROOT, changed
 
 ALICE = ("NAME alice", "OK NAME alice")
 CALLED = (*ALICE, "", "CALL bob")
@@ -510,3 +510,23 @@ def test_a_changed_spec_is_followed() -> None:
         session.request("MSG", "x" * 21)
     with pytest.raises(RemoteProtocolError, match="too long"):
         list(session.receive(b"x" * 512))
+
+
+def test_lists_without_an_end_and_refusals_of_their_own_form() -> None:
+    """What the shipped protocol does not use: a greeting, items that nothing ends, an error with a frame of its own."""
+    session = Session(Protocol(load(ROOT / "tests" / "board.yaml")))
+    (greeting,) = take(session, "WELCOME to the notice board")
+    assert (greeting.kind, greeting.by) == ("push", "server")
+    session.request("NAME", "ann")
+    (refused,) = take(session, "NAME first")
+    assert (refused.code, refused.verb, refused.request) == ("say-name", "NAME", {"name": "ann"})
+    assert session.unanswered == ()
+    session.request("NAME", "ann")
+    take(session, "OK NAME ann")
+    session.request("WHO")
+    session.request("PING")
+    users = take(session, "USER ann idle", "NEWS lost 1 bob a hat", "USER bob reader")
+    assert [(event.kind, event.verb) for event in users if event.kind == "item"] == [("item", "WHO")] * 2
+    take(session, "PONG")
+    with pytest.raises(RemoteProtocolError, match="no WHO"):
+        take(session, "USER carol idle")

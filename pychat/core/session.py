@@ -289,7 +289,7 @@ class Session:
         return self._open[0].before if self._open else self._tail
 
     def _refused(self, got: _Got) -> Event:
-        code = got.shape.reply.code or got.fields[got.shape.code or ""]
+        code = got.code or ""
         verb = got.fields[got.shape.verb] if got.shape.verb is not None else self._refusable(code)
         refusals = self.protocol.refusals
         moves = (*refusals.get((self.state, code, verb), ()), *refusals.get((self.state, code, None), ()))
@@ -393,7 +393,7 @@ class Session:
             reply=reply,
             name=got.name,
             text=got.fields[shape.text] if shape.text is not None else "",
-            code=got.fields[shape.code] if shape.code is not None else None,
+            code=got.code,
         )
 
     def _viewed(self, name: str | None, move: Move) -> View:
@@ -426,6 +426,11 @@ class _Got:
     @property
     def name(self) -> str | None:
         return self.fields[self.shape.name] if self.shape.name is not None else None
+
+    @property
+    def code(self) -> str | None:
+        """The code of a refusal or a goodbye: what the frame says, or is of itself."""
+        return self.fields[self.shape.code] if self.shape.code is not None else self.shape.reply.code
 
     def unexpected(self, why: str) -> RemoteProtocolError:
         return RemoteProtocolError(f"the server sent {_shown(self.line)}, but {why}")

@@ -103,7 +103,6 @@ class Phrases:
     kept_changed = "Not sent, because what it was for has changed. Ctrl-C puts it away, and Up brings it back."
     no_such_name = "{name} is no name. {form}"
     no_such_name_examples = "{name} is no name. {form} These are names: {examples}."
-    call_unanswered = "{name} has not answered yet."
     in_no_chat = "You are in no chat."
     take_name_first = "Take a name first."
     no_connection = "There is no connection."

@@ -165,7 +165,7 @@ class Talk:
         if not self._is_name(name) or self.protocol.link is None:
             return True
         if self._calling is not None and not self._is_left_alone:
-            self.warn(self.phrases.call_unanswered.format(name=self._calling.name))
+            self.warn(self.phrases.no_answer_yet)
         elif self.view.partner is not None and not self._leaving:
             if self.protocol.same_name(name, self.view.partner):
                 self._accept()

@@ -201,4 +201,4 @@ def _user(spec: Spec, item: str) -> str:
     """The user in an item of a listing, without regard to case."""
     got = parse_reply(spec, item)
     assert got is not None
-    return spec.name_type.fold(got.values.get(got.reply.form.field_of(spec.link.key) or "", ""))
+    return spec.name_type.fold(got.values.get(got.reply.form.field_of(spec.names) or "", ""))

@@ -315,14 +315,15 @@ class Compiler:
 
     def _state(self, step: Step) -> None:
         self._receive_all()
-        peer = self.world.open(step.who)
-        if peer.configuration(self.spec) != step.text:
-            raise self._contradiction(f"by its model {step.who} is in {peer.configuration(self.spec)}")
+        self.world.open(step.who)
+        configuration = self.world.configuration(step.who)
+        if configuration != step.text:
+            raise self._contradiction(f"by its model {step.who} is in {configuration}")
         self._probe(step.who)
 
     def _probe(self, who: str) -> None:
         request = probe_for(self.world, who)
-        configuration = self.world.connections[who].configuration(self.spec)
+        configuration = self.world.configuration(who)
         if request is not None and configuration not in self.findings.distrusted:
             part, self.part = self.part, "probe" if self.part == "probe" else "setup"
             self._send(who, request)
@@ -343,7 +344,7 @@ class Compiler:
         self._receive_all()
         live = [who for who in self.world.connections if self.world.is_open(who) and who not in self.not_reading]
         for who in live:
-            self.step = Step(who, "state", text=self.world.connections[who].configuration(self.spec))
+            self.step = Step(who, "state", text=self.world.configuration(who))
             self._probe(who)
         request = lister(self.spec) if self.findings.listing else None
         listers = [who for who in live if request and self.world.connections[who].name is not None]

@@ -6,16 +6,19 @@ script knows when.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from pychat.spec import Spec
 from pychat.spec.forms import ANY_VERB, Form, Template
 from pychat.spec.model import FaultRule, Outcome, PartnerEffect, Relation, Timer, When
-from pychat.spec.terms import OF_A_RELATION, OWN_END, Condition, Effect, Entry, Tell
+from pychat.spec.terms import Condition, Effect, Entry, Tell
 
+from .connection import Connection
 from .frames import ANY_WORDS, Cutter, Faulty, Parsed, parse_request, write_form
-from .tables import NOBODY, Tables, Tuple
+from .knowledge import Knowledge
+from .tables import NOBODY, Change, Tuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """Items that are due in any order, with nothing between, and the answer that ends them; "" for a list without one."""
+    """Items that are due in any order, with nothing between, and the answer that ends them, "" where none does."""
 
     items: tuple[str, ...]
     answer: str
@@ -45,44 +48,6 @@ class Cut:
 
 Due = Text | Items | End | Cut
 
-ALONE = "alone"  # the end of a link whose partner is gone
-LINK_ENDS = {  # the ends of a link: what is true of each (answered, accepted, the partner has answered); None: of both
-    "": (True, True, True),
-    "calling": (True, True, False),
-    "called": (False, False, True),
-    "retracted": (True, False, None),
-}
-
-
-class BrokenInvariantError(Exception):
-    """A spec's own rows break one of its invariants; says which one, by which tuple."""
-
-
-@dataclass(slots=True)
-class Connection:
-    """A connection as the server sees it."""
-
-    id: str
-    state: str
-    name: str | None = None
-    partner: str | None = None  # the other's id
-    answered: bool = False  # it has named this partner
-    accepted: bool = False  # … and is heard
-    called: bool = False  # the timers of a call run for it
-    faults: int = 0  # so far, under the budget of its state
-    finished: bool = False  # the client has ended its sending half
-    cutter: Cutter | None = None
-
-    def key(self) -> tuple[object, ...]:
-        """What distinguishes two states of a connection, without the counts of faults."""
-        return self.id, self.state, self.name, self.partner, self.answered, self.accepted
-
-    def tie(self, partner: str | None, *, caller: bool = False) -> None:
-        """A new partner, or none any more. The caller has answered, and is accepted."""
-        self.partner = partner
-        self.answered = self.accepted = caller
-        self.called = partner is not None and not caller
-
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -98,31 +63,15 @@ class Decision:
         return self.row.rule if self.row else self.fault.rule if self.fault else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A tuple that came or went: its values as they are shown, and the push by which others are told, if there is one."""
-
-    relation: Relation
-    found: Tuple
-    values: Mapping[str, str]
-    push: Template | None
-
-
-class World:
+class World(Knowledge):
     """All connections of a play, from the server's side. An event of one of them returns what is due on each."""
 
     def __init__(self, spec: Spec, profiles: str = "core", limit: int | None = None) -> None:
-        self.spec = spec
+        super().__init__(spec)
         self.profiles = profiles
         self.limit = limit  # of connections
-        self.connections: dict[str, Connection] = {}
-        self.tables = Tables(spec)
         self.decisions: list[Decision] = []
         self._due: dict[str, list[Due]] = {}
-
-    def key(self) -> tuple[object, ...]:
-        connections = tuple(connection.key() for _, connection in sorted(self.connections.items()))
-        return connections, self.tables.key()
 
     def copy(self) -> World:
         """An independent copy, without the half lines that have come."""
@@ -132,18 +81,6 @@ class World:
         }
         other.tables = self.tables.copy()
         return other
-
-    def configuration(self, who: str) -> str:
-        """The state, and for a linked one which of the ends: `PAIRED` (both have answered), `PAIRED+called`, …"""
-        connection = self.connections[who]
-        if connection.state not in self.spec.link.held_in:
-            return connection.state
-        if connection.partner is None:
-            return f"{connection.state}+{ALONE}"
-        here = self.connections[connection.partner].answered or not accepts(self.spec)
-        own = connection.answered, connection.accepted
-        end = next(end for end, (*ours, other) in LINK_ENDS.items() if own == tuple(ours) and other in (None, here))
-        return f"{connection.state}+{end}".rstrip("+")
 
     def open(self, who: str) -> Connection:
         """The connection `who`, opened now if it is new."""
@@ -223,12 +160,12 @@ class World:
             self._turn_away(self.connections[who], "stop", tell=False)
         return self._due
 
-    def row_for(self, who: str, line: bytes) -> Outcome | None:
-        """The row that a line would take now, None for a fault; nothing changes."""
-        return self.row_of(who, parse_request(self.spec, line))
+    def rule_for(self, who: str, line: bytes) -> str:
+        """The rule by which a line would be answered now."""
+        return self._judge(self.open(who), parse_request(self.spec, line)).rule
 
     def row_of(self, who: str, said: Parsed | Faulty) -> Outcome | None:
-        """The same for a line that was read already."""
+        """The row that a line would take now, None for a fault; nothing changes."""
         return self._judge(self.open(who), said).row
 
     def holds(self, condition: Condition, who: str, said: Parsed) -> bool:
@@ -241,14 +178,8 @@ class World:
         self._due.setdefault(who, []).append(due)
 
     def _told(self) -> dict[str, list[Due]]:
-        """What is due after an event. Raises BrokenInvariantError."""
-        for invariant in self.spec.invariants:
-            relation = self.spec.relations[invariant.relation]
-            for found in self.tables.all(relation.name):
-                values = self._columns(relation, found)
-                for condition in invariant.conditions:
-                    if not self._holds(condition, None, values):
-                        raise BrokenInvariantError(f"{relation.name}({', '.join(values.values())}): not {condition}")
+        """What is due after an event."""
+        self.check_invariants()
         return self._due
 
     def _turn_away(self, connection: Connection, when: When, *, tell: bool = True) -> None:
@@ -261,7 +192,8 @@ class World:
             self._end(connection, self.spec.ending.gone if tell else None)
 
     def _say_goodbye(self, connection: Connection, code: str) -> None:
-        self._give(connection.id, Text(self.spec.goodbye_line(code, ANY_WORDS)))
+        if self.spec.goodbye.parts:
+            self._give(connection.id, Text(self.spec.goodbye_line(code, ANY_WORDS)))
         self._give(connection.id, End())
         self._end(connection, self.spec.goodbyes[code].gone)
 
@@ -273,10 +205,7 @@ class World:
         return Decision(connection.id, self._row(connection, self.spec.states[connection.state].recv[said.verb], said))
 
     def _row(self, connection: Connection, rows: tuple[Outcome, ...], said: Parsed) -> Outcome:
-        return next(row for row in rows if self._allows(row, connection, said.values))
-
-    def _allows(self, row: Outcome, connection: Connection, values: Mapping[str, str]) -> bool:
-        return all(self._holds(condition, connection, values) for condition in row.conditions)
+        return next(row for row in rows if self.allows(row, connection, said.values))
 
     def _line(self, connection: Connection, line: bytes) -> None:
         said = parse_request(self.spec, line)
@@ -318,74 +247,6 @@ class World:
             connection.faults = 0
         connection.state = state or connection.state
 
-    # Conditions
-
-    def _named(self, name: str) -> Connection | None:
-        same = self.spec.name_type.same
-        return next((p for p in self.connections.values() if p.name is not None and same(p.name, name)), None)
-
-    def _holds(self, condition: Condition, connection: Connection | None, values: Mapping[str, str]) -> bool:
-        """Whether a condition holds; `connection` is the own one, None in an invariant."""
-        value = values.get(condition.field or "", "")
-        if condition.kind in ("equals", "differs"):
-            return (value == condition.value) == (condition.kind == "equals")
-        if condition.kind in OF_A_RELATION:
-            return self._holds_in_tables(condition, connection, values)
-        if condition.kind in OWN_END:
-            assert connection is not None
-            return {
-                "no partner": connection.partner is None,
-                "a partner": connection.partner is not None,
-                "not accepted": not connection.accepted,
-                "not answered": not connection.answered,
-            }[condition.kind]
-        user = self._named(value)
-        return {
-            "taken": user is not None and user is not connection,
-            "unknown": user is None,
-            "oneself": user is not None and user is connection,
-            "linked": user is not None and user.state in self.spec.link.held_in,
-            "the partner": user is not None and connection is not None and user.id == connection.partner,
-        }[condition.kind]
-
-    def _holds_in_tables(
-        self, condition: Condition, connection: Connection | None, values: Mapping[str, str]
-    ) -> bool:
-        assert condition.entry is not None
-        name, wanted = condition.entry.relation, self._wanted(condition.entry, connection, values)
-        if condition.kind == "full":
-            return self.tables.is_full(name, wanted)
-        found = self.tables.find(name, wanted)
-        if condition.kind == "closed":
-            columns = self.spec.relations[name].columns
-            secrets = [place for place, column in enumerate(columns) if column.type == "secret"]
-            return not any(tuple_[place] == values[condition.field or ""] for tuple_ in found for place in secrets)
-        return bool(found) == (condition.kind == "present")
-
-    def _wanted(
-        self, entry: Entry, connection: Connection | None, values: Mapping[str, str]
-    ) -> tuple[str | None, ...]:
-        """What an entry wants of each column, None for any value; for a user that there is not a value of no tuple."""
-        wanted: list[str | None] = []
-        for argument, column in zip(entry.arguments, self.spec.relations[entry.relation].columns, strict=True):
-            user = connection if argument.kind == "me" else self._named(values.get(argument.field or "", ""))
-            if argument.kind == "any":
-                wanted.append(None)
-            elif column.type == "user":
-                wanted.append(user.id if user is not None else NOBODY)
-            elif argument.kind == "me":
-                wanted.append((user.name if user is not None else None) or NOBODY)
-            else:
-                wanted.append(values[argument.field or ""])
-        return tuple(wanted)
-
-    def _columns(self, relation: Relation, found: Tuple) -> dict[str, str]:
-        """The values of a tuple by column, with names for the users."""
-        return {
-            column.name: (self.connections[value].name or "") if column.type == "user" else value
-            for column, value in zip(relation.columns, found, strict=True)
-        }
-
     # Rows
 
     def _expire_row(self, connection: Connection, timer: Timer, row: Outcome) -> None:
@@ -393,7 +254,7 @@ class World:
         running = timer.since != "call" or connection.called
         if timer.since == "call":
             connection.called = False
-        if running and self._allows(row, connection, {}):
+        if running and self.allows(row, connection, {}):
             self._apply(connection, row, {"number": ANY_WORDS})
 
     def _apply(self, connection: Connection, row: Outcome, values: dict[str, str]) -> None:
@@ -401,13 +262,14 @@ class World:
         me = connection.name
         changes: list[Change] = []
         for effect in row.effects:
-            user = self._named(values[effect.field]) if effect.field else None
+            user = self.user_named(values[effect.field]) if effect.field else None
             if effect.kind == "link":
                 partner = user
             elif effect.kind == "list":
                 self._list(connection, row, effect, values)
             changes += self._effect(connection, effect, user, values)
-        values |= self._names(me or connection.name, partner)
+        given = {column.name: change.values[column.name] for change in changes for column in change.given}
+        values |= given | self._names(me or connection.name, partner)
         if row.answer is not None and not row.does("list"):
             self._give(connection.id, Text(self._fill(row.answer, values)))
         self._tell_partner(partner, row.partner, values)
@@ -458,7 +320,7 @@ class World:
         return dropped
 
     def _change(self, kind: str, entry: Entry, connection: Connection, values: Mapping[str, str]) -> list[Change]:
-        wanted = self._wanted(entry, connection, values)
+        wanted = self.wanted(entry, connection, values)
         if kind == "drop":
             return [self._noted(name, found, added=False) for name, found in self.tables.drop(entry.relation, wanted)]
         added = self.tables.add(entry.relation, wanted) if NOBODY not in wanted else None
@@ -471,15 +333,22 @@ class World:
             items = [self._item(form, user) for user in self.connections.values() if user.name is not None]
         else:
             relation = self.spec.relations[effect.entry.relation]
-            found = self.tables.find(relation.name, self._wanted(effect.entry, connection, values))
-            items = [write_form(form, self._columns(relation, one)) for one in found]
+            found = self.tables.find(relation.name, self.wanted(effect.entry, connection, values))
+            items = self._items(form, [self.shown(relation, one) for one in found])
         values["count"] = str(len(items))
         answer = self._fill(row.answer, values) if row.answer is not None else ""
         if items or answer:
             self._give(connection.id, Items(tuple(items), answer))
 
+    def _items(self, form: Form, tuples: list[dict[str, str]]) -> list[str]:
+        """An item for each tuple; with the field count one for all that differ in no other field."""
+        if form.type_of("count") is None or "count" in (tuples or [{}])[0]:
+            return [write_form(form, values) for values in tuples]
+        alike = Counter(write_form(form, {**values, "count": ANY_WORDS}) for values in tuples)
+        return [item.replace(ANY_WORDS, str(number)) for item, number in alike.items()]
+
     def _item(self, form: Form, user: Connection) -> str:
-        """A user's item in a list: the name, and the first word that holds of the user, or the one that says otherwise."""
+        """A user's item in a list: the name, and the first word that holds of the user, else the one that remains."""
         values = {}
         for field in form.fields:
             kind = self.spec.types[field.type]
@@ -505,15 +374,15 @@ class World:
 
     def _tell(self, connection: Connection, tell: Tell, values: Mapping[str, str]) -> None:
         if tell.entry is None:
-            user = self._named(values[tell.field or ""])
+            user = self.user_named(values[tell.field or ""])
             if user is not None:
                 self._give(user.id, Text(self._fill(tell.push, values)))
             return
         relation = self.spec.relations[tell.entry.relation]
-        found = self.tables.find(relation.name, self._wanted(tell.entry, connection, values))
+        found = self.tables.find(relation.name, self.wanted(tell.entry, connection, values))
         if tell.kind == "each":
             for one in found:
-                self._give(connection.id, Text(self._fill(tell.push, {**values, **self._columns(relation, one)})))
+                self._give(connection.id, Text(self._fill(tell.push, {**values, **self.shown(relation, one)})))
             return
         for who in self._users(relation, found):
             if who != connection.id:
@@ -527,7 +396,7 @@ class World:
     def _noted(self, name: str, found: Tuple, *, added: bool) -> Change:
         """A change of a relation, with what it is told by: the names of users may be free a moment later."""
         relation = self.spec.relations[name]
-        return Change(relation, found, self._columns(relation, found), relation.added if added else relation.dropped)
+        return Change(relation, found, self.shown(relation, found), relation.added if added else relation.dropped)
 
     def _tell_changes(self, changes: Iterable[Change], cause: str) -> None:
         """Each other user in the tuples with the same value in the first column gets the push of the relation."""
@@ -550,8 +419,3 @@ class World:
         if reason is not None:
             self._tell_partner(partner, ending.partner, values)
             self._tell_changes(changes, reason)
-
-
-def accepts(spec: Spec) -> bool:
-    """Whether a called end can accept the call: in other specs both ends are heard at once."""
-    return spec.verb_that("accept") is not None

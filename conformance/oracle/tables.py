@@ -1,4 +1,4 @@
-"""The relations of a spec, as lists of tuples: the judge's own, searched from one end to the other. Knows no connection.
+"""The relations of a spec, as lists of tuples that are searched from one end to the other. Knows no connection.
 
 In a column of users stands the id of a connection. The caller says which tuples it means by one value for each column,
 None for any value.
@@ -6,15 +6,32 @@ None for any value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from pychat.spec import Spec
+from pychat.spec.forms import Template
 from pychat.spec.model import Column, Relation
 
 Tuple = tuple[str, ...]
 Wanted = Sequence[str | None]
 NOBODY = ""  # the value for a user that there is not: no tuple has it
 ANY_TIME = "…"  # what stands in a column of times: only the server knows them
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A tuple that came or went: its values as they are shown, and the push by which others are told, if any are."""
+
+    relation: Relation
+    found: Tuple
+    values: Mapping[str, str]
+    push: Template | None
+
+    @property
+    def given(self) -> Iterator[Column]:
+        """The columns whose values the server gives."""
+        return (column for column in self.relation.columns if column.type in ("next", "now"))
 
 
 class Tables:
@@ -55,7 +72,7 @@ class Tables:
         )
 
     def add(self, name: str, values: Wanted) -> Tuple | None:
-        """Adds a tuple; the values of its key keep their first spelling. None if the key was there: it gets the others."""
+        """Adds a tuple, its key in the first spelling. None if the key was there: then its other values change."""
         relation, tuples = self.spec.relations[name], self._tuples[name]
         added = tuple(
             self._given(relation, column, values) if value is None else self._spelling(name, place, value)
@@ -74,7 +91,7 @@ class Tables:
         return added
 
     def drop(self, name: str, wanted: Wanted) -> Iterator[tuple[str, Tuple]]:
-        """Drops the tuples that have these values, and those that live while one of them does; each with its relation."""
+        """Drops the tuples that have these values, and those that lived while one of them did, with their relations."""
         for dropped in self.find(name, wanted):
             self._tuples[name].remove(dropped)
             yield name, dropped

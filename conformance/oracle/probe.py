@@ -172,6 +172,7 @@ def _imagined(world: World, who: str) -> Iterator[World]:
         if connection.partner is not None:
             other.connections[connection.partner].tie(None)
         connection.tie(None)
+        list(other.tables.drop_user(who))  # what it was in may contradict the other state
         connection.state = state
         if spec.states[state].linked and end != ALONE:
             connection.tie(PHANTOM)

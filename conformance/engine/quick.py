@@ -13,7 +13,13 @@ import yaml
 from pychat.spec import Spec, loads
 from pychat.spec.reading import read
 
-FIRST = {"goodbye": 1.5, "full": 2.5, "accept": 3.0, "silence": 4.0}  # seconds of the first timer of each kind …
+FIRST = {
+    "goodbye": 1.5,
+    "full": 2.5,
+    "accept": 3.0,
+    "call": 3.5,
+    "silence": 4.0,
+}  # seconds of the first timer of each kind …
 NEXT = 2.5  # … and between two of one kind: long against a second of tolerance, so that twice as late is seen
 
 

@@ -49,7 +49,7 @@ class Names:
     def __init__(self, spec: Spec, number: int, *, exact: bool = False) -> None:
         self.spec = spec
         self.type = spec.name_type
-        self.shared = {spec.names, *(c.type for relation in spec.relations.values() for c in relation.keys)}
+        self.shared = shared_types(spec)
         self.number = number
         self.exact = exact
         self.fixed = fixed_names(spec)
@@ -107,6 +107,11 @@ class Names:
     def _value(self, type_name: str, value: str) -> str:
         type_ = self.spec.types[type_name]
         return self.unique(value, type_) if type_name in self.shared else value
+
+
+def shared_types(spec: Spec) -> set[str]:
+    """The types whose values all plays of a server share: the names of users, and the keys of relations."""
+    return {spec.names, *(column.type for relation in spec.relations.values() for column in relation.keys)}
 
 
 def fixed_names(spec: Spec) -> frozenset[str]:

@@ -23,6 +23,7 @@ from .values import BAD_UTF8, values_of
 BOTH: tuple[Segment, ...] = ("whole", "coalesced")
 END = "EOF"  # the message of cells about the end of a connection
 ANY_LINE = "LINE"  # the message of cells about lines that are no request
+TIME = "TIME"  # the message of cells about timers
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Matrix(Cells):
 
     def plays(self) -> list[Play]:
         found = [*self._rows(), *self._wrong_states(), *self._lines(), *self._fields(), *self._order()]
-        found += [*self._budgets(), *self._lengths(), *self._ends()]
+        found += [*self._budgets(), *self._lengths(), *self._ends(), *self._timers()]
         return self.numbered(found, self.spec.fault_rule("syntax", self.spec.initial).rule)
 
     def _cell(self, configuration: str, message: str, variant: Variant, path: Path | None = None) -> Play:
@@ -351,3 +352,23 @@ class Matrix(Cells):
             for name, title, shown, steps in variants:
                 title = f"a client that is {configuration} {title}"
                 yield self.cell(configuration, END, name, title, shown, path, steps, segments=("whole",))
+
+    # What the timers of a call do, to each end
+
+    def _timers(self) -> Iterator[Play]:
+        """The clock of a call runs out, or what is left of one does: at the called end, if there is one."""
+        for timer in self.spec.timers.values():
+            for configuration in self.paths.configurations if timer.since == "call" else ():
+                path, world = self.paths.to_configuration(configuration), World(self.spec)
+                linked = False
+                for move in path:
+                    world.feed(*move)
+                    linked |= world.connections[SUBJECT].partner is not None if SUBJECT in world.connections else False
+                if not linked:
+                    continue  # no call, no clock
+                who = next((id_ for id_, connection in world.connections.items() if connection.called), SUBJECT)
+                title = f"the time of {timer.name} has passed in {configuration}"
+                yield self.cell(
+                    configuration, TIME, timer.name, title, (timer.rule,), self.steps(path),
+                    [Step(who, "clock", text=timer.name)], segments=("whole",),
+                )  # fmt: skip

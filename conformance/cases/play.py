@@ -15,7 +15,7 @@
 
 Numbers of the spec. In each text of a file, {framing.max_octets} is the number at this path of the spec that is judged.
 
-Time. A clock begins where the spec says: with the accept, a call, a's last octet, the server's last frame, a full queue.
+Time. A clock begins where the spec says: with the accept, a call, a's last octet, the last frame to a, a full queue.
     a@ timer      it runs out now: nothing has come before; what the next steps name is neither too early nor too late
     a@ 0.5 timer  half its time has passed, nothing has come; a connection tested for silence answers no push
 

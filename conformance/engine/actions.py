@@ -10,7 +10,7 @@ from conformance.oracle.model import Due, End, Items, Text
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Octets to send, whole or octet by octet. They begin a call of the connections `linked`, if its clock is watched."""
+    """Octets to send, whole or octet by octet; the call of the connections `linked` begins, if its clock is watched."""
 
     who: str
     octets: bytes

@@ -398,7 +398,7 @@ class Compiler:
             branches.setdefault(key, branch)
         self._add(do.Race(tuple(_action(part) for part in sends), tuple(branches.values())))
 
-    def _branch(self, sends: list[Step], order: tuple[str, ...]) -> tuple[do.Branch, object]:
+    def _branch(self, sends: list[Step], order: tuple[tuple[str, bool], ...]) -> tuple[do.Branch, object]:
         number, profiles = self.names.number, self.world.profiles
         other = Compiler(self.spec, self.play, number, profiles=profiles, findings=self.findings)
         other.world, other.step, other.part = self.world.copy(), self.step, "probe"

@@ -111,7 +111,8 @@ class Replies(ClientCells):
 
     def _goodbyes(self) -> Iterator[Play]:
         """The server's last frame in every view."""
-        for (view, path), code in zip(self.views.items(), itertools.cycle(self.spec.goodbyes)):
+        codes = [goodbye.code for goodbye in self.spec.goodbyes.values() if goodbye.when not in ("full", "share")]
+        for (view, path), code in zip(self.views.items(), itertools.cycle(codes)):
             _, steps = self._led(path)
             frame, *printed = self._given(Text(self.spec.goodbye_line(code, ODD_WORDS)))
             due = [frame, Step(CLIENT, "end"), *printed]

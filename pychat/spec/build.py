@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from .forms import ANY_VERB, Form, Template, Variable
-from .frames import sample_numbers, types_of
+from .frames import Values, sample_numbers, types_of
 from .model import (
     MOST_PUSHED,
     Chapter,
     ClientRules,
-    Condition,
     Contract,
-    Error,
     Example,
     ExampleStep,
+    Invariant,
     Limits,
+    Outcome,
+    Relation,
     Share,
     Spec,
     StepKind,
@@ -32,13 +34,14 @@ from .model import (
 from .placeholders import Numbers
 from .reading import Document, Path
 from .rows import RowBuilder
+from .terms import OWN_END, Argument, Condition
 
 T = TypeVar("T")
 
 NUMBERS = sample_numbers(len(str(MOST_PUSHED)))
 LONGEST_KEEPALIVE = 32767  # seconds: MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL of Linux (linux/tcp.h)
 SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0}
-CLIENT_CONDITIONS = ("the partner", "equals", "differs", "no partner", "not accepted")
+CLIENT_CONDITIONS = ("the partner", "equals", "differs", *OWN_END)
 MOST_STEPS = 40_000  # of all examples
 STEP = re.compile(
     r"(?:(?P<times>[0-9]{1,5}|\{.*?\})\* )?(?P<who>[a-z]+)(?P<mark>>\||>!|<\||>|<)(?: (?P<text>.*))?", re.DOTALL
@@ -74,24 +77,32 @@ class _Builder(RowBuilder):
         self.types = self._table("types", self._type)
         self.document.check()  # every form needs the types
         self.requests = self._table("requests", self._request)
-        self.pushes = {name: self._push(("pushes", name), value) for name, value in data["pushes"].items()}
-        self.refusal = self._form(("refusal", "wire"), data["refusal"]["wire"])
-        self.goodbye = self._form(("goodbye", "wire"), data["goodbye"]["wire"])
-        self._expect_fields(("refusal", "wire"), self.refusal, ["the verb", "the code", "words"])
-        self._expect_fields(("goodbye", "wire"), self.goodbye, ["the code", "words"])
-        general = {fault["error"] for fault in data["faults"]}
-        self.errors = {
-            code: Error(code, value["words"], value["doc"], code in general, self._profile(("errors", code), value))
-            for code, value in data["errors"].items()
-        }
+        self.pushes = {name: self._push(("pushes", name), value) for name, value in data.get("pushes", {}).items()}
+        self.refusal = self._frame_of("refusal", ("verb", "code", "words", "me"), ("code",))
+        self.goodbye = self._frame_of("goodbye", ("code", "words"), ("code",))
+        self.errors = self._table("errors", self._error)
         self.goodbyes = self._table("goodbyes", self._goodbye_code)
-        self.document.check()  # every row needs the frames
-        self.link = self._link(data["link"])
+        if self.goodbyes and not self.goodbye.parts:
+            self._blame(("goodbyes",), "the frame (goodbye) that says them is missing", key=True)
+        self._known(("names",), data["names"], self.types, "type")
+        self.names = data["names"]
+        self.relations = self._table("relations", self._relation)
+        self._check_lives()
+        self.document.check()  # every row needs the frames and the relations
+        self.link = self._link(data.get("link"))
         states = self._table("states", self._state)
+        for index, group in enumerate(data.get("shared", ())):
+            self._states(("shared", index, "in"), group["in"])
         faults = tuple(self._fault(("faults", index), value) for index, value in enumerate(data["faults"]))
-        budgets = tuple(self._budget(("budgets", index), value) for index, value in enumerate(data["budgets"]))
+        budgets = tuple(self._budget(("budgets", index), value) for index, value in enumerate(data.get("budgets", ())))
         ending = self._ending(("ending",), data["ending"])
-        client = self._client(data["client"])
+        relations = {name: self._with_tells(("relations", name, "tells"), one) for name, one in self.relations.items()}
+        invariants = tuple(map(self._invariant, range(len(data.get("invariants", ())))))
+        forms = [push.form for push in self.pushes.values()]
+        greeting = tuple(
+            self._template(("greeting", index), text, forms, {}) for index, text in enumerate(data.get("greeting", ()))
+        )
+        client = self._client(data["client"]) if "client" in data else ClientRules()
         timers = self._table("timers", self._timer)
         limits = self._limits(data["limits"])
         keepalive = data["transport"]["keepalive"]
@@ -100,7 +111,7 @@ class _Builder(RowBuilder):
                 self._blame(("transport", "keepalive", name), f"Linux takes at most {LONGEST_KEEPALIVE} s")
         self._check_words()
         spec_examples = self._table("examples", self._example)
-        contract = self._contract(data["contract"])
+        contract = self._contract(data["contract"]) if "contract" in data else Contract("", {}, {}, {})
         chapters = {name: self._chapter(("chapters", name), value) for name, value in data.get("chapters", {}).items()}
         self.document.check()
         return Spec(
@@ -121,14 +132,18 @@ class _Builder(RowBuilder):
             requests=self.requests,
             pushes=self.pushes,
             refusal=self.refusal,
-            refusal_doc=data["refusal"]["doc"],
+            refusal_doc=data.get("refusal", {}).get("doc", ""),
             goodbye=self.goodbye,
-            goodbye_doc=data["goodbye"]["doc"],
+            goodbye_doc=data.get("goodbye", {}).get("doc", ""),
             errors=self.errors,
             faults=faults,
             budgets=budgets,
             goodbyes=self.goodbyes,
+            names=self.names,
             link=self.link,
+            relations=relations,
+            invariants=invariants,
+            greeting=greeting,
             states=states,
             ending=ending,
             client=client,
@@ -148,7 +163,7 @@ class _Builder(RowBuilder):
         )
 
     def _table(self, name: str, make: Callable[[Path, str, dict[str, Any]], T]) -> dict[str, T]:
-        return {key: make((name, key), key, value) for key, value in self.data[name].items()}
+        return {key: make((name, key), key, value) for key, value in self.data.get(name, {}).items()}
 
     # The client, time, examples
 
@@ -172,7 +187,7 @@ class _Builder(RowBuilder):
                 if verb not in self.requests:
                     self._blame(where, f"there is no request {verb}", key=True)
                     continue
-                condition = self._condition(where, text, self.requests[verb])
+                condition = self._condition(where, text, types_of(self.requests[verb].form), verb)
                 if condition.kind not in CLIENT_CONDITIONS:
                     self._blame(where, "a client cannot know that")
                 conditions[state][verb] = condition
@@ -182,21 +197,14 @@ class _Builder(RowBuilder):
         return ClientRules(frozenset(one["of"]), rules[0], conditions, rules[1], follow, rules[2])
 
     def _timer(self, path: Path, name: str, value: dict[str, Any]) -> Timer:
-        actions = [key for key in ("goodbye", "push", "gone") if key in value]
+        done = [key for key in ("if", "do", "push", "partner", "tell") if key in value]
+        actions = [key for key in ("goodbye", "gone") if key in value] + done[:1]
         if value["since"] == "goodbye" and actions:
             self._blame((*path, actions[0]), "after the goodbye there is nothing but the close", key=True)
-        if value["since"] != "goodbye" and len(actions) != 1:
-            self._blame(path, "a timer has exactly one of goodbye, push and gone")
+        if value["since"] != "goodbye" and (len(actions) != 1 or done == ["if"]):
+            self._blame(path, "a timer has exactly one of goodbye, gone and a row (push, do, partner, tell)")
         if "goodbye" in value:
             self._known((*path, "goodbye"), value["goodbye"], self.goodbyes, "goodbye")
-        if "push" in value:
-            self._known((*path, "push"), value["push"], self.pushes, "push")
-            push = self.pushes.get(value["push"])
-            for field in push.form.fields if push is not None else ():
-                kind = self.types[field.type]
-                if field.type == self.link.key or not all(map(kind.accepts, NUMBERS)):
-                    reason = f"a timer fills the fields of its push with a number, and <{field.name}> is a {kind.name}"
-                    self._blame((*path, "push"), reason)
         return Timer(
             name=name,
             since=value["since"],
@@ -204,9 +212,65 @@ class _Builder(RowBuilder):
             rule=self._rule_of(path, value),
             states=self._states((*path, "in"), value["in"]) if "in" in value else None,
             goodbye=value.get("goodbye"),
-            push=value.get("push"),
+            row=self._timer_row(path, name, value) if done else None,
             gone=value.get("gone"),
         )
+
+    def _timer_row(self, path: Path, name: str, value: dict[str, Any]) -> Outcome:
+        """What a timer does, as a row without a request: its push is what the connection itself is told."""
+        effects = self._effects((*path, "do"), value.get("do", []), None)
+        values: Values = {"me": self.names, "peer": self.names, "number": NUMBERS}
+        push = None
+        if "push" in value:
+            forms = [push.form for push in self.pushes.values()]
+            push = self._template((*path, "push"), value["push"], forms, values)
+        row = self._row(path, "", value, name, effects, values, None, answer=push)
+        if row.slow:
+            self._blame(path, "a timer cannot wait for a hash or a disk: no frame is held back", key=True)
+        return row
+
+    def _with_tells(self, path: Path, relation: Relation) -> Relation:
+        """A relation with what it tells, for which all rows that drop a tuple must be known."""
+        tells: dict[str, str] = self.data["relations"][relation.name].get("tells", {})
+        if tells and relation.user_column is None:
+            self._blame(path, f"no column of {relation.name} is a user, so there is nobody to tell", key=True)
+        values = self._columns_as_values(relation)
+        causes = tuple(dict.fromkeys(self._causes(relation)))
+        forms = [push.form for push in self.pushes.values()]
+        told = {
+            name: self._template((*path, name), text, forms, values | ({"cause": causes} if name == "drop" else {}))
+            for name, text in tells.items()
+        }
+        return replace(relation, added=told.get("add"), dropped=told.get("drop"))
+
+    def _causes(self, relation: Relation) -> Iterator[str]:
+        """Every word that may say why a tuple was dropped."""
+        rows = [row for table in self._all_tables() for rows in table.values() for row in rows]
+        yield from (row["cause"] for row in rows if "cause" in row)
+        sources = (self.data["ending"], *self.data.get("goodbyes", {}).values(), *self.data["timers"].values())
+        yield from (source["gone"] for source in sources if "gone" in source)
+        if relation.overflow is not None:
+            yield relation.overflow
+
+    def _all_tables(self) -> list[dict[str, Any]]:
+        states = [state.get("recv", {}) for state in self.data["states"].values()]
+        return [self.data.get("always", {}), *(group["recv"] for group in self.data.get("shared", ())), *states]
+
+    def _invariant(self, index: int) -> Invariant:
+        path: Path = ("invariants", index)
+        value = self.data["invariants"][index]
+        profile = self._profile(path, value)
+        relation = self.relations.get(value["each"])
+        if relation is None:
+            self._blame((*path, "each"), f"there is no relation {value['each']}")
+            return Invariant(value["each"], (), value["doc"], profile)
+        fields = self._columns_as_fields(relation)
+        conditions = self._conditions((*path, "holds"), value["holds"], fields, relation.name)
+        for condition in conditions:
+            arguments = condition.entry.arguments if condition.entry is not None else ()
+            if condition.kind in (*OWN_END, "oneself", "the partner", "taken", "closed") or Argument("me") in arguments:
+                self._blame((*path, "holds"), f"{condition} is about a connection, and an invariant is about a tuple")
+        return Invariant(relation.name, conditions, value["doc"], profile)
 
     def _limits(self, value: dict[str, Any]) -> Limits:
         limits: dict[str, Any] = {name: self._limit(("limits", name), limit) for name, limit in value.items()}
@@ -225,17 +289,21 @@ class _Builder(RowBuilder):
         return int(value["octets"]) if "octets" in value else Share(value["one_in"], value["at_least"])
 
     def _check_words(self) -> None:
-        verb_type = self.types[self.refusal.fields[0].type]
+        """Every verb, code and text fits the field that holds it, in each frame that may say it."""
+        for code, value in self.data["errors"].items():
+            form = self.errors[code].form or self.refusal
+            self._check_field(("errors", code), form, "code", code, key=True)
+            self._check_field(("errors", code, "words"), form, "words", value["words"])
         for verb in (*self.requests, ANY_VERB):
-            if not verb_type.accepts(verb):
-                self._blame(("refusal", "wire"), f"{verb} is not of the type {verb_type.name}")
-        for table, form in (("errors", self.refusal), ("goodbyes", self.goodbye)):
-            code_type, words_type = (self.types[field.type] for field in form.fields[-2:])
-            for code, value in self.data[table].items():
-                if not code_type.accepts(code):
-                    self._blame((table, code), f"{code!r} is not of the type {code_type.name}", key=True)
-                if not words_type.accepts(value["words"]):
-                    self._blame((table, code, "words"), f"not of the type {words_type.name}")
+            self._check_field(("refusal", "wire"), self.refusal, "verb", verb)
+        for code, value in self.data.get("goodbyes", {}).items():
+            self._check_field(("goodbyes", code), self.goodbye, "code", code, key=True)
+            self._check_field(("goodbyes", code, "words"), self.goodbye, "words", value["words"])
+
+    def _check_field(self, path: Path, form: Form, field: str, text: str, *, key: bool = False) -> None:
+        type_name = form.type_of(field)
+        if type_name is not None and not self.types[type_name].accepts(text):
+            self._blame(path, f"{text!r} is not of the type {type_name}", key=key)
 
     def _example(self, path: Path, name: str, value: dict[str, Any]) -> Example:
         for index, rule in enumerate(value["rules"]):
@@ -282,7 +350,8 @@ class _Builder(RowBuilder):
     def _contract(self, value: dict[str, Any]) -> Contract:
         path: Path = ("contract",)
         replies: dict[str, Form] = {push.form.key: push.form for push in self.pushes.values()}
-        replies |= {form.key: form for form in (self.refusal, self.goodbye)}
+        own = [error.form for error in self.errors.values() if error.form is not None]
+        replies |= {form.key: form for form in (self.refusal, self.goodbye, *own) if form.parts}
         for request in self.requests.values():
             replies |= {form.key: form for form in (request.answer, request.item) if form}
         commands, prints = {}, {}

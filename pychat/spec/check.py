@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
-from .forms import FRAME_FAULTS, Form
+from .forms import ANY_VERB, FRAME_FAULTS, Form, Template
 from .link import changes, check_links, reachable, row_path
 from .model import Spec, Timer, When
 from .reading import Document, Path
+from .tables import check_relations
 from .view import SEEN, moves
 
 
@@ -17,6 +18,7 @@ def check(spec: Spec, document: Document) -> None:
     _check_states(spec, document)
     document.check()  # the rest needs the initial and the final state
     check_links(spec, document)
+    check_relations(spec, document)
     _check_unlinked(spec, document)
     _check_told(spec, document)
     _check_used(spec, document)
@@ -75,7 +77,7 @@ def _check_told(spec: Spec, document: Document) -> None:
     seen: dict[tuple[str, ...], object] = {}
     for move in moves(spec):
         what = (move.state, move.key) if move.code is None else (move.state, move.key, move.code, str(move.verb))
-        change = (move.to, SEEN.intersection(move.effects), move.mirrored)
+        change = (move.to, SEEN.intersection(move.effects), move.by)
         if seen.setdefault(what, change) != change:
             reason = f"a client in {move.state} cannot know what {move.key} changes"
             document.blame(("states", move.state), reason, key=True)
@@ -109,11 +111,11 @@ def _check_used(spec: Spec, document: Document) -> None:
     verbs = {outcome.verb for _, outcome in spec.outcomes()}
     for verb in spec.requests.keys() - verbs:
         document.blame(("requests", verb), f"no state has an outcome for {verb}", key=True)
-    pushes = {outcome.partner.push.form.verb for _, outcome in spec.outcomes() if outcome.partner}
-    pushes.add(spec.ending.partner.push.form.verb)
-    for push in spec.pushes.keys() - pushes - {timer.push for timer in spec.timers.values()}:
+    by_timer = {timer.row.answer.form.verb for timer in spec.timers.values() if timer.row and timer.row.answer}
+    pushes = {template.form.verb for template in _pushed(spec)}
+    for push in spec.pushes.keys() - pushes - by_timer:
         document.blame(("pushes", push), f"nothing sends the push {push}", key=True)
-    for push in pushes:
+    for push in pushes & spec.pushes.keys():
         if spec.pushes[push].reply is not None:
             document.blame(("pushes", push, "reply"), "only the push of a timer can want an answer", key=True)
     for code in {fault.error for fault in spec.faults} & {outcome.error for _, outcome in spec.outcomes()}:
@@ -121,6 +123,19 @@ def _check_used(spec: Spec, document: Document) -> None:
     types = {field.type for form in _forms(spec) for field in form.fields}
     for name in spec.types.keys() - types:
         document.blame(("types", name), f"no field is of the type {name}", key=True)
+
+
+def _pushed(spec: Spec) -> Iterator[Template]:
+    """Every push but those of timers to their own connection."""
+    rows = [row for _, row in spec.outcomes()] + [timer.row for timer in spec.timers.values() if timer.row is not None]
+    for row in rows:
+        yield from (tell.push for tell in row.tells)
+    for partner in [spec.ending.partner, *(row.partner for row in rows)]:
+        if partner is not None:
+            yield partner.push
+    for relation in spec.relations.values():
+        yield from (template for template in (relation.added, relation.dropped) if template is not None)
+    yield from spec.greeting
 
 
 def _forms(spec: Spec) -> Iterator[Form]:
@@ -135,7 +150,8 @@ def _check_replies(spec: Spec, document: Document) -> None:
     for request in spec.requests.values():
         rows += [(form.key, ("requests", request.verb)) for form in (request.answer, request.item) if form]
     rows += [(push.form.key, ("pushes", push.verb)) for push in spec.pushes.values()]
-    rows += [(spec.refusal.key, ("refusal",)), (spec.goodbye.key, ("goodbye",))]
+    rows += [(error.form.key, ("errors", error.code)) for error in spec.errors.values() if error.form is not None]
+    rows += [(form.key, (name,)) for name, form in (("refusal", spec.refusal), ("goodbye", spec.goodbye)) if form.parts]
     for key, path in rows:
         for other, where in seen.items():
             if key == other or key.startswith(other + " ") or other.startswith(key + " "):
@@ -144,7 +160,7 @@ def _check_replies(spec: Spec, document: Document) -> None:
 
 
 def _check_roles(spec: Spec, document: Document) -> None:
-    for when in get_args(When):
+    for when in get_args(When) if spec.goodbyes else ():
         holders = [goodbye for goodbye in spec.goodbyes.values() if goodbye.when == when]
         if len(holders) != 1:
             document.blame(("goodbyes",), f"exactly one goodbye is for {when}, not {len(holders)}", key=True)
@@ -152,13 +168,7 @@ def _check_roles(spec: Spec, document: Document) -> None:
         for goodbye in holders:
             if goodbye.gone is not None and goodbye.code not in caused:
                 document.blame(("goodbyes", goodbye.code, "gone"), f"when {when}, no partner is told", key=True)
-    found = tuple(fault.fault for fault in spec.faults)
-    if len(set(found)) != len(found):
-        document.blame(("faults",), f"each of {', '.join(FRAME_FAULTS)} stands once", key=True)
-    elif found != FRAME_FAULTS:
-        index = next(index for index, fault in enumerate(found) if fault != FRAME_FAULTS[index])
-        reason = f"faults are checked in the order {', '.join(FRAME_FAULTS)}, and must stand in it"
-        document.blame(("faults", index, "fault"), reason)
+    _check_faults(spec, document)
     for index, fault in enumerate(spec.faults):
         for verb in sorted(fault.uncounted):
             everywhere = all(verb in spec.states[state].recv for state in spec.live_states)
@@ -169,6 +179,27 @@ def _check_roles(spec: Spec, document: Document) -> None:
         for state in budget.states & budgeted:
             document.blame(("budgets", index, "in"), f"{state} has a budget already")
         budgeted |= budget.states
+
+
+def _check_faults(spec: Spec, document: Document) -> None:
+    """Whatever is wrong with a line, in whatever state, one rule answers it; and each rule answers some line."""
+    answered: set[tuple[str, str, str]] = set()
+    for index, rule in enumerate(spec.faults):
+        verbs = (ANY_VERB,) if rule.fault in ("encoding", "verb") else tuple(spec.requests)
+        verbs = (*verbs, ANY_VERB) if rule.fault == "syntax" else verbs  # an empty line names no request
+        cases = {(rule.fault, state, verb) for state in spec.live_states for verb in verbs if rule.covers(state, verb)}
+        if cases <= answered:
+            document.blame(("faults", index), f"the entries before it answer each {rule.fault} that this one would")
+        answered |= cases
+    for fault in FRAME_FAULTS:
+        for state in spec.live_states:
+            misplaced = [verb for verb in spec.requests if verb not in spec.states[state].recv]
+            wanted = {"syntax": [*spec.requests, ANY_VERB], "state": misplaced}.get(fault, [ANY_VERB])
+            missing = next((verb for verb in wanted if (fault, state, verb) not in answered), None)
+            if missing is not None:
+                about = "" if missing == ANY_VERB else f" of {missing}"
+                document.blame(("faults",), f"no entry answers the fault {fault}{about} in {state}", key=True)
+                break
 
 
 def _check_client(spec: Spec, document: Document) -> None:
@@ -197,16 +228,38 @@ def _check_times(spec: Spec, document: Document) -> None:
                 document.blame((*path, "in"), f"after the goodbye the state is {spec.final}", key=True)
             if any(other.since == "goodbye" for other in timers[:index]):
                 document.blame(path, "there is one timer since goodbye", key=True)
-        reply = spec.pushes[timer.push].reply if timer.push is not None else None
+        push = timer.row.answer.form.verb if timer.row is not None and timer.row.answer is not None else ""
+        reply = spec.pushes[push].reply if push in spec.pushes else None
+        _check_timer(spec, document, path, timer)
         if reply is not None:
             states = [name for name in spec.live_states if name in (timer.states or spec.live_states)]
             for state in [name for name in states if reply.form.verb not in spec.states[name].recv]:
                 reason = f"{reply.form.verb} has no place in {state}, where {timer.name} wants it"
-                document.blame(("pushes", str(timer.push), "reply"), reason, key=True)
+                document.blame(("pushes", push, "reply"), reason, key=True)
         for place, other in enumerate(timers):
-            before = other.push is None and other.since == timer.since and (other.after, place) < (timer.after, index)
+            before = other.row is None and other.since == timer.since and (other.after, place) < (timer.after, index)
             if before and _covers(spec, other, timer):
                 document.blame(path, f"{other.name} ends the connection before it, so it never runs out", key=True)
+
+
+def _check_timer(spec: Spec, document: Document, path: Path, timer: Timer) -> None:
+    """What a timer's row needs: a partner to tell, a name to say."""
+    states = [name for name in spec.live_states if name in (timer.states or spec.live_states)]
+    if timer.since == "call" and not spec.linked_states:
+        document.blame((*path, "since"), "no two connections are linked, so no connection is called")
+    row = timer.row
+    if row is None:
+        return
+    about_link = {condition.kind for condition in row.conditions} | {effect.kind for effect in row.effects}
+    if about_link - {"add", "drop"} and not set(states) <= set(spec.linked_states):
+        document.blame((*path, "in"), f"in {' and '.join(states)} a connection may have no {spec.link.name}", key=True)
+    for effect in row.effects:
+        if effect.kind not in ("unlink", "accept", "retract", "add", "drop"):
+            document.blame((*path, "do"), f"a timer cannot {effect}")
+    if row.partner is not None and not row.does("unlink"):
+        document.blame((*path, "partner"), "the timer of one end tells the other one only that it unlinks", key=True)
+    if row.does("unlink") and (row.partner is None or row.answer is None):
+        document.blame(path, "both ends must be told (push, partner) that a timer unlinks them", key=True)
 
 
 def _covers(spec: Spec, other: Timer, timer: Timer) -> bool:

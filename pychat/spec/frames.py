@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 from . import pattern
-from .forms import Field, Form, Framing, Push, Request, Template, Type, Variable
+from .forms import NO_FORM, Field, Form, Framing, Push, Request, Template, Type, Variable
 from .model import Rule
 from .reading import Document, Path
 
@@ -20,7 +20,7 @@ ENDINGS = {"LF": b"\n", "CRLF": b"\r\n"}
 Values: TypeAlias = Mapping[str, str | tuple[str, ...]]
 """The variables of a template: the name of the type that a value has, or samples of what it may be."""
 
-VARIABLES = ("me", "peer", "count", "profiles")  # the values of a template that are no field of the request
+VARIABLES = ("me", "peer", "count", "profiles", "number", "cause")  # of a template, and no field of the request
 
 
 def sample_numbers(digits: int) -> tuple[str, ...]:
@@ -79,7 +79,8 @@ class FrameBuilder:
         rules = value.get("rules", {})
         for name, rule in rules.items():
             self._known(("framing", "rules", name), rule, self.rules, "rule")
-        return Framing(ENDINGS[value["writes"]], accepts, value["max_octets"], value["verb"], rules)
+        any_case = value.get("case") == "any"
+        return Framing(ENDINGS[value["writes"]], accepts, value["max_octets"], value["verb"], rules, any_case)
 
     # Types
 
@@ -109,6 +110,7 @@ class FrameBuilder:
             fold_case=value.get("fold") == "case",
             good=tuple(value.get("good", value.get("one_of", ()))),
             bad=tuple(value.get("bad", ())),
+            holds=tuple(value.get("holds", {}).items()),
             profile=self._profile(path, value),
         )
         self._check_type(path, value, result)
@@ -125,8 +127,20 @@ class FrameBuilder:
         for before, after in pairwise(sorted(result.forbid)):
             if after[0] <= before[1]:
                 self._blame((*path, "forbid"), f"U+{after[0]:04X} is forbidden twice")
+        self._check_holds((*path, "holds"), result)
         if not result.good:
             self._blame(path, f"{result.name} has no good value; the tools send one", key=True)
+
+    def _check_holds(self, path: Path, result: Type) -> None:
+        """Each word but one says when it is said of a user in a list."""
+        relations = self.data.get("relations", {})
+        for word, when in result.holds:
+            if word not in result.one_of:
+                self._blame((*path, word), f"{word} is no word of {result.name}", key=True)
+            if when != "linked" and "user" not in relations.get(when, {}).get("of", {}).values():
+                self._blame((*path, word), f"{when} is neither `linked` nor a relation of users")
+        if result.holds and len(result.one_of) != len(result.holds) + 1:
+            self._blame(path, f"one word of {result.name} is said of all other users, so it holds nothing", key=True)
 
     def _check_characters(self, path: Path, result: Type) -> None:
         """No value may hold a character that ends a field or a frame."""
@@ -192,9 +206,24 @@ class FrameBuilder:
     def _longest(self, field: Field) -> int:
         return self.types[field.type].octets[1] if field.type in self.types else 0
 
-    def _expect_fields(self, path: Path, form: Form, meanings: list[str]) -> None:
-        if len(form.fields) != len(meanings) or form.parts[-len(meanings) :] != form.fields:
-            self._blame(path, f"it has a field each for {', '.join(meanings)}, in this order, with no word between")
+    def _frame_of(self, name: str, known: tuple[str, ...], needed: tuple[str, ...]) -> Form:
+        """The form of a refusal or a goodbye; its fields are named by what they hold."""
+        if name not in self.data:
+            return NO_FORM
+        form = self._form((name, "wire"), self.data[name]["wire"])
+        self._expect_fields((name, "wire"), form, known, needed)
+        return form
+
+    def _expect_fields(self, path: Path, form: Form, known: tuple[str, ...], needed: tuple[str, ...]) -> None:
+        names = [field.name for field in form.fields]
+        for field in names:
+            if field not in known:
+                self._blame(path, f"<{field}> has no meaning here; there are {', '.join(known)}")
+        for field in needed:
+            if field not in names:
+                self._blame(
+                    path, f"it needs the field <{field}:…>; fields are known by their names, not by their places"
+                )
 
     def _request(self, path: Path, verb: str, value: dict[str, Any]) -> Request:
         form = self._form((*path, "wire"), value["wire"])
@@ -204,12 +233,6 @@ class FrameBuilder:
             self._blame((*path, "wire"), f"<{name}> means something else in answers and pushes; it needs another name")
         answer = self._form((*path, "answer"), value["answer"]) if "answer" in value else None
         item = self._form((*path, "item"), value["item"]) if "item" in value else None
-        if item is not None and answer is None:
-            self._blame((*path, "item"), "items need an answer that ends them")
-        for field in item.fields if item is not None else ():
-            if field.type != self.data["link"]["key"] and len(self._words_of(field)) != 2:
-                reason = f"<{field.name}> is neither a user's name nor one of two words, for the free and the linked"
-                self._blame((*path, "item"), reason)
         return Request(verb, value["doc"], form, answer, item, self._profile(path, value))
 
     def _push(self, path: Path, value: dict[str, Any]) -> Push:
@@ -222,9 +245,6 @@ class FrameBuilder:
             forms = [request.form for request in self.requests.values()]
             reply = self._template((*path, "reply"), value["reply"], forms, types_of(form))
         return Push(verb, value["doc"], form, reply, self._profile(path, value))
-
-    def _words_of(self, field: Field) -> tuple[str, ...]:
-        return self.types[field.type].one_of if field.type in self.types else ()
 
     def _template(self, path: Path, text: str, forms: Iterable[Form], values: Values) -> Template:
         parts: list[str | Variable] = []
@@ -257,7 +277,7 @@ class FrameBuilder:
                 self._blame(path, f"<{part.name}> is of the type {source}, where {form} wants {target.name}")
             elif wrong:
                 self._blame(path, f"<{part.name}> may be {wrong[0]!r}, which is not of the type {target.name}")
-            elif target.name == self.data["link"]["key"]:
+            elif target.name == self.data["names"]:
                 self._blame(path, f"<{part.name}> is no user, where {form} names one")
 
     def _fits(self, parts: list[str | Variable], form: Form) -> bool:
@@ -272,6 +292,6 @@ class FrameBuilder:
         return True
 
 
-def types_of(form: Form) -> Values:
+def types_of(form: Form) -> dict[str, str]:
     """The fields of a form as values: each has its type."""
     return {field.name: field.type for field in form.fields}

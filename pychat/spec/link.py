@@ -7,16 +7,17 @@ the row does not know, or to a name that is never freed, is found here, with its
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .forms import Variable
-from .model import EffectKind, Outcome, PartnerEffect, Spec
+from .model import Outcome, PartnerEffect, Spec
 from .reading import Document, Path
+from .terms import OWN_END, Condition, Effect, EffectKind, Tell
 
 T = TypeVar("T", bound=Hashable)
 
 OF_THE_LINK = ("link", "accept", "retract", "relay", "unlink")  # a row has one of these effects at most
-OF_A_PARTNER = {"the partner", "no partner", "not accepted"}  # conditions about one's own end of the link
+OF_A_PARTNER = {"the partner", *OWN_END}
 
 
 def check_links(spec: Spec, document: Document) -> None:
@@ -29,17 +30,26 @@ def check_links(spec: Spec, document: Document) -> None:
             row.check()
         _check_ending(spec, document)
         return
-    document.blame(("link",), "no row links two users, so no connection has a partner", key=True)
+    if spec.linked_states:
+        document.blame(("link",), "no row links two users, so no connection has a partner", key=True)
+    for row in rows:
+        row.check_names()
     for row in rows:
         if row.outcome.partner is not None:
             row.blame("no row links two users, so there is no partner to tell", "partner")
 
 
 def row_path(spec: Spec, document: Document, state: str, outcome: Outcome) -> Path:
-    """Where a row stands: in its state, or under `always`."""
+    """Where a row stands: in its state, in a table that several states share, or under `always`."""
     index = spec.states[state].recv[outcome.verb].index(outcome)
     own: Path = ("states", state, "recv", outcome.verb, index)
-    return own if own in document.values else ("always", outcome.verb, index)
+    data: Any = document.data
+    shared: list[Path] = [
+        ("shared", place, "recv", outcome.verb, index)
+        for place, group in enumerate(data.get("shared", ()))
+        if state in group["in"] and outcome.verb in group["recv"]
+    ]
+    return next((path for path in [own, *shared] if path in document.values), ("always", outcome.verb, index))
 
 
 def reachable(start: T, edges: Mapping[T, Iterable[T]]) -> set[T]:
@@ -73,7 +83,7 @@ def named(spec: Spec) -> dict[bool, set[str]]:
             after = (has or row.does("bind")) and not row.does("release")
             edges.setdefault((state, has), set()).add((row.to or state, after))
     partners = [row.partner for _, row in spec.outcomes() if row.partner is not None]
-    for partner in [*partners, spec.ending.partner]:
+    for partner in [*partners, *([spec.ending.partner] if spec.ending.partner else ())]:
         for source in spec.partner_states(partner) if partner.to is not None else ():
             edges.setdefault((source, True), set()).add((str(partner.to), True))  # a linked connection has a name
     found = reachable((spec.initial, False), edges)
@@ -110,14 +120,18 @@ class _Row:
         self.document.blame((*self.path, *part), reason, key=bool(part))
 
     def check(self) -> None:
-        self._check_reached()
-        self._check_name()
+        self.check_names()
         self._check_link()
         self._check_partner()
 
+    def check_names(self) -> None:
+        """What does not depend on a link: which rows are taken, and what may have no name."""
+        self._check_reached()
+        self._check_name()
+
     def _check_reached(self) -> None:
-        condition = self.outcome.condition
-        if condition is not None and condition in [row.condition for row in self.before]:
+        conditions = set(self.outcome.conditions)
+        if any(row.conditions and conditions.issuperset(row.conditions) for row in self.before):
             self.blame("an earlier outcome has the same condition, so this one is never taken", "if")
         same = [row for row in self.before if row.error is None and row.label == self.outcome.label]
         if self.outcome.error is None and same:
@@ -136,38 +150,49 @@ class _Row:
                 )
             if self.outcome.answer is not None and Variable("me") in self.outcome.answer.parts:
                 self.blame(f"in {_some(self.nameless)} a connection may have no name, so <me> has no value", "answer")
+            if self._says_me():
+                self.blame(f"in {_some(self.nameless)} a connection may have no name, so me is nobody")
         if self.named and self.outcome.to == self.spec.final and not self.outcome.does("release"):
             self.blame(f"{self.outcome.name} ends a connection that may have a name, so it must release")
         if self.linked and self.outcome.does("release") and not self.outcome.does("unlink"):
             self.blame("a connection that loses its name can have no partner, so it must unlink", "do")
 
+    def _says_me(self) -> bool:
+        """Whether the row needs the user of its own connection, in the tuples of a relation or in a tell."""
+        row = self.outcome
+        parts: list[Condition | Effect | Tell] = [*row.conditions, *row.effects, *row.tells]
+        named = [argument.kind for part in parts if part.entry is not None for argument in part.entry.arguments]
+        return "me" in named or any(Variable("me") in tell.push.parts for tell in row.tells)
+
     def _check_link(self) -> None:
         effects = [effect.kind for effect in self.outcome.effects if effect.kind in OF_THE_LINK]
         if len(effects) > 1:
             self.blame(f"one outcome cannot both {effects[0]} and {effects[1]}", "do")
-        condition = self.outcome.condition
-        kind = condition.kind if condition is not None else ""
-        if kind in OF_A_PARTNER and not self.linked:
+        kinds = {condition.kind for condition in self.outcome.conditions}
+        if kinds & OF_A_PARTNER and not self.linked:
             self.blame(f"in {_some(self.states)} no connection has a {self.spec.link.name}", "if")
         for effect in ("accept", "retract", "relay"):
             if effect in effects and not self.linked:
                 self.blame(f"in {_some(self.states)} no connection has a {self.spec.link.name}", "do")
-        refused = {row.condition.kind for row in self.before if row.condition and row.error}
-        if "accept" in effects and kind != "the partner" and "no partner" not in refused:
+        refused = {condition.kind for condition in self._refused()}
+        if "accept" in effects and not kinds & {"the partner", "a partner"} and "no partner" not in refused:
             self.blame("before this, a connection without a partner must be refused")
         if "link" in effects:
-            if self.linked and kind != "no partner":
+            if self.linked and "no partner" not in kinds:
                 self.blame(f"in {_some(self.linked)} a connection may have a partner already", "do")
             self._check_refused("link", ("unknown", "oneself", "linked"))
 
     def _check_refused(self, effect: EffectKind, kinds: tuple[str, ...]) -> None:
         """A row that does something with the user of a field needs rows before it that refuse the other cases."""
         field = self.outcome.field_for(effect)
-        conditions = [row.condition for row in self.before if row.condition and row.error]
-        refused = {condition.kind for condition in conditions if condition.field == field}
+        refused = {condition.kind for condition in self._refused() if condition.field == field}
         for kind in kinds:
             if kind not in refused:
                 self.blame(f"before this, a user who is {kind} must be refused")
+
+    def _refused(self) -> list[Condition]:
+        """The conditions each of which is refused by a row before this one, whatever else holds."""
+        return [row.conditions[0] for row in self.before if row.error and len(row.conditions) == 1]
 
     def _check_partner(self) -> None:
         partner = self.outcome.partner
@@ -206,6 +231,9 @@ def _check_ending(spec: Spec, document: Document) -> None:
     kinds = {effect.kind for effect in spec.ending.effects}
     if kinds != {"unlink", "release"}:
         document.blame(("ending", "do"), "an ending does two things: unlink and release")
+    if spec.ending.partner is None:
+        document.blame(("ending",), "what happens to the partner is missing", key=True)
+        return
     for reason in _unlike(spec, spec.ending.partner):
         document.blame(("ending", "partner"), reason, key=True)
     if spec.ending.partner.to == spec.final:

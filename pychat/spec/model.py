@@ -79,7 +79,7 @@ class Error:
 
 @dataclass(frozen=True, slots=True)
 class FaultRule:
-    """The error that answers a fault in these states and for these verbs (None: all), and the verbs that do not count."""
+    """The error that answers a fault in these states, for these verbs (None: all); `uncounted` verbs do not count."""
 
     fault: FrameFault
     error: str
@@ -145,10 +145,10 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What two connections share: each is the other's partner, in these states. No state holds it in a spec without one.
+    """What two connections share: each is the other's partner, in these states.
 
-    Each end has answered (has named this partner in a request that links or accepts; it stays so), and is accepted
-    (is heard now). The caller has and is both from the beginning.
+    A spec without one has a link that no state holds. Each end has answered (has named this partner in a request that
+    links or accepts; it stays so), and is accepted (is heard now). The caller has and is both from the beginning.
     """
 
     name: str
@@ -342,8 +342,8 @@ class Chapter:
 class Spec:
     """A whole protocol. `sha256` is the hexadecimal digest of the file's octets, `source` where they came from.
 
-    `names` is the type of users' names. A form without parts (`refusal`, `goodbye`) is of a frame that this spec does not
-    have. `numbers` has the file's numbers by their paths: those that the placeholders of a text name.
+    `names` is the type of users' names. A form without parts (`refusal`, `goodbye`) is of a frame that this spec does
+    not have. `numbers` has the file's numbers by their paths: those that the placeholders of a text name.
     """
 
     source: str

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-from .forms import Request
-from .frames import FrameBuilder, Values, sample_numbers, types_of
-from .model import (
-    Budget,
-    Condition,
-    ConditionKind,
-    Effect,
-    EffectKind,
-    Ending,
-    Error,
-    FaultRule,
-    Goodbye,
-    Link,
-    Outcome,
-    PartnerEffect,
-    State,
-)
+from .forms import FRAME_FAULTS, Form, Request
+from .frames import Values, types_of
+from .model import Budget, Ending, Error, FaultRule, Goodbye, Link, Outcome, PartnerEffect, State
 from .reading import Document, Path
+from .relations import COUNTS, Fields, RelationBuilder
+from .terms import Effect, Tell
 
-COUNTS = ("0", *sample_numbers(4))  # of users; a server with more of them needs a type for it
-USER_CONDITIONS = ("taken", "unknown", "oneself", "linked", "the partner")
 
-
-class RowBuilder(FrameBuilder):
+class RowBuilder(RelationBuilder):
     """Builds codes, the link, states and their outcomes."""
 
     def __init__(self, document: Document) -> None:
@@ -40,93 +25,162 @@ class RowBuilder(FrameBuilder):
         profile = self._profile(path, value)
         return Goodbye(code, value["words"], value["doc"], value.get("when"), value.get("gone"), profile)
 
-    def _link(self, value: dict[str, Any]) -> Link:
-        self._known(("link", "key"), value["key"], self.types, "type")
-        return Link(value["name"], value["key"], value["doc"], self._states(("link", "held_in"), value["held_in"]))
+    def _error(self, path: Path, code: str, value: dict[str, Any]) -> Error:
+        general = {fault["error"] for fault in self.data["faults"]}
+        form = self._form((*path, "wire"), value["wire"]) if "wire" in value else None
+        if form is not None:
+            self._expect_fields((*path, "wire"), form, ("verb", "code", "words", "me"), ())
+        elif "refusal" not in self.data:
+            self._blame(path, "without a refusal for all errors, each has a wire of its own", key=True)
+        return Error(code, value["words"], value["doc"], code in general, form, self._profile(path, value))
+
+    def _link(self, value: dict[str, Any] | None) -> Link:
+        """The link; a spec without one has a link that no state holds."""
+        if value is None:
+            return Link("partner", "No two connections share anything.", frozenset())
+        return Link(value["name"], value["doc"], self._states(("link", "held_in"), value["held_in"]))
 
     def _state(self, path: Path, name: str, value: dict[str, Any]) -> State:
         final = value.get("final", False)
         if final and "recv" in value:
             self._blame((*path, "recv"), "a final state receives nothing", key=True)
         recv: dict[str, tuple[Outcome, ...]] = {}
-        sources: list[tuple[Path, dict[str, Any]]] = [((*path, "recv"), value.get("recv", {}))]
-        if not final:
-            sources.append((("always",), self.data.get("always", {})))
-        for source, table in sources:
+        for source, table, what in [] if final else self._tables_of(path, name, value):
             for verb, rows in table.items():
-                where = (*source, verb)
                 if verb not in self.requests:
-                    self._blame(where, f"there is no request {verb}", key=True)
-                    continue
-                if verb in recv:
-                    self._blame((*path, "recv", verb), f"{verb} has its outcomes under always", key=True)
-                    continue
-                recv[verb] = self._rows(where, verb, rows)
+                    self._blame((*source, verb), f"there is no request {verb}", key=True)
+                elif verb in recv:
+                    self._blame((*source, verb), f"{verb} has its outcomes under {what} already", key=True)
+                else:
+                    recv[verb] = self._rows((*source, verb), verb, rows)
         profile = self._profile(path, value)
         linked = name in self.link.held_in
         return State(name, value["doc"], value.get("initial", False), final, linked, recv, profile)
+
+    def _tables_of(self, path: Path, name: str, value: dict[str, Any]) -> list[tuple[Path, dict[str, Any], str]]:
+        """The tables of a state, each with its place, and with the word for those before it."""
+        tables: list[tuple[Path, dict[str, Any], str]] = [(("always",), self.data.get("always", {}), "always")]
+        for index, group in enumerate(self.data.get("shared", ())):
+            if name in group["in"]:
+                tables.append((("shared", index, "recv"), group["recv"], "always"))
+        return [*tables, ((*path, "recv"), value.get("recv", {}), "always or shared")]
 
     def _rows(self, path: Path, verb: str, rows: list[dict[str, Any]]) -> tuple[Outcome, ...]:
         outcomes = [self._outcome((*path, index), verb, row) for index, row in enumerate(rows)]
         for index, outcome in enumerate(outcomes):
             last = index == len(outcomes) - 1
-            if last and outcome.condition is not None:
+            if last and outcome.conditions:
                 self._blame((*path, index), f"the last outcome of {verb} has a condition, so there may be none at all")
-            if not last and outcome.condition is None:
+            if not last and not outcome.conditions:
                 self._blame((*path, index), "this outcome has no condition, so those after it are never reached")
         return tuple(outcomes)
 
     def _outcome(self, path: Path, verb: str, row: dict[str, Any]) -> Outcome:
-        request = self.requests[verb]
-        error = row.get("error")
+        request, error = self.requests[verb], row.get("error")
+        fields = types_of(request.form)
+        effects = self._effects((*path, "do"), row.get("do", []), fields)
+        self._check_answered(path, row, request, effects)
+        kinds = {effect.kind for effect in effects}
+        values: Values = {**fields, "me": self.names, **self._given_values(effects)}
+        values = {**values, "peer": self.names} if kinds & {"link", "accept"} else values
+        answer = None
+        if "answer" in row and request.answer is not None:
+            more = {"profiles": (" ".join(self.profiles),)} | ({"count": COUNTS} if "list" in kinds else {})
+            answer = self._template((*path, "answer"), row["answer"], [request.answer], {**values, **more})
+        if "to" in row:
+            self._known((*path, "to"), row["to"], self.data["states"], "state")
+        outcome = self._row(
+            path, verb, row, error or row["outcome"], effects, values, fields, error=error, answer=answer
+        )
+        if kinds & {"link", "unlink", "relay"} and outcome.partner is None and "link" in self.data:
+            self._blame(path, "what happens to the partner is missing")
+        partner_to = outcome.partner.to if outcome.partner is not None else None
+        for where, state in (("to", outcome.to), ("partner", partner_to)) if "link" in kinds else ():
+            if outcome.partner is not None and state not in self.link.held_in:
+                self._blame((*path, where), "a linked connection must be in a state that holds the link")
+        return outcome
+
+    def _row(
+        self,
+        path: Path,
+        verb: str,
+        row: dict[str, Any],
+        label: str,
+        effects: tuple[Effect, ...],
+        values: Values,
+        fields: Fields | None,
+        **more: Any,
+    ) -> Outcome:
+        """What a row of the table and the row of a timer have in common."""
+        about = verb or label
+        conditions = self._conditions((*path, "if"), row["if"], fields, about) if "if" in row else ()
+        slow = any(condition.kind == "closed" for condition in conditions) or any(map(self._is_slow, effects))
+        if "fails" in row:
+            self._known((*path, "fails"), row["fails"], self.errors, "error")
+        durable = any(self._is_slow(effect) for effect in effects)
+        if durable != ("fails" in row):
+            reason = "an error (fails) for a disk that fails is missing" if durable else "nothing here waits for a disk"
+            self._blame((*path, "fails") if "fails" in row else path, reason, key=True)
+        return Outcome(
+            verb=verb,
+            label=label,
+            rule=self._rule_of(path, row),
+            conditions=conditions,
+            to=row.get("to"),
+            effects=effects,
+            partner=self._partner((*path, "partner"), row["partner"], values) if "partner" in row else None,
+            tells=self._tells((*path, "tell"), row.get("tell", []), values, fields),
+            cause=row.get("cause"),
+            slow=slow,
+            fails=row.get("fails"),
+            profile=self._profile(path, row),
+            **more,
+        )
+
+    def _is_slow(self, effect: Effect) -> bool:
+        """Whether an effect waits for a hash or for the disk."""
+        if effect.entry is None or effect.kind not in ("add", "drop"):
+            return False
+        relation = self.relations[effect.entry.relation]
+        return relation.durable or (
+            effect.kind == "add" and any(column.type == "secret" for column in relation.columns)
+        )
+
+    def _check_answered(self, path: Path, row: dict[str, Any], request: Request, effects: tuple[Effect, ...]) -> None:
+        """A refusal changes neither the state nor the link, and a success is answered."""
+        error, verb, lists = row.get("error"), request.verb, any(effect.kind == "list" for effect in effects)
         if error is not None:
-            self._check_refusal(path, row)
+            self._known((*path, "error"), error, self.errors, "error")
+            for key in ("answer", "to", "partner"):
+                if key in row:
+                    self._blame((*path, key), f"a refusal has no {key}", key=True)
+            for index, effect in enumerate(effects):
+                if effect.kind not in ("retract", "add", "drop"):
+                    reason = f"a refusal can retract, add and drop, and cannot {effect}"
+                    self._blame((*path, "do", index), reason)
         elif (request.answer is None) != ("answer" not in row):
             wanted = "no answer" if request.answer is None else f"the answer {request.answer}"
             self._blame(path, f"{verb} has {wanted} when it succeeds")
-        effects = self._effects((*path, "do"), row.get("do", []), request)
-        kinds = {effect.kind for effect in effects}
-        if "list" in kinds and request.item is None:
+        if lists and request.item is None:
             self._blame((*path, "do"), f"{verb} has no items to list")
-        if request.item is not None and error is None and "list" not in kinds:
+        if request.item is not None and error is None and not lists:
             self._blame(path, f"{verb} has items when it succeeds, so it must list")
-        values: Values = {**types_of(request.form), "me": self.link.key}
-        values = {**values, "peer": self.link.key} if kinds & {"link", "accept"} else values
-        answers = [request.answer] if request.answer else []
-        answer = None
-        if "answer" in row:
-            more = {"profiles": (" ".join(self.profiles),)} | ({"count": COUNTS} if "list" in kinds else {})
-            answer = self._template((*path, "answer"), row["answer"], answers, {**values, **more})
-        to = row.get("to")
-        if to is not None:
-            self._known((*path, "to"), to, self.data["states"], "state")
-        partner = self._partner((*path, "partner"), row["partner"], values) if "partner" in row else None
-        if kinds & {"link", "unlink", "relay"} and partner is None:
-            self._blame(path, "what happens to the partner is missing")
-        for where, state in (("to", to), ("partner", partner.to)) if "link" in kinds and partner is not None else ():
-            if state not in self.link.held_in:
-                self._blame((*path, where), "a linked connection must be in a state that holds the link")
-        return Outcome(
-            verb=verb,
-            label=row["outcome"] if error is None else error,
-            rule=self._rule_of(path, row),
-            condition=self._condition((*path, "if"), row["if"], request) if "if" in row else None,
-            error=error,
-            answer=answer,
-            to=to,
-            effects=effects,
-            partner=partner,
-            profile=self._profile(path, row),
-        )
+        for index, effect in enumerate(effects):
+            if effect.kind == "list" and request.item is not None:
+                self._check_item((*path, "do", index), request.item, effect)
 
-    def _check_refusal(self, path: Path, row: dict[str, Any]) -> None:
-        self._known((*path, "error"), row["error"], self.errors, "error")
-        for key in ("answer", "to", "partner"):
-            if key in row:
-                self._blame((*path, key), f"a refusal has no {key}", key=True)
-        for index, effect in enumerate(row.get("do", [])):
-            if effect != "retract":
-                self._blame((*path, "do", index), f"a refusal can retract, and cannot {effect}")
+    def _check_item(self, path: Path, item: Form, effect: Effect) -> None:
+        """Each field of an item is filled from the user or the tuple that it is about."""
+        if effect.entry is None:
+            for field in item.fields:
+                if field.type != self.names and not self.types[field.type].holds:
+                    reason = f"<{field.name}> is no {self.names}, and no word of {field.type} says when it `holds`"
+                    self._blame(path, f"an item is about a user, and {reason}")
+            return
+        columns = self._columns_as_values(self.relations[effect.entry.relation])
+        for field in item.fields:
+            if field.name not in (*columns, "count"):
+                self._blame(path, f"{effect.entry.relation} has no column {field.name} for the item")
 
     def _partner(self, path: Path, value: dict[str, Any], values: Values) -> PartnerEffect:
         for key in ("in", "to"):
@@ -136,49 +190,58 @@ class RowBuilder(FrameBuilder):
         push = self._template((*path, "push"), value["push"], pushes, values)
         return PartnerEffect(push, value.get("in"), value.get("to"))
 
-    def _condition(self, path: Path, text: str, request: Request | None) -> Condition:
-        if not text.startswith("<"):
-            return Condition(cast("ConditionKind", text))
-        field, _, rest = text[1:].partition("> is ")
-        kind, value = rest, None
-        if rest.endswith('"'):
-            kind = "differs" if rest.startswith("not ") else "equals"
-            value = rest.removeprefix("not ")[1:-1]
-        form = request.form if request else None
-        type_name = form.type_of(field) if form else None
-        if type_name is None:
-            self._blame(path, f"{request.verb if request else 'it'} has no field {field}")
-        elif kind in USER_CONDITIONS and type_name != self.link.key:
-            self._blame(path, f"<{field}> is no {self.link.key}, so it names no user")
-        elif value is not None and not self.types[type_name].accepts(value):
-            self._blame(path, f"{value!r} is not of the type {type_name}")
-        return Condition(cast("ConditionKind", kind), field, value)
+    def _tells(
+        self, path: Path, tells: list[dict[str, Any]], values: Values, fields: Fields | None
+    ) -> tuple[Tell, ...]:
+        return tuple(
+            tell
+            for index, value in enumerate(tells)
+            if (tell := self._tell((*path, index), value, values, fields)) is not None
+        )
 
-    def _effects(self, path: Path, texts: list[str], request: Request | None) -> tuple[Effect, ...]:
-        effects = []
-        for index, text in enumerate(texts):
-            kind, _, field = text.partition(" ")
-            name = field.strip("<>") or None
-            if name is not None and (request is None or request.form.type_of(name) != self.link.key):
-                self._blame((*path, index), f"<{name}> is no field of the type {self.link.key}")
-            effects.append(Effect(cast("EffectKind", kind), name))
-        return tuple(effects)
+    def _tell(self, path: Path, value: dict[str, Any], values: Values, fields: Fields | None) -> Tell | None:
+        pushes = [push.form for push in self.pushes.values()]
+        if "each" in value:
+            entry = self._entry((*path, "each"), value["each"], fields)
+            columns = self._columns_as_values(self.relations[entry.relation]) if entry is not None else {}
+            push = self._template((*path, "push"), value["push"], pushes, {**values, **columns})
+            return Tell("each", push, None, entry)
+        push = self._template((*path, "push"), value["push"], pushes, values)
+        to: str = value["to"]
+        if to.startswith("<"):
+            if (fields or {}).get(to[1:-1]) != self.names:
+                self._blame((*path, "to"), f"{to} is no field of the type {self.names}, so it is no user")
+            return Tell("user", push, to[1:-1])
+        entry = self._entry((*path, "to"), to.removeprefix("others "), fields)
+        if entry is not None and self.relations[entry.relation].user_column is None:
+            self._blame((*path, "to"), f"no column of {entry.relation} is a user, so there is nobody to tell")
+        return Tell("others", push, None, entry)
 
     def _ending(self, path: Path, value: dict[str, Any]) -> Ending:
         self._known((*path, "to"), value["to"], self.data["states"], "state")
-        sources = (value, *self.data["goodbyes"].values(), *self.data["timers"].values())
+        sources = (value, *self.data.get("goodbyes", {}).values(), *self.data["timers"].values())
         reasons = tuple(dict.fromkeys(source["gone"] for source in sources if "gone" in source))
-        values: Values = {"me": self.link.key, "reason": reasons}
-        partner = self._partner((*path, "partner"), value["partner"], values)
+        values: Values = {"me": self.names, "reason": reasons}
+        partner = self._partner((*path, "partner"), value["partner"], values) if "partner" in value else None
         effects = self._effects((*path, "do"), value["do"], None)
         return Ending(value["to"], effects, partner, value["gone"], self._rule_of(path, value))
 
     def _fault(self, path: Path, value: dict[str, Any]) -> FaultRule:
         self._known((*path, "error"), value["error"], self.errors, "error")
-        uncounted = value.get("uncounted", [])
-        for index, verb in enumerate(uncounted):
-            self._known((*path, "uncounted", index), verb, self.requests, "request")
-        return FaultRule(value["fault"], value["error"], self._rule_of(path, value), frozenset(uncounted))
+        for key in ("uncounted", "of"):
+            for index, verb in enumerate(value.get(key, [])):
+                self._known((*path, key, index), verb, self.requests, "request")
+        verbs = frozenset(value["of"]) if "of" in value else None
+        if verbs is not None and value["fault"] in FRAME_FAULTS[:2]:
+            self._blame((*path, "of"), f"a line with the fault {value['fault']} names no request", key=True)
+        return FaultRule(
+            value["fault"],
+            value["error"],
+            self._rule_of(path, value),
+            frozenset(value.get("uncounted", [])),
+            self._states((*path, "in"), value["in"]) if "in" in value else None,
+            verbs,
+        )
 
     def _budget(self, path: Path, value: dict[str, Any]) -> Budget:
         self._known((*path, "goodbye"), value["goodbye"], self.goodbyes, "goodbye")

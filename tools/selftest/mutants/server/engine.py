@@ -10,61 +10,27 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pychat.spec.forms import ANY_VERB, FrameFault, Template, Type, Variable
-from pychat.spec.model import MOST_PUSHED, FaultRule, Goodbye, Outcome, PartnerEffect, Spec, Timer, When
-from pychat.spec.terms import Condition, ConditionKind, Effect, Entry, Tell
+from pychat.spec.forms import Form, Template, Variable
+from pychat.spec.model import MOST_PUSHED, Goodbye, Outcome, PartnerEffect, Spec, Timer, When
+from pychat.spec.terms import Effect, Tell
 from tools.selftest.mutants.reader import Reader, TooLongError
 
-from .tuples import Tuples
+from .connection import Connection, FaultyFrameError
+from .users import Users
 
 Closing = Literal["linger", "reset", "abrupt", "open"]
 
 
-class Connection:
-    """One connection, as the server sees it. Times are seconds of the caller's clock."""
-
-    def __init__(self, reader: Reader, state: str, address: str, now: float) -> None:
-        self.reader = reader
-        self.state = state
-        self.address = address
-        self.outbox = bytearray()
-        self.name: str | None = None
-        self.partner: Connection | None = None
-        self.answered = self.accepted = False  # its own end of the link
-        self.faults = 0
-        self.finished = False  # the client has ended its sending half
-        self.over = False  # the server's last frame is in the outbox
-        self.opened_at = self.heard_at = self.sent_at = now
-        self.called_at: float | None = None  # when it became the called end of its link
-        self.full_since: float | None = None
-        self.own_octets = 0  # at the end of the outbox: sending them is no sign of life
-        self.done: set[str] = set()  # the timers that have run out in this silence, and in this call
-
-
-class FaultyFrameError(Exception):
-    """A frame with one of the general faults; `verb` is what the refusal names."""
-
-    def __init__(self, fault: FrameFault, verb: str = ANY_VERB) -> None:
-        super().__init__(fault)
-        self.fault, self.verb = fault, verb
-
-    def answered_by(self, rule: FaultRule, state: str) -> bool:
-        return self.fault == rule.fault and rule.covers(state, self.verb)
-
-
-class Server:
+class Server(Users):
     """All connections. `closing` tells the owner of the sockets how to end them."""
 
     closing: Closing = "linger"
     reader = Reader
 
     def __init__(self, spec: Spec, limit: int = 1000) -> None:
-        self.spec, self.limit = spec, limit
-        self.connections: list[Connection] = []
-        self.users: dict[str, Connection] = {}
-        self.tuples = Tuples(spec)
+        super().__init__(spec)
+        self.limit = limit
         self.pushed = 0  # by the timers
-        self.now = 0.0
         self.at: tuple[str, Outcome | None] = ("", None)  # the state and the row that is being done, None at an end
         self.memory: dict[Any, Any] = {}  # for mutants, which have to remember more
 
@@ -267,48 +233,6 @@ class Server:
     def fits(self, conn: Connection, row: Outcome, values: Mapping[str, str]) -> bool:
         return all(self.holds(conn, condition, values) for condition in row.conditions)
 
-    def holds(self, conn: Connection, condition: Condition, values: Mapping[str, str]) -> bool:
-        if condition.entry is not None:
-            relation, asked = condition.entry.relation, self.asked(conn, condition.entry, values)
-            if condition.kind == "full":
-                return self.tuples.full(relation, asked)
-            return bool(self.tuples.found(relation, asked)) == (condition.kind == "present")
-        value = values.get(condition.field or "", "")
-        user = self.user(value)
-        found: dict[ConditionKind, bool] = {
-            "taken": user is not None,
-            "unknown": user is None,
-            "oneself": user is conn,
-            "linked": user is not None and self.is_linked(user),
-            "the partner": user is not None and user is conn.partner,
-            "equals": value == condition.value,
-            "differs": value != condition.value,
-            "no partner": conn.partner is None,
-            "a partner": conn.partner is not None,
-            "not accepted": not conn.accepted,
-            "not answered": not conn.answered,
-        }
-        return found[condition.kind]
-
-    def asked(self, conn: Connection, entry: Entry, values: Mapping[str, str]) -> list[Any]:
-        """The values that an entry stands for: of a user its connection, None for any value."""
-        found: list[Any] = []
-        for argument, column in zip(entry.arguments, self.spec.relations[entry.relation].columns, strict=True):
-            value = values.get(argument.field or "")
-            user = self.user(value) if value is not None and column.type == "user" else None
-            found.append(conn if argument.kind == "me" else user or value)
-        return found
-
-    def user(self, name: str) -> Connection | None:
-        return self.users.get(self.fold(name))
-
-    def fold(self, name: str) -> str:
-        """The key under which a name is unique."""
-        return self.spec.name_type.fold(name)
-
-    def is_linked(self, conn: Connection) -> bool:
-        return conn.state in self.spec.link.held_in
-
     def do(self, conn: Connection, outcome: Outcome, values: Mapping[str, str]) -> None:
         """Everything that a row says, in one step for all connections."""
         self.at = (conn.state, outcome)
@@ -319,6 +243,8 @@ class Server:
             self.effect(conn, effect, outcome, values)
         words["me"] = conn.name or words["me"]
         words["count"] = str(self.count())
+        for entry in (effect.entry for effect in outcome.effects if effect.kind == "list" and effect.entry):
+            words["count"] = str(len(self.tuples.found(entry.relation, self.asked(conn, entry, values))))
         if outcome.to is not None:
             self.move(conn, outcome.to)
         if outcome.error is not None:
@@ -343,95 +269,23 @@ class Server:
         return {**values, "me": conn.name or "", "peer": peer, "profiles": " ".join(self.spec.profiles)}
 
     def effect(self, conn: Connection, effect: Effect, outcome: Outcome, values: Mapping[str, str]) -> None:
-        match effect.kind:
-            case "bind":
-                self.bind(conn, values[effect.field or ""])
-            case "link":
-                other = self.user(values[effect.field or ""])
-                if other is not None:
-                    self.link(conn, other)
-            case "accept":
-                self.accept(conn)
-            case "retract":
-                self.retract(conn)
-            case "unlink":
-                self.unlink(conn)
-            case "release":
-                self.release(conn)
-            case "list":
-                self.list_users(conn, outcome.verb)
-            case "add" | "drop":
-                entry = effect.entry
-                if entry is not None:
-                    self.change(effect.kind, entry.relation, self.asked(conn, entry, values))
-            case "relay":
-                pass  # the row's push says what the partner gets
+        user = self.user(values[effect.field]) if effect.field is not None else None
+        steps = {"accept": self.accept, "retract": self.retract, "unlink": self.unlink, "release": self.release}
+        form = self.spec.requests[outcome.verb].item if effect.kind == "list" else None
+        if effect.kind in steps:
+            steps[effect.kind](conn)
+        elif effect.kind == "bind":
+            self.bind(conn, values[effect.field or ""])
+        elif effect.kind == "link" and user is not None:
+            self.link(conn, user)
+        elif form is not None:
+            self.list_items(conn, form, self.items(conn, effect.entry, form, values))
+        elif effect.kind in ("add", "drop") and effect.entry is not None:
+            self.change(effect.kind, effect.entry.relation, self.asked(conn, effect.entry, values))
 
-    def bind(self, conn: Connection, name: str) -> None:
-        conn.name = name
-        self.users[self.fold(name)] = conn
-
-    def link(self, conn: Connection, other: Connection) -> None:
-        conn.partner, other.partner = other, conn
-        for end, calls in ((other, False), (conn, True)):
-            end.answered = end.accepted = calls
-        other.called_at = self.now
-        other.done -= {timer.name for timer in self.spec.timers.values() if timer.since == "call"}
-
-    def accept(self, conn: Connection) -> None:
-        conn.answered = conn.accepted = True
-
-    def retract(self, conn: Connection) -> None:
-        conn.accepted = False
-
-    def unlink(self, conn: Connection) -> None:
-        for end in (conn, conn.partner):
-            if end is not None:
-                end.partner, end.answered, end.accepted = None, False, False
-
-    def release(self, conn: Connection) -> None:
-        if conn.name is not None and self.user(conn.name) is conn:
-            del self.users[self.fold(conn.name)]
-        self.forget(conn)
-
-    def forget(self, conn: Connection) -> None:
-        """A user goes out of the relations."""
-        self.tuples.forget(conn)
-
-    def change(self, kind: str, relation: str, asked: list[Any]) -> None:
-        """A tuple is added, or tuples are dropped."""
-        if kind == "add":
-            self.tuples.add(relation, tuple(asked))
-        else:
-            self.tuples.drop(relation, asked)
-
-    def list_users(self, conn: Connection, verb: str) -> None:
-        """One item for each user."""
-        form = self.spec.requests[verb].item
-        for user in self.listed(conn) if form is not None else ():
-            words = {}
-            for field in form.fields:
-                kind = self.spec.types[field.type]
-                words[field.name] = self.said_of(user, kind) if kind.one_of else user.name or ""
-            self.write(conn, form.write(words))
-
-    def said_of(self, user: Connection, kind: Type) -> str:
-        """The word of a type that holds of a user."""
-        for word, what in kind.holds:
-            if self.is_busy(user) if what == "linked" else any(user in row for row in self.tuples.rows[what]):
-                return word
-        said = dict(kind.holds)
-        return next(word for word in kind.one_of if word not in said)
-
-    def is_busy(self, user: Connection) -> bool:
-        """What a list says of a user."""
-        return self.is_linked(user)
-
-    def listed(self, conn: Connection) -> list[Connection]:
-        return list(self.users.values())
-
-    def count(self) -> int:
-        return len(self.users)
+    def list_items(self, conn: Connection, form: Form, items: Sequence[Mapping[str, str]]) -> None:
+        for item in items:
+            self.write(conn, form.write(item))
 
     # --- moves and frames ---------------------------------------------------------------------------------------------
 
@@ -448,35 +302,30 @@ class Server:
 
     def tell(self, conn: Connection, tell: Tell, words: Mapping[str, str]) -> None:
         """What a row tells others than the partner."""
-        user = self.user(words[tell.field]) if tell.field is not None else None
-        if user is not None:
-            self.push(user, tell.push, words)
-        rows = self.tuples.found(tell.entry.relation, self.asked(conn, tell.entry, words)) if tell.entry else []
-        for row in rows:
-            if tell.kind == "each":
-                self.push(conn, tell.push, {**words, **self.columns(tell.entry.relation, row)})
-            else:
-                self.push_to_users([one for one in row if one is not conn], tell.push, words)
+        for user, more in self.told(conn, tell, words):
+            self.push(user, tell.push, {**words, **more})
+
+    def told(self, conn: Connection, tell: Tell, words: Mapping[str, str]) -> list[tuple[Connection, dict[str, str]]]:
+        """Each user that is told, with the values of the tuple that it is told of."""
+        if tell.entry is None:
+            user = self.user(words[tell.field or ""])
+            return [(user, {})] if user is not None else []
+        rows = self.tuples.found(tell.entry.relation, self.asked(conn, tell.entry, words))
+        if tell.kind == "each":
+            return [(conn, self.columns(tell.entry.relation, row)) for row in rows]
+        return [(user, {}) for user in self.users_in(rows) if user is not conn]
 
     def tell_changes(self, conn: Connection, words: Mapping[str, str], cause: str) -> None:
         """Tells the other users of a relation which tuples were added and dropped."""
         changes, self.tuples.changes = self.tuples.changes, []
         for relation, row, added in changes:
             push = relation.added if added else relation.dropped
-            if push is not None:
-                told = [one for other in self.tuples.with_value(relation.name, 0, row[0]) for one in other]
-                about = {**words, **self.columns(relation.name, row), "cause": cause}
-                self.push_to_users([one for one in told if one not in row and one is not conn], push, about)
-
-    def push_to_users(self, values: Sequence[Any], push: Template, words: Mapping[str, str]) -> None:
-        for user in dict.fromkeys(value for value in values if isinstance(value, Connection)):
-            self.push(user, push, words)
-
-    def columns(self, relation: str, row: Sequence[Any]) -> dict[str, str]:
-        """The values of a tuple by the names of its columns, users by their own."""
-        columns = self.spec.relations[relation].columns
-        values = [one.name or "" if isinstance(one, Connection) else str(one) for one in row]
-        return {column.name: value for column, value in zip(columns, values, strict=True)}
+            if push is None:
+                continue
+            about = {**words, **self.columns(relation.name, row), "cause": cause}
+            for user in self.users_in(self.tuples.with_value(relation.name, 0, row[0])):
+                if user is not conn and user not in row:
+                    self.push(user, push, about)
 
     def answer(self, conn: Connection, frame: str) -> None:
         self.write(conn, frame)

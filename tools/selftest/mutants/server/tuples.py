@@ -1,4 +1,4 @@
-"""The tuples of a spec's relations, in lists that are searched each time. Knows no connection, no frame and no relation.
+"""The tuples of a spec's relations, in lists that are searched each time. Knows no connection and no frame.
 
 A user is a value like any other one. What needs a clock, a disk or a hash is not here: nothing is durable, no column is
 `now` or `secret`, and no queue is looked at.
@@ -43,7 +43,9 @@ class Tuples:
     def full(self, relation: str, asked: Sequence[Any]) -> bool:
         """Whether there are as many tuples as there may be with one of these values."""
         return any(
-            column.most is not None and value is not None and len(self.with_value(relation, place, value)) >= column.most
+            column.most is not None
+            and value is not None
+            and len(self.with_value(relation, place, value)) >= column.most
             for place, (column, value) in enumerate(zip(self.spec.relations[relation].columns, asked, strict=True))
         )
 

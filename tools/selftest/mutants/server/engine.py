@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pychat.spec.forms import Form, Template, Variable
 from pychat.spec.model import MOST_PUSHED, Goodbye, Outcome, PartnerEffect, Spec, Timer, When
@@ -32,7 +32,6 @@ class Server(Users):
         self.limit = limit
         self.pushed = 0  # by the timers
         self.at: tuple[str, Outcome | None] = ("", None)  # the state and the row that is being done, None at an end
-        self.memory: dict[Any, Any] = {}  # for mutants, which have to remember more
 
     # --- what happens to a connection ---------------------------------------------------------------------------------
 

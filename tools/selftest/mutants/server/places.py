@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pychat.spec.model import Outcome, Spec
-from pychat.spec.terms import Entry
+from pychat.spec.terms import Argument, Entry
 
 Rows = tuple[Outcome, ...]
 
@@ -98,10 +98,15 @@ def cleared(spec: Spec) -> list[Entry]:
     return [entry for entry in found if all(argument.field is None for argument in entry.arguments)]
 
 
-def reversed_entry(spec: Spec, entry: Entry | None) -> Entry | None:
-    """An entry with its values in the reverse order; None where that cannot be, or is the same."""
+def other_entries(spec: Spec, entry: Entry | None) -> Iterator[tuple[str, Entry]]:
+    """An entry with its values in the reverse order, and with any value in the place of each."""
     if entry is None:
-        return None
-    types = [column.type for column in spec.relations[entry.relation].columns]
-    other = replace(entry, arguments=entry.arguments[::-1])
-    return other if types == types[::-1] and other != entry else None
+        return
+    columns, arguments = spec.relations[entry.relation].columns, entry.arguments
+    types = [column.type for column in columns]
+    if types == types[::-1] and arguments != arguments[::-1]:
+        yield "turned", replace(entry, arguments=arguments[::-1])
+    for place, column in enumerate(columns):
+        if arguments[place].kind != "any":
+            wide = (*arguments[:place], Argument("any"), *arguments[place + 1 :])
+            yield f"any-{column.name}", replace(entry, arguments=wide)

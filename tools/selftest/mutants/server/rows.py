@@ -15,7 +15,7 @@ from pychat.spec.terms import Condition, ConditionKind, Effect, EffectKind
 from tools.selftest.mutants.mutant import Mutant
 
 from .engine import Server
-from .places import Place, cleared, places, reversed_entry, with_cell
+from .places import Place, cleared, other_entries, places, with_cell
 
 Change = tuple[str, str, Outcome]  # a short name, what is broken, the row in its place
 
@@ -49,13 +49,18 @@ def _conditions(place: Place) -> Iterator[Change]:
         rest = (*conditions[:index], *conditions[index + 1 :])
         name = condition.entry.relation if condition.entry is not None else condition.kind.replace(" ", "-")
         if rest and not _same_without(place, condition):
-            yield f"whether-{name}", f"taken whether or not {condition}", replace(place.row, conditions=rest)
-        others = [Condition(swapped[condition.kind])] if condition.kind in swapped else []
-        turned = reversed_entry(place.spec, condition.entry)
-        others += [replace(condition, entry=turned)] if turned is not None else []
-        for other in others:
+            yield f"without-{name}", f"does not ask for {condition}", replace(place.row, conditions=rest)
+        others = (
+            [(swapped[condition.kind].replace(" ", "-"), Condition(swapped[condition.kind]))]
+            if condition.kind in swapped
+            else []
+        )
+        others += [
+            (what, replace(condition, entry=entry)) for what, entry in other_entries(place.spec, condition.entry)
+        ]
+        for what, other in others:
             asked = (*conditions[:index], other, *conditions[index + 1 :])
-            yield f"other-than-{name}", f"asks for {other}", replace(place.row, conditions=asked)
+            yield f"{name}-{what}", f"asks for {other}", replace(place.row, conditions=asked)
 
 
 def _same_without(place: Place, condition: Condition) -> bool:
@@ -91,13 +96,14 @@ def _entries(place: Place) -> Iterator[Change]:
     """Other tuples are added and dropped than those that are meant, or some are dropped beside what a row does."""
     effects = place.row.effects
     for index, effect in enumerate(effects):
-        turned = reversed_entry(place.spec, effect.entry)
-        if turned is not None:
-            other = replace(effect, entry=turned)
+        for what, entry in other_entries(place.spec, effect.entry):
+            other = replace(effect, entry=entry)
             new = (*effects[:index], other, *effects[index + 1 :])
-            yield f"{effect.kind}s-other", f"does {other} instead of {effect}", replace(place.row, effects=new)
             if effect.kind == "drop":
-                yield "drops-both", f"also does {other}", replace(place.row, effects=(*effects, other))
+                also = replace(place.row, effects=(*effects, other))
+                yield f"{effect.kind}-{what}-too", f"also does {other}", also
+            if what == "turned":
+                yield f"{effect.kind}-{what}", f"does {other} instead of {effect}", replace(place.row, effects=new)
     if place.linked and place.row.to is None:
         for entry in cleared(place.spec):
             drop = Effect("drop", entry=entry)

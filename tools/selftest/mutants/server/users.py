@@ -22,6 +22,7 @@ class Users:
         self.users: dict[str, Connection] = {}
         self.tuples = Tuples(spec)
         self.now = 0.0
+        self.memory: dict[Any, Any] = {}  # for mutants, which have to remember more
 
     def user(self, name: str) -> Connection | None:
         return self.users.get(self.fold(name))

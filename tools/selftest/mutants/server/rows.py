@@ -18,6 +18,7 @@ from .engine import Server
 from .places import Place, cleared, other_entries, places, with_cell
 
 Change = tuple[str, str, Outcome]  # a short name, what is broken, the row in its place
+SWAPPED: dict[ConditionKind, ConditionKind] = {"not accepted": "not answered", "not answered": "not accepted"}
 
 
 def mutants(spec: Spec) -> Iterator[Mutant[Server]]:
@@ -44,20 +45,14 @@ def mutants(spec: Spec) -> Iterator[Mutant[Server]]:
 def _conditions(place: Place) -> Iterator[Change]:
     """One of several conditions is not asked, or another one is asked in its place."""
     conditions = place.row.conditions
-    swapped: dict[ConditionKind, ConditionKind] = {"not accepted": "not answered", "not answered": "not accepted"}
     for index, condition in enumerate(conditions):
         rest = (*conditions[:index], *conditions[index + 1 :])
         name = condition.entry.relation if condition.entry is not None else condition.kind.replace(" ", "-")
         if rest and not _same_without(place, condition):
             yield f"without-{name}", f"does not ask for {condition}", replace(place.row, conditions=rest)
-        others = (
-            [(swapped[condition.kind].replace(" ", "-"), Condition(swapped[condition.kind]))]
-            if condition.kind in swapped
-            else []
-        )
-        others += [
-            (what, replace(condition, entry=entry)) for what, entry in other_entries(place.spec, condition.entry)
-        ]
+        others = [(what, replace(condition, entry=entry)) for what, entry in other_entries(place.spec, condition.entry)]
+        if condition.kind in SWAPPED:
+            others.append((SWAPPED[condition.kind].replace(" ", "-"), Condition(SWAPPED[condition.kind])))
         for what, other in others:
             asked = (*conditions[:index], other, *conditions[index + 1 :])
             yield f"{name}-{what}", f"asks for {other}", replace(place.row, conditions=asked)

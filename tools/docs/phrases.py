@@ -96,9 +96,9 @@ class Phrases:
 
     def _holds(self, kind: Type) -> Spans:
         """Which word an item of a list says of a user."""
-        said = [sentence("{} of a user {}", code(word), self._of_users(what)) for word, what in kind.holds]
+        said = [sentence("{} for a user {}", code(word), self._of_users(what)) for word, what in kind.holds]
         other = [word for word in kind.one_of if word not in dict(kind.holds)]
-        return sentence("in a list {}, {} of any other one", join(said), one_of([code(word) for word in other]))
+        return sentence("in a list {}, {} for any other", join(said), one_of([code(word) for word in other]))
 
     def _of_users(self, what: str) -> Spans:
         held = [self.state(name) for name in self.spec.states if name in self.spec.link.held_in]
@@ -130,7 +130,7 @@ class Phrases:
                 held = [self.state(name) for name in self.spec.states if name in self.spec.link.held_in]
                 return sentence("the user {} is {}", field, one_of(held))
             case "the partner":
-                return sentence(f"{{}} is the {self.partner}, who is still there", field)
+                return sentence(f"{{}} is the present {self.partner}", field)
             case "equals":
                 return sentence("{} is {}", field, value)
             case "differs":
@@ -240,15 +240,23 @@ class Phrases:
     def then(self, outcome: Outcome) -> Spans:
         """What a row changes and tells: state, name and link, relations, the other end, other users."""
         parts = [sentence("this connection is {}", self.state(outcome.to))] if outcome.to is not None else []
-        parts += [self.effect(effect, outcome.verb) for effect in outcome.effects]
+        parts += [self._effect_of(outcome, effect) for effect in outcome.effects]
         if outcome.partner is not None:
             parts.append(
-                self.other_end(outcome.partner, "that end" if outcome.does("unlink") else f"the {self.partner}")
+                self.other_end(outcome.partner, "the other end" if outcome.does("unlink") else f"the {self.partner}")
             )
         parts += [self.tell(tell) for tell in outcome.tells]
         if outcome.to == self.spec.final:
             parts.append(text("the server closes the connection"))
         return join(parts, "; ") if parts else text("nothing changes")
+
+    def _effect_of(self, row: Outcome, effect: Effect) -> Spans:
+        """An effect, where the row says more about the link."""
+        if effect.kind == "unlink" and row.to is None:
+            return text(f"neither end has a {self.partner} any more")
+        if effect.kind == "unlink" and any(condition.kind == "a partner" for condition in row.conditions):
+            return text(f"the other end has no {self.partner} any more")
+        return self.effect(effect, row.verb)
 
     def other_end(self, partner: PartnerEffect, who: str) -> Spans:
         """What the other end gets, and its new state."""
@@ -284,22 +292,24 @@ class Phrases:
         """The number of faults that a state allows."""
         states = join([self.state(name) for name in self.spec.states if name in budget.states], " and ")
         counted = "in a row" if budget.in_a_row else "in all"
+        refusal = code(self.spec.refusal.verb) if self.spec.refusal.parts else text("refusal")
         words = f"In {{}}: fault number {budget.faults}, counted {counted}, gets its own {{}}, and {{}} after it. {{}}"
-        return sentence(words, states, text("refusal"), self.bye(budget.goodbye), link(budget.rule, budget.rule))
+        return sentence(words, states, refusal, self.bye(budget.goodbye), link(budget.rule, budget.rule))
 
     def timer(self, timer: Timer) -> Spans:
         """What happens when a timer runs out."""
         if timer.goodbye is not None:
             return sentence("the server says {}", self.bye(timer.goodbye))
         if timer.row is not None:
-            return self._timer_row(timer.row)
+            return self._timer_row(timer, timer.row)
         if timer.gone is not None:
             return sentence(f"the server closes the connection; its {self.partner} is told {{}}", code(timer.gone))
         return text("the server stops waiting for the end of the stream and closes the socket")
 
-    def _timer_row(self, row: Outcome) -> Spans:
-        """What a timer does that ends nothing: what it tells its own connection comes first."""
-        parts = [sentence("this end gets one {}", self.anchors.template(row.answer))] if row.answer is not None else []
+    def _timer_row(self, timer: Timer, row: Outcome) -> Spans:
+        """What a timer does that ends no connection: what it tells its own one comes first."""
+        gets = "this end gets one {}" if timer.since == "silence" else "this end gets {}"  # one in a silence
+        parts = [sentence(gets, self.anchors.template(row.answer))] if row.answer is not None else []
         if row.to is not None or row.effects or row.partner is not None or row.tells:
             parts.append(self.then(row))
         found = join(parts, "; ")

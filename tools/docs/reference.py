@@ -26,6 +26,7 @@ from .content import (
     sentence,
     text,
 )
+from .occasions import pushed_by
 from .phrases import FAULTS, SINCE, amount, duration, octets, unique
 from .sources import PageSources
 
@@ -220,7 +221,9 @@ def _timers(sources: PageSources) -> Section:
         f"keep-alive of a connection: idle for {duration(idle)}, then {probes} probes, {duration(interval)} apart."
     )
     table = Table(("timer", "after", "measured", "in", "then", "rule"), tuple(rows))
-    return _chapter(sources, "timers", "deadlines, silence, keep-alive", table, Paragraph(text(words)))
+    filled = sources.phrases.variables([push for timer in spec.timers.values() for push in pushed_by(timer)])
+    here = (Paragraph(sentence("Here {}.", filled)),) if filled else ()
+    return _chapter(sources, "timers", "deadlines, silence, keep-alive", table, *here, Paragraph(text(words)))
 
 
 def _limits(sources: PageSources) -> Section:

@@ -24,13 +24,13 @@ from .phrases import unique
 from .sources import PageSources
 
 WORDS = (
-    "Connections and users share tables, which this page calls relations. {} stands for the tuples of a relation that "
-    "have these values, one for each column: {} is the connection's own user, a word in angle brackets a field, and {} "
-    "any value. Two tuples never have the same key. A tuple with a user in its key goes when that user goes."
+    "A relation is a table of tuples that connections and users share. {} stands for its tuples that have these values, "
+    "one for each column: {} is the connection's own user, a word in angle brackets is a field, and {} any value. Two "
+    "tuples never have the same key. A tuple with a user in its key goes when that user goes."
 )
 INVARIANTS = "Whenever no frame is being handled, this holds of each tuple:"
 TYPES = {
-    "user": "a connection that has a name",
+    "user": "a user: a connection that has a name",
     "next": "1, 2, 3, … for each value of the first column; the server gives it",
     "now": "the time of the change; the server gives it",
     "secret": "kept as a slow hash alone",
@@ -41,7 +41,7 @@ def section(sources: PageSources, title: Spans) -> Section:
     """Each relation, and the invariants."""
     spec = sources.spec
     name = next(iter(spec.relations))
-    how = Paragraph(sentence(WORDS, code(f"{name}(…)"), code("me"), code("*")))
+    how = Paragraph(sentence(WORDS, code(f"{name}(a, …)"), code("me"), code("*")))
     invariants: tuple[Block, ...] = ()
     if spec.invariants:
         shown = Listing(tuple(_invariant(sources, invariant) for invariant in spec.invariants))
@@ -70,7 +70,8 @@ def _column(sources: PageSources, column: Column) -> tuple[Spans, ...]:
 
 def _facts(sources: PageSources, relation: Relation) -> list[tuple[str, Spans]]:
     facts = [(name, rows) for name, rows in _uses(sources, relation).items() if rows]
-    facts.append(("lives", _life(sources, relation)))
+    life = _life(sources, relation)
+    facts += [("lives", life)] if life else []
     if relation.overflow is not None:
         words = "a user whose send queue is above the mark is dropped before it is told anything, with the cause {}"
         facts.append(("overflow", sentence(words, code(relation.overflow))))
@@ -87,7 +88,7 @@ def _life(sources: PageSources, relation: Relation) -> Spans:
         first = relation.columns[0].name
         other = code(relation.lives_while, sources.anchors.relation(relation.lives_while))
         return sentence("while {} has a tuple with the same {}", other, code(first))
-    return text("as long as its users are connected, and the server runs")
+    return () if any(column.type == "user" for column in relation.keys) else text("as long as the server runs")
 
 
 def _uses(sources: PageSources, relation: Relation) -> dict[str, Spans]:

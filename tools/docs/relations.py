@@ -24,9 +24,9 @@ from .phrases import unique
 from .sources import PageSources
 
 WORDS = (
-    "A relation is a table of tuples that connections and users share. {} stands for its tuples that have these values, "
-    "one for each column: {} is the connection's own user, a word in angle brackets is a field, and {} any value. Two "
-    "tuples never have the same key. A tuple with a user in its key goes when that user goes."
+    "A relation is a table of tuples that connections and users share. {} stands for its tuples that have these "
+    "values, one for each column: {} is the connection's own user, a word in angle brackets is a field, and {} any "
+    "value. Two tuples never have the same key. A tuple with a user in its key goes when that user goes."
 )
 INVARIANTS = "Whenever no frame is being handled, this holds of each tuple:"
 TYPES = {

@@ -16,7 +16,7 @@ SINCE: dict[Since, str] = {
     "accept": "since the connection was accepted, whatever is sent",
     "silence": "of silence: no octet has come, and none of the send queue was taken",
     "full": "in which the send queue stays above its mark",
-    "call": "since the connection was called; it is looked at once in a call",
+    "call": "since the connection was called, once in a call, whatever is sent",
     "goodbye": "since the last frame, and since the network last took octets of what was queued",
 }
 FAULTS: dict[FrameFault, str] = {

@@ -55,7 +55,7 @@ def _relation(sources: PageSources, relation: Relation) -> Section:
     rows = [TableRow(_column(sources, column)) for column in relation.columns]
     blocks: tuple[Block, ...] = (
         Paragraph(sources.anchors.prose(relation.doc)),
-        Table(("column", "holds", "in the key", "of one value"), tuple(rows)),
+        Table(("column", "holds", "in the key", "tuples of one value"), tuple(rows)),
         Facts(tuple(_facts(sources, relation))),
     )
     return Section(sources.anchors.relation(relation.name), code(relation.name), blocks, relation.doc)
@@ -65,7 +65,7 @@ def _column(sources: PageSources, column: Column) -> tuple[Spans, ...]:
     holds = text(TYPES[column.type]) if column.type in TYPES else code(column.type, sources.anchors.type(column.type))
     bounds = [f"{column.most} at most"] if column.most is not None else []
     bounds += [f"the last {column.keep}; older ones are forgotten"] if column.keep is not None else []
-    return code(column.name), holds, text("yes" if column.key else "no"), text("; ".join(bounds) or "any number")
+    return code(column.name), holds, text("yes" if column.key else "no"), text("; ".join(bounds) or "–")
 
 
 def _facts(sources: PageSources, relation: Relation) -> list[tuple[str, Spans]]:
@@ -96,10 +96,8 @@ def _uses(sources: PageSources, relation: Relation) -> dict[str, Spans]:
     found: dict[str, list[Spans]] = {"asked by": [], "added by": [], "dropped by": [], "listed by": []}
     done = {"add": "added by", "drop": "dropped by", "list": "listed by"}
     for row in sources.rows:
-        if row.verb:
-            name = code(row.name, sources.anchors.row(row))
-        else:
-            name = link(row.label, sources.anchors.timer(row.label))
+        target = sources.anchors.row(row) if row.verb else sources.anchors.timer(row.label)
+        name = code(row.name, target) if row.error is not None else link(row.name.removeprefix("/"), target)
         if any(one.entry is not None and one.entry.relation == relation.name for one in row.conditions):
             found["asked by"].append(name)
         for effect in row.effects:

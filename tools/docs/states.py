@@ -78,7 +78,7 @@ def _machine(sources: PageSources, anchor: str, title: str, words: str, machine:
         TableRow(
             (
                 sources.phrases.state(edge.source),
-                join([code(event) for event in edge.events]),
+                join([code(event.removeprefix("/")) for event in edge.events]),
                 sources.phrases.state(edge.target),
             )
         )
@@ -123,7 +123,8 @@ def _facts(sources: PageSources, state: State) -> list[tuple[str, Spans]]:
         facts.append(("faults", sentence(words, link(budget.rule, budget.rule))))
     for timer in spec.timers.values():
         if timer.states is not None and state.name in timer.states:
-            words = f"after {duration(timer.after)} {{}}; {{}}"
+            comma = "," if timer.row is not None and timer.row.conditions else ""
+            words = f"after {duration(timer.after)}{comma} {{}}; {{}}"
             facts.append(("time", sentence(words, phrases.timer(timer), link(timer.rule, timer.rule))))
     return facts
 

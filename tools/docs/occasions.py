@@ -47,7 +47,7 @@ def _by_the_server(sources: PageSources, form: Form) -> Iterator[Spans]:
     for relation in spec.relations.values():
         for done, told in (("added to", relation.added), ("dropped from", relation.dropped)):
             if told is not None and told.form is form:
-                name = code(relation.name, sources.anchors.relation(relation.name))
+                name = sources.relation(relation.name)
                 yield sentence(f"a tuple with another user was {done} {{}} ({{}})", name, _received(told))
     if any(template.form is form for template in spec.greeting):
         yield text("the connection was accepted")

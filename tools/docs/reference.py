@@ -51,6 +51,8 @@ TITLES = {
 def title(sources: PageSources, name: str) -> Spans:
     """The title of a part or of a chapter."""
     chapter = sources.spec.chapters.get(name)
+    if name == "goodbyes" and not sources.spec.goodbyes:
+        return text("How a connection ends")
     return text(chapter.title if chapter is not None and chapter.title else TITLES.get(name, name))
 
 
@@ -133,7 +135,7 @@ def _faults(sources: PageSources) -> Table:
                 text(f"{index}."),
                 sentence("{}{}", text(FAULTS[fault.fault]), phrases.where(fault)),
                 phrases.error(fault.error),
-                *((phrases.fault_verb(fault.fault),) if named else ()),
+                *((phrases.fault_verb(fault),) if named else ()),
                 *((sentence("yes, but not for {}", uncounted) if uncounted else text("yes"),) if counted else ()),
                 link(fault.rule, fault.rule),
             )
@@ -150,7 +152,8 @@ def _errors(sources: PageSources) -> Section:
     spec = sources.spec
     codes = []
     for error in spec.errors.values():
-        verbs = dict.fromkeys(outcome.verb for _, outcome in spec.outcomes() if outcome.error == error.code)
+        rows = (outcome for _, outcome in spec.outcomes())
+        verbs = dict.fromkeys(row.verb for row in rows if error.code in (row.error, row.fails))
         answers = text("any frame") if error.general else join([sources.phrases.request(name) for name in verbs])
         cells_ = (code(error.code), answers, sources.anchors.prose(error.doc), text(error.words))
         codes.append(TableRow(cells_, sources.anchors.error(error.code)))
@@ -186,7 +189,7 @@ def _goodbyes(sources: PageSources) -> Section:
         cells = (code(goodbye.code), join(calls, "; "), *told, *about)
         rows.append(TableRow(cells, sources.anchors.goodbye(goodbye.code)))
     ending = spec.ending
-    parts = [sources.phrases.effect(effect) for effect in ending.effects]
+    parts = sources.phrases.effects(ending)
     parts += [sources.phrases.other_end(ending.partner, "that end")] if ending.partner is not None else []
     words = "When a connection ends without a request for it: {}. {}"
     head = ("code", "called for by", *((f"{partner} is told",) if spec.linked_states else ()), "when", "words")

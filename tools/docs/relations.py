@@ -75,18 +75,19 @@ def _facts(sources: PageSources, relation: Relation) -> list[tuple[str, Spans]]:
     if relation.overflow is not None:
         words = "a user whose send queue is above the mark is dropped before it is told anything, with the cause {}"
         facts.append(("overflow", sentence(words, code(relation.overflow))))
-    for name, push in (("each other user on add", relation.added), ("each other user on drop", relation.dropped)):
+    same = sentence("with the same {}", code(relation.columns[0].name))
+    for name, push in (("when added", relation.added), ("when dropped", relation.dropped)):
         if push is not None:
-            facts.append((name, sentence("gets {}", sources.anchors.template(push))))
+            facts.append((name, sentence("each other user {} gets {}", same, sources.anchors.template(push))))
     return facts + ([("rule", link(relation.rule, relation.rule))] if relation.rule is not None else [])
 
 
 def _life(sources: PageSources, relation: Relation) -> Spans:
     if relation.durable:
-        return text("on disk, before the answer")
+        return text("on disk, also when the server stops; a change is there before its answer")
     if relation.lives_while is not None:
         first = relation.columns[0].name
-        other = code(relation.lives_while, sources.anchors.relation(relation.lives_while))
+        other = sources.relation(relation.lives_while)
         return sentence("while {} has a tuple with the same {}", other, code(first))
     return () if any(column.type == "user" for column in relation.keys) else text("as long as the server runs")
 
@@ -107,6 +108,6 @@ def _uses(sources: PageSources, relation: Relation) -> dict[str, Spans]:
 
 
 def _invariant(sources: PageSources, invariant: Invariant) -> Spans:
-    name = code(invariant.relation, sources.anchors.relation(invariant.relation))
+    name = sources.relation(invariant.relation)
     held = both([sources.phrases.condition(condition) for condition in invariant.conditions])
     return sentence("{}: {}. {}", name, held, sources.anchors.prose(invariant.doc))

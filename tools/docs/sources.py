@@ -145,6 +145,9 @@ class PageSources:
             return text("any state")
         return join([self.phrases.state(name) for name in names], " or ")
 
+    def relation(self, name: str) -> Spans:
+        return code(name, self.anchors.relation(name))
+
     def frame_link(self, key: str) -> Spans:
         return code(key, self.anchors.frame(key))
 

@@ -16,7 +16,6 @@ _NAMES_SHOWN = 8
 
 def sections(findings: Findings) -> list[Section]:
     """The report in a minute."""
-    said = [line for chat in findings.chats for line in chat.said]
     return [
         Section(
             "Summary",
@@ -24,8 +23,8 @@ def sections(findings: Findings) -> list[Section]:
                 Facts(
                     (
                         (f"{len(findings.people):,}", "users with a name"),
-                        (f"{len(findings.chats):,}", "private chats"),
-                        (f"{len(said):,}", "lines of chat text"),
+                        (f"{len(findings.chats):,}", "private chats (calls that were answered)"),
+                        (f"{len(findings.said):,}", "lines of chat text"),
                         (f"{len(findings.connections):,}", "TCP connections"),
                         (f"{len(findings.packets):,}", "packets of the chat"),
                         (f"{len(findings.lines):,}", "frames of the protocol"),
@@ -54,7 +53,7 @@ def _who(findings: Findings) -> Paragraph:
     return Paragraph(
         f"{people} the chat server at {servers}, each over its own TCP connection. In "
         f"{plural(len(findings.chats), 'private chat')} they said "
-        f"{plural(sum(len(c.said) for c in findings.chats), 'line')}; the protocol needed "
+        f"{plural(sum(len(chat.said) for chat in findings.chats), 'line')}; the protocol needed "
         f"{plural(len(findings.lines), 'line')} of text for that, in both directions.",
         Evidence.showing(findings.protocol, findings.lines),
     )

@@ -46,7 +46,7 @@ def _calls(findings: Findings) -> list[Block]:
         for call in shown
     ]
     return [
-        Paragraph(_summed(calls), findings.pushed(findings.words.called)),
+        summed(findings),
         *_waits(findings),
         Table(
             f"The calls{first_of(shown, calls)}. A call rings from the frame that tells the called user of it until "
@@ -65,16 +65,17 @@ def _calls(findings: Findings) -> list[Block]:
     ]
 
 
-def _summed(calls: list[Call]) -> str:
+def summed(findings: Findings) -> Paragraph:
     """How many calls there were, and what became of them."""
-    shown = [call for call in calls if call.shown]
+    shown = [call for call in findings.calls if call.shown]
     counts = Counter(call.outcome for call in shown)
     ends = [f"{count} {_SUMMED[how][count > 1]}" for how, count in sorted(counts.items(), key=lambda pair: -pair[1])]
-    words = f"{plural(len(shown), 'call')}" + (f": {', '.join(ends)}." if ends else ".")
-    rest = len(calls) - len(shown)
+    words = plural(len(shown), "call") + (f": {', '.join(ends)}." if ends else ".")
+    rest = len(findings.calls) - len(shown)
     if rest:
-        words += f" Of {plural(rest, 'chat')} the capture does not show who called."
-    return words
+        words += f" Of {rest} more, the capture does not show who called."
+    lines = [line for line in findings.lines if line.chat is not None]
+    return Paragraph(words, Evidence.showing(f"{findings.protocol}.chat", lines))
 
 
 def _waits(findings: Findings) -> list[Paragraph]:
@@ -87,13 +88,10 @@ def _waits(findings: Findings) -> list[Paragraph]:
     spread = Spread.of([wait for wait in waits if wait is not None])
     if spread is None:
         return []
-    return [
-        Paragraph(
-            f"Until the caller was told of the answer, a call rang for {seconds(spread.least)} to "
-            f"{seconds(spread.most)}; the median of {plural(spread.count, 'call')} is {seconds(spread.median)}.",
-            evidence,
-        )
-    ]
+    words = f"{plural(spread.count, 'call')} rang until the caller was told of the answer, for {seconds(spread.least)}"
+    if spread.count > 1:
+        words += f" to {seconds(spread.most)}; the median is {seconds(spread.median)}"
+    return [Paragraph(f"{words}.", evidence)]
 
 
 def _ended(call: Call) -> str:

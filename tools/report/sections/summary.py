@@ -10,6 +10,7 @@ from tools.report.document import Facts, Paragraph, Section, plural, quoted, sec
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import RETRANSMISSIONS
+from tools.report.sections.calls import summed
 
 _NAMES_SHOWN = 8
 
@@ -33,6 +34,7 @@ def sections(findings: Findings) -> list[Section]:
                     )
                 ),
                 _who(findings),
+                *([summed(findings)] if findings.calls else []),
                 _began(findings),
                 _cut(findings),
                 _repairs(findings),

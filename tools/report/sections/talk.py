@@ -117,7 +117,7 @@ def _patterns(findings: Findings) -> list[Block]:
         sizes = [line.octets for line in own]
         chats = [chat for chat in findings.chats if who in (chat.caller, chat.called)]
         span = sum(chat.lasted for chat in chats)
-        lines = sum(len(chat.by(who)) for chat in chats)
+        lines = sum(line.time >= chat.answered.time for chat in chats if chat.answered for line in chat.by(who))
         thinking = Spread.of([gap for speaker, gap in answering if speaker == who])
         rows.append(
             (
@@ -146,7 +146,7 @@ def _patterns(findings: Findings) -> list[Block]:
     return [
         Table(
             "Lines of each user: number, their octets, lines a minute while in a chat, and the think time (from the "
-            "partner's line to the next own one)",
+            "partner's line, or the answer to the call, to the next own line)",
             (
                 Column("Who", share=1),
                 *numbers(

@@ -20,7 +20,8 @@ class Connection:
     state: str = ""
     name: str = ""
     partner: Connection | None = None
-    accepted: bool = False
+    answered: bool = False  # has named this partner in a request that links or accepts; it stays so
+    accepted: bool = False  # is heard now
     splitter: Splitter = field(init=False)  # set when the hub takes the connection
     outbox: list[bytes] = field(default_factory=list)  # chunks of octets to be sent
     queued: int = 0  # octets that were put into the outbox and have not been sent
@@ -39,3 +40,4 @@ class Connection:
     paused_since: float = 0.0
     ended: float | None = None
     full_since: float | None = None
+    called: float | None = None  # when it became the called end of a link; None since it has called

@@ -4,26 +4,29 @@ Octets and the time come in as arguments; frames to be sent lie in each connecti
 names the connections that want attention. A caller with several threads holds one lock around each call, so that a
 frame takes effect at one moment for all connections (R-ANS-3).
 
-The rows of the spec say what happens. What their conditions and effects mean is in `users`, when something is due in
-`deadlines`, and how a whole run of lines is relayed at once in `relay`.
+The rows of the spec say what happens. What their conditions and effects mean is in `users` and `relations`, what is
+told besides answers in `tells`, when something is due in `deadlines`, and how a whole run of lines is relayed at once
+in `relay`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from pychat.spec.forms import ANY_VERB, FrameFault
-from pychat.spec.model import MOST_PUSHED, Goodbye, Outcome, Spec, Timer
+from pychat.spec.forms import ANY_VERB, Variable
+from pychat.spec.model import MOST_PUSHED, FaultRule, Goodbye, Outcome, Spec, Timer
 
 from .addresses import group
 from .admission import Admission, Reminders
-from .codec import BadFrame, Codec, Frame, LineTooLong, Splitter
+from .codec import BadFrame, Codec, LineTooLong, Splitter
 from .connection import Connection
 from .deadlines import Deadlines
 from .machine import ENDING, ENDING_PARTNER, partner_event, server_machine
 from .queues import Queues
+from .relations import Change
 from .relay import SHORT, compile_relays
+from .tells import Tells
 from .users import Users
 
 Log = Callable[..., None]
@@ -35,6 +38,7 @@ def no_log(event: str, **fields: object) -> None:
 
 TURN = 128  # frames that one connection may have handled before all others have had their turn,
 TURN_OCTETS = 65536  # … and octets that may have been put into its own queue meanwhile
+NUMBER = Variable("number")
 
 
 class Hub:
@@ -58,6 +62,7 @@ class Hub:
         self.users = Users(spec)
         self.deadlines = Deadlines(spec)
         self.queues = Queues(self.deadlines, spec.limits.queue_mark)
+        self.tells = Tells(spec, self.users, self.queues, self.codec)
         self.on_link: Callable[[Connection, Connection], None] = lambda caller, called: None
         self.log = log
         self._events = server_machine(spec).events
@@ -66,10 +71,16 @@ class Hub:
         self._budgets = {name: spec.budget(name) for name in spec.states}
         self._in_a_row = {state for budget in spec.budgets if budget.in_a_row for state in budget.states}
         self._profiles = " ".join(spec.profiles)
+        values = {"me": ANY_VERB, "profiles": self._profiles}
+        self._greeting = b"".join(self.codec.encode(template.fill(values)) for template in spec.greeting)
         self._final = spec.final
         self._mark = spec.limits.queue_mark
         self._stop = spec.limits.queue_stop
         self._refusals: dict[tuple[str, str], bytes] = {}
+        # The errors whose frames name the connection's user.
+        self._personal = {
+            code for code, error in spec.errors.items() if "me" in {f.name for f in (error.form or spec.refusal).fields}
+        }
         self._reminders = Reminders()
         self._serial = 0
         self._pushed = 0
@@ -84,6 +95,7 @@ class Hub:
             self.refuse(connection, now, lack)
             return False
         self._begin(connection, now)
+        self.queues.put(connection, self._greeting, now)
         return True
 
     def refuse(self, connection: Connection, now: float, lack: Literal["full", "share"] = "full") -> None:
@@ -91,9 +103,10 @@ class Hub:
         self._begin(connection, now)
         goodbye = self.spec.goodbye_when(lack)
         address, share = (connection.address, self.admission.share) if lack == "share" else (None, None)
-        times = self._reminders.due(group(address) if address else goodbye.code, now)
+        times = self._reminders.due(group(address) if address else lack, now)
         if times:
-            self.log("refused", level="warning", code=goodbye.code, address=address, share=share, times=times)
+            code = goodbye.code if goodbye is not None else None
+            self.log("refused", level="warning", code=code, address=address, share=share, times=times)
         self._part(connection, goodbye, now)
 
     def _begin(self, connection: Connection, now: float) -> None:
@@ -174,7 +187,10 @@ class Hub:
         goodbye = self.spec.goodbye_when("stop")
         for connection in self.admission:
             if connection.state != self._final:
-                self._say_goodbye(connection, goodbye, now)
+                if goodbye is None:
+                    self._end(connection, None, now)
+                else:
+                    self._say_goodbye(connection, goodbye, now)
 
     def is_blocked(self, connection: Connection) -> bool:
         """Whether no frame may be taken from it now (R-FLOW-1, R-FLOW-2).
@@ -225,38 +241,46 @@ class Hub:
     def _handle(self, connection: Connection, line: bytes, now: float) -> None:
         frame = self.codec.decode_request(line)
         if isinstance(frame, BadFrame):
-            self._refuse_fault(connection, frame.fault, frame.verb, now)
+            rule = self.spec.first_fault(connection.state, frame.fault, frame.verb)
+            self._refuse_fault(connection, rule, frame.verb, now)
             return
         rows = self._recv[connection.state].get(frame.key)
         if rows is None:
-            self._refuse_fault(connection, "state", frame.key, now)
+            self._refuse_fault(connection, self.spec.first_fault(connection.state, None, frame.key), frame.key, now)
             return
         for outcome in rows:
-            if self.users.holds(outcome.condition, connection, frame.fields):
-                self._apply(connection, outcome, frame, now)
+            if self.users.hold(outcome.conditions, connection, frame.fields):
+                if connection.state in self._in_a_row:
+                    connection.faults = 0
+                self._apply(connection, outcome, frame.fields, now)
                 return
 
-    def _apply(self, connection: Connection, outcome: Outcome, frame: Frame, now: float) -> None:
+    def _apply(self, connection: Connection, outcome: Outcome, fields: Mapping[str, str], now: float) -> None:
         """Carries out one row: first all that changes, then all that is told."""
         called = outcome.field_for("link")
-        other = connection.partner if called is None else self.users.find(frame.fields[called])
+        other = connection.partner if called is None else self.users.find(fields[called])
+        fields = {**fields, **self.users.relations.spellings(outcome, connection, fields)}
         # The names before the row changes them.
-        values = {**frame.fields, "me": connection.name, "peer": other.name if other is not None else ""}
-        if connection.state in self._in_a_row:
-            connection.faults = 0
+        values = {**fields, "me": connection.name, "peer": other.name if other is not None else ""}
         self._move(outcome.name, connection)
         if outcome.partner is not None and other is not None:
             self._move(partner_event(outcome), other)
+        changes: list[Change] = []
         for effect in outcome.effects:
-            self.users.apply(effect, connection, other, frame.fields)
-        self._tell(connection, other, outcome, values, now)
+            changes += self.users.apply(effect, connection, other, fields, outcome.cause, now)
+        if changes:
+            values |= self.users.relations.given(changes)
+        self._tell(connection, other, outcome, values, fields, now)
+        if changes or outcome.tells:
+            self.tells.send(connection, outcome.tells, changes, values, fields, now)
         if outcome.to is not None:
             address = connection.address if outcome.does("bind") else None
             peer = other.name if other is not None else None
             self.log(outcome.label, id=connection.id, name=connection.name or None, peer=peer, address=address)
         if outcome.to == self._final:
             self._close(connection, now)
-        elif outcome.does("link") and other is not None:
+        elif called is not None and other is not None:
+            self.deadlines.note_call(connection, other, now)
             self.on_link(connection, other)
 
     def _move(self, event: str, connection: Connection) -> None:
@@ -270,14 +294,26 @@ class Hub:
                 connection.faults = 0
 
     def _tell(
-        self, connection: Connection, other: Connection | None, outcome: Outcome, values: dict[str, str], now: float
+        self,
+        connection: Connection,
+        other: Connection | None,
+        outcome: Outcome,
+        values: dict[str, str],
+        fields: Mapping[str, str],
+        now: float,
     ) -> None:
         """Sends what a row says: the refusal or the answer, with its items before it, and the partner's push."""
         if outcome.error is not None:
-            self.queues.put(connection, self._refusal(outcome.verb, outcome.error), now)
-        if outcome.does("list"):
-            values["count"] = str(len(self.users.roster))
-            items = self.users.roster.items(self.spec.requests[outcome.verb])
+            self.queues.put(connection, self._refusal(outcome.verb, outcome.error, connection), now)
+        listed = next((effect for effect in outcome.effects if effect.kind == "list"), None)
+        if listed is not None:
+            request = self.spec.requests[outcome.verb]
+            if listed.entry is None:
+                count, items = len(self.users.roster), self.users.roster.items(request)
+            else:
+                lines = self.users.relations.items(listed.entry, connection, fields, request)
+                count, items = len(lines), [b"".join(map(self.codec.encode, lines))]
+            values["count"] = str(count)
             self.queues.put_shared(connection, items, now)
         if outcome.answer is not None:
             values["profiles"] = self._profiles
@@ -287,9 +323,9 @@ class Hub:
 
     # Refusals for faults, and what ends a connection
 
-    def _refuse_fault(self, connection: Connection, fault: FrameFault, verb: str, now: float) -> None:
-        rule = self.spec.fault_rule(fault)
-        self.queues.put(connection, self._refusal(verb, rule.error), now)
+    def _refuse_fault(self, connection: Connection, rule: FaultRule | None, verb: str, now: float) -> None:
+        assert rule is not None, "it has a fault, and the loader checks that each fault has a rule"
+        self.queues.put(connection, self._refusal(verb, rule.error, connection), now)
         budget = self._budgets[connection.state]
         if budget is None:
             return
@@ -300,22 +336,25 @@ class Hub:
         if connection.faults >= budget.faults:
             self._say_goodbye(connection, self.spec.goodbyes[budget.goodbye], now)
 
-    def _refusal(self, verb: str, code: str) -> bytes:
+    def _refusal(self, verb: str, code: str, connection: Connection) -> bytes:
         found = self._refusals.get((verb, code))
         if found is None:
-            line = self.spec.refusal.fill(verb or ANY_VERB, code, self.spec.errors[code].words)
-            found = self._refusals[verb, code] = self.codec.encode(line)
+            found = self.codec.encode(self.spec.refusal_line(verb, code, connection.name))
+            if code not in self._personal:
+                self._refusals[verb, code] = found
         return found
 
-    def _say_goodbye(self, connection: Connection, goodbye: Goodbye, now: float) -> None:
-        address = None if connection.name else connection.address or None
-        self.log("goodbye", id=connection.id, name=connection.name or None, code=goodbye.code, address=address)
+    def _say_goodbye(self, connection: Connection, goodbye: Goodbye | None, now: float) -> None:
+        if goodbye is not None:
+            address = None if connection.name else connection.address or None
+            self.log("goodbye", id=connection.id, name=connection.name or None, code=goodbye.code, address=address)
         self._part(connection, goodbye, now)
 
-    def _part(self, connection: Connection, goodbye: Goodbye, now: float) -> None:
-        line = self.spec.goodbye.fill(goodbye.code, goodbye.words)
-        self.queues.put(connection, self.codec.encode(line), now)
-        self._end(connection, goodbye.gone, now)
+    def _part(self, connection: Connection, goodbye: Goodbye | None, now: float) -> None:
+        """Ends a connection with its last frame, or without one where the spec has none."""
+        if goodbye is not None and self.spec.goodbye.parts:
+            self.queues.put(connection, self.codec.encode(self.spec.goodbye_line(goodbye.code)), now)
+        self._end(connection, goodbye.gone if goodbye is not None else self.spec.ending.gone, now)
 
     def _end(self, connection: Connection, reason: str | None, now: float) -> None:
         """Ends a connection without a request; the partner is told the reason, if there is one to tell (R-GONE-1)."""
@@ -324,13 +363,18 @@ class Hub:
         other, ending = connection.partner, self.spec.ending
         self._move(ENDING, connection)
         if other is not None:
-            self._move(ENDING_PARTNER, other)
+            if ending.partner is not None:
+                self._move(ENDING_PARTNER, other)
             self.queues.touch(other)  # nothing holds it back any more
+        changes: list[Change] = []
         for effect in ending.effects:
-            self.users.apply(effect, connection, other, {})
-        if other is not None and reason is not None:
+            changes += self.users.apply(effect, connection, other, {}, reason, now)
+        if reason is not None:
             values = {"me": connection.name, "reason": reason}
-            self.queues.put(other, self.codec.encode(ending.partner.push.fill(values)), now)
+            if other is not None and ending.partner is not None:
+                self.queues.put(other, self.codec.encode(ending.partner.push.fill(values)), now)
+            if changes:
+                self.tells.send(connection, (), changes, values, {}, now)
         if connection.name:
             self.log("ended", id=connection.id, name=connection.name, reason=reason or "stop")
         self._close(connection, now)
@@ -345,12 +389,18 @@ class Hub:
         """Does what a timer says that is `late` by so many seconds."""
         if timer.goodbye is not None:
             self._say_goodbye(connection, self.spec.goodbyes[timer.goodbye], now)
-        elif timer.push is not None:
-            self._pushed = self._pushed % MOST_PUSHED + 1
-            form = self.spec.pushes[timer.push].form
-            frame = self.codec.encode(form.fill(*(str(self._pushed) for _ in form.fields)))
-            self.deadlines.note_probe(connection, len(frame), late)
-            self.queues.put(connection, frame, now)
-        else:
+        elif timer.row is None:
             connection.broken = True
             self._end(connection, timer.gone, now)
+        elif self.users.hold(timer.row.conditions, connection, {}):
+            before = connection.queued
+            self._apply(connection, timer.row, self._number(timer.row), now)
+            if timer.since == "silence":
+                self.deadlines.note_probe(connection, connection.queued - before, late)
+
+    def _number(self, row: Outcome) -> Mapping[str, str]:
+        """The next number for the push of a timer, if there is one in it."""
+        if row.answer is None or NUMBER not in row.answer.parts:
+            return {}
+        self._pushed = self._pushed % MOST_PUSHED + 1
+        return {NUMBER.name: str(self._pushed)}

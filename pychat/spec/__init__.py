@@ -145,7 +145,8 @@ def _explain(error: Any, path: Path) -> list[tuple[str, Path, bool]]:
     if error.validator == "type":
         return [(f"must be {_article(str(error.validator_value))}, not {error.instance!r:.60}", path, False)]
     if error.validator == "oneOf":
-        return [("a row has either outcome (a success) or error (a refusal)", path, False)]
+        wanted = " or ".join(str(choice["required"][0]) for choice in error.schema["oneOf"])
+        return [(f"it has either {wanted}, and not both", path, False)]
     return [(str(error.message), path, False)]
 
 

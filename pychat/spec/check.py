@@ -19,6 +19,7 @@ def check(spec: Spec, document: Document) -> None:
     document.check()  # the rest needs the initial and the final state
     check_links(spec, document)
     check_relations(spec, document)
+    _check_profiles(spec, document)
     _check_unlinked(spec, document)
     _check_told(spec, document)
     _check_used(spec, document)
@@ -219,6 +220,20 @@ def _check_client(spec: Spec, document: Document) -> None:
     for verb, after in spec.client.may_follow.items():
         if spec.requests[after].answer is None:
             document.blame((*path, "may_follow", verb), f"{after} has no answer, so nothing need wait for it")
+
+
+def _check_profiles(spec: Spec, document: Document) -> None:
+    """What a row uses is there whenever the row is: it is core, or of the row's own profile."""
+    for state, row in spec.outcomes():
+        path, codes = row_path(spec, document, state, row), [code for code in (row.error, row.fails) if code]
+        used = [(f"the request {row.verb}", spec.requests[row.verb].profile, row.profile)]
+        used += [(f"the error {code}", spec.errors[code].profile, row.profile) for code in codes]
+        told = [(row.partner.push, row.profile)] if row.partner is not None else []
+        for push, profile in [*told, *((tell.push, tell.profile) for tell in row.tells)]:
+            used.append((f"the push {push.form.verb}", spec.pushes[push.form.verb].profile, profile))
+        for words, needed, profile in used:
+            if needed not in ("core", row.profile, profile):
+                document.blame(path, f"{words} is of the profile {needed}, and this row is of {row.profile}")
 
 
 def _check_times(spec: Spec, document: Document) -> None:

@@ -50,8 +50,8 @@ class FrameBuilder:
         if name not in set(names):
             self._blame(path, f"there is no {what} {name}", key=key)
 
-    def _profile(self, path: Path, value: Mapping[str, Any]) -> str:
-        profile: str = value.get("profile", "core")
+    def _profile(self, path: Path, value: Mapping[str, Any], other: str = "core") -> str:
+        profile: str = value.get("profile", other)
         self._known((*path, "profile"), profile, self.profiles, "profile")
         return profile
 

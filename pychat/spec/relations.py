@@ -65,7 +65,9 @@ class RelationBuilder(FrameBuilder):
         kinds = [column.type for column in relation.columns]
         for column in relation.columns:
             if column.name in (*VARIABLES, "cause"):
-                self._blame(path, f"<{column.name}> means something else in a push; the column needs another name", key=True)
+                self._blame(
+                    path, f"<{column.name}> means something else in a push; the column needs another name", key=True
+                )
         for column in relation.keys:
             if column.type in ("now", "secret"):
                 self._blame((*path, "of", column.name), f"a {column.type} is no key")

@@ -74,13 +74,16 @@ def _sections(sources: PageSources) -> Iterator[Section]:
     for name in sources.spec.chapters:
         if name not in reference.PARTS:
             yield Section(name, reference.title(sources, name), tuple(sources.chapter(name)))
-    for name in ("errors", "goodbyes", "timers", "limits", "client"):
-        yield reference.section(sources, name)
-    yield _examples(sources)
+    for name in ("relations", "errors", "goodbyes", "timers", "limits", "client"):
+        if reference.has(sources.spec, name):
+            yield reference.section(sources, name)
+    if sources.spec.examples:
+        yield _examples(sources)
     yield _rules(sources)
     if sources.spec.hints:
         yield _listing(sources, "hints", "Hints for implementers", sources.spec.hints)
-    yield _contract(sources)
+    if sources.spec.contract.commands:
+        yield _contract(sources)
     if sources.spec.security:
         yield _listing(sources, "security", "Security considerations", sources.spec.security)
     yield _history(sources)
@@ -95,13 +98,14 @@ def _start(sources: PageSources) -> Section:
     first = next(iter(sources.interactions.values()), None)  # a spec may have no example
     chapters = [name for name in sources.spec.chapters if name not in reference.PARTS]
     ends = [link("the end of a connection", "goodbyes"), link("time", "timers"), link("limits", "limits")]
+    examples = "{} – each with its drawing, the crossings among them."
     order = (
         sentence("{} – how octets become lines, and lines become requests;", link("frames", "framing")),
         sentence("{} – each frame, with what comes of it in each state;", link("messages", "messages")),
         *(sentence("{};", link(_in_a_sentence(reference.title(sources, name)), name)) for name in chapters),
         sentence("{} – what is checked in which order, and what is counted;", link("errors", "errors")),
-        sentence("{}, {} and {};", *ends),
-        sentence("{} – each with its drawing, the crossings among them.", link("conversations", "examples")),
+        sentence("{}, {} and {}." if first is None else "{}, {} and {};", *ends),
+        *((sentence(examples, link("conversations", "examples")),) if first is not None else ()),
     )
     conversation: tuple[Block, ...] = ()
     if first is not None:

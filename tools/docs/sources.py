@@ -9,6 +9,7 @@ from functools import cached_property
 
 from pychat.spec import Spec
 from pychat.spec.forms import Form, Reply
+from pychat.spec.model import Outcome
 from pychat.spec.view import Move, moves
 
 from .anchors import Anchors
@@ -45,6 +46,13 @@ class PageSources:
     @cached_property
     def moves(self) -> tuple[Move, ...]:
         return moves(self.spec)
+
+    @cached_property
+    def rows(self) -> tuple[Outcome, ...]:
+        """Each row once: those of the states, then those of the timers."""
+        rows = [outcome for _, outcome in self.spec.outcomes()]
+        rows += [timer.row for timer in self.spec.timers.values() if timer.row is not None]
+        return tuple(dict.fromkeys(rows))
 
     # Prose and rules
 
@@ -93,12 +101,15 @@ class PageSources:
 
     def sent_example(self, verb: str) -> bytes:
         """The first frame of this verb in the examples that is not refused, with its ending."""
-        refused = self.spec.refusal.verb + " "
         sent: list[str] = []
         for arrows in (found.arrows for found in self.interactions.values()):
-            bad = {arrow.cause for arrow in arrows if arrow.kind == "receive" and arrow.text.startswith(refused)}
+            bad = {arrow.cause for arrow in arrows if arrow.kind == "receive" and self._refuses(arrow.text)}
             sent += [arrow.text for index, arrow in enumerate(arrows) if arrow.kind == "send" and index not in bad]
         return self._first(self.spec.requests[verb].form, sent)
+
+    def _refuses(self, line: str) -> bool:
+        reply = self.spec.reply_of(line)
+        return reply is not None and reply.kind == "refusal"
 
     def got_example(self, reply: Reply) -> bytes:
         """The first such frame of a server in the examples, with its ending."""
@@ -119,6 +130,12 @@ class PageSources:
     def legal(self, verb: str) -> list[str]:
         """The states that have rows for a request."""
         return [name for name in self.spec.live_states if verb in self.spec.states[name].recv]
+
+    def misplaced(self, state: str, verb: str) -> str:
+        """The error of a request that has no rows in the state."""
+        rule = self.spec.first_fault(state, None, verb)
+        assert rule is not None, "it has rows there"
+        return rule.error
 
     def in_states(self, names: list[str]) -> Spans:
         """These states as a phrase; all of them are `any state`."""

@@ -16,13 +16,18 @@ from typing import Any
 import pytest
 
 from pychat.spec import Spec, shipped
+from tools.dissector.script import script
+from tools.report.analysis.calls import calls
 from tools.report.build import analyse
 from tools.report.document import Column, Document, Paragraph, Section, Table, quoted, seconds
 from tools.report.evidence import Evidence, among, ranges
 from tools.report.html import html
+from tools.report.packets import Line
 from tools.report.pdf import pdf
+from tools.report.reading import read
 from tools.report.render import plain
-from tools.report.tshark import PREFERENCES, ReportError
+from tools.report.tshark import PREFERENCES, ReportError, version
+from tools.report.tshark import Tshark as Reader
 from tools.vocabulary import Vocabulary
 
 from .conftest import ROOT, need, output
@@ -271,6 +276,14 @@ def test_a_call_rings_as_long_as_tshark_says(shark: Tshark) -> None:
         assert call["ringing"] == pytest.approx(ringing, abs=1e-5)
 
 
+def lines_in(capture: Path, folder: Path) -> list[Line]:
+    """The lines of a capture as the report reads them."""
+    need("tshark")
+    dissector = folder / "dissector.lua"
+    dissector.write_text(script(shipped()), encoding="utf-8")
+    return read(Reader(capture, dissector, shipped().protocol, version()), shipped().protocol, quiet).lines
+
+
 # What is left out of a call that is answered and then left by the caller, and what the report says of it.
 MISSING = [
     pytest.param([], "answered", "ACCEPTED bob", id="nothing"),
@@ -316,11 +329,22 @@ def test_a_gap_accuses_nobody(missing: list[str], outcome: str, answer: str | No
     for name in flows:  # what shows a gap
         client(name, "PING t")
         server(name, "PONG t")
-    data = plain(analyse(capture.write(tmp_path / "gap.pcap"), shipped(), quiet))["data"]
-    (call,) = data["calls"]
-    assert (call["caller"], call["called"], call["outcome"]) == ("alice", "bob", outcome)
-    assert (call["answered"] or {"frame": None})["frame"] == (frames[answer] if answer else None)
-    assert data["violations"] == []
+    seen = lines_in(capture.write(tmp_path / "gap.pcap"), tmp_path)
+    (call,) = calls(seen, shipped(), WORDS)
+    assert (call.caller, call.called, call.outcome) == ("alice", "bob", outcome)
+    assert (call.answered and call.answered.frame) == (frames[answer] if answer else None)
+    assert [line.violation for line in seen if line.violation] == []
+
+
+def test_who_has_called_is_not_guessed(tmp_path: Path) -> None:
+    """In a capture that begins between two frames of one connection, the same answer may be to a call or make one."""
+    capture = Capture()
+    flow = capture.flow(shipped().transport.port)
+    flow.client("CHAT alice")
+    flow.server("OK CHAT alice")
+    (call,) = calls(lines_in(capture.write(tmp_path / "begun.pcap"), tmp_path), shipped(), WORDS)
+    assert not call.shown
+    assert (call.answered, call.outcome) == (None, "open")
 
 
 def test_each_trouble_is_found() -> None:

@@ -38,7 +38,8 @@ def ladders(findings: Findings, chat: Call) -> list[str]:
     drawings: list[str] = []
     sheet = _sheet(ends)
     whole = sum(_height(row.packet) for row in rows)
-    tallest = sheet.height + whole / math.ceil(whole / (_TALLEST - sheet.height)) + _TALL
+    room = _TALLEST - sheet.height - _TALL  # a row is not cut, so a diagram may be higher than its share by nearly one
+    tallest = sheet.height + whole / math.ceil(whole / room) + _TALL
     for row in rows:
         if sheet.height + _height(row.packet) > tallest:
             drawings.append(_finished(sheet))

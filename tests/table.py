@@ -47,8 +47,9 @@ class Table:
     def chat(self, caller: str = "a", called: str = "b") -> None:
         self.named(caller, called)
         assert self.say(caller, f"CHAT {called}") == f"OK CHAT {called}"
-        assert self.got(called) == f"PAIRED {caller}"
+        assert self.got(called) == f"CALL {caller}"
         assert self.say(called, f"CHAT {caller}") == f"OK CHAT {caller}"
+        assert self.got(caller) == f"ACCEPTED {called}"
 
     def state(self, who: str) -> str:
         return self.people[who].state

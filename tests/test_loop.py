@@ -34,7 +34,7 @@ def test_who_was_moved_to_another_thread_is_not_forgotten(start: Start) -> None:
     stage = start(changed("after: {timers.probe.after}", "after: 100 ms"), io_threads=2)
     alice, bob = stage.user("alice"), stage.user("bob")
     alice.send("CHAT bob")
-    for peer, line in ((alice, "OK CHAT bob"), (bob, "PAIRED alice")):
+    for peer, line in ((alice, "OK CHAT bob"), (bob, "CALL alice")):
         while peer.line() != line:
             pass
         assert peer.line().startswith("PING ")

@@ -102,7 +102,7 @@ FAULTS = [
     ("answer: OK CHAT <peer>, do: [link", "answer: OK CHAT, do: [link", "OK CHAT, do", "OK CHAT is written with its fields: OK CHAT <name>"),
     ("to: NAMED, answer: OK NAME <name>, do", "to: NAMED, do", "outcome: named", "has the answer"),
     ("{outcome: heard, rule", "{outcome: heard, answer: PONG x, rule", "outcome: heard", "has no answer"),
-    ("{outcome: heard, rule", "{outcome: heard, error: bad-syntax, rule", "outcome: heard", "either outcome"),
+    ("{outcome: heard, rule", "{outcome: heard, error: bad-syntax, rule", "outcome: heard", "it has either error or outcome"),
     ("error: self-chat, rule", "error: self-chat, to: NAMED, rule", "self-chat, to", "a refusal has no to"),
     ("do: [link <name>]", "do: [link]", "do: [link]", "not of the form"),
     ("to: PAIRED, answer: OK CHAT <peer>", "to: NAMED, answer: OK CHAT <peer>", "outcome: opened", "holds the link"),

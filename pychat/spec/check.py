@@ -102,7 +102,9 @@ def _causes(spec: Spec) -> Iterator[tuple[str, Path, frozenset[str]]]:
 
 
 def _check_used(spec: Spec, document: Document) -> None:
-    errors = {outcome.error for _, outcome in spec.outcomes()} | {fault.error for fault in spec.faults}
+    errors = {code for _, row in spec.outcomes() for code in (row.error, row.fails)} | {
+        fault.error for fault in spec.faults
+    }
     for code in spec.errors.keys() - errors:
         document.blame(("errors", code), f"no row and no fault has the error {code}", key=True)
     goodbyes = {budget.goodbye for budget in spec.budgets} | {timer.goodbye for timer in spec.timers.values()}

@@ -266,7 +266,7 @@ def test_a_call_rings_as_long_as_tshark_says(shark: Tshark) -> None:
     calls = {call["number"]: call for call in report("calls.pcapng")["data"]["calls"]}
     begun = {int(chat): (int(frame), float(time)) for frame, time, verb, chat in pushes if verb == WORDS.called}
     assert [call["rang"]["frame"] for call in calls.values()] == [frame for frame, _ in begun.values()]
-    ends = (WORDS.answered, WORDS.gone)
+    ends = (WORDS.accepted, WORDS.gone)
     for frame, time, _, chat in reversed([push for push in pushes if push[2] in ends]):  # the first one is the last
         number = int(chat)
         calls[number]["wanted"] = (int(frame), float(time) - begun[number][1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pychat.spec import Spec
-from pychat.spec.terms import EffectKind
+from pychat.spec.model import EffectKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +18,9 @@ class Vocabulary:
     leave: str  # ends a chat,
     list: str  # lists the users,
     quit: str  # ends the connection
-    called: str  # pushes: somebody has called,
-    answered: str | None  # the partner has answered the call,
-    missed: str | None  # a call has come that was refused,
+    called: str  # pushes: a user has called,
+    accepted: str  # the partner has answered the call,
+    missed: str  # a user has called in vain,
     heard: str  # the partner has said a line,
     gone: str  # the partner is gone,
     probe: str  # the server asks whether the client is still there
@@ -37,10 +37,10 @@ class Vocabulary:
                 leave=_verb(spec, "unlink"),
                 list=_verb(spec, "list"),
                 quit=_found(spec.quit_verb, "ends the connection"),
-                called=_found(_push(spec, "link"), "does link and tells the partner"),
-                answered=_push(spec, "accept"),
-                missed=_told(spec, "link"),
-                heard=_found(_push(spec, "relay"), "does relay and tells the partner"),
+                called=_push(spec, "link"),
+                accepted=_push(spec, "accept"),
+                missed=_found(_missed(spec), "tells a user of a call in vain"),
+                heard=_push(spec, "relay"),
                 gone=_found(_gone(spec), "tells the partner of an end"),
                 probe=_found(next((push.form.key for push in spec.pushes.values() if push.reply), None), "probes"),
                 probed=next(push.reply.form.verb for push in spec.pushes.values() if push.reply),
@@ -59,18 +59,17 @@ def _found(word: str | None, meaning: str) -> str:
     return word
 
 
-def _gone(spec: Spec) -> str | None:
-    """The key of the push that tells of the end of the partner's connection."""
-    return None if spec.ending.partner is None else spec.ending.partner.push.form.key
-
-
-def _push(spec: Spec, kind: EffectKind) -> str | None:
+def _push(spec: Spec, kind: EffectKind) -> str:
     """The key of the push of the first row that does this and tells the partner."""
     pushes = (row.partner.push for _, row in spec.outcomes() if row.does(kind) and row.partner is not None)
-    return next((push.form.key for push in pushes), None)
+    return _found(next((push.form.key for push in pushes), None), f"does {kind} and tells the partner")
 
 
-def _told(spec: Spec, kind: EffectKind) -> str | None:
-    """The key of the push that a user gets when a request that would do this to it is refused."""
-    rows = (row for _, row in spec.outcomes() if row.verb == spec.verb_that(kind) and row.error is not None)
-    return next((tell.push.form.key for row in rows for tell in row.tells if tell.kind == "user"), None)
+def _missed(spec: Spec) -> str | None:
+    """The key of the push that tells the user whom a refused call has named."""
+    calls = (row for _, row in spec.outcomes() if row.verb == spec.verb_that("link") and row.error is not None)
+    return next((tell.push.form.key for row in calls for tell in row.tells if tell.kind == "user"), None)
+
+
+def _gone(spec: Spec) -> str | None:
+    return spec.ending.partner.push.form.key if spec.ending.partner is not None else None

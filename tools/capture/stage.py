@@ -163,16 +163,14 @@ class Stage:
         """The called user answers, and the caller is told."""
         called.ask(self.words.call, caller.name)
         called.hear(self.answer(self.words.call))
-        if self.words.answered is not None:
-            caller.hear(self.words.answered)
+        caller.hear(self.words.accepted)
         call["outcome"] = "answered"
 
     def miss(self, caller: Person, busy: Person) -> None:
         """A call to a user in a chat, the first one of this caller: it is refused, and the user is told."""
         self.refusal(caller, self.words.call, busy.name)
-        if self.words.missed is not None:
-            busy.hear(self.words.missed)
-            self.truth.missed.append({"caller": caller.name, "busy": busy.name})
+        busy.hear(self.words.missed)
+        self.truth.missed.append({"caller": caller.name, "busy": busy.name})
 
     def say(self, chat: dict[str, Any], speaker: Person, listener: Person, text: str) -> None:
         """A line, heard before this returns."""

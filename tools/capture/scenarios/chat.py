@@ -76,7 +76,7 @@ def play(stage: Stage) -> None:
     )
     stage.mark(f'tcp.payload contains "{words.call} {bob.name}"', "alice calls bob")
     stage.mark(f'tcp.payload contains "{words.called} {alice.name}"', "bob is told that alice calls")
-    stage.mark(f'tcp.payload contains "{words.answered} {bob.name}"', "alice is told that bob has answered")
+    stage.mark(f'tcp.payload contains "{words.accepted} {bob.name}"', "alice is told that bob has answered")
     stage.mark(
         f'tcp.payload contains "{said} {_FIRST[0][1]}"', "the first line of the first chat, on its way to the server"
     )

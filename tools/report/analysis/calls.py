@@ -170,7 +170,7 @@ def _ends(lines: Sequence[Line], spec: Spec, words: Vocabulary) -> tuple[str, st
     for line in lines:
         if not line.from_client and line.verb == words.called:
             return line.partner, line.user, True
-        if not line.from_client and line.verb == words.answered:
+        if not line.from_client and line.verb == words.accepted:
             return line.user, line.partner, True
     first = lines[0]
     if first.kind != "answer" or first.request != words.call or first.state not in spec.states:
@@ -184,7 +184,7 @@ def _answer(lines: Sequence[Line], caller: str, called: str, words: Vocabulary) 
     """The frame that shows an answer: the push to the caller, what the called user gets for it, or a line of it."""
     to_caller = [line for line in lines if line.kind == "push" and line.user == caller]
     own = [line for line in lines if line.kind == "answer" and line.request == words.call and line.user == called]
-    told = [line for line in to_caller if line.verb == words.answered]
+    told = [line for line in to_caller if line.verb == words.accepted]
     heard = [line for line in to_caller if line.verb == words.heard]
     return next(iter([*told, *own, *heard]), None)
 
@@ -266,8 +266,6 @@ def _said(lines: Sequence[Line], words: Vocabulary) -> list[Said]:
 
 def missed(lines: Sequence[Line], spec: Spec, words: Vocabulary) -> list[Missed]:
     """The calls that users were told to have missed, in the order of the capture."""
-    if words.missed is None:
-        return []
     field_name = spec.pushes[words.missed].form.field_of(spec.names) or ""
     same = spec.name_type.same
     tells = [line for line in lines if line.verb == words.missed and not line.from_client]

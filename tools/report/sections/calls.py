@@ -80,9 +80,7 @@ def summed(findings: Findings) -> Paragraph:
 
 def _waits(findings: Findings) -> list[Paragraph]:
     """How long callers waited for an answer, by the frames that told them of it."""
-    if findings.words.answered is None:
-        return []
-    evidence = findings.pushed(findings.words.answered)
+    evidence = findings.pushed(findings.words.accepted)
     told = set(evidence.frames)
     waits = [call.ringing for call in findings.calls if call.answered and call.answered.frame in told]
     spread = Spread.of([wait for wait in waits if wait is not None])
@@ -108,7 +106,7 @@ def _ended(call: Call) -> str:
 
 def _missed(findings: Findings) -> list[Block]:
     missed = findings.missed
-    if findings.words.missed is None or not missed:
+    if not missed:
         return []
     shown = missed[:_SHOWN]
     rows = [

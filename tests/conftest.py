@@ -214,8 +214,9 @@ class Stage:
         """Two users in a chat that both have accepted."""
         first, second = self.user(caller), self.user(called)
         assert first.ask(f"CHAT {called}") == f"OK CHAT {called}"
-        assert second.line() == f"PAIRED {caller}"
+        assert second.line() == f"CALL {caller}"
         assert second.ask(f"CHAT {caller}") == f"OK CHAT {caller}"
+        assert first.line() == f"ACCEPTED {called}"
         return first, second
 
 

@@ -21,7 +21,7 @@ def test_a_renamed_verb() -> None:
     assert table.say("a", "CHAT b") == "ERR * unknown-verb"
     assert table.say("a", "CALL x") == "ERR CALL no-such-user"
     assert table.say("a", "CALL b") == "OK CALL b"
-    assert table.got("b") == "PAIRED a"
+    assert table.got("b") == "CALL a"
 
 
 def test_a_renamed_state() -> None:
@@ -80,7 +80,7 @@ def test_one_more_timer_and_other_durations() -> None:
     table = Table(
         changed(
             "  silence: {since",
-            "  second: {since: silence, after: 300 s, push: PING, rule: R-TIME-2}\n  silence: {since",
+            "  second: {since: silence, after: 300 s, push: PING <number>, rule: R-TIME-2}\n  silence: {since",
             "after: {timers.registration.after}, goodbye", "after: 5 s, goodbye",
         )
     )  # fmt: skip

@@ -45,7 +45,7 @@ REPLIES = [
     (b"USER alice busy", Frame("USER", {"name": "alice", "availability": "busy"})),
     (b"OK WHO 0", Frame("OK WHO", {"count": "0"})),
     (b"OK LEAVE", Frame("OK LEAVE", {})),
-    (b"PAIRED bob", Frame("PAIRED", {"name": "bob"})),
+    (b"CALL bob", Frame("CALL", {"name": "bob"})),
     (b"MSG hi there", Frame("MSG", {"text": "hi there"})),
     (b"GONE bob lost", Frame("GONE", {"name": "bob", "reason": "lost"})),
     (b"ERR * bad-syntax Some words.", Frame("ERR", {"verb": "*", "code": "bad-syntax", "words": "Some words."})),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pychat.core.connection import Connection
 from pychat.core.replay import replay
 from pychat.spec import Spec, shipped
 
@@ -103,19 +104,73 @@ def test_a_chat_from_beginning_to_end(table: Table) -> None:
     """Who gets what, and in which states they are."""
     table.named("a", "b")
     assert table.say("a", "CHAT B") == "OK CHAT b"
-    assert table.got("b") == "PAIRED a"
+    assert table.got("b") == "CALL a"
     assert (table.state("a"), table.state("b")) == ("PAIRED", "PAIRED")
     assert table.say("a", "MSG  hi there ") == ""
     assert table.got("b") == "MSG  hi there "
     assert table.say("b", "MSG no") == "ERR MSG not-accepted"
     assert table.got("a") == ""
     assert table.say("b", "CHAT a", "MSG yes") == "OK CHAT a"
-    assert table.got("a") == "MSG yes"
+    assert table.got("a") == "ACCEPTED b / MSG yes"
     assert table.say("a", "LEAVE") == "OK LEAVE"
     assert table.got("b") == "GONE a left"
     assert (table.state("a"), table.state("b")) == ("NAMED", "PAIRED")
     assert table.say("b", "LEAVE") == "OK LEAVE"
     assert table.got("a") == ""
+
+
+def test_a_call_is_accepted_once(table: Table) -> None:
+    """R-CALL-1: ACCEPTED comes with the first answer alone, also when the acceptance was taken back before it."""
+    table.named("a", "b")
+    table.say("a", "CHAT b")
+    assert table.say("b", "CHAT z") == "CALL a / ERR CHAT already-paired"
+    assert table.say("b", "CHAT a", "CHAT z", "CHAT a") == "OK CHAT a / ERR CHAT already-paired / OK CHAT a"
+    assert table.got("a") == "ACCEPTED b"
+    assert table.say("a", "CHAT z", "CHAT b") == "ERR CHAT already-paired / OK CHAT b"
+    assert table.got("b") == ""
+
+
+def test_only_a_call_without_an_answer_is_declined(table: Table) -> None:
+    """R-CALL-2: after an answer, and from a caller who gives up, the reason is left."""
+    table.named("a", "b")
+    for said, reason in (((), "declined"), (("CHAT a",), "left"), (("CHAT z",), "declined")):
+        table.say("a", "CHAT b")
+        table.say("b", *said)
+        assert table.say("b", "LEAVE") == "OK LEAVE"
+        assert table.got("a").endswith(f"GONE b {reason}")
+        table.say("a", "LEAVE")
+    table.say("a", "CHAT b")
+    assert table.say("a", "LEAVE") == "OK LEAVE"
+    assert table.got("b") == "CALL a / GONE a left"
+
+
+def test_a_busy_user_learns_of_each_caller_once(table: Table) -> None:
+    """R-CALL-4: until its own LEAVE; the caller's refusal is the same each time, and names are their owners' own."""
+    table.chat()
+    table.named("Carol", "d")
+    for _ in range(2):
+        assert table.say("Carol", "CHAT B") == "ERR CHAT user-busy"
+        assert table.say("d", "CHAT b") == "ERR CHAT user-busy"
+    assert table.got("b") == "MISSED Carol / MISSED d"
+    table.say("a", "LEAVE")
+    assert table.say("d", "CHAT b") == "ERR CHAT user-busy"
+    assert table.got("b") == "GONE a left"
+    assert table.say("b", "LEAVE") == "OK LEAVE"
+    table.say("b", "CHAT a")
+    table.say("d", "CHAT b")
+    assert table.got("b") == "MISSED d"
+
+
+def test_a_caller_with_the_name_of_another_one_is_another_one(table: Table) -> None:
+    """R-CALL-4: what a user has missed goes with the caller, and its name says nothing of the next one."""
+    table.chat()
+    table.named("c")
+    table.say("c", "CHAT b", "QUIT")
+    table.people["c"] = Connection()
+    table.hub.open(table.people["c"], "127.0.0.1", table.now, loopback=True)
+    table.named("c")
+    table.say("c", "CHAT b")
+    assert table.got("b") == "MISSED c / MISSED c"
 
 
 def test_who_has_lost_the_partner_cannot_be_called(table: Table) -> None:

@@ -150,6 +150,70 @@ def test_a_closing_connection_is_given_up_in_time(table: Table) -> None:
     assert table.people["a"].broken
 
 
+def test_a_call_rings_for_its_time(table: Table) -> None:
+    """R-CALL-3: then neither end has a partner, and both are told so; each stays PAIRED until its own LEAVE."""
+    table.named("a", "b")
+    table.say("a", "CHAT b")
+    table.later(59)
+    assert table.say("b", "PING x") == "CALL a / PONG x"
+    table.later(0.9)
+    table.say("a", "MSG hello")
+    assert table.got("b") == "MSG hello"
+    table.later(0.1)
+    assert table.got("a") == "GONE b unanswered"
+    assert table.got("b") == "GONE a unanswered"
+    assert (table.state("a"), table.state("b")) == ("PAIRED", "PAIRED")
+    assert table.say("b", "CHAT a", "LEAVE") == "ERR CHAT already-paired / OK LEAVE"
+    assert table.say("a", "LEAVE") == "OK LEAVE"
+    assert table.got("b") == ""
+
+
+def test_only_a_call_without_an_answer_rings_out(table: Table) -> None:
+    """R-CALL-3: an answer stops it, also one that was taken back; so does the end of the call."""
+    table.chat()
+    table.say("b", "CHAT z")
+    table.later(61)
+    assert table.got("a") == ""
+    table.say("a", "LEAVE")
+    table.say("b", "LEAVE")
+    table.say("a", "CHAT b", "LEAVE")
+    table.later(61)
+    assert table.got("b") == "CALL a / GONE a left"
+
+
+def test_each_call_rings_anew(table: Table) -> None:
+    """R-CALL-3: the time begins with its own CALL, at the called end alone."""
+    table.named("a", "b")
+    table.say("a", "CHAT b")
+    table.later(40)
+    table.say("b", "LEAVE")
+    table.say("a", "LEAVE")
+    table.say("a", "CHAT b")
+    assert table.hub.deadlines.next(table.people["b"], table.now) == 100.0
+    table.later(40)
+    assert table.got("b") == "CALL a"
+    table.later(20)
+    assert table.got("b") == "GONE a unanswered"
+    table.say("a", "LEAVE")
+    table.say("b", "LEAVE", "CHAT a")
+    table.later(59)
+    assert table.got("b") == ""
+    table.later(1)
+    assert table.got("b") == "GONE a unanswered"
+
+
+def test_the_end_of_a_call_is_a_frame_that_was_taken(table: Table) -> None:
+    """R-TIME-2: only the server's own PING tells nothing of a silence."""
+    table.named("a", "b")
+    table.say("a", "CHAT b")
+    table.later(60)
+    table.got("b")
+    table.later(119)
+    assert table.got("b") == ""
+    table.later(1)
+    assert table.got("b").startswith("PING ")
+
+
 # Flow
 
 

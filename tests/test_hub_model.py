@@ -10,8 +10,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from pychat.core.connection import Connection
 from pychat.core.hub import Hub
-from pychat.spec import shipped
 
+from .conftest import changed
+
+PATIENT = changed(
+    "registration: {since: accept, in: [CONNECTED], after: 30 s",
+    "registration: {since: accept, in: [CONNECTED], after: 150 min",
+)
 WHO = st.sampled_from("abcd")
 NAMES = st.sampled_from(["ann", "Ann", "bob", "BOB", "cy", "dee"])
 
@@ -23,7 +28,10 @@ class User:
     state: str = "CONNECTED"
     name: str = ""
     partner: str | None = None
+    answered: bool = False
     accepted: bool = False
+    called: float | None = None
+    missed: list[str] = field(default_factory=list)
     faults: int = 0
     due: list[str] = field(default_factory=list)
 
@@ -33,7 +41,8 @@ class Chat(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.hub = Hub(shipped())
+        self.hub = Hub(PATIENT)
+        self.now = 0.0
         self.users: dict[str, User] = {}
         self.connections: dict[str, Connection] = {}
         for who in "abcd":
@@ -42,7 +51,7 @@ class Chat(RuleBasedStateMachine):
     def _open(self, who: str) -> None:
         self.users[who] = User()
         self.connections[who] = Connection()
-        self.hub.open(self.connections[who], who, 0.0, loopback=True)
+        self.hub.open(self.connections[who], who, self.now, loopback=True)
 
     def _find(self, name: str) -> str | None:
         return next((w for w, u in self.users.items() if u.name and u.name.lower() == name.lower()), None)
@@ -54,7 +63,7 @@ class Chat(RuleBasedStateMachine):
         last = user.state == "CONNECTED" and user.faults == 5
         if last:
             user.due.append("BYE too-many-errors Too many errors.")
-        self.hub.receive(self.connections[who], line.encode() + b"\n", 0.0)
+        self.hub.receive(self.connections[who], line.encode() + b"\n", self.now)
         self._compare()
         if last:
             self._open(who)
@@ -64,7 +73,7 @@ class Chat(RuleBasedStateMachine):
             connection = self.connections[who]
             octets = b"".join(connection.outbox)
             connection.outbox.clear()
-            self.hub.queues.sent(connection, len(octets), 0.0)
+            self.hub.queues.sent(connection, len(octets), self.now)
             lines = [" ".join(x.split(" ")[:3]) if x.startswith("ERR") else x for x in octets.decode().splitlines()]
             if any(line.startswith("USER") for line in lines):
                 lines.sort()
@@ -77,8 +86,8 @@ class Chat(RuleBasedStateMachine):
         if user.partner is not None:
             other = self.users[user.partner]
             other.due.append(f"GONE {user.name} {reason}")
-            other.partner, other.accepted = None, False
-        user.partner, user.accepted = None, False
+            other.partner, other.answered, other.accepted = None, False, False
+        user.partner, user.answered, user.accepted = None, False, False
 
     @rule(who=WHO, name=NAMES)
     def name(self, who: str, name: str) -> None:
@@ -99,7 +108,9 @@ class Chat(RuleBasedStateMachine):
             self._send(who, line, "ERR CHAT wrong-state")
         elif user.state == "PAIRED":
             if found is not None and found == user.partner:
-                user.accepted = True
+                if not user.answered:
+                    self.users[found].due.append(f"ACCEPTED {user.name}")
+                user.answered = user.accepted = True
                 self._send(who, line, f"OK CHAT {self.users[found].name}")
             else:
                 user.accepted = False
@@ -109,13 +120,17 @@ class Chat(RuleBasedStateMachine):
         elif found == who:
             self._send(who, line, "ERR CHAT self-chat")
         elif self.users[found].state == "PAIRED":
+            if who not in self.users[found].missed:
+                self.users[found].missed.append(who)
+                self.users[found].due.append(f"MISSED {user.name}")
             self._send(who, line, "ERR CHAT user-busy")
         else:
             other = self.users[found]
             user.state = other.state = "PAIRED"
             user.partner, other.partner = found, who
-            user.accepted, other.accepted = True, False
-            other.due.append(f"PAIRED {user.name}")
+            user.answered = user.accepted = True
+            user.called, other.called = None, self.now
+            other.due.append(f"CALL {user.name}")
             self._send(who, line, f"OK CHAT {other.name}")
 
     @rule(who=WHO, text=st.sampled_from(["hi", " x ", "é", "a\tb"]))
@@ -137,8 +152,8 @@ class Chat(RuleBasedStateMachine):
         if user.state != "PAIRED":
             self._send(who, "LEAVE", "ERR LEAVE wrong-state")
         else:
-            self._part(who, "left")
-            user.state = "NAMED"
+            self._part(who, "left" if user.answered else "declined")
+            user.state, user.missed = "NAMED", []
             self._send(who, "LEAVE", "OK LEAVE")
 
     @rule(who=WHO)
@@ -155,15 +170,31 @@ class Chat(RuleBasedStateMachine):
         self._part(who, "quit" if how == "quit" else "lost")
         connection = self.connections[who]
         self.users[who].name = ""
+        for each in self.users.values():
+            each.missed = [caller for caller in each.missed if caller != who]
         if how == "quit":
             self._send(who, "QUIT", "OK QUIT")
         elif how == "reset":
-            self.hub.lose(connection, 0.0)
+            self.hub.lose(connection, self.now)
         else:
-            self.hub.finish(connection, 0.0)
+            self.hub.finish(connection, self.now)
         self._compare()
         self.hub.forget(connection)
         self._open(who)
+
+    @rule(seconds=st.sampled_from([20.0, 40.0]))
+    def wait(self, seconds: float) -> None:
+        """Time passes, with a sign of life of each; a call that was not answered for 60 s ends at both ends."""
+        self.now += seconds
+        for who, user in self.users.items():
+            self.hub.receive(self.connections[who], b"PONG x\n", self.now)
+            if user.called is not None and user.called + 60 <= self.now:
+                if user.partner is not None and not user.answered:
+                    user.due.append(f"GONE {self.users[user.partner].name} unanswered")
+                    self._part(who, "unanswered")
+                user.called = None
+            self.hub.tick(self.connections[who], self.now)
+        self._compare()
 
     @precondition(lambda self: any(user.state == "CONNECTED" and user.due == [] for user in self.users.values()))
     @rule(who=WHO, token=st.sampled_from(["t", "~"]))
@@ -179,7 +210,7 @@ class Chat(RuleBasedStateMachine):
             assert connection.state == user.state
             partner = by_connection[id(connection.partner)] if connection.partner is not None else None
             assert partner == user.partner
-            assert user.partner is None or connection.accepted == user.accepted
+            assert (connection.answered, connection.accepted) == (user.answered, user.accepted)
         assert len(self.hub.users.by_name) == sum(bool(user.name) for user in self.users.values())
 
 

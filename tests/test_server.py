@@ -90,7 +90,7 @@ def test_two_calls_cross(stage: Stage) -> None:
         assert {second[0], first[0]} >= {f"OK CHAT {'b' if caller is alice else 'a'}{number}"}
         assert rest.startswith("OK CHAT ")
         called.send("MSG hi")
-        assert caller.line() == "MSG hi"
+        assert caller.lines(2) == [f"ACCEPTED {'b' if caller is alice else 'a'}{number}", "MSG hi"]
 
 
 def test_a_call_with_a_line_against_a_third_persons_call(stage: Stage) -> None:
@@ -131,7 +131,7 @@ def test_both_leave(stage: Stage) -> None:
         assert answers.count("OK LEAVE") == 2
         assert sum(line.startswith("GONE") for line in answers) == 1
         assert bob.ask(f"CHAT a{number}") == f"OK CHAT a{number}"
-        assert alice.line() == f"PAIRED b{number}"
+        assert alice.line() == f"CALL b{number}"
 
 
 def test_a_late_line_reaches_nobody_else(stage: Stage) -> None:
@@ -143,7 +143,7 @@ def test_a_late_line_reaches_nobody_else(stage: Stage) -> None:
         alice.send("LEAVE", f"CHAT c{number}", "MSG for carol")
         got = alice.barrier()
         assert "MSG only for alice" not in got[got.index("OK LEAVE") :]
-        assert carol.barrier() == [f"PAIRED a{number}", "MSG for carol"]
+        assert carol.barrier() == [f"CALL a{number}", "MSG for carol"]
         bob.barrier()
 
 
@@ -154,7 +154,7 @@ def test_pairs_find_together_over_threads_while_they_talk(start: Start) -> None:
         alice, bob = stage.user(f"a{number}"), stage.user(f"b{number}")
         alice.send(f"CHAT b{number}", *[f"MSG {n}" for n in range(50)])
         bob.send(f"CHAT a{number}")
-        assert bob.lines(1)[0] in (f"PAIRED a{number}", f"OK CHAT a{number}")
+        assert bob.lines(1)[0] in (f"CALL a{number}", f"OK CHAT a{number}")
         heard = [line for line in bob.barrier() + alice_then(bob, alice) if line.startswith("MSG")]
         assert heard == [f"MSG {n}" for n in range(50)] or heard == []
 
@@ -227,7 +227,7 @@ def test_a_reader_that_stops_reading_holds_up_its_partner_only(start: Start) -> 
     rest = line[sent % 1000 :] if sent % 1000 else b""
     sender = threading.Thread(target=alice.send_octets, args=(rest,))
     sender.start()
-    assert bob.line() == "PAIRED alice"
+    assert bob.line() == "CALL alice"
     total = (sent + len(rest)) // 1000
     assert all(found == line[:-1].decode() for found in bob.lines(total))
     sender.join()
@@ -241,7 +241,7 @@ def test_lines_stay_in_order_while_a_queue_fills_and_drains(stage: Stage) -> Non
     octets = b"".join(b"MSG %06d %s\n" % (number, b"x" * 80) for number in range(40_000))
     sender = threading.Thread(target=alice.send_octets, args=(octets,))
     sender.start()
-    assert bob.line() == "PAIRED alice"
+    assert bob.line() == "CALL alice"
     got = bytearray(bob.rest())
     while len(got) < len(octets):
         got += bob.socket.recv(3000)
@@ -272,7 +272,7 @@ def test_a_queue_that_stays_full_is_closed(start: Start) -> None:
     flood.start()
     assert alice.line() == "GONE bob lost"
     flood.join()
-    assert bob.line() == "PAIRED alice"
+    assert bob.line() == "CALL alice"
 
 
 def test_timers_over_real_time(start: Start) -> None:

@@ -213,7 +213,7 @@ def test_a_server_whose_wake_ups_all_fail_serves_and_ends(poll: bool) -> None:
         assert alice.ask("NAME alice") == "OK NAME alice"
         assert bob.ask("NAME bob") == "OK NAME bob"
         assert alice.ask("CHAT bob") == "OK CHAT bob"
-        assert bob.line() == "PAIRED alice"
+        assert bob.line() == "CALL alice"
         running.terminate()
         for peer in (alice, bob):
             assert peer.line().startswith("BYE shutting-down ")

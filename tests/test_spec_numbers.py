@@ -28,7 +28,7 @@ from .specs import octets_of
 
 TEXT = SPEC_FILE.read_text()
 PLAY_FILES = sorted(Path(plays.__file__).with_name("plays").glob("*.yaml"))
-PARTS = ("transport", "framing", "types", "budgets", "timers", "limits")
+PARTS = ("transport", "framing", "types", "budgets", "relations", "timers", "limits")
 
 # Each number and another one that is as good. All of them differ, and none stands in the shipped spec.
 OTHERS: dict[str, int | float | str] = {
@@ -44,9 +44,11 @@ OTHERS: dict[str, int | float | str] = {
     "types.words.octets": "1..227",
     "budgets.CONNECTED.faults": 7,
     "budgets.NAMED.faults": 89,
+    "relations.missed.keep.busy": 97,
     "timers.registration.after": "41 s",
     "timers.probe.after": "131 s",
     "timers.silence.after": "11 min",
+    "timers.ring.after": "67 s",
     "timers.stalled.after": "37 s",
     "timers.linger.after": "1700 ms",
     "limits.tolerance.seconds": 1.5,
@@ -143,7 +145,7 @@ def test_a_placeholder_is_filled_and_other_braces_stay(text: str, said: str) -> 
         ("{timers.probe}", "there are timers.registration.after, timers.probe.after, timers.silence.after"),
         ("{budgets.CLOSED.faults}", "there are budgets.CONNECTED.faults, budgets.NAMED.faults, budgets.PAIRED.faults"),
         ("{budgets.0.faults}", "{budgets.0.faults} names no number"),
-        ("{rules.R-FRAME-1.text}", "there are transport, framing, types, budgets, timers, limits"),
+        ("{rules.R-FRAME-1.text}", "there are transport, framing, types, budgets, relations, timers, limits"),
         ("{states.CONNECTED.initial}", "{states.CONNECTED.initial} names no number"),
         ("{history.1.version}", "{history.1.version} names no number"),
         ("{framing.max_octets+1}", "{framing.max_octets+1} names no number"),
@@ -251,6 +253,8 @@ def rules_of(path: str, spec: Spec) -> Iterator[str]:
         yield spec.timers[name].rule
     elif part == "limits" and name in spec.limits.rules:
         yield spec.limits.rules[name]
+    elif part == "relations":
+        yield str(spec.relations[name].rule)
     elif part == "budgets":
         yield next(budget.rule for budget in spec.budgets if name in budget.states)
     elif part == "framing":

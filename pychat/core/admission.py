@@ -18,7 +18,7 @@ class Admission:
     def __init__(self, most: int, share: int) -> None:
         self._most = most
         self.share = share
-        self._admitted: set[Connection] = set()
+        self._admitted: dict[Connection, None] = {}  # in the order of their coming
         self._held: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Connection]:
@@ -31,14 +31,14 @@ class Admission:
         network = group(connection.address)
         if not loopback and self._held[network] >= self.share:
             return "share"
-        self._admitted.add(connection)
+        self._admitted[connection] = None
         self._held[network] += 1
         return None
 
     def release(self, connection: Connection) -> None:
         """Takes back a connection's place, if it has one."""
         if connection in self._admitted:
-            self._admitted.remove(connection)
+            del self._admitted[connection]
             network = group(connection.address)
             self._held[network] -= 1
             if not self._held[network]:

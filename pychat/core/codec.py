@@ -121,6 +121,8 @@ class Codec:
         self._verb = re.compile(spec.framing.verb).fullmatch
         self._requests = {verb: _Pattern(request.form, spec.types) for verb, request in spec.requests.items()}
         self._replies = {key: _Pattern(reply.form, spec.types) for key, reply in spec.replies.items()}
+        self._reply_verbs = {reply.form.verb for reply in spec.replies.values()}
+        self._any_case = spec.framing.any_case
 
     def decode_request(self, line: bytes) -> Frame | BadFrame:
         """The request in a line without its ending, or the first fault that it has, in the order of R-ERR-6."""
@@ -129,6 +131,9 @@ class Codec:
         except UnicodeDecodeError:
             return BadFrame("encoding", ANY_VERB)
         verb = text.partition(" ")[0]
+        if self._any_case and verb.isascii():  # outside ASCII, other letters may have these capitals
+            verb = verb.upper()
+            text = verb + text[len(verb) :]
         pattern = self._requests.get(verb)
         if pattern is None:
             return BadFrame("verb" if self._verb(verb) else "syntax", ANY_VERB)
@@ -136,14 +141,20 @@ class Codec:
         return BadFrame("syntax", verb) if fields is None else Frame(verb, fields)
 
     def decode_reply(self, line: bytes) -> Frame | BadFrame:
-        """The reply in a line without its ending, or what is wrong with it."""
+        """The reply in a line without its ending, or what is wrong with it.
+
+        The fault is `verb` where the first word has the form of a verb and begins no reply: a client ignores that line.
+        """
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError:
             return BadFrame("encoding", ANY_VERB)
         reply = self.spec.reply_of(text)
         if reply is None:
-            return BadFrame("verb" if self._verb(text.partition(" ")[0]) else "syntax", ANY_VERB)
+            verb = text.partition(" ")[0]
+            if verb in self._reply_verbs:
+                return BadFrame("syntax", verb)
+            return BadFrame("verb" if self._verb(verb) else "syntax", ANY_VERB)
         fields = self._replies[reply.key].match(text)
         return BadFrame("syntax", reply.form.verb) if fields is None else Frame(reply.key, fields)
 

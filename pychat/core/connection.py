@@ -20,7 +20,8 @@ class Connection:
     state: str = ""
     name: str = ""
     partner: Connection | None = None
-    accepted: bool = False
+    answered: bool = False  # has named this partner in a request that links or accepts; it stays so
+    accepted: bool = False  # is heard now
     splitter: Splitter = field(init=False)  # set when the hub takes the connection
     outbox: list[bytes] = field(default_factory=list)  # chunks of octets to be sent
     queued: int = 0  # octets that were put into the outbox and have not been sent
@@ -28,6 +29,7 @@ class Connection:
     finished: bool = False  # its peer has ended the stream
     broken: bool = False  # it is to be closed at once, without another octet
     held: bool = False  # no frame may be taken now: it moves to another thread
+    waiting: bool = False  # no frame may be taken now: its last one waits for slow work
     turn_over: bool = False  # it is paused only so that others have their turn
     sated: bool = False  # its last turn ended by the octets that were put into its queue
     touched: bool = False  # it is in Queues.touched
@@ -39,3 +41,4 @@ class Connection:
     paused_since: float = 0.0
     ended: float | None = None
     full_since: float | None = None
+    called: float | None = None  # when it became the called end of a link; None since it has called

@@ -1,8 +1,9 @@
 """The times of a connection: when it was active, what ends a silence, and when its timers fire. Knows no frame.
 
 No clock: the time is an argument, in seconds, and never goes back. A timer of a silence fires once in it; activity of
-the peer ends the silence, and each timer may fire again. These attributes of a connection are written here alone:
-`opened`, `active`, `fired`, `probing`, `full_since`, `paused_since` and `ended`. The exception is `active`, where each
+the peer ends the silence, and each timer may fire again. A timer of a call fires once in it. These attributes of a
+connection are written here alone: `opened`, `active`, `fired`, `probing`, `full_since`, `paused_since`, `called` and
+`ended`. The exception is `active`, where each
 line would cost a call: `Hub.receive` and `Loop._forward`.
 """
 
@@ -22,8 +23,9 @@ class Deadlines:
 
     def __init__(self, spec: Spec) -> None:
         self._timers = tuple(timer for timer in spec.timers.values() if timer.since != "goodbye")
-        # A bit for each timer that no activity sets back.
-        self._lasting = sum(1 << index for index, timer in enumerate(self._timers) if timer.since == "accept")
+        bits = [(timer.since, 1 << index) for index, timer in enumerate(self._timers)]
+        self._of_call = sum(bit for since, bit in bits if since == "call")
+        self._lasting = self._of_call + sum(bit for since, bit in bits if since == "accept")  # whatever the peer does
         self._soonest = min((timer.after for timer in self._timers if timer.since == "silence"), default=NEVER)
         self._linger = next((timer.after for timer in spec.timers.values() if timer.since == "goodbye"), 0.0)
         self._stalled = max((timer.after for timer in self._timers if timer.since == "full"), default=self._linger)
@@ -40,6 +42,11 @@ class Deadlines:
         connection.active = now
         if connection.fired:
             connection.fired &= self._lasting
+
+    def note_call(self, caller: Connection, called: Connection, now: float) -> None:
+        """One connection has called the other: the timers of a call begin at the called end."""
+        caller.called, called.called = None, now
+        called.fired &= ~self._of_call
 
     def note_probe(self, connection: Connection, octets: int, late: float) -> None:
         """A timer that is `late` by so many seconds has put so many octets into the queue.
@@ -92,10 +99,13 @@ class Deadlines:
     def next(self, connection: Connection, now: float) -> float:
         """The time of the next look at a connection; infinity when there is nothing to wait for.
 
-        Nothing that happens to the connection makes it sooner, except a full queue, the end of a pause and the end.
+        Nothing that happens to the connection makes it sooner, except a full queue, the end of a pause, a call and the
+        end.
         """
         if connection.ended is not None:
             return self.end_of_linger(connection)
+        if connection.waiting:
+            return NEVER
         due = min((self._of(connection, timer, 1 << index) for index, timer in enumerate(self._timers)), default=NEVER)
         if connection.fired & ~self._lasting:  # its silence may end, and the next one begin, from now on
             due = min(due, now + self._soonest)
@@ -106,11 +116,14 @@ class Deadlines:
 
         All that had come by `now` must have been received, or silence would be judged too soon.
         """
+        if connection.waiting:  # what is due then is done when the row is over
+            return
         for index, timer in enumerate(self._timers):
             late = now - self._of(connection, timer, 1 << index)
             if late >= 0 and connection.ended is None:
                 connection.fired |= 1 << index
-                yield timer, late
+                if timer.states is None or connection.state in timer.states:
+                    yield timer, late
 
     def end_of_linger(self, connection: Connection) -> float:
         """After its last frame a connection may stay until its peer has closed, but not for long (R-CLOSE-1)."""
@@ -120,7 +133,11 @@ class Deadlines:
 
     def _of(self, connection: Connection, timer: Timer, bit: int) -> float:
         """When a timer fires; infinity while it does not run."""
-        if (timer.states is not None and connection.state not in timer.states) or connection.fired & bit:
+        if connection.fired & bit:
+            return NEVER
+        if timer.since == "call":  # it looks once, whatever the state is then
+            return NEVER if connection.called is None else connection.called + timer.after
+        if timer.states is not None and connection.state not in timer.states:
             return NEVER
         if timer.since == "accept":
             return connection.opened + timer.after

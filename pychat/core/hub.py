@@ -4,17 +4,18 @@ Octets and the time come in as arguments; frames to be sent lie in each connecti
 names the connections that want attention. A caller with several threads holds one lock around each call, so that a
 frame takes effect at one moment for all connections (R-ANS-3).
 
-The rows of the spec say what happens. What their conditions and effects mean is in `users`, when something is due in
-`deadlines`, and how a whole run of lines is relayed at once in `relay`.
+The rows of the spec say what happens. What their conditions and effects mean is in `users` and `relations`, what is
+said in `tells`, what waits for a hash or for the disk in `slow`, when something is due in `deadlines`, and how a whole
+run of lines is relayed at once in `relay`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from pychat.spec.forms import ANY_VERB, FrameFault
-from pychat.spec.model import MOST_PUSHED, Goodbye, Outcome, Spec, Timer
+from pychat.spec.forms import Variable
+from pychat.spec.model import MOST_PUSHED, FaultRule, Goodbye, Outcome, Spec, Timer
 
 from .addresses import group
 from .admission import Admission, Reminders
@@ -23,7 +24,10 @@ from .connection import Connection
 from .deadlines import Deadlines
 from .machine import ENDING, ENDING_PARTNER, partner_event, server_machine
 from .queues import Queues
+from .relations import Change
 from .relay import SHORT, compile_relays
+from .slow import Result, Results, SlowRows, Waiting, Work
+from .tells import Tells
 from .users import Users
 
 Log = Callable[..., None]
@@ -35,13 +39,15 @@ def no_log(event: str, **fields: object) -> None:
 
 TURN = 128  # frames that one connection may have handled before all others have had their turn,
 TURN_OCTETS = 65536  # … and octets that may have been put into its own queue meanwhile
+NUMBER = Variable("number")
 
 
 class Hub:
     """All connections of a server. `now` is the time in seconds, which never goes back.
 
     `max_connections` are admitted, and of them `per_address` from one address other than loopback; without it, the
-    spec's share. Without `bulk`, every frame is handled by itself.
+    spec's share. Without `bulk`, every frame is handled by itself. A hub that is `checked` asserts after each frame
+    that what the spec says of its relations holds; that costs time for each of their tuples.
     """
 
     def __init__(
@@ -51,13 +57,19 @@ class Hub:
         log: Log = no_log,
         bulk: bool = True,
         per_address: int | None = None,
+        checked: bool = False,
     ) -> None:
         self.spec = spec
+        self.checked = checked
         self.codec = Codec(spec)
         self.admission = Admission(max_connections, per_address or spec.limits.address_share.of(max_connections))
         self.users = Users(spec)
         self.deadlines = Deadlines(spec)
         self.queues = Queues(self.deadlines, spec.limits.queue_mark)
+        self.tells = Tells(spec, self.users, self.queues, self.codec)
+        self.slow = SlowRows(spec, self.users)
+        self.work: list[Work] = []  # to be done elsewhere; whoever does it takes it away, and calls `complete`
+        self._waiting: dict[Connection, Waiting] = {}
         self.on_link: Callable[[Connection, Connection], None] = lambda caller, called: None
         self.log = log
         self._events = server_machine(spec).events
@@ -65,11 +77,9 @@ class Hub:
         self._recv = {name: state.recv for name, state in spec.states.items()}
         self._budgets = {name: spec.budget(name) for name in spec.states}
         self._in_a_row = {state for budget in spec.budgets if budget.in_a_row for state in budget.states}
-        self._profiles = " ".join(spec.profiles)
         self._final = spec.final
         self._mark = spec.limits.queue_mark
         self._stop = spec.limits.queue_stop
-        self._refusals: dict[tuple[str, str], bytes] = {}
         self._reminders = Reminders()
         self._serial = 0
         self._pushed = 0
@@ -84,6 +94,7 @@ class Hub:
             self.refuse(connection, now, lack)
             return False
         self._begin(connection, now)
+        self.tells.greet(connection, now)
         return True
 
     def refuse(self, connection: Connection, now: float, lack: Literal["full", "share"] = "full") -> None:
@@ -91,9 +102,10 @@ class Hub:
         self._begin(connection, now)
         goodbye = self.spec.goodbye_when(lack)
         address, share = (connection.address, self.admission.share) if lack == "share" else (None, None)
-        times = self._reminders.due(group(address) if address else goodbye.code, now)
+        times = self._reminders.due(group(address) if address else lack, now)
         if times:
-            self.log("refused", level="warning", code=goodbye.code, address=address, share=share, times=times)
+            code = goodbye.code if goodbye is not None else None
+            self.log("refused", level="warning", code=code, address=address, share=share, times=times)
         self._part(connection, goodbye, now)
 
     def _begin(self, connection: Connection, now: float) -> None:
@@ -151,6 +163,32 @@ class Hub:
         if connection.state != self._final:
             self._advance(connection, now)
 
+    def complete(self, connection: Connection, result: Result, now: float) -> None:
+        """Takes the result of slow work, and goes on with the row that waits for it; without one, nothing happens.
+
+        Of a connection that has ended meanwhile, what was handed to the disk stays, and is told to the others.
+        """
+        waiting, ended = self._waiting.pop(connection, None), connection.state == self._final
+        if waiting is None:
+            return
+        connection.waiting = False
+        row, kind = waiting.row, waiting.work.kind
+        if kind == "commit" and result == "done":
+            if not ended:
+                self.tells.row(connection, None, row, waiting.values, waiting.fields, now)
+            self.tells.send(connection, row.tells, waiting.changes, waiting.values, waiting.fields, now)
+        elif kind == "commit" or (kind == "hash" and result is None):
+            self.users.relations.undo(waiting.changes)
+            if not ended:
+                assert row.fails is not None, "the loader checks it"
+                self.tells.refuse(connection, row.verb, row.fails, now)
+        elif waiting.frame is not None and not ended:
+            waiting.known[kind, *waiting.work.payload] = result
+            self._choose(connection, waiting.frame, waiting.known, now)
+        self.queues.touch(connection)
+        if self.checked:
+            self.check()
+
     def lose(self, connection: Connection, now: float) -> None:
         """The connection broke: a reset, an error, or its owner gives it up."""
         connection.broken = True
@@ -174,7 +212,10 @@ class Hub:
         goodbye = self.spec.goodbye_when("stop")
         for connection in self.admission:
             if connection.state != self._final:
-                self._say_goodbye(connection, goodbye, now)
+                if goodbye is None:
+                    self._end(connection, None, now)
+                else:
+                    self._say_goodbye(connection, goodbye, now)
 
     def is_blocked(self, connection: Connection) -> bool:
         """Whether no frame may be taken from it now (R-FLOW-1, R-FLOW-2).
@@ -183,6 +224,8 @@ class Hub:
         """
         partner = connection.partner
         most = self._mark if connection.sated else self._stop
+        if connection.waiting:
+            return True
         return connection.queued > most or (partner is not None and partner.queued > self._mark)
 
     # Frames
@@ -209,6 +252,8 @@ class Hub:
             if line is None:
                 break
             self._handle(connection, line, now)
+            if self.checked:
+                self.check()
         if connection.paused:
             connection.paused = False
             self.deadlines.resume(connection, now)
@@ -225,39 +270,73 @@ class Hub:
     def _handle(self, connection: Connection, line: bytes, now: float) -> None:
         frame = self.codec.decode_request(line)
         if isinstance(frame, BadFrame):
-            self._refuse_fault(connection, frame.fault, frame.verb, now)
+            rule = self.spec.first_fault(connection.state, frame.fault, frame.verb)
+            self._refuse_fault(connection, rule, frame.verb, now)
             return
+        self._choose(connection, frame, {}, now)
+
+    def _choose(self, connection: Connection, frame: Frame, known: Results, now: float) -> None:
+        """Takes the first row whose conditions hold; `known` are the results of slow work that was done for it."""
         rows = self._recv[connection.state].get(frame.key)
         if rows is None:
-            self._refuse_fault(connection, "state", frame.key, now)
+            self._refuse_fault(connection, self.spec.first_fault(connection.state, None, frame.key), frame.key, now)
             return
         for outcome in rows:
-            if self.users.holds(outcome.condition, connection, frame.fields):
-                self._apply(connection, outcome, frame, now)
-                return
+            fields = frame.fields
+            if outcome.slow:
+                found = self.slow.examine(outcome, connection, fields, known)
+                if isinstance(found, Work):
+                    self._wait(connection, Waiting(found, outcome, frame, known), now)
+                    return
+                if found is None:
+                    continue
+                fields = found
+            elif not self.users.hold(outcome.conditions, connection, fields):
+                continue
+            if connection.state in self._in_a_row:
+                connection.faults = 0
+            self._apply(connection, outcome, fields, now)
+            return
 
-    def _apply(self, connection: Connection, outcome: Outcome, frame: Frame, now: float) -> None:
+    def _apply(self, connection: Connection, outcome: Outcome, fields: Mapping[str, str], now: float) -> None:
         """Carries out one row: first all that changes, then all that is told."""
         called = outcome.field_for("link")
-        other = connection.partner if called is None else self.users.find(frame.fields[called])
+        other = connection.partner if called is None else self.users.find(fields[called])
+        fields = self.users.relations.spelled(outcome, connection, fields)
         # The names before the row changes them.
-        values = {**frame.fields, "me": connection.name, "peer": other.name if other is not None else ""}
-        if connection.state in self._in_a_row:
-            connection.faults = 0
+        values = {**fields, "me": connection.name, "peer": other.name if other is not None else ""}
         self._move(outcome.name, connection)
         if outcome.partner is not None and other is not None:
             self._move(partner_event(outcome), other)
+        changes: list[Change] = []
         for effect in outcome.effects:
-            self.users.apply(effect, connection, other, frame.fields)
-        self._tell(connection, other, outcome, values, now)
+            changes += self.users.apply(effect, connection, other, fields, outcome.cause, now)
+        if changes:
+            values |= self.users.relations.given(changes)
+            durable = self.slow.durable(changes) if outcome.slow else ()
+            if durable:  # it changes relations alone; the loader checks it
+                work = Work(connection, "commit", durable)
+                self._wait(connection, Waiting(work, outcome, changes=changes, values=values, fields=fields), now)
+                return
+        self.tells.row(connection, other, outcome, values, fields, now)
+        if changes or outcome.tells:
+            self.tells.send(connection, outcome.tells, changes, values, fields, now)
         if outcome.to is not None:
             address = connection.address if outcome.does("bind") else None
             peer = other.name if other is not None else None
             self.log(outcome.label, id=connection.id, name=connection.name or None, peer=peer, address=address)
         if outcome.to == self._final:
             self._close(connection, now)
-        elif outcome.does("link") and other is not None:
+        elif called is not None and other is not None:
+            self.deadlines.note_call(connection, other, now)
             self.on_link(connection, other)
+
+    def _wait(self, connection: Connection, waiting: Waiting, now: float) -> None:
+        """Gives out slow work; until it is complete, no frame is taken from the connection."""
+        connection.waiting = True
+        self._waiting[connection] = waiting
+        self.work.append(waiting.work)
+        self._pause(connection, now)
 
     def _move(self, event: str, connection: Connection) -> None:
         """Moves a connection; in a state with another budget its faults begin at zero."""
@@ -269,27 +348,11 @@ class Hub:
             if self._budgets[connection.state] is not self._budgets[before]:
                 connection.faults = 0
 
-    def _tell(
-        self, connection: Connection, other: Connection | None, outcome: Outcome, values: dict[str, str], now: float
-    ) -> None:
-        """Sends what a row says: the refusal or the answer, with its items before it, and the partner's push."""
-        if outcome.error is not None:
-            self.queues.put(connection, self._refusal(outcome.verb, outcome.error), now)
-        if outcome.does("list"):
-            values["count"] = str(len(self.users.roster))
-            items = self.users.roster.items(self.spec.requests[outcome.verb])
-            self.queues.put_shared(connection, items, now)
-        if outcome.answer is not None:
-            values["profiles"] = self._profiles
-            self.queues.put(connection, self.codec.encode(outcome.answer.fill(values)), now)
-        if outcome.partner is not None and other is not None:
-            self.queues.put(other, self.codec.encode(outcome.partner.push.fill(values)), now)
-
     # Refusals for faults, and what ends a connection
 
-    def _refuse_fault(self, connection: Connection, fault: FrameFault, verb: str, now: float) -> None:
-        rule = self.spec.fault_rule(fault)
-        self.queues.put(connection, self._refusal(verb, rule.error), now)
+    def _refuse_fault(self, connection: Connection, rule: FaultRule | None, verb: str, now: float) -> None:
+        assert rule is not None, "it has a fault, and the loader checks that each fault has a rule"
+        self.tells.refuse(connection, verb, rule.error, now)
         budget = self._budgets[connection.state]
         if budget is None:
             return
@@ -300,22 +363,17 @@ class Hub:
         if connection.faults >= budget.faults:
             self._say_goodbye(connection, self.spec.goodbyes[budget.goodbye], now)
 
-    def _refusal(self, verb: str, code: str) -> bytes:
-        found = self._refusals.get((verb, code))
-        if found is None:
-            line = self.spec.refusal.fill(verb or ANY_VERB, code, self.spec.errors[code].words)
-            found = self._refusals[verb, code] = self.codec.encode(line)
-        return found
-
-    def _say_goodbye(self, connection: Connection, goodbye: Goodbye, now: float) -> None:
-        address = None if connection.name else connection.address or None
-        self.log("goodbye", id=connection.id, name=connection.name or None, code=goodbye.code, address=address)
+    def _say_goodbye(self, connection: Connection, goodbye: Goodbye | None, now: float) -> None:
+        if goodbye is not None:
+            address = None if connection.name else connection.address or None
+            self.log("goodbye", id=connection.id, name=connection.name or None, code=goodbye.code, address=address)
         self._part(connection, goodbye, now)
 
-    def _part(self, connection: Connection, goodbye: Goodbye, now: float) -> None:
-        line = self.spec.goodbye.fill(goodbye.code, goodbye.words)
-        self.queues.put(connection, self.codec.encode(line), now)
-        self._end(connection, goodbye.gone, now)
+    def _part(self, connection: Connection, goodbye: Goodbye | None, now: float) -> None:
+        """Ends a connection with its last frame, or without one where the spec has none."""
+        if goodbye is not None and self.spec.goodbye.parts:
+            self.queues.put(connection, self.codec.encode(self.spec.goodbye_line(goodbye.code)), now)
+        self._end(connection, goodbye.gone if goodbye is not None else self.spec.ending.gone, now)
 
     def _end(self, connection: Connection, reason: str | None, now: float) -> None:
         """Ends a connection without a request; the partner is told the reason, if there is one to tell (R-GONE-1)."""
@@ -324,16 +382,28 @@ class Hub:
         other, ending = connection.partner, self.spec.ending
         self._move(ENDING, connection)
         if other is not None:
-            self._move(ENDING_PARTNER, other)
+            if ending.partner is not None:
+                self._move(ENDING_PARTNER, other)
             self.queues.touch(other)  # nothing holds it back any more
+        changes: list[Change] = []
         for effect in ending.effects:
-            self.users.apply(effect, connection, other, {})
-        if other is not None and reason is not None:
+            changes += self.users.apply(effect, connection, other, {}, reason, now)
+        if reason is not None:
             values = {"me": connection.name, "reason": reason}
-            self.queues.put(other, self.codec.encode(ending.partner.push.fill(values)), now)
+            if other is not None and ending.partner is not None:
+                self.queues.put(other, self.codec.encode(ending.partner.push.fill(values)), now)
+            if changes:
+                self.tells.send(connection, (), changes, values, {}, now)
         if connection.name:
             self.log("ended", id=connection.id, name=connection.name, reason=reason or "stop")
         self._close(connection, now)
+        if self.checked:
+            self.check()
+
+    def check(self) -> None:
+        """Raises AssertionError, with a sentence, where an invariant or a limit of a relation is broken."""
+        broken = self.users.broken()
+        assert not broken, "\n".join(broken)
 
     def _close(self, connection: Connection, now: float) -> None:
         self.deadlines.end(connection, now)
@@ -345,12 +415,18 @@ class Hub:
         """Does what a timer says that is `late` by so many seconds."""
         if timer.goodbye is not None:
             self._say_goodbye(connection, self.spec.goodbyes[timer.goodbye], now)
-        elif timer.push is not None:
-            self._pushed = self._pushed % MOST_PUSHED + 1
-            form = self.spec.pushes[timer.push].form
-            frame = self.codec.encode(form.fill(*(str(self._pushed) for _ in form.fields)))
-            self.deadlines.note_probe(connection, len(frame), late)
-            self.queues.put(connection, frame, now)
-        else:
+        elif timer.row is None:
             connection.broken = True
             self._end(connection, timer.gone, now)
+        elif self.users.hold(timer.row.conditions, connection, {}):
+            before = connection.queued
+            self._apply(connection, timer.row, self._number(timer.row), now)
+            if timer.since == "silence":
+                self.deadlines.note_probe(connection, connection.queued - before, late)
+
+    def _number(self, row: Outcome) -> Mapping[str, str]:
+        """The next number for the push of a timer, if there is one in it."""
+        if row.answer is None or NUMBER not in row.answer.parts:
+            return {}
+        self._pushed = self._pushed % MOST_PUSHED + 1
+        return {NUMBER.name: str(self._pushed)}

@@ -4,6 +4,7 @@ One shared Machine per role, whose models are any objects with a `state` attribu
 
     machine.events["CHAT/opened"].trigger(connection)      the server's: verb, outcome
     machine.events["CHAT/opened/partner"].trigger(other)   … and the same row at the other end of the link
+    machine.events["/ring"].trigger(connection)            … and the row of a timer
     machine.events["OK CHAT"].trigger(session)             the client's: the words that a reply begins with
 
 What may not happen in a state raises `transitions.MachineError` and changes nothing. There are no callbacks, so there
@@ -12,7 +13,7 @@ is no I/O here, and nothing can fail half-way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from transitions import Event, Machine
@@ -64,16 +65,27 @@ def client_machine(spec: Spec) -> Machine:
 def server_edges(spec: Spec) -> Iterable[Edge]:
     """The server's table as edges, in the order of the spec."""
     edges: dict[Edge, None] = {}
-    for state, outcome in spec.outcomes():
+    for state, outcome in _rows(spec):
         edges[outcome.name, state, outcome.to] = None
         if outcome.partner is not None:
             for source in spec.partner_states(outcome.partner):
                 edges[partner_event(outcome), source, outcome.partner.to] = None
     for state in spec.live_states:
         edges[ENDING, state, spec.ending.to] = None
-    for source in spec.partner_states(spec.ending.partner):
-        edges[ENDING_PARTNER, source, spec.ending.partner.to] = None
+    if spec.ending.partner is not None:
+        for source in spec.partner_states(spec.ending.partner):
+            edges[ENDING_PARTNER, source, spec.ending.partner.to] = None
     return tuple(edges)
+
+
+def _rows(spec: Spec) -> Iterator[tuple[str, Outcome]]:
+    """Each state with each row that may be taken in it: those of requests, then those of timers."""
+    yield from spec.outcomes()
+    for timer in spec.timers.values():
+        if timer.row is not None:
+            for state in spec.live_states:
+                if timer.states is None or state in timer.states:
+                    yield state, timer.row
 
 
 def partner_event(outcome: Outcome) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .connection import Connection
 from .deadlines import Deadlines
@@ -28,6 +28,17 @@ class Queues:
             else:
                 outbox.append(octets)
             self._grow(connection, len(octets), now)
+
+    def put_all(self, connections: Iterable[Connection], octets: bytes, now: float) -> None:
+        """The same octets for many connections: one object, which lies in each queue that has nothing to join it to."""
+        size = len(octets)
+        for connection in connections:
+            outbox = connection.outbox
+            if outbox and len(outbox[-1]) + size <= JOINED:
+                outbox[-1] += octets
+            else:
+                outbox.append(octets)
+            self._grow(connection, size, now)
 
     def put_shared(self, connection: Connection, chunks: Sequence[bytes], now: float) -> None:
         """Adds octets that other queues share, if there are enough of them to be worth a chunk of their own."""

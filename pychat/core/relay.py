@@ -11,11 +11,13 @@ import re
 from collections.abc import Iterable, Mapping
 
 from pychat.spec.forms import Framing, Request, Type, Variable
-from pychat.spec.model import Condition, Outcome, Spec
+from pychat.spec.model import Outcome, Spec
+from pychat.spec.terms import Condition
 
 from .codec import Splitter
 
-_CHECKED = {Condition("no partner"), Condition("not accepted")}  # the hub checks these itself
+# None of these holds where the hub asks for a run: of an end with a partner that is accepted, and so has answered.
+_CHECKED = {Condition("no partner"), Condition("not accepted"), Condition("not answered")}
 SHORT = 256  # octets; below, the calls cost more than the octets
 LONG = 4096  # octets; above, looking for each forbidden octet by itself is cheaper than deleting them all
 SLICE = 16384  # octets; a text of more than 128 KiB would be given fresh pages by the system each time
@@ -135,6 +137,8 @@ def _is_verbatim(outcome: Outcome, request: Request) -> bool:
     fields = request.form.fields
     if outcome.partner is None or outcome.to or outcome.partner.to or outcome.answer or len(outcome.effects) != 1:
         return False
+    if outcome.tells or outcome.slow:
+        return False
     return len(fields) == 1 and outcome.partner.push.parts == (request.verb, Variable(fields[0].name))
 
 
@@ -145,5 +149,5 @@ def _fits(request: Request, kind: Type, framing: Framing) -> bool:
 
 
 def _is_sure(rows: tuple[Outcome, ...]) -> bool:
-    """It is the last row, and the rows before it have only conditions that the hub checks before it asks for a run."""
-    return rows[-1].does("relay") and all(row.condition in _CHECKED for row in rows[:-1])
+    """It is the last row, and each row before it has a condition that does not hold where the hub asks for a run."""
+    return rows[-1].does("relay") and all(_CHECKED.intersection(row.conditions) for row in rows[:-1])

@@ -1,6 +1,6 @@
 """The list of all users, as the items of a request that lists them. No sockets, no clock, no verb by name.
 
-The list is kept in blocks. When a user comes, goes or changes state, only the block of that user is made anew; all
+The list is kept in blocks. When a user comes, goes or changes, only the block of that user is made anew; all
 others are shared by every list that waits in a queue, so that an unread list costs little memory. The number of lists
 that wait is bounded by the queues: after a long one, no frame is taken from its connection above the mark
 (`Hub.is_blocked`).
@@ -8,9 +8,9 @@ that wait is bounded by the queues: after a long one, no frame is taken from its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from pychat.spec.forms import Form, Request
+from pychat.spec.forms import Form, Request, Type
 from pychat.spec.model import Spec
 
 from .connection import Connection
@@ -29,10 +29,14 @@ class Block:
 
 
 class Roster:
-    """All users. The cost of every method but `items` does not depend on their number."""
+    """All users. The cost of every method but `items` does not depend on their number.
 
-    def __init__(self, spec: Spec) -> None:
+    `holds` says whether what a word of a type says (`Type.holds`) is so of a user.
+    """
+
+    def __init__(self, spec: Spec, holds: Callable[[str, Connection], bool]) -> None:
         self._spec = spec
+        self._holds = holds
         self._blocks: dict[Connection, Block] = {}  # the block of each user
         self._used: dict[Block, None] = {}  # all that are not empty
         self._open: dict[Block, None] = {}  # those of them with a free place
@@ -83,21 +87,27 @@ class Roster:
         items = block.items.get(request.verb)
         if items is None:
             assert request.item is not None, "the loader checks it"
-            free, busy = (self._item(request.item, linked) for linked in (False, True))
-            held_in = self._spec.link.held_in
-            items = block.items[request.verb] = b"".join(
-                (busy if user.state in held_in else free).replace(b"\0", user.name.encode()) for user in block.users
-            )
+            text = "".join(self._texts(request.item, block))
+            items = block.items[request.verb] = text.encode()
         return items
 
-    def _item(self, form: Form, linked: bool) -> bytes:
-        """The item of a user, with NUL for the name: the first word of another type says free, the second busy."""
-        words = []
-        for part in form.parts:
-            if isinstance(part, str):
-                words.append(part)
-            elif part.type == self._spec.link.key:
-                words.append("\0")
-            else:
-                words.append(self._spec.types[part.type].one_of[linked])
-        return " ".join(words).encode() + self._spec.framing.writes
+    def _texts(self, form: Form, block: Block) -> Iterator[str]:
+        """The items of a block: each user's name, and in fields of other types the words that are said of it."""
+        kinds = [self._spec.types[field.type] for field in form.fields if field.type != self._spec.names]
+        shapes: dict[tuple[str, ...], str] = {}  # by these words, the item with NUL for the name
+        for user in block.users:
+            words = tuple([self._word(kind, user) for kind in kinds])
+            shape = shapes.get(words)
+            if shape is None:
+                left = iter(words)
+                said = [next(left) if field.type != self._spec.names else "\0" for field in form.fields]
+                shape = shapes[words] = form.fill(*said) + self._spec.framing.writes.decode()
+            yield shape.replace("\0", user.name)
+
+    def _word(self, kind: Type, user: Connection) -> str:
+        """The first word that holds of a user, or the one that says that none of the others does."""
+        for word, what in kind.holds:
+            if self._holds(what, user):
+                return word
+        others = {word for word, _ in kind.holds}
+        return next(word for word in kind.one_of if word not in others)

@@ -64,7 +64,7 @@ class Channel(Connection):
         self.pending: Chunks | None = None  # taken from the outbox, not yet by the network
         self.interest = 0
         self.due = FOREVER  # when the next look is planned,
-        self.planned = ""  # … and its state when that was planned
+        self.planned: tuple[str, float | None] = "", None  # … and its state, and when it was called, as of then
         self.admitted = True
         self.shut = False  # the sending half is ended
         self.measured: tuple[float | None, int] = (None, 0)  # since when its queue is full, and what was unacknowledged
@@ -318,7 +318,8 @@ class Loop:
                 self._hub.resume(channel, now)
                 work += self._queues.take_touched()
             self._plan(channel, work, now)  # its clock goes on
-        if channel.ended is not None or channel.full_since is not None or channel.state != channel.planned:
+        planned = channel.state, channel.called
+        if channel.ended is not None or channel.full_since is not None or planned != channel.planned:
             self._plan(channel, work, now)
         interest = (0 if channel.paused or channel.finished else READ) | (WRITE if channel.pending is not None else 0)
         if interest != channel.interest:
@@ -436,7 +437,7 @@ class Loop:
                 self._measure(channel, now)
                 work += self._queues.take_touched()
             due = self._hub.deadlines.next(channel, now)
-            channel.planned = channel.state
+            channel.planned = channel.state, channel.called
         if due < channel.due:
             channel.due = due
             heapq.heappush(self._timers, (due, next(self._order), channel))

@@ -19,6 +19,7 @@ from .reading import REFUSED, Data, Document, Path, SpecError, octets_of, read
 
 __all__ = ["Spec", "SpecError", "load", "loads", "schema", "shipped", "shipped_file"]
 
+_FORMER: dict[Path, str] = {("link", "key"): "the type of users' names stands by itself, as `names: …`"}
 _ODD = frozenset({"good", "bad", "steps"})  # where any character may stand: values of types, and what an example sends
 
 
@@ -131,7 +132,10 @@ def _explain(error: Any, path: Path) -> list[tuple[str, Path, bool]]:
     if error.validator == "additionalProperties" and isinstance(error.schema["additionalProperties"], bool):
         known = error.schema["properties"]
         unknown = [name for name in error.instance if name not in known]
-        return [(f"unknown key {name}; there are {', '.join(known)}", (*path, name), True) for name in unknown]
+        return [
+            (_FORMER.get((*path, name), f"unknown key {name}; there are {', '.join(known)}"), (*path, name), True)
+            for name in unknown
+        ]
     if error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
         return [(f"{name} is missing", path, True) for name in missing]
@@ -141,7 +145,8 @@ def _explain(error: Any, path: Path) -> list[tuple[str, Path, bool]]:
     if error.validator == "type":
         return [(f"must be {_article(str(error.validator_value))}, not {error.instance!r:.60}", path, False)]
     if error.validator == "oneOf":
-        return [("a row has either outcome (a success) or error (a refusal)", path, False)]
+        wanted = " or ".join(str(choice["required"][0]) for choice in error.schema["oneOf"])
+        return [(f"it has either {wanted}, and not both", path, False)]
     return [(str(error.message), path, False)]
 
 

@@ -19,6 +19,7 @@ def check(spec: Spec, document: Document) -> None:
     document.check()  # the rest needs the initial and the final state
     check_links(spec, document)
     check_relations(spec, document)
+    _check_profiles(spec, document)
     _check_unlinked(spec, document)
     _check_told(spec, document)
     _check_used(spec, document)
@@ -101,7 +102,9 @@ def _causes(spec: Spec) -> Iterator[tuple[str, Path, frozenset[str]]]:
 
 
 def _check_used(spec: Spec, document: Document) -> None:
-    errors = {outcome.error for _, outcome in spec.outcomes()} | {fault.error for fault in spec.faults}
+    errors = {code for _, row in spec.outcomes() for code in (row.error, row.fails)} | {
+        fault.error for fault in spec.faults
+    }
     for code in spec.errors.keys() - errors:
         document.blame(("errors", code), f"no row and no fault has the error {code}", key=True)
     goodbyes = {budget.goodbye for budget in spec.budgets} | {timer.goodbye for timer in spec.timers.values()}
@@ -145,6 +148,8 @@ def _forms(spec: Spec) -> Iterator[Form]:
 
 def _check_replies(spec: Spec, document: Document) -> None:
     """A client must tell every reply from every other one by the words that it begins with."""
+    for name in spec.pushes.keys() & spec.states.keys():
+        document.blame(("pushes", name), f"{name} is a state; a push that shares its name is mistaken for it", key=True)
     seen: dict[str, Path] = {}
     rows: list[tuple[str, Path]] = []
     for request in spec.requests.values():
@@ -217,6 +222,20 @@ def _check_client(spec: Spec, document: Document) -> None:
     for verb, after in spec.client.may_follow.items():
         if spec.requests[after].answer is None:
             document.blame((*path, "may_follow", verb), f"{after} has no answer, so nothing need wait for it")
+
+
+def _check_profiles(spec: Spec, document: Document) -> None:
+    """What a row uses is there whenever the row is: it is core, or of the row's own profile."""
+    for state, row in spec.outcomes():
+        path, codes = row_path(spec, document, state, row), [code for code in (row.error, row.fails) if code]
+        used = [(f"the request {row.verb}", spec.requests[row.verb].profile, row.profile)]
+        used += [(f"the error {code}", spec.errors[code].profile, row.profile) for code in codes]
+        told = [(row.partner.push, row.profile)] if row.partner is not None else []
+        for push, profile in [*told, *((tell.push, tell.profile) for tell in row.tells)]:
+            used.append((f"the push {push.form.verb}", spec.pushes[push.form.verb].profile, profile))
+        for words, needed, profile in used:
+            if needed not in ("core", row.profile, profile):
+                document.blame(path, f"{words} is of the profile {needed}, and this row is of {row.profile}")
 
 
 def _check_times(spec: Spec, document: Document) -> None:

@@ -126,8 +126,7 @@ NO_FORM = Form(())  # of a frame that a spec does not have
 class Variable:
     """A value to be filled into a frame: a field of the request, a column, or one of these.
 
-    `me` and `peer` (names as their owners wrote them), `count`, `profiles`, `reason`, `cause`, and in the push of a timer
-    `number`.
+    `me` and `peer` (names as their owners wrote them), `count`, `profiles`, `reason`, `cause`, and in a timer `number`.
     """
 
     name: str

@@ -20,7 +20,7 @@ ENDINGS = {"LF": b"\n", "CRLF": b"\r\n"}
 Values: TypeAlias = Mapping[str, str | tuple[str, ...]]
 """The variables of a template: the name of the type that a value has, or samples of what it may be."""
 
-VARIABLES = ("me", "peer", "count", "profiles", "number", "cause")  # of a template, and no field of the request
+VARIABLES = ("me", "peer", "count", "profiles")  # the values of a template that are no field of the request
 
 
 def sample_numbers(digits: int) -> tuple[str, ...]:
@@ -50,8 +50,8 @@ class FrameBuilder:
         if name not in set(names):
             self._blame(path, f"there is no {what} {name}", key=key)
 
-    def _profile(self, path: Path, value: Mapping[str, Any]) -> str:
-        profile: str = value.get("profile", "core")
+    def _profile(self, path: Path, value: Mapping[str, Any], other: str = "core") -> str:
+        profile: str = value.get("profile", other)
         self._known((*path, "profile"), profile, self.profiles, "profile")
         return profile
 
@@ -259,6 +259,10 @@ class FrameBuilder:
             if self._fits(parts, form):
                 self._check_values(path, parts, form, values)
                 return Template(tuple(parts), form)
+        shape = next((form for form in forms if form.parts == (*parts, *form.fields) and form.fields), None)
+        if shape is not None:
+            self._blame(path, f"{text} is written with its fields: {shape}")
+            return Template(tuple(parts), Form(("?",)))
         expected = " or ".join(str(form) for form in forms) or "no frame at all"
         self._blame(path, f"does not fit {expected}")
         return Template(tuple(parts), Form(("?",)))

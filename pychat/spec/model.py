@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from .forms import ANY_VERB, Form, FrameFault, Framing, Push, Reply, Request, Template, Type
 from .terms import Condition, Effect, EffectKind, Tell
@@ -386,6 +386,17 @@ class Spec:
     numbers: Mapping[tuple[str, ...], int | float | str] = field(repr=False)
     places: Mapping[tuple[str | int, ...], str] = field(default_factory=dict, repr=False, compare=False)
 
+    def offering(self, profiles: Iterable[str]) -> Spec:
+        """The same protocol without what belongs to other profiles: its rows, frames, types, words, errors and rules.
+
+        Core is always offered. Raises KeyError for a profile that the spec does not have.
+        """
+        offered = {"core", *profiles}
+        unknown = offered - self.profiles.keys()
+        if unknown:
+            raise KeyError(min(unknown))
+        return self if offered == self.profiles.keys() else _offering(self, offered)
+
     def place(self, *path: str | int) -> str:
         """Where something stands in the file, as compilers write it: `pychat.yaml:12:5`."""
         return self.places.get(path, self.source)
@@ -509,3 +520,74 @@ class Spec:
 
     def budget(self, state: str) -> Budget | None:
         return next((budget for budget in self.budgets if state in budget.states), None)
+
+
+P = TypeVar("P")
+
+
+def _offering(spec: Spec, offered: set[str]) -> Spec:
+    def kept(parts: Mapping[str, P]) -> dict[str, P]:
+        return {name: part for name, part in parts.items() if _profile(part) in offered}
+
+    relations, states = kept(spec.relations), {}
+    gone = spec.relations.keys() - relations.keys()
+    for name, state in kept(spec.states).items():
+        recv = {
+            verb: tuple(_row(row, offered) for row in rows if row.profile in offered)
+            for verb, rows in state.recv.items()
+        }
+        states[name] = replace(state, recv={verb: rows for verb, rows in recv.items() if rows})
+    verbs = {verb for state in states.values() for verb in state.recv}
+    requests = {verb: request for verb, request in kept(spec.requests).items() if verb in verbs}
+    result = replace(
+        spec,
+        profiles={name: doc for name, doc in spec.profiles.items() if name in offered},
+        types={name: _words_of(kind, gone) for name, kind in kept(spec.types).items()},
+        requests=requests,
+        pushes=kept(spec.pushes),
+        errors=kept(spec.errors),
+        goodbyes=kept(spec.goodbyes),
+        relations=relations,
+        invariants=tuple(one for one in spec.invariants if one.profile in offered and one.relation in relations),
+        states=states,
+        faults=tuple(replace(rule, uncounted=rule.uncounted & requests.keys()) for rule in spec.faults),
+        rules=kept(spec.rules),
+        examples=kept(spec.examples),
+        client=_client_of(spec.client, requests),
+    )
+    prints = {key: line for key, line in spec.contract.prints.items() if key in result.replies}
+    commands = {name: sent for name, sent in spec.contract.commands.items() if sent.form.verb in requests}
+    chapters = {
+        name: replace(chapter, rules=tuple(rule for rule in chapter.rules if rule in result.rules))
+        for name, chapter in spec.chapters.items()
+    }
+    contract = replace(spec.contract, prints=prints, commands=commands)
+    return replace(result, contract=contract, chapters=chapters)
+
+
+def _profile(part: Any) -> str:
+    profile: str = part.profile
+    return profile
+
+
+def _row(row: Outcome, offered: set[str]) -> Outcome:
+    return replace(row, tells=tuple(tell for tell in row.tells if tell.profile in offered))
+
+
+def _words_of(kind: Type, gone: set[str]) -> Type:
+    """A type without the words that say something of a relation which is not offered."""
+    words = {word for word, when in kind.holds if when in gone}
+    if not words:
+        return kind
+    left = tuple(word for word in kind.one_of if word not in words)
+    good = tuple(word for word in kind.good if word not in words)
+    return replace(kind, one_of=left, good=good, holds=tuple(one for one in kind.holds if one[0] not in words))
+
+
+def _client_of(rules: ClientRules, requests: Mapping[str, Request]) -> ClientRules:
+    only_if = {
+        state: {verb: condition for verb, condition in table.items() if verb in requests}
+        for state, table in rules.only_if.items()
+    }
+    follow = {verb: after for verb, after in rules.may_follow.items() if verb in requests and after in requests}
+    return replace(rules, one_unanswered=rules.one_unanswered & requests.keys(), only_if=only_if, may_follow=follow)

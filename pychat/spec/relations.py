@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from .frames import FrameBuilder, Values, sample_numbers
+from .frames import VARIABLES, FrameBuilder, Values, sample_numbers
 from .model import Column, Relation
 from .reading import Document, Path
 from .terms import OF_A_USER, Argument, Condition, ConditionKind, Effect, EffectKind, Entry
@@ -63,6 +63,11 @@ class RelationBuilder(FrameBuilder):
 
     def _check_columns(self, path: Path, relation: Relation) -> None:
         kinds = [column.type for column in relation.columns]
+        for column in relation.columns:
+            if column.name in (*VARIABLES, "cause"):
+                self._blame(
+                    path, f"<{column.name}> means something else in a push; the column needs another name", key=True
+                )
         for column in relation.keys:
             if column.type in ("now", "secret"):
                 self._blame((*path, "of", column.name), f"a {column.type} is no key")

@@ -112,7 +112,7 @@ class RowBuilder(RelationBuilder):
         **more: Any,
     ) -> Outcome:
         """What a row of the table and the row of a timer have in common."""
-        about = verb or label
+        about, profile = verb or label, self._profile(path, row, self.requests[verb].profile if verb else "core")
         conditions = self._conditions((*path, "if"), row["if"], fields, about) if "if" in row else ()
         slow = any(condition.kind == "closed" for condition in conditions) or any(map(self._is_slow, effects))
         if "fails" in row:
@@ -129,11 +129,11 @@ class RowBuilder(RelationBuilder):
             to=row.get("to"),
             effects=effects,
             partner=self._partner((*path, "partner"), row["partner"], values) if "partner" in row else None,
-            tells=self._tells((*path, "tell"), row.get("tell", []), values, fields),
+            tells=self._tells((*path, "tell"), row.get("tell", []), values, fields, profile),
             cause=row.get("cause"),
             slow=slow,
             fails=row.get("fails"),
-            profile=self._profile(path, row),
+            profile=profile,
             **more,
         )
 
@@ -174,8 +174,10 @@ class RowBuilder(RelationBuilder):
         if effect.entry is None:
             for field in item.fields:
                 if field.type != self.names and not self.types[field.type].holds:
-                    reason = f"<{field.name}> is no {self.names}, and no word of {field.type} says when it `holds`"
-                    self._blame(path, f"an item is about a user, and {reason}")
+                    words = self.types[field.type].one_of
+                    hint = f"; write in it `holds: {{{words[1]}: linked}}`" if len(words) == 2 else ""
+                    reason = f"<{field.name}> is no {self.names}, and no word of {field.type} says when it holds{hint}"
+                    self._blame(path, f"an item is about a user: {reason}")
             return
         columns = self._columns_as_values(self.relations[effect.entry.relation])
         for field in item.fields:
@@ -191,31 +193,30 @@ class RowBuilder(RelationBuilder):
         return PartnerEffect(push, value.get("in"), value.get("to"))
 
     def _tells(
-        self, path: Path, tells: list[dict[str, Any]], values: Values, fields: Fields | None
+        self, path: Path, tells: list[dict[str, Any]], values: Values, fields: Fields | None, profile: str
     ) -> tuple[Tell, ...]:
-        return tuple(
-            tell
-            for index, value in enumerate(tells)
-            if (tell := self._tell((*path, index), value, values, fields)) is not None
-        )
+        found = [self._tell((*path, index), value, values, fields, profile) for index, value in enumerate(tells)]
+        return tuple(tell for tell in found if tell is not None)
 
-    def _tell(self, path: Path, value: dict[str, Any], values: Values, fields: Fields | None) -> Tell | None:
-        pushes = [push.form for push in self.pushes.values()]
+    def _tell(
+        self, path: Path, value: dict[str, Any], values: Values, fields: Fields | None, profile: str
+    ) -> Tell | None:
+        pushes, profile = [push.form for push in self.pushes.values()], self._profile(path, value, profile)
         if "each" in value:
             entry = self._entry((*path, "each"), value["each"], fields)
             columns = self._columns_as_values(self.relations[entry.relation]) if entry is not None else {}
             push = self._template((*path, "push"), value["push"], pushes, {**values, **columns})
-            return Tell("each", push, None, entry)
+            return Tell("each", push, None, entry, profile)
         push = self._template((*path, "push"), value["push"], pushes, values)
         to: str = value["to"]
         if to.startswith("<"):
             if (fields or {}).get(to[1:-1]) != self.names:
                 self._blame((*path, "to"), f"{to} is no field of the type {self.names}, so it is no user")
-            return Tell("user", push, to[1:-1])
+            return Tell("user", push, to[1:-1], None, profile)
         entry = self._entry((*path, "to"), to.removeprefix("others "), fields)
         if entry is not None and self.relations[entry.relation].user_column is None:
             self._blame((*path, "to"), f"no column of {entry.relation} is a user, so there is nobody to tell")
-        return Tell("others", push, None, entry)
+        return Tell("others", push, None, entry, profile)
 
     def _ending(self, path: Path, value: dict[str, Any]) -> Ending:
         self._known((*path, "to"), value["to"], self.data["states"], "state")

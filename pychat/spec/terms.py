@@ -117,6 +117,7 @@ class Tell:
     push: Template
     field: str | None = None
     entry: Entry | None = None
+    profile: str = "core"
 
     def __str__(self) -> str:
         to = {"user": f"to <{self.field}>", "others": f"to others {self.entry}", "each": f"for each {self.entry}"}

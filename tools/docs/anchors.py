@@ -52,6 +52,9 @@ class Anchors:
     def timer(self, name: str) -> str:
         return f"timer-{slug(name)}"
 
+    def relation(self, name: str) -> str:
+        return f"relation-{slug(name)}"
+
     def limit(self, name: str) -> str:
         return f"limit-{slug(name)}"
 
@@ -65,6 +68,12 @@ class Anchors:
         rows = next(rows for rows in tables if outcome in rows)
         same = [row for row in rows if row.label == outcome.label]
         return "-".join(words if same[0] == outcome else [*words, str(same.index(outcome) + 1)])
+
+    def row(self, outcome: Outcome) -> str:
+        """The anchor of a row in the table of its request, wherever the row stands."""
+        tables = [state.recv[outcome.verb] for state in self.spec.states.values() if outcome.verb in state.recv]
+        state = next(name for name, held in self.spec.states.items() if outcome in held.recv.get(outcome.verb, ()))
+        return self.outcome(state if len(set(tables)) > 1 else None, outcome)
 
     # Links
 

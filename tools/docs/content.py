@@ -61,6 +61,11 @@ def one_of(parts: Sequence[Spans]) -> Spans:
     return join([join(parts[:-1]), parts[-1]], " or ") if len(parts) > 1 else join(parts)
 
 
+def both(parts: Sequence[Spans]) -> Spans:
+    """The parts together: `a, b and c`."""
+    return join([join(parts[:-1]), parts[-1]], " and ") if len(parts) > 1 else join(parts)
+
+
 def plain(spans: Spans) -> str:
     """The words without styles and links."""
     return "".join(span.text for span in spans)
@@ -100,13 +105,13 @@ class TableRow:
 class Table:
     """Rows under their heads. `matrix`: the first cell of a row is a head too.
 
-    Cells whose only link is the anchor `faint` are grey.
+    Cells whose links are all of the anchors in `faint` are grey.
     """
 
     head: tuple[str, ...]
     rows: tuple[TableRow, ...]
     matrix: bool = False
-    faint: str = ""
+    faint: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +216,7 @@ class Page:
     facts: Facts
     sections: tuple[Section, ...]
     digest: str
+    source: str
 
     def walk(self) -> Iterator[Section]:
         for section in self.sections:

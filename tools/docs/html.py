@@ -75,9 +75,9 @@ def _linked_span(span: Span) -> str:
     return f'<a href="#{escape(span.target)}">{shown}</a>' if span.target else shown
 
 
-def faint(cell: Spans, target: str) -> bool:
-    """Whether a cell is grey: its only link is the target, or it is empty."""
-    return (bool(target) and {span.target for span in cell} == {target}) or plain(cell) == "–"
+def faint(cell: Spans, targets: frozenset[str]) -> bool:
+    """Whether a cell is grey: it has links to the targets only, or it is empty."""
+    return (bool(cell) and {span.target for span in cell} <= targets) or plain(cell) == "–"
 
 
 def grammar(found: Grammar) -> Markup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pychat.spec.forms import Field, Form, Push, Reply, Request, Template, Variable
+from pychat.spec.forms import Form, Reply, Request
 from pychat.spec.model import Outcome
 
 from .content import (
@@ -17,11 +17,13 @@ from .content import (
     code,
     join,
     link,
+    one_of,
     plain,
     sentence,
     text,
 )
-from .phrases import duration, octets, type_form, unique
+from .occasions import occasions, only_while
+from .phrases import octets
 from .sources import PageSources
 
 
@@ -35,28 +37,39 @@ def section(sources: PageSources) -> Section:
         "every request, with what comes of it",
         tuple(_request(sources, request) for request in spec.requests.values()),
     )
-    answers = [_answer(sources, reply) for reply in spec.replies.values() if reply.kind in ("answer", "item")]
-    replies = Section(
-        "replies", text("What answers a request"), (), "answers, items and refusals", (*answers, _refusal(sources))
+    replies = [reply for reply in spec.replies.values() if reply.kind not in ("push", "goodbye")]
+    answers = Section(
+        "replies",
+        text("What answers a request"),
+        (),
+        "answers, items and refusals",
+        tuple(_refusal(sources, reply) if reply.kind == "refusal" else _answer(sources, reply) for reply in replies),
     )
-    pushed = [_push(sources, push) for push in spec.pushes.values()]
+    pushed = [reply for reply in spec.replies.values() if reply not in replies]
     pushes = Section(
-        "pushes", text("What the server sends by itself"), (), "pushes and the goodbye", (*pushed, _goodbye(sources))
+        "pushes",
+        text("What the server sends by itself"),
+        (),
+        "pushes and the goodbye",
+        tuple(_goodbye(sources, reply) if reply.kind == "goodbye" else _push(sources, reply) for reply in pushed),
     )
     words = text("Each frame that travels, by the direction in which it travels. A word in angle brackets is a field.")
-    return Section("messages", text("Messages"), (Paragraph(words),), "every frame", (requests, replies, pushes))
+    return Section("messages", text("Messages"), (Paragraph(words),), "every frame", (requests, answers, pushes))
 
 
 def _overview(sources: PageSources) -> Table:
     rows = []
     for request in sources.spec.requests.values():
         errors = [
-            outcome.error for _, outcome in sources.spec.outcomes() if outcome.verb == request.verb and outcome.error
+            error
+            for _, outcome in sources.spec.outcomes()
+            for error in (outcome.error, outcome.fails)
+            if outcome.verb == request.verb and error
         ]
         cells = (
             (*sources.phrases.request(request.verb), *sources.anchors.form(request.form)[1:]),
             sources.in_states(sources.legal(request.verb)),
-            sources.anchors.form(request.answer) if request.answer else text("none"),
+            _answer_words(sources, request) if request.answer or request.item else text("none"),
             join([sources.phrases.error(error) for error in dict.fromkeys(errors)]) or text("–"),
         )
         rows.append(TableRow(cells))
@@ -68,7 +81,8 @@ def _fields(sources: PageSources, form: Form) -> list[Block]:
     for field in form.fields:
         kind = sources.spec.types[field.type]
         name = code(kind.name, sources.anchors.type(kind.name))
-        rows.append(TableRow((code(f"<{field.name}>"), name, type_form(kind), text(octets(*kind.octets)))))
+        form_ = sources.phrases.type_form(kind)
+        rows.append(TableRow((code(f"<{field.name}>"), name, form_, text(octets(*kind.octets)))))
     return [Table(("field", "type", "form", "length"), tuple(rows))] if rows else []
 
 
@@ -82,8 +96,10 @@ def _longest(sources: PageSources, form: Form) -> tuple[str, Spans]:
 def _request(sources: PageSources, request: Request) -> Section:
     legal = sources.legal(request.verb)
     where = sources.in_states(legal)
-    if legal != list(sources.spec.live_states):
-        where = sentence("{}; elsewhere {}", where, sources.phrases.error(sources.spec.fault_rule("state").error))
+    elsewhere = [sources.misplaced(state, request.verb) for state in sources.spec.live_states if state not in legal]
+    if elsewhere:
+        errors = [sources.phrases.error(error) for error in dict.fromkeys(elsewhere)]
+        where = sentence("{}; elsewhere {}", where, one_of(errors))
     facts = (
         ("form", sources.anchors.form(request.form)),
         ("sent by", text("a client")),
@@ -106,12 +122,11 @@ def _request(sources: PageSources, request: Request) -> Section:
 
 
 def _answer_words(sources: PageSources, request: Request) -> Spans:
+    items = sentence("any number of {}", sources.anchors.form(request.item)) if request.item is not None else ()
     if request.answer is None:
-        return text("none when it succeeds")
+        return sentence("{}, and no end", items) if items else text("none when it succeeds")
     answer = sources.anchors.form(request.answer)
-    if request.item is None:
-        return answer
-    return sentence("any number of {}, then {}", sources.anchors.form(request.item), answer)
+    return sentence("{}, then {}", items, answer) if items else answer
 
 
 def _rows(sources: PageSources, request: Request) -> Table:
@@ -121,7 +136,7 @@ def _rows(sources: PageSources, request: Request) -> Table:
         for outcome in outcomes:
             cells = (
                 sources.in_states(states),
-                text("always") if len(outcomes) == 1 else sources.phrases.condition(outcome.condition),
+                text("always") if len(outcomes) == 1 else sources.phrases.conditions(outcome.conditions),
                 sources.phrases.answer(outcome),
                 sources.phrases.then(outcome),
                 sentence("{} {}", code(outcome.name), link(outcome.rule, outcome.rule)),
@@ -142,8 +157,22 @@ def _grouped(sources: PageSources, verb: str) -> list[tuple[list[str], tuple[Out
 def _variables(sources: PageSources, request: Request) -> list[Block]:
     rows = [outcome for _, outcome in sources.spec.outcomes() if outcome.verb == request.verb]
     templates = [row.answer for row in rows if row.answer] + [row.partner.push for row in rows if row.partner]
-    words = sources.phrases.variables(templates)
+    templates += [tell.push for row in rows for tell in row.tells]
+    words = sources.phrases.variables(templates, _columns(sources, request, rows))
     return [Paragraph(sentence("Here {}.", words))] if words else []
+
+
+def _columns(sources: PageSources, request: Request, rows: list[Outcome]) -> dict[str, Spans]:
+    """The variables of these rows that are columns and no fields of the request."""
+    entries = [effect.entry for row in rows for effect in row.effects]
+    entries += [tell.entry for row in rows for tell in row.tells]
+    return {
+        column.name: sentence(f"the {column.name} of the tuple in {{}}", sources.relation(entry.relation))
+        for entry in entries
+        if entry is not None
+        for column in sources.spec.relations[entry.relation].columns
+        if request.form.type_of(column.name) is None
+    }
 
 
 # What the server sends
@@ -162,13 +191,14 @@ def _answer(sources: PageSources, reply: Reply) -> Section:
     return _frame(sources, reply, sentence(what, request), facts, code(reply.key))
 
 
-def _push(sources: PageSources, push: Push) -> Section:
-    reply = sources.spec.replies[push.form.key]
+def _push(sources: PageSources, reply: Reply) -> Section:
+    push = next(push for push in sources.spec.pushes.values() if push.form is reply.form)
     facts = (
         ("form", sources.anchors.form(push.form)),
         ("sent by", text("the server")),
-        ("when", join(_occasions(sources, push), "; ")),
+        ("when", join(occasions(sources, push.form), "; ")),
         *_client_moves(sources, reply),
+        *only_while(sources, reply),
         *((("client answers", sources.anchors.request_template(push.reply)),) if push.reply is not None else ()),
         _longest(sources, push.form),
     )
@@ -177,20 +207,22 @@ def _push(sources: PageSources, push: Push) -> Section:
     )
 
 
-def _refusal(sources: PageSources) -> Section:
-    reply = sources.spec.replies[sources.spec.refusal.key]
+def _refusal(sources: PageSources, reply: Reply) -> Section:
+    spec = sources.spec
+    doc, codes = spec.refusal_doc, link("the table of errors", "errors")
+    if reply.code is not None:
+        doc, codes = spec.errors[reply.code].doc, sources.phrases.error(reply.code)
     facts = (
         ("form", sources.anchors.form(reply.form)),
         ("sent by", text("the server")),
-        ("answers", text("any request, or a line that is none")),
-        ("codes", link("the table of errors", "errors")),
+        ("answers", text("any request, or a line that is none") if reply.code is None else text("what is refused so")),
+        ("codes", codes),
         _longest(sources, reply.form),
     )
-    return _frame(sources, reply, sources.anchors.prose(sources.spec.refusal_doc), facts, code(reply.key))
+    return _frame(sources, reply, sources.anchors.prose(doc), facts, code(reply.key))
 
 
-def _goodbye(sources: PageSources) -> Section:
-    reply = sources.spec.replies[sources.spec.goodbye.key]
+def _goodbye(sources: PageSources, reply: Reply) -> Section:
     facts = (
         ("form", sources.anchors.form(reply.form)),
         ("sent by", text("the server")),
@@ -217,29 +249,3 @@ def _client_moves(sources: PageSources, reply: Reply) -> list[tuple[str, Spans]]
         if origins:
             shown.append(sentence("{} → {}", sources.in_states(origins), sources.phrases.state(target)))
     return [("client moves", join(shown))] if shown else []
-
-
-def _occasions(sources: PageSources, push: Push) -> list[Spans]:
-    """The causes of a push."""
-    partner = sources.spec.link.name
-    found: list[Spans] = []
-    for _, outcome in sources.spec.outcomes():
-        if outcome.partner is not None and outcome.partner.push.form is push.form:
-            who = "another user" if outcome.does("link") else f"the {partner}"
-            frame = code(_received(outcome.partner.push))
-            found.append(sentence(f"{who} has sent {{}} ({{}})", sources.phrases.request(outcome.verb), frame))
-    if sources.spec.ending.partner.push.form is push.form:
-        frame = code(_received(sources.spec.ending.partner.push))
-        found.append(sentence(f"the {partner}'s connection has ended without a request ({{}})", frame))
-    timers = [timer for timer in sources.spec.timers.values() if timer.push == push.verb]
-    found += [sentence(f"{{}}, after {duration(t.after)}", link(t.name, sources.anchors.timer(t.name))) for t in timers]
-    return unique(found)
-
-
-def _received(template: Template) -> str:
-    """A frame as its receiver sees it: with the names of its fields in the place of the sender's variables."""
-    pairs = zip(template.parts, template.form.parts, strict=True)
-    return " ".join(
-        f"<{shape.name}>" if isinstance(shape, Field) and isinstance(part, Variable) else str(part)
-        for part, shape in pairs
-    )

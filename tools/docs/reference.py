@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import states
+from pychat.spec import Spec
+from pychat.spec.model import ClientRules
+
+from . import relations, states
 from .abnf import grammar
 from .content import (
     Block,
@@ -23,7 +26,8 @@ from .content import (
     sentence,
     text,
 )
-from .phrases import FAULTS, SINCE, amount, duration, octets, type_form, unique
+from .occasions import pushed_by
+from .phrases import FAULTS, SINCE, amount, duration, octets, unique
 from .sources import PageSources
 
 ENDINGS = {b"\n": "LF (0x0A)", b"\r\n": "CR LF (0x0D 0x0A)"}
@@ -35,6 +39,7 @@ TITLES = {
     "framing": "Frames",
     "types": "Types of fields",
     "states": "States",
+    "relations": "Relations",
     "errors": "Errors",
     "goodbyes": "Goodbyes, and how a connection ends",
     "timers": "Time",
@@ -46,6 +51,8 @@ TITLES = {
 def title(sources: PageSources, name: str) -> Spans:
     """The title of a part or of a chapter."""
     chapter = sources.spec.chapters.get(name)
+    if name == "goodbyes" and not sources.spec.goodbyes:
+        return text("How a connection ends")
     return text(chapter.title if chapter is not None and chapter.title else TITLES.get(name, name))
 
 
@@ -68,7 +75,7 @@ def _framing(sources: PageSources) -> Section:
             ("a server writes", text(ENDINGS[framing.writes])),
             ("a receiver accepts", text(" and ".join(ENDINGS[ending] for ending in framing.accepts))),
             ("longest frame", text(f"{octets(framing.max_octets)} with its ending")),
-            ("verb", code(framing.verb)),
+            ("verb", sentence("{}, in any case", code(framing.verb)) if framing.any_case else code(framing.verb)),
         )
     )
     rules = tuple((rule.name, rule.about, layout(str(rule))) for rule in grammar(sources.spec))
@@ -97,7 +104,7 @@ def _types(sources: PageSources) -> Section:
         cells = (
             code(kind.name),
             sources.anchors.prose(kind.doc),
-            type_form(kind),
+            sources.phrases.type_form(kind),
             text(octets(*kind.octets)),
             join(good) or text("–"),
             join(bad) or text("–"),
@@ -112,25 +119,41 @@ def _states(sources: PageSources) -> Section:
     return states.section(sources, title(sources, "states"))
 
 
-def _errors(sources: PageSources) -> Section:
-    spec, verb = sources.spec, sources.spec.refusal.verb
-    faults = []
+def _relations(sources: PageSources) -> Section:
+    return relations.section(sources, title(sources, "relations"))
+
+
+def _faults(sources: PageSources) -> Table:
+    """What is wrong with a frame, in the order in which it is checked."""
+    spec, phrases = sources.spec, sources.phrases
+    named, counted = spec.refusal.type_of("verb") is not None, bool(spec.budgets)
+    rows = []
     for index, fault in enumerate(spec.faults, 1):
-        uncounted = join([sources.phrases.request(name) for name in spec.requests if name in fault.uncounted])
-        cells = (
-            text(f"{index}."),
-            text(FAULTS[fault.fault]),
-            sources.phrases.error(fault.error),
-            sources.phrases.fault_verb(fault.fault),
-            sentence("yes, but not for {}", uncounted) if uncounted else text("yes"),
-            link(fault.rule, fault.rule),
+        uncounted = join([phrases.request(name) for name in spec.requests if name in fault.uncounted])
+        rows.append(
+            (
+                text(f"{index}."),
+                sentence("{}{}", text(FAULTS[fault.fault]), phrases.where(fault)),
+                phrases.error(fault.error),
+                *((phrases.fault_verb(fault),) if named else ()),
+                *((sentence("yes, but not for {}", uncounted) if uncounted else text("yes"),) if counted else ()),
+                link(fault.rule, fault.rule),
+            )
         )
-        faults.append(TableRow(cells))
-    last = ("the rows of the verb's own table, from the first to the last", "the row's", "the verb", "no", "")
-    faults.append(TableRow((text(f"{len(faults) + 1}."), *(text(words) for words in last))))
+    last = ["the rows of the verb's own table, from the first to the last", "the row's"]
+    last += (["the verb"] if named else []) + (["no"] if counted else []) + [""]
+    rows.append((text(f"{len(rows) + 1}."), *(text(words) for words in last)))
+    head = ["order", "what is wrong", "code"] + (["the refusal names"] if named else [])
+    head += (["counted"] if counted else []) + ["rule"]
+    return Table(tuple(head), tuple(TableRow(row) for row in rows))
+
+
+def _errors(sources: PageSources) -> Section:
+    spec = sources.spec
     codes = []
     for error in spec.errors.values():
-        verbs = dict.fromkeys(outcome.verb for _, outcome in spec.outcomes() if outcome.error == error.code)
+        rows = (outcome for _, outcome in spec.outcomes())
+        verbs = dict.fromkeys(row.verb for row in rows if error.code in (row.error, row.fails))
         answers = text("any frame") if error.general else join([sources.phrases.request(name) for name in verbs])
         cells_ = (code(error.code), answers, sources.anchors.prose(error.doc), text(error.words))
         codes.append(TableRow(cells_, sources.anchors.error(error.code)))
@@ -138,8 +161,8 @@ def _errors(sources: PageSources) -> Section:
         sources,
         "errors",
         "what is wrong with a frame, and what is refused",
-        Table(("order", "what is wrong", "code", f"{verb} names", "counted", "rule"), tuple(faults)),
-        Listing(tuple(sources.phrases.budget(budget) for budget in spec.budgets)),
+        _faults(sources),
+        *((Listing(tuple(sources.phrases.budget(budget) for budget in spec.budgets)),) if spec.budgets else ()),
         Paragraph(
             text("The words are those of the shipped server; another server may use others, but must send some.")
         ),
@@ -161,19 +184,21 @@ def _goodbyes(sources: PageSources) -> Section:
         calls += [link(budget.rule, budget.rule) for budget in spec.budgets if budget.goodbye == goodbye.code]
         timers = [timer for timer in spec.timers.values() if timer.goodbye == goodbye.code]
         calls += [link(f"{t.name}, {duration(t.after)}", sources.anchors.timer(t.name)) for t in timers]
-        told = code(goodbye.gone) if goodbye.gone else text("nothing")
-        cells = (code(goodbye.code), join(calls, "; "), told, sources.anchors.prose(goodbye.doc), text(goodbye.words))
+        told = [code(goodbye.gone) if goodbye.gone else text("nothing")] if spec.linked_states else []
+        about = (sources.anchors.prose(goodbye.doc), text(goodbye.words))
+        cells = (code(goodbye.code), join(calls, "; "), *told, *about)
         rows.append(TableRow(cells, sources.anchors.goodbye(goodbye.code)))
     ending = spec.ending
-    effects = join([sources.phrases.effect(effect) for effect in ending.effects], "; ")
-    words = "When a connection ends without a request for it: {}; {}. {}"
-    told_ = sources.phrases.other_end(ending.partner, "that end")
+    parts = sources.phrases.effects(ending)
+    parts += [sources.phrases.other_end(ending.partner, "that end")] if ending.partner is not None else []
+    words = "When a connection ends without a request for it: {}. {}"
+    head = ("code", "called for by", *((f"{partner} is told",) if spec.linked_states else ()), "when", "words")
     return _chapter(
         sources,
         "goodbyes",
         "the server's last frame, and the closing",
-        Paragraph(sentence(words, effects, told_, link(ending.rule, ending.rule))),
-        Table(("code", "called for by", f"{partner} is told", "when", "words"), tuple(rows)),
+        Paragraph(sentence(words, join(parts, "; "), link(ending.rule, ending.rule))),
+        *((Table(head, tuple(rows)),) if rows else ()),
     )
 
 
@@ -199,7 +224,9 @@ def _timers(sources: PageSources) -> Section:
         f"keep-alive of a connection: idle for {duration(idle)}, then {probes} probes, {duration(interval)} apart."
     )
     table = Table(("timer", "after", "measured", "in", "then", "rule"), tuple(rows))
-    return _chapter(sources, "timers", "deadlines, silence, keep-alive", table, Paragraph(text(words)))
+    filled = sources.phrases.variables([push for timer in spec.timers.values() for push in pushed_by(timer)])
+    here = (Paragraph(sentence("Here {}.", filled)),) if filled else ()
+    return _chapter(sources, "timers", "deadlines, silence, keep-alive", table, *here, Paragraph(text(words)))
 
 
 def _limits(sources: PageSources) -> Section:
@@ -217,10 +244,10 @@ def _limits(sources: PageSources) -> Section:
 def _client(sources: PageSources) -> Section:
     spec, rules = sources.spec, sources.spec.client
     one = one_of([sources.phrases.request(verb) for verb in spec.requests if verb in rules.one_unanswered])
-    items = [
-        text("A request only in a state that has rows for it, as the client itself sees its state."),
-        sentence("One {} unanswered at most. {}", one, link(rules.one_unanswered_rule, rules.one_unanswered_rule)),
-    ]
+    items = [text("A request only in a state that has rows for it, as the client itself sees its state.")]
+    if one:
+        rule = link(rules.one_unanswered_rule, rules.one_unanswered_rule)
+        items.append(sentence("One {} unanswered at most. {}", one, rule))
     for state, table in rules.only_if.items():
         for verb, condition in table.items():
             parts = (sources.phrases.state(state), sources.phrases.request(verb), sources.phrases.condition(condition))
@@ -240,10 +267,16 @@ def _client(sources: PageSources) -> Section:
     return Section("client", title(sources, "client"), blocks, "the rules for clients, and why")
 
 
+def has(spec: Spec, name: str) -> bool:
+    """Whether a spec has a part that it may lack."""
+    return {"relations": bool(spec.relations), "client": spec.client != ClientRules()}.get(name, True)
+
+
 PARTS: dict[str, Callable[[PageSources], Section]] = {
     "framing": _framing,
     "types": _types,
     "states": _states,
+    "relations": _relations,
     "errors": _errors,
     "goodbyes": _goodbyes,
     "timers": _timers,

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from pychat.spec import Spec
 from pychat.spec.forms import Form, Reply
+from pychat.spec.model import Outcome
 from pychat.spec.view import Move, moves
 
 from .anchors import Anchors
@@ -46,6 +47,13 @@ class PageSources:
     def moves(self) -> tuple[Move, ...]:
         return moves(self.spec)
 
+    @cached_property
+    def rows(self) -> tuple[Outcome, ...]:
+        """Each row once: those of the states, then those of the timers."""
+        rows = [outcome for _, outcome in self.spec.outcomes()]
+        rows += [timer.row for timer in self.spec.timers.values() if timer.row is not None]
+        return tuple(dict.fromkeys(rows))
+
     # Prose and rules
 
     def chapter(self, name: str) -> list[Block]:
@@ -72,9 +80,11 @@ class PageSources:
         return join([link(id_, id_) for id_ in ids])
 
     def rules_about(self, verb: str) -> list[str]:
-        """The rules of a verb's rows, and those of the same groups."""
-        groups = {o.rule.rpartition("-")[0] for _, o in self.spec.outcomes() if o.verb == verb}
-        return [id_ for id_ in self.spec.rules if id_.rpartition("-")[0] in groups]
+        """The rules of a verb's rows, and those of the same groups if no other row has a rule of the group."""
+        own = {row.rule for row in self.rows if row.verb == verb}
+        others = {_group(row.rule) for row in self.rows if row.verb != verb}
+        groups = {_group(rule) for rule in own} - others
+        return [id_ for id_ in self.spec.rules if id_ in own or _group(id_) in groups]
 
     # Frames
 
@@ -93,12 +103,15 @@ class PageSources:
 
     def sent_example(self, verb: str) -> bytes:
         """The first frame of this verb in the examples that is not refused, with its ending."""
-        refused = self.spec.refusal.verb + " "
         sent: list[str] = []
         for arrows in (found.arrows for found in self.interactions.values()):
-            bad = {arrow.cause for arrow in arrows if arrow.kind == "receive" and arrow.text.startswith(refused)}
+            bad = {arrow.cause for arrow in arrows if arrow.kind == "receive" and self._refuses(arrow.text)}
             sent += [arrow.text for index, arrow in enumerate(arrows) if arrow.kind == "send" and index not in bad]
         return self._first(self.spec.requests[verb].form, sent)
+
+    def _refuses(self, line: str) -> bool:
+        reply = self.spec.reply_of(line)
+        return reply is not None and reply.kind == "refusal"
 
     def got_example(self, reply: Reply) -> bytes:
         """The first such frame of a server in the examples, with its ending."""
@@ -120,11 +133,25 @@ class PageSources:
         """The states that have rows for a request."""
         return [name for name in self.spec.live_states if verb in self.spec.states[name].recv]
 
+    def misplaced(self, state: str, verb: str) -> str:
+        """The error of a request that has no rows in the state."""
+        rule = self.spec.first_fault(state, None, verb)
+        assert rule is not None, "it has rows there"
+        return rule.error
+
     def in_states(self, names: list[str]) -> Spans:
         """These states as a phrase; all of them are `any state`."""
         if names == list(self.spec.live_states):
             return text("any state")
         return join([self.phrases.state(name) for name in names], " or ")
 
+    def relation(self, name: str) -> Spans:
+        return code(name, self.anchors.relation(name))
+
     def frame_link(self, key: str) -> Spans:
         return code(key, self.anchors.frame(key))
+
+
+def _group(rule: str) -> str:
+    """The group of a rule: `R-CHAT` of `R-CHAT-1`."""
+    return rule.rpartition("-")[0]

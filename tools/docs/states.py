@@ -7,14 +7,29 @@ from typing import Any
 from pychat.core.machine import client_machine, server_machine
 from pychat.spec.model import Outcome, State
 
-from .content import Block, Diagram, Facts, Paragraph, Section, Spans, Table, TableRow, code, join, link, sentence, text
+from .content import (
+    Block,
+    Diagram,
+    Facts,
+    Paragraph,
+    Section,
+    Spans,
+    Table,
+    TableRow,
+    both,
+    code,
+    join,
+    link,
+    sentence,
+    text,
+)
 from .machines import changes
-from .phrases import duration
+from .phrases import duration, unique
 from .sources import PageSources
 
 STATES = (
-    "A connection is in one state. Beside it the server knows the connection's name and its link, and nothing else. "
-    "A request that has no place in the state is refused and changes nothing."
+    "A connection is in one state. Beside it the server knows {}, and nothing else. A request that has no place in the "
+    "state is refused and changes nothing."
 )
 SERVER = (
     "A connection as the server sees it. An arrow is named for the row that moves the connection: the request, and "
@@ -45,7 +60,17 @@ def section(sources: PageSources, title: Spans) -> Section:
             "a client's state × message table",
         ),
     )
-    return Section("states", title, (*sources.chapter("states"), Paragraph(text(STATES))), "what is legal when", parts)
+    known = Paragraph(sentence(STATES, _known(sources)))
+    return Section("states", title, (*sources.chapter("states"), known), "what is legal when", parts)
+
+
+def _known(sources: PageSources) -> Spans:
+    """What the server knows of a connection beside its state."""
+    spec = sources.spec
+    known = [text("the connection's name")]
+    known += [text(f"its {spec.link.name}")] if spec.linked_states else []
+    known += [sentence("what is in the {}", link("relations", "relations"))] if spec.relations else []
+    return both(known)
 
 
 def _machine(sources: PageSources, anchor: str, title: str, words: str, machine: Any) -> Section:
@@ -53,7 +78,7 @@ def _machine(sources: PageSources, anchor: str, title: str, words: str, machine:
         TableRow(
             (
                 sources.phrases.state(edge.source),
-                join([code(event) for event in edge.events]),
+                join([code(event.removeprefix("/")) for event in edge.events]),
                 sources.phrases.state(edge.target),
             )
         )
@@ -75,17 +100,22 @@ def _facts(sources: PageSources, state: State) -> list[tuple[str, Spans]]:
     facts: list[tuple[str, Spans]] = []
     if state.initial:
         facts.append(("is", text("the state in which a connection begins")))
+        greeting = [sources.anchors.template(template) for template in spec.greeting]
+        facts += [("greets with", join(greeting, ", then "))] if greeting else []
     if state.linked:
-        words = f"the {spec.link.name}, or nobody once that user has gone, and whether this end has accepted"
-        facts.append(("holds", text(words)))
+        held = [f"the {spec.link.name}, or nobody once that user has gone"]
+        held += [f"whether this end {words}" for words in phrases.own_end()]
+        facts.append(("holds", text("; ".join(held))))
     facts.append(("takes", join([phrases.request(verb) for verb in spec.requests if verb in state.recv])))
-    illegal = [phrases.request(verb) for verb in spec.requests if verb not in state.recv]
-    if illegal:
-        error = spec.fault_rule("state").error
-        answer = code(f"{spec.refusal.verb} <verb> {error}", sources.anchors.error(error))
-        facts.append(("refuses", sentence("{}, each with {}", join(illegal), answer)))
-    keys = [move.key for move in sources.moves if move.state == state.name and spec.replies[move.key].kind == "push"]
-    facts.append(("may push", join([sources.frame_link(key) for key in dict.fromkeys(keys)]) or text("nothing")))
+    illegal: dict[str, list[Spans]] = {}
+    for verb in spec.requests:
+        if verb not in state.recv:
+            illegal.setdefault(sources.misplaced(state.name, verb), []).append(phrases.request(verb))
+    for error, verbs in illegal.items():
+        facts.append(("refuses", sentence("{}, each with {}", join(verbs), phrases.refusal(error, "<verb>"))))
+    legal = {move.key for move in sources.moves if move.state == state.name}
+    keys = [key for key, reply in spec.replies.items() if reply.kind == "push" and key in legal]
+    facts.append(("may push", join([sources.frame_link(key) for key in keys]) or text("nothing")))
     budget = spec.budget(state.name)
     if budget is not None:
         counted = "in a row" if budget.in_a_row else "in all"
@@ -93,7 +123,8 @@ def _facts(sources: PageSources, state: State) -> list[tuple[str, Spans]]:
         facts.append(("faults", sentence(words, link(budget.rule, budget.rule))))
     for timer in spec.timers.values():
         if timer.states is not None and state.name in timer.states:
-            words = f"after {duration(timer.after)} {{}}; {{}}"
+            comma = "," if timer.row is not None and timer.row.conditions else ""
+            words = f"after {duration(timer.after)}{comma} {{}}; {{}}"
             facts.append(("time", sentence(words, phrases.timer(timer), link(timer.rule, timer.rule))))
     return facts
 
@@ -104,16 +135,17 @@ def _matrix(sources: PageSources) -> Table:
         TableRow((sources.phrases.request(verb), *(_cell(sources, state, verb) for state in live)))
         for verb in sources.spec.requests
     ]
-    faint = sources.anchors.error(sources.spec.fault_rule("state").error)
+    errors = {rule.error for rule in sources.spec.faults if rule.fault == "state"}
+    faint = frozenset(sources.anchors.error(error) for error in errors)
     return Table(("", *live), tuple(rows), matrix=True, faint=faint)
 
 
 def _cell(sources: PageSources, state: str, verb: str) -> Spans:
     outcomes = sources.spec.states[state].recv.get(verb)
     if outcomes is None:
-        return sources.phrases.error(sources.spec.fault_rule("state").error)
+        return sources.phrases.error(sources.misplaced(state, verb))
     same = all(sources.spec.states[name].recv[verb] == outcomes for name in sources.legal(verb))
-    return join([_outcome(sources, None if same else state, outcome) for outcome in outcomes], " · ")
+    return join(unique([_outcome(sources, None if same else state, outcome) for outcome in outcomes]), " · ")
 
 
 def _outcome(sources: PageSources, state: str | None, outcome: Outcome) -> Spans:

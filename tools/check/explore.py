@@ -203,16 +203,14 @@ class Search:
         """The steps from `state` that clients cause: they send and read, and the server takes their requests."""
         edges: list[Edge] = []
         light = self._light
-        crowded = any([light[number] for number in state[:-1]])
+        crowded = any(map(light.__getitem__, state[:-1]))
         for i in range(self._clients):
             number = state[i]
             before, after = state[:i], state[i + 1 :]
             own = self._own(number)
-            for successor in own.sends:
-                edges.append(((*before, successor, *after), ()))
+            edges += [((*before, successor, *after), ()) for successor in own.sends]
             if not crowded:
-                for successor in own.light:
-                    edges.append(((*before, successor, *after), ()))
+                edges += [((*before, successor, *after), ()) for successor in own.light]
             for read, violations in own.reads:
                 edges.append((None if read is None else (*before, read, *after), violations))
             if self._endpoints[number].up:
@@ -369,7 +367,8 @@ class Search:
                 self._note(violation, state)
 
     def _may_go_on(self, endpoint: Endpoint) -> bool:
-        return any(True for _ in self.model.client.sends(endpoint)) or any(True for _ in self.model.inert_requests(endpoint))
+        sends = any(True for _ in self.model.client.sends(endpoint))
+        return sends or any(True for _ in self.model.inert_requests(endpoint))
 
     def _can_end(self, start: StateKey, i: int, alone: bool = False) -> bool:
         """Whether requests lead from `start` to the end of the connection `i`; `alone`: its own requests."""

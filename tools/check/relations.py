@@ -39,7 +39,7 @@ class Asker(NamedTuple):
             return None
         if argument.kind == "me":
             return self.me if kind == "user" else self.name
-        if argument.field in self.columns:
+        if argument.field is not None and argument.field in self.columns:
             return self.columns[argument.field]
         if kind == "word":
             return self.words.get(str(argument.field), "")
@@ -54,7 +54,7 @@ class News(NamedTuple):
 
 
 class Relations:
-    """The relations of a spec. `columns` has for each relation the places of the columns that are kept, with their kinds."""
+    """The relations of a spec. `columns` has the places of the columns that are kept of each, with their kinds."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec

@@ -130,7 +130,7 @@ class Search:
             frontier = following
         found.states, found.seconds, found.waiting = len(self._parents), time.monotonic() - started, len(frontier)
         found.complete = not stopped
-        if found.complete:
+        if found.complete and not self.bounds.named:
             self._note_unfired()
         return found
 

@@ -113,7 +113,10 @@ class Relations:
     # What changes
 
     def apply(self, facts: Facts, effects: Sequence[Effect], asker: Asker) -> tuple[Facts, tuple[News, ...], bool]:
-        """The tuples after these effects, what has come and gone, and whether each added tuple is new."""
+        """The tuples after these effects, what has come and gone, and whether each added tuple is new.
+
+        A tuple of which the model leaves out a column is taken to be new.
+        """
         now, new = set(facts), True
         for effect in effects:
             if effect.entry is None or effect.kind == "list":
@@ -121,7 +124,8 @@ class Relations:
             if effect.kind == "add":
                 values = tuple(asker.value(argument, kind) for argument, kind in self.arguments(effect.entry))
                 fact = Fact(effect.entry.relation, tuple("" if value is None else value for value in values))
-                new = new and fact not in now
+                whole = len(fact.values) == len(self.spec.relations[fact.relation].columns)
+                new = new and not (whole and fact in now)
                 now.add(fact)
             else:
                 now -= set(self.matching(tuple(now), effect.entry, asker))

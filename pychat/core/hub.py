@@ -69,6 +69,7 @@ class Hub:
         self.tells = Tells(spec, self.users, self.queues, self.codec)
         self.slow = SlowRows(spec, self.users)
         self.work: list[Work] = []  # to be done elsewhere; whoever does it takes it away, and calls `complete`
+        self.on_work: Callable[[Work], None] = self.work.append
         self._waiting: dict[Connection, Waiting] = {}
         self.on_link: Callable[[Connection, Connection], None] = lambda caller, called: None
         self.log = log
@@ -335,7 +336,7 @@ class Hub:
         """Gives out slow work; until it is complete, no frame is taken from the connection."""
         connection.waiting = True
         self._waiting[connection] = waiting
-        self.work.append(waiting.work)
+        self.on_work(waiting.work)
         self._pause(connection, now)
 
     def _move(self, event: str, connection: Connection) -> None:

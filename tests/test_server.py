@@ -6,16 +6,19 @@ import os
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
+from pychat.core.slow import without_wait
 from pychat.server.server import Server
-from pychat.spec import Spec
+from pychat.spec import Spec, load
 
-from .conftest import PATIENCE, Peer, Stage, changed
+from .conftest import PATIENCE, ROOT, Peer, Stage, changed
 
 Start = Callable[..., Stage]
+BOARD = load(ROOT / "tests" / "board.yaml")
 
 
 def test_two_people_talk(stage: Stage) -> None:
@@ -372,3 +375,45 @@ def test_an_ipv4_address_is_said_as_one(spec: Spec) -> None:
         peer = Peer(server.address)
         assert peer.ask("PING x") == "PONG x"
         peer.close()
+
+
+# Another protocol: the notice board, with relations and slow rows
+
+
+@pytest.mark.parametrize("io_threads", [1, 3])
+def test_readers_on_all_threads_are_told(start: Start, io_threads: int) -> None:
+    """In one order for all of them, each line once; the greeting comes first."""
+    stage = start(BOARD, io_threads=io_threads, at_once=without_wait)
+    readers = [stage.peer() for _ in range(3)]
+    for number, reader in enumerate(readers):
+        assert reader.line() == "WELCOME to the notice board"
+        assert reader.ask(f"name u{number}") == f"OK NAME u{number}"
+        assert reader.ask("SUB lost") == "OK SUB lost"
+        for other in readers[:number]:
+            assert other.line() == f"READER lost u{number}"
+    writers = [stage.peer() for _ in range(2)]
+    for number, writer in enumerate(writers):
+        assert [*writer.lines(1), writer.ask(f"NAME w{number}")] == [
+            "WELCOME to the notice board",
+            f"OK NAME w{number}",
+        ]
+    for writer in writers:
+        writer.send("POST lost x", "POST lost y")
+    heard = [reader.lines(4) for reader in readers]
+    assert heard[0] == heard[1] == heard[2]
+    assert [line.split(" ")[2] for line in heard[0]] == ["1", "2", "3", "4"]
+    year = int(readers[1].ask("READ lost").split(" ")[4][:4])
+    assert abs(year - time.gmtime().tm_year) <= 1
+    assert readers[1].lines(4)[-1] == "OK READ 4"
+    readers[0].reset()
+    assert [reader.line() for reader in readers[1:]] == ["LOSS lost u0 lost"] * 2
+
+
+def test_a_server_without_a_store_refuses_what_needs_one(start: Start) -> None:
+    """And says so; it does not keep anybody waiting."""
+    peer = start(BOARD).peer()
+    assert [*peer.lines(1), peer.ask("NAME ann")] == ["WELCOME to the notice board", "OK NAME ann"]
+    assert peer.ask("POST lost x") == "NO POST try-later Try that later."
+    assert peer.ask("LOCK lost sesame") == "NO LOCK try-later Try that later."
+    assert peer.ask("OPEN lost sesame").startswith("NO OPEN wrong-word ")
+    assert peer.ask("PING") == "PONG"

@@ -14,11 +14,14 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 from pychat.core.addresses import is_loopback, plain
 from pychat.core.admission import Reminders
 from pychat.core.connection import Connection
 from pychat.core.hub import Hub, Log, no_log
+from pychat.core.relations import utc
+from pychat.core.slow import Result, Work, without_store
 from pychat.net import close, prepare, reason
 from pychat.spec import Spec
 
@@ -43,6 +46,7 @@ class Server:
         max_connections: how many are admitted.
         per_address: how many of them one address other than loopback may hold; None for the spec's share.
         log: takes an event and its fields; it must not block.
+        at_once: gives the results of slow work; without it, no row that needs a disk or a secret succeeds.
 
     Raises:
         OSError: from the constructor, when it cannot listen there, or the host is no name.
@@ -58,6 +62,7 @@ class Server:
         max_connections: int = 10_000,
         per_address: int | None = None,
         log: Log = no_log,
+        at_once: Callable[[Work], Result] = without_store,
     ) -> None:
         self.spec = spec
         self.log = log
@@ -67,7 +72,8 @@ class Server:
         # A spare descriptor: closed when there are no more, so that a connection can be accepted and refused.
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
         self._lock = threading.Lock()  # guards the hub and its connections; no other lock is ever taken with it
-        self._hub = Hub(spec, max_connections, log, per_address=per_address)
+        self._hub = Hub(spec, max_connections, log, per_address=per_address, at_once=at_once)
+        self._hub.users.relations.stamp = _date
         self._hub.on_link = self._bring_together
         self._loops = [Loop(self._hub, self._lock, f"io-{number}", log) for number in range(io_threads)]
         self._next_loop = itertools.cycle(self._loops)
@@ -219,6 +225,11 @@ class Server:
         if times:
             self.log(event, level="error", error=reason(error), times=times)
         time.sleep(PAUSE)
+
+
+def _date(now: float) -> str:
+    """A time of the monotonic clock as a date, by the system's clock."""
+    return utc(time.time() - (time.monotonic() - now))
 
 
 def _listen(host: str, port: int) -> socket.socket:

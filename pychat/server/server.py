@@ -15,11 +15,13 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 from pychat.core.addresses import is_loopback, plain
 from pychat.core.admission import Reminders
 from pychat.core.connection import Connection
 from pychat.core.hub import Hub, Log, no_log
+from pychat.core.relations import utc
 from pychat.net import close, prepare, reason
 from pychat.spec import Spec
 
@@ -76,6 +78,7 @@ class Server:
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
         self._lock = threading.Lock()  # guards the hub and its connections; no other lock is ever taken with it
         self._hub = Hub(spec, max_connections, log, per_address=per_address)
+        self._hub.users.relations.stamp = _date
         self._hub.on_link = self._bring_together
         self._loops = [Loop(self._hub, self._lock, f"io-{number}", log) for number in range(io_threads)]
         self._slow = SlowWorker(self._hub, self._lock, do, log) if do is not None else None
@@ -232,6 +235,11 @@ class Server:
         if times:
             self.log(event, level="error", error=reason(error), times=times)
         time.sleep(PAUSE)
+
+
+def _date(now: float) -> str:
+    """A time of the monotonic clock as a date, by the system's clock."""
+    return utc(time.time() - (time.monotonic() - now))
 
 
 def _listen(host: str, port: int) -> socket.socket:

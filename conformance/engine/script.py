@@ -276,7 +276,8 @@ class Compiler:
     def _send_segment(self, who: str, octets: bytes) -> None:
         self._settle(who)
         with_barriers: set[str] = set()
-        if self.part == "play" and self.segment == "coalesced" and octets.endswith(b"\n") and self._between_lines(who):
+        coalesced = self.part == "play" and self.segment == "coalesced" and self.barrier.is_echo
+        if coalesced and octets.endswith(b"\n") and self._between_lines(who):
             before, after = self.barrier.token(), self.barrier.token()
             octets = self.barrier.request(before) + octets + self.barrier.request(after)
             with_barriers = {self.barrier.answer(before), self.barrier.answer(after)}
@@ -316,6 +317,7 @@ class Compiler:
 
     def _receive(self, step: Step) -> None:
         who, text = step.who, self.names.in_reply(step.text)
+        self._enter(who)
         got = parse_reply(self.spec, text)
         if got is not None and got.reply.kind == "item":
             self.items.append(text)

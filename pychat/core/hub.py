@@ -206,6 +206,8 @@ class Hub:
         """Does what is due. All that had come by then must have been received, or silence would be judged too soon."""
         for timer, late in self.deadlines.fire(connection, now):
             self._fire(connection, timer, late, now)
+            if self.checked:
+                self.check()
         if now >= self.deadlines.end_of_linger(connection):
             connection.broken = True
             self.queues.touch(connection)

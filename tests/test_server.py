@@ -383,7 +383,7 @@ def test_an_ipv4_address_is_said_as_one(spec: Spec) -> None:
 @pytest.mark.parametrize("io_threads", [1, 3])
 def test_readers_on_all_threads_are_told(start: Start, io_threads: int) -> None:
     """In one order for all of them, each line once; the greeting comes first."""
-    stage = start(BOARD, io_threads=io_threads, at_once=without_wait)
+    stage = start(BOARD, io_threads=io_threads, do=without_wait)
     readers = [stage.peer() for _ in range(3)]
     for number, reader in enumerate(readers):
         assert reader.line() == "WELCOME to the notice board"
@@ -409,11 +409,23 @@ def test_readers_on_all_threads_are_told(start: Start, io_threads: int) -> None:
     assert [reader.line() for reader in readers[1:]] == ["LOSS lost u0 lost"] * 2
 
 
-def test_a_server_without_a_store_refuses_what_needs_one(start: Start) -> None:
-    """And says so; it does not keep anybody waiting."""
-    peer = start(BOARD).peer()
+def test_a_server_without_a_store_is_not_started_for_a_protocol_that_needs_one() -> None:
+    """The request is named; nothing listens."""
+    with pytest.raises(ValueError, match="POST waits for a hash or a disk"):
+        Server(BOARD, "127.0.0.1", 0)
+
+
+def test_a_store_that_breaks_refuses_the_request(start: Start) -> None:
+    """The connection lives, and the log has no word of the secret."""
+
+    def do(work: Work) -> Result:
+        raise OSError(f"no room for {work.payload}")
+
+    stage = start(BOARD, do=do)
+    peer = stage.peer()
     assert [*peer.lines(1), peer.ask("NAME ann")] == ["WELCOME to the notice board", "OK NAME ann"]
     assert peer.ask("POST lost x") == "NO POST try-later Try that later."
     assert peer.ask("LOCK lost sesame") == "NO LOCK try-later Try that later."
-    assert peer.ask("OPEN lost sesame").startswith("NO OPEN wrong-word ")
-    assert peer.ask("PING") == "PONG"
+    assert peer.ask("PING 1") == "PONG 1"
+    assert "sesame" not in str(stage.log)
+    assert "slow-work-failed" in str(stage.log)

@@ -72,6 +72,7 @@ class Hub:
         self.tells = Tells(spec, self.users, self.queues, self.codec)
         self.slow = SlowRows(spec, self.users)
         self.work: list[Work] = []
+        self.on_work: Callable[[Work], None] = self.work.append
         self._waiting: dict[Connection, Waiting] = {}
         self.on_link: Callable[[Connection, Connection], None] = lambda caller, called: None
         self.log = log
@@ -343,7 +344,7 @@ class Hub:
         if self.at_once is not None:
             self.complete(connection, self.at_once(waiting.work), now)
         else:
-            self.work.append(waiting.work)
+            self.on_work(waiting.work)
             self._pause(connection, now)
 
     def _move(self, event: str, connection: Connection) -> None:

@@ -109,8 +109,3 @@ def without_wait(work: Work) -> Result:
         return "done"
     secret, *hashes = map(str, work.payload)
     return secret if work.kind == "hash" else secret in hashes
-
-
-def without_store(work: Work) -> Result:
-    """The result of slow work in a server that has neither disk nor secrets: each row that needs them is refused."""
-    return {"commit": "failed", "hash": None, "verify": False}[work.kind]

@@ -1,7 +1,8 @@
 """The server: it listens, accepts, and shares its connections out among I/O threads. It knows no frame.
 
-Threads: one acceptor and `io_threads` loops, born in `start`, woken by a socket pair each, joined in `stop`. One lock
-guards the hub and its connections; nothing is sent, received or logged to a device while it is held.
+Threads: one acceptor, `io_threads` loops and, where rows wait for slow work, one that does it. They are born in
+`start`, woken by a socket pair or a queue, and joined in `stop`. One lock guards the hub and its connections; nothing
+is sent, received or logged to a device while it is held.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from pychat.core.admission import Reminders
 from pychat.core.connection import Connection
 from pychat.core.hub import Hub, Log, no_log
 from pychat.core.relations import utc
-from pychat.core.slow import Result, Work, without_store
 from pychat.net import close, prepare, reason
 from pychat.spec import Spec
 
 from .loop import READ, REST, Channel, Loop
+from .slow import Do, SlowWorker
 
 BACKLOG = 4096
 STOP_SECONDS = 4.0  # for the last frames to be sent; connections that are left then are closed
@@ -46,10 +47,11 @@ class Server:
         max_connections: how many are admitted.
         per_address: how many of them one address other than loopback may hold; None for the spec's share.
         log: takes an event and its fields; it must not block.
-        at_once: gives the results of slow work; without it, no row that needs a disk or a secret succeeds.
+        do: does the slow work of rows (hashes, the disk), on a thread of its own.
 
     Raises:
         OSError: from the constructor, when it cannot listen there, or the host is no name.
+        ValueError: the spec has rows that wait for slow work, and there is no `do`.
     """
 
     def __init__(
@@ -62,8 +64,11 @@ class Server:
         max_connections: int = 10_000,
         per_address: int | None = None,
         log: Log = no_log,
-        at_once: Callable[[Work], Result] = without_store,
+        do: Do | None = None,
     ) -> None:
+        slow = next((row.verb for _, row in spec.outcomes() if row.slow), None)
+        if slow is not None and do is None:
+            raise ValueError(f"{slow} waits for a hash or a disk, and this server has neither")
         self.spec = spec
         self.log = log
         self._listener = _listen(host, spec.transport.port if port is None else port)
@@ -72,10 +77,11 @@ class Server:
         # A spare descriptor: closed when there are no more, so that a connection can be accepted and refused.
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
         self._lock = threading.Lock()  # guards the hub and its connections; no other lock is ever taken with it
-        self._hub = Hub(spec, max_connections, log, per_address=per_address, at_once=at_once)
+        self._hub = Hub(spec, max_connections, log, per_address=per_address)
         self._hub.users.relations.stamp = _date
         self._hub.on_link = self._bring_together
         self._loops = [Loop(self._hub, self._lock, f"io-{number}", log) for number in range(io_threads)]
+        self._slow = SlowWorker(self._hub, self._lock, do, log) if do is not None else None
         self._next_loop = itertools.cycle(self._loops)
         self._leaving: list[Channel] = []
         self._waker, self._wakee = socket.socketpair()
@@ -92,6 +98,8 @@ class Server:
         try:
             for loop in self._loops:
                 loop.start()
+            if self._slow is not None:
+                self._slow.start()
             self._acceptor.start()
         except RuntimeError:
             self.stop()
@@ -105,6 +113,8 @@ class Server:
         if self._acceptor.ident is not None:
             self._acceptor.join()
         close(self._listener)
+        if self._slow is not None:
+            self._slow.stop()  # what was begun is answered before the goodbye
         with self._lock:
             self._hub.shutdown(time.monotonic())
             touched = self._hub.queues.take_touched()

@@ -15,7 +15,6 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
 
 from pychat.core.addresses import is_loopback, plain
 from pychat.core.admission import Reminders

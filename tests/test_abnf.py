@@ -17,10 +17,10 @@ from tools.docs.reference import layout
 
 from .conftest import ROOT
 
-SPECS = {"shipped": shipped(), "little": load(ROOT / "tests" / "little.yaml")}
+SPECS = {"shipped": shipped()} | {name: load(ROOT / "tests" / f"{name}.yaml") for name in ("little", "board")}
 OCTETS = [bytes([octet]) for octet in range(256)]
 
-both = pytest.mark.parametrize("name", SPECS)
+each = pytest.mark.parametrize("name", SPECS)
 
 
 @cache
@@ -45,7 +45,7 @@ def accepts(grammar: type[Rule], rule: str, octets: bytes) -> bool:
     return True
 
 
-@both
+@each
 def test_the_grammar_is_abnf(name: str) -> None:
     """It parses, every name in it is defined, and the rules that everything hangs on are there."""
     rules = {rule.name: rule.definition for rule in grammar(name).rules()}
@@ -62,7 +62,7 @@ def test_the_core_rules_are_those_of_the_rfc() -> None:
         ]
 
 
-@both
+@each
 def test_every_good_value_is_of_its_rule_and_no_bad_one(name: str) -> None:
     """The grammar and the types agree on the spec's own good and bad values."""
     for kind in SPECS[name].types.values():
@@ -73,7 +73,7 @@ def test_every_good_value_is_of_its_rule_and_no_bad_one(name: str) -> None:
             assert not accepts(grammar(name), rule, value.encode()), (kind.name, value)
 
 
-@both
+@each
 def test_the_examples_are_of_the_grammar(name: str) -> None:
     """Each reply of an example is a server's frame; of what is sent, each line is one exactly if the codec reads it."""
     spec, codec = SPECS[name], Codec(SPECS[name])
@@ -112,7 +112,7 @@ def lines_near(draw: st.DrawFn, spec: Spec, form: Form) -> bytes:
     return " ".join(parts).replace("\n", "").rstrip("\r").encode()
 
 
-@both
+@each
 @given(data=st.data())
 def test_the_grammar_accepts_what_the_codec_decodes(name: str, data: st.DataObject) -> None:
     """And refuses what is a fault to it, in both directions."""
@@ -130,7 +130,7 @@ def test_the_grammar_accepts_what_the_codec_decodes(name: str, data: st.DataObje
     assert accepts(grammar(name), rule, line + ending) is not isinstance(decode(line), BadFrame)
 
 
-@both
+@each
 @given(data=st.data())
 def test_the_grammar_accepts_what_the_type_accepts(name: str, data: st.DataObject) -> None:
     """For any value that is not too long, the rule and the type say the same."""

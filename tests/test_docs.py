@@ -19,7 +19,7 @@ from tools.docs import html, markdown
 from tools.docs.__main__ import MARKDOWN, main
 from tools.docs.anchors import Anchors
 from tools.docs.cases import CaseText, cases
-from tools.docs.content import Conversation, Page, plain
+from tools.docs.content import Conversation, Facts, Page, Table, plain
 from tools.docs.drawings import drawings
 from tools.docs.interactions import interactions
 from tools.docs.machines import changes, stays
@@ -31,6 +31,7 @@ from tools.docs.verify import ExampleError, verify_examples
 from .conftest import ROOT, SPEC_FILE, changed, need
 
 LITTLE = ROOT / "tests" / "little.yaml"
+BOARD = ROOT / "tests" / "board.yaml"
 FEW = (
     CaseText("PAIRED/MSG/one", "One", "", ("R-MSG-1",), ("a> MSG hi",)),
     CaseText("CONNECTED/*/two", "Two", "Why.", ("R-ERR-3",), ()),
@@ -42,10 +43,21 @@ def made(spec: Spec) -> Page:
     return page(PageSources(spec, FEW))
 
 
-@pytest.fixture(params=["spec", "little"])
+@pytest.fixture(params=[SPEC_FILE, LITTLE, BOARD], ids=["pychat", "little", "board"])
 def any_spec(request: pytest.FixtureRequest) -> Spec:
-    found: Spec = request.getfixturevalue(request.param)
-    return found
+    return load(request.param)
+
+
+def cells(made: Page, anchor: str) -> list[str]:
+    """The cells of a row, as they are read."""
+    rows = [row for part in made.walk() for block in part.blocks if isinstance(block, Table) for row in block.rows]
+    return next([plain(cell) for cell in row.cells] for row in rows if row.anchor == anchor)
+
+
+def facts(made: Page, anchor: str) -> dict[str, str]:
+    """The facts of a section."""
+    part = next(part for part in made.walk() if part.anchor == anchor)
+    return {name: plain(value) for block in part.blocks if isinstance(block, Facts) for name, value in block.rows}
 
 
 class Links(HTMLParser):
@@ -114,7 +126,7 @@ def test_the_page_loads_nothing_and_leads_nowhere_outside(made: Page, any_spec: 
 
 
 def test_everything_with_a_name_has_an_anchor(any_spec: Spec) -> None:
-    """Verbs, replies, states, rows, types, codes, timers, rules, examples, grammar rules, commands."""
+    """Verbs, replies, states, rows, types, codes, timers, relations, rules, examples, grammar rules, commands."""
     need("dot")
     sources, anchors = PageSources(any_spec), Anchors(any_spec)
     found = Links(html.render(page(sources), drawings(sources), (), 1)).anchors
@@ -124,6 +136,7 @@ def test_everything_with_a_name_has_an_anchor(any_spec: Spec) -> None:
     wanted |= {anchors.type(kind) for kind in any_spec.types}
     wanted |= {anchors.error(code) for code in any_spec.errors} | {anchors.goodbye(code) for code in any_spec.goodbyes}
     wanted |= {anchors.timer(name) for name in any_spec.timers} | {anchors.example(name) for name in any_spec.examples}
+    wanted |= {anchors.relation(name) for name in any_spec.relations}
     wanted |= any_spec.rules.keys() | {f"command-{name}" for name in any_spec.contract.commands}
     assert wanted <= found.keys()
 
@@ -158,6 +171,104 @@ def test_the_pages_words_are_all_of_the_spec(little: Spec, spec: Spec) -> None:
     assert found == set()
 
 
+# Rows, timers and relations in words
+
+
+@pytest.mark.parametrize(
+    ("anchor", "when", "then"),
+    [
+        (
+            "row-named-chat-user-busy",
+            "the user <name> is PAIRED and there is no missed(<name>, me)",
+            "missed(<name>, me) is added; the user <name> gets MISSED <me>",
+        ),
+        (
+            "row-named-chat-opened",
+            "otherwise",
+            (
+                "this connection is PAIRED; this end and <name> are each other's partner; this end has answered and is "
+                "accepted, <name> not yet; the partner is PAIRED and gets CALL <me>"
+            ),
+        ),
+        (
+            "row-paired-chat-accepted",
+            "<name> is the present partner and this end has not answered",
+            "this end has answered and is accepted; the partner gets ACCEPTED <me>",
+        ),
+        ("row-paired-chat-already-paired", "otherwise", "while there is a partner, this end is accepted no longer"),
+        (
+            "row-leave-declined",
+            "the partner is still there and this end has not answered",
+            (
+                "this connection is NAMED; the other end has no partner any more; every missed(me, *) is dropped; the "
+                "other end gets GONE <me> declined"
+            ),
+        ),
+    ],
+)
+def test_a_row_reads_like_a_sentence(made: Page, anchor: str, when: str, then: str) -> None:
+    """All its conditions, what it changes, and every connection that it tells."""
+    assert (cells(made, anchor)[1], cells(made, anchor)[3]) == (when, then)
+
+
+def test_a_timer_that_does_what_a_row_does(made: Page) -> None:
+    """Its condition, both ends, and the link."""
+    assert cells(made, "timer-ring")[4] == (
+        "if the partner is still there and this end has not answered: this end gets GONE <peer> unanswered; neither "
+        "end has a partner any more; the other end gets GONE <me> unanswered"
+    )
+    assert cells(made, "timer-probe")[4] == "this end gets one PING <number>"
+
+
+@pytest.mark.parametrize(
+    ("push", "only"),
+    [
+        ("push-accepted", "the partner has not answered"),
+        ("push-msg", "the partner has answered"),
+        (
+            "push-gone",
+            (
+                "declined: the partner has not answered; left: the partner has answered; unanswered: this end has not "
+                "answered, or the partner has not answered"
+            ),
+        ),
+    ],
+)
+def test_a_push_says_what_a_client_must_know_for_it(made: Page, push: str, only: str) -> None:
+    """By the words in it; a push that may come at any time says nothing of the kind."""
+    assert facts(made, push)["only while"] == only
+    assert "only while" not in facts(made, "push-call") | facts(made, "push-missed") | facts(made, "push-ping")
+
+
+def test_a_relation_says_what_changes_it() -> None:
+    """The rows, whom it tells, where it lives, and how many tuples there may be."""
+    made = page(PageSources(load(BOARD)))
+    subscriber, note, pinned = (facts(made, f"relation-{name}") for name in ("subscriber", "note", "pinned"))
+    assert subscriber["added by"] == "SUB/subscribed"
+    assert subscriber["asked by"] == "SUB/reading, SUB/topic-full, SUB/too-many, UNSUB/not-reading"
+    assert subscriber["when dropped"] == "each other user with the same topic gets LOSS <topic> <reader> <cause>"
+    assert "slow" in subscriber["overflow"]
+    assert note["lives"].startswith("on disk")
+    assert pinned["lives"] == "while note has a tuple with the same topic"
+    assert cells(made, "row-post-posted")[3] == (
+        "note(<topic>, *, me, *, <text>) is added; each other user in subscriber(<topic>, *) gets NEWS <topic> "
+        "<number> <me> <text>; it is answered when this is on disk, and with NO POST try-later if the disk fails"
+    )
+    assert cells(made, "row-sub-topic-full")[1] == "there are 3 of subscriber(<topic>, *) already"
+    assert facts(made, "state-new")["greets with"] == "WELCOME to the notice board"
+
+
+def test_a_spec_without_a_part_has_a_page_without_it() -> None:
+    """No section, no column and no sentence speaks of a link, of goodbyes, of budgets, of a contract."""
+    made = page(PageSources(load(BOARD)))
+    assert {section.anchor for section in made.sections}.isdisjoint({"client", "contract", "hints", "security"})
+    text = markdown.render(made)
+    assert not re.search(
+        r"partner|goodbye|budget|counted", text.replace("(#goodbyes)", "").replace('id="goodbyes"', "")
+    )
+    assert "How a connection ends" in text
+
+
 # What caused what
 
 
@@ -167,10 +278,22 @@ def test_each_frame_of_an_example_has_a_cause(any_spec: Spec) -> None:
         for arrow in found.arrows:
             if arrow.kind not in ("receive", "end"):
                 continue
+            if arrow.text in map(str, any_spec.greeting):
+                assert arrow.cause is None
+                continue
             assert arrow.cause is not None, (found.example.id, arrow)
-            cause = found.arrows[arrow.cause]
-            reply = any_spec.replies.get(arrow.text.split(" ")[0])
+            cause, reply = found.arrows[arrow.cause], any_spec.reply_of(arrow.text)
+            assert cause.kind in ("send", "finish", "reset")
             assert (cause.who != arrow.who) == (reply is not None and reply.kind == "push"), (found.example.id, arrow)
+
+
+def test_a_push_has_the_cause_that_is_addressed_to_its_receiver(spec: Spec) -> None:
+    """A request that was refused tells the busy user; a call reaches the user that it names, not an earlier one's."""
+    arrows = interactions(spec)["missed-call"].arrows
+    causes = {arrow.text: arrows[arrow.cause] for arrow in arrows if arrow.cause is not None}
+    assert (causes["MISSED carol"].who, causes["MISSED carol"].text) == ("c", "CHAT bob")
+    assert (causes["CALL bob"].who, causes["CALL bob"].text) == ("b", "CHAT carol")
+    assert (causes["ACCEPTED bob"].who, causes["ACCEPTED bob"].text) == ("b", "CHAT alice")
 
 
 def crossings(svg: str) -> int:
@@ -195,8 +318,9 @@ def test_lf_alone_ends_a_line_that_an_example_sends() -> None:
 def test_frames_that_crossed_cross_in_the_drawing(spec: Spec) -> None:
     """They do where an example is about a crossing, and nowhere in a plain chat."""
     found = {name: crossings(draw(example)) for name, example in interactions(spec).items()}
-    assert found["private-chat"] == found["greeting"] == found["refusals"] == 0
+    assert found["private-chat"] == found["greeting"] == found["refusals"] == found["missed-call"] == 0
     assert found["crossing-calls"] == found["line-against-leave"] == found["leave-against-leave"] == 1
+    assert found["answer-against-leave"] == 1
     assert found["call-and-line-against-a-call"] >= 2
 
 
@@ -222,12 +346,21 @@ def test_the_diagram_has_every_event_of_the_machine(any_spec: Spec) -> None:
         assert shown == set(machine.events)
 
 
+def test_a_timer_stands_in_the_diagram_by_its_name(spec: Spec) -> None:
+    """Where its row is done, and at the other end; each of them is a link to the timer."""
+    need("dot")
+    svg = drawings(PageSources(spec))["server-machine"]
+    assert svg.count(">ring</text>") == svg.count(">ring of the partner</text>") == 1
+    assert svg.count('href="#timer-ring"') == 2
+    assert svg.count(">probe</text>") == len(spec.live_states)
+
+
 # Played
 
 
-@pytest.mark.parametrize("file", [SPEC_FILE, LITTLE], ids=["pychat", "little"])
+@pytest.mark.parametrize("file", [SPEC_FILE, LITTLE, BOARD], ids=["pychat", "little", "board"])
 def test_the_examples_are_true(file: Path) -> None:
-    """Each of both protocols, against the real server."""
+    """Each of all protocols, against the real server."""
     spec = load(file)
     assert verify_examples(spec, file) == len(spec.examples)
 

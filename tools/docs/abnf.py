@@ -78,12 +78,15 @@ class _Writer:
         yield GrammarRule("server-frame", f"{_group(replies)} {_octets(spec.framing.writes)}", "framing")
         yield GrammarRule("eol", " / ".join(_octets(ending) for ending in spec.framing.accepts), "framing")
         for name, request in requests.items():
-            yield GrammarRule(name, self._form(request.form), self.anchors.request(request.verb))
+            elements = self._form(request.form, any_case=spec.framing.any_case)
+            yield GrammarRule(name, elements, self.anchors.request(request.verb))
         for name, reply in replies.items():
             yield GrammarRule(name, self._form(reply.form), self.anchors.reply(reply))
 
-    def _form(self, form: Form) -> str:
-        return " SP ".join(_literal(part) if isinstance(part, str) else type_rule(part.type) for part in form.parts)
+    def _form(self, form: Form, *, any_case: bool = False) -> str:
+        """The parts of a frame; with `any_case`, its verb may be written in any case."""
+        parts = [_literal(part) if isinstance(part, str) else type_rule(part.type) for part in form.parts]
+        return " SP ".join([f'"{form.verb}"', *parts[1:]] if any_case else parts)
 
     def _types(self) -> Iterator[GrammarRule]:
         used = {field.type for request in self.spec.requests.values() for field in request.form.fields}

@@ -216,6 +216,7 @@ class Page:
     facts: Facts
     sections: tuple[Section, ...]
     digest: str
+    source: str
 
     def walk(self) -> Iterator[Section]:
         for section in self.sections:

@@ -15,6 +15,8 @@ def drawings(sources: PageSources) -> dict[str, str]:
     def event(word: str) -> str | None:
         if word == ENDING:
             return spec.ending.rule
+        if word in spec.timers and word not in spec.requests:
+            return anchors.timer(word)
         return anchors.request(word) if word in spec.requests else None
 
     found = {

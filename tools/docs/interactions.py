@@ -183,11 +183,12 @@ class _Causes:
         arrow = self.arrows[index]
         for row in self._rows(index):
             yield from self._of_row(row, self._asked(index), to, itself=arrow.who == to)
-        if arrow.who != to:
-            if arrow.kind in ("finish", "reset") and self.spec.ending.partner is not None:
-                yield self.spec.ending.partner.push
-            for relation in self.spec.relations.values():  # a user's tuples go with it
-                yield from filter(None, [relation.dropped])
+        if arrow.kind in ("finish", "reset") and arrow.who != to:
+            yield from filter(None, [self.spec.ending.partner and self.spec.ending.partner.push, *self._dropped()])
+
+    def _dropped(self) -> Iterator[Template]:
+        """What the end of a connection may push besides: its user's tuples go with it."""
+        yield from filter(None, (relation.dropped for relation in self.spec.relations.values()))
 
     def _rows(self, index: int) -> list[Outcome]:
         """The rows that a request can have had."""
@@ -206,8 +207,11 @@ class _Causes:
             if tell.kind == "others" or (tell.kind == "user" and self._is(to, asked.get(tell.field or ""))):
                 yield tell.push
         for effect in row.effects:
-            if effect.kind == "add" and effect.entry is not None:
-                yield from filter(None, [self.spec.relations[effect.entry.relation].added])
+            if effect.kind == "release":
+                yield from self._dropped()
+            if effect.entry is not None:
+                relation = self.spec.relations[effect.entry.relation]
+                yield from filter(None, [relation.added if effect.kind == "add" else relation.dropped])
 
     def _is(self, who: str, name: str | None) -> bool:
         """Whether a person has this name, as far as the example shows it."""

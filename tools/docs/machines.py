@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+FONT = "DejaVu Sans"  # a wide one: a page in another font has room enough
 OTHER_END = "partner"  # the last part of an event's name, if its row was at the other end
 Href = Callable[[str], str | None]
 
@@ -69,8 +70,8 @@ def draw(machine: Any, name: str, href: Href, state_href: Href, final: str) -> s
     lines = [
         "digraph machine {",
         "  graph [rankdir=TB, nodesep=0.9, ranksep=0.75, bgcolor=transparent, pad=0.1];",
-        '  node [shape=plain, fontname="Helvetica", fontsize=13];',
-        '  edge [fontname="Helvetica", fontsize=11.5, arrowsize=0.8];',
+        f'  node [shape=plain, fontname="{FONT}", fontsize=13];',
+        f'  edge [fontname="{FONT}", fontsize=11.5, arrowsize=0.8];',
         '  begin [shape=circle, width=0.16, label="", style=filled, class=begin];',
     ]
     kept = stays(machine)
@@ -97,7 +98,7 @@ def _box(state: str, events: list[str], href: Href, state_href: Href) -> str:
         grouped.setdefault((verb, end), []).append(label)
     lines = []
     for (verb, end), labels in sorted(grouped.items(), key=lambda item: item[0][1]):
-        words = f"{verb}{end}" if end else f"{verb}  {', '.join(labels)}"
+        words = f"{verb}{end}" if end else f"{verb}  {', '.join(labels)}".rstrip()
         cell = f'<FONT POINT-SIZE="10.5">{html.escape(words)}</FONT>'
         lines.append(f'<TR><TD ALIGN="LEFT" CELLPADDING="1"{_href(href(verb))}>{cell}</TD></TR>')
     body = ""
@@ -117,8 +118,11 @@ def _label(edge: Edge, href: Href) -> str:
 
 
 def _parts(event: str) -> tuple[str, str, str]:
-    """The verb and the label of an event such as `CHAT/opened/partner`, and whether it is of the other end."""
-    words = event.split("/")
+    """The verb and the label of an event such as `CHAT/opened/partner`, and whether it is of the other end.
+
+    The event of a timer has no verb: its name takes the verb's place.
+    """
+    words = event.removeprefix("/").split("/")
     if len(words) > 1 and words[-1] == OTHER_END:
         return words[0], "/".join(words[1:-1]), " of the partner"
     return words[0], "/".join(words[1:]), ""

@@ -29,7 +29,7 @@ _SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\*_<>[]`|#"})
 def render(page: Page) -> str:
     """The whole page, with a table of contents."""
     lines = [
-        "<!-- Made from spec/pychat.yaml by `python -m tools.docs`. Do not edit. -->",
+        f"<!-- Made from {page.source} by `python -m tools.docs`. Do not edit. -->",
         "",
         f"# {page.title}",
         "",

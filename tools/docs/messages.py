@@ -61,7 +61,10 @@ def _overview(sources: PageSources) -> Table:
     rows = []
     for request in sources.spec.requests.values():
         errors = [
-            outcome.error for _, outcome in sources.spec.outcomes() if outcome.verb == request.verb and outcome.error
+            error
+            for _, outcome in sources.spec.outcomes()
+            for error in (outcome.error, outcome.fails)
+            if outcome.verb == request.verb and error
         ]
         cells = (
             (*sources.phrases.request(request.verb), *sources.anchors.form(request.form)[1:]),
@@ -155,8 +158,21 @@ def _variables(sources: PageSources, request: Request) -> list[Block]:
     rows = [outcome for _, outcome in sources.spec.outcomes() if outcome.verb == request.verb]
     templates = [row.answer for row in rows if row.answer] + [row.partner.push for row in rows if row.partner]
     templates += [tell.push for row in rows for tell in row.tells]
-    words = sources.phrases.variables(templates)
+    words = sources.phrases.variables(templates, _columns(sources, request, rows))
     return [Paragraph(sentence("Here {}.", words))] if words else []
+
+
+def _columns(sources: PageSources, request: Request, rows: list[Outcome]) -> dict[str, Spans]:
+    """The variables of these rows that are columns and no fields of the request."""
+    entries = [effect.entry for row in rows for effect in row.effects]
+    entries += [tell.entry for row in rows for tell in row.tells]
+    return {
+        column.name: sentence(f"the {column.name} of the tuple in {{}}", sources.relation(entry.relation))
+        for entry in entries
+        if entry is not None
+        for column in sources.spec.relations[entry.relation].columns
+        if request.form.type_of(column.name) is None
+    }
 
 
 # What the server sends

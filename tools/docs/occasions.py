@@ -40,20 +40,20 @@ def _by_the_server(sources: PageSources, form: Form) -> Iterator[Spans]:
         words = f"the {spec.link.name}'s connection has ended without a request ({{}})"
         yield sentence(words, _received(ending.push))
     for timer in spec.timers.values():
-        for push in _pushed_by(timer):
+        for push in pushed_by(timer):
             if push.form is form:
                 name = link(timer.name, sources.anchors.timer(timer.name))
                 yield sentence(f"{{}}, after {duration(timer.after)} ({{}})", name, _received(push))
     for relation in spec.relations.values():
         for done, told in (("added to", relation.added), ("dropped from", relation.dropped)):
             if told is not None and told.form is form:
-                name = code(relation.name, sources.anchors.relation(relation.name))
+                name = sources.relation(relation.name)
                 yield sentence(f"a tuple with another user was {done} {{}} ({{}})", name, _received(told))
     if any(template.form is form for template in spec.greeting):
         yield text("the connection was accepted")
 
 
-def _pushed_by(timer: Timer) -> list[Template]:
+def pushed_by(timer: Timer) -> list[Template]:
     """Every push of a timer's row."""
     if timer.row is None:
         return []
@@ -83,7 +83,7 @@ def only_while(sources: PageSources, reply: Reply) -> list[tuple[str, Spans]]:
     for words, ends in found.items():
         if all(ends):  # else it may come at any time
             said = [code(word) for word in words]
-            ends_ = one_of(unique(ends))
+            ends_ = join(unique(ends), ", or ")
             shown.append(sentence("{}: {}", one_of(said), ends_) if said else ends_)
     return [("only while", join(shown, "; "))] if shown else []
 
@@ -91,7 +91,7 @@ def only_while(sources: PageSources, reply: Reply) -> list[tuple[str, Spans]]:
 def _ends(sources: PageSources, move: Move) -> Spans:
     """What a client knows of its partner and of its own end when it gets this."""
     partner = sources.spec.link.name
-    words = [sources.phrases.own_ends[pair] for pair in move.known]
+    words = [sources.phrases.own_ends[kind, holds] for kind, holds in move.known if kind != "no partner"]
     if move.here is not None:
         words.insert(0, f"the {partner} has answered" if move.here else f"the {partner} has not answered")
     return text(" and ".join(words)) if words else ()

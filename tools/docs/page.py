@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from . import messages, reference
 from .anchors import slug
@@ -62,7 +63,14 @@ def page(sources: PageSources) -> Page:
         ("port", code(f"{spec.transport.port}/tcp")),
         ("profiles", join([code(name, f"profile-{slug(name)}") for name in spec.profiles])),
     )
-    return Page(spec.title, sources.anchors.prose(spec.doc), Facts(facts), tuple(_sections(sources)), spec.sha256)
+    return Page(
+        spec.title,
+        sources.anchors.prose(spec.doc),
+        Facts(facts),
+        tuple(_sections(sources)),
+        spec.sha256,
+        Path(spec.source).name,
+    )
 
 
 def _sections(sources: PageSources) -> Iterator[Section]:
@@ -98,12 +106,13 @@ def _start(sources: PageSources) -> Section:
     first = next(iter(sources.interactions.values()), None)  # a spec may have no example
     chapters = [name for name in sources.spec.chapters if name not in reference.PARTS]
     ends = [link("the end of a connection", "goodbyes"), link("time", "timers"), link("limits", "limits")]
+    counted = ", and what is counted" if sources.spec.budgets else ""
     examples = "{} – each with its drawing, the crossings among them."
     order = (
         sentence("{} – how octets become lines, and lines become requests;", link("frames", "framing")),
         sentence("{} – each frame, with what comes of it in each state;", link("messages", "messages")),
         *(sentence("{};", link(_in_a_sentence(reference.title(sources, name)), name)) for name in chapters),
-        sentence("{} – what is checked in which order, and what is counted;", link("errors", "errors")),
+        sentence(f"{{}} – what is checked in which order{counted};", link("errors", "errors")),
         sentence("{}, {} and {}." if first is None else "{}, {} and {};", *ends),
         *((sentence(examples, link("conversations", "examples")),) if first is not None else ()),
     )

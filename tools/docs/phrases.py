@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pychat.spec import Spec
 from pychat.spec.forms import ANY_VERB, FrameFault, Template, Type, Variable
-from pychat.spec.model import Budget, FaultRule, Outcome, PartnerEffect, Share, Since, Timer
+from pychat.spec.model import Budget, Ending, FaultRule, Outcome, PartnerEffect, Share, Since, Timer
 from pychat.spec.terms import Condition, ConditionKind, Effect, Entry, Tell
 
 from .anchors import Anchors
@@ -16,9 +16,10 @@ SINCE: dict[Since, str] = {
     "accept": "since the connection was accepted, whatever is sent",
     "silence": "of silence: no octet has come, and none of the send queue was taken",
     "full": "in which the send queue stays above its mark",
-    "call": "since the connection was called; it is looked at once in a call",
+    "call": "since the connection was called, once in a call, whatever is sent",
     "goodbye": "since the last frame, and since the network last took octets of what was queued",
 }
+COUNT = "count"  # a field of an item that is no column: how many tuples have the same item
 FAULTS: dict[FrameFault, str] = {
     "encoding": "the line is not valid UTF-8",
     "verb": "the first word has the form of a verb and is no request",
@@ -96,9 +97,9 @@ class Phrases:
 
     def _holds(self, kind: Type) -> Spans:
         """Which word an item of a list says of a user."""
-        said = [sentence("{} of a user {}", code(word), self._of_users(what)) for word, what in kind.holds]
+        said = [sentence("{} for a user {}", code(word), self._of_users(what)) for word, what in kind.holds]
         other = [word for word in kind.one_of if word not in dict(kind.holds)]
-        return sentence("in a list {}, {} of any other one", join(said), one_of([code(word) for word in other]))
+        return sentence("in a list {}, {} for any other", join(said), one_of([code(word) for word in other]))
 
     def _of_users(self, what: str) -> Spans:
         held = [self.state(name) for name in self.spec.states if name in self.spec.link.held_in]
@@ -130,7 +131,7 @@ class Phrases:
                 held = [self.state(name) for name in self.spec.states if name in self.spec.link.held_in]
                 return sentence("the user {} is {}", field, one_of(held))
             case "the partner":
-                return sentence(f"{{}} is the {self.partner}, who is still there", field)
+                return sentence(f"{{}} is the present {self.partner}", field)
             case "equals":
                 return sentence("{} is {}", field, value)
             case "differs":
@@ -195,20 +196,28 @@ class Phrases:
             case "release":
                 return text("the name is free")
             case _:
-                return sentence("first one {} for each user, oneself too", self._item(verb))
+                return sentence("{} for each user, oneself too", self._item(verb))
 
     def _effect_on(self, effect: Effect, entry: Entry, verb: str) -> Spans:
         """A change to a relation."""
         if effect.kind == "list":
-            return sentence("first one {} for each {}", self._item(verb), self.entry(entry))
+            return self._listed(entry, verb)
         several = any(argument.kind == "any" for argument in entry.arguments)
         words = "{} is added" if effect.kind == "add" else "every {} is dropped" if several else "{} is dropped"
         return sentence(words, self.entry(entry))
 
+    def _listed(self, entry: Entry, verb: str) -> Spans:
+        item, columns = self.spec.requests[verb].item, self.spec.relations[entry.relation].columns
+        found = sentence("{} for each {}", self._item(verb), self.entry(entry))
+        if item is None or item.type_of(COUNT) is None or COUNT in [column.name for column in columns]:
+            return found
+        return sentence("{}, equal ones once, {} being their number", found, code(f"<{COUNT}>"))
+
     def _item(self, verb: str) -> Spans:
-        item = self.spec.requests[verb].item
-        assert item is not None, "the loader has checked it"
-        return self.anchors.form(item)
+        """One item of a request, and whether it comes before an answer."""
+        request = self.spec.requests[verb]
+        assert request.item is not None, "the loader has checked it"
+        return sentence("one {}" if request.answer is None else "first one {}", self.anchors.form(request.item))
 
     def tell(self, tell: Tell) -> Spans:
         """A push of a row besides that of the partner."""
@@ -240,15 +249,33 @@ class Phrases:
     def then(self, outcome: Outcome) -> Spans:
         """What a row changes and tells: state, name and link, relations, the other end, other users."""
         parts = [sentence("this connection is {}", self.state(outcome.to))] if outcome.to is not None else []
-        parts += [self.effect(effect, outcome.verb) for effect in outcome.effects]
+        parts += self.effects(outcome)
         if outcome.partner is not None:
             parts.append(
-                self.other_end(outcome.partner, "that end" if outcome.does("unlink") else f"the {self.partner}")
+                self.other_end(outcome.partner, "the other end" if outcome.does("unlink") else f"the {self.partner}")
             )
         parts += [self.tell(tell) for tell in outcome.tells]
+        if outcome.cause is not None:
+            parts.append(sentence("the cause is {}", code(outcome.cause)))
+        if outcome.fails is not None:
+            failed = self.refusal(outcome.fails, outcome.verb)
+            parts.append(sentence("it is answered when this is on disk, and with {} if the disk fails", failed))
         if outcome.to == self.spec.final:
             parts.append(text("the server closes the connection"))
         return join(parts, "; ") if parts else text("nothing changes")
+
+    def effects(self, row: Outcome | Ending) -> list[Spans]:
+        """What a row, or the end of a connection, changes; nothing of a link that no state holds."""
+        effects = [effect for effect in row.effects if effect.kind != "unlink" or self.spec.linked_states]
+        return [self._effect_of(row, effect) if isinstance(row, Outcome) else self.effect(effect) for effect in effects]
+
+    def _effect_of(self, row: Outcome, effect: Effect) -> Spans:
+        """An effect, where the row says more about the link."""
+        if effect.kind == "unlink" and row.to is None:
+            return text(f"neither end has a {self.partner} any more")
+        if effect.kind == "unlink" and any(condition.kind == "a partner" for condition in row.conditions):
+            return text(f"the other end has no {self.partner} any more")
+        return self.effect(effect, row.verb)
 
     def other_end(self, partner: PartnerEffect, who: str) -> Spans:
         """What the other end gets, and its new state."""
@@ -257,8 +284,8 @@ class Phrases:
             return sentence(f"{who} gets {{}}", push)
         return sentence(f"{who} is {{}} and gets {{}}", self.state(partner.to), push)
 
-    def variables(self, templates: list[Template]) -> Spans:
-        """The meaning of the variables of frames that are no fields of the request."""
+    def variables(self, templates: list[Template], columns: Mapping[str, Spans] | None = None) -> Spans:
+        """The meaning of the variables of frames that are no fields of the request; `columns`: by their names."""
         known = {
             "me": text("this connection's own name, as it was sent"),
             "peer": text(f"the name of the {self.partner}, as that user wrote it"),
@@ -267,7 +294,7 @@ class Phrases:
             "reason": text("why the connection ended"),
             "cause": text("why it is so"),
             "number": text("1, 2, 3, …"),
-        }
+        } | dict(columns or {})
         used = {part.name for template in templates for part in template.parts if isinstance(part, Variable)}
         return join([sentence("{} is {}", code(f"<{name}>"), known[name]) for name in known if name in used], "; ")
 
@@ -276,7 +303,7 @@ class Phrases:
         states = [self.state(name) for name in self.spec.live_states if name in (fault.states or ())]
         verbs = [self.request(verb) for verb in self.spec.requests if verb in (fault.verbs or ())]
         verbs += [code(ANY_VERB)] if ANY_VERB in (fault.verbs or ()) else []
-        found = [sentence("of {}", one_of(verbs))] if verbs else []
+        found = [sentence("for {}", one_of(verbs))] if verbs else []
         found += [sentence("in {}", one_of(states))] if states else []
         return sentence(" ({})", join(found, " ")) if found else ()
 
@@ -284,32 +311,38 @@ class Phrases:
         """The number of faults that a state allows."""
         states = join([self.state(name) for name in self.spec.states if name in budget.states], " and ")
         counted = "in a row" if budget.in_a_row else "in all"
+        refusal = code(self.spec.refusal.verb) if self.spec.refusal.parts else text("refusal")
         words = f"In {{}}: fault number {budget.faults}, counted {counted}, gets its own {{}}, and {{}} after it. {{}}"
-        return sentence(words, states, text("refusal"), self.bye(budget.goodbye), link(budget.rule, budget.rule))
+        return sentence(words, states, refusal, self.bye(budget.goodbye), link(budget.rule, budget.rule))
 
     def timer(self, timer: Timer) -> Spans:
         """What happens when a timer runs out."""
         if timer.goodbye is not None:
             return sentence("the server says {}", self.bye(timer.goodbye))
         if timer.row is not None:
-            return self._timer_row(timer.row)
+            return self._timer_row(timer, timer.row)
         if timer.gone is not None:
-            return sentence(f"the server closes the connection; its {self.partner} is told {{}}", code(timer.gone))
+            words = f"its {self.partner} is told {{}}" if self.spec.linked_states else "the cause is {}"
+            return sentence(f"the server closes the connection; {words}", code(timer.gone))
         return text("the server stops waiting for the end of the stream and closes the socket")
 
-    def _timer_row(self, row: Outcome) -> Spans:
-        """What a timer does that ends nothing: what it tells its own connection comes first."""
-        parts = [sentence("this end gets one {}", self.anchors.template(row.answer))] if row.answer is not None else []
+    def _timer_row(self, timer: Timer, row: Outcome) -> Spans:
+        """What a timer does that ends no connection: what it tells its own one comes first."""
+        gets = "this end gets one {}" if timer.since == "silence" else "this end gets {}"  # one in a silence
+        parts = [sentence(gets, self.anchors.template(row.answer))] if row.answer is not None else []
         if row.to is not None or row.effects or row.partner is not None or row.tells:
             parts.append(self.then(row))
         found = join(parts, "; ")
         return sentence("if {}: {}", self.conditions(row.conditions), found) if row.conditions else found
 
-    def fault_verb(self, fault: FrameFault) -> Spans:
+    def fault_verb(self, rule: FaultRule) -> Spans:
         """The word that a refusal names for a fault."""
-        if fault == "syntax":
+        own = self.spec.errors[rule.error].form
+        if own is not None and own.type_of("verb") is None:
+            return text("–")
+        if rule.fault == "syntax" and rule.verbs is None:
             return sentence("the verb; {} if the line begins with no request's verb", code(ANY_VERB))
-        return text("the verb") if fault == "state" else code(ANY_VERB)
+        return code(ANY_VERB) if rule.fault in ("encoding", "verb") else text("the verb")
 
 
 def unique(parts: list[Spans]) -> list[Spans]:

@@ -26,6 +26,7 @@ from .content import (
     sentence,
     text,
 )
+from .occasions import pushed_by
 from .phrases import FAULTS, SINCE, amount, duration, octets, unique
 from .sources import PageSources
 
@@ -50,6 +51,8 @@ TITLES = {
 def title(sources: PageSources, name: str) -> Spans:
     """The title of a part or of a chapter."""
     chapter = sources.spec.chapters.get(name)
+    if name == "goodbyes" and not sources.spec.goodbyes:
+        return text("How a connection ends")
     return text(chapter.title if chapter is not None and chapter.title else TITLES.get(name, name))
 
 
@@ -132,7 +135,7 @@ def _faults(sources: PageSources) -> Table:
                 text(f"{index}."),
                 sentence("{}{}", text(FAULTS[fault.fault]), phrases.where(fault)),
                 phrases.error(fault.error),
-                *((phrases.fault_verb(fault.fault),) if named else ()),
+                *((phrases.fault_verb(fault),) if named else ()),
                 *((sentence("yes, but not for {}", uncounted) if uncounted else text("yes"),) if counted else ()),
                 link(fault.rule, fault.rule),
             )
@@ -149,7 +152,8 @@ def _errors(sources: PageSources) -> Section:
     spec = sources.spec
     codes = []
     for error in spec.errors.values():
-        verbs = dict.fromkeys(outcome.verb for _, outcome in spec.outcomes() if outcome.error == error.code)
+        rows = (outcome for _, outcome in spec.outcomes())
+        verbs = dict.fromkeys(row.verb for row in rows if error.code in (row.error, row.fails))
         answers = text("any frame") if error.general else join([sources.phrases.request(name) for name in verbs])
         cells_ = (code(error.code), answers, sources.anchors.prose(error.doc), text(error.words))
         codes.append(TableRow(cells_, sources.anchors.error(error.code)))
@@ -185,7 +189,7 @@ def _goodbyes(sources: PageSources) -> Section:
         cells = (code(goodbye.code), join(calls, "; "), *told, *about)
         rows.append(TableRow(cells, sources.anchors.goodbye(goodbye.code)))
     ending = spec.ending
-    parts = [sources.phrases.effect(effect) for effect in ending.effects]
+    parts = sources.phrases.effects(ending)
     parts += [sources.phrases.other_end(ending.partner, "that end")] if ending.partner is not None else []
     words = "When a connection ends without a request for it: {}. {}"
     head = ("code", "called for by", *((f"{partner} is told",) if spec.linked_states else ()), "when", "words")
@@ -220,7 +224,9 @@ def _timers(sources: PageSources) -> Section:
         f"keep-alive of a connection: idle for {duration(idle)}, then {probes} probes, {duration(interval)} apart."
     )
     table = Table(("timer", "after", "measured", "in", "then", "rule"), tuple(rows))
-    return _chapter(sources, "timers", "deadlines, silence, keep-alive", table, Paragraph(text(words)))
+    filled = sources.phrases.variables([push for timer in spec.timers.values() for push in pushed_by(timer)])
+    here = (Paragraph(sentence("Here {}.", filled)),) if filled else ()
+    return _chapter(sources, "timers", "deadlines, silence, keep-alive", table, *here, Paragraph(text(words)))
 
 
 def _limits(sources: PageSources) -> Section:

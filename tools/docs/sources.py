@@ -80,9 +80,11 @@ class PageSources:
         return join([link(id_, id_) for id_ in ids])
 
     def rules_about(self, verb: str) -> list[str]:
-        """The rules of a verb's rows, and those of the same groups."""
-        groups = {o.rule.rpartition("-")[0] for _, o in self.spec.outcomes() if o.verb == verb}
-        return [id_ for id_ in self.spec.rules if id_.rpartition("-")[0] in groups]
+        """The rules of a verb's rows, and those of the same groups if no other row has a rule of the group."""
+        own = {row.rule for row in self.rows if row.verb == verb}
+        others = {_group(row.rule) for row in self.rows if row.verb != verb}
+        groups = {_group(rule) for rule in own} - others
+        return [id_ for id_ in self.spec.rules if id_ in own or _group(id_) in groups]
 
     # Frames
 
@@ -143,5 +145,13 @@ class PageSources:
             return text("any state")
         return join([self.phrases.state(name) for name in names], " or ")
 
+    def relation(self, name: str) -> Spans:
+        return code(name, self.anchors.relation(name))
+
     def frame_link(self, key: str) -> Spans:
         return code(key, self.anchors.frame(key))
+
+
+def _group(rule: str) -> str:
+    """The group of a rule: `R-CHAT` of `R-CHAT-1`."""
+    return rule.rpartition("-")[0]

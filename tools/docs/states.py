@@ -78,7 +78,7 @@ def _machine(sources: PageSources, anchor: str, title: str, words: str, machine:
         TableRow(
             (
                 sources.phrases.state(edge.source),
-                join([code(event) for event in edge.events]),
+                join([code(event.removeprefix("/")) for event in edge.events]),
                 sources.phrases.state(edge.target),
             )
         )
@@ -105,7 +105,7 @@ def _facts(sources: PageSources, state: State) -> list[tuple[str, Spans]]:
     if state.linked:
         held = [f"the {spec.link.name}, or nobody once that user has gone"]
         held += [f"whether this end {words}" for words in phrases.own_end()]
-        facts.append(("holds", both([text(words) for words in held])))
+        facts.append(("holds", text("; ".join(held))))
     facts.append(("takes", join([phrases.request(verb) for verb in spec.requests if verb in state.recv])))
     illegal: dict[str, list[Spans]] = {}
     for verb in spec.requests:
@@ -113,8 +113,9 @@ def _facts(sources: PageSources, state: State) -> list[tuple[str, Spans]]:
             illegal.setdefault(sources.misplaced(state.name, verb), []).append(phrases.request(verb))
     for error, verbs in illegal.items():
         facts.append(("refuses", sentence("{}, each with {}", join(verbs), phrases.refusal(error, "<verb>"))))
-    keys = [move.key for move in sources.moves if move.state == state.name and spec.replies[move.key].kind == "push"]
-    facts.append(("may push", join([sources.frame_link(key) for key in dict.fromkeys(keys)]) or text("nothing")))
+    legal = {move.key for move in sources.moves if move.state == state.name}
+    keys = [key for key, reply in spec.replies.items() if reply.kind == "push" and key in legal]
+    facts.append(("may push", join([sources.frame_link(key) for key in keys]) or text("nothing")))
     budget = spec.budget(state.name)
     if budget is not None:
         counted = "in a row" if budget.in_a_row else "in all"
@@ -122,7 +123,8 @@ def _facts(sources: PageSources, state: State) -> list[tuple[str, Spans]]:
         facts.append(("faults", sentence(words, link(budget.rule, budget.rule))))
     for timer in spec.timers.values():
         if timer.states is not None and state.name in timer.states:
-            words = f"after {duration(timer.after)} {{}}; {{}}"
+            comma = "," if timer.row is not None and timer.row.conditions else ""
+            words = f"after {duration(timer.after)}{comma} {{}}; {{}}"
             facts.append(("time", sentence(words, phrases.timer(timer), link(timer.rule, timer.rule))))
     return facts
 

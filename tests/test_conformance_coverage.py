@@ -95,7 +95,7 @@ def ringing(spec: Spec) -> Iterator[str]:
         if ends in found:
             continue
         found.add(ends)
-        for who, name, line in ((who, name, line) for who, _ in ends for name, line in lines[who]):
+        for who, name, line in [(end, *sent) for end, _ in ends for sent in lines[end]]:
             if name not in found and _rung(world, called, who, line) != _rung(world, called, who, line, late=True):
                 found.add(name)
                 yield name
@@ -105,8 +105,10 @@ def _rung(world: World, called: str, who: str, line: bytes, *, late: bool = Fals
     """What a request and the end of the ringing come to, in this order or with the ringing `late`."""
     after = world.copy()
     (timer,) = (timer for timer in world.spec.timers.values() if timer.since == "call")
-    events = [lambda: after.expire(called, timer), lambda: _due(after, who, line)]
-    dues = [(to, str(due)) for event in events[:: -1 if late else 1] for to, some in event().items() for due in some]
+    dues: list[tuple[str, str]] = []
+    for rings in (not late, late):
+        told = after.expire(called, timer) if rings else _due(after, who, line)
+        dues += [(to, str(due)) for to, some in told.items() for due in some]
     return sorted(dues), after.key()
 
 

@@ -178,7 +178,7 @@ def test_the_model_gives_what_is_due_to_everybody(spec: Spec) -> None:
 
 
 def test_the_model_rings_once_at_the_called_end(spec: Spec) -> None:
-    """At the moment when the time has come it is asked whether the call was answered; both ends are told, or neither."""
+    """When its time has come it is asked whether the call was answered; both ends are told, or neither."""
     ring = spec.timers["ring"]
     world = World(spec)
     world.feed("a", b"NAME alice\n")
@@ -214,7 +214,8 @@ def test_each_end_of_a_link_is_a_configuration(spec: Spec) -> None:
     world = World(spec)
     seen = []
     for who, line in (
-        ("a", "NAME alice"), ("b", "NAME bob"), ("a", "CHAT bob"), ("b", "CHAT alice"), ("b", "CHAT carol"), ("a", "QUIT"),
+        ("a", "NAME alice"), ("b", "NAME bob"), ("a", "CHAT bob"),
+        ("b", "CHAT alice"), ("b", "CHAT carol"), ("a", "QUIT"),
     ):  # fmt: skip
         world.feed(who, f"{line}\n".encode())
         seen.append([world.configuration(each) for each in world.connections])

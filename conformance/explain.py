@@ -21,7 +21,7 @@ WIDTH = 100
 NUMBER = 1  # names in an explanation end in it
 SINCE = {  # when the clocks of the spec's timers begin
     "accept": "{}'s connection was accepted", "silence": "{}'s last octet", "goodbye": "the last frame to {}",
-    "full": "{}'s queue was above its mark",
+    "full": "{}'s queue was above its mark", "call": "the call of {} began",
 }  # fmt: skip
 
 
@@ -91,6 +91,7 @@ SAYS: dict[type, Callable[[Any], str]] = {
     do.Finish: lambda action: f"{action.who} > (end of stream)",
     do.Reset: lambda action: f"{action.who} > (reset)",
     do.Open: lambda action: f"{action.who} opens a connection" + ("" if action.admitted else ", one too many"),
+    do.Await: lambda action: f"the {action.timer} timer of {action.who} runs out",
     do.Pause: lambda action: f"{action.who} stops reading",
     do.Flood: lambda action: f"{action.who} > {action.lines.form} again and again, until the server takes no more",
     do.ReadOn: lambda action: (

@@ -16,7 +16,7 @@ from .engine.script import Compiler
 from .engine.target import StartError, Target
 from .engine.verdict import Result, exit_code
 from .oracle.frames import visible, visible_lines
-from .oracle.paths import paths_of
+from .oracle.paths import label_of, paths_of
 from .results.known import Known
 from .results.record import case_line, footer, header
 from .results.reports import Reports
@@ -45,7 +45,8 @@ def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where
     terminal, of = Terminal(), chosen[0].of
     if of == "server":
         for state, row in paths_of(spec).missing:
-            terminal.say(f"no case: {state} {row.verb}, {row.condition or row.label}: the model never comes to it\n")
+            label = label_of(row, spec.states[state].recv[row.verb])
+            terminal.say(f"no case: {state} {row.verb}, {label}: the model never comes to it\n")
     if options["spec_file"]:
         where += f" --spec {shlex.quote(str(options['spec_file']))}"
     shown = {key: visible(str(value)) for key, value in options.items() if key != "reports" and value}

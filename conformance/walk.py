@@ -1,7 +1,8 @@
 """Random walks: plays that are drawn, with what is due from the model; one that fails is shrunk. Knows no verb.
 
 A walk is a play like any other: it is saved to a file, replayed from it, and shrunk again. A noisy walk (the fuzz) also
-sends lines that are nearly requests, and octets of any kind, many lines at once; its octets are cut at random.
+sends lines that are nearly requests, and octets of any kind, many lines at once; its octets are cut at random. In some
+walks two clients keep the rules for clients, and the third one keeps none and makes noise.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from pychat.spec import Spec
@@ -20,7 +21,7 @@ from .cases.play import WALK, Play, Segment, Step, send
 from .engine.target import Target
 from .engine.verdict import Result, Verdict
 from .engine.worker import Worker
-from .oracle.frames import parse_request
+from .oracle.frames import Faulty, Parsed, parse_request
 from .oracle.model import World
 from .oracle.noise import Noise
 from .oracle.paths import CAST, Lines
@@ -36,6 +37,8 @@ MIXTURES = (
 SHRUNK: tuple[Segment, ...] = ("whole", "coalesced", "random")  # how a walk that fails is cut, the simplest first
 BATCH = 100  # walks that are drawn before they are run
 FAULTS = (b"\xff", b"XYZZY", b"")
+KEEPING = CAST[:-1]  # the clients that keep the rules, in a walk with one that keeps none
+ONE_WILD = 3  # of so many walks one is such a walk
 
 
 @dataclass(slots=True)
@@ -65,9 +68,11 @@ def walks(spec: Spec, number: int, seed: int, *, noisy: bool = False) -> Iterato
     rules = tuple(rule for rule in ("R-ANS-1", "R-ANS-3") if rule in spec.rules) or (next(iter(spec.rules)),)
     for count in range(1, number + 1):
         rng = random.Random(f"{seed}-{count}")
-        steps = tuple(Walker(spec, rng, noisy=noisy).steps())
+        keeping = () if noisy or count % ONE_WILD else KEEPING
+        steps = tuple(Walker(spec, rng, noisy=noisy, keeping=keeping).steps())
         id_ = f"ANY/{'FUZZ' if noisy else 'WALK'}/{seed}-{count}"
-        play = Play(id_, f"a walk of {len(steps)} steps", rules, steps, source=WALK)
+        title = f"a walk of {len(steps)} steps{f', of which {CAST[-1]} keeps no rule' if keeping else ''}"
+        play = Play(id_, title, rules, steps, source=WALK)
         yield case_of(spec, play, "random" if noisy else rng.choice(("whole", "coalesced")))
 
 
@@ -108,12 +113,13 @@ def _shrunk(target: Target, spec: Spec, options: Options, case: Case, failed: Re
 
 
 class Walker:
-    """Draws one walk; a noisy one has steps of many lines, and of more kinds."""
+    """Draws one walk; in a noisy one, clients that need not keep the rules have steps of many lines, of more kinds."""
 
-    def __init__(self, spec: Spec, rng: random.Random, *, noisy: bool) -> None:
+    def __init__(self, spec: Spec, rng: random.Random, *, noisy: bool, keeping: Collection[str] = ()) -> None:
         self.spec = spec
         self.rng = rng
-        self.noise = Noise(spec, rng) if noisy else None
+        self.keeping = keeping
+        self.noise = Noise(spec, rng) if noisy or keeping else None
         self.world = World(spec)
         self.ending = spec.framing.writes
         lines = {who: [line.removesuffix(self.ending) for line in Lines(spec).lines(who)] for who in CAST}
@@ -151,8 +157,9 @@ class Walker:
 
     def _lines(self, who: str, place: str, kind: str) -> Iterator[bytes]:
         """The lines of a step, each with its ending; sometimes one too many, behind the end of the connection."""
-        mixture = self.rng.choice(MIXTURES) if self.noise else (kind,)
-        for _ in range(self.rng.choice(LINES) if self.noise else 1):
+        noise = self._noise_of(place)
+        mixture = self.rng.choice(MIXTURES) if noise else (kind,)
+        for _ in range(self.rng.choice(LINES) if noise else 1):
             was_open = self.world.is_open(who)
             line = self.line(who, place, self.rng.choice(mixture))
             self.world.feed(who, line)
@@ -162,7 +169,7 @@ class Walker:
 
     def line(self, who: str, place: str, kind: str) -> bytes:
         """A line of this kind with its ending; a noisy one has any text, and any ending."""
-        noise = self.noise
+        noise = self._noise_of(place)
         if noise is None:
             return self._line(who, place, kind) + self.ending
         if kind in ("fault", "octets"):
@@ -170,6 +177,18 @@ class Walker:
         else:
             line = noise.another(self._line(who, place, kind))
         return (noise.nearly(line) if kind == "nearly" else line) + noise.ending()
+
+    def _noise_of(self, place: str) -> Noise | None:
+        return None if place in self.keeping else self.noise
+
+    def _may(self, who: str, place: str, said: Parsed | Faulty) -> bool:
+        """Whether a client that keeps the rules may send this; any other one may send anything."""
+        if place not in self.keeping or isinstance(said, Faulty):
+            return place not in self.keeping
+        state = self.world.open(who).state
+        condition = self.spec.client.only_if.get(state, {}).get(said.verb)
+        placed = said.verb in self.spec.states[state].recv
+        return placed and (condition is None or self.world.holds(condition, who, said))
 
     def _line(self, who: str, place: str, kind: str) -> bytes:
         """A line of this kind; where there is none, any that does not end the connection."""
@@ -182,7 +201,8 @@ class Walker:
             "end": lambda row: row is not None and row.to == final,
             "any": lambda row: row is None or row.to != final,
         }
-        lines = self.rng.sample(self.lines[place], len(self.lines[place]))
+        lines = [(line, said) for line, said in self.lines[place] if self._may(who, place, said)]
+        self.rng.shuffle(lines)
         wanted = (tests.get(kind, tests["any"]), tests["any"])
         return next(line for test in wanted for line, said in lines if test(self.world.row_of(who, said)))
 

@@ -68,18 +68,20 @@ PLAY = (
     ),
     Scene(
         "Alice calls Bob",
-        "{link} makes both partners in one turn. Alice need not wait: a {relay} may follow its {link} at once, and has "
-        "no answer when it succeeds. Bob gets a push, a frame that answers no request.",
+        "{link} makes both partners in one turn. Bob gets a push, a frame that answers no request. Alice need not "
+        "wait: a {relay} may follow its {link} at once, and has no answer when it succeeds. Alice does not know yet "
+        "whether Bob is there.",
         (Turn(ALICE, "link", "bob"), Turn(ALICE, "relay", HELLO, frames=1), Turn(BOB, frames=2)),
     ),
     Scene(
-        "Bob must accept",
+        "Bob answers",
         "A chat begins for you when you say {accept}. Bob hears Alice, but is not heard before Bob has said it too: "
         "else a line that was meant for another user could reach Alice. A refusal changes nothing, and the connection "
-        "stays open.",
+        "stays open. Alice is told of the answer.",
         (
             Turn(BOB, "relay", "Wait, who is this?", frames=1),
             Turn(BOB, "accept", ALICE, frames=1),
+            Turn(ALICE, frames=1),
             Turn(BOB, "relay", "Hello, Alice!"),
             Turn(ALICE, frames=1),
         ),
@@ -88,9 +90,22 @@ PLAY = (
         "Alice leaves, while Bob is still talking",
         "A chat ends for you when you say {unlink}. Until Bob says it too, Bob's state stays, without a partner: so a "
         "line that crosses Alice's {unlink} reaches neither Alice nor the next caller, and is refused.",
+        (Turn(ALICE, "unlink", frames=1), Turn(BOB, "relay", "One more thing …", frames=2)),
+    ),
+    Scene(
+        "Bob misses a call",
+        "Until this {unlink}, Bob is busy: a call is refused, and Bob is told who has called.",
+        (Turn(ALICE, "link", "bob", frames=1), Turn(BOB, frames=1), Turn(BOB, "unlink", frames=1)),
+    ),
+    Scene(
+        "Bob calls back, and Alice declines",
+        "{unlink} instead of an answer declines the call, and the caller reads why it is over. A call that nobody "
+        "answers ends by itself after a while.",
         (
+            Turn(BOB, "link", ALICE, frames=1),
+            Turn(ALICE, frames=1),
             Turn(ALICE, "unlink", frames=1),
-            Turn(BOB, "relay", "One more thing …", frames=2),
+            Turn(BOB, frames=1),
             Turn(BOB, "unlink", frames=1),
         ),
     ),

@@ -216,6 +216,7 @@ class Stage:
         assert first.ask(f"CHAT {called}") == f"OK CHAT {called}"
         assert second.line() == f"CALL {caller}"
         assert second.ask(f"CHAT {caller}") == f"OK CHAT {caller}"
+        assert first.line() == f"ACCEPTED {called}"
         return first, second
 
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from pychat.core.connection import Connection
 from pychat.core.hub import Hub
+from pychat.core.replay import done_at_once
+from pychat.core.slow import Result
 from pychat.spec import Spec
 
 
 class Table:
-    """A hub and the people at it. `say` returns what the speaker gets, `got` what anybody has got since."""
+    """A hub and the people at it. `say` returns what the speaker gets, `got` what anybody has got since.
 
-    def __init__(self, spec: Spec, **options: int) -> None:
-        self.hub = Hub(spec, **options)  # type: ignore[arg-type]
+    Slow work is done at once, unless `slowly`: then `done` completes the first that was given out.
+    """
+
+    def __init__(self, spec: Spec, slowly: bool = False, **options: int) -> None:
+        self.hub = Hub(spec, checked=True, **options)  # type: ignore[arg-type]
+        self.slowly = slowly
         self.now = 0.0
         self.people: dict[str, Connection] = {}
 
@@ -23,9 +29,18 @@ class Table:
         if who not in self.people:
             self.open(who)
         self.hub.receive(self.people[who], octets, self.now)
-        while self.people[who].turn_over:
+        while self.people[who].turn_over or (self.hub.work and not self.slowly):
+            if self.hub.work and not self.slowly:
+                self.done(done_at_once(self.hub.work[0]))
             self.hub.resume(self.people[who], self.now)
         return self.got(who)
+
+    def done(self, result: Result) -> Connection:
+        """Completes the first work that was given out, and goes on with its connection."""
+        connection = self.hub.work.pop(0).connection
+        self.hub.complete(connection, result, self.now)
+        self.hub.resume(connection, self.now)
+        return connection
 
     def say(self, who: str, *lines: str) -> str:
         return self.octets(who, "".join(f"{line}\n" for line in lines).encode())

@@ -101,6 +101,15 @@ def test_a_recording_on_loopback_says_so_and_may_be_pcap(tmp_path: Path) -> None
     assert len(fields(out, "tcp.flags.syn == 1 && tcp.flags.ack == 0", "frame.number")) == 5
 
 
+def test_each_end_of_a_call_is_recorded(tmp_path: Path) -> None:
+    """The scenario of calls on loopback: its truth has every outcome, and each missed call."""
+    done = capture("--scenario", "calls", "--pace", "0", "--loopback", "--out", tmp_path / "calls.pcapng")
+    assert done.returncode == 0, done.stderr
+    (truth,) = json.loads((tmp_path / "calls.truth.json").read_text())
+    assert [call["outcome"] for call in truth["calls"]] == ["answered", "declined", "hung up", "unanswered", "lost"]
+    assert [(one["caller"], one["busy"]) for one in truth["missed"]] == [("carol", "alice"), ("dave", "bob")]
+
+
 def test_what_cannot_be_recorded_is_said_in_a_line(tmp_path: Path) -> None:
     """A folder that is not there, a strange ending, a scenario that needs a router, a server that does not start."""
     for arguments, words in (

@@ -125,12 +125,13 @@ def test_two_clients_talk(stage: Stage, connect: Connect) -> None:
     until(bob, "OK NAME")
     alice.send("CHAT", "bob")
     alice.send("MSG", "Hello, Bob!")
-    assert until(bob, "PAIRED").name == "alice"
+    assert until(bob, "CALL").name == "alice"
     assert until(bob, "MSG").text == "Hello, Bob!"
     bob.send("CHAT", "alice")
     bob.send("MSG", " Grüße, 世界 🙂 ")
+    assert until(alice, "ACCEPTED").name == "Bob"
     assert until(alice, "MSG").text == " Grüße, 世界 🙂 "
-    assert alice.view == View("PAIRED", "alice", "Bob", accepted=True)
+    assert alice.view == View("PAIRED", "alice", "Bob", answered=True, accepted=True, here=True)
     alice.send("LEAVE")
     assert until(alice, "OK LEAVE").view == View("NAMED", "alice")
     assert until(bob, "GONE").fields == {"name": "alice", "reason": "left"}
@@ -291,10 +292,10 @@ def test_a_server_that_breaks_the_protocol_is_left(rude: Rude, connect: Connect)
     """R-CLIENT-10: the connection is closed, and it is said why."""
     client = connect(rude.address)
     rude.accept()
-    rude.peer.sendall(b"PAIRED \x1b[2J\n")
+    rude.peer.sendall(b"CALL \x1b[2J\n")
     ended = end(client)
     assert ended.how == "lost"
-    assert "PAIRED \\x1b[2J" in ended.words
+    assert "CALL \\x1b[2J" in ended.words
     assert rude.peer.recv(100) == b""
 
 
@@ -343,8 +344,8 @@ def test_it_goes_on_reading_while_it_waits_to_write(rude: Rude, connect: Connect
     rude.accept()
     client = Client(sock)
     client.send("NAME", "alice")
-    rude.peer.sendall(b"OK NAME alice\nPAIRED bob\n")
-    until(client, "PAIRED")
+    rude.peer.sendall(b"OK NAME alice\nCALL bob\n")
+    until(client, "CALL")
     client.send("CHAT", "bob")
     rude.peer.sendall(b"OK CHAT bob\n")
     until(client, "OK CHAT")
@@ -445,8 +446,8 @@ def test_octets_that_the_server_does_not_take_are_counted(stage: Stage, rude: Ru
     silent = connect(rude.address)
     rude.accept()
     silent.send("NAME", "alice")
-    rude.peer.sendall(b"OK NAME alice\nPAIRED bob\n")
-    until(silent, "PAIRED")
+    rude.peer.sendall(b"OK NAME alice\nCALL bob\n")
+    until(silent, "CALL")
     silent.send("CHAT", "bob")
     for _ in range(50):
         silent.send("MSG", "x" * 2000)

@@ -43,9 +43,10 @@ def test_every_request_and_every_answer_is_shown(text: str) -> None:
         for turn in scene.turns:
             if turn.meaning:
                 assert f"{getattr(protocol, turn.meaning)} {turn.value}".rstrip() in text
-    for line in ("OK NAME alice", "OK WHO 2", "PAIRED alice", "ERR MSG not-accepted", "GONE alice left", "OK QUIT"):
+    for line in ("OK NAME alice", "OK WHO 2", "CALL alice", "ERR MSG not-accepted", "ACCEPTED Bob", "GONE alice left"):
         assert line in text
-    assert "BYE shutting-down" in text
+    for line in ("ERR CHAT user-busy", "MISSED alice", "GONE alice declined", "OK QUIT", "BYE shutting-down"):
+        assert line in text
 
 
 def test_nothing_goes_on_when_a_client_cannot_connect(

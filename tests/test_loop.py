@@ -56,6 +56,20 @@ def test_who_was_held_back_is_not_forgotten(start: Start) -> None:
     assert alice.line().startswith("PING ")
 
 
+def test_each_call_rings_for_its_time(start: Start) -> None:
+    """R-CALL-3: also where an earlier look was planned, and the end and the next call came in one go."""
+    stage = start(changed("after: {timers.ring.after}", "after: 200 ms"))
+    alice, bob = stage.user("alice"), stage.user("bob")
+    for _ in range(3):
+        alice.send("CHAT bob")
+        assert bob.lines(2) == ["CALL alice", "GONE alice unanswered"]
+        assert alice.lines(2) == ["OK CHAT bob", "GONE bob unanswered"]
+        bob.send("LEAVE")
+        assert bob.line() == "OK LEAVE"
+        alice.send("LEAVE")
+        assert alice.line() == "OK LEAVE"
+
+
 class Unwilling:
     """The system's selector, which takes no third descriptor: epoll_ctl(2) can fail so (ENOSPC)."""
 
@@ -282,7 +296,7 @@ def test_the_last_lines_of_a_lost_partner_come_before_its_gone(spec: Spec) -> No
     loop._settle(hub.queues.take_touched(), 0.0)
     bob.sock = Broken(bob.sock)  # type: ignore[assignment]
     loop._take([(alice, b"MSG to bob\n"), (bob, b"MSG from bob\n")], 0.0)
-    assert ends[0][1].recv(1000) == b"OK NAME a\nOK CHAT b\nMSG from bob\nGONE b lost\n"
+    assert ends[0][1].recv(1000) == b"OK NAME a\nOK CHAT b\nACCEPTED b\nMSG from bob\nGONE b lost\n"
     loop.start()
     loop.stop(0.0)
     loop.join()

@@ -75,11 +75,12 @@ def test_two_programs_talk(start: Callable[..., Stage], run: Callable[..., Plain
     assert alice.ask("ping t1") == "pong t1"
     assert {alice.ask("who"), alice.line(), alice.line()} == {"user alice free", "user Bob free", "users 2"}
     assert alice.ask("chat bob") == "chat Bob"
-    assert bob.line() == "paired alice"
+    assert bob.line() == "called alice"
     alice.tell("say  Grüße, \u202e🙂 ")
     assert bob.line() == "msg  Grüße, \u202e🙂 "  # to a program, octet for octet
     assert bob.ask("say too early") == "error MSG not-accepted"
     assert bob.ask("chat alice") == "chat alice"
+    assert alice.line() == "accepted Bob"
     assert bob.ask("leave") == "left"
     assert alice.line() == "gone Bob left"
     assert alice.ask("say too late") == "error MSG partner-gone"
@@ -88,13 +89,29 @@ def test_two_programs_talk(start: Callable[..., Stage], run: Callable[..., Plain
     assert bob.end() == (0, ["bye"], "")  # the end of stdin is as good
 
 
+def test_a_call_ends_for_a_program_when_it_says_so(start: Callable[..., Stage], run: Callable[..., Plain]) -> None:
+    """A decline and a missed call are printed; the program alone leaves, and is busy until then."""
+    stage = start()
+    bob = stage.user("bob")
+    alice = run(stage.server.address, "--name", "alice", "--chat", "bob")
+    assert [alice.line() for _ in range(3)] == ["connected", "named alice", "chat bob"]
+    assert bob.line() == "CALL alice"
+    assert bob.ask("LEAVE") == "OK LEAVE"
+    assert alice.line() == "gone bob declined"
+    assert bob.ask("CHAT alice").startswith("ERR CHAT user-busy ")
+    assert alice.line() == "missed bob"
+    assert alice.ask("leave") == "left"
+    assert bob.ask("CHAT alice") == "OK CHAT alice"
+    assert alice.line() == "called bob"
+
+
 def test_a_script_does_what_it_says(start: Callable[..., Stage], run: Callable[..., Plain]) -> None:
     """Commands that must wait for an answer wait, and those behind them; what no answer will allow is refused."""
     stage = start()
     bob = stage.user("bob")
     script = b"name alice\nchat bob\nsay hello\nsay again\nleave\nleave\nchat carol\nwho\nquit\nname never"
     code, lines, errors = run(stage.server.address).end(script)
-    assert bob.lines(4) == ["PAIRED alice", "MSG hello", "MSG again", "GONE alice left"]
+    assert bob.lines(4) == ["CALL alice", "MSG hello", "MSG again", "GONE alice left"]
     assert lines[:4] == ["connected", "named alice", "chat bob", "left"]
     assert lines[4].startswith("refused leave ")
     assert lines[5] == "error CHAT no-such-user"
@@ -118,7 +135,7 @@ def test_a_line_behind_a_refused_call_is_for_nobody(start: Callable[..., Stage],
     stage = start()
     bob, alice = stage.user("bob"), run(stage.server.address, "--name", "alice", "--chat", "bob")
     assert [alice.line() for _ in range(3)] == ["connected", "named alice", "chat bob"]
-    assert bob.line() == "PAIRED alice"
+    assert bob.line() == "CALL alice"
     for call in ("carol", "9"):
         assert alice.ask(f"chat {call}").startswith("refused chat ")
         assert alice.ask(f"say secret for {call}") == "refused say it follows a CHAT that was refused"
@@ -142,7 +159,7 @@ def test_a_lost_server_is_told(run: Callable[..., Plain]) -> None:
     for last, lines in (
         (b"", ["connected", "lost the server closed the connection"]),
         (b"BYE timeout x\n", ["connected", "goodbye timeout"]),
-        (b"BEEP\n", ["connected", "lost the server sent what is no frame (verb): BEEP"]),
+        (b"OK BEEP\n", ["connected", "lost the server sent what is no frame (syntax): OK BEEP"]),
     ):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             client = run(listener.getsockname())
@@ -228,7 +245,7 @@ def test_names_may_stand_on_the_command_line(start: Callable[..., Stage], run: C
     bob = stage.user("bob")
     client = run(stage.server.address, "--name", "alice", "--chat", "bob")
     assert [client.line() for _ in range(3)] == ["connected", "named alice", "chat bob"]
-    assert bob.line() == "PAIRED alice"
+    assert bob.line() == "CALL alice"
     assert client.end(b"say a last line without an end")[:2] == (0, ["bye"])
     assert bob.lines(2) == ["MSG a last line without an end", "GONE alice quit"]
 
@@ -259,15 +276,17 @@ def test_a_reader_that_goes_away_is_no_accident(start: Callable[..., Stage], run
 def test_a_changed_contract_is_followed(start: Callable[..., Stage], run: Callable[..., Plain], tmp_path: Path) -> None:
     """Other verbs and other words of the contract, with no change of code."""
     file = tmp_path / "changed.yaml"
-    text = SPEC_FILE.read_text().replace("CHAT", "CALL").replace("chat: {sends:", "dial: {sends:")
+    text = (
+        SPEC_FILE.read_text().replace("CALL", "RUNG").replace("CHAT", "CALL").replace("chat: {sends:", "dial: {sends:")
+    )
     file.write_text(text.replace("MSG: msg <text>", "MSG: heard <text>"))
     stage = start(load(file))
     bob = stage.user("bob")
     client = run(stage.server.address, "--spec", str(file), "--name", "alice")
     client.tell("dial bob", "say hi")
-    assert bob.lines(2) == ["PAIRED alice", "MSG hi"]
+    assert bob.lines(2) == ["RUNG alice", "MSG hi"]
     bob.send("MSG not yet", "CALL alice", "MSG hello")
-    assert [client.line() for _ in range(4)] == ["connected", "named alice", "chat bob", "heard hello"]
+    assert [client.line() for _ in range(5)] == ["connected", "named alice", "chat bob", "accepted bob", "heard hello"]
 
 
 def test_another_protocol_is_spoken(little: Spec, start: Callable[..., Stage], run: Callable[..., Plain]) -> None:

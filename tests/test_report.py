@@ -16,20 +16,29 @@ from typing import Any
 import pytest
 
 from pychat.spec import Spec, shipped
+from tools.dissector.script import script
+from tools.report.analysis.calls import calls
 from tools.report.build import analyse
 from tools.report.document import Column, Document, Paragraph, Section, Table, quoted, seconds
 from tools.report.evidence import Evidence, among, ranges
 from tools.report.html import html
+from tools.report.packets import Line
 from tools.report.pdf import pdf
+from tools.report.reading import read
 from tools.report.render import plain
-from tools.report.tshark import PREFERENCES, ReportError
+from tools.report.tshark import PREFERENCES, ReportError, version
+from tools.report.tshark import Tshark as Reader
 from tools.vocabulary import Vocabulary
 
 from .conftest import ROOT, need, output
 from .dissection import Tshark
+from .segments import Capture
 
 CAPTURES = ROOT / "tests" / "data" / "captures"
-RECORDED = ["chat.pcapng", "segmentation.pcapng", "trouble.pcapng", "nagle.pcapng", "loss.pcapng", "loopback6.pcap"]
+RECORDED = [
+    "chat.pcapng", "calls.pcapng", "segmentation.pcapng", "trouble.pcapng", "nagle.pcapng", "loss.pcapng",
+    "loopback6.pcap",
+]  # fmt: skip
 WORDS = Vocabulary.of(shipped())
 
 
@@ -203,21 +212,139 @@ def test_tsharks_reassembly_names_the_same_segments(shark: Tshark) -> None:
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_people_addresses_and_chats_are_those_of_the_scenario(name: str) -> None:
+def test_people_addresses_and_calls_are_those_of_the_scenario(name: str) -> None:
     really, found = truth(name), report(name)["data"]
     named = {name: person["address"] for name, person in really["people"].items() if person["named"]}
     users = {one["user"]: one["client"].rpartition(":")[0].strip("[]") for one in found["connections"] if one["user"]}
     assert users == named
-    assert [chat["lines"] for chat in really["chats"]] == [
-        {who: sum(line["speaker"] == who for line in chat["said"]) for who in (chat["caller"], chat["called"])}
-        for chat in found["chats"]
+    assert [(call["caller"], call["called"], call["outcome"], call["lines"]) for call in really["calls"]] == [
+        (call["caller"], call["called"], call["outcome"], lines_of(call)) for call in found["calls"]
     ]
-    assert all(line["delivered"] for chat in found["chats"] for line in chat["said"] if name != "trouble.pcapng")
+    assert [(one["caller"], one["busy"]) for one in really["missed"]] == [
+        (one["caller"], one["user"]) for one in found["missed"]
+    ]
+    assert all(line["delivered"] for call in found["calls"] for line in call["said"] if name != "trouble.pcapng")
+
+
+def lines_of(call: dict[str, Any]) -> dict[str, int]:
+    """How many lines each of the two has said."""
+    return {who: sum(line["speaker"] == who for line in call["said"]) for who in (call["caller"], call["called"])}
 
 
 def test_the_refusals_are_those_of_the_scenario() -> None:
     found = [(one["verb"], one["code"]) for one in report("chat.pcapng")["data"]["refusals"]]
     assert found == [(one["verb"], one["code"]) for one in truth("chat.pcapng")["refusals"]]
+
+
+def rows_of(name: str, caption: str) -> list[list[str]]:
+    """The rows of the table whose caption begins so."""
+    (rows,) = [
+        block["rows"]
+        for section in report(name)["sections"]
+        for block in section["blocks"]
+        if (block.get("caption") or "").startswith(caption)
+    ]
+    return [list(row) for row in rows]
+
+
+def test_each_end_of_a_call_is_told() -> None:
+    """Answered, declined, ended by its caller, not answered, lost: what a reader finds in the table."""
+    assert [(row[1], row[5]) for row in rows_of("calls.pcapng", "The calls")] == [
+        ("alice → bob", "answered by bob"),
+        ("carol → alice", "declined by alice"),
+        ("dave → bob", "dave hung up"),
+        ("carol → dave", "not answered in time"),
+        ("erin → alice", "the connection of erin ended (`lost`)"),
+    ]
+    assert [row[2:4] for row in rows_of("calls.pcapng", "Missed calls")] == [["alice", "carol"], ["bob", "dave"]]
+    assert [row[1] for row in rows_of("calls.pcapng", "The chats")] == ["alice → bob"]
+
+
+def test_a_call_rings_as_long_as_tshark_says(shark: Tshark) -> None:
+    """From the push to the called user to the push that ends the ringing, in tshark's own times."""
+    pushes = ask(shark, "calls.pcapng", 'pychat.kind == "push"', "frame.time_epoch", "pychat.verb", "pychat.chat")
+    calls = {call["number"]: call for call in report("calls.pcapng")["data"]["calls"]}
+    begun = {int(chat): (int(frame), float(time)) for frame, time, verb, chat in pushes if verb == WORDS.called}
+    assert [call["rang"]["frame"] for call in calls.values()] == [frame for frame, _ in begun.values()]
+    ends = (WORDS.accepted, WORDS.gone)
+    for frame, time, _, chat in reversed([push for push in pushes if push[2] in ends]):  # the first one is the last
+        number = int(chat)
+        calls[number]["wanted"] = (int(frame), float(time) - begun[number][1])
+    for call in calls.values():
+        frame, ringing = call["wanted"]
+        assert (call["answered"] or call["over"])["frame"] == frame
+        assert call["ringing"] == pytest.approx(ringing, abs=1e-5)
+
+
+def lines_in(capture: Path, folder: Path) -> list[Line]:
+    """The lines of a capture as the report reads them."""
+    need("tshark")
+    dissector = folder / "dissector.lua"
+    dissector.write_text(script(shipped()), encoding="utf-8")
+    return read(Reader(capture, dissector, shipped().protocol, version()), shipped().protocol, quiet).lines
+
+
+# What is left out of a call that is answered and then left by the caller, and what the report says of it.
+MISSING = [
+    pytest.param([], "answered", "ACCEPTED bob", id="nothing"),
+    pytest.param(["ACCEPTED bob"], "answered", "OK CHAT alice", id="the push of the answer"),
+    pytest.param(["bob"], "answered", "ACCEPTED bob", id="the called user's connection"),
+    pytest.param(["alice"], "answered", "OK CHAT alice", id="the caller's connection"),
+    pytest.param(["ACCEPTED bob", "OK CHAT alice"], "open", None, id="each frame that shows the answer"),
+    pytest.param(["bob", "ACCEPTED bob", "OK LEAVE"], "open", None, id="answer and end"),
+]
+
+
+@pytest.mark.parametrize(("missing", "outcome", "answer"), MISSING)
+def test_a_gap_accuses_nobody(missing: list[str], outcome: str, answer: str | None, tmp_path: Path) -> None:
+    """What the capture does not have has not been declined, and what shows an answer is one."""
+    capture = Capture()
+    flows = {name: capture.flow(shipped().transport.port) for name in ("alice", "bob") if name not in missing}
+    frames: dict[str, int] = {}
+
+    def server(name: str, line: str) -> None:
+        if name in flows and line in missing:
+            flows[name].skip("server", len(line) + 1)
+        elif name in flows:
+            flows[name].server(line)
+            frames[line] = len(capture.packets)
+
+    def client(name: str, line: str) -> None:
+        if name in flows:
+            flows[name].client(line)
+
+    for name, flow in flows.items():
+        flow.open()
+        flow.client(f"NAME {name}")
+        flow.server(f"OK NAME {name}")
+    client("alice", "CHAT bob")
+    server("bob", "CALL alice")
+    server("alice", "OK CHAT bob")
+    client("bob", "CHAT alice")
+    server("bob", "OK CHAT alice")
+    server("alice", "ACCEPTED bob")
+    client("alice", "LEAVE")
+    server("alice", "OK LEAVE")
+    server("bob", "GONE alice left")
+    for name in flows:  # what shows a gap
+        client(name, "PING t")
+        server(name, "PONG t")
+    seen = lines_in(capture.write(tmp_path / "gap.pcap"), tmp_path)
+    (call,) = calls(seen, shipped(), WORDS)
+    assert (call.caller, call.called, call.outcome) == ("alice", "bob", outcome)
+    assert (call.answered and call.answered.frame) == (frames[answer] if answer else None)
+    assert [line.violation for line in seen if line.violation] == []
+
+
+def test_who_has_called_is_not_guessed(tmp_path: Path) -> None:
+    """In a capture that begins between two frames of one connection, the same answer may be to a call or make one."""
+    capture = Capture()
+    flow = capture.flow(shipped().transport.port)
+    flow.client("CHAT alice")
+    flow.server("OK CHAT alice")
+    (call,) = calls(lines_in(capture.write(tmp_path / "begun.pcap"), tmp_path), shipped(), WORDS)
+    assert not call.shown
+    assert (call.answered, call.outcome) == (None, "open")
 
 
 def test_each_trouble_is_found() -> None:

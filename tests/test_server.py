@@ -90,7 +90,7 @@ def test_two_calls_cross(stage: Stage) -> None:
         assert {second[0], first[0]} >= {f"OK CHAT {'b' if caller is alice else 'a'}{number}"}
         assert rest.startswith("OK CHAT ")
         called.send("MSG hi")
-        assert caller.line() == "MSG hi"
+        assert caller.lines(2) == [f"ACCEPTED {'b' if caller is alice else 'a'}{number}", "MSG hi"]
 
 
 def test_a_call_with_a_line_against_a_third_persons_call(stage: Stage) -> None:

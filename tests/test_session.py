@@ -14,15 +14,17 @@ from pychat.core.connection import Connection
 from pychat.core.hub import Hub
 from pychat.core.protocol import Protocol
 from pychat.core.session import MAX_UNANSWERED, Event, LocalProtocolError, RemoteProtocolError, Session, View
-from pychat.spec import Spec, shipped
+from pychat.spec import Spec, load, shipped
 from pychat.spec.model import EffectKind
 
-from .conftest import changed
+from .conftest import ROOT, changed
 
 ALICE = ("NAME alice", "OK NAME alice")
-CALLED = (*ALICE, "", "PAIRED bob")
+CALLED = (*ALICE, "", "CALL bob")
+ANSWERED = (*CALLED, "CHAT bob", "OK CHAT bob")
 CALLER = (*ALICE, "CHAT bob", "OK CHAT bob")
-GONE = (*CALLER, "", "GONE bob left")
+BOTH = (*CALLER, "", "ACCEPTED bob")
+GONE = (*BOTH, "", "GONE bob left")
 
 
 def play(*lines: str) -> Session:
@@ -70,6 +72,7 @@ def told(event: Event) -> tuple[EffectKind, ...]:
         (CALLED, "CHAT BOB"),
         (CALLED, "LEAVE"),
         (CALLER, "MSG  two  spaces "),
+        (CALLER, "CHAT bob"),
         (CALLER, "LEAVE"),
         (GONE, "LEAVE"),
         (GONE, "QUIT"),
@@ -181,18 +184,20 @@ def test_a_whole_conversation_moves_the_view() -> None:
     assert [event.kind for event in users] == ["item", "item", "answer"]
     assert users[1].name == "Bob"
     assert done(users[2]) == ("list",)
-    (called,) = take(session, "PAIRED Bob")
+    (called,) = take(session, "CALL Bob")
     assert told(called) == ("link",)
-    assert called.view == View("PAIRED", "alice", "Bob", accepted=False)
+    assert called.view == View("PAIRED", "alice", "Bob", here=True)
+    assert (called.by, called.cause) == ("partner", "CHAT")
     (line,) = take(session, "MSG  two  spaces ")
     assert told(line) == ("relay",)
     assert line.text == " two  spaces "
     ask(session, "CHAT bob")
     (accepted,) = take(session, "OK CHAT Bob")
     assert done(accepted) == ("accept",)
-    assert accepted.view == View("PAIRED", "alice", "Bob", accepted=True)
+    assert accepted.view == View("PAIRED", "alice", "Bob", answered=True, accepted=True, here=True)
     (gone,) = take(session, "GONE Bob lost")
-    assert told(gone) == ("unlink", "release")
+    assert told(gone) == ("unlink",)
+    assert gone.cause is None
     assert gone.view == View("PAIRED", "alice")
     ask(session, "LEAVE")
     (left,) = take(session, "OK LEAVE")
@@ -215,24 +220,75 @@ def test_an_acceptance_is_taken_back_by_the_server() -> None:
     """`already-paired` while there is a partner: one's lines are heard only after another CHAT to him."""
     session = play(*ALICE)
     ask(session, "CHAT bob")
-    take(session, "PAIRED dave", "ERR CHAT already-paired x")
-    assert session.view == View("PAIRED", "alice", "dave", accepted=False)
-    take(play(*CALLED, "CHAT bob", "OK CHAT bob"), "MSG hi")
+    take(session, "CALL dave", "ERR CHAT already-paired x")
+    assert session.view == View("PAIRED", "alice", "dave", here=True)
+    take(play(*ANSWERED), "MSG hi")
 
 
 def test_crossing_calls_both_succeed() -> None:
     """One's own CHAT, answered after PAIRED, is the acceptance."""
     session = play(*ALICE)
     ask(session, "CHAT bob")
-    events = take(session, "PAIRED bob", "OK CHAT bob")
+    events = take(session, "CALL bob", "OK CHAT bob")
     assert events[0].view.accepted is False
     assert done(events[1]) == ("accept",)
-    assert session.view == View("PAIRED", "alice", "bob", accepted=True)
+    assert session.view == View("PAIRED", "alice", "bob", answered=True, accepted=True, here=True)
+
+
+def test_a_caller_learns_that_the_called_has_answered() -> None:
+    """Not before ACCEPTED; then lines may come, and the partner leaves as one who was here."""
+    session = play(*CALLER)
+    assert session.view == View("PAIRED", "alice", "bob", answered=True, accepted=True)
+    answered, line, gone = take(session, "ACCEPTED bob", "MSG hi", "GONE bob left")
+    assert (told(answered), answered.cause) == (("accept",), "CHAT")
+    assert answered.view == View("PAIRED", "alice", "bob", answered=True, accepted=True, here=True)
+    assert line.text == "hi"
+    assert gone.view == View("PAIRED", "alice")
+
+
+@pytest.mark.parametrize("before", [CALLER, CALLED, BOTH, ANSWERED, GONE])
+def test_a_missed_call_changes_nothing(before: tuple[str, ...]) -> None:
+    """It may come at any moment of a chat, also after the partner has gone."""
+    session = play(*before)
+    view = session.view
+    (missed,) = take(session, "MISSED carol")
+    assert (missed.by, missed.name, missed.effects) == ("other", "carol", ())
+    assert session.view == view
+
+
+@pytest.mark.parametrize(
+    ("before", "reasons"),
+    [
+        (CALLER, "declined unanswered quit lost timeout"),
+        (CALLED, "left unanswered quit lost timeout"),
+        (BOTH, "left quit lost timeout"),
+        (ANSWERED, "left quit lost timeout"),
+    ],
+)
+def test_an_end_has_the_reasons_that_the_view_allows(before: tuple[str, ...], reasons: str) -> None:
+    """Who has answered cannot decline, and a call that both have answered does not run out."""
+    for reason in shipped().types["reason"].one_of:
+        session = play(*before)
+        if reason in reasons.split():
+            take(session, f"GONE bob {reason}")
+            assert session.view == View("PAIRED", "alice")
+        else:
+            with pytest.raises(RemoteProtocolError):
+                take(session, f"GONE bob {reason}")
+
+
+def test_a_frame_of_a_later_protocol_is_ignored() -> None:
+    """R-CLIENT-12: its verb is none of a reply; but the items of a list and its answer stand together."""
+    session = play(*ALICE)
+    assert [event.key for event in take(session, "NOTICE hi", "CHAT \ufffd", "PING t")] == ["PING"]
+    ask(session, "WHO")
+    with pytest.raises(RemoteProtocolError, match="not finished"):
+        take(session, "NOTICE before", "USER alice free", "NOTICE between", "OK WHO 1")
 
 
 def test_a_refused_line_is_found_among_many() -> None:
     """Lines have no answer when they succeed, so those before the refused one have been delivered."""
-    session = play(*CALLER)
+    session = play(*BOTH)
     for line in ("MSG 1", "MSG 2", "PING t", "MSG 3"):
         ask(session, line)
     take(session, "PONG t", "GONE bob left")
@@ -266,29 +322,39 @@ def test_requests_still_open_get_no_answer_after_the_goodbye() -> None:
         (("HELLO 1", ""), "OK HELLO 2 core"),
         (("PING a", ""), "PONG b"),
         ((), "PONG a"),
-        ((), "PAIRED bob"),
+        ((), "CALL bob"),
         ((), "MSG hi"),
         ((), "GONE bob left"),
+        ((), "ACCEPTED bob"),
+        ((), "MISSED bob"),
         ((), ""),
         ((), "hello"),
         ((), "ok name alice"),
-        ((), "NOTICE hi"),
+        ((), "OK NOTICE"),
         ((), "PING"),
         ((), "PING a b"),
         ((), "ERR * bad-syntax x"),
         (ALICE, "MSG hi"),
         (ALICE, "GONE bob left"),
         (ALICE, "USER alice free"),
+        (ALICE, "ACCEPTED bob"),
+        (ALICE, "MISSED bob"),
         (ALICE, "ERR MSG wrong-state x"),
         ((*ALICE, "WHO", ""), "OK WHO 1"),
         ((*ALICE, "WHO", "USER alice free"), "OK WHO 2"),
         ((*ALICE, "WHO", "USER alice free"), "PING t"),
-        ((*ALICE, "WHO", "USER alice free"), "PAIRED bob"),
+        ((*ALICE, "WHO", "USER alice free"), "CALL bob"),
         ((*ALICE, "WHO", "USER alice free"), "ERR WHO bad-syntax x"),
         ((*ALICE, "WHO", ""), "USER alice sleeping"),
         ((*ALICE, "CHAT bob", ""), "OK CHAT carol"),
         ((*ALICE, "CHAT bob", ""), "MSG hi"),
-        (CALLED, "PAIRED carol"),
+        (CALLED, "CALL carol"),
+        (CALLED, "ACCEPTED bob"),
+        (ANSWERED, "ACCEPTED bob"),
+        (BOTH, "ACCEPTED bob"),
+        (CALLER, "ACCEPTED carol"),
+        (GONE, "ACCEPTED bob"),
+        (CALLER, "MSG hi"),
         (CALLED, "GONE carol left"),
         (CALLED, "GONE bob bored"),
         (CALLED, "MSG \x1b[2J"),
@@ -322,9 +388,9 @@ def test_a_line_without_an_end_is_not_waited_for() -> None:
 
 # Arbitrary octets
 
-PUSHED = ["PAIRED bob", "MSG hi", "GONE bob left", "PING t", "BYE timeout x"]
+PUSHED = ["CALL bob", "ACCEPTED bob", "MISSED carol", "MSG hi", "GONE bob left", "GONE bob unanswered", "PING t"]
 ANSWERS = ["OK NAME alice", "OK CHAT bob", "OK LEAVE", "OK WHO 1", "USER a free", "PONG t"]
-REFUSALS = ["ERR CHAT user-busy x", "ERR MSG partner-gone x", "ERR * bad-syntax x"]
+REFUSALS = ["ERR CHAT user-busy x", "ERR MSG partner-gone x", "ERR * bad-syntax x", "BYE timeout x", "LATER x"]
 FRAMES = st.sampled_from([*PUSHED, *ANSWERS, *REFUSALS])
 STREAMS = st.lists(FRAMES.map(str.encode) | st.binary(max_size=8), max_size=12).map(lambda lines: b"\n".join(lines))
 
@@ -339,7 +405,9 @@ def outcome(session: Session, chunks: Iterable[bytes]) -> tuple[list[Event], str
     return events, None, session.view
 
 
-@given(STREAMS, st.sampled_from([(), ALICE, CALLED, CALLER, GONE, (*ALICE, "WHO", ""), (*CALLED, "CHAT bob", "")]))
+@given(
+    STREAMS, st.sampled_from([(), ALICE, CALLED, CALLER, BOTH, GONE, (*ALICE, "WHO", ""), (*CALLED, "CHAT bob", "")])
+)
 def test_a_session_takes_any_octets_however_they_are_cut(stream: bytes, before: tuple[str, ...]) -> None:
     """Either events or RemoteProtocolError, and the same ones whole and octet by octet."""
     whole = outcome(play(*before), [stream])
@@ -368,7 +436,7 @@ class Line:
         for part in spec.requests[verb].form.fields:
             bound = verb == self.session.protocol.bind
             person = self.name if bound else chance.choice(names)
-            values.append(person if part.type == spec.link.key else chance.choice(spec.types[part.type].good))
+            values.append(person if part.type == spec.names else chance.choice(spec.types[part.type].good))
         try:
             self.up.append(self.session.request(verb, *values))
         except LocalProtocolError:
@@ -413,30 +481,52 @@ def test_the_view_is_the_servers_state_when_all_has_come(which: str, seed: int, 
         assert view.state == connection.state == line.session.state
         assert (view.name or "") == connection.name
         assert view.partner == (connection.partner.name if connection.partner else None)
-        assert view.accepted == connection.accepted
+        assert (view.accepted, view.answered) == (connection.accepted, connection.answered)
+        assert view.here == (connection.partner is not None and connection.partner.answered)
         assert not line.session.unanswered
 
 
 def test_a_changed_spec_is_followed() -> None:
     """Another verb, another push, another error, another limit: no code knows the old ones."""
     spec = changed(
-        *("CHAT", "CALL"),
+        *("CHAT", "TALK"),
         *("PAIRED", "LINKED"),
+        *("CALL", "RUNG"),
         *("user-busy", "engaged"),
         *("octets: 1..{types.text.octets.most}", "octets: 1..20"),
         *("max_octets: {framing.max_octets}", "max_octets: 512"),
     )
     protocol = Protocol(spec)
-    assert (protocol.link, protocol.relay, protocol.quit) == ("CALL", "MSG", "QUIT")
+    assert (protocol.link, protocol.relay, protocol.quit) == ("TALK", "MSG", "QUIT")
     session = Session(protocol)
     session.request("NAME", "alice")
     take(session, "OK NAME alice")
-    session.request("CALL", "bob")
-    (refused,) = take(session, "ERR CALL engaged x")
+    session.request("TALK", "bob")
+    (refused,) = take(session, "ERR TALK engaged x")
     assert refused.code == "engaged"
-    (called,) = take(session, "LINKED bob")
+    (called,) = take(session, "RUNG bob")
     assert told(called) == ("link",)
     with pytest.raises(LocalProtocolError, match="21 octets"):
         session.request("MSG", "x" * 21)
     with pytest.raises(RemoteProtocolError, match="too long"):
         list(session.receive(b"x" * 512))
+
+
+def test_lists_without_an_end_and_refusals_of_their_own_form() -> None:
+    """What the shipped protocol does not use: a greeting, items that nothing ends, an error with a frame of its own."""
+    session = Session(Protocol(load(ROOT / "tests" / "board.yaml")))
+    (greeting,) = take(session, "WELCOME to the notice board")
+    assert (greeting.kind, greeting.by) == ("push", "server")
+    session.request("NAME", "ann")
+    (refused,) = take(session, "NAME first")
+    assert (refused.code, refused.verb, refused.request) == ("say-name", "NAME", {"name": "ann"})
+    assert session.unanswered == ()
+    session.request("NAME", "ann")
+    take(session, "OK NAME ann")
+    session.request("WHO")
+    session.request("PING")
+    users = take(session, "USER ann idle", "NEWS lost 1 bob a hat", "USER bob reader")
+    assert [(event.kind, event.verb) for event in users if event.kind == "item"] == [("item", "WHO")] * 2
+    take(session, "PONG")
+    with pytest.raises(RemoteProtocolError, match="no WHO"):
+        take(session, "USER carol idle")

@@ -62,6 +62,7 @@ FAULTS: list[tuple[list[str], str, str]] = [
     (["fails: try-later, rule: R-BOARD-4}", "fails: later, rule: R-BOARD-4}"], "outcome: locked", "there is no error later"),
     (["  stuck: {since", "  tidy: {since: silence, after: 3 s, in: [HERE], do: ['drop note(*, *, *, *, *)'], rule: R-BOARD-1}\n  stuck: {since"], "  tidy:", "a timer cannot wait for a hash or a disk"),
     (["- {if: 'no note(<topic>, *, *, *, *)', error: no-note, rule: R-BOARD-3}\n        - {outcome: cleared, answer", "- {outcome: cleared, to: OVER, answer"], "outcome: cleared", "cannot wait for a hash or a disk"),
+    (["do: ['drop note(<topic>, *, *, *, *)'], fails", "do: ['drop note(<topic>, *, *, *, *)', release], fails"], "outcome: cleared", "changes relations alone, so that it can be taken back"),
     # Profiles
     (["error: locked, rule: R-BOARD-4, profile: locks}", "error: locked, rule: R-BOARD-4}"], "error: locked", "lock is of the profile locks, and this row is of core"),
     (["doc: Lists the topics and their readers.}", "doc: Lists the topics and their readers., profile: lock}"], "TOPICS: {wire", "there is no profile lock"),

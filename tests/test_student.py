@@ -81,19 +81,52 @@ def test_two_clients_chat(server: tuple[subprocess.Popen[str], tuple[str, int]])
     for command in ("name alice", "chat bob", "say Grüße,  Bob"):
         alice.type(command)
     assert [alice.line(), alice.line()] == ["named alice", "chat Bob"]
-    assert [bob.line(), bob.line()] == ["paired alice", "msg Grüße,  Bob"]
+    assert [bob.line(), bob.line()] == ["called alice", "msg Grüße,  Bob"]
     bob.type("say too early")
     assert bob.line() == "error MSG not-accepted"
     bob.type("chat alice")
     bob.type("say now")
     assert bob.line() == "chat alice"
-    assert alice.line() == "msg now"
+    assert [alice.line(), alice.line()] == ["accepted Bob", "msg now"]
     alice.type("leave")
     assert alice.line() == "left"
     assert bob.line() == "gone alice left"
     bob.type("chat alice")
     assert bob.line() == "refused chat not now"
     assert [alice.end(), bob.end()] == [0, 0]
+
+
+def test_a_call_is_declined_and_another_one_missed(server: tuple[subprocess.Popen[str], tuple[str, int]]) -> None:
+    """The caller reads that it was declined; a busy user reads once that somebody has called."""
+    alice, bob, carol = Program(server[1]), Program(server[1]), Program(server[1])
+    for client, name in ((alice, "alice"), (bob, "bob"), (carol, "carol")):
+        client.type(f"name {name}")
+        assert [client.line(), client.line()] == ["connected", f"named {name}"]
+    alice.type("chat bob")
+    assert [alice.line(), bob.line()] == ["chat bob", "called alice"]
+    for _ in range(2):
+        carol.type("chat bob")
+        assert carol.line() == "error CHAT user-busy"
+    bob.type("leave")
+    assert [bob.line(), bob.line()] == ["missed carol", "left"]
+    assert alice.line() == "gone bob declined"
+    assert [client.end() for client in (alice, bob, carol)] == [0, 0, 0]
+
+
+def test_a_call_that_nobody_answers_ends_for_both() -> None:
+    """With a ring of no time at all, both are told so at once, and stay in a chat with nobody."""
+    command = [sys.executable, str(STUDENT / "server.py"), "--port", "0", "--ring", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = "127.0.0.1", int(process.stdout.readline().rpartition(":")[2])
+        alice, bob = Peer(address), Peer(address)
+        assert [alice.ask("NAME alice"), bob.ask("NAME bob")] == ["OK NAME alice", "OK NAME bob"]
+        assert [alice.ask("CHAT bob"), alice.line()] == ["OK CHAT bob", "GONE bob unanswered"]
+        assert [bob.line(), bob.line()] == ["CALL alice", "GONE alice unanswered"]
+        assert bob.ask("CHAT alice").startswith("ERR CHAT already-paired ")
+        alice.close()
+        bob.close()
+        process.kill()
 
 
 def test_it_stops_politely(server: tuple[subprocess.Popen[str], tuple[str, int]]) -> None:
@@ -103,7 +136,7 @@ def test_it_stops_politely(server: tuple[subprocess.Popen[str], tuple[str, int]]
     assert peers[0].ask("NAME a") == "OK NAME a"
     assert peers[1].ask("NAME b") == "OK NAME b"
     assert peers[0].ask("CHAT b") == "OK CHAT b"
-    assert peers[1].line() == "PAIRED a"
+    assert peers[1].line() == "CALL a"
     assert peers[2].ask("PING t") == "PONG t"
     late = Peer(address)
     assert late.line().startswith("BYE server-full ")

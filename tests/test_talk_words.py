@@ -37,7 +37,7 @@ def test_what_cannot_be_sent_is_said_clearly(hub: Hub) -> None:
     settle(alice, bob)
     alice.shown()
     alice.enter("/chat carol")
-    assert alice.shown() == ["You are in a chat with bob; /leave ends it."]
+    assert alice.shown() == ["Calling bob … Your lines reach bob at once. /leave ends the call."]
     alice.enter("x" * 2001)
     assert alice.shown()[0].startswith("Not sent: the text of MSG has 2001 octets")
     bob.enter("bell\x07")
@@ -102,7 +102,7 @@ def test_the_status_says_why_there_is_no_connection(hub: Hub) -> None:
     assert alice.talk.status == "alice · connection refused · next attempt in 0.8 s"
     again = come_back(hub, alice)
     settle(again)
-    assert again.talk.status == "alice · NAMED · type a name to open a chat"
+    assert again.talk.status == "alice · NAMED · type a name to call that user"
 
 
 def test_the_name_is_taken_again_after_a_loss(hub: Hub) -> None:
@@ -164,18 +164,23 @@ def test_the_status_says_what_can_be_done(hub: Hub) -> None:
     assert alice.talk.status == "no name · CONNECTED · type the name that you want"
     alice.enter("alice")
     settle(alice)
-    assert alice.talk.status == "alice · NAMED · type a name to open a chat"
+    assert alice.talk.status == "alice · NAMED · type a name to call that user"
     alice.enter("bob")
     assert alice.talk.status == "alice · NAMED · calling bob …"
     settle(alice, bob)
+    assert alice.talk.status == "alice · PAIRED · bob has not answered yet, but gets your lines"
+    assert bob.talk.status == "bob · PAIRED · alice is calling: your first line answers, /leave declines"
+    bob.enter("hi")
+    assert bob.talk.status == "bob · PAIRED · answering alice …"
+    settle(alice, bob)
     assert alice.talk.status == "alice · PAIRED · in a chat with bob"
-    assert bob.talk.status == "bob · PAIRED · alice calls: answer to accept, /leave to decline"
+    assert bob.talk.status == "bob · PAIRED · in a chat with alice"
     bob.type("half")
     alice.enter("/leave")
     assert alice.talk.status == "alice · PAIRED · leaving the chat"
     assert alice.line.prompt == "Chat with: "
     settle(alice, bob)
-    assert bob.talk.status == "bob · NAMED · type a name to open a chat"
+    assert bob.talk.status == "bob · NAMED · type a name to call that user"
     lose(hub, bob)
     assert bob.talk.status == "bob · CLOSED"
 
@@ -188,11 +193,13 @@ def test_the_end_is_told_once(hub: Hub, spec: Spec) -> None:
     bob.shown()
     alice.send(alice.session.protocol.quit or "", timeout=0)
     settle(alice, bob)
-    assert alice.shown() == ["You are in a chat with bob; /leave ends it."]
-    assert bob.shown() == ["alice is gone (quit).", "The chat is over."]
+    assert alice.shown() == ["Calling bob … Your lines reach bob at once. /leave ends the call."]
+    assert bob.shown() == ["alice is not calling any more (quit)."]
     hub.shutdown(0.0)
     bob.carry_down()
-    words = spec.goodbye_when("stop").words
+    goodbye = spec.goodbye_when("stop")
+    assert goodbye is not None
+    words = goodbye.words
     bob.talk.happened(Ended("goodbye", words))
     assert bob.shown() == [f"The server ends the connection: {words}"]
 
@@ -314,7 +321,7 @@ def test_a_server_that_does_not_answer_is_seen(hub: Hub) -> None:
     ]
     settle(desk)
     desk.talk.tick(118.0)
-    assert desk.talk.status == "alice · NAMED · type a name to open a chat"
+    assert desk.talk.status == "alice · NAMED · type a name to call that user"
 
 
 def test_lines_that_the_server_does_not_take_are_seen(hub: Hub) -> None:
@@ -325,7 +332,7 @@ def test_lines_that_the_server_does_not_take_are_seen(hub: Hub) -> None:
     alice.enter("hello")
     for now in (1.0, 4.0):
         alice.talk.tick(now)
-    assert alice.talk.status == "alice · PAIRED · in a chat with bob · no answer for 3 s"
+    assert alice.talk.status == "alice · PAIRED · bob has not answered yet, but gets your lines · no answer for 3 s"
     lose(hub, alice)
     alice.talk.tick(5.0)
     assert alice.talk.status == "alice · CLOSED"

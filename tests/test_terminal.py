@@ -23,7 +23,7 @@ from pychat.spec import Spec
 
 from .conftest import PATIENCE, Peer, Stage, changed, need
 
-ENTER, TAB, UP, ESCAPE = "\r", "\t", "\x1b[A", "\x1b"
+ENTER, TAB, UP, ESCAPE, BELL = "\r", "\t", "\x1b[A", "\x1b", "\a"
 CTRL_C, CTRL_D, CTRL_J, CTRL_O, CTRL_R, CTRL_S, CTRL_Z = "\x03\x04\n\x0f\x12\x13\x1a"
 WHERE = "\x1b[6n"
 # Where a cell already shows what it is to show, the cursor only steps over it: a few such cells stand for any letter.
@@ -122,7 +122,7 @@ def in_a_chat(start: Callable[..., Stage], sit: Sit) -> tuple[Screen, Peer]:
     stage = start()
     bob = stage.user("bob")
     alice = sit(stage.server.address, "--name", "alice", "--chat", "bob")
-    alice.see("You are in a chat with bob")
+    alice.see("Calling bob …")
     return alice, bob
 
 
@@ -139,13 +139,13 @@ def test_a_person_finds_another_and_they_talk(start: Callable[..., Stage], sit: 
     alice.type("bo" + TAB)
     alice.see("Bob")
     alice.type(ENTER)
-    alice.see("* You are in a chat with Bob; /leave ends it.", "To Bob:", "PAIRED")
-    assert bob.line() == "PAIRED alice"
+    alice.see("* Calling Bob … Your lines reach Bob at once.", "To Bob:", "PAIRED · Bob has not answered yet")
+    assert bob.line() == "CALL alice"
     alice.enter("Grüße, Bob!")
     alice.see("alice: Grüße, Bob!")
     assert bob.line() == "MSG Grüße, Bob!"
     bob.send("CHAT alice", "MSG hello")
-    alice.see("Bob: hello")
+    alice.see("* Bob is here: you hear each other now.", "Bob: hello", "in a chat with Bob")
     alice.enter("/leave")
     alice.see("* The chat is over.")
     assert bob.lines(2) == ["OK CHAT alice", "GONE alice left"]
@@ -162,14 +162,14 @@ def test_a_half_typed_line_survives_what_comes_and_accepts(start: Callable[..., 
     bob.see("Nobody else is here yet")
     alice = stage.user("alice")
     alice.send("CHAT bob")
-    bob.see("* alice calls you. Answer to accept, /leave declines.", "alice calls: answer")
+    bob.see("* alice is calling you. Your first line answers the call", "alice is calling: your first line")
     bob.type("half and ")
     bob.see("half and")
     alice.send("MSG first", "MSG second")
     bob.see("alice: first", "alice: second", "half and")
     bob.enter("whole")
     bob.see("bob: half and whole", "* You and alice hear each other now")
-    assert alice.lines(2) == ["OK CHAT bob", "MSG half and whole"]
+    assert alice.lines(3) == ["OK CHAT bob", "ACCEPTED bob", "MSG half and whole"]
 
 
 def test_a_half_typed_line_goes_to_nobody_else(start: Callable[..., Stage], sit: Sit) -> None:
@@ -177,14 +177,14 @@ def test_a_half_typed_line_goes_to_nobody_else(start: Callable[..., Stage], sit:
     stage = start()
     bob, carol = stage.user("bob"), stage.user("carol")
     alice = sit(stage.server.address, "--name", "alice", "--chat", "bob")
-    alice.see("You are in a chat with bob")
+    alice.see("Calling bob …")
     alice.type("only for bob")
     alice.see("only for bob")
-    assert bob.line() == "PAIRED alice"
+    assert bob.line() == "CALL alice"
     assert bob.ask("LEAVE") == "OK LEAVE"
-    alice.see("* bob is gone (left).", "* The chat is over.", "To bob (gone): only for bob")
+    alice.see("* bob has declined.", "To bob (gone): only for bob")
     assert carol.ask("CHAT alice") == "OK CHAT alice"
-    alice.see("* carol calls you.", "To bob (gone): only for bob")
+    alice.see("* carol is calling you.", "To bob (gone): only for bob")
     alice.type(ENTER)
     alice.see("! Not sent, because you typed it for bob, and that chat is over.", "To bob (gone): only for bob")
     alice.type(CTRL_C)
@@ -193,7 +193,7 @@ def test_a_half_typed_line_goes_to_nobody_else(start: Callable[..., Stage], sit:
     alice.see("only for bob")
     alice.enter(" - and carol")
     alice.see("alice: only for bob - and carol")
-    assert carol.line() == "MSG only for bob - and carol"
+    assert carol.lines(2) == ["ACCEPTED alice", "MSG only for bob - and carol"]
     assert bob.barrier() == []
 
 
@@ -204,7 +204,7 @@ def test_what_comes_from_the_network_cannot_drive_the_screen(sit: Sit) -> None:
         peer, _ = listener.accept()
         with peer:
             assert peer.recv(100) == b"NAME alice\n"
-            peer.sendall("OK NAME alice\nPAIRED eve\nMSG txt.\u202eexe\tend\n".encode())
+            peer.sendall("OK NAME alice\nCALL eve\nMSG txt.\u202eexe\tend\n".encode())
             alice.see("eve: txt.\\u202eexe    end")
             peer.sendall(b"MSG \x1b]0;owned\x07\n")
             alice.see("! The connection is lost: the server sent what is no frame")
@@ -220,7 +220,7 @@ def test_the_octets_on_the_wire_can_be_seen(start: Callable[..., Stage], sit: Si
     alice.enter("/who")
     alice.see("→ 4 octets  WHO\\n", "57 48 4f 0a", "← 25 octets  USER alice free\\nOK WHO 1\\n")
     alice.enter("/help")
-    alice.see("/chat <name>  opens a chat")
+    alice.see("/chat <name>  calls a user")
     alice.type("/qu" + TAB)
     alice.see("/quit")
     alice.type(ENTER)
@@ -272,7 +272,7 @@ def test_there_are_three_ways_to_end(start: Callable[..., Stage], sit: Sit, keys
     alice.see("No chat with bob: There is no user of that name.")
     bob = stage.user("bob")
     assert bob.ask("CHAT alice") == "OK CHAT alice"
-    alice.see("bob calls you")
+    alice.see("bob is calling you")
     alice.type(keys)
     assert alice.end() == 0
     assert bob.line() == "GONE alice quit"
@@ -284,7 +284,7 @@ def test_a_signal_ends_it_well(in_a_chat: tuple[Screen, Peer], signal_: signal.S
     alice, bob = in_a_chat
     alice.child.kill(signal_)
     assert alice.end() == 0
-    assert bob.lines(2) == ["PAIRED alice", "GONE alice quit"]
+    assert bob.lines(2) == ["CALL alice", "GONE alice quit"]
 
 
 def test_a_chat_can_be_put_aside(start: Callable[..., Stage], sit: Sit) -> None:
@@ -293,7 +293,7 @@ def test_a_chat_can_be_put_aside(start: Callable[..., Stage], sit: Sit) -> None:
     stage = start()
     bob = stage.user("bob")
     alice = sit(stage.server.address, "--name", "alice", "--chat", "bob", under=shell)
-    alice.see("You are in a chat with bob")
+    alice.see("Calling bob …")
     alice.type("half ")
     alice.see("half")
     alice.type(CTRL_Z)
@@ -302,7 +302,7 @@ def test_a_chat_can_be_put_aside(start: Callable[..., Stage], sit: Sit) -> None:
     alice.see("To bob: half")
     alice.enter("a line")
     alice.see("alice: half a line")
-    assert bob.lines(2) == ["PAIRED alice", "MSG half a line"]
+    assert bob.lines(2) == ["CALL alice", "MSG half a line"]
     alice.enter("/quit")
     assert alice.end() == 0
 
@@ -313,7 +313,7 @@ def test_the_terminal_is_taken_again_after_a_stop(start: Callable[..., Stage], s
     stage = start()
     bob = stage.user("bob")
     alice = sit(stage.server.address, "--name", "alice", "--chat", "bob", under=shell)
-    alice.see("You are in a chat with bob", "in a chat with bob")  # the line, and the status below the prompt
+    alice.see("Calling bob …", "bob has not answered yet")  # the line, and the status below the prompt
     (client,) = Path(f"/proc/{alice.child.pid}/task/{alice.child.pid}/children").read_text().split()
     os.kill(int(client), signal.SIGSTOP)
     alice.see("the shell waits")
@@ -322,7 +322,7 @@ def test_the_terminal_is_taken_again_after_a_stop(start: Callable[..., Stage], s
     alice.type("half" + CTRL_C)
     alice.enter("whole")
     alice.see("alice: whole")
-    assert bob.lines(2) == ["PAIRED alice", "MSG whole"]
+    assert bob.lines(2) == ["CALL alice", "MSG whole"]
     alice.enter("/quit")
     assert alice.end() == 0
 
@@ -341,7 +341,7 @@ def test_keys_typed_while_it_is_stopped_are_not_for_a_caller(start: Callable[...
     assert bob.ask("CHAT alice") == "OK CHAT alice"
     alice.enter("hello")
     alice.child.kill(signal.SIGCONT)
-    alice.see("bob calls you.")
+    alice.see("bob is calling you.")
     alice.type(ENTER)
     alice.see_either("! Not sent, because you began it before bob called.", "! No chat with hello:")
     assert bob.barrier() == []
@@ -354,7 +354,7 @@ def test_ctrl_c_ends_a_search_alone(in_a_chat: tuple[Screen, Peer], keys: str) -
     alice.type("half " + keys)
     alice.enter("a line")
     alice.see("alice: half a line")
-    assert bob.lines(2) == ["PAIRED alice", "MSG half a line"]
+    assert bob.lines(2) == ["CALL alice", "MSG half a line"]
 
 
 @pytest.mark.parametrize("keys", [ESCAPE + ENTER, CTRL_O, CTRL_J])
@@ -365,7 +365,7 @@ def test_every_key_that_accepts_a_line_is_enter(in_a_chat: tuple[Screen, Peer], 
     alice.see("alice: a line")
     alice.enter("another")
     alice.see("alice: another")
-    assert bob.lines(3) == ["PAIRED alice", "MSG a line", "MSG another"]
+    assert bob.lines(3) == ["CALL alice", "MSG a line", "MSG another"]
 
 
 def test_a_line_that_is_put_away_comes_back(in_a_chat: tuple[Screen, Peer]) -> None:
@@ -378,7 +378,7 @@ def test_a_line_that_is_put_away_comes_back(in_a_chat: tuple[Screen, Peer]) -> N
         alice.see(shown)
     alice.type(ENTER)
     alice.see("alice: draft")
-    assert bob.lines(3) == ["PAIRED alice", "MSG old", "MSG draft"]
+    assert bob.lines(3) == ["CALL alice", "MSG old", "MSG draft"]
 
 
 def test_many_names_are_no_question(start: Callable[..., Stage], sit: Sit) -> None:
@@ -392,7 +392,7 @@ def test_many_names_are_no_question(start: Callable[..., Stage], sit: Sit) -> No
     alice.see("* user00  user01  ", "user49  … and 10 more")
     alice.type("07" + CTRL_C)
     alice.enter("user07")
-    alice.see("You are in a chat with user07")
+    alice.see("Calling user07 …")
 
 
 def test_a_paste_without_an_end_takes_no_keys_for_ever(start: Callable[..., Stage], sit: Sit) -> None:
@@ -402,7 +402,7 @@ def test_a_paste_without_an_end_takes_no_keys_for_ever(start: Callable[..., Stag
     alice.type("\x1b[200~/he")
     alice.see("/he")
     alice.enter("lp")
-    alice.see("/chat <name>  opens a chat")
+    alice.see("/chat <name>  calls a user")
 
 
 def test_a_silent_server_is_seen(sit: Sit) -> None:
@@ -474,14 +474,51 @@ def test_two_screens_talk(start: Callable[..., Stage], sit: Sit) -> None:
     alice = sit(stage.server.address, "--name", "alice")
     alice.see("Nobody else is here yet")
     bob = sit(stage.server.address, "--name", "bob", "--chat", "alice")
-    bob.see("You are in a chat with alice")
-    alice.see("bob calls you", "bob calls: answer")
+    bob.see("Calling alice …")
+    alice.see("bob is calling you", "bob is calling: your first line")
     alice.enter("hello bob")
     bob.see("alice: hello bob")
     bob.enter("hello alice")
     alice.see("bob: hello alice")
     bob.enter("/leave")
-    alice.see("bob is gone (left).", "The chat is over.", "Chat with:")
+    alice.see("bob is gone (left): the chat is over.", "Chat with:")
+
+
+def test_a_call_that_nobody_answers_is_told_and_left(start: Callable[..., Stage], sit: Sit) -> None:
+    """Neither of the two does anything; the called hears the bell, once, and the caller none."""
+    impatient = changed("not answered], after: {timers.ring.after}", "not answered], after: 50 ms")
+    stage = start(impatient)
+    bob = sit(stage.server.address, "--name", "bob")
+    bob.see("Nobody else is here yet")
+    alice = sit(stage.server.address, "--name", "alice", "--chat", "bob")
+    alice.see("* Calling bob …", "* bob did not answer.", "Chat with:")
+    bob.see("* alice is calling you.", "* You did not answer in time: alice is not calling any more.", "Chat with:")
+    carol = stage.user("carol")
+    for called in ("alice", "bob"):
+        assert carol.ask(f"CHAT {called}") == f"OK CHAT {called}"
+        assert carol.ask("LEAVE") == "OK LEAVE"
+    alice.see("* carol is calling you.", "* carol is not calling any more (left).", "Chat with:")
+    bob.see("* carol is calling you.", "* carol is not calling any more (left).", "Chat with:")
+    assert (alice.raw.count(BELL), bob.raw.count(BELL)) == (1, 2)
+
+
+def test_a_missed_call_is_shown_at_once_and_at_the_end(start: Callable[..., Stage], sit: Sit) -> None:
+    """The line that is being typed stays, and no bell disturbs it but the one of the call that was answered."""
+    stage = start()
+    bob = sit(stage.server.address, "--name", "bob")
+    bob.see("Nobody else is here yet")
+    alice, carol = stage.user("alice"), stage.user("carol")
+    assert alice.ask("CHAT bob") == "OK CHAT bob"
+    bob.see("* alice is calling you.")
+    bob.enter("hi")
+    assert alice.lines(2) == ["ACCEPTED bob", "MSG hi"]
+    bob.type("half")
+    for _ in range(2):
+        assert carol.ask("CHAT bob").startswith("ERR CHAT user-busy")
+    bob.see("* carol has called you, and was told that you are busy.", "To alice: half")
+    assert alice.ask("LEAVE") == "OK LEAVE"
+    bob.see("* alice is gone (left): the chat is over.", "* You missed a call from carol meanwhile.", "half")
+    assert bob.raw.count(BELL) == 1
 
 
 @pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])

@@ -18,7 +18,9 @@ class Vocabulary:
     leave: str  # ends a chat,
     list: str  # lists the users,
     quit: str  # ends the connection
-    called: str  # pushes: somebody has called,
+    called: str  # pushes: a user has called,
+    accepted: str  # the partner has answered the call,
+    missed: str  # a user has called in vain,
     heard: str  # the partner has said a line,
     gone: str  # the partner is gone,
     probe: str  # the server asks whether the client is still there
@@ -36,8 +38,10 @@ class Vocabulary:
                 list=_verb(spec, "list"),
                 quit=_found(spec.quit_verb, "ends the connection"),
                 called=_push(spec, "link"),
+                accepted=_push(spec, "accept"),
+                missed=_found(_missed(spec), "tells a user of a call in vain"),
                 heard=_push(spec, "relay"),
-                gone=spec.ending.partner.push.form.key,
+                gone=_found(_gone(spec), "tells the partner of an end"),
                 probe=_found(next((push.form.key for push in spec.pushes.values() if push.reply), None), "probes"),
                 probed=next(push.reply.form.verb for push in spec.pushes.values() if push.reply),
             )
@@ -59,3 +63,13 @@ def _push(spec: Spec, kind: EffectKind) -> str:
     """The key of the push of the first row that does this and tells the partner."""
     pushes = (row.partner.push for _, row in spec.outcomes() if row.does(kind) and row.partner is not None)
     return _found(next((push.form.key for push in pushes), None), f"does {kind} and tells the partner")
+
+
+def _missed(spec: Spec) -> str | None:
+    """The key of the push that tells the user whom a refused call has named."""
+    calls = (row for _, row in spec.outcomes() if row.verb == spec.verb_that("link") and row.error is not None)
+    return next((tell.push.form.key for row in calls for tell in row.tells if tell.kind == "user"), None)
+
+
+def _gone(spec: Spec) -> str | None:
+    return spec.ending.partner.push.form.key if spec.ending.partner is not None else None

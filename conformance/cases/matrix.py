@@ -23,6 +23,7 @@ from .values import BAD_UTF8, values_of
 BOTH: tuple[Segment, ...] = ("whole", "coalesced")
 END = "EOF"  # the message of cells about the end of a connection
 ANY_LINE = "LINE"  # the message of cells about lines that are no request
+TIME = "TIME"  # the message of cells about timers
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,8 @@ class Matrix(Cells):
 
     def plays(self) -> list[Play]:
         found = [*self._rows(), *self._wrong_states(), *self._lines(), *self._fields(), *self._order()]
-        found += [*self._budgets(), *self._lengths(), *self._ends()]
-        return self.numbered(found, self.spec.fault_rule("syntax").rule)
+        found += [*self._budgets(), *self._lengths(), *self._ends(), *self._timers()]
+        return self.numbered(found, self.spec.fault_rule("syntax", self.spec.initial).rule)
 
     def _cell(self, configuration: str, message: str, variant: Variant, path: Path | None = None) -> Play:
         """The subject sends a variant in a configuration, at the end of this path; without one, of the shortest."""
@@ -104,10 +105,11 @@ class Matrix(Cells):
                         yield self._cell(configuration, verb, variant, path)
 
     def _wrong_states(self) -> Iterator[Play]:
-        rule = self.spec.fault_rule("state")
         for configuration in self.paths.configurations:
+            state = configuration.partition("+")[0]
             for verb, request in self.spec.requests.items():
-                if verb not in self.spec.states[configuration.partition("+")[0]].recv:
+                rule = self.spec.first_fault(state, None, verb)
+                if rule is not None:
                     title = f"{verb} in {configuration} has no place"
                     yield self._cell(configuration, verb, Variant(rule.error, self.line(request), (rule.rule,), title))
 
@@ -115,11 +117,11 @@ class Matrix(Cells):
 
     def _lines(self) -> Iterator[Play]:
         for configuration in self.paths.configurations:
-            for variant in self._faulty_lines():
+            for variant in self._faulty_lines(configuration.partition("+")[0]):
                 yield self._cell(configuration, ANY_LINE, variant)
 
-    def _faulty_lines(self) -> Iterator[Variant]:
-        encoding, verb, syntax = (self.spec.fault_rule(fault) for fault in ("encoding", "verb", "syntax"))
+    def _faulty_lines(self, state: str) -> Iterator[Variant]:
+        encoding, verb, syntax = (self.spec.fault_rule(fault, state) for fault in ("encoding", "verb", "syntax"))
         any_verb = next(iter(self.spec.requests))
         for name, octets in BAD_UTF8.items():
             yield Variant(f"not-utf8-{name}", octets + self.ending, (encoding.rule,), f"not UTF-8: {name}")
@@ -138,6 +140,8 @@ class Matrix(Cells):
             ("leading-space", f" {any_verb}"), ("digit", "1"), ("tab", f"{any_verb}\tx"), ("not-ascii", "ÄÖÜ"),
             ("nul", f"{any_verb}\0"), ("lone-cr", f"{any_verb}\r{any_verb}"), ("null", "\0"),
         ):  # fmt: skip
+            if self.spec.framing.any_case and text.upper() == any_verb:
+                continue
             title = f"a line whose first word is no verb: {name}"
             yield Variant(f"no-verb-{name}", text.encode() + self.ending, (syntax.rule,), title)
         yield Variant("empty-crlf", b"\r\n", (syntax.rule, "R-FRAME-2"), "an empty line that is ended by CRLF")
@@ -150,7 +154,7 @@ class Matrix(Cells):
             if configuration is None:
                 continue
             path = self.paths.to_success(configuration, verb) or self.paths.to_configuration(configuration)
-            for variant in self._field_variants(request, path):
+            for variant in self._field_variants(request, path, configuration.partition("+")[0]):
                 yield self._cell(configuration.partition("+")[0], verb, variant, path)
 
     def _home(self, verb: str) -> str | None:
@@ -161,8 +165,8 @@ class Matrix(Cells):
                 return configuration
         return None
 
-    def _field_variants(self, request: Request, path: Path) -> Iterator[Variant]:
-        rule = self.spec.fault_rule("syntax").rule
+    def _field_variants(self, request: Request, path: Path, state: str) -> Iterator[Variant]:
+        rule = self.spec.fault_rule("syntax", state, request.verb).rule
         good = self.paths.values(request)
         plain = write_form(request.form, good)
         for name, text in self._shapes(request, plain):
@@ -172,7 +176,7 @@ class Matrix(Cells):
         for field in request.form.fields:
             type_ = self.spec.types[field.type]
             for name, value, accepted in values_of(type_):
-                if field.type == self.spec.link.key and accepted and name.startswith("good"):
+                if field.type == self.spec.names and accepted and name.startswith("good"):
                     continue  # an ordinary name is every other cell
                 text = write_form(request.form, {**good, field.name: value})
                 if len(text.encode()) >= self.spec.framing.max_octets:
@@ -187,8 +191,7 @@ class Matrix(Cells):
         world = World(self.spec)
         for step in path:
             world.feed(step.who, step.octets)
-        row = world.row_for(SUBJECT, line)
-        return row.rule if row is not None else self.spec.fault_rule("syntax").rule
+        return world.rule_for(SUBJECT, line)
 
     def _shapes(self, request: Request, plain: str) -> Iterator[tuple[str, str]]:
         fields = request.form.fields
@@ -206,7 +209,7 @@ class Matrix(Cells):
     # The order of the checks: a line with two faults gets the first one's answer
 
     def _order(self) -> Iterator[Play]:
-        syntax, rule = self.spec.fault_rule("syntax"), "R-ERR-6"
+        rule = "R-ERR-6"
         if rule not in self.spec.rules:
             return
         for configuration in self.paths.configurations:
@@ -215,8 +218,11 @@ class Matrix(Cells):
             for verb, request in self.spec.requests.items():
                 if verb in self.spec.states[configuration].recv or not request.form.fields:
                     continue
-                title = f"{verb} without its field in {configuration}, where it has no place, is {syntax.error}"
-                variant = Variant("syntax-before-state", verb.encode() + self.ending, (rule,), title)
+                first = self.spec.first_fault(configuration, "syntax", verb)
+                assert first is not None
+                title = f"{verb} without its field in {configuration}, where it has no place, is {first.error}"
+                name = "syntax-before-state" if first.fault == "syntax" else "state-before-syntax"
+                variant = Variant(name, verb.encode() + self.ending, (rule,), title)
                 yield self._cell(configuration, verb, variant)
 
     # How many faults are too many
@@ -246,13 +252,12 @@ class Matrix(Cells):
             broken = b"".join([*some[1:], good, *some[1:]])
             says = "begin a new row" if budget.in_a_row else "count on after a good line"
             yield Variant(f"{goodbye}-after-a-good-line", broken, rules, f"faults in {state} {says}", both)
-        fault = self.spec.fault_rule("state")
-        for line in self._uncounted_lines(state):
-            word = line.split()[0].decode().lower()
-            title = f"{fault.error} for {word.upper()} never counts in {state}"
+        for verb, line in self._uncounted_lines(state):
+            word = verb.lower()
+            title = f"{self.spec.fault_rule('state', state, verb).error} for {verb} never counts in {state}"
             yield Variant(f"{word}-never-counts", line * (most + 1), ("R-ERR-9", budget.rule), title, both)
             if budget.in_a_row:
-                title = f"{word.upper()} ends a row of faults in {state}"
+                title = f"{verb} ends a row of faults in {state}"
                 octets = b"".join([*some[1:], line, some[0]])
                 yield Variant(f"{word}-ends-a-row", octets, ("R-ERR-9", budget.rule), title, both)
         for label, row, line in self._refused_lines(configuration):
@@ -274,10 +279,10 @@ class Matrix(Cells):
 
     def _one_of_each_fault(self, state: str) -> list[bytes]:
         """A line with each fault that counts in this state."""
-        absent = [r for v, r in self.spec.requests.items() if v not in self.spec.states[state].recv]
-        uncounted = self.spec.fault_rule("state").uncounted
+        uncounted = dict(self._uncounted_lines(state))
+        absent = [r for v, r in self.spec.requests.items() if v not in (*self.spec.states[state].recv, *uncounted)]
         lines = [line + self.ending for line in (b"\xff", b"XYZZY", b"")]
-        return lines + [self.line(request) for request in absent if request.verb not in uncounted][:1]
+        return lines + [self.line(request) for request in absent][:1]
 
     def _calm_lines(self, state: str) -> Iterator[bytes]:
         """Requests that succeed in this state and change nothing."""
@@ -285,10 +290,12 @@ class Matrix(Cells):
             if len(rows) == 1 and rows[0].error is None and rows[0].to is None and not rows[0].effects:
                 yield self.line(self.spec.requests[rows[0].verb])
 
-    def _uncounted_lines(self, state: str) -> Iterator[bytes]:
-        for verb in sorted(self.spec.fault_rule("state").uncounted):
-            if verb not in self.spec.states[state].recv:
-                yield self.line(self.spec.requests[verb])
+    def _uncounted_lines(self, state: str) -> Iterator[tuple[str, bytes]]:
+        """Each request that has no place in this state, and is no counted fault all the same."""
+        for verb, request in self.spec.requests.items():
+            fault = self.spec.first_fault(state, None, verb)
+            if fault is not None and verb in fault.uncounted:
+                yield verb, self.line(request)
 
     def _refused_lines(self, configuration: str) -> Iterator[tuple[str, Outcome, bytes]]:
         """Each refusal that is possible at the end of the shortest path into the configuration."""
@@ -303,7 +310,8 @@ class Matrix(Cells):
 
     def _lengths(self) -> Iterator[Play]:
         most = self.spec.framing.max_octets
-        code = self.spec.goodbye_when("too-long").code
+        goodbye = self.spec.goodbye_when("too-long")
+        code = goodbye.code if goodbye is not None else "too-long"
         rules = tuple(rule for rule in ("R-FRAME-5", "R-FRAME-4", "R-CLOSE-3") if rule in self.spec.rules)
         variants = [
             Variant(f"{code}{name}", octets, rules, f"{title} are too long")
@@ -344,3 +352,23 @@ class Matrix(Cells):
             for name, title, shown, steps in variants:
                 title = f"a client that is {configuration} {title}"
                 yield self.cell(configuration, END, name, title, shown, path, steps, segments=("whole",))
+
+    # What the timers of a call do, to each end
+
+    def _timers(self) -> Iterator[Play]:
+        """The clock of a call runs out, or what is left of one does: at the called end, if there is one."""
+        for timer in self.spec.timers.values():
+            for configuration in self.paths.configurations if timer.since == "call" else ():
+                path, world = self.paths.to_configuration(configuration), World(self.spec)
+                linked = False
+                for move in path:
+                    world.feed(*move)
+                    linked |= world.connections[SUBJECT].partner is not None if SUBJECT in world.connections else False
+                if not linked:
+                    continue  # no call, no clock
+                who = next((id_ for id_, connection in world.connections.items() if connection.called), SUBJECT)
+                title = f"the time of {timer.name} has passed in {configuration}"
+                yield self.cell(
+                    configuration, TIME, timer.name, title, (timer.rule,), self.steps(path),
+                    [Step(who, "clock", text=timer.name)], segments=("whole",),
+                )  # fmt: skip

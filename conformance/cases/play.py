@@ -9,12 +9,13 @@
     a~            a has got nothing more, proved by a request of its own and its answer
     a= PAIRED     a is in this state, proved by a request that is answered so in no other: PAIRED+called is the end that
                   was called and has not accepted, PAIRED+alone the one whose partner is gone
-    together:     (the last step) these are sent at the same moment; what comes must fit one order of them
+    together:     (the last step) these are sent at the same moment; what comes must fit one order of them; with
+                  a@ timer first among them, it is the moment at which this timer runs out
     9* a< frame   nine such steps
 
 Numbers of the spec. In each text of a file, {framing.max_octets} is the number at this path of the spec that is judged.
 
-Time. A clock begins where the spec says: with the accept, a's last octet, the server's last frame, a full queue.
+Time. A clock begins where the spec says: with the accept, a call, a's last octet, the last frame to a, a full queue.
     a@ timer      it runs out now: nothing has come before; what the next steps name is neither too early nor too late
     a@ 0.5 timer  half its time has passed, nothing has come; a connection tested for silence answers no push
 
@@ -137,7 +138,12 @@ class Play:
         return self.lane != "shared" or self.has("flood")
 
     def has(self, kind: StepKind) -> bool:
-        return any(step.kind == kind for step in self.steps)
+        return any(part.kind == kind for step in self.steps for part in (step, *step.together))
+
+    @property
+    def clocks(self) -> list[Step]:
+        """The steps in which a timer's time passes."""
+        return [part for step in self.steps for part in (step, *step.together) if part.kind == "clock"]
 
 
 def example_plays(spec: Spec) -> list[Play]:

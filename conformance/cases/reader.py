@@ -146,8 +146,14 @@ class _Reader:
 
     def _together(self, path: Path, texts: list[Any]) -> Step:
         parts = [self._step((*path, "together", index), text) for index, text in enumerate(texts)]
-        if any(part is None or part.kind not in ("send", "finish", "reset") for part in parts):
-            self.document.blame(path, "together holds what is sent: >, >| and >!")
+        if any(part is None or part.kind not in ("clock", "send", "finish", "reset") for part in parts):
+            self.document.blame(
+                path, "together holds what is sent: >, >| and >!; and first the timer that it crosses: @"
+            )
+        if any(
+            part is not None and part.kind == "clock" and (place or part.part < 1) for place, part in enumerate(parts)
+        ):
+            self.document.blame(path, "a timer that runs out stands first, and all its time has passed")
         return Step("", "together", together=tuple(part for part in parts if part is not None))
 
     def _step(self, path: Path, value: Any) -> Step | None:

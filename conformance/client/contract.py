@@ -9,6 +9,8 @@ from conformance.oracle.frames import parse_reply
 from pychat.spec import Spec
 from pychat.spec.forms import Field, Variable
 
+CONNECTED, REFUSED, LOST = "connected", "refused", "lost"  # the notices of every contract
+
 
 @dataclass
 class Contract:

@@ -1,93 +1,26 @@
-"""Cells for clients: every command in every state, every frame of a server, every refusal; made from the spec.
-
-The other users exist only in the model: what they would do becomes frames that the suite sends. Knows no verb.
-"""
+"""Cells for clients: every command in every state, every field, every refusal; made from the spec. Knows no verb."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from conformance.cases.matrix import ANY_LINE, Cells
-from conformance.cases.play import CLIENT, USER, Play, Step
-from conformance.cases.values import BAD_UTF8, values_of
-from conformance.oracle.frames import ANY_WORDS, Parsed, parse_request, write_form
-from conformance.oracle.model import Due, End, Items, Text, World
-from conformance.oracle.paths import SUBJECT, Path, label_of
-from pychat.spec import Spec
+from conformance.cases.play import Play
+from conformance.cases.values import values_of
+from conformance.oracle.frames import write_form
+from conformance.oracle.model import Text
+from conformance.oracle.paths import SUBJECT, label_of
 from pychat.spec.forms import Request
 
-from .contract import Contract
+from .cells import ClientCells, sent, typed, unsent
+from .replies import Replies
 
-ODD_WORDS = "4 words, ever so odd: wrong-state!"  # a client must not compare the words of a refusal
 
-
-class ClientMatrix(Cells):
+class ClientMatrix(ClientCells):
     """The cells of a spec, for clients."""
 
-    def __init__(self, spec: Spec) -> None:
-        super().__init__(spec)
-        self.contract = Contract(spec)
-        found = self.paths.configurations
-        self.configurations = [name for name in found if self._is_open(self.paths.to_configuration(name))]
-
     def plays(self) -> list[Play]:
-        found = [*self._rows(), *self._not_allowed(), *self._fields(), *self._texts(), *self._pushes()]
-        return self.numbered([*found, *self._strange()], next(iter(self.spec.rules)))
-
-    def _cell(
-        self, configuration: str, message: str, variant: str, title: str, rules: tuple[str, ...],
-        setup: list[Step], *steps: Step,
-    ) -> Play:  # fmt: skip
-        return self.cell(
-            configuration, message, variant, title, rules, setup, steps, of="client", segments=("whole",)
-        )  # fmt: skip
-
-    # What the suite does for the server and the other users
-
-    def _led(self, path: Path) -> tuple[World, list[Step]]:
-        """The world after these requests, and the steps to it."""
-        world = World(self.spec)
-        return world, [done for step in path for done in self._acted(world, step.who, step.octets)]
-
-    def _led_into(self, configuration: str) -> tuple[World, list[Step]]:
-        """The world in which the client is in this configuration, and the steps that lead it there."""
-        return self._led(self.paths.to_configuration(configuration))
-
-    def _is_open(self, path: Path) -> bool:
-        """Whether the contract has commands for all that the client sends on this path."""
-        return all(step.who != SUBJECT or self._command(step.octets) is not None for step in path)
-
-    def _acted(self, world: World, who: str, octets: bytes) -> list[Step]:
-        """What a request leads to: for the client's own, the command and the request; for all, what comes to it."""
-        steps: list[Step] = []
-        if who == SUBJECT:
-            command = self._command(octets)
-            assert command is not None
-            steps += [typed(command), sent(octets)]
-        for due in world.feed(who, octets).get(SUBJECT, []):
-            steps += self._given(due)
-        return steps
-
-    def _given(self, due: Due) -> list[Step]:
-        """A frame from the server, and the line that it is printed as."""
-        if isinstance(due, End):
-            return [Step(CLIENT, "end")]
-        texts = [due.text] if isinstance(due, Text) else [*due.items, due.answer] if isinstance(due, Items) else []
-        steps = []
-        for text in texts:
-            frame = text.replace(ANY_WORDS, ODD_WORDS)
-            steps.append(received(frame, self.spec))
-            line = self.contract.printed(frame)
-            if line is not None:
-                steps.append(Step(USER, "receive", line.encode(), line))
-        return steps
-
-    def _command(self, octets: bytes) -> str | None:
-        """The command that sends this line."""
-        said = parse_request(self.spec, octets.removesuffix(self.spec.framing.writes))
-        return self.contract.command(said.verb, dict(said.values)) if isinstance(said, Parsed) else None
-
-    # Cells
+        found = [*self._rows(), *self._not_allowed(), *self._fields(), *self._texts()]
+        return self.numbered([*found, *Replies(self.spec).cells()], next(iter(self.spec.rules)))
 
     def _rows(self) -> Iterator[Play]:
         for configuration in self.configurations:
@@ -101,21 +34,12 @@ class ClientMatrix(Cells):
                     if command is None or not self._is_open(path):
                         continue
                     world, steps = self._led(path)
-                    if not self._allowed(world, verb, line):
+                    if not self._allowed(world, line):
                         continue
                     rules = ("R-ANS-5", "R-FRAME-8") if row.error else ("R-FRAME-8", "R-FRAME-1")
                     title = f"{command} in {configuration}: {row.error or row.label}"
                     acted = self._acted(world, SUBJECT, line)
                     yield self._cell(configuration, verb, label_of(row, rows), title, rules, steps, *acted)
-
-    def _allowed(self, world: World, verb: str, octets: bytes) -> bool:
-        """Whether the rules for clients allow this request in the client's own view."""
-        condition = self.spec.client.only_if.get(world.open(SUBJECT).state, {}).get(verb)
-        if condition is None:
-            return True
-        said = parse_request(self.spec, octets.removesuffix(self.ending))
-        assert isinstance(said, Parsed)
-        return world.holds(condition, SUBJECT, said)
 
     def _not_allowed(self) -> Iterator[Play]:
         """Commands whose requests have no place in the client's view of its state."""
@@ -127,7 +51,7 @@ class ClientMatrix(Cells):
                     continue
                 world, steps = self._led_into(configuration)
                 has_place = verb in self.spec.states[configuration.partition("+")[0]].recv
-                if has_place and self._allowed(world, verb, line):
+                if has_place and self._allowed(world, line):
                     continue
                 rule = self.spec.client.only_if_rule if has_place else "R-CLIENT-2"
                 title = f"{command} in {configuration} is not sent"
@@ -143,7 +67,7 @@ class ClientMatrix(Cells):
     def _bad_fields(self, state: str, request: Request) -> Iterator[Play]:
         _, steps = self._led_into(state)
         for field in request.form.fields:
-            if field.type == self.spec.link.key and request.verb != self.spec.verb_that("bind"):
+            if field.type == self.spec.names and request.verb != self.spec.verb_that("bind"):
                 continue  # names were tried where one is taken
             for name, value, accepted in values_of(self.spec.types[field.type]):
                 if accepted or "\r" in value:
@@ -175,56 +99,3 @@ class ClientMatrix(Cells):
             both = [typed(command), sent(line.encode() + self.ending), *self._given(Text(line))]
             title = f"every octet of the text, both ways: {name}"
             yield self._cell(states[0], verb, name, title, rules, steps, *both)
-
-    def _pushes(self) -> Iterator[Play]:
-        """What comes by itself, in every state in which it may."""
-        for push in self.spec.pushes.values():
-            if push.reply is None:
-                continue
-            fields = {field.name: self.spec.types[field.type].good[0] for field in push.form.fields}
-            pushed = received(write_form(push.form, fields), self.spec)
-            reply = sent(push.reply.fill(fields).encode() + self.ending)
-            for configuration in self.configurations:
-                _, steps = self._led_into(configuration)
-                title = f"{push.verb} of the server in {configuration} is answered with {push.reply}"
-                rules = ("R-CLIENT-7",)
-                yield self._cell(configuration, push.verb, "from-the-server", title, rules, steps, pushed, reply)
-
-    def _strange(self) -> Iterator[Play]:
-        """What a server may not send: the client should close, and prints nothing of it."""
-        octets = {f"not-utf8-{name}": bad + b"\n" for name, bad in BAD_UTF8.items()}
-        octets |= {
-            "unknown": b"XYZZY\n", "empty": b"\n", "lower-case": b"ok\n",
-            "too-long": b"x" * self.spec.framing.max_octets,
-        }  # fmt: skip
-        for reply in self.spec.replies.values():
-            name = reply.key.lower().replace(" ", "-")
-            if reply.form.fields:
-                octets[f"{name}-without-fields"] = reply.key.encode() + b"\n"
-            if reply.kind in ("answer", "item"):
-                fields = {f.name: self.spec.types[f.type].good[0] for f in reply.form.fields}
-                octets[f"{name}-unasked"] = write_form(reply.form, fields).encode() + b"\n"
-        for name, line in octets.items():
-            steps = [Step(CLIENT, "receive", line, line.decode("utf-8", "replace")), Step(CLIENT, "finish")]
-            title = f"the client closes after a frame that no server may send: {name}"
-            yield self._cell(self.spec.initial, ANY_LINE, name, title, ("R-CLIENT-10",), [], *steps)
-
-
-def typed(command: str) -> Step:
-    """The user types a command."""
-    return Step(USER, "send", command.encode() + b"\n", command)
-
-
-def unsent(command: str) -> Step:
-    """The user types a command that must not be sent now."""
-    return Step(USER, "send", command.encode() + b"\n", command, held=True)
-
-
-def sent(octets: bytes) -> Step:
-    """The client sends a request."""
-    return Step(CLIENT, "send", octets, octets.decode().rstrip("\n"))
-
-
-def received(text: str, spec: Spec) -> Step:
-    """The server sends a frame."""
-    return Step(CLIENT, "receive", text.encode() + spec.framing.writes, text)

@@ -18,14 +18,12 @@ from conformance.oracle.frames import Faulty, matches, parse_request, quote, wri
 from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
 
-from .contract import Contract
+from .contract import CONNECTED, REFUSED, Contract
 from .process import ClientProcess
 
 HUSH = 0.4  # seconds without a sign, after which a command that is not allowed counts as held
 OFFERED = 12 << 20  # octets of commands: more than the system and a client's queue hold
 MANY = 100  # frames that are not due
-REFUSED = "refused"  # the contract's notice
-CONNECTED = "connected"
 
 
 class ClientPlayer:

@@ -10,11 +10,12 @@ from conformance.oracle.model import Due, End, Items, Text
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Octets to send, whole or octet by octet."""
+    """Octets to send, whole or octet by octet; the call of the connections `linked` begins, if its clock is watched."""
 
     who: str
     octets: bytes
     octetwise: bool = False
+    linked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,14 @@ class Clock:
     part: float
     watched: str
     due: Due | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """The moment at which a timer runs out."""
+
+    who: str
+    timer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +158,14 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """Sends at the same moment; what comes must be one of the branches."""
+    """Sends at the same moment, that of a timer if one is awaited; what comes must be one of the branches."""
 
-    sends: tuple[Send | Finish | Reset, ...]
+    sends: tuple[Await | Send | Finish | Reset, ...]
     branches: tuple[Branch, ...]
 
 
 Action = (
-    Send | Finish | Reset | SendLate | Open | Pause | Clock | Flood | ReadOn | Refused | Signal | Exit | Settle
+    Send | Finish | Reset | SendLate | Open | Pause | Clock | Await | Flood | ReadOn | Refused | Signal | Exit | Settle
     | Receive | Quiet | Race
 )  # fmt: skip
 
@@ -184,5 +193,5 @@ def shown(who: str, due: Due) -> str:
     if isinstance(due, Text):
         return f"{who} < {due.text}"
     if isinstance(due, Items):
-        return f"{who} < {' / '.join([*due.items, due.answer])}"
+        return f"{who} < {' / '.join(filter(None, [*due.items, due.answer]))}"
     return f"{who} < {'the end of the stream' if isinstance(due, End) else 'a reset'}"

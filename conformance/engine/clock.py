@@ -11,7 +11,7 @@ import time
 
 from pychat.spec.model import Timer
 
-from .actions import Clock, shown
+from .actions import Await, Clock, shown
 from .backlog import Backlog
 from .failures import MismatchError
 from .inbox import Inbox
@@ -42,11 +42,21 @@ def watch(stage: Stage, action: Clock, backlog: Backlog | None) -> None:
             raise MismatchError(wanted, f"{inbox.seen} after {elapsed:.2f} s")
 
 
+def await_end(stage: Stage, action: Await) -> None:
+    """Waits for the moment at which a timer runs out, unless it is late."""
+    timer = stage.spec.timers[action.timer]
+    _, last = _beginning(stage, action.who, timer, None)
+    while time.monotonic() < last + timer.after:
+        stage.pump(last + timer.after)
+
+
 def _beginning(stage: Stage, who: str, timer: Timer, backlog: Backlog | None) -> tuple[float, float]:
     """The moments between which the clock has begun."""
     inbox = stage.inbox(who)
     if timer.since == "accept":
         return stage.opened[who]
+    if timer.since == "call":
+        return stage.linked[who]
     if timer.since == "full" and backlog is not None:
         return backlog.began, backlog.stuck
     sent = inbox.sent_at or stage.opened[who][0]

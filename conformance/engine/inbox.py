@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from conformance.oracle.frames import matches, parse_reply, quote
 from conformance.oracle.model import Due, Items, Text
+from conformance.oracle.names import shared_types
 from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
 
@@ -31,7 +32,7 @@ class Unit:
     flaw: str | None = None
 
     def __str__(self) -> str:
-        shown = " / ".join([*(self.items or ()), self.text])
+        shown = " / ".join(filter(None, [*(self.items or ()), self.text]))
         return f"{shown} ({self.flaw})" if self.flaw else shown
 
 
@@ -119,10 +120,13 @@ class Inbox:
 
     def _line(self, line: bytes) -> None:
         unit = self._read(line)
+        got = parse_reply(self.spec, unit.text) if unit.flaw is None else None
+        if self._items and self._is_endless(self._items[0]) and (got is None or got.reply.kind != "item"):
+            self._unit(Unit("", tuple(self._items)))
+            self._items = []
         if unit.flaw is None and self.tokens and unit.text == self.barrier.answer(self.tokens[0]):
             self.tokens.popleft()
             return
-        got = parse_reply(self.spec, unit.text) if unit.flaw is None else None
         if got is not None and got.reply.kind == "push":
             push = self.spec.pushes[got.reply.form.verb]
             if push.reply is not None:
@@ -144,6 +148,11 @@ class Inbox:
             unit = Unit(unit.text, tuple(self._items), flaw)
             self._items = []
         self._unit(unit)
+
+    def _is_endless(self, item: str) -> bool:
+        """Whether the list of this item has no answer that ends it."""
+        got = parse_reply(self.spec, item)
+        return got is not None and got.reply.verb is not None and self.spec.requests[got.reply.verb].answer is None
 
     def _read(self, line: bytes) -> Unit:
         flaw, carriage = None, self.spec.framing.writes == b"\r\n"
@@ -177,15 +186,17 @@ def difference(spec: Spec, due: Due, unit: Unit) -> str | None:
 
 
 def _other_listing(spec: Spec, due: Items, answer: str, items: tuple[str, ...]) -> str | None:
-    """Users of other plays may be listed too; those of this play must be listed once each, as they are due."""
-    own = {_user(spec, item) for item in due.items}
-    seen = sorted(item for item in items if _user(spec, item) in own)
+    """Those of other plays may be listed too; those of this play must be listed once each, as they are due."""
+    own = [_key(spec, item) for item in due.items]
+    seen = sorted(item for item in items if _key(spec, item) in own)
     others = len(items) - len(due.items)
     if seen != sorted(due.items):
         return f"{' / '.join(seen) or 'none of them'} and {len(items) - len(seen)} others"
-    users = [user for item in items if (user := _user(spec, item))]
-    if len(set(users)) < len(users):
-        return "a user listed twice"
+    keys = [_key(spec, item) for item in items]
+    if len(set(own)) == len(own) and len(set(keys)) < len(keys):
+        return "one that is listed twice"
+    if not due.answer:
+        return None if not answer else f"{len(items)} items and {answer}"
     got, wanted = parse_reply(spec, answer), parse_reply(spec, due.answer)
     assert got is not None
     assert wanted is not None
@@ -197,8 +208,10 @@ def _other_listing(spec: Spec, due: Items, answer: str, items: tuple[str, ...]) 
     return None
 
 
-def _user(spec: Spec, item: str) -> str:
-    """The user in an item of a listing, without regard to case."""
+def _key(spec: Spec, item: str) -> tuple[str, ...]:
+    """What tells an item of a play from those of other plays: its users, and what else is unique, without case."""
     got = parse_reply(spec, item)
     assert got is not None
-    return spec.name_type.fold(got.values.get(got.reply.form.field_of(spec.link.key) or "", ""))
+    shared = shared_types(spec)
+    types = {field.name: field.type for field in got.reply.form.fields if field.type in shared}
+    return tuple(spec.types[kind].fold(got.values[name]) for name, kind in types.items())

@@ -51,7 +51,7 @@ NO_OFFER, EVERYTHING_WORKS = Offer(), Findings()
 
 def lacking(play: Play, spec: Spec, offer: Offer) -> str:
     """What a play needs that is not offered, and how to offer it; nothing if all is. `spec`: what both sides follow."""
-    clocks = (spec.timers[step.timer] for step in play.steps if step.kind == "clock")
+    clocks = (spec.timers[step.timer] for step in play.clocks)
     too_long = [
         timer for timer in clocks if not (offer.tells(timer.name) if offer.quick_of else timer.after <= offer.max_wait)
     ]

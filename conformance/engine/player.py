@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from conformance.oracle.frames import quote
-from conformance.oracle.model import Cut, Due, End
+from conformance.oracle.model import Cut, Due, End, Items
 
 from . import actions as do
 from . import clock
@@ -39,6 +39,7 @@ class Player:
             do.Reset: self._reset, do.SendLate: self._send_late,
             do.Open: self._open, do.Settle: self._settle, do.Receive: self._receive, do.Quiet: self._quiet,
             do.Race: self._race, do.Clock: lambda action: clock.watch(stage, action, self.backlog),
+            do.Await: lambda action: clock.await_end(stage, action),
             do.Pause: lambda action: stage.inbox(action.who).wire.stop_reading(), do.Flood: self._flood,
             do.ReadOn: self._read_on, do.Refused: self._refused, do.Signal: self._signal, do.Exit: self._exit,
         }  # fmt: skip
@@ -58,8 +59,14 @@ class Player:
     # Sending
 
     def _send(self, action: do.Send) -> None:
+        began = time.monotonic()
+        totals = {who: self.stage.inbox(who).total for who in action.linked}
         if not self.stage.inbox(action.who).send(action.octets, self.stage.deadline(), int(action.octetwise)):
             raise MismatchError(f"that {action.who}'s octets are read", "a full socket")
+        for who, total in totals.items():  # each end of the link is told of it
+            inbox = self.stage.inbox(who)
+            inbox.wait(lambda inbox=inbox, total=total: inbox.total > total, self._deadline())  # type: ignore[misc]
+            self.stage.linked[who] = began, time.monotonic()
 
     def _reset(self, action: do.Reset) -> None:
         self.stage.inbox(action.who).drain()
@@ -180,6 +187,8 @@ class Player:
             if inbox.wire.end != "RST":
                 raise MismatchError(wanted, inbox.seen)
         else:
+            if isinstance(action.due, Items) and not action.due.answer:
+                self.barrier(inbox)  # its answer ends a list that has none
             instead = self._wait(inbox, 1)
             if instead is not None or not inbox.units:
                 raise MismatchError(wanted, instead or inbox.seen)

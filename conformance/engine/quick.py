@@ -13,8 +13,10 @@ import yaml
 from pychat.spec import Spec, loads
 from pychat.spec.reading import read
 
-FIRST = {"goodbye": 1.5, "full": 2.5, "accept": 3.0, "silence": 4.0}  # seconds of the first timer of each kind …
-NEXT = 2.5  # … and between two of one kind: long against a second of tolerance, so that twice as late is seen
+# Seconds of the first timer of each kind, and between two of one kind: long against a second of tolerance, so that
+# twice as late is seen.
+FIRST = {"goodbye": 1.5, "full": 2.5, "accept": 3.0, "call": 3.5, "silence": 4.0}
+NEXT = 2.5
 
 
 def quicken(spec_file: Path, folder: Path) -> Spec:

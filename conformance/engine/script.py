@@ -60,6 +60,7 @@ class Compiler:
         self.spec = spec
         self.findings = findings
         self.play = play
+        self.timed = any(spec.timers[step.timer].since == "call" for step in play.clocks)
         self.segment = segment
         self.names = Names(spec, unique_number() if number is None else number, exact=play.exact)
         self.world = World(spec, profiles, dict(play.server).get("max"))
@@ -71,12 +72,14 @@ class Compiler:
         self.step: Step | None = None
         self.number = 0  # of the step in the play, from 1
         self.part = "setup"
-        self.items: list[str] = []
+        self.items: list[str] = []  # of a list whose end has not come
+        self.verb = ""  # … and the request that it answers
         self.rule = ""
         self.barrier_answers: set[str] = set()  # the answers to barriers that are sent in one segment with lines
         self.not_reading: set[str] = set()  # connections that do not read now
         self.flood: Sample | None = None
         self.rng = random.Random(play.id)  # where the octets are cut; a walk's id stays when it is shrunk
+        self.linked: set[str] = set()  # connections that were linked
         self.held: dict[str, bytes] = {}  # the rest of the octets of each that is sent later
         self._makers: dict[StepKind, Callable[[Step], None]] = {
             "send": lambda step: self._send(step.who, self.names.in_request(step.octets)), "finish": self._leave,
@@ -109,6 +112,8 @@ class Compiler:
             raise self._contradiction(f"{step.who} does not read")
         if step.kind not in ("send", "finish", "reset"):
             self._send_held()
+        if step.kind != "receive":
+            self._end_of_list(step.who)
         self._makers[step.kind](step)
 
     def _contradiction(self, reason: str) -> ContradictionError:
@@ -120,6 +125,7 @@ class Compiler:
         if self.held.get(step.who):
             self._send(step.who, b"")
             del self.held[step.who]
+        self._enter(step.who)
         if step.kind == "reset" and self.play.source == WALK and self.world.open(step.who).partner is None:
             step = replace(step, kind="finish")  # no push would tell when a reset has happened
         # A reset destroys what is still on its way, in both directions: everything must have come before.
@@ -141,8 +147,13 @@ class Compiler:
     def _open(self, step: Step) -> None:
         self._settle("")
         dues = self.world.enter(step.who)
-        self._add(do.Open(step.who, admitted=not dues))
+        self._add(do.Open(step.who, admitted=self.world.is_open(step.who)))
         self._add_due(step.who, dues)
+
+    def _enter(self, who: str) -> None:
+        """A connection that is new opens now, and may be greeted."""
+        if who not in self.world.connections:
+            self._add_due(who, self.world.enter(who))
 
     # Time, and the server as a program
 
@@ -151,6 +162,8 @@ class Compiler:
         timer = self.spec.timers[step.timer]
         if timer.since == "full" and step.who not in self.not_reading:
             raise self._contradiction(f"the queue of {step.who}, who reads, is not full")
+        if timer.since == "call" and step.who not in self.linked:
+            raise self._contradiction(f"{step.who} was never at an end of a call")
         self.rule = timer.rule
         dues = self.world.expire(step.who, timer) if step.part == 1 else {}
         watched = step.who if step.who in dues else next(iter(dues), step.who)
@@ -178,7 +191,7 @@ class Compiler:
         kind = self.spec.last_type(self.spec.requests[said.verb].form)
         assert kind is not None, "the line ends in a value"
         lines = do.Numbered(step.text, kind.octets[1], self.spec.framing.writes)
-        self.world.open(step.who)
+        self._enter(step.who)
         after = self.world.copy()
         dues = [(who, due) for who, some in after.feed(step.who, lines.octets(0)).items() for due in some]
         texts = [(who, due.text) for who, due in dues if isinstance(due, Text)]
@@ -267,10 +280,12 @@ class Compiler:
             before, after = self.barrier.token(), self.barrier.token()
             octets = self.barrier.request(before) + octets + self.barrier.request(after)
             with_barriers = {self.barrier.answer(before), self.barrier.answer(after)}
-        self._add(do.Send(who, octets, self.part == "play" and self.segment == "octet"))
         self.barrier_answers |= with_barriers
-        fed = len(self.world.decisions)
+        fed, partners = len(self.world.decisions), self._partners()
         dues = self.world.feed(who, octets)
+        linked = tuple(sorted(other for other, partner in self._partners() - partners if partner is not None))
+        self.linked |= {*linked}
+        self._add(do.Send(who, octets, self.part == "play" and self.segment == "octet", linked if self.timed else ()))
         self._note_rule(fed, with_barriers=bool(with_barriers))
         self._add_due(who, dues)
 
@@ -292,21 +307,34 @@ class Compiler:
             self._add(do.Receive(who, dues.pop(0)))
 
     def _between_lines(self, who: str) -> bool:
-        cutter = self.world.open(who).cutter
-        return self.world.is_open(who) and cutter is not None and not cutter.rest
+        connection = self.world.connections.get(who)
+        half = connection is not None and connection.cutter is not None and connection.cutter.rest
+        return self.world.is_open(who) and not half
+
+    def _partners(self) -> set[tuple[str, str | None]]:
+        return {(who, connection.partner) for who, connection in self.world.connections.items()}
 
     def _receive(self, step: Step) -> None:
         who, text = step.who, self.names.in_reply(step.text)
         got = parse_reply(self.spec, text)
         if got is not None and got.reply.kind == "item":
             self.items.append(text)
+            self.verb = got.reply.verb or ""
             return
+        self._end_of_list(who)
         self._receive_barrier_answers(who)
         listing = self.items or (got is not None and got.reply.verb and self._lists(got.reply.verb))
         due: Due = Items(tuple(self.items), text) if listing else Text(text)
         self.items = []
         self._add(do.Receive(who, due))
         self._check_due(who, due)
+
+    def _end_of_list(self, who: str) -> None:
+        """A list without an answer ends with the next step that is no item."""
+        if self.items and self.spec.requests[self.verb].answer is None:
+            due, self.items = Items(tuple(self.items), ""), []
+            self._add(do.Receive(who, due))
+            self._check_due(who, due)
 
     def _lists(self, verb: str) -> bool:
         return self.spec.requests[verb].item is not None
@@ -315,14 +343,15 @@ class Compiler:
 
     def _state(self, step: Step) -> None:
         self._receive_all()
-        peer = self.world.open(step.who)
-        if peer.configuration(self.spec) != step.text:
-            raise self._contradiction(f"by its model {step.who} is in {peer.configuration(self.spec)}")
+        self._enter(step.who)
+        configuration = self.world.configuration(step.who)
+        if configuration != step.text:
+            raise self._contradiction(f"by its model {step.who} is in {configuration}")
         self._probe(step.who)
 
     def _probe(self, who: str) -> None:
         request = probe_for(self.world, who)
-        configuration = self.world.connections[who].configuration(self.spec)
+        configuration = self.world.configuration(who)
         if request is not None and configuration not in self.findings.distrusted:
             part, self.part = self.part, "probe" if self.part == "probe" else "setup"
             self._send(who, request)
@@ -339,11 +368,12 @@ class Compiler:
 
     def _final_probes(self) -> None:
         """What is still due; a probe of each connection's state; the listing; and nothing else."""
+        self._end_of_list(self.step.who if self.step else "")
         self._send_held()
         self._receive_all()
         live = [who for who in self.world.connections if self.world.is_open(who) and who not in self.not_reading]
         for who in live:
-            self.step = Step(who, "state", text=self.world.connections[who].configuration(self.spec))
+            self.step = Step(who, "state", text=self.world.configuration(who))
             self._probe(who)
         request = lister(self.spec) if self.findings.listing else None
         listers = [who for who in live if request and self.world.connections[who].name is not None]
@@ -363,21 +393,21 @@ class Compiler:
         self.rule = ""
         sends = [Step(part.who, part.kind, self.names.in_request(part.octets), part.text) for part in step.together]
         branches: dict[object, do.Branch] = {}
-        for order in dict.fromkeys(itertools.permutations(part.who for part in sends)):  # each sender's own order stays
+        for order in dict.fromkeys(itertools.permutations(map(_sender, sends))):  # each sender's own order stays
             branch, key = self._branch(sends, order)
             branches.setdefault(key, branch)
         self._add(do.Race(tuple(_action(part) for part in sends), tuple(branches.values())))
 
-    def _branch(self, sends: list[Step], order: tuple[str, ...]) -> tuple[do.Branch, object]:
+    def _branch(self, sends: list[Step], order: tuple[tuple[str, bool], ...]) -> tuple[do.Branch, object]:
         number, profiles = self.names.number, self.world.profiles
         other = Compiler(self.spec, self.play, number, profiles=profiles, findings=self.findings)
         other.world, other.step, other.part = self.world.copy(), self.step, "probe"
         other.barrier = self.barrier
-        queues = {who: [part for part in sends if part.who == who] for who in order}
+        queues = {sender: [part for part in sends if _sender(part) == sender] for sender in order}
         dues: dict[str, list[Due]] = {}
         fed = len(other.world.decisions)
-        for who in order:
-            for target, due in _dues(other.world, queues[who].pop(0)).items():
+        for sender in order:
+            for target, due in _dues(other.world, queues[sender].pop(0)).items():
                 dues.setdefault(target, []).extend(due)
         frozen = tuple(sorted((who, tuple(due)) for who, due in dues.items()))
         rules = {taken.who: taken.rule for taken in other.world.decisions[fed:]}
@@ -385,7 +415,14 @@ class Compiler:
         return do.Branch(frozen, tuple(other.script.ops), tuple(rules.items())), frozen
 
 
-def _action(step: Step) -> do.Send | do.Finish | do.Reset:
+def _sender(step: Step) -> tuple[str, bool]:
+    """Whose step it is in a race; a timer is nobody's."""
+    return step.who, step.kind == "clock"
+
+
+def _action(step: Step) -> do.Await | do.Send | do.Finish | do.Reset:
+    if step.kind == "clock":
+        return do.Await(step.who, step.timer)
     if step.kind == "send":
         return do.Send(step.who, step.octets)
     return do.Finish(step.who) if step.kind == "finish" else do.Reset(step.who)
@@ -395,4 +432,6 @@ def _dues(world: World, step: Step) -> dict[str, list[Due]]:
     """What such a step brings in a world."""
     if step.kind == "send":
         return world.feed(step.who, step.octets)
+    if step.kind == "clock":
+        return world.expire(step.who, world.spec.timers[step.timer])
     return world.finish(step.who) if step.kind == "finish" else world.reset(step.who)

@@ -28,6 +28,7 @@ class Stage:
     process: Process | None = None  # the server, if the suite has started it
     inboxes: dict[str, Inbox] = field(default_factory=dict)
     opened: dict[str, tuple[float, float]] = field(default_factory=dict)  # between which two moments each was accepted
+    linked: dict[str, tuple[float, float]] = field(default_factory=dict)  # the same of the beginning of each call
     notes: list[str] = field(default_factory=list)
     barrier: Barrier = field(init=False)
     timed: bool = False
@@ -38,9 +39,8 @@ class Stage:
 
     def cast(self, play: Play) -> None:
         """Makes ready for the connections of a play."""
-        clocks = [step for step in play.steps if step.kind == "clock"]
-        self.timed = bool(clocks)
-        self.silent = frozenset(step.who for step in clocks if self.spec.timers[step.timer].since == "silence")
+        self.timed = bool(play.clocks)
+        self.silent = frozenset(step.who for step in play.clocks if self.spec.timers[step.timer].since == "silence")
 
     def inbox(self, who: str) -> Inbox:
         """The connection `who`, opened now if it is new. Raises UnreachableError."""

@@ -76,11 +76,12 @@ class Worker:
         return Stage(self.spec, address, patience or self.patience, transcript or Transcript(), process)
 
     def answers(self, patience: float | None = None) -> bool:
-        """Whether a new connection's barrier is answered, and nothing else comes."""
+        """Whether a new connection's barrier is answered, and nothing comes besides but the greeting."""
         try:
             with self.stage(patience=patience) as stage:
                 inbox = stage.inbox("t")
-                return Player(stage).barrier(inbox) and not inbox.ended and not inbox.units
+                greeted = Player(stage).barrier(inbox) and not inbox.ended
+                return greeted and len(inbox.units) == len(self.spec.greeting)
         except (UnreachableError, ExcessError, StartError):
             return False
 
@@ -165,6 +166,6 @@ class Worker:
 
 def _shortened(play: Play, spec: Spec, judged: Spec) -> str:
     """That a play's timers were not as long as they are."""
-    names = dict.fromkeys(step.timer for step in play.steps if step.kind == "clock")
+    names = dict.fromkeys(step.timer for step in play.clocks)
     timers = (f"{name} {spec.timers[name].after:g} s, not {judged.timers[name].after:g} s" for name in names)
     return f"timers were shortened for this: {'; '.join(timers)}"

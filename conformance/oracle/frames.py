@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pychat.spec import Spec
 from pychat.spec.forms import ANY_VERB, Form, FrameFault, Reply
 
-ANY_WORDS = "…"  # in a wanted frame: any words, but not none
+ANY_WORDS = "…"  # in a wanted frame: as its last word any words, but not none; before it any one word
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +55,20 @@ class Cutter:
 
 
 def parse_request(spec: Spec, line: bytes) -> Parsed | Faulty:
-    """What a line of a client says. Its faults are checked in the spec's order, except that of the state."""
+    """What a line of a client says, or the fault that it has by itself. In which state it comes is not looked at."""
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
         return Faulty("encoding", ANY_VERB)
-    word = text.partition(" ")[0]
+    word, space, rest = text.partition(" ")
+    if spec.framing.any_case:
+        word = word.upper()
     if re.fullmatch(spec.framing.verb, word) is None:
         return Faulty("syntax", ANY_VERB)
     request = spec.requests.get(word)
     if request is None:
         return Faulty("verb", ANY_VERB)
-    values = read_form(spec, request.form, text)
+    values = read_form(spec, request.form, word + space + rest)
     return Faulty("syntax", word) if values is None else Parsed(word, values)
 
 
@@ -100,11 +102,12 @@ def write_form(form: Form, values: Mapping[str, str]) -> str:
 
 
 def matches(wanted: str, got: str) -> bool:
-    """Whether a frame is the wanted one. ` …` at the end of a wanted frame stands for any words, but not for none."""
-    if not wanted.endswith(f" {ANY_WORDS}"):
+    """Whether a frame is the wanted one. `…` stands for any words where it is the last one, else for one word."""
+    if f" {ANY_WORDS}" not in wanted:
         return wanted == got
-    prefix = wanted.removesuffix(ANY_WORDS)
-    return got.startswith(prefix) and len(got) > len(prefix)
+    parts = [re.escape(part) for part in wanted.removesuffix(f" {ANY_WORDS}").split(f" {ANY_WORDS} ")]
+    last = " .+" if wanted.endswith(f" {ANY_WORDS}") else ""
+    return re.fullmatch(" [^ ]+ ".join(parts) + last, got, re.DOTALL) is not None
 
 
 def quote(octets: bytes, limit: int = 200) -> str:

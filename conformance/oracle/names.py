@@ -7,6 +7,7 @@ import random
 from io import BytesIO
 
 from pychat.spec import Spec
+from pychat.spec.forms import Type
 
 from .frames import Parsed, parse_reply, parse_request, write_form
 from .probe import UnjudgeableError, letters
@@ -25,7 +26,7 @@ def names_of(spec: Spec, count: int) -> list[str]:
     Raises:
         UnjudgeableError: there are fewer, or they cannot be changed so that those of each play are its own.
     """
-    kind, fixed = spec.types[spec.link.key], fixed_names(spec)
+    kind, fixed = spec.name_type, fixed_names(spec)
     made = (f"{sample[: kind.octets[1] - 1]}{end}" for end in "xyz123" for sample in kind.good)
     found: dict[str, str] = {}
     for name in itertools.chain((name for name in kind.good if len(name) > 1), kind.good, made):
@@ -40,38 +41,43 @@ def names_of(spec: Spec, count: int) -> list[str]:
 
 
 class Names:
-    """Makes the names of one play unique by its number. Spelling and case stay; with `exact` the lengths too."""
+    """Makes the names of one play unique by its number. Spelling and case stay; with `exact` the lengths too.
+
+    So is what else a relation keeps things under, such as a topic: plays share a server.
+    """
 
     def __init__(self, spec: Spec, number: int, *, exact: bool = False) -> None:
         self.spec = spec
-        self.key = spec.link.key
         self.type = spec.name_type
+        self.shared = shared_types(spec)
         self.number = number
         self.exact = exact
         self.fixed = fixed_names(spec)
         self._numbers: dict[str, int] = {}  # of each name that keeps its length
         self._made: dict[str, str] = {}  # what stands for which name
 
-    def unique(self, name: str) -> str:
+    def unique(self, name: str, kind: Type | None = None) -> str:
+        """A value of a type, of users' names without one, that no other play has."""
+        kind = kind or self.type
         if name in self.fixed:
             return name
         if self.exact:
-            return self._same_length(name)
+            return self._same_length(name, kind)
         for suffix in (f"-{self.number}", str(self.number), letters(self.number)):
-            for stem in (name, name[: max(1, self.type.octets[1] - len(suffix))]):
-                if self.type.accepts(stem + suffix):
+            for stem in (name, name[: max(1, kind.octets[1] - len(suffix))]):
+                if kind.accepts(stem + suffix):
                     return stem + suffix
         return name
 
-    def _same_length(self, name: str) -> str:
+    def _same_length(self, name: str, kind: Type) -> str:
         """Two names of a play stay two, also where only their last letters tell them apart."""
-        key = self.type.fold(name)
+        key = kind.fold(name)
         for number in range(self._numbers.get(key, self.number), self.number + 26**2):
             suffix = letters(number)[-max(1, len(name) - 1) :]
             found = name[: len(name) - len(suffix)] + suffix
-            if not self.type.accepts(found):
+            if not kind.accepts(found):
                 break
-            if self._made.setdefault(self.type.fold(found), key) == key:
+            if self._made.setdefault(kind.fold(found), key) == key:
                 self._numbers[key] = number
                 return found
         return name
@@ -99,11 +105,17 @@ class Names:
         return write_form(form, {f.name: self._value(f.type, got.values[f.name]) for f in form.fields})
 
     def _value(self, type_name: str, value: str) -> str:
-        return self.unique(value) if type_name == self.key else value
+        type_ = self.spec.types[type_name]
+        return self.unique(value, type_) if type_name in self.shared else value
+
+
+def shared_types(spec: Spec) -> set[str]:
+    """The types whose values all plays of a server share: the names of users, and the keys of relations."""
+    return {spec.names, *(column.type for relation in spec.relations.values() for column in relation.keys)}
 
 
 def fixed_names(spec: Spec) -> frozenset[str]:
     """The names that conditions of rows compare with: they have a meaning of their own, and are not changed."""
-    fields = {verb: request.form.fields_of(spec.link.key) for verb, request in spec.requests.items()}
-    rows = [(row.verb, row.condition) for _, row in spec.outcomes() if row.condition is not None]
-    return frozenset(c.value for verb, c in rows if c.value is not None and c.field in fields[verb])
+    fields = {verb: request.form.fields_of(spec.names) for verb, request in spec.requests.items()}
+    asked = [(row.verb, condition) for _, row in spec.outcomes() for condition in row.conditions]
+    return frozenset(c.value for verb, c in asked if c.value is not None and c.field in fields[verb])

@@ -14,9 +14,10 @@ from pychat.spec.forms import Field, Request
 from pychat.spec.model import Outcome
 
 from .frames import Faulty, Parsed, parse_request, write_form
+from .knowledge import BrokenInvariantError
 from .model import World
 from .names import names_of
-from .probe import configurations
+from .probe import UnjudgeableError, configurations
 
 CAST = ("a", "b", "c")
 SUBJECT = CAST[0]
@@ -46,7 +47,7 @@ class Lines:
         return {field.name: self._value(field, name) for field in request.form.fields}
 
     def _value(self, field: Field, name: str | None) -> str:
-        if field.type == self.spec.link.key:
+        if field.type == self.spec.names:
             return name or self.names[SUBJECT]
         return self.spec.types[field.type].good[0]
 
@@ -59,7 +60,7 @@ class Lines:
 
     def _choices(self, request: Request, users: list[str]) -> Iterator[dict[str, str]]:
         plain, words = self.values(request), self._words(request)
-        keys = request.form.fields_of(self.spec.link.key)
+        keys = request.form.fields_of(self.spec.names)
         for user in users if keys else [""]:
             yield {**plain, **dict.fromkeys(keys[:1], user)}
             for name in words:
@@ -72,9 +73,8 @@ class Lines:
     def _words(self, request: Request) -> dict[str, list[str]]:
         """By field, the words that the conditions of the request's rows compare it with."""
         found: dict[str, list[str]] = {}
-        for _, row in self.spec.outcomes():
-            condition = row.condition if row.verb == request.verb else None
-            if condition is not None and condition.field is not None and condition.value is not None:
+        for condition in (c for _, row in self.spec.outcomes() if row.verb == request.verb for c in row.conditions):
+            if condition.field is not None and condition.value is not None:
                 found.setdefault(condition.field, []).append(condition.value)
         return {name: list(dict.fromkeys(words)) for name, words in found.items()}
 
@@ -86,7 +86,7 @@ class Paths(Lines):
         super().__init__(spec)
         self.worlds = self._explore()  # that the cast can come to, each with its path, the nearest first
         self._rows = self._find_rows()
-        reached = {world.connections[SUBJECT].configuration(spec) for world, _ in self.worlds}
+        reached = {world.configuration(SUBJECT) for world, _ in self.worlds}
         self.configurations = [name for name in configurations(spec) if name in reached]
         self.missing = [
             (state, row)
@@ -109,14 +109,23 @@ class Paths(Lines):
                     row = world.row_of(who, said)
                     if row is None or (row.to is None and row.partner is None and not row.effects):
                         continue  # it changes nothing
-                    other = world.copy()
-                    other.feed(who, line)
+                    other = self._after(world, (*path, Move(who, line)))
                     if other.key() not in seen and all(
                         peer.state != self.spec.final for peer in other.connections.values()
                     ):
                         seen.add(other.key())
                         found.append((other, (*path, Move(who, line))))
         return found
+
+    def _after(self, world: World, path: Path) -> World:
+        """The world after the last move of a path. Raises UnjudgeableError where the spec contradicts itself."""
+        other = world.copy()
+        try:
+            other.feed(*path[-1])
+        except BrokenInvariantError as error:
+            moves = "; ".join(f"{move.who}> {move.octets.decode().strip()}" for move in path)
+            raise UnjudgeableError(f"{self.spec.source}: it cannot be judged: {error}, after {moves}") from None
+        return other
 
     def _read(self, line: bytes) -> Parsed | Faulty:
         return parse_request(self.spec, line.removesuffix(self.spec.framing.writes))
@@ -126,7 +135,7 @@ class Paths(Lines):
         found: dict[tuple[str, Outcome], tuple[Path, bytes]] = {}
         lines = [(line, self._read(line)) for line in self.lines(SUBJECT)]
         for world, path in self.worlds:
-            configuration = world.connections[SUBJECT].configuration(self.spec)
+            configuration = world.configuration(SUBJECT)
             for line, said in lines:
                 row = world.row_of(SUBJECT, said)
                 if row is not None:
@@ -140,22 +149,20 @@ class Paths(Lines):
     @property
     def named(self) -> str | None:
         """The first configuration in which the subject has a name."""
-        peers = (world.connections[SUBJECT] for world, _ in self.worlds)
-        return next((peer.configuration(self.spec) for peer in peers if peer.name is not None), None)
+        found = (world for world, _ in self.worlds if world.connections[SUBJECT].name is not None)
+        return next((world.configuration(SUBJECT) for world in found), None)
 
     def to_configuration(self, configuration: str) -> Path:
         """The path into a configuration, which must be one of `configurations`."""
-        return next(
-            path for world, path in self.worlds if world.connections[SUBJECT].configuration(self.spec) == configuration
-        )
+        return next(path for world, path in self.worlds if world.configuration(SUBJECT) == configuration)
 
     def to_success(self, configuration: str, verb: str) -> Path | None:
         """The path to where this request succeeds when it names the subject's ordinary values."""
         request = self.spec.requests[verb]
-        line = write_form(request.form, self.values(request)).encode()
+        said = Parsed(verb, self.values(request))
         for world, path in self.worlds:
-            if world.connections[SUBJECT].configuration(self.spec) == configuration:
-                row = world.row_for(SUBJECT, line)
+            if world.configuration(SUBJECT) == configuration:
+                row = world.row_of(SUBJECT, said)
                 if row is not None and row.error is None:
                     return path
         return None
@@ -172,8 +179,7 @@ def paths_of(spec: Spec) -> Paths:
 
 
 def label_of(row: Outcome, rows: tuple[Outcome, ...]) -> str:
-    """A row's name in an id: its label, with its condition where another row of the request has the same label."""
-    if sum(other.label == row.label for other in rows) == 1:
-        return row.label
-    words = re.findall("[a-z0-9]+", str(row.condition or "otherwise"))
-    return "-".join([row.label, *words])
+    """A row's name in an id: its label, with the conditions that not all rows of the request with this label have."""
+    others = [other.conditions for other in rows if other.label == row.label]
+    own = [condition for condition in row.conditions if not all(condition in other for other in others)]
+    return "-".join([row.label, *re.findall("[a-z0-9]+", " ".join(map(str, own)))])

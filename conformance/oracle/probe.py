@@ -13,8 +13,10 @@ from pychat.spec import Spec
 from pychat.spec.forms import Request, Variable
 from pychat.spec.model import Outcome
 
+from .connection import ALONE, LINK_ENDS, Connection
 from .frames import write_form
-from .model import Connection, Due, World
+from .knowledge import accepts
+from .model import Due, World
 
 TOKENS = 999  # barrier requests in one play
 PHANTOM = "?"  # the partner in the configurations that are only imagined
@@ -80,7 +82,7 @@ def barrier_verb(spec: Spec) -> str:
 
 def _echoes(row: Outcome, request: Request) -> bool:
     """Whether the row does nothing but answer, with the request's only field."""
-    if row.answer is None or row.effects or row.to is not None or row.partner is not None:
+    if row.answer is None or row.effects or row.tells or row.to is not None or row.partner is not None:
         return False
     said = {part.name for part in row.answer.parts if isinstance(part, Variable)}
     return said == {field.name for field in request.form.fields} and len(said) == 1
@@ -94,11 +96,11 @@ def lister(spec: Spec) -> bytes | None:
 
 
 def configurations(spec: Spec) -> list[str]:
-    """Each live state; one that holds the link stands for its three ends."""
-    names: list[str] = []
-    for name in spec.live_states:
-        names += [name, f"{name}+called", f"{name}+alone"] if spec.states[name].linked else [name]
-    return names
+    """Each live state; one that holds the link stands for its ends, of which the first one has no name."""
+    ends = [*LINK_ENDS, ALONE] if accepts(spec) else ["", "called", ALONE]
+    return [
+        f"{name}+{end}".rstrip("+") for name in spec.live_states for end in (ends if spec.states[name].linked else [""])
+    ]
 
 
 _chosen: dict[tuple[str, str], int | None] = {}
@@ -107,7 +109,7 @@ _chosen: dict[tuple[str, str], int | None] = {}
 def probe_for(world: World, who: str) -> bytes | None:
     """The request that is answered in the state of `who` as in no other; None where no request distinguishes states."""
     spec = world.spec
-    key = (spec.sha256, world.connections[who].configuration(spec))
+    key = (spec.sha256, world.configuration(who))
     if key not in _chosen:
         _chosen[key] = _choose(world, who)
     index = _chosen[key]
@@ -120,7 +122,7 @@ def candidates(spec: Spec, own: str | None) -> Iterator[bytes]:
         values = {}
         for field in request.form.fields:
             type_ = spec.types[field.type]
-            values[field.name] = own if own is not None and field.type == spec.link.key else type_.good[0]
+            values[field.name] = own if own is not None and field.type == spec.names else type_.good[0]
         yield write_form(request.form, values).encode() + spec.framing.writes
 
 
@@ -149,6 +151,8 @@ def _visible(dues: dict[str, list[Due]]) -> object:
 def _with_phantom(world: World) -> World:
     """The same world with one more user, busy and alone: the possible partner of each connection."""
     other, spec = world.copy(), world.spec
+    if not spec.linked_states:
+        return other
     state = spec.linked_states[0]
     kind = spec.name_type
     taken = {kind.fold(connection.name) for connection in world.connections.values() if connection.name is not None}
@@ -161,14 +165,18 @@ def _imagined(world: World, who: str) -> Iterator[World]:
     """The same world with `who` in each other configuration."""
     spec = world.spec
     for name in configurations(spec):
-        if name == world.connections[who].configuration(spec):
+        if name == world.configuration(who):
             continue
         other = world.copy()
-        connection, state = other.connections[who], name.partition("+")[0]
+        connection, (state, _, end) = other.connections[who], name.partition("+")
         if connection.partner is not None:
-            other.connections[connection.partner].partner = None
-        linked = spec.states[state].linked and not name.endswith("+alone")
-        connection.state, connection.partner = state, PHANTOM if linked else None
-        other.connections[PHANTOM].partner = who if linked else None
-        connection.accepted = linked and not name.endswith("+called")
+            other.connections[connection.partner].tie(None)
+        connection.tie(None)
+        list(other.tables.drop_user(who))  # what it was in may contradict the other state
+        connection.state = state
+        if spec.states[state].linked and end != ALONE:
+            connection.tie(PHANTOM)
+            other.connections[PHANTOM].tie(who)
+            connection.answered, connection.accepted, here = LINK_ENDS[end]
+            other.connections[PHANTOM].answered = here is not False
         yield other

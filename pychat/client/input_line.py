@@ -115,9 +115,16 @@ class InputLine:
         elif command.of_chat and talk.chat is not None and target is not talk.chat:
             self._keep(target)
             return False
+        elif command.takes_name and self._came_too_late(rest.strip(), target):
+            talk.warn(phrases.dropped_chat_over.format(name=rest.strip()))
         else:
             command.run(talk, rest.strip())
         return True
+
+    def _came_too_late(self, name: str, target: Target) -> bool:
+        """Whether a command answers a call that is over: it must not become a call (R-CLIENT-13)."""
+        talk = self._talk
+        return isinstance(target, Chat) and target is not talk.chat and talk.protocol.same_name(target.name, name)
 
     def _line(self, line: str, target: Target) -> bool:
         """Uses a line for its target; False if it must stay where it is."""

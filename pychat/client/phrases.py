@@ -24,10 +24,12 @@ class Phrases:
     # The status line: its user, and what can be done
     no_name = "no name"
     type_name = "type the name that you want"
-    type_partner = "type a name to open a chat"
+    type_partner = "type a name to call that user"
     asking_name = "asking for the name {name}"
     calling = "calling {name} …"
-    called = "{name} calls: answer to accept, /leave to decline"
+    answering = "answering {name} …"
+    called = "{name} is calling: your first line answers, /leave declines"
+    waiting = "{name} has not answered yet, but gets your lines"
     in_chat = "in a chat with {name}"
     leaving = "leaving the chat"
     silent = "no answer for {seconds} s"
@@ -46,12 +48,30 @@ class Phrases:
     many_here = "Here are {users}."
     nobody_here = "Nobody else is here yet. Others can call you: you are {name}."
     user = "{name} ({state})"
-    calls_you = "{name} calls you. Answer to accept, /leave declines."
-    calls_you_at_once = "{name} calls you. /leave ends it."  # where a call needs no acceptance
-    in_a_chat = "You are in a chat with {name}; /leave ends it."
-    chat_accepted = "You and {name} hear each other now; /leave ends it."
-    partner_gone = "{name} is gone ({cause})."
+    calls_you = "{name} is calling you. Your first line answers the call, /leave declines it."
+    calls_you_too = "{name} is calling you, too."  # while one's own call is on its way
+    calls_you_at_once = "{name} calls you. /leave ends it."  # where a call needs no answer
+    calling_now = "Calling {name} … Your lines reach {name} at once. /leave ends the call."
+    partner_here = "{name} is here: you hear each other now. /leave ends the chat."
+    partner_here_too_late = "{name} has answered, but you are leaving."
+    in_a_chat = "You are in a chat with {name}. /leave ends it."
+    chat_accepted = "You and {name} hear each other now. /leave ends the chat."
+    missed_call = "{name} has called you, and was told that you are busy."
+
+    # How a call or a chat has ended, and what was missed meanwhile
+    declined = "{name} has declined."
+    did_not_answer = "{name} did not answer."
+    gone_unanswered = "{name} is gone ({cause}) and has not answered."
+    you_did_not_answer = "You did not answer in time: {name} is not calling any more."
+    caller_gone = "{name} is not calling any more ({cause})."
+    partner_gone = "{name} is gone ({cause}): the chat is over."
+    you_declined = "You have declined {name}'s call."
+    you_stopped_calling = "You have stopped calling {name}."
     chat_over = "The chat is over."
+    missed_one = "You missed a call from {names} meanwhile."
+    missed_many = "You missed calls from {names} meanwhile."
+
+    # What else came
     server_ends = "The server ends the connection: {words}"
     server_silent = "The server does not answer: the connection seems dead. Ctrl-C on an empty line ends the program."
     connection_lost = "The connection is lost: {error}"
@@ -64,6 +84,9 @@ class Phrases:
     own_name_refused = "You cannot be {name}: {words} Perhaps it is your lost connection that has it still."
     line_refused = "A line was not delivered: {words}"
     call_refused = "No chat with {name}: {words}"
+    called_busy = "{name} is busy, and will see that you called."
+    called_meanwhile = "{name} was not called, because a call for you came first."
+    answered_too_late = "Your answer came too late: {name} is not calling any more."
     request_refused = "{verb} was refused: {words}"
 
     # What was not sent
@@ -75,19 +98,19 @@ class Phrases:
     kept_chat_over = (
         "Not sent, because you typed it for {name}, and that chat is over. Ctrl-C puts it away, and Up brings it back."
     )
+    dropped_chat_over = "Nothing was sent, because you typed it for {name}, and that chat is over."
     kept_called = "Not sent, because you began it before {name} called. Ctrl-C puts it away, and Up brings it back."
     kept_changed = "Not sent, because what it was for has changed. Ctrl-C puts it away, and Up brings it back."
     no_such_name = "{name} is no name. {form}"
     no_such_name_examples = "{name} is no name. {form} These are names: {examples}."
-    call_unanswered = "{name} has not answered yet."
     in_no_chat = "You are in no chat."
     take_name_first = "Take a name first."
     no_connection = "There is no connection."
 
     # Commands: how each is typed, and what it does
     commands: ClassVar[Mapping[str, tuple[str, str]]] = {
-        "chat": ("/chat <name>", "opens a chat with a user, or accepts that user's call"),
-        "leave": ("/leave", "ends the chat, or declines a call"),
+        "chat": ("/chat <name>", "calls a user, or answers that user's call"),
+        "leave": ("/leave", "ends the chat or your call, or declines a call"),
         "who": ("/who", "shows who is here"),
         "raw": ("/raw", "shows the octets on the wire, or hides them"),
         "help": ("/help", "shows this"),
@@ -95,7 +118,7 @@ class Phrases:
     }
     no_such_command = "There is no /{word}. /help shows what there is; // at the start says a line that begins with /"
     usage = "It is used so: {usage}"
-    help_before = "Type a name to open a chat, then what you want to say."
+    help_before = "Type a name to call that user, then what you want to say."
     help_after = (
         "  Tab           completes commands and names;  Up and Down bring lines back",
         "  Ctrl-C        puts a line away;  on an empty one it ends the program",

@@ -1,7 +1,7 @@
 """The chat of one user: name, partner and call, and the lines to be shown of what comes.
 
-No terminal, no socket, no thread, no clock, and no verb. The first line that is typed for a caller accepts the call. A
-chat whose partner has gone is left at once, so that its user is free for others.
+No terminal, no socket, no thread, no clock, and no verb. The first line that is typed for a caller answers the call. A
+chat whose partner has gone is left at once, answered or not, so that its user is free for others (R-CLIENT-13).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pychat.core.session import Event, LocalProtocolError, View
 
 from .client import Client, Ended, Happening, Wire
 from .phrases import Phrases
-from .texts import octets, refusal, rest, users_here
+from .texts import left, octets, partner_gone, refusal, rest, unanswered, users_here
 
 SLOW = 2.0  # seconds of silence after which it is shown that an answer is awaited
 DEAD = 15.0  # seconds of silence after which the connection seems dead
@@ -25,11 +25,12 @@ Kind = Literal["said", "heard", "info", "warning", "wire"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line to be shown. `name` is its author; what came from the network is not made visible yet."""
+    """A line to be shown, with a `bell`. `name` is its author; what came from the network is not made visible yet."""
 
     kind: Kind
     text: str
     name: str | None = None
+    bell: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -67,8 +68,9 @@ class Talk:
         self._held: dict[str, tuple[str, ...]] = {}  # requests that an answer to come may allow, oldest first
         self._last_name: str | None = None  # before the connection was lost
         self._wanted_chat = chat
-        self._calling: Chat | None = None  # a call, or the acceptance of one, that is not answered yet
+        self._calling: Chat | None = None  # a call, or the answer to one, that the server has not answered yet
         self._leaving = False  # the end of this chat is asked for
+        self._missed: dict[str, None] = {}  # the users that have called in vain since this chat began
         self._listed: list[Event] = []
         self._wire = False  # octets are to be shown
 
@@ -92,6 +94,11 @@ class Talk:
             and self.view.partner is not None
             and not self.view.accepted
         )
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether the user is calling somebody who has not answered."""
+        return unanswered(self.protocol, self.view) and not self.view.here
 
     @property
     def target(self) -> Target:
@@ -118,13 +125,23 @@ class Talk:
         if self.view.name is None:
             asking = self.target == "nothing"
             return phrases.asking_name.format(name=self.wanted_name) if asking else phrases.type_name
-        if self._leaving:
+        if self._leaving or self._is_left_alone:
             return phrases.leaving
         if self._calling is not None:
-            return phrases.calling.format(name=self._calling.name)
+            phrase = phrases.answering if self.in_chat else phrases.calling
+            return phrase.format(name=self._calling.name)
         if not self.in_chat:
             return phrases.type_partner
-        return (phrases.called if self.must_accept else phrases.in_chat).format(name=self.view.partner)
+        return self._of_chat(phrases.called, phrases.waiting, phrases.in_chat)
+
+    @property
+    def _is_left_alone(self) -> bool:
+        return self.in_chat and self.view.partner is None
+
+    def _of_chat(self, called: str, waiting: str, both: str) -> str:
+        """The phrase that is true: the user was called, or waits for an answer, or both ends hear each other."""
+        phrase = called if self.must_accept else waiting if self.awaits_answer else both
+        return phrase.format(name=self.view.partner)
 
     # What its user does
 
@@ -147,19 +164,23 @@ class Talk:
         """Makes a call; False if that is not possible now, since something has come that is not shown yet."""
         if not self._is_name(name) or self.protocol.link is None:
             return True
-        if self._calling is not None:
-            self.warn(self.phrases.call_unanswered.format(name=self._calling.name))
-        elif self.in_chat and self.view.partner is not None and not self._leaving:
+        if self._calling is not None and not self._is_left_alone:
+            self.warn(self.phrases.no_answer_yet)
+        elif self.view.partner is not None and not self._leaving:
             if self.protocol.same_name(name, self.view.partner):
                 self._accept()
             else:
-                self.warn(self.phrases.in_a_chat.format(name=self.view.partner))
+                self.warn(self._how_it_stands())
         else:
             return self._request(self.protocol.link, name)
         return True
 
+    def _how_it_stands(self) -> str:
+        phrases = self.phrases
+        return self._of_chat(phrases.calls_you, phrases.calling_now, phrases.in_a_chat)
+
     def say(self, text: str) -> bool:
-        """Says a line in the chat, and accepts the call before it; False if it was not sent."""
+        """Says a line in the chat, and answers the call before it; False if it was not sent."""
         if self.protocol.relay is None:
             return True
         try:
@@ -175,7 +196,7 @@ class Talk:
         return said
 
     def _accept(self) -> bool:
-        """Accepts the call; what is said next may follow at once (R-CLIENT-4)."""
+        """Answers the call, now or never (R-CLIENT-13); what is said next may follow at once (R-CLIENT-4)."""
         assert self.view.partner is not None
         if self.protocol.accept is None or self.view.accepted:
             return True
@@ -226,7 +247,7 @@ class Talk:
 
     def _leave_lost_partner(self) -> None:
         """Leaves a chat whose partner has gone; what cannot be sent now is tried again at the next tick."""
-        if self.in_chat and self.view.partner is None and self._calling is None:
+        if self._is_left_alone and self._calling is None:
             self.leave(quiet=True)
 
     # Requests
@@ -276,16 +297,16 @@ class Talk:
         """Something came from the connection."""
         self._silent_since = None
         if isinstance(happening, Event):
-            self.view = happening.view
-            self._event(happening)
-            self._request_held()
+            before, self.view = self.view, happening.view
+            self._event(happening, before)
             self._leave_lost_partner()
+            self._request_held()
         elif isinstance(happening, Wire):
             self.lines += [Line("wire", row) for row in octets(self.phrases, happening)]
         elif isinstance(happening, Ended):
             self._offline(happening)
 
-    def _event(self, event: Event) -> None:
+    def _event(self, event: Event, before: View) -> None:
         if event.kind == "refusal":
             self._refused(event)
         elif event.kind == "goodbye":
@@ -293,13 +314,15 @@ class Talk:
         elif event.kind == "item":
             if len(self._listed) < MOST_LISTED:
                 self._listed.append(event)
+        elif event.by == "other" and event.key in self.protocol.missed:
+            self._missed_call(event)
         elif event.view.state != self.protocol.spec.final:
             meanings = CAUSED_BY_THE_OTHER if event.mirrored else CAUSED_BY_ONESELF
             for effect in event.effects:
                 if effect in meanings:
-                    meanings[effect](self, event)
+                    meanings[effect](self, event, before)
 
-    def _named(self, event: Event) -> None:
+    def _named(self, event: Event, _: View) -> None:
         again = self._last_name == event.name
         self.info((self.phrases.you_are_again if again else self.phrases.you_are).format(name=event.name))
         self.wanted_name = self._last_name = event.name
@@ -308,50 +331,70 @@ class Talk:
             name, self._wanted_chat = self._wanted_chat, None
             self.call(name)
 
-    def _users_listed(self, _: Event) -> None:
+    def _users_listed(self, _: Event, __: View) -> None:
         users, self._listed = self._listed, []
         self.users = {event.name: rest(event) for event in users if event.name is not None}
         self.info(users_here(self.phrases, self.users, self.view.name))
 
-    def _called(self, event: Event) -> None:
+    def _called(self, event: Event, _: View) -> None:
         partner = event.view.partner or ""
         self.users.setdefault(partner, "")
-        if self._calling is None or not self.protocol.same_name(self._calling.name, partner):
-            self.chat, self._calling, self._leaving = Chat(partner), None, False
-            self._held.clear()  # what was held was for another chat
-        elif self.chat is not None:
-            self.chat.name = partner  # as its owner writes it
-        consent = self.protocol.accept is not None
-        self.info((self.phrases.calls_you if consent else self.phrases.calls_you_at_once).format(name=partner))
+        if self._calling is not None and self.protocol.same_name(self._calling.name, partner):
+            self._calling.name = partner  # as its owner writes it; one's own call is the answer
+            self.info(self.phrases.calls_you_too.format(name=partner))
+            return
+        self.chat, self._calling, self._leaving = Chat(partner), None, False
+        self._held.clear()  # what was held was for another chat
+        phrase = self.phrases.calls_you_at_once if self.protocol.accept is None else self.phrases.calls_you
+        self.lines.append(Line("info", phrase.format(name=partner), bell=True))
 
-    def _connected(self, event: Event) -> None:
+    def _connected(self, event: Event, _: View) -> None:
         chat, self._calling = self._calling or Chat(""), None
         chat.name = event.view.partner or ""  # as its owner writes it
         if not self._leaving:
             self.chat = chat
-            self.info(self.phrases.in_a_chat.format(name=chat.name))
+            self.info(self._how_it_stands())
 
-    def _accepted(self, event: Event) -> None:
+    def _accepted(self, event: Event, _: View) -> None:
         self._calling = None
-        self.info(self.phrases.chat_accepted.format(name=event.view.partner))
+        if not self._leaving:
+            self.info(self.phrases.chat_accepted.format(name=event.view.partner))
 
-    def _heard(self, event: Event) -> None:
+    def _is_here(self, event: Event, _: View) -> None:
+        phrase = self.phrases.partner_here_too_late if self._leaving else self.phrases.partner_here
+        self.info(phrase.format(name=event.view.partner))
+
+    def _heard(self, event: Event, _: View) -> None:
         self.lines.append(Line("heard", event.text, self.view.partner))
 
-    def _gone(self, event: Event) -> None:
-        self.info(self.phrases.partner_gone.format(name=event.name, cause=rest(event)))
+    def _missed_call(self, event: Event) -> None:
+        name = event.name or ""
+        self.users.setdefault(name, "")
+        self.info(self.phrases.missed_call.format(name=name))
+        if len(self._missed) < MOST_LISTED:
+            self._missed[name] = None
+
+    def _gone(self, event: Event, before: View) -> None:
+        self.info(partner_gone(self.phrases, self.protocol, event, before))
+        self.chat = None  # also where the end is still to be asked for
         if not self.in_chat:
             self._end_chat()
 
-    def _left(self, _: Event) -> None:
-        self.info(self.phrases.chat_over)
+    def _left(self, _: Event, before: View) -> None:
+        if before.partner is not None:  # else it was told before
+            self.info(left(self.phrases, self.protocol, before))
         self._end_chat()
 
     def _end_chat(self) -> None:
         self.chat, self._leaving = None, False
+        if self._missed:
+            phrase = self.phrases.missed_one if len(self._missed) == 1 else self.phrases.missed_many
+            self.info(phrase.format(names=", ".join(self._missed)))
+            self._missed = {}
 
     def _refused(self, event: Event) -> None:
-        self.warn(refusal(self.phrases, self.protocol, event, self._last_name))
+        answer = self._calling is not None
+        self.warn(refusal(self.phrases, self.protocol, event, self._last_name, answer))
         if event.verb == self.protocol.bind:
             self.wanted_name = self.view.name
         elif event.verb == self.protocol.unlink:
@@ -375,7 +418,7 @@ class Talk:
 
 
 # What an event means, by what it has changed.
-CAUSED_BY_THE_OTHER = {"link": Talk._called, "relay": Talk._heard, "unlink": Talk._gone}
+CAUSED_BY_THE_OTHER = {"link": Talk._called, "accept": Talk._is_here, "relay": Talk._heard, "unlink": Talk._gone}
 CAUSED_BY_ONESELF = {
     "bind": Talk._named,
     "list": Talk._users_listed,

@@ -263,6 +263,8 @@ class Terminal:
         parts = FormattedText(part for line in lines for part in self._rendered(line))
         app.renderer.erase()
         print_formatted_text(app.output, parts, STYLE, color_depth=app.color_depth)
+        if any(line.bell for line in lines):
+            app.output.bell()
         app.renderer.request_absolute_cursor_position()
 
     def _rendered(self, line: Line) -> list[tuple[str, str]]:

@@ -1,11 +1,11 @@
-"""The texts of what came: a list of users, a refusal, octets on the wire. It knows phrases, and no state of a chat."""
+"""The texts of what came: a list of users, an end, a refusal, octets on the wire. It keeps nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from pychat.core.protocol import Protocol
-from pychat.core.session import Event
+from pychat.core.session import Event, View
 from pychat.visible import hexdump, visible_octets
 
 from .client import Wire
@@ -27,23 +27,57 @@ def users_here(phrases: Phrases, users: Mapping[str, str], own: str | None) -> s
     return (phrases.one_here if len(others) == 1 else phrases.many_here).format(users=", ".join(others))
 
 
-def refusal(phrases: Phrases, protocol: Protocol, event: Event, last_name: str | None) -> str:
-    """What was refused, and why. `last_name` is the user's before the connection was lost."""
-    verb, words = event.verb, event.text
+def unanswered(protocol: Protocol, view: View) -> bool:
+    """Whether a call is going on that one of the ends has not answered."""
+    return protocol.answers_told and view.partner is not None and not (view.answered and view.here)
+
+
+def partner_gone(phrases: Phrases, protocol: Protocol, event: Event, before: View) -> str:
+    """How a call or a chat has ended, by the other end or by the time. `before` is what was known before it."""
+    if not unanswered(protocol, before):
+        phrase = phrases.partner_gone
+    elif protocol.rang_out(event.key, event.fields):
+        phrase = phrases.did_not_answer if before.answered else phrases.you_did_not_answer
+    elif not before.answered:
+        phrase = phrases.caller_gone
+    else:
+        phrase = phrases.declined if event.cause == protocol.unlink else phrases.gone_unanswered
+    return phrase.format(name=event.name, cause=rest(event))
+
+
+def left(phrases: Phrases, protocol: Protocol, before: View) -> str:
+    """What has ended by one's own request."""
+    phrase = phrases.chat_over
+    if unanswered(protocol, before):
+        phrase = phrases.you_stopped_calling if before.answered else phrases.you_declined
+    return phrase.format(name=before.partner)
+
+
+def refusal(phrases: Phrases, protocol: Protocol, event: Event, last_name: str | None, answer: bool) -> str:
+    """What was refused, and why. `last_name` is the user's before the connection was lost.
+
+    `answer`: a call that was refused was the answer to another one.
+    """
+    verb, words = event.verb, event.text or protocol.spec.errors[event.code or ""].words
     if verb == protocol.bind:
         name = _asked_name(protocol, event)
         return (phrases.own_name_refused if name == last_name else phrases.name_refused).format(name=name, words=words)
     if verb == protocol.relay:
         return phrases.line_refused.format(words=words)
     if verb == protocol.link:
-        return phrases.call_refused.format(name=_asked_name(protocol, event), words=words)
+        phrase = phrases.call_refused
+        if event.code in protocol.noted:
+            phrase = phrases.called_busy
+        elif event.view.state in protocol.spec.link.held_in:
+            phrase = phrases.answered_too_late if answer else phrases.called_meanwhile
+        return phrase.format(name=_asked_name(protocol, event), words=words)
     return phrases.request_refused.format(verb=verb, words=words)
 
 
 def _asked_name(protocol: Protocol, event: Event) -> str:
     """The name in the request that was refused."""
     fields = protocol.spec.requests[event.verb or ""].form.fields
-    names = (part.name for part in fields if part.type == protocol.spec.link.key)
+    names = (part.name for part in fields if part.type == protocol.spec.names)
     return event.request.get(next(names, ""), "?")
 
 

@@ -29,6 +29,7 @@ class Connection:
     finished: bool = False  # its peer has ended the stream
     broken: bool = False  # it is to be closed at once, without another octet
     held: bool = False  # no frame may be taken now: it moves to another thread
+    waiting: bool = False  # no frame may be taken now: its last one waits for slow work
     turn_over: bool = False  # it is paused only so that others have their turn
     sated: bool = False  # its last turn ended by the octets that were put into its queue
     touched: bool = False  # it is in Queues.touched

@@ -104,6 +104,8 @@ class Deadlines:
         """
         if connection.ended is not None:
             return self.end_of_linger(connection)
+        if connection.waiting:
+            return NEVER
         due = min((self._of(connection, timer, 1 << index) for index, timer in enumerate(self._timers)), default=NEVER)
         if connection.fired & ~self._lasting:  # its silence may end, and the next one begin, from now on
             due = min(due, now + self._soonest)
@@ -114,6 +116,8 @@ class Deadlines:
 
         All that had come by `now` must have been received, or silence would be judged too soon.
         """
+        if connection.waiting:  # what is due then is done when the row is over
+            return
         for index, timer in enumerate(self._timers):
             late = now - self._of(connection, timer, 1 << index)
             if late >= 0 and connection.ended is None:

@@ -5,8 +5,8 @@ names the connections that want attention. A caller with several threads holds o
 frame takes effect at one moment for all connections (R-ANS-3).
 
 The rows of the spec say what happens. What their conditions and effects mean is in `users` and `relations`, what is
-told besides answers in `tells`, when something is due in `deadlines`, and how a whole run of lines is relayed at once
-in `relay`.
+said in `tells`, what waits for a hash or for the disk in `slow`, when something is due in `deadlines`, and how a whole
+run of lines is relayed at once in `relay`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from pychat.spec.forms import ANY_VERB, Variable
+from pychat.spec.forms import Variable
 from pychat.spec.model import MOST_PUSHED, FaultRule, Goodbye, Outcome, Spec, Timer
 
 from .addresses import group
 from .admission import Admission, Reminders
-from .codec import BadFrame, Codec, LineTooLong, Splitter
+from .codec import BadFrame, Codec, Frame, LineTooLong, Splitter
 from .connection import Connection
 from .deadlines import Deadlines
 from .machine import ENDING, ENDING_PARTNER, partner_event, server_machine
 from .queues import Queues
 from .relations import Change
 from .relay import SHORT, compile_relays
+from .slow import Result, Results, SlowRows, Waiting, Work
 from .tells import Tells
 from .users import Users
 
@@ -45,7 +46,8 @@ class Hub:
     """All connections of a server. `now` is the time in seconds, which never goes back.
 
     `max_connections` are admitted, and of them `per_address` from one address other than loopback; without it, the
-    spec's share. Without `bulk`, every frame is handled by itself.
+    spec's share. Without `bulk`, every frame is handled by itself. A hub that is `checked` asserts after each frame
+    that what the spec says of its relations holds; that costs time for each of their tuples.
     """
 
     def __init__(
@@ -55,14 +57,19 @@ class Hub:
         log: Log = no_log,
         bulk: bool = True,
         per_address: int | None = None,
+        checked: bool = False,
     ) -> None:
         self.spec = spec
+        self.checked = checked
         self.codec = Codec(spec)
         self.admission = Admission(max_connections, per_address or spec.limits.address_share.of(max_connections))
         self.users = Users(spec)
         self.deadlines = Deadlines(spec)
         self.queues = Queues(self.deadlines, spec.limits.queue_mark)
         self.tells = Tells(spec, self.users, self.queues, self.codec)
+        self.slow = SlowRows(spec, self.users)
+        self.work: list[Work] = []  # to be done elsewhere; whoever does it takes it away, and calls `complete`
+        self._waiting: dict[Connection, Waiting] = {}
         self.on_link: Callable[[Connection, Connection], None] = lambda caller, called: None
         self.log = log
         self._events = server_machine(spec).events
@@ -70,17 +77,9 @@ class Hub:
         self._recv = {name: state.recv for name, state in spec.states.items()}
         self._budgets = {name: spec.budget(name) for name in spec.states}
         self._in_a_row = {state for budget in spec.budgets if budget.in_a_row for state in budget.states}
-        self._profiles = " ".join(spec.profiles)
-        values = {"me": ANY_VERB, "profiles": self._profiles}
-        self._greeting = b"".join(self.codec.encode(template.fill(values)) for template in spec.greeting)
         self._final = spec.final
         self._mark = spec.limits.queue_mark
         self._stop = spec.limits.queue_stop
-        self._refusals: dict[tuple[str, str], bytes] = {}
-        # The errors whose frames name the connection's user.
-        self._personal = {
-            code for code, error in spec.errors.items() if "me" in {f.name for f in (error.form or spec.refusal).fields}
-        }
         self._reminders = Reminders()
         self._serial = 0
         self._pushed = 0
@@ -95,7 +94,7 @@ class Hub:
             self.refuse(connection, now, lack)
             return False
         self._begin(connection, now)
-        self.queues.put(connection, self._greeting, now)
+        self.tells.greet(connection, now)
         return True
 
     def refuse(self, connection: Connection, now: float, lack: Literal["full", "share"] = "full") -> None:
@@ -164,6 +163,32 @@ class Hub:
         if connection.state != self._final:
             self._advance(connection, now)
 
+    def complete(self, connection: Connection, result: Result, now: float) -> None:
+        """Takes the result of slow work, and goes on with the row that waits for it; without one, nothing happens.
+
+        Of a connection that has ended meanwhile, what was handed to the disk stays, and is told to the others.
+        """
+        waiting, ended = self._waiting.pop(connection, None), connection.state == self._final
+        if waiting is None:
+            return
+        connection.waiting = False
+        row, kind = waiting.row, waiting.work.kind
+        if kind == "commit" and result == "done":
+            if not ended:
+                self.tells.row(connection, None, row, waiting.values, waiting.fields, now)
+            self.tells.send(connection, row.tells, waiting.changes, waiting.values, waiting.fields, now)
+        elif kind == "commit" or (kind == "hash" and result is None):
+            self.users.relations.undo(waiting.changes)
+            if not ended:
+                assert row.fails is not None, "the loader checks it"
+                self.tells.refuse(connection, row.verb, row.fails, now)
+        elif waiting.frame is not None and not ended:
+            waiting.known[kind, *waiting.work.payload] = result
+            self._choose(connection, waiting.frame, waiting.known, now)
+        self.queues.touch(connection)
+        if self.checked:
+            self.check()
+
     def lose(self, connection: Connection, now: float) -> None:
         """The connection broke: a reset, an error, or its owner gives it up."""
         connection.broken = True
@@ -199,6 +224,8 @@ class Hub:
         """
         partner = connection.partner
         most = self._mark if connection.sated else self._stop
+        if connection.waiting:
+            return True
         return connection.queued > most or (partner is not None and partner.queued > self._mark)
 
     # Frames
@@ -225,6 +252,8 @@ class Hub:
             if line is None:
                 break
             self._handle(connection, line, now)
+            if self.checked:
+                self.check()
         if connection.paused:
             connection.paused = False
             self.deadlines.resume(connection, now)
@@ -244,22 +273,36 @@ class Hub:
             rule = self.spec.first_fault(connection.state, frame.fault, frame.verb)
             self._refuse_fault(connection, rule, frame.verb, now)
             return
+        self._choose(connection, frame, {}, now)
+
+    def _choose(self, connection: Connection, frame: Frame, known: Results, now: float) -> None:
+        """Takes the first row whose conditions hold; `known` are the results of slow work that was done for it."""
         rows = self._recv[connection.state].get(frame.key)
         if rows is None:
             self._refuse_fault(connection, self.spec.first_fault(connection.state, None, frame.key), frame.key, now)
             return
         for outcome in rows:
-            if self.users.hold(outcome.conditions, connection, frame.fields):
-                if connection.state in self._in_a_row:
-                    connection.faults = 0
-                self._apply(connection, outcome, frame.fields, now)
-                return
+            fields = frame.fields
+            if outcome.slow:
+                found = self.slow.examine(outcome, connection, fields, known)
+                if isinstance(found, Work):
+                    self._wait(connection, Waiting(found, outcome, frame, known), now)
+                    return
+                if found is None:
+                    continue
+                fields = found
+            elif not self.users.hold(outcome.conditions, connection, fields):
+                continue
+            if connection.state in self._in_a_row:
+                connection.faults = 0
+            self._apply(connection, outcome, fields, now)
+            return
 
     def _apply(self, connection: Connection, outcome: Outcome, fields: Mapping[str, str], now: float) -> None:
         """Carries out one row: first all that changes, then all that is told."""
         called = outcome.field_for("link")
         other = connection.partner if called is None else self.users.find(fields[called])
-        fields = {**fields, **self.users.relations.spellings(outcome, connection, fields)}
+        fields = self.users.relations.spelled(outcome, connection, fields)
         # The names before the row changes them.
         values = {**fields, "me": connection.name, "peer": other.name if other is not None else ""}
         self._move(outcome.name, connection)
@@ -270,7 +313,12 @@ class Hub:
             changes += self.users.apply(effect, connection, other, fields, outcome.cause, now)
         if changes:
             values |= self.users.relations.given(changes)
-        self._tell(connection, other, outcome, values, fields, now)
+            durable = self.slow.durable(changes) if outcome.slow else ()
+            if durable:  # it changes relations alone; the loader checks it
+                work = Work(connection, "commit", durable)
+                self._wait(connection, Waiting(work, outcome, changes=changes, values=values, fields=fields), now)
+                return
+        self.tells.row(connection, other, outcome, values, fields, now)
         if changes or outcome.tells:
             self.tells.send(connection, outcome.tells, changes, values, fields, now)
         if outcome.to is not None:
@@ -283,6 +331,13 @@ class Hub:
             self.deadlines.note_call(connection, other, now)
             self.on_link(connection, other)
 
+    def _wait(self, connection: Connection, waiting: Waiting, now: float) -> None:
+        """Gives out slow work; until it is complete, no frame is taken from the connection."""
+        connection.waiting = True
+        self._waiting[connection] = waiting
+        self.work.append(waiting.work)
+        self._pause(connection, now)
+
     def _move(self, event: str, connection: Connection) -> None:
         """Moves a connection; in a state with another budget its faults begin at zero."""
         before = connection.state
@@ -293,39 +348,11 @@ class Hub:
             if self._budgets[connection.state] is not self._budgets[before]:
                 connection.faults = 0
 
-    def _tell(
-        self,
-        connection: Connection,
-        other: Connection | None,
-        outcome: Outcome,
-        values: dict[str, str],
-        fields: Mapping[str, str],
-        now: float,
-    ) -> None:
-        """Sends what a row says: the refusal or the answer, with its items before it, and the partner's push."""
-        if outcome.error is not None:
-            self.queues.put(connection, self._refusal(outcome.verb, outcome.error, connection), now)
-        listed = next((effect for effect in outcome.effects if effect.kind == "list"), None)
-        if listed is not None:
-            request = self.spec.requests[outcome.verb]
-            if listed.entry is None:
-                count, items = len(self.users.roster), self.users.roster.items(request)
-            else:
-                lines = self.users.relations.items(listed.entry, connection, fields, request)
-                count, items = len(lines), [b"".join(map(self.codec.encode, lines))]
-            values["count"] = str(count)
-            self.queues.put_shared(connection, items, now)
-        if outcome.answer is not None:
-            values["profiles"] = self._profiles
-            self.queues.put(connection, self.codec.encode(outcome.answer.fill(values)), now)
-        if outcome.partner is not None and other is not None:
-            self.queues.put(other, self.codec.encode(outcome.partner.push.fill(values)), now)
-
     # Refusals for faults, and what ends a connection
 
     def _refuse_fault(self, connection: Connection, rule: FaultRule | None, verb: str, now: float) -> None:
         assert rule is not None, "it has a fault, and the loader checks that each fault has a rule"
-        self.queues.put(connection, self._refusal(verb, rule.error, connection), now)
+        self.tells.refuse(connection, verb, rule.error, now)
         budget = self._budgets[connection.state]
         if budget is None:
             return
@@ -335,14 +362,6 @@ class Hub:
         connection.faults += 1
         if connection.faults >= budget.faults:
             self._say_goodbye(connection, self.spec.goodbyes[budget.goodbye], now)
-
-    def _refusal(self, verb: str, code: str, connection: Connection) -> bytes:
-        found = self._refusals.get((verb, code))
-        if found is None:
-            found = self.codec.encode(self.spec.refusal_line(verb, code, connection.name))
-            if code not in self._personal:
-                self._refusals[verb, code] = found
-        return found
 
     def _say_goodbye(self, connection: Connection, goodbye: Goodbye | None, now: float) -> None:
         if goodbye is not None:
@@ -378,6 +397,13 @@ class Hub:
         if connection.name:
             self.log("ended", id=connection.id, name=connection.name, reason=reason or "stop")
         self._close(connection, now)
+        if self.checked:
+            self.check()
+
+    def check(self) -> None:
+        """Raises AssertionError, with a sentence, where an invariant or a limit of a relation is broken."""
+        broken = self.users.broken()
+        assert not broken, "\n".join(broken)
 
     def _close(self, connection: Connection, now: float) -> None:
         self.deadlines.end(connection, now)

@@ -62,6 +62,7 @@ class Relations:
             name: [other.name for other in spec.relations.values() if other.lives_while == name]
             for name in spec.relations
         }
+        self._entries = {id(row): entries for row in _rows(spec) if (entries := tuple(_entries(row)))}
         self.stamp = stamp or utc
 
     # Questions
@@ -128,16 +129,30 @@ class Relations:
             if column.type in ("next", "now")
         }
 
-    def spellings(self, row: Outcome, me: Connection, fields: Mapping[str, str]) -> dict[str, str]:
-        """How the fields that a row uses in entries are shown: as first written, and a user by its own spelling."""
+    def spelled(self, row: Outcome, me: Connection, fields: Mapping[str, str]) -> Mapping[str, str]:
+        """Fields as they are shown: those in the entries of a row as first written, and a user by its own spelling."""
+        entries = self._entries.get(id(row))
+        if entries is None:
+            return fields
         found: dict[str, str] = {}
-        for entry in _entries(row):
+        for entry in entries:
             table = self._tables[entry.relation]
             for place, argument in enumerate(entry.arguments):
                 name = argument.field
                 if name is not None and name not in found:
                     found[name] = self._spelled(table, place, entry, me, fields) or fields[name]
-        return found
+        return {**fields, **found}
+
+    def overfull(self) -> list[str]:
+        """The values that have more tuples than there may be, as sentences."""
+        return [
+            f"{name} has {len(tuples)} tuples for {column.name} {values[place]}, not at most {column.most}"
+            for name, table in self._tables.items()
+            for place, column in enumerate(table.relation.columns)
+            for values in table.tuples.values()
+            if column.most is not None
+            and len(tuples := table.having(place, table.folded(place, values[place]))) > column.most
+        ]
 
     # Changes
 
@@ -211,7 +226,6 @@ class Relations:
             return
         for name in self._dependent[table.relation.name]:
             dependent = self._tables[name]
-            dependent.numbers.pop(first, None)
             for each in tuple(dependent.having(0, first)):
                 yield from self._dropped(dependent, each, cause)
 
@@ -284,14 +298,11 @@ class Relations:
         """How a value of the first column was first written, in this table or in the one with which it lives."""
         if not isinstance(value, str):
             return None
-        folded = table.folded(0, value)
-        while table.relation.lives_while is not None:
-            parent = self._tables[table.relation.lives_while]
-            known = next(iter(parent.having(0, folded)), None)
-            if known is not None:
-                return str(known[0])
-            table = parent
-        known = next(iter(table.having(0, folded)), None)
+        if table.relation.lives_while is not None:
+            found = self._first(self._tables[table.relation.lives_while], value)
+            if found is not None:
+                return found
+        known = next(iter(table.having(0, table.folded(0, value))), None)
         return None if known is None else str(known[0])
 
 
@@ -405,6 +416,11 @@ class Table:
 
     def _in_order(self, tuples: Mapping[Tuple, Tuple]) -> dict[Tuple, Tuple]:
         return dict(sorted(tuples.items(), key=lambda item: self._serials[item[0]]))
+
+
+def _rows(spec: Spec) -> Iterator[Outcome]:
+    yield from (row for _, row in spec.outcomes())
+    yield from (timer.row for timer in spec.timers.values() if timer.row is not None)
 
 
 def _entries(row: Outcome) -> Iterator[Entry]:

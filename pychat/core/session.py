@@ -4,27 +4,28 @@ Sans-I/O: octets go in and come out. No socket, no thread, no clock, and no verb
 
 A client moves only on what it receives: every change of its state at the server is told by exactly one frame, in
 order, so at each answer the view here is the server's view when it took the request. That makes everything the server
-may send checkable. Whose fault an error is, is its type: `LocalProtocolError` is raised by `request` and nothing was
-sent; `RemoteProtocolError` is raised by `receive` and the connection should be closed (R-CLIENT-10).
+may send checkable: a frame must fit one of the moves that the spec has for it. A frame whose verb is no reply's is
+ignored, so that pushes can be added (R-CLIENT-12). Whose fault an error is, is its type: `LocalProtocolError` is raised
+by `request` and nothing was sent; `RemoteProtocolError` is raised by `receive` and the connection should be closed
+(R-CLIENT-10).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from transitions import MachineError
 
 from pychat.spec.forms import ANY_VERB, ReplyKind
-from pychat.spec.model import Condition, EffectKind
-from pychat.spec.view import Move
+from pychat.spec.terms import Condition, ConditionKind, EffectKind
+from pychat.spec.view import By, Move
 
 from .codec import BadFrame, LineTooLong, Splitter
 from .protocol import Encoded, Protocol, Shape, shipped_protocol
 
 VIEWED = frozenset({"bind", "link", "accept", "retract", "unlink"})  # effects that change what a client knows
-SEEN_HERE = ("no partner", "not accepted")  # conditions of refusals that a client can check by its own view
 MAX_UNANSWERED = 1000  # requests: what a client remembers is bounded, however slow its server is
 
 
@@ -45,12 +46,26 @@ class RemoteProtocolError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a client knows about itself. `accepted`: its own end of the link is, so that its lines are relayed."""
+    """What a client knows about itself, and of its partner.
+
+    `answered`: it has called this partner, or answered its call. `accepted`: its lines are relayed. `here`: the partner
+    has called it, or answered its call.
+    """
 
     state: str
     name: str | None = None
     partner: str | None = None
+    answered: bool = False
     accepted: bool = False
+    here: bool = False
+
+
+OWN_END: Mapping[ConditionKind, Callable[[View], bool]] = {
+    "no partner": lambda view: view.partner is None,
+    "a partner": lambda view: view.partner is not None,
+    "not accepted": lambda view: not view.accepted,
+    "not answered": lambda view: not view.answered,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +73,10 @@ class Event:
     """A frame that came from the server, and what it means.
 
     `key` are the words that it begins with (`OK CHAT`), `line` its octets without the ending. `verb` and `request` are
-    the request that it answers and the fields of that request. `effects` say what has changed, `mirrored` that the
-    other end caused it, and `view` what the client knows after it. `reply` must be sent: it answers a push that wants
-    an answer. `name`, `text` and `code` are the fields with a user's name, the rest of the line and an error's code.
+    the request that it answers and the fields of that request. `effects` say what has changed, `by` who caused it, with
+    the request `cause` (None: without one), and `view` what the client knows after it. `reply` must be sent: it answers
+    a push that wants an answer. `name`, `text` and `code` are the field with a user's name, the rest of the line, and
+    an error's code.
     """
 
     kind: ReplyKind
@@ -71,11 +87,17 @@ class Event:
     verb: str | None = None
     request: Mapping[str, str] = field(default_factory=dict)
     effects: tuple[EffectKind, ...] = ()
-    mirrored: bool = False
+    by: By = "server"
+    cause: str | None = None
     reply: bytes = b""
     name: str | None = None
     text: str = ""
     code: str | None = None
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the partner caused it."""
+        return self.by == "partner"
 
 
 @dataclass(slots=True)
@@ -160,10 +182,8 @@ class Session:
         value = fields.get(condition.field or "", "")
         if condition.kind == "the partner":
             return self.view.partner is not None and self.protocol.same_name(value, self.view.partner)
-        if condition.kind == "no partner":
-            return self.view.partner is None
-        if condition.kind == "not accepted":
-            return not self.view.accepted
+        if condition.kind in OWN_END:
+            return OWN_END[condition.kind](self.view)
         return (value == condition.value) == (condition.kind == "equals")
 
     def _remember(self, verb: str, fields: Mapping[str, str]) -> None:
@@ -189,7 +209,9 @@ class Session:
             raise self._failure
         try:
             while (line := self._next_line()) is not None:
-                yield self._event(line)
+                event = self._event(line)
+                if event is not None:
+                    yield event
         except RemoteProtocolError as error:
             self._failure = error
             raise
@@ -202,14 +224,18 @@ class Session:
         except LineTooLong:
             raise RemoteProtocolError("the server sent a line that is too long") from None
 
-    def _event(self, line: bytes) -> Event:
+    def _event(self, line: bytes) -> Event | None:
         frame = self.protocol.codec.decode_reply(line)
         if isinstance(frame, BadFrame):
+            if frame.fault == "verb" and self._items is None:
+                return None
+            if frame.fault == "verb":
+                raise RemoteProtocolError(f"the server sent {_shown(line)}, but {self._unfinished}")
             raise RemoteProtocolError(f"the server sent what is no frame ({frame.fault}): {_shown(line)}")
         got = _Got(line, frame.fields, self.protocol.shapes[frame.key])
         kind = got.shape.reply.kind
         if self._items is not None and kind != "goodbye" and got.shape.reply.verb != self._open[0].verb:
-            raise got.unexpected(f"the answer to {self._open[0].verb} is not finished")
+            raise got.unexpected(self._unfinished)
         if kind == "refusal":
             return self._refused(got)
         if kind == "answer":
@@ -217,6 +243,10 @@ class Session:
         if kind == "item":
             return self._listed(got)
         return self._pushed(got)
+
+    @property
+    def _unfinished(self) -> str:
+        return f"the answer to {self._open[0].verb} is not finished"
 
     def _answered(self, got: _Got) -> Event:
         request = self._next_answered(got)
@@ -245,32 +275,41 @@ class Session:
                     raise got.unexpected(f"the {part.name} in the request was {request.fields[part.name]}")
 
     def _listed(self, got: _Got) -> Event:
+        verb = got.shape.reply.verb
+        if verb in self.protocol.silent:  # a list without an end
+            if verb not in self._unanswerable():
+                raise got.unexpected(f"no {verb} is to be answered now")
+            return self._apply(got, self._move(got), verb, {})
         request = self._next_answered(got)
         self._items = (self._items or 0) + 1
         return self._apply(got, self._move(got), request.verb, request.fields)
 
+    def _unanswerable(self) -> dict[str, int]:
+        """The requests without an answer that the server may be at now, and their numbers."""
+        return self._open[0].before if self._open else self._tail
+
     def _refused(self, got: _Got) -> Event:
-        verb, code = got.fields[got.shape.verb], got.fields[got.shape.code or ""]
+        code = got.code or ""
+        verb = got.fields[got.shape.verb] if got.shape.verb is not None else self._refusable(code)
         refusals = self.protocol.refusals
-        move = refusals.get((self.state, code, verb)) or refusals.get((self.state, code, None))
-        if move is None:
+        moves = (*refusals.get((self.state, code, verb), ()), *refusals.get((self.state, code, None), ()))
+        if not moves:
             raise got.unexpected(f"{verb} cannot be refused so in {self.state}")
-        self._check_condition(got, verb, code)
+        move = self._fitting(got, moves)
         return self._apply(got, move, *self._take_refused(got, verb))
 
-    def _check_condition(self, got: _Got, verb: str, code: str) -> None:
-        """A refusal whose reason a client can check by its own view must be right."""
-        for row in self.protocol.spec.states[self.state].recv.get(verb, ()):
-            condition = row.condition if row.error == code else None
-            if condition is not None and condition.kind in SEEN_HERE and not self._holds(condition, {}):
-                raise got.unexpected(f"that is not so: {condition}")
+    def _refusable(self, code: str) -> str:
+        """The request that a refusal is about which does not name it: the first one that has this error."""
+        asked = [*self._unanswerable(), *(request.verb for request in list(self._open)[:1])]
+        own = [verb for verb in asked if (self.state, code, verb) in self.protocol.refusals]
+        return next(iter(own), ANY_VERB)
 
     def _take_refused(self, got: _Got, verb: str) -> tuple[str, Mapping[str, str]]:
         """The request that was refused. Requests before it without an answer have succeeded.
 
         Which one of several such requests in a row was refused cannot be known, so only their number is kept.
         """
-        silent = self._open[0].before if self._open else self._tail
+        silent = self._unanswerable()
         if verb in silent:
             silent[verb] -= 1
             if not silent[verb]:
@@ -304,10 +343,30 @@ class Session:
             raise got.unexpected(f"the {link} is {partner}")
 
     def _move(self, got: _Got) -> Move:
-        move = self.protocol.moves.get((self.state, got.shape.reply.key))
-        if move is None:
+        moves = self.protocol.moves.get((self.state, got.shape.reply.key))
+        if moves is None:
             raise got.unexpected(f"it has no place in {self.state}")
-        return move
+        return self._fitting(got, moves)
+
+    def _fitting(self, got: _Got, moves: Sequence[Move]) -> Move:
+        """The first of these moves whose words are those that came, and of which all is so that the view can check."""
+        against = f"no {got.shape.reply.form.verb} of {self.state} has these words"
+        for move in moves:
+            if all(got.fields[name] in words for name, words in move.words):
+                wrong = self._against(move)
+                if wrong is None:
+                    return move
+                against = wrong
+        raise got.unexpected(against)
+
+    def _against(self, move: Move) -> str | None:
+        """What the view says against a move, None if it fits."""
+        for kind, holds in move.known:
+            if OWN_END[kind](self.view) is not holds:
+                return f"that is not so: {kind}" if holds else f"it is so: {kind}"
+        if move.here is not None and move.here is not self.view.here:
+            return f"the {self.protocol.spec.link.name} has {'not ' if move.here else ''}answered"
+        return None
 
     def _apply(self, got: _Got, move: Move, verb: str | None, request: Mapping[str, str], reply: bytes = b"") -> Event:
         """Moves the view by what came. The machine alone decides about states."""
@@ -329,26 +388,30 @@ class Session:
             verb=verb,
             request=request,
             effects=move.effects,
-            mirrored=move.mirrored,
+            by=move.by,
+            cause=move.verb,
             reply=reply,
             name=got.name,
             text=got.fields[shape.text] if shape.text is not None else "",
-            code=got.fields[shape.code] if shape.code is not None else None,
+            code=got.code,
         )
 
     def _viewed(self, name: str | None, move: Move) -> View:
         """The view after a move: what the effects of its row change for this end."""
         view, effects = replace(self.view, state=self.state), move.effects
         if "link" in effects:
-            view = replace(view, partner=name, accepted=not move.mirrored)  # only the caller has accepted
+            caller = not move.mirrored  # it has answered, and is accepted, from the beginning
+            view = replace(view, partner=name, answered=caller, accepted=caller, here=move.mirrored)
         if "unlink" in effects or self.state not in self.protocol.spec.link.held_in:
-            view = replace(view, partner=None, accepted=False)
+            view = replace(view, partner=None, answered=False, accepted=False, here=False)
         if move.mirrored:
-            return view
+            return replace(view, here=True) if "accept" in effects else view
         if "bind" in effects:
             view = replace(view, name=name)
-        if "accept" in effects or "retract" in effects:
-            view = replace(view, accepted="accept" in effects)
+        if "accept" in effects:
+            view = replace(view, answered=True, accepted=True)
+        if "retract" in effects:
+            view = replace(view, accepted=False)
         return view
 
 
@@ -363,6 +426,11 @@ class _Got:
     @property
     def name(self) -> str | None:
         return self.fields[self.shape.name] if self.shape.name is not None else None
+
+    @property
+    def code(self) -> str | None:
+        """The code of a refusal or a goodbye: what the frame says, or is of itself."""
+        return self.fields[self.shape.code] if self.shape.code is not None else self.shape.reply.code
 
     def unexpected(self, why: str) -> RemoteProtocolError:
         return RemoteProtocolError(f"the server sent {_shown(self.line)}, but {why}")

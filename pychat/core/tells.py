@@ -1,4 +1,4 @@
-"""What relations and rows tell, beside answers and partners. Octets go into queues; no socket, no clock.
+"""What is said: the answers, refusals and pushes of rows, and what relations tell. Octets go into queues; no socket.
 
 A push for many users is encoded once. In a relation with `overflow` it does not go to a user whose queue is above the
 mark: the user's tuple is dropped first, so that nobody waits for a slow reader, and it is told so after the push.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from pychat.spec.forms import Template
-from pychat.spec.model import Spec
+from pychat.spec.forms import ANY_VERB, Template
+from pychat.spec.model import Outcome, Spec
 from pychat.spec.terms import Tell
 
 from .codec import Codec
@@ -20,9 +20,10 @@ from .users import Users
 
 
 class Tells:
-    """Tells users what has changed. One object serves all connections."""
+    """Says what rows and relations say. One object serves all connections."""
 
     def __init__(self, spec: Spec, users: Users, queues: Queues, codec: Codec) -> None:
+        self._spec = spec
         self._relations = spec.relations
         self._final = spec.final
         self._mark = spec.limits.queue_mark
@@ -30,6 +31,58 @@ class Tells:
         self._tables = users.relations
         self._queues = queues
         self._codec = codec
+        self._profiles = " ".join(spec.profiles)
+        values = {"me": ANY_VERB, "profiles": self._profiles}
+        self._greeting = b"".join(codec.encode(template.fill(values)) for template in spec.greeting)
+        self._refusals: dict[tuple[str, str], bytes] = {}
+        # The errors whose frames name the connection's user.
+        self._personal = {
+            code for code, error in spec.errors.items() if (error.form or spec.refusal).type_of("me") is not None
+        }
+
+    def greet(self, connection: Connection, now: float) -> None:
+        """Says what a new connection is told before anything else."""
+        self._queues.put(connection, self._greeting, now)
+
+    def refuse(self, connection: Connection, verb: str, code: str, now: float) -> None:
+        """Refuses a request; `verb` may be `*`."""
+        found = self._refusals.get((verb, code))
+        if found is None:
+            found = self._codec.encode(self._spec.refusal_line(verb, code, connection.name))
+            if code not in self._personal:
+                self._refusals[verb, code] = found
+        self._queues.put(connection, found, now)
+
+    def row(
+        self,
+        connection: Connection,
+        other: Connection | None,
+        row: Outcome,
+        values: dict[str, str],
+        fields: Mapping[str, str],
+        now: float,
+    ) -> None:
+        """Says what a row says at both ends: the refusal, or the items and the answer; and the push for the partner.
+
+        `values` are those of the row's templates, `fields` those of its request.
+        """
+        if row.error is not None:
+            self.refuse(connection, row.verb, row.error, now)
+        listed = next((effect for effect in row.effects if effect.kind == "list"), None)
+        if listed is not None:
+            request, roster = self._spec.requests[row.verb], self._users.roster
+            if listed.entry is None:
+                count, items = len(roster), roster.items(request)
+            else:
+                lines = self._tables.items(listed.entry, connection, fields, request)
+                count, items = len(lines), [b"".join(map(self._codec.encode, lines))]
+            values["count"] = str(count)
+            self._queues.put_shared(connection, items, now)
+        if row.answer is not None:
+            values["profiles"] = self._profiles
+            self._queues.put(connection, self._codec.encode(row.answer.fill(values)), now)
+        if row.partner is not None and other is not None:
+            self._queues.put(other, self._codec.encode(row.partner.push.fill(values)), now)
 
     def send(
         self,

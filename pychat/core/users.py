@@ -15,6 +15,7 @@ from .relations import Change, Relations
 from .roster import Roster
 
 UNCHANGED: tuple[Change, ...] = ()
+NOBODY = Connection()  # an invariant is about no connection
 
 
 class Users:
@@ -22,6 +23,7 @@ class Users:
 
     def __init__(self, spec: Spec) -> None:
         self.by_name: dict[str, Connection] = {}
+        self._invariants = spec.invariants
         self._fold = spec.name_type.fold
         self._linked_states = spec.link.held_in
         self.roster = Roster(spec, self._is)
@@ -105,6 +107,16 @@ class Users:
             case _:  # relay and list change nothing
                 pass
         return UNCHANGED
+
+    def broken(self) -> list[str]:
+        """What the spec says of the tuples of relations and does not hold now, as sentences."""
+        found = self.relations.overfull()
+        for invariant in self._invariants:
+            for values in self.relations.all(invariant.relation):
+                texts = self.relations.texts(invariant.relation, values)
+                if not self.hold(invariant.conditions, NOBODY, texts):
+                    found.append(f"{invariant.relation}{tuple(texts.values())}: {invariant.doc}")
+        return found
 
     def _is(self, word: str, user: Connection) -> bool:
         """Whether a user is linked, or a relation of this name has a tuple with it."""

@@ -12,6 +12,8 @@ from .model import Outcome, Relation, Spec
 from .reading import Document, Path
 from .terms import Condition, Effect, Entry, Tell
 
+OF_RELATIONS = ("add", "drop", "list")  # effects on relations alone
+
 
 def check_relations(spec: Spec, document: Document) -> None:
     """Notes each fault of a relation, and of a row that uses one, in `document`."""
@@ -63,6 +65,12 @@ def _check_row(spec: Spec, document: Document, row: Outcome, path: Path) -> None
             document.blame(path, reason, key=True)
     if row.slow and row.to == spec.final:
         document.blame(path, "a row that ends the connection cannot wait for a hash or a disk", key=True)
+    elif row.fails is not None and (
+        row.to is not None or row.partner is not None or any(effect.kind not in OF_RELATIONS for effect in row.effects)
+    ):
+        document.blame(
+            path, "a row that waits for the disk changes relations alone, so that it can be taken back", key=True
+        )
     for effect in row.effects:
         if effect.kind == "add" and effect.entry is not None:
             _check_added(spec, document, row, effect, before, path)

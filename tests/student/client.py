@@ -50,13 +50,17 @@ REPLIES = {
     "leave": (re.compile(r"OK LEAVE()"), "left"),
     "quit": (re.compile(r"OK QUIT()"), "bye"),
     "pong": (re.compile(rf"PONG ({TOKEN})"), "pong {}"),
-    "paired": (re.compile(rf"PAIRED ({NAME})"), "paired {}"),
+    "call": (re.compile(rf"CALL ({NAME})"), "called {}"),
+    "accepted": (re.compile(rf"ACCEPTED ({NAME})"), "accepted {}"),
+    "missed": (re.compile(rf"MISSED ({NAME})"), "missed {}"),
     "msg": (re.compile(rf"MSG ({TEXT})"), "msg {}"),
-    "gone": (re.compile(rf"GONE ({NAME} (?:left|quit|lost|timeout))"), "gone {}"),
+    "gone": (re.compile(rf"GONE ({NAME}) (left|declined|unanswered|quit|lost|timeout)"), "gone {} {}"),
     "ping": (re.compile(rf"PING ({TOKEN})"), ""),
     "err": (re.compile(rf"ERR ([A-Z]+|\*) ([a-z]+(?:-[a-z]+)*) {WORDS}"), "error {} {}"),
     "bye": (re.compile(rf"BYE ([a-z]+(?:-[a-z]+)*) {WORDS}"), "goodbye {}"),
 }
+VERB = re.compile(r"[A-Z]+")
+KNOWN = {"OK", "USER", "PONG", "CALL", "ACCEPTED", "MISSED", "MSG", "GONE", "PING", "ERR", "BYE"}
 
 
 class BrokenProtocolError(Exception):
@@ -77,6 +81,9 @@ class Client:
         self.sock = sock
         self.state = "CONNECTED"
         self.partner: str | None = None
+        self.answered = False  # this end has said CHAT with its partner
+        self.here = False  # the partner has said it
+        self.listing = False  # the users are being listed, and nothing comes between them
         self.unanswered: deque[tuple[str, str]] = deque()
         self.held: deque[tuple[str, str, str | None]] = deque()  # verb, field, and for whom a line was typed
         self.astray = False  # the last chat was refused, so a line is for nobody
@@ -164,24 +171,34 @@ class Client:
         for kind, (form, printed) in REPLIES.items():
             if found := form.fullmatch(text):
                 with self.lock:
+                    self.check_list(kind)
                     getattr(self, "on_" + kind)(*found.groups())
                     if printed:
                         show(printed.format(*found.groups()))
                     self.advance()
                 return
-        raise BrokenProtocolError("a frame has no known form")
+        self.check_list("unknown")
+        verb = text.partition(" ")[0]
+        if verb in KNOWN or not VERB.fullmatch(verb):
+            raise BrokenProtocolError("a frame has no known form")
 
-    def answered(self, verb: str) -> str:
+    def check_list(self, kind: str) -> None:
+        """Nothing stands between the users of a list and the answer that ends it, but a goodbye may end it all."""
+        if self.listing and kind not in ("user", "who", "bye"):
+            raise BrokenProtocolError("a list of users is not whole")
+        self.listing = kind == "user"
+
+    def answer_to(self, verb: str) -> str:
         """The field of the oldest open request, which must be of this verb."""
         if not self.unanswered or self.unanswered[0][0] != verb:
             raise BrokenProtocolError(f"nobody asked for an answer to {verb}")
         return self.unanswered.popleft()[1]
 
     def on_hello(self, _: str) -> None:
-        self.answered("HELLO")
+        self.answer_to("HELLO")
 
     def on_name(self, _: str) -> None:
-        self.answered("NAME")
+        self.answer_to("NAME")
         self.state = "NAMED"
 
     def on_user(self, _: str) -> None:
@@ -189,37 +206,59 @@ class Client:
             raise BrokenProtocolError("nobody asked WHO")
 
     def on_who(self, _: str) -> None:
-        self.answered("WHO")
+        self.answer_to("WHO")
 
     def on_chat(self, name: str) -> None:
-        if self.answered("CHAT").lower() != name.lower():
+        if self.answer_to("CHAT").lower() != name.lower():
             raise BrokenProtocolError("the answer names somebody else")
-        self.state, self.partner = "PAIRED", name
+        if self.state == "PAIRED" and self.partner != name:
+            raise BrokenProtocolError("the answer does not name the partner")
+        self.state, self.partner, self.answered = "PAIRED", name, True
 
     def on_leave(self, _: str) -> None:
-        self.answered("LEAVE")
-        self.state, self.partner = "NAMED", None
+        self.answer_to("LEAVE")
+        self.state = "NAMED"
+        self.part()
+
+    def part(self) -> None:
+        self.partner, self.answered, self.here = None, False, False
 
     def on_quit(self, _: str) -> None:
-        self.answered("QUIT")
+        self.answer_to("QUIT")
 
     def on_pong(self, token: str) -> None:
-        if self.answered("PING") != token:
+        if self.answer_to("PING") != token:
             raise BrokenProtocolError("that is not the token of the PING")
 
-    def on_paired(self, name: str) -> None:
+    def on_call(self, name: str) -> None:
         if self.state != "NAMED":
-            raise BrokenProtocolError("PAIRED is not possible now")
-        self.state, self.partner = "PAIRED", name
+            raise BrokenProtocolError("CALL is not possible now")
+        self.state, self.partner, self.here = "PAIRED", name, True
+
+    def on_accepted(self, name: str) -> None:
+        self.check_partner(name)
+        if self.here:
+            raise BrokenProtocolError("the partner had answered already")
+        self.here = True
+
+    def on_missed(self, _: str) -> None:
+        if self.state != "PAIRED":
+            raise BrokenProtocolError("no call can be missed now")
 
     def on_msg(self, _: str) -> None:
-        if self.partner is None:
+        if not self.here:
             raise BrokenProtocolError("a MSG from nobody")
 
-    def on_gone(self, who_and_why: str) -> None:
-        if self.partner is None or who_and_why.split()[0] != self.partner:
-            raise BrokenProtocolError("somebody else is gone")
-        self.partner = None
+    def on_gone(self, name: str, why: str) -> None:
+        self.check_partner(name)
+        possible = {"left": self.here, "declined": not self.here, "unanswered": not (self.answered and self.here)}
+        if not possible.get(why, True):
+            raise BrokenProtocolError(f"the partner cannot have gone for this reason: {why}")
+        self.part()
+
+    def check_partner(self, name: str) -> None:
+        if name != self.partner:
+            raise BrokenProtocolError("that is not the partner")
 
     def on_ping(self, token: str) -> None:
         self.send(f"PONG {token}")
@@ -228,7 +267,7 @@ class Client:
         if verb == "*" and self.unanswered:
             self.unanswered.popleft()
         elif verb not in ("*", "MSG"):
-            self.answered(verb)
+            self.answer_to(verb)
 
     def on_bye(self, _: str) -> None:
         self.over = True

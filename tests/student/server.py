@@ -21,6 +21,7 @@ from collections import deque
 MAX_FRAME = 4096
 QUEUE_MARK = 262_144
 QUEUE_STOP = 4 * QUEUE_MARK
+MISSED_KEPT = 100  # callers that a busy user is remembered to have heard of
 DRAIN = 30.0  # seconds, in all, that a closing connection has to take what is queued for it
 TICK = 0.1
 
@@ -103,7 +104,10 @@ class Connection:
         self.state = "CONNECTED"
         self.name = ""
         self.partner: Connection | None = None
-        self.accepted = False
+        self.answered = False  # has said CHAT with this partner; the caller has
+        self.accepted = False  # is heard
+        self.called_at: float | None = None  # when it was called, until that call has rung for long enough
+        self.missed: dict[str, None] = {}  # the callers that it was told of since its last LEAVE, the oldest first
         self.faults = 0
         self.ended = False  # the last frame is queued, or there is nobody to read one
         self.broken = False  # sending has failed: what is queued from now on is dropped
@@ -130,11 +134,18 @@ class Connection:
         self.ready.notify()
 
     def unlink(self, reason: str) -> None:
+        """The two ends know each other no longer, and the other one is told why."""
         if self.partner is not None:
-            self.partner.partner = None
             self.partner.send(f"GONE {self.name} {reason}")
-            self.partner = None
+            for end in (self.partner, self):
+                end.partner, end.answered, end.accepted, end.called_at = None, False, False, None
             self.server.changed.notify_all()
+
+    def free_name(self) -> None:
+        """Nobody has this name now, and nobody has missed a call of it."""
+        if self.server.users.pop(self.name.lower(), None):
+            for user in self.server.users.values():
+                user.missed.pop(self.name, None)
 
     def end(self, reason: str | None, bye: str = "") -> None:
         """The connection is over for everybody else; its writer sends what is queued, then the FIN."""
@@ -143,8 +154,7 @@ class Connection:
         if reason is not None:
             self.unlink(reason)
         self.partner = None
-        if self.name:
-            self.server.users.pop(self.name.lower(), None)
+        self.free_name()
         if bye:
             self.send(f"BYE {bye} {WORDS[bye]}")
         self.ended = True
@@ -204,23 +214,43 @@ class Connection:
     def on_chat(self, name: str) -> None:
         other = self.server.users.get(name.lower())
         if self.state == "PAIRED":
-            if self.partner is None or other is not self.partner:
-                self.accepted = False
-                raise RefusalError("already-paired")
-            self.accepted = True
-            self.send(f"OK CHAT {other.name}")
-            return
-        if other is None:
+            self.answer(other)
+        elif other is None:
             raise RefusalError("no-such-user")
-        if other is self:
+        elif other is self:
             raise RefusalError("self-chat")
-        if other.state == "PAIRED":
+        elif other.state == "PAIRED":
+            other.miss(self.name)
             raise RefusalError("user-busy")
+        else:
+            self.call(other)
+
+    def call(self, other: Connection) -> None:
+        """The caller has answered already, and is heard; the other end is neither until its own CHAT."""
         self.partner, other.partner = other, self
         self.state = other.state = "PAIRED"
-        self.accepted, other.accepted = True, False
+        self.answered = self.accepted = True
+        other.called_at = time.monotonic()
         self.send(f"OK CHAT {other.name}")
-        other.send(f"PAIRED {self.name}")
+        other.send(f"CALL {self.name}")
+
+    def answer(self, other: Connection | None) -> None:
+        """A CHAT in a chat; the partner hears of the first one that names it."""
+        if other is None or other is not self.partner:
+            self.accepted = False
+            raise RefusalError("already-paired")
+        self.send(f"OK CHAT {other.name}")
+        if not self.answered:
+            other.send(f"ACCEPTED {self.name}")
+        self.answered = self.accepted = True
+
+    def miss(self, caller: str) -> None:
+        """Somebody has called while this user was busy; it is told once."""
+        if caller not in self.missed:
+            self.send(f"MISSED {caller}")
+            self.missed[caller] = None
+            if len(self.missed) > MISSED_KEPT:
+                del self.missed[next(iter(self.missed))]
 
     def on_msg(self, text: str) -> None:
         if self.partner is None:
@@ -230,8 +260,9 @@ class Connection:
         self.partner.send(f"MSG {text}")
 
     def on_leave(self, _: str) -> None:
-        self.unlink("left")
-        self.state, self.accepted = "NAMED", False
+        self.unlink("left" if self.answered else "declined")
+        self.state = "NAMED"
+        self.missed.clear()
         self.send("OK LEAVE")
 
     def on_ping(self, token: str) -> None:
@@ -242,7 +273,7 @@ class Connection:
 
     def on_quit(self, _: str) -> None:
         self.unlink("quit")
-        self.server.users.pop(self.name.lower(), None)
+        self.free_name()
         self.send("OK QUIT")
         self.end("quit")
 
@@ -341,6 +372,8 @@ class Connection:
     def check_deadlines(self, now: float) -> None:
         """With the lock held: what the clock has to do for this connection now."""
         times = self.server.times
+        if self.called_at is not None and now - self.called_at >= times.ring:
+            self.stop_ringing()
         if self.ended:
             if now - self.last_sent > times.linger or now - self.ended_at > DRAIN:
                 self.hang_up()
@@ -356,6 +389,13 @@ class Connection:
         elif now - self.last_sign >= times.probe and not self.probed:
             self.probed = True
             self.send("PING are-you-there", sign_of_life=False)
+
+    def stop_ringing(self) -> None:
+        """The time for an answer is over; where there was none, both ends stay in a chat with nobody."""
+        self.called_at = None
+        if self.partner is not None and not self.answered:
+            self.send(f"GONE {self.partner.name} unanswered")
+            self.unlink("unanswered")
 
     def hang_up(self) -> None:
         """Wakes both threads out of the socket; the reader then closes it."""
@@ -437,7 +477,8 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8255)
     parser.add_argument("--max-connections", type=int, default=1000)
-    for name, seconds in (("registration", 30), ("probe", 120), ("silence", 600), ("stalled", 30), ("linger", 2)):
+    times = {"registration": 30, "probe": 120, "silence": 600, "ring": 60, "stalled": 30, "linger": 2}
+    for name, seconds in times.items():
         parser.add_argument(f"--{name}", type=float, default=seconds)
     options = parser.parse_args()
     Server(options.host, options.port, options.max_connections, options).serve()

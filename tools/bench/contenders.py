@@ -56,6 +56,10 @@ class Dialect:
         """The called user accepts."""
         return NOTHING
 
+    def accepted(self, me: str, partner: str) -> Exchange:
+        """The caller hears that the called user, its partner, has accepted."""
+        return NOTHING
+
     def quit(self, me: str) -> bytes:
         """What is said before the sending half is ended."""
         return b""
@@ -90,6 +94,9 @@ class Chat(Dialect):
 
     def accept(self, me: str, partner: str) -> Exchange:
         return self._request(self.words.call, partner)
+
+    def accepted(self, me: str, partner: str) -> Exchange:
+        return Exchange(until=_filled(self.spec.pushes[self.words.accepted].form, partner))
 
     def quit(self, me: str) -> bytes:
         return self._request(self.words.quit, "").sends

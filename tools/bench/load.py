@@ -296,10 +296,11 @@ def disconnected(ends: Sequence[End], dialect: Dialect) -> None:
 
 
 def paired(ends: Sequence[End], dialect: Dialect, octets: int, window: int, filler: str = ASCII) -> None:
-    """Each two ends that follow one another begin a chat; nothing is said yet."""
+    """Each two ends that follow one another are in a chat that both have accepted; nothing is said yet."""
     pairs = list(zip(ends[::2], ends[1::2], strict=True))
     exchange([(a, dialect.call(a.name, b.name)) for a, b in pairs])
     exchange([(b, dialect.accept(b.name, a.name)) for a, b in pairs])
+    exchange([(a, dialect.accepted(a.name, b.name)) for a, b in pairs])
     for a, b in pairs:
         a.talks_to(b, dialect, octets, window, filler)
         b.talks_to(a, dialect, octets, window, filler)

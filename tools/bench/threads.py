@@ -1,6 +1,7 @@
 """A thread per connection, as in a first course in networks: it shows what threads alone cost.
 
-Speaks just enough of the protocol to be measured: nothing is validated, and no state is kept but names and partners.
+Speaks just enough of the protocol to be measured: nothing is validated, and no state is kept but names, partners and
+calls.
 """
 
 import socket
@@ -13,12 +14,13 @@ SPEC = shipped()
 WORDS = Vocabulary.of(SPEC)
 ITEM = str(SPEC.requests[WORDS.list].item)
 users: dict[str, socket.socket] = {}
-guard = threading.Lock()  # for `users`
+calls: set[tuple[str, str]] = set()  # the caller and the called user
+guard = threading.Lock()  # for `users` and `calls`
 
 
 def serve(connection: socket.socket) -> None:
     """Answers one connection until it quits. A line goes straight into the partner's socket."""
-    me, partner = "", connection
+    me, partner, push = "", connection, ""
     with connection, connection.makefile("r", encoding="utf-8", newline="\n") as lines:
         for line in lines:
             verb, _, rest = line.rstrip("\n").partition(" ")
@@ -31,12 +33,16 @@ def serve(connection: socket.socket) -> None:
                     users[me] = connection
                 elif verb == WORDS.call:
                     partner = users[rest]
+                    push = WORDS.accepted if (rest, me) in calls else WORDS.called
+                    calls.add((me, rest))
                 elif verb == WORDS.list:
                     rest = str(len(users))
                     items = "".join(ITEM.replace("<name>", name) + "\n" for name in users)
                     connection.sendall(items.encode())
                 elif verb == WORDS.quit:
                     users.pop(me, None)
+            if verb == WORDS.call:
+                partner.sendall(f"{push} {me}\n".encode())
             connection.sendall(f"OK {verb} {rest}".rstrip().encode() + b"\n")
             if verb == WORDS.quit:
                 break

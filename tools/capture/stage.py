@@ -41,13 +41,17 @@ class Mark:
 
 @dataclass
 class Truth:
-    """What a scenario did. Users by name; every list in the order of events."""
+    """What a scenario did. Users by name; every list in the order of events.
+
+    The outcome of a call is answered, declined, unanswered, hung up (by the caller) or lost (with a connection).
+    """
 
     scenario: str
     network: str
     server: dict[str, Any]
     people: dict[str, dict[str, Any]] = field(default_factory=dict)
-    chats: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    missed: list[dict[str, str]] = field(default_factory=list)
     refusals: list[dict[str, str]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
 
@@ -122,6 +126,11 @@ class Stage:
         raise CaptureError("the connection should have been refused, but somebody listens there")
 
     @property
+    def ringing(self) -> list[str]:
+        """The timers that end a call which is not answered."""
+        return [name for name, timer in self.spec.timers.items() if timer.since == "call"]
+
+    @property
     def longest(self) -> int:
         """The most octets of a text that the protocol allows."""
         return self.spec.types[self.spec.requests[self.words.say].form.fields[0].type].octets[1]
@@ -133,17 +142,35 @@ class Stage:
             person.hear(self.answer(self.words.name))
             self.truth.people[person.name]["named"] = True
 
-    def pair(self, caller: Person, called: Person) -> dict[str, Any]:
-        """One calls, the other accepts. Returns the chat's record, where lines are counted."""
+    def call(self, caller: Person, called: Person) -> dict[str, Any]:
+        """One calls, and the other is told. Returns the call's record, where lines are counted."""
         caller.ask(self.words.call, called.name)
         caller.hear(self.answer(self.words.call))
         called.hear(self.words.called)
+        lines = {caller.name: 0, called.name: 0}
+        call: dict[str, Any] = {"caller": caller.name, "called": called.name, "outcome": "open", "lines": lines}
+        self.truth.calls.append(call)
+        return call
+
+    def pair(self, caller: Person, called: Person) -> dict[str, Any]:
+        """One calls, the other answers, and the caller is told. Returns the call's record."""
+        call = self.call(caller, called)
         self.think(0.3)
+        self.accept(call, caller, called)
+        return call
+
+    def accept(self, call: dict[str, Any], caller: Person, called: Person) -> None:
+        """The called user answers, and the caller is told."""
         called.ask(self.words.call, caller.name)
         called.hear(self.answer(self.words.call))
-        chat: dict[str, Any] = {"caller": caller.name, "called": called.name, "lines": {caller.name: 0, called.name: 0}}
-        self.truth.chats.append(chat)
-        return chat
+        caller.hear(self.words.accepted)
+        call["outcome"] = "answered"
+
+    def miss(self, caller: Person, busy: Person) -> None:
+        """A call to a user in a chat, the first one of this caller: it is refused, and the user is told."""
+        self.refusal(caller, self.words.call, busy.name)
+        busy.hear(self.words.missed)
+        self.truth.missed.append({"caller": caller.name, "busy": busy.name})
 
     def say(self, chat: dict[str, Any], speaker: Person, listener: Person, text: str) -> None:
         """A line, heard before this returns."""

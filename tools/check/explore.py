@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
-from .model import NOBODY, Endpoint, GlobalState, Model, PartnerStep, ServerStep
+from .model import Model
 from .properties import AMBIGUOUS, DEAD_END, DEADLOCK, NEVER, Violation
 from .rows import Tables
-from .symmetry import StateKey, Symmetry
+from .server import OtherStep, ServerStep
+from .state import NOBODY, Endpoint, Facts, GlobalState
+from .symmetry import Renaming, StateKey, Symmetry
 
 Violations = tuple[Violation, ...]
 Edge = tuple[StateKey | None, Violations]  # the state after a step (None: it cannot be applied), and what it violates
@@ -27,11 +29,16 @@ REPORT_EVERY = 2048  # states between two reports of progress
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The size of a search: the number of connections, and the most frames in a queue to and from the server."""
+    """The size of a search: the number of connections, and the most frames in a queue to and from the server.
+
+    `wild` of the clients keep none of the spec's rules. `named`: each client has taken a name before it begins.
+    """
 
     clients: int = 2
     up: int = 1
     down: int = 2
+    wild: int = 0
+    named: bool = False
 
 
 @dataclass(slots=True)
@@ -54,30 +61,46 @@ class SearchResult:
 
 
 class _EncodedStep(NamedTuple):
-    """A `ServerStep` with the number of the endpoint in its place."""
+    """A `ServerStep` with the numbers of the endpoint and of the tuples in their places (None: they stay)."""
 
     endpoint: int | None
-    other: int
-    partner_step: PartnerStep | None
+    facts: int | None
+    others: tuple[tuple[int, OtherStep], ...]
     violations: Violations
 
 
-class Search:
-    """One search of one protocol; `run` may be called once."""
+class _Own(NamedTuple):
+    """What a client may do by itself: each time the number of its endpoint after that, and what it violates."""
 
-    def __init__(self, tables: Tables, bounds: Bounds) -> None:
-        self.model = Model(tables, bounds.clients, bounds.up, bounds.down)
+    sends: list[int]
+    light: list[int]  # sends of light requests
+    reads: list[tuple[int | None, Violations]]
+
+
+class Search:
+    """One search of one protocol; `run` may be called once. `model` is the spec's if no other one is given."""
+
+    def __init__(self, tables: Tables, bounds: Bounds, model: Model | None = None) -> None:
+        self.model = model or Model(tables, bounds.clients, bounds.up, bounds.down, bounds.wild)
         self.bounds = bounds
         self.found = SearchResult(bounds)
+        self._clients = bounds.clients
         self._endpoints: list[Endpoint] = []
         self._numbers: dict[Endpoint, int] = {}
+        self._facts: list[Facts] = [()]
+        self._fact_numbers: dict[Facts, int] = {(): 0}
         self._violating: dict[int, Violations] = {}
         self._quiet: list[bool] = []
-        self._taken: dict[tuple[int, int, bool], _EncodedStep] = {}
-        self._own_steps = cache(self._find_own_steps)
-        self._close = cache(lambda number: self._shared(self.model.close(self._endpoints[number])))
-        self._partner_step = cache(self._take_partner_step)
-        self._symmetry = Symmetry(bounds.clients, self._endpoints, self._number)
+        self._light: list[bool] = []  # whether a light request is on its way
+        self._partners: list[int] = []
+        self._taken: dict[tuple[int, int, bool, int], list[_EncodedStep]] = {}
+        self._own = cache(self._find_own)
+        self._close = cache(self._find_close)
+        self._timers = cache(self._find_timers)
+        self._other_step = cache(self._take_other_step)
+        self._between = cache(self._find_between)
+        self._has_timers = any(verb == "" for _, verb in self.model.server.rows)
+        self._symmetry = Symmetry(bounds.clients, self._endpoints, self._number, self._rename_facts)
         self._parents: dict[StateKey, StateKey | None] = {}  # each state that was seen, and the one before it
 
     def run(
@@ -88,7 +111,7 @@ class Search:
     ) -> SearchResult:
         """Searches until `until` holds for a violation, or `limit` states were seen, or all of them."""
         found, started = self.found, time.monotonic()
-        first = self.canonical(self.model.start())
+        first = self.canonical(self.start())
         self._parents[first] = None
         found.traces |= {Violation(AMBIGUOUS, reply): () for reply in self.model.tables.ambiguous}
         frontier, stopped = [first], False
@@ -113,6 +136,10 @@ class Search:
             self._note_unfired()
         return found
 
+    def start(self) -> GlobalState:
+        """The state in which the search begins."""
+        return self.model.start(self.bounds.named)
+
     @property
     def seen(self) -> Set[StateKey]:
         """The states that were seen, one of each class of symmetric states."""
@@ -120,13 +147,17 @@ class Search:
 
     def canonical(self, state: GlobalState) -> StateKey:
         """The representative of all states that are symmetric to this one."""
-        return self._symmetry.canonical(tuple(map(self._number, state)))
+        return self._symmetry.canonical((*map(self._number, state.endpoints), self._number_facts(state.facts)))
+
+    def state(self, key: StateKey) -> GlobalState:
+        """The state that a key stands for."""
+        return GlobalState(tuple(self._endpoints[number] for number in key[:-1]), self._facts[key[-1]])
 
     # One state
 
     def _expand(self, state: StateKey, following: list[StateKey]) -> None:
-        parents, canonical, violating = self._parents, self._symmetry.canonical, self._violating
-        edges = self._edges(state, closing=True)
+        parents, canonical = self._parents, self._symmetry.canonical
+        edges = self._edges(state) + self._other_edges(state)
         self.found.steps += len(edges)
         for successor, violations in edges:
             for violation in violations:
@@ -138,83 +169,151 @@ class Search:
                 continue
             parents[successor] = state
             following.append(successor)
-            if violating:
-                for number in successor:
-                    for violation in violating.get(number, ()):
-                        self._note(violation, successor)
-        if all(map(self._quiet.__getitem__, state)):
+            self._judge(successor)
+        if all(map(self._quiet.__getitem__, state[:-1])):
             self._note_stuck(state)
+        elif not self._drains(state):
+            self._note(Violation(DEADLOCK, "before all connections are over"), state)
 
-    def _edges(self, state: StateKey, closing: bool) -> list[Edge]:
-        """Each step from `state`; connections close only if `closing`."""
+    def _judge(self, state: StateKey) -> None:
+        """Notes what a new state violates."""
+        partners = self._partners
+        for i in range(self._clients):
+            number = state[i]
+            if number in self._violating:
+                for violation in self._violating[number]:
+                    self._note(violation, state)
+            partner = partners[number]
+            if partner != NOBODY:
+                for violation in self._between(number, state[partner]):
+                    self._note(violation, state)
+        if state[-1] and self.model.spec.invariants:
+            for violation in self.model.broken_invariants(self.state(state)):
+                self._note(violation, state)
+
+    def _drains(self, state: StateKey) -> bool:
+        """Whether a frame that is on its way can be taken or read."""
+        for i in range(self._clients):
+            number = state[i]
+            if self._own(number).reads:
+                return True
+            if self._endpoints[number].up and self._server_edges(state, i, self._take(state, number)):
+                return True
+        return False
+
+    def _edges(self, state: StateKey) -> list[Edge]:
+        """The steps from `state` that clients cause: they send and read, and the server takes their requests."""
         edges: list[Edge] = []
-        for i, number in enumerate(state):
+        light = self._light
+        crowded = any([light[number] for number in state[:-1]])
+        for i in range(self._clients):
+            number = state[i]
             before, after = state[:i], state[i + 1 :]
-            for successor, violations in self._own_steps(number):
-                edges.append((None if successor is None else (*before, successor, *after), violations))
-            endpoint = self._endpoints[number]
-            if endpoint.up:
-                edges += self._shared_edge(state, i, self._take(state, number))
-            if closing and endpoint.state != self.model.spec.final:
-                edges += self._shared_edge(state, i, self._close(number))
+            own = self._own(number)
+            for successor in own.sends:
+                edges.append(((*before, successor, *after), ()))
+            if not crowded:
+                for successor in own.light:
+                    edges.append(((*before, successor, *after), ()))
+            for read, violations in own.reads:
+                edges.append((None if read is None else (*before, read, *after), violations))
+            if self._endpoints[number].up:
+                edges += self._server_edges(state, i, self._take(state, number))
         return edges
 
-    def _find_own_steps(self, number: int) -> list[tuple[int | None, Violations]]:
+    def _other_edges(self, state: StateKey) -> list[Edge]:
+        """The steps from `state` that no client causes: timers run out, and connections end."""
+        edges: list[Edge] = []
+        facts = state[-1]
+        for i in range(self._clients):
+            number = state[i]
+            if self._has_timers:
+                edges += self._server_edges(state, i, self._timers(number, facts))
+            edges += self._server_edges(state, i, self._close(number, facts))
+        return edges
+
+    def _find_own(self, number: int) -> _Own:
         """What a client may do by itself: send and read."""
-        endpoint = self._endpoints[number]
-        found: list[tuple[int | None, Violations]] = [
-            (self._number(after), ()) for _, after in self.model.sends(endpoint)
-        ]
-        if endpoint.down:
-            read, violations = self.model.receive(endpoint)
-            found.append((None if read is None else self._number(read), violations))
+        endpoint, found = self._endpoints[number], _Own([], [], [])
+        for sent, after in self.model.client.sends(endpoint):
+            (found.light if self.model.is_light(sent) else found.sends).append(self._number(after))
+        if self.model.may_read(endpoint):
+            read, violations = self.model.client.receive(endpoint)
+            found.reads.append((None if read is None else self._number(read), violations))
         return found
 
-    def _shared_edge(self, state: StateKey, i: int, step: _EncodedStep) -> list[Edge]:
-        """A step of the server with the connection `i`; none while a queue has no room for what it sends."""
+    def _server_edges(self, state: StateKey, i: int, steps: list[_EncodedStep]) -> list[Edge]:
+        """Steps of the server with the connection `i`; none while a queue has no room for what it sends."""
+        edges: list[Edge] = []
+        for step in steps:
+            edge = self._server_edge(state, i, step)
+            if edge is not None:
+                edges.append(edge)
+        return edges
+
+    def _server_edge(self, state: StateKey, i: int, step: _EncodedStep) -> Edge | None:
         if step.endpoint is None:
-            return [(None, step.violations)]
-        room = self.model.down
-        if len(self._endpoints[step.endpoint].down) > room:
-            return []
+            return None, step.violations
+        room, endpoints = self.model.down, self._endpoints
+        if len(endpoints[step.endpoint].down) > room:
+            return None
         after = list(state)
         after[i] = step.endpoint
-        if step.partner_step is None:
-            return [(tuple(after), step.violations)]
-        other, violations = self._partner_step(step.partner_step, state[step.other])
-        if other is None:
-            return [(None, step.violations + violations)]
-        if len(self._endpoints[other].down) > room:
-            return []
-        after[step.other] = other
-        return [(tuple(after), step.violations + violations)]
+        if step.facts is not None:
+            after[-1] = step.facts
+        violations = step.violations
+        for who, other_step in step.others:
+            other, more = self._other_step(other_step, after[who])
+            if more:
+                violations += more
+            if other is None:
+                return None, violations
+            if len(endpoints[other].down) > room:
+                return None
+            after[who] = other
+        return tuple(after), violations
 
-    def _take_partner_step(self, step: PartnerStep, number: int) -> tuple[int | None, Violations]:
-        endpoint, violations = self.model.take_partner_step(self._endpoints[number], step)
+    def _take_other_step(self, step: OtherStep, number: int) -> tuple[int | None, Violations]:
+        endpoint, violations = self.model.server.take_other_step(self._endpoints[number], step)
         return None if endpoint is None else self._number(endpoint), violations
 
-    def _take(self, state: StateKey, number: int) -> _EncodedStep:
+    def _take(self, state: StateKey, number: int) -> list[_EncodedStep]:
         endpoint, holder, linked = self._endpoints[number], NOBODY, False
         name = endpoint.up[0].name
         if name != NOBODY:
-            for i, other in enumerate(state):
-                if self._endpoints[other].name == name:
-                    holder, linked = i, self._endpoints[other].state in self.model.linked
-        key = (number, holder, linked)
+            for i in range(self._clients):
+                other = self._endpoints[state[i]]
+                if other.name == name:
+                    holder, linked = i, other.state in self.model.linked
+        facts = state[-1]
+        asked = facts if (endpoint.state, endpoint.up[0].verb) in self.model.server.relational else 0
+        key = (number, holder, linked, asked)
         found = self._taken.get(key)
         if found is None:
-            found = self._taken[key] = self._shared(self.model.take(endpoint, holder, linked))
+            steps = self.model.server.take(endpoint, holder, linked, self._facts[asked])
+            found = self._taken[key] = [self._encoded(step, asked) for step in steps]
         return found
 
-    def _shared(self, taken: ServerStep) -> _EncodedStep:
+    def _find_close(self, number: int, facts: int) -> list[_EncodedStep]:
+        endpoint = self._endpoints[number]
+        if endpoint.state == self.model.spec.final:
+            return []
+        return [self._encoded(step, facts) for step in self.model.server.close(endpoint, self._facts[facts])]
+
+    def _find_timers(self, number: int, facts: int) -> list[_EncodedStep]:
+        steps = self.model.server.time_out(self._endpoints[number], self._facts[facts])
+        nothing = _EncodedStep(number, None, (), ())
+        return [step for step in (self._encoded(step, facts) for step in steps) if step != nothing]
+
+    def _find_between(self, number: int, partner: int) -> Violations:
+        return tuple(self.model.violations_between(self._endpoints[number], self._endpoints[partner]))
+
+    def _encoded(self, step: ServerStep, before: int) -> _EncodedStep:
         # If a queue has no room for it now, the row fires as soon as the clients have read.
-        self.found.fired.add(taken.row)
-        return _EncodedStep(
-            None if taken.endpoint is None else self._number(taken.endpoint),
-            taken.other,
-            taken.partner_step,
-            taken.violations,
-        )
+        self.found.fired.add(step.row)
+        endpoint = None if step.endpoint is None else self._number(step.endpoint)
+        facts = self._number_facts(step.facts)
+        return _EncodedStep(endpoint, None if facts == before else facts, step.others, step.violations)
 
     def _number(self, endpoint: Endpoint) -> int:
         """The number of an endpoint; the properties of a new one are checked."""
@@ -223,11 +322,23 @@ class Search:
             number = self._numbers[endpoint] = len(self._endpoints)
             self._endpoints.append(endpoint)
             self._quiet.append(not endpoint.up and not endpoint.down)
+            self._light.append(self.model.has_light(endpoint))
+            self._partners.append(endpoint.partner)
             violations = tuple(self.model.violations(endpoint))
             if violations:
                 self._violating[number] = violations
             self.found.fired.update(row.index for _, row, _ in self.model.inert_requests(endpoint))
         return number
+
+    def _number_facts(self, facts: Facts) -> int:
+        number = self._fact_numbers.get(facts)
+        if number is None:
+            number = self._fact_numbers[facts] = len(self._facts)
+            self._facts.append(facts)
+        return number
+
+    def _rename_facts(self, number: int, renaming: Renaming) -> int:
+        return self._number_facts(self.model.tables.relations.renamed(self._facts[number], *renaming))
 
     # What is found
 
@@ -237,7 +348,7 @@ class Search:
         path: list[GlobalState] = []
         at: StateKey | None = state
         while at is not None:
-            path.append(tuple(self._endpoints[number] for number in at))
+            path.append(self.state(at))
             at = self._parents[at]
         self.found.traces[violation] = tuple(reversed(path))
 
@@ -249,7 +360,8 @@ class Search:
 
     def _note_stuck(self, state: StateKey) -> None:
         """Looks for deadlocks and dead ends in a state whose queues are empty."""
-        live = [i for i, number in enumerate(state) if self._endpoints[number].state != self.model.spec.final]
+        final = self.model.spec.final
+        live = [i for i in range(self._clients) if self._endpoints[state[i]].state != final]
         if live and not any(self._may_go_on(self._endpoints[state[i]]) for i in live):
             self._note(Violation(DEADLOCK, "before all connections are over"), state)
         for i in live:
@@ -260,7 +372,7 @@ class Search:
                 self._note(violation, state)
 
     def _may_go_on(self, endpoint: Endpoint) -> bool:
-        return any(True for _ in self.model.sends(endpoint)) or any(True for _ in self.model.inert_requests(endpoint))
+        return any(True for _ in self.model.client.sends(endpoint)) or any(True for _ in self.model.inert_requests(endpoint))
 
     def _can_end(self, start: StateKey, i: int, alone: bool = False) -> bool:
         """Whether requests lead from `start` to the end of the connection `i`; `alone`: its own requests."""
@@ -269,7 +381,7 @@ class Search:
             state = waiting.pop()
             if self._endpoints[state[i]].state == self.model.spec.final:
                 return True
-            for successor, _ in self._edges(state, closing=False):
+            for successor, _ in self._edges(state):
                 if successor is None or successor in seen or (alone and successor[i] == state[i]):
                     continue
                 seen.add(successor)

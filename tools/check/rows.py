@@ -1,4 +1,4 @@
-"""The spec's rows, compiled for the model: what each row does at both ends, and what each reply changes at its client.
+"""The spec's rows, compiled for the model: what each row asks, and what it does at both ends and to others.
 
 Knows no verb, no state and no error by name, and nothing of queues.
 """
@@ -6,74 +6,104 @@ Knows no verb, no state and no error by name, and nothing of queues.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import NamedTuple
 
 from pychat.spec import Spec
 from pychat.spec.forms import Request, Template
-from pychat.spec.model import Condition, EffectKind, Outcome, PartnerEffect
-from pychat.spec.view import SEEN, Move, moves
+from pychat.spec.model import Outcome, PartnerEffect
+from pychat.spec.terms import Condition, Effect, EffectKind, Entry, Tell, TellKind
+from pychat.spec.view import ending_reasons
+
+from .relations import Relations
+from .replies import Reaction, Replies
 
 WORD_CONDITIONS = ("equals", "differs")
-CHANGING: frozenset[EffectKind] = frozenset({"bind", "link", "accept", "retract", "relay", "unlink", "release"})
-SEEN_BY_PARTNER: frozenset[EffectKind] = frozenset({"link", "relay", "unlink"})
+CHANGING: frozenset[EffectKind] = frozenset(
+    {"bind", "link", "accept", "retract", "relay", "unlink", "release", "add", "drop"}
+)
 
 
 class UnsupportedSpecError(Exception):
     """The spec says something that this model cannot express."""
 
 
+class RowTell(NamedTuple):
+    """A tell of a row, with the reply that it is."""
+
+    kind: TellKind
+    reply: str
+    text: Template
+    field: str | None
+    entry: Entry | None
+
+
 @dataclass(frozen=True)
 class Row:
-    """One row: what a request does in a state if its condition holds.
+    """One row: what a request does in a state if its conditions hold, or a timer when it runs out there.
 
     `answers` and `push` name replies; `answer_text` and `push_text` are their templates (a refusal has none: its text
     is made from its label). `misplaced`: the request has no row in its state, and this is the refusal of that fault.
-    The row of a connection's end has no verb.
+    The row of a timer or of a connection's end has no verb. `perhaps`: where its conditions hold, the row behind it may
+    be taken as well.
     """
 
     index: int
     state: str
     verb: str
     label: str
-    condition: Condition | None = None
+    conditions: tuple[Condition, ...] = ()
     refuses: bool = False
     misplaced: bool = False
     answers: tuple[str, ...] = ()
     to: str | None = None
-    effects: tuple[EffectKind, ...] = ()
+    effects: tuple[Effect, ...] = ()
     push: str | None = None
     partner_states: frozenset[str] = frozenset()
     partner_to: str | None = None
+    tells: tuple[RowTell, ...] = ()
     rule: str = ""
     answer_text: Template | None = None
     push_text: Template | None = None
+    perhaps: bool = False
+    of_call: bool = False  # of a timer that only a called end has
+    kinds: frozenset[EffectKind] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kinds", frozenset(effect.kind for effect in self.effects))
 
     @property
     def links(self) -> bool:
-        return "link" in self.effects
+        return "link" in self.kinds
 
     @property
     def unlinks(self) -> bool:
-        return "unlink" in self.effects
+        return "unlink" in self.kinds
 
     @property
     def relays(self) -> bool:
-        return "relay" in self.effects
+        return "relay" in self.kinds
+
+    @property
+    def asks_relations(self) -> bool:
+        """Whether it depends on the tuples of a relation, or may change them."""
+        entries = (*self.conditions, *self.effects, *self.tells)
+        return bool("release" in self.kinds or any(each.entry is not None for each in entries))
 
     def __str__(self) -> str:
-        which = f" if {self.condition}" if self.condition is not None else ""
-        return f"{self.state} {self.verb}/{self.label}{which}" if self.verb else self.label
+        which = f" if {' and '.join(map(str, self.conditions))}" if self.conditions else ""
+        return f"{self.state} {self.verb}/{self.label}{which}" if self.state else self.label
 
 
 @dataclass(frozen=True)
 class Verb:
-    """A request: the field that names a user, and the words that its rows compare fields with.
+    """A request: the field that names a user, and the words of its other fields.
 
-    `words` has each combination of these (field → word); "" stands for any other word. `answered`: it has an answer
-    when it succeeds. `ends`: it may end the connection. `inert`: its rows change nothing and depend on nothing that
-    can change.
+    `words` has each combination of the words that its rows ask about (field → word); "" stands for any other word.
+    `answered`: it has an answer when it succeeds. `ends`: it may end the connection. `inert`: its rows change nothing
+    and depend on nothing that can change. `light`: its rows change nothing, and nothing waits for their replies, so
+    other requests are not affected by it.
     """
 
     verb: str
@@ -81,161 +111,178 @@ class Verb:
     name_field: str | None
     words: tuple[Mapping[str, str], ...]
     inert: bool
+    light: bool
     relays: bool
+    accepts: bool
     unlinks: bool
     ends: bool
 
 
-class Change(NamedTuple):
-    """What a reply changes in its client's view; `mirrored`: a request of the other end caused it."""
-
-    to: str | None = None
-    effects: frozenset[EffectKind] = frozenset()
-    mirrored: bool = False
-
-
-@dataclass(frozen=True)
-class Reaction:
-    """The request that a reply answers, and the change in each state of its client that allows it."""
-
-    verb: str | None
-    changes: Mapping[str, Change]
-
-
 @dataclass(frozen=True)
 class Tables:
-    """A spec, compiled. `rows` has each row at its index, those of misplaced requests and of the ending too.
+    """A spec, compiled. `rows` has each row at its index: requests', misplaced ones', timers' and those of the ending.
 
-    `ambiguous` names the replies from which a client cannot tell what has changed.
+    `ambiguous` names the replies from which a client cannot tell what has changed. `changes` names the replies that
+    tell of a tuple that has come (True) or gone (False).
     """
 
     spec: Spec
     rows: tuple[Row, ...]
     verbs: Mapping[str, Verb]
     reactions: Mapping[str, Reaction]
+    changes: Mapping[tuple[str, bool], str]
     ambiguous: tuple[str, ...]
+    relations: Relations
 
     @property
-    def ending(self) -> Row:
-        return self.rows[-1]
+    def endings(self) -> list[Row]:
+        """What the end of a connection does, once for each thing that a partner may make of it."""
+        return [row for row in self.rows if not row.state]
 
     def by_request(self) -> dict[tuple[str, str], tuple[Row, ...]]:
-        """The rows of each request in each state, in the order in which they are tried."""
+        """The rows of each request in each state, in the order in which they are tried; those of timers under ""."""
         found: dict[tuple[str, str], tuple[Row, ...]] = {}
-        for row in self.rows[:-1]:
-            found[row.state, row.verb] = (*found.get((row.state, row.verb), ()), row)
+        for row in self.rows:
+            if row.state:
+                found[row.state, row.verb] = (*found.get((row.state, row.verb), ()), row)
         return found
 
 
-def compile_tables(spec: Spec) -> Tables:
-    """The tables of a spec. Raises UnsupportedSpecError for what the model cannot express."""
-    reactions, ambiguous = _reactions(spec)
-    same: dict[tuple[object, ...], str] = {}  # replies with the same effect at a client become one: fewer states
-    names = {
-        key: same.setdefault((reaction.verb, *sorted(reaction.changes.items())), key)
-        for key, reaction in reactions.items()
+def compile_tables(spec: Spec, clients: Spec | None = None) -> Tables:
+    """The tables of a spec; its clients go by another one if `clients` is given.
+
+    Raises UnsupportedSpecError for what the model cannot express.
+    """
+    compiler = _Compiler(spec, Replies(clients or spec), Relations(spec))
+    rows = [replace(row, index=number) for number, row in enumerate(compiler.rows())]
+    changes = {
+        (relation.name, added): compiler.replies.of_template(template)
+        for relation in spec.relations.values()
+        for template, added in ((relation.added, True), (relation.dropped, False))
+        if template is not None
     }
-    rows = [_row(spec, names, state, outcome) for state, outcome in spec.outcomes()]
-    for state in spec.live_states:
-        for verb in spec.requests.keys() - spec.states[state].recv.keys():
-            fault = spec.fault_rule("state")
-            answers = (names[_refusal(verb, fault.error)],)
-            rows.append(Row(0, state, verb, fault.error, None, True, True, answers, rule=fault.rule))
-    rows.append(_ending(spec, names))
-    verbs = {verb: _verb(spec, request) for verb, request in spec.requests.items()}
-    used = {key: reactions[key] for key in names.values()}
-    return Tables(spec, tuple(replace(row, index=n) for n, row in enumerate(rows)), verbs, used, ambiguous)
-
-
-def _row(spec: Spec, names: Mapping[str, str], state: str, outcome: Outcome) -> Row:
-    answer = None
-    if outcome.error is not None:
-        answer = names[_refusal(outcome.verb, outcome.error)]
-    elif outcome.answer is not None:
-        answer = names[outcome.answer.form.key]
-    row = Row(
-        0,
-        state,
-        outcome.verb,
-        outcome.label,
-        outcome.condition,
-        outcome.error is not None,
-        answers=() if answer is None else (answer,),
-        to=outcome.to,
-        effects=tuple(effect.kind for effect in outcome.effects),
-        rule=outcome.rule,
-        answer_text=outcome.answer,
-    )
-    return row if outcome.partner is None else _with_partner(spec, names, row, outcome.partner)
-
-
-def _with_partner(spec: Spec, names: Mapping[str, str], row: Row, partner: PartnerEffect) -> Row:
-    linked = frozenset(spec.live_states) & spec.link.held_in
-    states = linked if partner.source is None else frozenset({partner.source})
-    reply = names[partner.push.form.key]
-    return replace(row, push=reply, push_text=partner.push, partner_states=states, partner_to=partner.to)
-
-
-def _ending(spec: Spec, names: Mapping[str, str]) -> Row:
-    effects = tuple(effect.kind for effect in spec.ending.effects)
-    row = Row(0, "", "", "ending", to=spec.ending.to, effects=effects, rule=spec.ending.rule)
-    return _with_partner(spec, names, row, spec.ending.partner)
-
-
-def _verb(spec: Spec, request: Request) -> Verb:
-    rows = [outcome for _, outcome in spec.outcomes() if outcome.verb == request.verb]
-    kinds = {effect.kind for row in rows for effect in row.effects}
-    conditions = [row.condition for row in rows if row.condition is not None]
-    conditions += [table[request.verb] for table in spec.client.only_if.values() if request.verb in table]
-    named = {condition.field for condition in conditions if condition.kind not in WORD_CONDITIONS}
-    named |= {effect.field for row in rows for effect in row.effects}
-    if len(named - {None}) > 1:
-        raise UnsupportedSpecError(f"{request.verb} names two users; the model knows of one in a request")
-    words: dict[str, set[str]] = {}
-    for condition in conditions:
-        if condition.kind in WORD_CONDITIONS:
-            words.setdefault(str(condition.field), set()).add(str(condition.value))
-    choices = [[(field, word) for word in (*sorted(known), "")] for field, known in sorted(words.items())]
-    moving = any(row.to is not None or row.partner is not None for row in rows) or not kinds.isdisjoint(CHANGING)
-    return Verb(
-        request.verb,
-        answered=request.answer is not None,
-        name_field=next(iter(named - {None}), None),
-        words=tuple(dict(choice) for choice in product(*choices)),
-        inert=not moving and all(condition.kind in WORD_CONDITIONS for condition in conditions),
-        relays="relay" in kinds,
-        unlinks=any(row.to != spec.final and row.does("unlink") for row in rows),
-        ends=any(row.to == spec.final for row in rows),
+    replies = compiler.replies
+    verbs = {verb: compiler.verb(request, rows) for verb, request in spec.requests.items()}
+    return Tables(
+        spec, tuple(rows), verbs, replies.reactions, changes, tuple(dict.fromkeys(replies.ambiguous)), compiler.relations
     )
 
 
-# Replies
+class _Compiler:
+    """Makes the tables of one spec."""
 
+    def __init__(self, spec: Spec, replies: Replies, relations: Relations) -> None:
+        self.spec, self.replies, self.relations = spec, replies, relations
 
-def _refusal(verb: str, code: str) -> str:
-    return f"{verb} {code}"
+    def rows(self) -> Iterator[Row]:
+        spec = self.spec
+        for state, outcome in spec.outcomes():
+            if outcome.fails is not None:
+                refusing = self._refusing(state, outcome.verb, outcome.fails, outcome.conditions, outcome.rule)
+                yield replace(refusing, perhaps=True)
+            yield self._row(state, outcome)
+        for state in spec.live_states:
+            for verb in spec.requests.keys() - spec.states[state].recv.keys():
+                fault = spec.fault_rule("state", state, verb)
+                yield replace(self._refusing(state, verb, fault.error, (), fault.rule), misplaced=True)
+        for timer in spec.timers.values():
+            for state in spec.live_states:
+                if timer.row is not None and (timer.states is None or state in timer.states):
+                    yield replace(self._row(state, timer.row), of_call=timer.since == "call")
+        yield from self._endings()
 
+    def _refusing(self, state: str, verb: str, code: str, conditions: tuple[Condition, ...], rule: str) -> Row:
+        answers = (self.replies.of_refusal(verb, code),)
+        return Row(0, state, verb, code, conditions, refuses=True, answers=answers, rule=rule)
 
-def _reactions(spec: Spec) -> tuple[dict[str, Reaction], tuple[str, ...]]:
-    """The reaction to each reply, by its name here, and the ambiguous replies."""
-    found: dict[str, dict[str, Change]] = {}
-    answers: dict[str, str | None] = {}
-    ambiguous: dict[str, None] = {}
-    for key, verb, move in _named_moves(spec):
-        answers[key] = verb
-        seen = SEEN_BY_PARTNER if move.mirrored else SEEN
-        change = Change(move.to, frozenset(move.effects) & seen, move.mirrored)
-        if found.setdefault(key, {}).setdefault(move.state, change) != change:
-            ambiguous[f"{key} in {move.state}"] = None
-    return {key: Reaction(answers[key], changes) for key, changes in found.items()}, tuple(ambiguous)
+    def _row(self, state: str, outcome: Outcome) -> Row:
+        answers: tuple[str, ...] = ()
+        if outcome.error is not None:
+            answers = (self.replies.of_refusal(outcome.verb, outcome.error),)
+        elif outcome.answer is not None:
+            answers = (self.replies.of_template(outcome.answer, outcome.verb or None),)
+        row = Row(
+            0,
+            state,
+            outcome.verb,
+            outcome.label,
+            outcome.conditions,
+            outcome.error is not None,
+            answers=answers,
+            to=outcome.to,
+            effects=outcome.effects,
+            tells=tuple(map(self._tell, outcome.tells)),
+            rule=outcome.rule,
+            answer_text=outcome.answer,
+        )
+        for effect in row.effects:
+            if effect.kind == "drop" and effect.entry is not None and not self.relations.is_exact(effect.entry):
+                raise UnsupportedSpecError(f"{row} drops {effect.entry}; the model keeps only keys of users and words")
+        return row if outcome.partner is None else self._with_partner(row, outcome.partner)
 
+    def _tell(self, tell: Tell) -> RowTell:
+        return RowTell(tell.kind, self.replies.of_template(tell.push), tell.push, tell.field, tell.entry)
 
-def _named_moves(spec: Spec) -> Iterator[tuple[str, str | None, Move]]:
-    """The moves of a client, those of the general errors once for each request. Items and goodbyes are left out."""
-    for move in moves(spec):
-        kind = spec.replies[move.key].kind
-        if kind == "refusal":
-            for verb in spec.requests if move.verb is None else (move.verb,):
-                yield _refusal(verb, str(move.code)), verb, move
-        elif kind in ("answer", "push"):
-            yield move.key, spec.replies[move.key].verb, move
+    def _with_partner(self, row: Row, partner: PartnerEffect, **chosen: str) -> Row:
+        states = frozenset(self.spec.partner_states(partner))
+        reply = self.replies.of_template(partner.push, **chosen)
+        return replace(row, push=reply, push_text=partner.push, partner_states=states, partner_to=partner.to)
+
+    def _endings(self) -> Iterator[Row]:
+        """A row for each reply that a partner may get, of those that mean different things to it."""
+        ending = self.spec.ending
+        row = Row(0, "", "", "ending", to=ending.to, effects=ending.effects, rule=ending.rule)
+        if ending.partner is None:
+            yield row
+            return
+        rows = [self._with_partner(row, ending.partner, reason=reason) for reason in ending_reasons(self.spec)]
+        yield from {row.push: row for row in reversed(rows)}.values()
+
+    def verb(self, request: Request, rows: list[Row]) -> Verb:
+        own = [row for row in rows if row.verb == request.verb]
+        kinds = {kind for row in own for kind in row.kinds}
+        conditions = [condition for row in own for condition in row.conditions]
+        conditions += [table[request.verb] for table in self.spec.client.only_if.values() if request.verb in table]
+        named, words = self._fields(own, conditions)
+        if len(named) > 1:
+            raise UnsupportedSpecError(f"{request.verb} names two users; the model knows of one in a request")
+        choices = [[(name, word) for word in (*sorted(known), "")] for name, known in sorted(words.items())]
+        changing = {row.index for row in own if row.to is not None or not row.kinds.isdisjoint(CHANGING - {"relay"})}
+        moving = changing or any(row.push is not None or row.tells for row in own)
+        sent = {reply for row in own for reply in (*row.answers, row.push, *(tell.reply for tell in row.tells))}
+        return Verb(
+            request.verb,
+            answered=request.answer is not None,
+            name_field=next(iter(named), None),
+            words=tuple(dict(choice) for choice in product(*choices)),
+            inert=not moving and all(condition.kind in WORD_CONDITIONS for condition in conditions),
+            light=not changing
+            and request.answer is None
+            and request.verb not in self.spec.client.one_unanswered
+            and not any(row.partner_to for row in own)
+            and all(self.replies.reactions[reply].light for reply in sent if reply is not None),
+            relays="relay" in kinds,
+            accepts="accept" in kinds,
+            unlinks=any(row.to != self.spec.final and row.unlinks for row in own),
+            ends=any(row.to == self.spec.final for row in own),
+        )
+
+    def _fields(self, rows: list[Row], conditions: list[Condition]) -> tuple[set[str], dict[str, set[str]]]:
+        """The fields that name users, and the others that are asked about with the words that they are compared with."""
+        named: set[str] = set()
+        words: dict[str, set[str]] = {}
+        for condition in conditions:
+            if condition.kind in WORD_CONDITIONS:
+                words.setdefault(str(condition.field), set()).add(str(condition.value))
+            elif condition.field is not None and condition.entry is None:
+                named.add(condition.field)
+        named |= {each.field for row in rows for each in (*row.effects, *row.tells) if each.field is not None}
+        entries = [each.entry for row in rows for each in (*row.conditions, *row.effects, *row.tells)]
+        for entry in entries:
+            for argument, kind in () if entry is None else self.relations.arguments(entry):
+                if argument.field is not None:
+                    if kind == "word":
+                        words.setdefault(argument.field, set())
+                    else:
+                        named.add(argument.field)
+        return named, words

@@ -8,43 +8,59 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import permutations
 
-from .model import NOBODY, Endpoint
+from .state import NOBODY, Endpoint, renamed
 
-StateKey = tuple[int, ...]  # the number of each connection's Endpoint
+StateKey = tuple[int, ...]  # the number of each connection's Endpoint, and then that of the relations' tuples
+Renaming = tuple[tuple[int, ...], tuple[int, ...]]  # the new number of each connection, and of each name
 
 
 class Symmetry:
-    """Picks one of all symmetric states. `endpoints` are numbered by `number`."""
+    """Picks one of all symmetric states. `endpoints` are numbered by `number`, and `facts` renames numbered tuples."""
 
-    def __init__(self, clients: int, endpoints: list[Endpoint], number: Callable[[Endpoint], int]) -> None:
-        self._endpoints, self._number = endpoints, number
+    def __init__(
+        self,
+        clients: int,
+        endpoints: list[Endpoint],
+        number: Callable[[Endpoint], int],
+        facts: Callable[[int, Renaming], int],
+    ) -> None:
+        self._endpoints, self._number, self._facts = endpoints, number, facts
+        self._clients = clients
         orders = list(permutations(range(clients)))
         self._renamings = [(connections, names) for connections in orders for names in orders]
         self._known: list[dict[int, int]] = [{} for _ in self._renamings]
-        self._by_names: dict[tuple[int, ...], list[tuple[dict[int, int], int, tuple[int, ...]]]] = {}
+        self._known_facts: list[dict[int, int]] = [{0: 0} for _ in self._renamings]  # 0: there is no tuple
+        self._by_names: dict[tuple[int, ...], list[tuple[dict[int, int], dict[int, int], int, tuple[int, ...]]]] = {}
 
     def canonical(self, state: StateKey) -> StateKey:
         """The representative of all states symmetric to `state`: in it each name in use has its owner's number."""
         endpoints = self._endpoints
-        names = tuple([endpoints[number].name for number in state])
+        facts = state[self._clients]
+        names = tuple([endpoints[number].name for number in state[: self._clients]])
         candidates = self._by_names.get(names)
         if candidates is None:
             candidates = self._by_names[names] = list(self._candidates(names))
         best: StateKey | None = None
-        for known, renaming, order in candidates:
+        for known, known_facts, renaming, order in candidates:
             try:
-                renamed = tuple([known[state[i]] for i in order])
+                found = (*[known[state[i]] for i in order], known_facts[facts])
             except KeyError:
-                renamed = tuple([self._rename(known, renaming, state[i]) for i in order])
-            if best is None or renamed < best:
-                best = renamed
+                found = (
+                    *[self._rename(known, renaming, state[i]) for i in order],
+                    self._rename_facts(known_facts, renaming, facts),
+                )
+            if best is None or found < best:
+                best = found
         assert best is not None, "two connections have one name"
         return best
 
-    def _candidates(self, held: tuple[int, ...]) -> Iterator[tuple[dict[int, int], int, tuple[int, ...]]]:
+    def _candidates(
+        self, held: tuple[int, ...]
+    ) -> Iterator[tuple[dict[int, int], dict[int, int], int, tuple[int, ...]]]:
         for index, (connections, names) in enumerate(self._renamings):
             if all(name == NOBODY or names[name] == connections[i] for i, name in enumerate(held)):
-                yield self._known[index], index, tuple(connections.index(i) for i in range(len(held)))
+                order = tuple(connections.index(i) for i in range(len(held)))
+                yield self._known[index], self._known_facts[index], index, order
 
     def _rename(self, known: dict[int, int], renaming: int, number: int) -> int:
         found = known.get(number)
@@ -53,21 +69,8 @@ class Symmetry:
             found = known[number] = self._number(renamed(self._endpoints[number], connections, names))
         return found
 
-
-def renamed(endpoint: Endpoint, connections: tuple[int, ...], names: tuple[int, ...]) -> Endpoint:
-    """The endpoint with other numbers for connections and names."""
-    who, name = (*connections, NOBODY), (*names, NOBODY)  # so that NOBODY, the last one, stays itself
-    return endpoint._replace(
-        me=who[endpoint.me],
-        name=name[endpoint.name],
-        partner=who[endpoint.partner],
-        own_name=name[endpoint.own_name],
-        peer=who[endpoint.peer],
-        peer_name=name[endpoint.peer_name],
-        unanswered=tuple(sent._replace(name=name[sent.name]) for sent in endpoint.unanswered),
-        up=tuple(
-            sent._replace(name=name[sent.name], meant=who[sent.meant], meant_name=name[sent.meant_name])
-            for sent in endpoint.up
-        ),
-        down=tuple(reply._replace(name=name[reply.name], who=who[reply.who]) for reply in endpoint.down),
-    )
+    def _rename_facts(self, known: dict[int, int], renaming: int, number: int) -> int:
+        found = known.get(number)
+        if found is None:
+            found = known[number] = self._facts(number, self._renamings[renaming])
+        return found

@@ -14,7 +14,7 @@ from pychat.spec import Spec
 from tools.dissector.script import script
 from tools.vocabulary import Vocabulary
 
-from .analysis import chats
+from .analysis import session
 from .analysis.connections import bracketed
 from .document import Document, plural, quoted
 from .findings import Findings
@@ -81,12 +81,13 @@ def _data(findings: Findings) -> dict[str, Any]:
                 "octets": [one.octets_up, one.octets_down],
                 "handshake": asdict(one.handshake) if one.handshake else None,
                 "close": asdict(one.close),
-                "states": [asdict(period) for period in chats.periods(one)],
+                "states": [asdict(period) for period in session.periods(one)],
                 "unreadable": one.unreadable,
             }
             for one in findings.connections
         ],
-        "chats": [asdict(chat) for chat in findings.chats],
+        "calls": [asdict(call) | {"ringing": call.ringing, "lasted": call.lasted} for call in findings.calls],
+        "missed": [asdict(missed) for missed in findings.missed],
         "requests": [asdict(request) for request in findings.requests],
         "refusals": [
             {"frame": line.number, "user": line.user, "verb": line.request, "code": line.values.get("code", "")}

@@ -9,8 +9,9 @@ from pychat.spec import Spec
 from tools.vocabulary import Vocabulary
 
 from .analysis import network, segments, transport
-from .analysis.chats import Chat, Requests, Violation, chats, requests, violations
+from .analysis.calls import Call, Missed, Said, calls, missed
 from .analysis.connections import Connection, connections
+from .analysis.session import Requests, Violation, requests, violations
 from .evidence import Evidence
 from .packets import SYN, Line, Packet
 from .reading import Capture
@@ -66,8 +67,22 @@ class Findings:
         return self.capture.lines
 
     @cached_property
-    def chats(self) -> list[Chat]:
-        return chats(self.lines, self.words, self.protocol)
+    def calls(self) -> list[Call]:
+        return calls(self.lines, self.spec, self.words)
+
+    @cached_property
+    def chats(self) -> list[Call]:
+        """The calls that were answered."""
+        return [call for call in self.calls if call.answered is not None]
+
+    @cached_property
+    def said(self) -> list[Said]:
+        """What was said, also to a called user that never answered."""
+        return [line for call in self.calls for line in call.said]
+
+    @cached_property
+    def missed(self) -> list[Missed]:
+        return missed(self.lines, self.spec, self.words)
 
     @cached_property
     def requests(self) -> list[Requests]:
@@ -118,6 +133,11 @@ class Findings:
         """The lines of this kind, and the frames that show them."""
         found = [line for line in self.lines if line.kind == kind]
         return found, Evidence.showing(f'{self.protocol}.kind == "{kind}"', found)
+
+    def pushed(self, key: str) -> Evidence:
+        """The frames in which the server has sent this push, whether it was right or not."""
+        found = [line for line in self.lines if line.verb == key and not line.from_client]
+        return Evidence.showing(f'{self.protocol}.verb == "{key}" && {self.protocol}.from == "server"', found)
 
     def since(self, time: float) -> str:
         """A time as seconds since the first packet."""

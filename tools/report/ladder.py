@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tools.vocabulary import Vocabulary
 
-from .analysis.chats import Chat
+from .analysis.calls import Call
 from .analysis.connections import Connection, bracketed
 from .document import plural, shortened
 from .drawing import ACCENT, FAINT, GREEN, INK, RED, RULE, Drawing
@@ -31,14 +31,15 @@ class DiagramRow:
     skipped: int = 0
 
 
-def ladders(findings: Findings, chat: Chat) -> list[str]:
+def ladders(findings: Findings, chat: Call) -> list[str]:
     """The diagrams of one chat, as many as it needs pages."""
     ends = [findings.by_stream[stream] for stream in _ends(findings, chat)]
     rows = _rows(ends, chat, findings.words)
     drawings: list[str] = []
     sheet = _sheet(ends)
     whole = sum(_height(row.packet) for row in rows)
-    tallest = sheet.height + whole / math.ceil(whole / (_TALLEST - sheet.height)) + _TALL
+    room = _TALLEST - sheet.height - _TALL  # a row is not cut, so a diagram may be higher than its share by nearly one
+    tallest = sheet.height + whole / math.ceil(whole / room) + _TALL
     for row in rows:
         if sheet.height + _height(row.packet) > tallest:
             drawings.append(_finished(sheet))
@@ -48,12 +49,12 @@ def ladders(findings: Findings, chat: Chat) -> list[str]:
     return drawings
 
 
-def _ends(findings: Findings, chat: Chat) -> list[int]:
+def _ends(findings: Findings, chat: Call) -> list[int]:
     """The caller's stream first."""
     return sorted(chat.streams, key=lambda stream: findings.by_stream[stream].user != chat.caller)[:2]
 
 
-def _rows(ends: Sequence[Connection], chat: Chat, words: Vocabulary) -> list[DiagramRow]:
+def _rows(ends: Sequence[Connection], chat: Call, words: Vocabulary) -> list[DiagramRow]:
     """What is shown: everything if it is little; else the beginning, the chat and the end, without bare ACKs."""
     packets = sorted(
         ((packet, connection) for connection in ends for packet in connection.packets), key=lambda pair: pair[0].number
@@ -89,7 +90,7 @@ def _within(height: float, packets: Iterable[Packet]) -> Iterator[Packet]:
         yield packet
 
 
-def _matters(packet: Packet, chat: Chat, words: Vocabulary) -> bool:
+def _matters(packet: Packet, chat: Call, words: Vocabulary) -> bool:
     """Whether a packet belongs to the chat, or to the beginning or the end of a connection."""
     if packet.has(SYN) or packet.has(FIN) or packet.has(RST):
         return True

@@ -162,3 +162,7 @@ class Line:
     @property
     def from_client(self) -> bool:
         return self.sender == "client"
+
+    def value(self, name: str) -> str:
+        """A field of the message. Where the dissector has a field of that name itself, it puts the verb before it."""
+        return self.values.get(name, "") or self.values.get(f"{self.verb.lower()}_{name}", "")

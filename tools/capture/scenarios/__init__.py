@@ -30,6 +30,7 @@ SCENARIOS = {
     row.name: row
     for row in (
         Scenario("chat"),
+        Scenario("calls"),
         Scenario("segmentation"),
         Scenario("trouble"),
         Scenario("nagle"),

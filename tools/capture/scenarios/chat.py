@@ -27,7 +27,7 @@ _SECOND = (
 
 
 def play(stage: Stage) -> None:
-    """Two private chats side by side among five people: names refused, a busy user, the list, leaving, quitting."""
+    """Two private chats side by side among five people: names refused, a missed call, the list, leaving, quitting."""
     words = stage.words
     stage.serve()
     people = {name: stage.client(name, number) for number, name in enumerate(("alice", "bob", "carol", "dave", "erin"))}
@@ -50,9 +50,10 @@ def play(stage: Stage) -> None:
                 stage.think(0.15 + len(line[1]) * 0.004)
                 speaker = people[line[0]]
                 stage.say(chat_of, speaker, _partner(chat_of, speaker, people), line[1])
-    for name in (alice.name, "nobody", erin.name):
-        stage.refusal(erin, words.call, name)
+    stage.miss(erin, alice)
+    for name in ("nobody", erin.name):
         stage.think(0.2)
+        stage.refusal(erin, words.call, name)
 
     stage.leave(alice, bob)
     stage.refusal(bob, words.say, "Are you still there?")
@@ -74,10 +75,12 @@ def play(stage: Stage) -> None:
         f'tcp.payload contains "{stage.spec.refusal.key} {words.name}"', "refused: the name is taken, whatever its case"
     )
     stage.mark(f'tcp.payload contains "{words.call} {bob.name}"', "alice calls bob")
-    stage.mark(f'tcp.payload contains "{words.called} {alice.name}"', "bob is told that alice is the partner")
+    stage.mark(f'tcp.payload contains "{words.called} {alice.name}"', "bob is told that alice calls")
+    stage.mark(f'tcp.payload contains "{words.accepted} {bob.name}"', "alice is told that bob has answered")
     stage.mark(
         f'tcp.payload contains "{said} {_FIRST[0][1]}"', "the first line of the first chat, on its way to the server"
     )
+    stage.mark(f'tcp.payload contains "{words.missed} {erin.name}"', "alice, in a chat, is told that erin has called")
     stage.mark(f'tcp.payload contains "{words.gone} {alice.name}"', "bob is told that alice has left")
 
 

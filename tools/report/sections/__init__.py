@@ -21,6 +21,8 @@ SECTIONS = (
     "transport",
     "network",
     "session",
+    "calls",
+    "talk",
     "closing",
     "problems",
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tools.report.analysis.chats import ANSWERS, Chat
+from tools.report.analysis.calls import Call
+from tools.report.analysis.session import ANSWERS
 from tools.report.analysis.transport import Spread
 from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, numbers, plural, quoted, seconds
 from tools.report.evidence import Evidence
@@ -25,14 +26,14 @@ def sections(findings: Findings) -> list[Section]:
     return sections
 
 
-def _chosen(findings: Findings) -> Chat | None:
+def _chosen(findings: Findings) -> Call | None:
     """The chat that shows most in few packets: lines both ways, and an end, of two connections in the capture."""
     whole = [chat for chat in findings.chats if len(chat.streams) >= 2]
     both = [chat for chat in whole if chat.by(chat.caller) and chat.by(chat.called) and len(chat.said) <= 40]
     return max(both or whole, key=lambda chat: min(len(chat.said), 12), default=None)
 
 
-def _ladder(findings: Findings, chat: Chat) -> list[Block]:
+def _ladder(findings: Findings, chat: Call) -> list[Block]:
     drawings = ladders(findings, chat)
     streams = chat.streams[:2]
     evidence = Evidence.showing(

@@ -84,10 +84,7 @@ def _refusals(findings: Findings) -> list[Block]:
             Paragraph(
                 f"After silence, the server sent {plural(len(probes), 'probe')}; {answered} of them "
                 f"{'was' if answered == 1 else 'were'} answered.",
-                Evidence.showing(
-                    f'{findings.protocol}.verb == "{findings.words.probe}" && {findings.protocol}.from == "server"',
-                    probes,
-                ),
+                findings.pushed(findings.words.probe),
             )
         )
     return blocks

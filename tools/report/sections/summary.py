@@ -10,13 +10,13 @@ from tools.report.document import Facts, Paragraph, Section, plural, quoted, sec
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import RETRANSMISSIONS
+from tools.report.sections.calls import summed
 
 _NAMES_SHOWN = 8
 
 
 def sections(findings: Findings) -> list[Section]:
     """The report in a minute."""
-    said = [line for chat in findings.chats for line in chat.said]
     return [
         Section(
             "Summary",
@@ -24,8 +24,8 @@ def sections(findings: Findings) -> list[Section]:
                 Facts(
                     (
                         (f"{len(findings.people):,}", "users with a name"),
-                        (f"{len(findings.chats):,}", "private chats"),
-                        (f"{len(said):,}", "lines of chat text"),
+                        (f"{len(findings.chats):,}", "private chats (calls that were answered)"),
+                        (f"{len(findings.said):,}", "lines of chat text"),
                         (f"{len(findings.connections):,}", "TCP connections"),
                         (f"{len(findings.packets):,}", "packets of the chat"),
                         (f"{len(findings.lines):,}", "frames of the protocol"),
@@ -34,6 +34,7 @@ def sections(findings: Findings) -> list[Section]:
                     )
                 ),
                 _who(findings),
+                *([summed(findings)] if findings.calls else []),
                 _began(findings),
                 _cut(findings),
                 _repairs(findings),
@@ -54,7 +55,7 @@ def _who(findings: Findings) -> Paragraph:
     return Paragraph(
         f"{people} the chat server at {servers}, each over its own TCP connection. In "
         f"{plural(len(findings.chats), 'private chat')} they said "
-        f"{plural(sum(len(c.said) for c in findings.chats), 'line')}; the protocol needed "
+        f"{plural(sum(len(chat.said) for chat in findings.chats), 'line')}; the protocol needed "
         f"{plural(len(findings.lines), 'line')} of text for that, in both directions.",
         Evidence.showing(findings.protocol, findings.lines),
     )

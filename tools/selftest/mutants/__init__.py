@@ -8,5 +8,5 @@ server/    engine                  the correct server that they change;  __main_
            frames                  how frames are read and refused
            users_and_chats, lines  what becomes of users, chats and lines
            ordering_and_closing    the order and the ends of what is sent
-client/    the same for clients: engine, rows, frames, requests_and_ending
+client/    the same for clients: engine, rows, frames, requests_and_ending; calls  what they misunderstand of a call
 """

@@ -34,9 +34,9 @@ def find(mutants: Sequence[Mutant[E]], name: str) -> Mutant[E] | None:
 
 
 def in_spec(spec: Spec, mutants: Iterable[Mutant[E]]) -> list[Mutant[E]]:
-    """The mutants, with this spec's verb for lines in the place of `{relay}` in their patterns."""
-    relay = spec.verb_that("relay") or ""
-    return [replace(mutant, near=mutant.near.replace("{relay}", relay)) for mutant in mutants]
+    """The mutants, with this spec's verbs in the places of `{relay}` and `{link}` in their patterns."""
+    relay, link = spec.verb_that("relay") or "", spec.verb_that("link") or ""
+    return [replace(each, near=each.near.replace("{relay}", relay).replace("{link}", link)) for each in mutants]
 
 
 def variant(base: type[E], **attributes: Any) -> type[E]:

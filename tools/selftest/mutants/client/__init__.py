@@ -6,7 +6,7 @@ from pychat.spec.model import Spec
 from tools.selftest.mutants.mutant import Mutant, in_spec
 from tools.selftest.mutants.shared import reading, with_readers
 
-from . import frames, requests_and_ending, rows
+from . import calls, frames, requests_and_ending, rows
 from .engine import Client
 
 
@@ -16,5 +16,6 @@ def client_mutants(spec: Spec) -> list[Mutant[Client]]:
         *with_readers(Client, [*reading.mutants, *frames.reading.mutants]),
         *frames.table.mutants,
         *requests_and_ending.table.mutants,
+        *calls.table.mutants,
     ]
     return [*rows.mutants(spec), *in_spec(spec, written)]

@@ -7,13 +7,16 @@ clients do not allow yet is held; one that no answer on its way can allow is ref
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pychat.spec.forms import Form, Reply, Template
-from pychat.spec.model import Outcome, PartnerEffect, Spec
+from pychat.spec.model import Outcome, Spec
+from pychat.spec.terms import ConditionKind
+from pychat.spec.view import Move, moves
 from tools.selftest.mutants.reader import Reader, TooLongError
 
 CONNECTED, REFUSED, LOST = "connected", "refused", "lost"  # the contract's notices
@@ -35,15 +38,18 @@ class Wish:
 
 
 class Client:
-    """The client's view of one conversation."""
+    """The client's view of one conversation. `answered`: this end has, with its partner; `here`: the partner has."""
 
     reader = Reader
     reads_while_writing = True
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
+        self.table = moves(spec)  # what each reply means in each state
         self.state = spec.initial
         self.partner: str | None = None
+        self.answered = self.here = False
+        self.listing = False  # items are coming, and their answer is not here yet
         self.unanswered: list[Wish] = []
         self.held: list[Wish] = []
         self.incoming = self.reader(spec)
@@ -194,25 +200,49 @@ class Client:
 
     def take(self, line: bytes) -> None:
         """One frame. Raises BrokenError and UnicodeDecodeError."""
-        reply, values = self.parse(self.incoming.text(line))
+        text = self.incoming.text(line)
+        parsed = self.parse(text)
+        if parsed is None:
+            self.ignore(text)
+            return
+        reply, values = parsed
         self.understand(reply, values)
         self.print(reply, values)
         if reply.kind == "goodbye":
             self.over = True
         self.advance()
 
-    def parse(self, text: str) -> tuple[Reply, dict[str, str]]:
-        """The reply and its fields. Raises BrokenError."""
+    def parse(self, text: str) -> tuple[Reply, dict[str, str]] | None:
+        """The reply and its fields, None for a frame of a later version. Raises BrokenError."""
         for key in sorted(self.spec.replies, key=len, reverse=True):
             values = self.incoming.values(self.spec.replies[key].form, text)
             if values is not None:
                 return self.spec.replies[key], values
-        raise BrokenError(f"no reply has the form of {text[:60]!r}")
+        if not self.is_unknown(text.partition(" ")[0]):
+            raise BrokenError(f"no reply has the form of {text[:60]!r}")
+        return None
+
+    def is_unknown(self, word: str) -> bool:
+        """Whether a frame that begins with this word is one of a later version."""
+        known = {reply.form.verb for reply in self.spec.replies.values()}
+        return word not in known and re.fullmatch(self.spec.framing.verb, word) is not None
+
+    def ignore(self, text: str) -> None:
+        """A frame of a later version. Raises BrokenError where nothing can come."""
+        self.check_list(None)
+
+    def check_list(self, reply: Reply | None) -> None:
+        """Between the items of a list and their answer stands nothing else. Raises BrokenError."""
+        ends = reply is not None and (reply.kind == "goodbye" or reply.verb == self.oldest())
+        if self.listing and not ends:
+            raise BrokenError("a list is not whole")
+        self.listing = reply is not None and reply.kind == "item"
 
     def understand(self, reply: Reply, values: Mapping[str, str]) -> None:
         """Changes the view. Raises BrokenError for what cannot come now."""
+        self.check_list(reply)
         if reply.kind == "answer":
-            self.answered(reply, values)
+            self.answer(reply, values)
         elif reply.kind == "item" and self.oldest() != reply.verb:
             raise BrokenError(f"no request asks for {reply.key}")
         elif reply.kind == "refusal":
@@ -223,18 +253,16 @@ class Client:
     def oldest(self) -> str | None:
         return self.unanswered[0].verb if self.unanswered else None
 
-    def answered(self, reply: Reply, values: Mapping[str, str]) -> None:
+    def answer(self, reply: Reply, values: Mapping[str, str]) -> None:
         """The answer to the oldest request that is open."""
         if self.oldest() != reply.verb or reply.verb is None:
             raise BrokenError(f"no request asks for {reply.key}")
+        found = [move for move in self.table if move.by == "request" and self.is_now(move, reply.key)]
+        if any("accept" in move.effects and not self.is_from_partner(reply, values) for move in found):
+            raise BrokenError("the answer does not name the partner")
         del self.unanswered[0]
-        rows = [row for row in self.recv.get(reply.verb, ()) if row.error is None]
-        for row in rows[-1:]:
-            self.move(row.to)
-            if row.does("link") or row.does("accept"):
-                self.partner = self.name_in(reply.form, values)
-            elif row.does("unlink"):
-                self.partner = None
+        for move in found[-1:]:
+            self.apply(move, self.name_in(reply.form, values))
 
     def refused(self, values: Mapping[str, str]) -> None:
         """The refusal of the oldest request that is open, or of one that has no answer when it succeeds."""
@@ -245,7 +273,8 @@ class Client:
             raise BrokenError(f"no {verb} is unanswered")
 
     def refused_verb(self, values: Mapping[str, str]) -> str:
-        return values[self.spec.refusal.fields[0].name]
+        """The request that a refusal names; an error with a frame of its own is about the oldest one."""
+        return values.get("verb", self.oldest() or "")
 
     def pushed(self, reply: Reply, values: Mapping[str, str]) -> None:
         """A frame that the server sends by itself."""
@@ -253,25 +282,62 @@ class Client:
         if push.reply is not None:
             self.reply(push.reply, values)
             return
-        possible = [(effect, kinds) for effect, kinds in self.causes(push.verb) if self.can_come(effect)]
-        if not possible:
+        found = [move for move in self.table if self.can_come(move, reply, values)]
+        if not found:
             raise BrokenError(f"{push.verb} cannot come now")
-        effect, kinds = possible[0]
-        self.move(effect.to)
-        if "link" in kinds:
-            self.partner = self.name_in(reply.form, values)
-        elif "unlink" in kinds:
-            self.partner = None
+        self.apply(found[0], self.name_in(reply.form, values))
 
-    def causes(self, verb: str) -> list[tuple[PartnerEffect, set[str]]]:
-        """The rows of others that bring this push."""
-        found = [(row.partner, row.effects) for _, row in self.spec.outcomes() if row.partner is not None]
-        found.append((self.spec.ending.partner, self.spec.ending.effects))
-        return [(partner, {e.kind for e in effects}) for partner, effects in found if partner.push.form.verb == verb]
+    def can_come(self, move: Move, reply: Reply, values: Mapping[str, str]) -> bool:
+        """Whether a push can mean this move now."""
+        if move.by == "request" or not self.is_now(move, reply.key) or not self.is_said(move, values):
+            return False
+        if move.by == "partner" and "link" not in move.effects and not self.is_from_partner(reply, values):
+            return False
+        return self.is_so(move)
 
-    def can_come(self, effect: PartnerEffect) -> bool:
-        """Whether a push can come in this state: before a link in its source, later only from a partner."""
-        return self.state == effect.source if effect.source is not None else self.partner is not None
+    def is_now(self, move: Move, key: str) -> bool:
+        return move.key == key and move.state == self.state
+
+    def is_said(self, move: Move, values: Mapping[str, str]) -> bool:
+        """Whether the words of a frame are those of a move."""
+        return all(values[field] in words for field, words in move.words)
+
+    def is_from_partner(self, reply: Reply, values: Mapping[str, str]) -> bool:
+        """Whether there is a partner, and a frame with a name has the partner's."""
+        name = self.name_in(reply.form, values)
+        return self.partner is not None and (name is None or self.is_partner(name))
+
+    def is_so(self, move: Move) -> bool:
+        """Whether the view of both ends is the one that a move follows on."""
+        if move.here is not None and move.here != self.here:
+            return False
+        return all(self.sees(kind) in (holds, None) for kind, holds in move.known)
+
+    def sees(self, kind: ConditionKind) -> bool | None:
+        """Whether a condition about the client's own end holds, None where it does not know."""
+        return {"no partner": self.partner is None, "not answered": not self.answered}.get(kind)
+
+    def apply(self, move: Move, name: str | None) -> None:
+        """Changes the view by the effects of a row: of one of the client's own, or of one of somebody else."""
+        own = not move.mirrored
+        self.move(move.to)
+        if "link" in move.effects:
+            self.link(name, own=own)
+        elif "accept" in move.effects:
+            self.accept(own=own)
+        elif "unlink" in move.effects:
+            self.unlink()
+
+    def link(self, name: str | None, *, own: bool) -> None:
+        """A call: the end that calls has answered."""
+        self.partner, self.answered, self.here = name, own, not own
+
+    def accept(self, *, own: bool) -> None:
+        """One of the two ends has answered."""
+        self.answered, self.here = self.answered or own, self.here or not own
+
+    def unlink(self) -> None:
+        self.partner, self.answered, self.here = None, False, False
 
     def reply(self, template: Template, values: Mapping[str, str]) -> None:
         self.write(template.fill(values))
@@ -282,7 +348,7 @@ class Client:
 
     def name_in(self, form: Form, values: Mapping[str, str]) -> str | None:
         """The name in a frame."""
-        field = form.field_of(self.spec.link.key)
+        field = form.field_of(self.spec.names)
         return None if field is None else values[field]
 
     # --- what is printed ----------------------------------------------------------------------------------------------

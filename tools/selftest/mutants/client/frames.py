@@ -13,6 +13,7 @@ from tools.selftest.mutants.shared import TEXTS
 from .engine import BrokenError, Client, Wish
 
 RELAYED = "*/{relay}/*"
+UNKNOWN = "*/LINE/unknown-push*"
 reading: Table[Reader] = Table(Reader)
 table: Table[Client] = Table(Client)
 
@@ -90,35 +91,82 @@ class WritesFirst(Client):
     reads_while_writing = False
 
 
-@table.step(Client.parse)
-def words_compared(self: Client, text: str) -> tuple[Reply, dict[str, str]]:
+@table.step(Client.understand)
+def words_compared(self: Client, reply: Reply, values: Mapping[str, str]) -> None:
     """Takes a refusal or a goodbye only with the words that the spec has for its code."""
-    reply, values = Client.parse(self, text)
-    words = [error.words for error in self.spec.errors.values()]
-    words += [goodbye.words for goodbye in self.spec.goodbyes.values()]
-    if reply.kind in ("refusal", "goodbye") and not any(text.endswith(" " + known) for known in words):
+    known = {what.words for what in (*self.spec.errors.values(), *self.spec.goodbyes.values())}
+    if reply.kind in ("refusal", "goodbye") and known.isdisjoint(values.values()):
         raise BrokenError("these words are unknown")
-    return reply, values
+    Client.understand(self, reply, values)
 
 
-@table.step(Client.parse)
-def codes_compared(self: Client, text: str) -> tuple[Reply, dict[str, str]]:
+@table.step(Client.understand)
+def codes_compared(self: Client, reply: Reply, values: Mapping[str, str]) -> None:
     """Takes only the codes that it knows."""
-    reply, values = Client.parse(self, text)
     if reply.kind in ("refusal", "goodbye") and not {*self.spec.errors, *self.spec.goodbyes} & set(values.values()):
         raise BrokenError("this code is unknown")
-    return reply, values
+    Client.understand(self, reply, values)
 
 
 @table.step(Client.parse, near="*/*/control-*")
-def controls_shown(self: Client, text: str) -> tuple[Reply, dict[str, str]]:
+def controls_shown(self: Client, text: str) -> tuple[Reply, dict[str, str]] | None:
     """Shows control characters of the network, as if the server had removed them."""
     try:
         return Client.parse(self, text)
     except BrokenError:
-        reply, values = Client.parse(self, "".join(char for char in text if char.isprintable()))
+        parsed = Client.parse(self, "".join(char for char in text if char.isprintable()))
+        if parsed is None:
+            return None
+        reply, values = parsed
         name = reply.form.fields[-1].name
         return reply, {**values, name: text.split(" ", len(values))[-1]}
+
+
+# --- frames of a later version ----------------------------------------------------------------------------------------
+
+# fmt: off
+table.row("unknown-verbs-refused", "Closes on a verb that it does not know.", Client.is_unknown,
+          lambda self, word: False, near=UNKNOWN)
+table.row("unknown-verbs-printed", "Prints frames that it does not know, as they came.", Client.ignore,
+          lambda self, text: self.say(text), near=UNKNOWN)
+table.row("unknown-verbs-end-waiting", "Forgets what is held when a frame comes that it does not know.", Client.ignore,
+          lambda self, text: self.held.clear(), near=UNKNOWN)
+table.row("known-verbs-ignored", "Ignores also what begins with a verb that it knows and has no form of it.",
+          Client.is_unknown, lambda self, word: re.fullmatch(self.spec.framing.verb, word) is not None,
+          near="*/LINE/*")
+table.row("any-word-ignored", "Ignores whatever it does not know, also what begins with no verb.",
+          Client.is_unknown, lambda self, word: word not in {reply.form.verb for reply in self.spec.replies.values()},
+          near="*/LINE/*")
+table.row("lists-torn", "Takes other frames between the items of a list and their answer.", Client.check_list,
+          lambda self, reply: None, near="*/*list*")
+# fmt: on
+
+
+@table.step(Client.ignore, near=UNKNOWN)
+def unknown_verbs_answer(self: Client, text: str) -> None:
+    """Takes a frame that it does not know for the answer to the oldest request."""
+    del self.unanswered[:1]
+
+
+@table.step(Client.is_unknown, near=UNKNOWN)
+def unknown_verbs_before_the_name(self: Client, word: str) -> bool:
+    """Ignores verbs that it does not know only in the first state."""
+    return Client.is_unknown(self, word) and self.state == self.spec.initial
+
+
+@table.step(Client.is_unknown, near=UNKNOWN)
+def unknown_verbs_while_idle(self: Client, word: str) -> bool:
+    """Ignores verbs that it does not know only when nothing is unanswered."""
+    return Client.is_unknown(self, word) and not self.unanswered
+
+
+@table.step(Client.parse, near=UNKNOWN)
+def unknown_verbs_alone(self: Client, text: str) -> tuple[Reply, dict[str, str]] | None:
+    """Ignores a verb that it does not know only without fields."""
+    parsed = Client.parse(self, text)
+    if parsed is None and " " in text:
+        raise BrokenError("there are fields that are unknown")
+    return parsed
 
 
 # --- printing ---------------------------------------------------------------------------------------------------------
@@ -127,7 +175,7 @@ def controls_shown(self: Client, text: str) -> tuple[Reply, dict[str, str]]:
 @table.step(Client.print)
 def names_folded(self: Client, reply: Reply, values: Mapping[str, str]) -> None:
     """Prints names in small letters."""
-    names = {field.name for field in reply.form.fields if field.type == self.spec.link.key}
+    names = {field.name for field in reply.form.fields if field.type == self.spec.names}
     Client.print(self, reply, {name: word.lower() if name in names else word for name, word in values.items()})
 
 

@@ -177,9 +177,9 @@ class PartnerRemembered(Client):
 class AnswersUnmatched(Client):
     """Ignores an answer that belongs to no request."""
 
-    def answered(self, reply: Reply, values: Values) -> None:
+    def answer(self, reply: Reply, values: Values) -> None:
         if self.oldest() == reply.verb:
-            super().answered(reply, values)
+            super().answer(reply, values)
 
 
 @table.engine("push-is-answer")

@@ -11,11 +11,13 @@ from typing import Any
 
 from pychat.spec.forms import Reply, Template, Variable
 from pychat.spec.model import Spec
+from pychat.spec.view import Move, moves
 from tools.selftest.mutants.mutant import Mutant, variant
 
 from .engine import CONNECTED, LOST, Client, Wish
 
 PROBE = "*/*/from-the-server*"
+VIEWED = frozenset({"bind", "link", "accept", "unlink"})  # effects that change what a client knows
 
 
 def mutants(spec: Spec) -> Iterator[Mutant[Client]]:
@@ -23,6 +25,7 @@ def mutants(spec: Spec) -> Iterator[Mutant[Client]]:
     yield from _sends_without_place(spec)
     yield from _crowds(spec)
     yield from _misunderstands(spec)
+    yield from _believes(spec)
     yield from _misprints(spec)
 
 
@@ -90,10 +93,10 @@ class _Ignores(Client):
     key = ""
 
     def understand(self, reply: Reply, values: Mapping[str, str]) -> None:
-        before = self.state, self.partner
+        before = self.state, self.partner, self.answered, self.here
         super().understand(reply, values)
         if reply.key == self.key:
-            self.state, self.partner = before
+            self.state, self.partner, self.answered, self.here = before
 
 
 class _TakesForSuccess(Client):
@@ -105,26 +108,68 @@ class _TakesForSuccess(Client):
         wish = next((wish for wish in self.unanswered if wish.verb == self.verb), None)
         super().refused(values)
         if self.refused_verb(values) == self.verb and wish is not None:
-            for row in [row for row in self.recv.get(self.verb, ()) if row.error is None][-1:]:
-                self.move(row.to)
-                linked = row.does("link") or row.does("accept")
-                self.partner = next(iter(wish.values.values()), None) if linked else self.partner
+            found = [move for move in self.table if move.verb == self.verb and move.state == self.state]
+            for move in [move for move in found if move.by == "request" and move.code is None][-1:]:
+                self.apply(move, next(iter(wish.values.values()), None))
 
 
 def _misunderstands(spec: Spec) -> Iterator[Mutant[Client]]:
-    moving = [
-        verb for verb in spec.requests if any(r.verb == verb and r.to and r.error is None for _, r in spec.outcomes())
-    ]
+    changes = {move.key for move in moves(spec) if move.to is not None or not VIEWED.isdisjoint(move.effects)}
     for reply in spec.replies.values():
-        final = reply.verb == spec.quit_verb
-        told = reply.kind == "push" and spec.pushes[reply.form.verb].reply is None
-        relayed = told and any(r.does("relay") and r.verb == reply.form.verb for _, r in spec.outcomes())
-        if not final and not relayed and (told or (reply.kind == "answer" and reply.verb in moving)):
+        if reply.key in changes and reply.kind in ("answer", "push") and reply.verb != spec.quit_verb:
             yield _made(_Ignores, f"{reply.key}:ignored", f"its view does not change with {reply.key}", key=reply.key)
-    for verb in moving:
-        if verb != spec.quit_verb and any(r.verb == verb and r.error is not None for _, r in spec.outcomes()):
+    for verb in spec.requests:
+        rows = [row for _, row in spec.outcomes() if row.verb == verb]
+        moving = verb != spec.quit_verb and any(row.to is not None and row.error is None for row in rows)
+        if moving and any(row.error is not None for row in rows):
             breaks = f"takes the refusal of {verb} for its success"
             yield _made(_TakesForSuccess, f"{verb}:refusal-ignored", breaks, verb=verb)
+
+
+# --- derived from what a client knows of its partner ------------------------------------------------------------------
+
+
+class _TakesAtAnyTime(Client):
+    """Takes a push, or one with these words, whichever of the two ends has answered."""
+
+    key, words = "", ()
+
+    def is_so(self, move: Move) -> bool:
+        return super().is_so(move) or (move.key == self.key and move.words == self.words)
+
+
+class _TakesInAnyState(Client):
+    """Takes a push in states in which it cannot come."""
+
+    key = ""
+
+    def is_now(self, move: Move, key: str) -> bool:
+        return super().is_now(move, key) or move.key == key == self.key
+
+
+class _TakesOfAnybody(Client):
+    """Takes a push of the partner also with another user's name."""
+
+    key = ""
+
+    def is_from_partner(self, reply: Reply, values: Mapping[str, str]) -> bool:
+        return super().is_from_partner(reply, values) or (reply.key == self.key and self.partner is not None)
+
+
+def _believes(spec: Spec) -> Iterator[Mutant[Client]]:
+    """Pushes that are taken although they cannot come: then the two ends know different things of their chat."""
+    found = [(move, spec.replies[move.key]) for move in moves(spec) if spec.replies[move.key].kind == "push"]
+    for key, words in dict.fromkeys((m.key, m.words) for m, _ in found if m.here is not None or m.known):
+        said = "-".join([key, *(word for _, choices in words for word in choices)])
+        breaks = f"takes {said.replace('-', ' ')}, whichever end has answered"
+        yield _made(_TakesAtAnyTime, f"{said}:any-time", breaks, f"*/{key}/*", key=key, words=words)
+    for key in dict.fromkeys(m.key for m, _ in found if m.by == "other" or "link" in m.effects):
+        if any(not any(m.key == key and m.state == state for m, _ in found) for state in spec.live_states):
+            yield _made(_TakesInAnyState, f"{key}:any-state", f"takes {key} in every state", f"*/{key}/*", key=key)
+    for key in dict.fromkeys(m.key for m, _ in found if m.mirrored and "link" not in m.effects):
+        if spec.replies[key].form.field_of(spec.names) is not None:
+            breaks = f"takes {key} also with the name of a user who is not its partner"
+            yield _made(_TakesOfAnybody, f"{key}:of-anybody", breaks, f"*/{key}/*", key=key)
 
 
 # --- derived from the line contract -----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from pychat.spec.model import Spec
 from tools.selftest.mutants.mutant import Mutant, in_spec
 from tools.selftest.mutants.shared import reading, with_readers
 
-from . import frames, lines, numbers, ordering_and_closing, rows, users_and_chats
+from . import calls, frames, lines, numbers, ordering_and_closing, rows, saying, users_and_chats
 from .engine import Server
 
 
@@ -16,7 +16,8 @@ def server_mutants(spec: Spec) -> list[Mutant[Server]]:
         *with_readers(Server, [*reading.mutants, *frames.reading.mutants], near="*/LINE/*"),
         *frames.refusing.mutants,
         *users_and_chats.table.mutants,
+        *calls.table.mutants,
         *lines.table.mutants,
         *ordering_and_closing.table.mutants,
     ]
-    return [*rows.mutants(spec), *numbers.mutants(spec), *in_spec(spec, written)]
+    return [*rows.mutants(spec), *saying.mutants(spec), *numbers.mutants(spec), *in_spec(spec, written)]

@@ -17,7 +17,8 @@ import time
 from tools.selftest.mutants.program import chosen
 
 from . import server_mutants
-from .engine import Connection, Server
+from .connection import Connection
+from .engine import Server
 
 TICK = 0.05
 CHUNK = 65_536

@@ -7,58 +7,31 @@ and no clock (`now` is an argument), no verb and no state by name, and it shares
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
-from pychat.spec.forms import ANY_VERB, FrameFault, Template
-from pychat.spec.model import Condition, ConditionKind, Effect, Goodbye, Outcome, PartnerEffect, Spec
+from pychat.spec.forms import Form, Template, Variable
+from pychat.spec.model import MOST_PUSHED, Goodbye, Outcome, PartnerEffect, Spec, Timer, When
+from pychat.spec.terms import Effect, Tell
 from tools.selftest.mutants.reader import Reader, TooLongError
+
+from .connection import Connection, FaultyFrameError
+from .users import Users
 
 Closing = Literal["linger", "reset", "abrupt", "open"]
 
 
-class Connection:
-    """One connection, as the server sees it. Times are seconds of the caller's clock."""
-
-    def __init__(self, reader: Reader, state: str, address: str, now: float) -> None:
-        self.reader = reader
-        self.state = state
-        self.address = address
-        self.outbox = bytearray()
-        self.name: str | None = None
-        self.partner: Connection | None = None
-        self.accepted = False
-        self.faults = 0
-        self.finished = False  # the client has ended its sending half
-        self.over = False  # the server's last frame is in the outbox
-        self.opened_at = self.heard_at = self.sent_at = now
-        self.full_since: float | None = None
-        self.own_octets = 0  # at the end of the outbox: sending them is no sign of life
-        self.done: set[str] = set()  # the timers that have run out in this silence
-
-
-class FaultyFrameError(Exception):
-    """A frame with one of the general faults; `verb` is what the refusal names."""
-
-    def __init__(self, fault: FrameFault, verb: str = ANY_VERB) -> None:
-        super().__init__(fault)
-        self.fault, self.verb = fault, verb
-
-
-class Server:
+class Server(Users):
     """All connections. `closing` tells the owner of the sockets how to end them."""
 
     closing: Closing = "linger"
     reader = Reader
 
     def __init__(self, spec: Spec, limit: int = 1000) -> None:
-        self.spec, self.limit = spec, limit
-        self.connections: list[Connection] = []
-        self.users: dict[str, Connection] = {}
-        self.now = 0.0
-        self.at = ""  # the row that is being done: STATE/VERB/outcome, or `ending`
-        self.relaying = False  # whether that row relays
-        self.memory: dict[Any, Any] = {}  # for mutants, which have to remember more
+        super().__init__(spec)
+        self.limit = limit
+        self.pushed = 0  # by the timers
+        self.at: tuple[str, Outcome | None] = ("", None)  # the state and the row that is being done, None at an end
 
     # --- what happens to a connection ---------------------------------------------------------------------------------
 
@@ -71,9 +44,12 @@ class Server:
         crowded = not address.startswith("127.") and sum(other.address == address for other in live) >= share
         self.connections.append(conn)
         if len(live) >= self.limit:
-            self.goodbye(conn, self.spec.goodbye_when("full"))
+            self.goodbye_for(conn, "full")
         elif crowded:
-            self.goodbye(conn, self.spec.goodbye_when("share"))
+            self.goodbye_for(conn, "share")
+        else:
+            for greeting in self.spec.greeting:
+                self.push(conn, greeting, self.variables(conn, None, {}))
         return conn
 
     def receive(self, conn: Connection, octets: bytes, now: float) -> None:
@@ -90,7 +66,7 @@ class Server:
             try:
                 line = conn.reader.cut()
             except TooLongError:
-                self.goodbye(conn, self.spec.goodbye_when("too-long"))
+                self.goodbye_for(conn, "too-long")
                 return
             if line is not None:
                 self.take(conn, line)
@@ -137,7 +113,7 @@ class Server:
         for conn in live:
             conn.partner = None
         for conn in live:
-            self.goodbye(conn, self.spec.goodbye_when("stop"))
+            self.goodbye_for(conn, "stop")
 
     def tick(self, now: float) -> None:
         """Time has passed: the deadlines that have come."""
@@ -146,20 +122,29 @@ class Server:
             if self.must_wait(conn):
                 conn.heard_at += passed  # the clock stands still while the server does not read
             for timer in self.spec.timers.values():
-                start = {"accept": conn.opened_at, "silence": conn.heard_at, "full": conn.full_since}.get(timer.since)
+                start = self.start(conn, timer)
                 due = start is not None and now - start >= timer.after
-                if conn.over or not due or (timer.states is not None and conn.state not in timer.states):
-                    continue
-                if timer.goodbye is not None:
-                    self.goodbye(conn, self.spec.goodbyes[timer.goodbye])
-                elif timer.gone is not None:
-                    self.end(conn, timer.gone)
-                    conn.outbox.clear()
-                elif timer.push is not None and timer.name not in conn.done:
-                    conn.done.add(timer.name)
-                    before = len(conn.outbox)
-                    self.write(conn, self.own_push(timer.push))
-                    conn.own_octets = len(conn.outbox) - before
+                if not conn.over and due and (timer.states is None or conn.state in timer.states):
+                    self.run_out(conn, timer)
+
+    def start(self, conn: Connection, timer: Timer) -> float | None:
+        """When the clock of a timer was started, None if it does not run."""
+        since = {"accept": conn.opened_at, "silence": conn.heard_at, "full": conn.full_since, "call": conn.called_at}
+        return since.get(timer.since)
+
+    def run_out(self, conn: Connection, timer: Timer) -> None:
+        """The time of a timer has come."""
+        if timer.goodbye is not None:
+            self.goodbye(conn, self.spec.goodbyes[timer.goodbye])
+        elif timer.gone is not None:
+            self.end(conn, timer.gone)
+            conn.outbox.clear()
+        elif timer.row is not None and timer.name not in conn.done:
+            conn.done.add(timer.name)
+            before = len(conn.outbox)
+            if self.fits(conn, timer.row, {}):
+                self.do(conn, timer.row, {})
+            conn.own_octets = len(conn.outbox) - before or conn.own_octets
 
     # --- frames -------------------------------------------------------------------------------------------------------
 
@@ -195,6 +180,9 @@ class Server:
             found.append(FaultyFrameError("encoding"))
             text = line.decode("utf-8", "surrogateescape")
         verb, values = text.split(" ")[0], None
+        if self.spec.framing.any_case:
+            text = verb.upper() + text[len(verb) :]
+            verb = verb.upper()
         if verb not in self.spec.requests:
             is_verb = re.fullmatch(self.spec.framing.verb, verb)
             found.append(FaultyFrameError("verb") if is_verb else FaultyFrameError("syntax"))
@@ -206,14 +194,14 @@ class Server:
                 found.append(FaultyFrameError("state", verb))
         for rule in self.spec.faults:
             for faulty in found:
-                if faulty.fault == rule.fault:
+                if faulty.answered_by(rule, conn.state):
                     raise faulty
         return verb, values or {}
 
     def refuse_fault(self, conn: Connection, faulty: FaultyFrameError) -> None:
         """Answers a frame that has a general fault, and counts it."""
-        rule = self.spec.fault_rule(faulty.fault)
-        self.write(conn, self.refusal(faulty.verb, rule.error))
+        rule = next(rule for rule in self.spec.faults if faulty.answered_by(rule, conn.state))
+        self.write(conn, self.refusal(conn, faulty.verb, rule.error))
         if faulty.verb in rule.uncounted:
             self.end_row(conn)
         else:
@@ -238,39 +226,15 @@ class Server:
     # --- rows ---------------------------------------------------------------------------------------------------------
 
     def choose(self, conn: Connection, verb: str, values: Mapping[str, str]) -> Outcome | None:
-        """The first row whose condition holds."""
-        rows = self.spec.states[conn.state].recv[verb]
-        return next((row for row in rows if row.condition is None or self.holds(conn, row.condition, values)), None)
+        """The first row whose conditions hold."""
+        return next((row for row in self.spec.states[conn.state].recv[verb] if self.fits(conn, row, values)), None)
 
-    def holds(self, conn: Connection, condition: Condition, values: Mapping[str, str]) -> bool:
-        value = values.get(condition.field or "", "")
-        user = self.user(value)
-        found: dict[ConditionKind, bool] = {
-            "taken": user is not None,
-            "unknown": user is None,
-            "oneself": user is conn,
-            "linked": user is not None and self.is_linked(user),
-            "the partner": user is not None and user is conn.partner,
-            "equals": value == condition.value,
-            "differs": value != condition.value,
-            "no partner": conn.partner is None,
-            "not accepted": not conn.accepted,
-        }
-        return found[condition.kind]
-
-    def user(self, name: str) -> Connection | None:
-        return self.users.get(self.fold(name))
-
-    def fold(self, name: str) -> str:
-        """The key under which a name is unique."""
-        return self.spec.types[self.spec.link.key].fold(name)
-
-    def is_linked(self, conn: Connection) -> bool:
-        return conn.state in self.spec.link.held_in
+    def fits(self, conn: Connection, row: Outcome, values: Mapping[str, str]) -> bool:
+        return all(self.holds(conn, condition, values) for condition in row.conditions)
 
     def do(self, conn: Connection, outcome: Outcome, values: Mapping[str, str]) -> None:
         """Everything that a row says, in one step for all connections."""
-        self.at, self.relaying = f"{conn.state}/{outcome.name}", outcome.does("relay")
+        self.at = (conn.state, outcome)
         named = next((self.user(values[e.field]) for e in outcome.effects if e.field and e.kind == "link"), None)
         other = named or conn.partner
         words = self.variables(conn, other, values)
@@ -278,87 +242,49 @@ class Server:
             self.effect(conn, effect, outcome, values)
         words["me"] = conn.name or words["me"]
         words["count"] = str(self.count())
+        for entry in (effect.entry for effect in outcome.effects if effect.kind == "list" and effect.entry):
+            words["count"] = str(len(self.tuples.found(entry.relation, self.asked(conn, entry, values))))
         if outcome.to is not None:
             self.move(conn, outcome.to)
         if outcome.error is not None:
-            self.answer(conn, self.refusal(outcome.verb, outcome.error))
+            self.answer(conn, self.refusal(conn, outcome.verb, outcome.error))
         elif outcome.answer is not None:
-            self.answer(conn, outcome.answer.fill(words))
+            self.answer(conn, self.filled(outcome.answer, words))
         if outcome.partner is not None and other is not None:
-            self.tell(other, outcome.partner, words)
+            self.tell_partner(other, outcome.partner, words)
+        for tell in outcome.tells:
+            self.tell(conn, tell, words)
+        self.tell_changes(conn, words, outcome.cause or "")
         if outcome.to == self.spec.final:
             self.quit(conn)
 
+    @property
+    def relaying(self) -> bool:
+        """Whether the row that is being done relays."""
+        return self.at[1] is not None and self.at[1].does("relay")
+
     def variables(self, conn: Connection, other: Connection | None, values: Mapping[str, str]) -> dict[str, str]:
-        name = values.get("name", "")
-        peer_name = (other.name if other is not None else None) or name
-        return {**values, "me": conn.name or "", "peer": peer_name, "profiles": " ".join(self.spec.profiles)}
+        peer = (other.name if other is not None else None) or ""
+        return {**values, "me": conn.name or "", "peer": peer, "profiles": " ".join(self.spec.profiles)}
 
     def effect(self, conn: Connection, effect: Effect, outcome: Outcome, values: Mapping[str, str]) -> None:
-        match effect.kind:
-            case "bind":
-                self.bind(conn, values[effect.field or ""])
-            case "link":
-                other = self.user(values[effect.field or ""])
-                if other is not None:
-                    self.link(conn, other)
-            case "accept":
-                self.accept(conn)
-            case "retract":
-                self.retract(conn)
-            case "unlink":
-                self.unlink(conn)
-            case "release":
-                self.release(conn)
-            case "list":
-                self.list_users(conn, outcome.verb)
-            case "relay":
-                pass  # the row's push says what the partner gets
+        user = self.user(values[effect.field]) if effect.field is not None else None
+        steps = {"accept": self.accept, "retract": self.retract, "unlink": self.unlink, "release": self.release}
+        form = self.spec.requests[outcome.verb].item if effect.kind == "list" else None
+        if effect.kind in steps:
+            steps[effect.kind](conn)
+        elif effect.kind == "bind":
+            self.bind(conn, values[effect.field or ""])
+        elif effect.kind == "link" and user is not None:
+            self.link(conn, user)
+        elif form is not None:
+            self.list_items(conn, form, self.items(conn, effect.entry, form, values))
+        elif effect.kind in ("add", "drop") and effect.entry is not None:
+            self.change(effect.kind, effect.entry.relation, self.asked(conn, effect.entry, values))
 
-    def bind(self, conn: Connection, name: str) -> None:
-        conn.name = name
-        self.users[self.fold(name)] = conn
-
-    def link(self, conn: Connection, other: Connection) -> None:
-        conn.partner, other.partner = other, conn
-        conn.accepted, other.accepted = True, other is conn
-
-    def accept(self, conn: Connection) -> None:
-        conn.accepted = True
-
-    def retract(self, conn: Connection) -> None:
-        conn.accepted = False
-
-    def unlink(self, conn: Connection) -> None:
-        if conn.partner is not None and conn.partner.partner is conn:
-            conn.partner.partner = None
-        conn.partner = None
-
-    def release(self, conn: Connection) -> None:
-        if conn.name is not None and self.user(conn.name) is conn:
-            del self.users[self.fold(conn.name)]
-
-    def list_users(self, conn: Connection, verb: str) -> None:
-        """One item for each user."""
-        form = self.spec.requests[verb].item
-        if form is None:
-            return
-        for user in self.listed(conn):
-            words = [form.key]
-            for field in form.fields:
-                choice = self.spec.types[field.type].one_of
-                words.append(choice[self.is_busy(user)] if choice else user.name or "")
-            self.write(conn, " ".join(words))
-
-    def is_busy(self, user: Connection) -> bool:
-        """What a list says of a user."""
-        return self.is_linked(user)
-
-    def listed(self, conn: Connection) -> list[Connection]:
-        return list(self.users.values())
-
-    def count(self) -> int:
-        return len(self.users)
+    def list_items(self, conn: Connection, form: Form, items: Sequence[Mapping[str, str]]) -> None:
+        for item in items:
+            self.write(conn, form.write(item))
 
     # --- moves and frames ---------------------------------------------------------------------------------------------
 
@@ -367,42 +293,78 @@ class Server:
             conn.faults = 0
         conn.state = state
 
-    def tell(self, other: Connection, effect: PartnerEffect, words: Mapping[str, str]) -> None:
+    def tell_partner(self, other: Connection, effect: PartnerEffect, words: Mapping[str, str]) -> None:
         """What a row does to the connection at the other end."""
         if effect.to is not None:
             self.move(other, effect.to)
         self.push(other, effect.push, words)
 
+    def tell(self, conn: Connection, tell: Tell, words: Mapping[str, str]) -> None:
+        """What a row tells others than the partner."""
+        for user, more in self.told(conn, tell, words):
+            self.push(user, tell.push, {**words, **more})
+
+    def told(self, conn: Connection, tell: Tell, words: Mapping[str, str]) -> list[tuple[Connection, dict[str, str]]]:
+        """Each user that is told, with the values of the tuple that it is told of."""
+        if tell.entry is None:
+            user = self.user(words[tell.field or ""])
+            return [(user, {})] if user is not None else []
+        rows = self.tuples.found(tell.entry.relation, self.asked(conn, tell.entry, words))
+        if tell.kind == "each":
+            return [(conn, self.columns(tell.entry.relation, row)) for row in rows]
+        return [(user, {}) for user in self.users_in(rows) if user is not conn]
+
+    def tell_changes(self, conn: Connection, words: Mapping[str, str], cause: str) -> None:
+        """Tells the other users of a relation which tuples were added and dropped."""
+        changes, self.tuples.changes = self.tuples.changes, []
+        for relation, row, added in changes:
+            push = relation.added if added else relation.dropped
+            if push is None:
+                continue
+            about = {**words, **self.columns(relation.name, row), "cause": cause}
+            for user in self.users_in(self.tuples.with_value(relation.name, 0, row[0])):
+                if user is not conn and user not in row:
+                    self.push(user, push, about)
+
     def answer(self, conn: Connection, frame: str) -> None:
         self.write(conn, frame)
 
     def push(self, other: Connection, push: Template, words: Mapping[str, str]) -> None:
-        self.write(other, push.fill(words))
+        self.write(other, self.filled(push, words))
 
-    def refusal(self, verb: str, code: str) -> str:
-        return f"{self.spec.refusal.key} {verb} {code} {self.spec.errors[code].words}"
+    def filled(self, template: Template, words: Mapping[str, str]) -> str:
+        """A frame; the number of a timer's push is counted when it is needed."""
+        if any(isinstance(part, Variable) and part.name == "number" for part in template.parts):
+            self.pushed = self.pushed % MOST_PUSHED + 1
+        return template.fill({**words, "number": str(self.pushed)})
 
-    def own_push(self, verb: str) -> str:
-        """A push of the server itself: a PING with a token of its own."""
-        fields = self.spec.pushes[verb].form.fields
-        return " ".join([verb, *(self.spec.types[field.type].good[0] for field in fields)])
+    def refusal(self, conn: Connection, verb: str, code: str) -> str:
+        return self.spec.refusal_line(verb, code, conn.name or "")
 
     def quit(self, conn: Connection) -> None:
         """The request that ends the connection was answered."""
         conn.over = True
         conn.sent_at = self.now
 
+    def goodbye_for(self, conn: Connection, when: When) -> None:
+        """The server ends the connection; in a spec without a goodbye for that cause, without a frame."""
+        goodbye = self.spec.goodbye_when(when)
+        if goodbye is None:
+            self.end(conn, self.lost)
+        else:
+            self.goodbye(conn, goodbye)
+
     def goodbye(self, conn: Connection, goodbye: Goodbye) -> None:
         """The server ends the connection."""
         if goodbye.gone is None:
             conn.partner = None
-        self.end(conn, goodbye.gone or "", f"{self.spec.goodbye.key} {goodbye.code} {goodbye.words}")
+        self.end(conn, goodbye.gone or "", self.spec.goodbye_line(goodbye.code))
 
     def end(self, conn: Connection, reason: str, last_frame: str | None = None) -> None:
         """A connection ends without its own request."""
         if conn.over:
             return
-        self.at, self.relaying = "ending", False
+        self.at = (conn.state, None)
         ending, other = self.spec.ending, conn.partner
         words = {**self.variables(conn, other, {}), "reason": reason}
         for effect in ending.effects:
@@ -410,8 +372,9 @@ class Server:
                 self.unlink(conn)
             elif effect.kind == "release":
                 self.release(conn)
-        if other is not None:
-            self.tell(other, ending.partner, words)
+        if other is not None and ending.partner is not None:
+            self.tell_partner(other, ending.partner, words)
+        self.tell_changes(conn, words, reason)
         conn.state = ending.to
         if last_frame is not None:
             self.write(conn, last_frame)
@@ -421,12 +384,12 @@ class Server:
     @property
     def lost(self) -> str:
         """The reason of an end without a goodbye."""
-        return self.spec.goodbye_when("too-long").gone or ""
+        return self.spec.ending.gone
 
     def sign(self, conn: Connection) -> None:
         """A sign of life: its silence begins anew."""
         conn.heard_at = self.now
-        conn.done.clear()
+        conn.done -= {timer.name for timer in self.spec.timers.values() if timer.since == "silence"}
 
     def write(self, conn: Connection, frame: str) -> None:
         if conn.over:

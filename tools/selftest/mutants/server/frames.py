@@ -9,7 +9,8 @@ from pychat.spec.model import Outcome
 from tools.selftest.mutants.mutant import Table
 from tools.selftest.mutants.reader import Reader
 
-from .engine import Connection, FaultyFrameError, Server
+from .connection import Connection, FaultyFrameError
+from .engine import Server
 
 reading: Table[Reader] = Table(Reader)
 refusing: Table[Server] = Table(Server, near="*/LINE/*")
@@ -45,11 +46,13 @@ refusing.row("refusals-count", "Counts the refusals of the table as faults.", Se
              lambda self, conn, outcome:
              self.count_fault(conn) if outcome.error is not None else Server.taken(self, conn, outcome))
 refusing.row("no-words-in-refusals", "Refuses without words.", Server.refusal,
-             lambda self, verb, code: f"{self.spec.refusal.key} {verb} {code}")
+             lambda self, conn, verb, code:
+             Server.refusal(self, conn, verb, code).removesuffix(f" {self.spec.errors[code].words}"))
 refusing.row("empty-words-in-refusals", "Refuses with a space and no words.", Server.refusal,
-             lambda self, verb, code: f"{self.spec.refusal.key} {verb} {code} ")
+             lambda self, conn, verb, code:
+             Server.refusal(self, conn, verb, code).removesuffix(self.spec.errors[code].words))
 refusing.row("words-in-two-lines", "Refuses with words that hold a line break.", Server.refusal,
-             lambda self, verb, code: Server.refusal(self, verb, code).replace(" ", "\n", 1))
+             lambda self, conn, verb, code: Server.refusal(self, conn, verb, code).replace(" ", "\n", 1))
 
 INVALID = (  # octets that are not valid UTF-8, and are taken
     ("overlong-taken", "Takes overlong forms.",

@@ -13,7 +13,8 @@ from pychat.spec.model import PartnerEffect
 from tools.selftest.mutants.mutant import Table
 from tools.selftest.mutants.shared import TEXTS
 
-from .engine import Connection, Server
+from .connection import Connection
+from .engine import Server
 
 Words = Mapping[str, str]
 
@@ -57,10 +58,10 @@ class LineToLatest(Server):
 
     latest: Connection | None = None
 
-    def tell(self, other: Connection, effect: PartnerEffect, words: Words) -> None:
+    def tell_partner(self, other: Connection, effect: PartnerEffect, words: Words) -> None:
         if effect.to is not None:
             self.latest = self.user(words["me"])
-        super().tell(other, effect, words)
+        super().tell_partner(other, effect, words)
 
     def push(self, other: Connection, push: Template, words: Words) -> None:
         latest = self.latest

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from pychat.spec.forms import Type
-from pychat.spec.model import Goodbye, Spec
+from pychat.spec.model import Goodbye, Spec, Timer
 from tools.selftest.mutants.mutant import Mutant
 
 from .engine import Server
@@ -21,15 +21,17 @@ HUGE = 1 << 40  # octets that no queue holds
 
 
 def mutants(spec: Spec) -> Iterator[Mutant[Server]]:
-    """Types, framing, budgets, goodbyes, timers, queue marks."""
+    """Types, framing, budgets, goodbyes, timers, queue marks, relations."""
     asked = dict.fromkeys(field.type for request in spec.requests.values() for field in request.form.fields)
     for name in asked:
         yield from _type(spec, spec.types[name])
     yield from _framing(spec)
     yield from _budgets(spec)
     yield from _goodbyes(spec)
-    yield from _timers(spec)
+    for timer in spec.timers.values():
+        yield from _timer(spec, timer)
     yield from _queues(spec)
+    yield from _relations(spec)
 
 
 # --- types ------------------------------------------------------------------------------------------------------------
@@ -138,15 +140,23 @@ def _goodbyes(spec: Spec) -> Iterator[Mutant[Server]]:
 # --- time and queues --------------------------------------------------------------------------------------------------
 
 
-def _timers(spec: Spec) -> Iterator[Mutant[Server]]:
-    for name, timer in spec.timers.items():
-        near = f"*/TIME/{name}*"
-        rest = {other: kept for other, kept in spec.timers.items() if other != name}
-        if timer.since != "goodbye":  # without it, all is closed at once, and there is a mutant for that
-            yield Mutant(f"timer/{name}:never", f"{name} never runs out", spec=replace(spec, timers=rest), near=near)
-        for what, factor in (("early", EARLY), ("late", LATE)):
-            changed = replace(spec, timers={**spec.timers, name: replace(timer, after=timer.after * factor)})
-            yield Mutant(f"timer/{name}:{what}", f"{name} takes {factor} times as long", spec=changed, near=near)
+def _timer(spec: Spec, timer: Timer) -> Iterator[Mutant[Server]]:
+    def mutant(what: str, breaks: str, *new: Timer) -> Mutant[Server]:
+        timers = {name: kept for name, kept in spec.timers.items() if name != timer.name}
+        changed = replace(spec, timers={**timers, **{each.name: each for each in new}})
+        name, near = f"timer/{timer.name}:{what}", f"*/TIME/*{timer.name}*"
+        return Mutant(name, f"{timer.name} {breaks}", spec=changed, near=near)
+
+    if timer.since != "goodbye":  # without it, all is closed at once, and there is a mutant for that
+        yield mutant("never", "never runs out")
+    for what, factor in (("early", EARLY), ("late", LATE)):
+        yield mutant(what, f"takes {factor} times as long", replace(timer, after=timer.after * factor))
+    if timer.since == "call":
+        yield mutant("since-accept", "counts from the accept of the connection", replace(timer, since="accept"))
+        yield mutant("since-silence", "counts from the last octet", replace(timer, since="silence"))
+        goodbye = next((other.goodbye for other in spec.timers.values() if other.goodbye is not None), None)
+        if goodbye is not None:
+            yield mutant("goodbye", "ends the connection", replace(timer, row=None, goodbye=goodbye))
 
 
 def _queues(spec: Spec) -> Iterator[Mutant[Server]]:
@@ -155,3 +165,12 @@ def _queues(spec: Spec) -> Iterator[Mutant[Server]]:
         ("self", "a connection is read although its own queue is full", replace(spec.limits, queue_stop=HUGE)),
     ):
         yield Mutant(f"queue:{what}-not-slowed", breaks, spec=replace(spec, limits=limits), near="*/*/*slow*")
+
+
+def _relations(spec: Spec) -> Iterator[Mutant[Server]]:
+    """How many tuples are kept may differ between correct servers, but one is too few."""
+    for name, relation in spec.relations.items():
+        if any(column.keep is not None for column in relation.columns):
+            columns = tuple(column if column.keep is None else replace(column, keep=1) for column in relation.columns)
+            changed = replace(spec, relations={**spec.relations, name: replace(relation, columns=columns)})
+            yield Mutant(f"relation/{name}:keeps-one", f"only the last {name} is remembered", spec=changed)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from pychat.spec.forms import Form
 from pychat.spec.model import Goodbye, Spec
 from tools.selftest.mutants.mutant import Mutant, Table, variant
 
-from .engine import Closing, Connection, FaultyFrameError, Server
+from .connection import Connection, FaultyFrameError
+from .engine import Closing, Server
 
 table: Table[Server] = Table(Server)
 
@@ -17,7 +21,7 @@ table.row("answers-overtake", "Answers the requests of one segment in the revers
 table.row("half-close-ignored", "Does nothing when the client has finished sending.", Server.finish,
           lambda self, conn: None)
 table.row("half-close-says-goodbye", "Says goodbye when the client has finished sending.", Server.finish,
-          lambda self, conn: self.goodbye(conn, self.spec.goodbye_when("stop")))
+          lambda self, conn: self.goodbye_for(conn, "stop"))
 table.row("goodbye-missing", "Ends a connection without its goodbye.", Server.goodbye,
           lambda self, conn, goodbye: self.end(conn, goodbye.gone or ""))
 table.row("goodbye-without-words", "Says goodbye without words.", Server.end,
@@ -52,13 +56,13 @@ def faults_first(self: Server, conn: Connection, faulty: FaultyFrameError) -> No
     conn.outbox[:] = waiting + conn.outbox if conn.over else conn.outbox + waiting
 
 
-@table.step(Server.list_users)
-def items_interrupted(self: Server, conn: Connection, verb: str) -> None:
+@table.step(Server.list_items)
+def items_interrupted(self: Server, conn: Connection, form: Form, items: Sequence[Mapping[str, str]]) -> None:
     """A push of the server comes between the items of a list and its answer."""
-    Server.list_users(self, conn, verb)
-    push = next((timer.push for timer in self.spec.timers.values() if timer.push is not None), None)
+    Server.list_items(self, conn, form, items)
+    push = next((timer.row.answer for timer in self.spec.timers.values() if timer.row is not None), None)
     if push is not None:
-        self.write(conn, self.own_push(push))
+        self.push(conn, push, self.variables(conn, conn.partner, {}))
 
 
 @table.step(Server.answer)
@@ -108,7 +112,7 @@ def goes_on_after_quit(self: Server, conn: Connection) -> None:
 @table.step(Server.goodbye)
 def goodbye_but_open(self: Server, conn: Connection, goodbye: Goodbye) -> None:
     """Says goodbye, and goes on."""
-    self.write(conn, f"{self.spec.goodbye.key} {goodbye.code} {goodbye.words}")
+    self.write(conn, self.spec.goodbye_line(goodbye.code))
     conn.reader.octets.clear()
     conn.faults = 0
 
@@ -117,7 +121,7 @@ def goodbye_but_open(self: Server, conn: Connection, goodbye: Goodbye) -> None:
 def stop_tells_partners(self: Server) -> None:
     """Tells every user that the partner is gone when the server stops."""
     for conn in [conn for conn in self.connections if not conn.over]:
-        if conn.partner is not None:
+        if conn.partner is not None and self.spec.ending.partner is not None:
             words = {**self.variables(conn, conn.partner, {}), "reason": self.lost}
             self.push(conn.partner, self.spec.ending.partner.push, words)
         conn.partner = None

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pychat.spec.model import Outcome, PartnerEffect
 from tools.selftest.mutants.mutant import Table
 
-from .engine import Connection, Server
+from .connection import Connection
+from .engine import Server
+from .users import Users
 
 table: Table[Server] = Table(Server)
 
@@ -50,17 +52,18 @@ class NameFreedLate(Server):
 def old_name_released(self: Server, conn: Connection, outcome: Outcome, values: Mapping[str, str]) -> None:
     """Frees the name that was asked for by a connection that was refused it."""
     Server.do(self, conn, outcome, values)
-    if outcome.condition is not None and outcome.condition.kind == "taken" and outcome.error is not None:
-        self.users.pop(self.fold(values[outcome.condition.field or ""]), None)
+    for condition in outcome.conditions if outcome.error is not None else ():
+        if condition.kind == "taken":
+            self.users.pop(self.fold(values[condition.field or ""]), None)
 
 
 # --- chats ------------------------------------------------------------------------------------------------------------
 
 
-@table.step(Server.link)
-def call_accepts(self: Server, conn: Connection, other: Connection) -> None:
+@table.step(Users.link)
+def call_accepts(self: Users, conn: Connection, other: Connection) -> None:
     """The lines of a called user are delivered at once."""
-    Server.link(self, conn, other)
+    Users.link(self, conn, other)
     self.accept(other)
 
 
@@ -78,18 +81,18 @@ class CallerMustAccept(Server):
             conn.partner.accepted = True
 
 
-@table.step(Server.link)
-def acceptance_kept(self: Server, conn: Connection, other: Connection) -> None:
+@table.step(Users.link)
+def acceptance_kept(self: Users, conn: Connection, other: Connection) -> None:
     """An acceptance outlives its chat, and holds for the next one."""
     kept = other.accepted
-    Server.link(self, conn, other)
+    Users.link(self, conn, other)
     other.accepted |= kept
 
 
-@table.step(Server.retract)
-def both_ends_retract(self: Server, conn: Connection) -> None:
+@table.step(Users.retract)
+def both_ends_retract(self: Users, conn: Connection) -> None:
     """The end of one acceptance is the end of the other one too."""
-    Server.retract(self, conn)
+    Users.retract(self, conn)
     if conn.partner is not None:
         conn.partner.accepted = False
 
@@ -136,14 +139,14 @@ class OneSidedCall(Server):
 
     late: tuple[Connection, PartnerEffect, Mapping[str, str]] | None = None
 
-    def tell(self, other: Connection, effect: PartnerEffect, words: Mapping[str, str]) -> None:
+    def tell_partner(self, other: Connection, effect: PartnerEffect, words: Mapping[str, str]) -> None:
         if effect.to is not None and self.late is None:
             self.late = (other, effect, dict(words))
         else:
-            super().tell(other, effect, words)
+            super().tell_partner(other, effect, words)
 
     def take(self, conn: Connection, line: bytes) -> None:
         if self.late is not None and self.late[2]["me"] == conn.name:
             late, self.late = self.late, None
-            super().tell(*late)
+            super().tell_partner(*late)
         super().take(conn, line)

@@ -1,0 +1,136 @@
+"""What the cells for clients have in common: the views of a client, and what the suite does for everybody else.
+
+The other users exist only in the model: what they would do becomes frames that the suite sends. Knows no verb.
+"""
+
+from __future__ import annotations
+
+from conformance.cases.matrix import Cells
+from conformance.cases.play import CLIENT, USER, Play, Step
+from conformance.oracle.frames import ANY_WORDS, Parsed, parse_request
+from conformance.oracle.model import Due, End, Items, Text, World
+from conformance.oracle.paths import SUBJECT, Move, Path
+from pychat.spec import Spec
+from pychat.spec.forms import Form
+
+from .contract import LOST, Contract
+
+ODD_WORDS = "4 words, ever so odd: wrong-state!"  # a client must not compare the words of a refusal
+
+
+class ClientCells(Cells):
+    """The ways into each view that a client can have, as the steps of a play."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
+        self.contract = Contract(spec)
+        found = self.paths.configurations
+        self.configurations = [name for name in found if self._is_open(self.paths.to_configuration(name))]
+        self.views = self._find_views()
+
+    def _find_views(self) -> dict[str, Path]:
+        """The views that a client can have of itself and its partner, each with the shortest path into it.
+
+        They are the configurations, and besides them that of a called end which has answered.
+        """
+        found = {name: self.paths.to_configuration(name) for name in self.configurations}
+        for state in self.spec.linked_states:
+            for row in (row for rows in self.spec.states[state].recv.values() for row in rows if row.does("accept")):
+                answer = self.paths.to_row(f"{state}+called", row)
+                if answer is not None and self._is_open(path := (*answer[0], Move(SUBJECT, answer[1]))):
+                    found.setdefault(f"{state}+called-and-answered", path)
+        return found
+
+    def _cell(
+        self, configuration: str, message: str, variant: str, title: str, rules: tuple[str, ...],
+        setup: list[Step], *steps: Step,
+    ) -> Play:  # fmt: skip
+        return self.cell(
+            configuration, message, variant, title, rules, setup, steps, of="client", segments=("whole",)
+        )  # fmt: skip
+
+    # What the suite does for the server and the other users
+
+    def _led(self, path: Path) -> tuple[World, list[Step]]:
+        """The world after these requests, and the steps to it."""
+        world = World(self.spec)
+        return world, [done for step in path for done in self._acted(world, step.who, step.octets)]
+
+    def _led_into(self, configuration: str) -> tuple[World, list[Step]]:
+        """The world in which the client is in this configuration, and the steps that lead it there."""
+        return self._led(self.paths.to_configuration(configuration))
+
+    def _is_open(self, path: Path) -> bool:
+        """Whether the contract has commands for all that the client sends on this path, and its rules allow it."""
+        world = World(self.spec)
+        for who, octets in path:
+            if who == SUBJECT and (self._command(octets) is None or not self._allowed(world, octets)):
+                return False
+            world.feed(who, octets)
+        return True
+
+    def _acted(self, world: World, who: str, octets: bytes) -> list[Step]:
+        """What a request leads to: for the client's own, the command and the request; for all, what comes to it."""
+        steps: list[Step] = []
+        if who == SUBJECT:
+            command = self._command(octets)
+            assert command is not None
+            steps += [typed(command), sent(octets)]
+        for due in world.feed(who, octets).get(SUBJECT, []):
+            steps += self._given(due)
+        return steps
+
+    def _given(self, due: Due) -> list[Step]:
+        """A frame from the server, and the line that it is printed as."""
+        if isinstance(due, End):
+            return [Step(CLIENT, "end")]
+        texts = [due.text] if isinstance(due, Text) else [*due.items, due.answer] if isinstance(due, Items) else []
+        steps = []
+        for text in texts:
+            frame = text.replace(ANY_WORDS, ODD_WORDS)
+            steps.append(received(frame, self.spec))
+            line = self.contract.printed(frame)
+            if line is not None:
+                steps.append(Step(USER, "receive", line.encode(), line))
+        return steps
+
+    def _command(self, octets: bytes) -> str | None:
+        """The command that sends this line."""
+        said = parse_request(self.spec, octets.removesuffix(self.spec.framing.writes))
+        return self.contract.command(said.verb, dict(said.values)) if isinstance(said, Parsed) else None
+
+    def _allowed(self, world: World, octets: bytes) -> bool:
+        """Whether the rules for clients allow this request, which has a place in the client's view, with its fields."""
+        said = parse_request(self.spec, octets.removesuffix(self.ending))
+        assert isinstance(said, Parsed)
+        condition = self.spec.client.only_if.get(world.open(SUBJECT).state, {}).get(said.verb)
+        return condition is None or world.holds(condition, SUBJECT, said)
+
+    def _plain(self, form: Form) -> dict[str, str]:
+        """Ordinary values of a frame's fields."""
+        return {field.name: self.spec.types[field.type].good[0] for field in form.fields}
+
+    def _closing(self, line: str) -> list[Step]:
+        """A frame after which the client closes; it says so, and prints nothing of it."""
+        lost = f"{LOST} {ANY_WORDS}"
+        return [received(line, self.spec), Step(CLIENT, "finish"), Step(USER, "receive", lost.encode(), lost)]
+
+
+def typed(command: str) -> Step:
+    """The user types a command."""
+    return Step(USER, "send", command.encode() + b"\n", command)
+
+
+def unsent(command: str) -> Step:
+    """The user types a command that must not be sent now."""
+    return Step(USER, "send", command.encode() + b"\n", command, held=True)
+
+
+def sent(octets: bytes) -> Step:
+    """The client sends a request."""
+    return Step(CLIENT, "send", octets, octets.decode().rstrip("\n"))
+
+
+def received(text: str, spec: Spec) -> Step:
+    """The server sends a frame."""
+    return Step(CLIENT, "receive", text.encode() + spec.framing.writes, text)

@@ -1,0 +1,292 @@
+"""The calls: who called whom, how long it rang, how it ended, and what was said. Knows no TCP.
+
+A chat is a call that was answered; it begins with the answer. Everything here is what the capture shows: where frames
+are missing, a call has no answer and no end, and nobody is said to have done anything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal
+
+from pychat.spec import Spec
+from pychat.spec.view import Move, moves
+from tools.report.evidence import Evidence
+from tools.report.packets import Line
+from tools.vocabulary import Vocabulary
+
+from .transport import Spread
+
+Outcome = Literal["answered", "declined", "unanswered", "hung up", "lost", "open"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The frame that shows something, and its time in seconds since the epoch."""
+
+    frame: int
+    time: float
+
+    @classmethod
+    def of(cls, line: Line | None) -> Moment | None:
+        return None if line is None else cls(line.number, line.time)
+
+
+@dataclass(slots=True)
+class Said:
+    """A line from one person to the other. `delivered` is None when it did not arrive within the capture."""
+
+    frame: int
+    time: float
+    speaker: str
+    words: str
+    octets: int
+    delivered: int | None = None
+    took: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """The user whose end has gone, and the server's word for the reason. `how`: by its request, by a timer, or else."""
+
+    who: str
+    why: str
+    how: Literal["left", "timer", "lost"]
+
+    def __str__(self) -> str:
+        return f"{self.who} {self.why}".strip()
+
+
+@dataclass(slots=True)
+class Call:
+    """A call and the chat that came of it, with the dissector's number for both.
+
+    `shown`: the capture shows which of the two has called. `rang`: the called user is told. `answered`: the frame that
+    shows an answer. `over`: the first one that shows that an end has gone (`going`). `outcome` is how the call
+    ended: `hung up` by the caller, `lost` when a connection ended while it rang, `open` when the capture shows neither
+    an answer nor an end. `last` is the time of the last line, in seconds since the epoch.
+    """
+
+    number: int
+    caller: str
+    called: str
+    shown: bool
+    streams: list[int]
+    begun: Moment
+    rang: Moment | None
+    answered: Moment | None
+    over: Moment | None
+    going: Going | None
+    outcome: Outcome
+    last: float
+    said: list[Said]
+    evidence: Evidence
+    thinking: dict[str, Spread] = field(default_factory=dict)
+
+    @property
+    def decided(self) -> Moment | None:
+        """When it was answered, or else when it was over."""
+        return self.answered or self.over
+
+    @property
+    def ringing(self) -> float | None:
+        """For how many seconds it rang; None where the capture does not show when it began or ended."""
+        return None if self.rang is None or self.decided is None else self.decided.time - self.rang.time
+
+    @property
+    def lasted(self) -> float:
+        """The seconds from the answer until one end had gone, or to its last line; 0 without an answer."""
+        if self.answered is None:
+            return 0.0
+        return (self.last if self.over is None else self.over.time) - self.answered.time
+
+    def by(self, speaker: str) -> list[Said]:
+        return [line for line in self.said if line.speaker == speaker]
+
+    def think_times(self) -> Iterator[tuple[str, float]]:
+        """Who answered the other one's line, and after how many seconds. While it rings, nobody thinks."""
+        since = 0.0 if self.answered is None else self.answered.time
+        for before, after in pairwise(self.said):
+            if before.speaker != after.speaker:
+                yield after.speaker, max(0.0, after.time - max(before.time, since))
+
+
+@dataclass(slots=True)
+class Missed:
+    """A user was told of a call that was refused. `refused` is the frame in which the caller was."""
+
+    frame: int
+    time: float
+    user: str
+    caller: str
+    refused: int | None
+
+
+def calls(lines: Sequence[Line], spec: Spec, words: Vocabulary) -> list[Call]:
+    """The calls in the order in which the capture shows them."""
+    by_number: dict[int, list[Line]] = {}
+    for line in lines:
+        if line.chat is not None:
+            by_number.setdefault(line.chat, []).append(line)
+    goings = [move for move in moves(spec) if move.key == words.gone and move.by == "partner"]
+    return [_call(number, own, goings, spec, words) for number, own in sorted(by_number.items())]
+
+
+def _call(number: int, lines: list[Line], goings: Sequence[Move], spec: Spec, words: Vocabulary) -> Call:
+    caller, called, shown = _ends(lines, spec, words)
+    answer = _answer(lines, caller, called, words) if shown else _talk(lines, words)
+    end = _end(lines, words)
+    going = None if end is None else _going(end, goings, spec, words)
+    said = _said(lines, words)
+    call = Call(
+        number=number,
+        caller=caller,
+        called=called,
+        shown=shown,
+        streams=sorted({line.stream for line in lines}),
+        begun=Moment(lines[0].number, lines[0].time),
+        rang=Moment.of(next((line for line in lines if line.verb == words.called and not line.from_client), None)),
+        answered=Moment.of(answer),
+        over=Moment.of(end),
+        going=going,
+        outcome=_outcome(going, answer, caller),
+        last=lines[-1].time,
+        said=said,
+        evidence=Evidence.showing(f"{spec.protocol}.chat == {number}", lines),
+    )
+    thoughts = list(call.think_times())
+    for who in dict.fromkeys(line.speaker for line in said):
+        spread = Spread.of([gap for speaker, gap in thoughts if speaker == who])
+        if spread is not None:
+            call.thinking[who] = spread
+    return call
+
+
+def _ends(lines: Sequence[Line], spec: Spec, words: Vocabulary) -> tuple[str, str, bool]:
+    """The caller and the called user, and whether the capture tells which is which."""
+    for line in lines:
+        if not line.from_client and line.verb == words.called:
+            return line.partner, line.user, True
+        if not line.from_client and line.verb == words.accepted:
+            return line.user, line.partner, True
+    first = lines[0]
+    if first.kind != "answer" or first.request != words.call or first.state not in spec.states:
+        return first.user, first.partner, False
+    if first.state == first.state_after:
+        return first.partner, first.user, True  # an answer to a call that the capture does not have
+    return first.user, first.partner, True
+
+
+def _answer(lines: Sequence[Line], caller: str, called: str, words: Vocabulary) -> Line | None:
+    """The frame that shows an answer: the push to the caller, what the called user gets for it, or a line of it."""
+    to_caller = [line for line in lines if line.kind == "push" and line.user == caller]
+    own = [line for line in lines if line.kind == "answer" and line.request == words.call and line.user == called]
+    told = [line for line in to_caller if line.verb == words.accepted]
+    heard = [line for line in to_caller if line.verb == words.heard]
+    return next(iter([*told, *own, *heard]), None)
+
+
+def _talk(lines: Sequence[Line], words: Vocabulary) -> Line | None:
+    """The first frame after which both ends have heard each other: so both had answered, whoever called."""
+    hearers: set[str] = set()
+    for line in lines:
+        if line.kind == "push" and line.verb == words.heard:
+            hearers.add(line.user)
+            if len(hearers) == 2:
+                return line
+    return None
+
+
+def _end(lines: Sequence[Line], words: Vocabulary) -> Line | None:
+    """The first frame that shows the end: the push to the partner, which tells who and why, or else any other one."""
+    of_server = [line for line in lines if not line.from_client]
+    told = next((line for line in of_server if line.verb == words.gone), None)
+    return told or next(
+        (
+            line
+            for line in of_server
+            if line.kind == "goodbye" or (line.kind == "answer" and line.request in (words.leave, words.quit))
+        ),
+        None,
+    )
+
+
+def _going(end: Line, goings: Sequence[Move], spec: Spec, words: Vocabulary) -> Going:
+    """What the frame that shows the end says of it."""
+    if end.verb != words.gone:
+        by_request = end.request == words.leave
+        return Going(end.user, "left" if by_request else "ended", "left" if by_request else "lost")
+    who = end.value(spec.pushes[words.gone].form.field_of(spec.names) or "")
+    for move in goings:
+        if all(end.value(name) in values for name, values in move.words):
+            why = " ".join(end.value(name) for name, _ in move.words)
+            return Going(who, why, "left" if move.verb == words.leave else "timer" if _of_timer(move) else "lost")
+    return Going(who, "", "lost")
+
+
+def _of_timer(move: Move) -> bool:
+    """Whether a timer ends a call that is not answered: no request does it, and it depends on the answer."""
+    return move.verb is None and (move.here is False or ("not answered", True) in move.known)
+
+
+def _outcome(going: Going | None, answer: Line | None, caller: str) -> Outcome:
+    if answer is not None:
+        return "answered"
+    if going is None:
+        return "open"
+    if going.how == "left":
+        return "hung up" if going.who == caller else "declined"
+    return "unanswered" if going.how == "timer" else "lost"
+
+
+def _said(lines: Sequence[Line], words: Vocabulary) -> list[Said]:
+    """The lines that were said and not refused, each with where it came out."""
+    refused = Counter(line.request_in for line in lines if line.kind == "refusal" and line.request == words.say)
+    said: list[Said] = []
+    waiting: dict[int, list[Said]] = {}
+    for line in lines:
+        if line.verb == words.say and line.from_client and not line.violation:
+            if refused[line.number]:
+                refused[line.number] -= 1
+                continue
+            text = line.whole.partition(" ")[2]
+            one = Said(line.number, line.time, line.user, text, line.length)
+            said.append(one)
+            waiting.setdefault(line.number, []).append(one)
+        elif line.verb == words.heard and not line.from_client and line.relayed_from is not None:
+            same = waiting.get(line.relayed_from)
+            if same:
+                one = same.pop(0)
+                one.delivered, one.took = line.number, line.relay_time
+    return said
+
+
+def missed(lines: Sequence[Line], spec: Spec, words: Vocabulary) -> list[Missed]:
+    """The calls that users were told to have missed, in the order of the capture."""
+    field_name = spec.pushes[words.missed].form.field_of(spec.names) or ""
+    same = spec.name_type.same
+    tells = [line for line in lines if line.verb == words.missed and not line.from_client]
+    refusals = list(_refused_calls(lines, spec, words)) if tells else []
+    found = []
+    for line in tells:
+        caller = line.value(field_name)
+        own = [refusal for refusal, user in refusals if same(refusal.user, caller) and same(user, line.user)]
+        nearest = min(own, key=lambda refusal: abs(refusal.time - line.time), default=None)
+        found.append(Missed(line.number, line.time, line.user, caller, nearest.number if nearest else None))
+    return found
+
+
+def _refused_calls(lines: Sequence[Line], spec: Spec, words: Vocabulary) -> Iterator[tuple[Line, str]]:
+    """Each refusal of a call, and the user that the call has named."""
+    field_name = spec.requests[words.call].form.field_of(spec.names) or ""
+    asked: dict[tuple[int, int | None], list[Line]] = {}
+    for line in lines:
+        if line.request == words.call and line.from_client:
+            asked.setdefault((line.stream, line.number), []).append(line)
+        elif line.request == words.call and line.kind == "refusal":
+            waiting = asked.get((line.stream, line.request_in))
+            if waiting:
+                yield line, waiting.pop(0).value(field_name)

@@ -1,0 +1,135 @@
+"""The calls: who called whom, when it rang and for how long, how it ended, and which calls were missed."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tools.report.analysis.calls import Call, Outcome
+from tools.report.analysis.transport import Spread
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, plural, quoted, seconds
+from tools.report.evidence import Evidence
+from tools.report.findings import Findings
+
+_SHOWN = 30
+# How calls ended, for one of them and for several.
+_SUMMED: dict[Outcome, tuple[str, str]] = {
+    "answered": ("was answered", "were answered"),
+    "declined": ("was declined", "were declined"),
+    "unanswered": ("was not answered in time", "were not answered in time"),
+    "hung up": ("was ended by its caller while it rang", "were ended by their callers while they rang"),
+    "lost": ("ended with a connection while it rang", "ended with a connection while they rang"),
+    "open": ("is neither answered nor over", "are neither answered nor over"),
+}
+
+
+def sections(findings: Findings) -> list[Section]:
+    """Nothing where nobody called and nobody missed a call."""
+    blocks = [*_calls(findings), *_missed(findings)]
+    return [Section("Calls", blocks, 2)] if blocks else []
+
+
+def _calls(findings: Findings) -> list[Block]:
+    calls = findings.calls
+    if not calls:
+        return []
+    shown = calls[:_SHOWN]
+    rows = [
+        (
+            str(call.number),
+            f"{call.caller} {'→' if call.shown else '–'} {call.called}",
+            findings.since(call.rang.time) if call.rang else "–",
+            str(call.rang.frame) if call.rang else "–",
+            seconds(call.ringing),
+            _ended(call),
+            str(call.decided.frame) if call.decided else "–",
+        )
+        for call in shown
+    ]
+    return [
+        summed(findings),
+        *_waits(findings),
+        Table(
+            f"The calls{first_of(shown, calls)}. A call rings from the frame that tells the called user of it until "
+            "the frame that shows its answer or its end. A dash: this frame is not in the capture",
+            (
+                Column("Call", "right"),
+                Column("Caller → called", share=1),
+                *numbers("Rings at", "Frame", "Rings for"),
+                Column("How it ended", share=1.4),
+                Column("Frame", "right"),
+            ),
+            rows,
+            Evidence.frames_alone(moment.frame for call in shown for moment in (call.rang, call.decided) if moment),
+            small=True,
+        ),
+    ]
+
+
+def summed(findings: Findings) -> Paragraph:
+    """How many calls there were, and what became of them."""
+    shown = [call for call in findings.calls if call.shown]
+    counts = Counter(call.outcome for call in shown)
+    ends = [f"{count} {_SUMMED[how][count > 1]}" for how, count in sorted(counts.items(), key=lambda pair: -pair[1])]
+    words = plural(len(shown), "call") + (f": {', '.join(ends)}." if ends else ".")
+    rest = len(findings.calls) - len(shown)
+    if rest:
+        words += f" Of {rest} more, the capture does not show who called."
+    lines = [line for line in findings.lines if line.chat is not None]
+    return Paragraph(words, Evidence.showing(f"{findings.protocol}.chat", lines))
+
+
+def _waits(findings: Findings) -> list[Paragraph]:
+    """How long callers waited for an answer, by the frames that told them of it."""
+    evidence = findings.pushed(findings.words.accepted)
+    told = set(evidence.frames)
+    waits = [call.ringing for call in findings.calls if call.answered and call.answered.frame in told]
+    spread = Spread.of([wait for wait in waits if wait is not None])
+    if spread is None:
+        return []
+    words = f"{plural(spread.count, 'call')} rang until the caller was told of the answer, for {seconds(spread.least)}"
+    if spread.count > 1:
+        words += f" to {seconds(spread.most)}; the median is {seconds(spread.median)}"
+    return [Paragraph(f"{words}.", evidence)]
+
+
+def _ended(call: Call) -> str:
+    if call.outcome in ("answered", "declined"):
+        return f"{call.outcome} by {call.called}"
+    if call.outcome == "hung up":
+        return f"{call.caller} hung up"
+    if call.outcome == "unanswered":
+        return "not answered in time"
+    if call.going is None:
+        return "neither answered nor over in this capture"
+    return f"the connection of {call.going.who} ended ({quoted(call.going.why)})"
+
+
+def _missed(findings: Findings) -> list[Block]:
+    missed = findings.missed
+    if not missed:
+        return []
+    shown = missed[:_SHOWN]
+    rows = [
+        (
+            str(one.frame),
+            findings.since(one.time),
+            one.user or "–",
+            one.caller,
+            str(one.refused) if one.refused is not None else "–",
+        )
+        for one in shown
+    ]
+    return [
+        Table(
+            f"Missed calls{first_of(shown, missed)}: users in a chat who were told that somebody had called. The last "
+            "column is the frame in which the caller was refused",
+            (
+                *numbers("Frame", "Time"),
+                Column("Missed by", share=1),
+                Column("Caller", share=1),
+                *numbers("Refused in"),
+            ),
+            rows,
+            findings.pushed(findings.words.missed),
+        )
+    ]

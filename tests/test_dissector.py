@@ -166,6 +166,102 @@ def test_a_chat_is_followed_at_both_its_ends(shark: Tshark, tmp_path: Path) -> N
     ]
 
 
+def test_each_end_of_a_call_knows_who_has_answered(shark: Tshark, tmp_path: Path) -> None:
+    """The caller has, the called end not before its own answer; the caller sees it with the push, until the end."""
+    capture = Capture()
+    alice, bob = chat(capture, shark.spec)
+    bob.client("LEAVE")
+    bob.server("OK LEAVE")
+    alice.server("GONE bob left")
+    frames = shark.frames(written(capture, tmp_path))
+
+    def shown(stream: int) -> list[tuple[str | None, ...]]:
+        return [tuple(frame.get(name) for name in ("line", "answered", "here")) for frame in by_stream(frames)[stream]]
+
+    assert shown(0)[2:] == [
+        ("CHAT bob", None, None),
+        ("OK CHAT bob", "1", "0"),
+        ("ACCEPTED bob", "1", "1"),
+        ("GONE bob left", "1", "1"),
+    ]
+    assert shown(1)[2:] == [
+        ("CALL alice", "0", "1"),
+        ("CHAT alice", "0", "1"),
+        ("OK CHAT alice", "1", "1"),
+        ("LEAVE", "1", "1"),
+        ("OK LEAVE", "1", "1"),
+    ]
+    calling = shark.run(written(capture, tmp_path), "-Y", "pychat.here == 0", "-T", "fields", "-e", "pychat.line")
+    assert calling.splitlines() == ["OK CHAT bob"]
+
+
+def test_the_missed_calls_of_a_chat_are_kept_until_its_end(shark: Tshark, tmp_path: Path) -> None:
+    """At the busy end alone; the rule is that of the row which has told it."""
+    capture = Capture()
+    _, bob = chat(capture, shark.spec)
+    for name in ("carol", "dave"):
+        caller = capture.flow(shark.spec.transport.port).open()
+        caller.client(f"NAME {name}")
+        caller.server(f"OK NAME {name}")
+        caller.client("CHAT bob")
+        caller.server("ERR CHAT user-busy x")
+        bob.server(f"MISSED {name}")
+    bob.client("LEAVE")
+    bob.server("OK LEAVE")
+    frames = shark.frames(written(capture, tmp_path))
+    assert [frame.get("violation") for frame in frames] == [None] * len(frames)
+    assert [(frame["line"], frame.get("missed")) for frame in by_stream(frames)[1][-4:]] == [
+        ("MISSED carol", "carol"), ("MISSED dave", "carol, dave"), ("LEAVE", "carol, dave"), ("OK LEAVE", None),
+    ]  # fmt: skip
+    assert {frame.stream for frame in frames if frame.get("missed")} == {1}
+    assert [frame["rule"] for frame in frames if frame["verb"] == "MISSED"] == ["R-CALL-4", "R-CALL-4"]
+
+
+def test_a_capture_that_begins_in_a_chat_does_not_guess_who_has_answered(shark: Tshark, tmp_path: Path) -> None:
+    """An OK may be that of a call or of an answer; a line from the partner says that it has answered."""
+    capture = Capture()
+    flow = capture.flow(shark.spec.transport.port)
+    flow.client("CHAT bob")
+    flow.server("OK CHAT bob", "MSG hi", "GONE bob left")
+    frames = shark.frames(written(capture, tmp_path))
+    assert [(frame.get("here"), frame.get("violation")) for frame in frames] == [
+        (None, None), (None, None), ("1", None), ("1", None),
+    ]  # fmt: skip
+
+
+def test_the_tuples_of_a_connection_are_shown(tmp_path: Path) -> None:
+    """In a protocol of relations without a link: what its own requests add and drop, in the first spelling."""
+    shark = Tshark(load(ROOT / "tests" / "board.yaml"), tmp_path)
+    capture = Capture()
+    flow = capture.flow(shark.spec.transport.port).open()
+    flow.server("WELCOME to the notice board")
+    flow.client("name ann")
+    flow.server("OK NAME ann")
+    flow.client("Sub Lost", "SUB found", "UNSUB LOST", "who")
+    flow.server("OK SUB Lost", "OK SUB found", "OK UNSUB Lost", "USER ann reader")
+    frames = shark.frames(written(capture, tmp_path))
+    assert [frame.get("violation") for frame in frames] == [None] * len(frames)
+    assert [frame.get("subscriber") for frame in frames[-4:]] == ["Lost", "Lost, found", "found", "found"]
+    assert [frame["request"] for frame in frames if frame["from"] == "client"] == ["NAME", "SUB", "SUB", "UNSUB", "WHO"]
+    assert frames[-1]["request_in"] == str(next(frame.number for frame in frames if frame["line"] == "who"))
+
+
+def test_a_refusal_with_a_frame_of_its_own(tmp_path: Path) -> None:
+    """It names no verb, and answers the first open request that can be refused so; faults depend on the state."""
+    shark = Tshark(load(ROOT / "tests" / "board.yaml"), tmp_path)
+    capture = Capture()
+    flow = capture.flow(shark.spec.transport.port).open()
+    flow.client("hello", "PING", "POST lost x", "NAME ann", "POST", "HELLO", "NAME ann")
+    flow.server("NAME first", "PONG", "NAME first", "OK NAME ann")
+    flow.server("NO POST odd-note x", "NO * what x", "NAME first")
+    frames = shark.frames(written(capture, tmp_path))
+    blamed = [(frame["line"], frame.get("violation")) for frame in frames]
+    assert blamed[:2] == [("hello", "say-name"), ("PING", None)]
+    assert blamed[-3:] == [("NO POST odd-note x", None), ("NO * what x", None), ("NAME first", "wrong-outcome")]
+    kinds = [(frame["kind"], frame.get("request")) for frame in frames if frame["from"] == "server"]
+    assert kinds[:4] == [("refusal", "*"), ("answer", "PING"), ("refusal", "POST"), ("answer", "NAME")]
+
+
 def test_two_servers_have_users_of_the_same_names(shark: Tshark, tmp_path: Path) -> None:
     """A name belongs to a server: chats do not mix."""
     capture = Capture()
@@ -277,7 +373,6 @@ def test_the_dissector_and_the_codec_find_the_same_faults(each_shark: Tshark, tm
     capture = Capture()
     for line in lines:
         capture.flow(spec.transport.port).open().send("client", line + b"\n")
-    faults = {rule.error for rule in spec.faults if rule.fault != "state"}
     frames = each_shark.frames(written(capture, tmp_path))
     assert len(frames) == len(lines)
     for frame, line in zip(frames, lines, strict=True):

@@ -72,7 +72,10 @@ def rules(spec: Spec) -> Data:
         "requests": {verb: _request(spec, verb) for verb in spec.requests},
         "replies": _replies(spec),
         "rows": {
-            state.name: {verb: [_row(spec, row) for row in rows] for verb, rows in state.recv.items()}
+            state.name: {
+                verb: [data for row in rows for data in (*_failure(row), _row(spec, row))]
+                for verb, rows in state.recv.items()
+            }
             for state in spec.states.values()
         },
         "faults": [
@@ -260,6 +263,14 @@ def _row(spec: Spec, row: Outcome) -> Data:
         ],
         "rule": row.rule,
     }
+
+
+def _failure(row: Outcome) -> list[Data]:
+    """The refusal in place of a row when the disk fails, as a row of its own: nobody can tell whether it holds."""
+    if row.fails is None:
+        return []
+    words = {"label": row.fails, "error": row.fails, "when": _when(row.conditions), "rule": row.rule}
+    return [{**words, "maybe": True, "respelled": {}, "does": {}, "tuples": []}]
 
 
 def _in_entries(row: Outcome) -> Iterable[str]:

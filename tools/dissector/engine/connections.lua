@@ -185,6 +185,6 @@ end
 
 return {
   reset = reset, connection = connection, lost = lost, fold = fold, put = put, drop = drop, violation = violation,
-  change = change, holds = holds, decided = decided, fault_in = fault_in, fault_row = fault_row, meet = meet, alone = alone,
-  release = release, perform = perform,
+  change = change, holds = holds, decided = decided, fault_in = fault_in, fault_row = fault_row, meet = meet,
+  alone = alone, release = release, perform = perform,
 }

@@ -120,6 +120,7 @@ local function judge_outcome(conn, record, entry, verb, fits)
   local why, rule
   for _, row in ipairs(spec.rows[conn.view.states.only][verb] or {}) do
     local held = holds(row.when, conn.view, entry.values)
+    if row.maybe and held then held = nil end
     if fits(row) then
       if held ~= false then return end
       why, rule = why or "not so: " .. row.when.text, rule or row.rule
@@ -200,20 +201,29 @@ function handlers.answer(conn, frame, record)
   if row.to == spec.final then conn.over = true end
 end
 
--- The first open request of a verb.
-local function open_request(conn, verb)
+-- The request of an item of a list that nothing ends. An item with the same first field as one before it begins the
+-- list of the next request.
+local function endless(conn, verb, subject)
   local pending = conn.pending
   for index = pending.first, pending.last do
     local entry = pending[index]
-    if entry.verb == verb and not entry.fault then return entry end
+    if entry.verb == verb and not entry.fault and not entry.over then
+      entry.listed = entry.listed or {}
+      if not entry.listed[subject] then
+        entry.listed[subject] = true
+        return entry
+      end
+      entry.over = true
+    end
   end
 end
 
 function handlers.item(conn, frame, record)
   local verb, pending = frame.form.verb, conn.pending
   record.verb = verb
-  if not spec.requests[verb].answered then -- nothing ends the list
-    local entry = open_request(conn, verb)
+  if not spec.requests[verb].answered then
+    local first = frame.spans[1]
+    local entry = endless(conn, verb, first and frame.values[first[1].name] or "")
     record.request = entry and entry.record
     if not entry and conn.sure then
       violation(record, "unexpected-answer", "server", "no request before it has such items")

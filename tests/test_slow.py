@@ -1,0 +1,287 @@
+"""Rows that wait for a hash or for the disk: the order of things, what others see meanwhile, failures and losses."""
+
+from __future__ import annotations
+
+import pytest
+
+from pychat.core.relations import Change
+from pychat.core.slow import Result
+from pychat.spec import Spec
+
+from .table import Table
+from .test_hub_relations import board, seated
+
+
+@pytest.fixture
+def table() -> Table:
+    """Ann, bob and cy, of whom ann and cy read a topic; slow work is done when a test says so."""
+    return read_topic(board())
+
+
+def read_topic(spec: Spec) -> Table:
+    table = seated(Table(spec, slowly=True))
+    for who in ("ann", "cy"):
+        table.say(who, "SUB lost")
+    table.got("ann")
+    return table
+
+
+def finish(table: Table, result: Result) -> str:
+    """Completes the first work; what its connection gets."""
+    connection = table.done(result)
+    return next(table.got(who) for who, person in table.people.items() if person is connection)
+
+
+def locked(table: Table, word: str = "sesame") -> None:
+    """Bob locks a topic; the hash of a word is here its reverse."""
+    assert table.say("bob", f"LOCK found {word}") == ""
+    assert [table.done(word[::-1]) is table.people["bob"], finish(table, "done")] == [True, "OK LOCK found"]
+
+
+def notes(table: Table, topic: str = "lost") -> str:
+    """What cy reads; a list waits for nothing."""
+    return table.say("cy", f"READ {topic}")
+
+
+# The disk
+
+
+def test_a_row_is_answered_and_told_when_it_is_on_disk(table: Table) -> None:
+    """What is to be written is what has changed; the time and the number are those of the decision."""
+    table.now = 60.0
+    assert table.say("ann", "POST lost a glove") == ""
+    assert table.got("cy") == ""
+    (work,) = table.hub.work
+    assert (work.kind, work.connection) == ("commit", table.people["ann"])
+    assert work.payload == (
+        Change("note", ("lost", "1", "ann", "1970-01-01T00:01:00Z", "a glove"), added=True, serial=1),
+    )
+    table.now = 61.0
+    assert finish(table, "done") == "OK POST lost 1"
+    assert table.got("cy") == "NEWS lost 1 ann a glove"
+
+
+def test_rows_behind_it_see_what_is_not_on_disk_yet(table: Table) -> None:
+    """So numbers are given in order, and a limit is kept whatever comes at once."""
+    for who in ("ann", "bob", "cy"):
+        assert table.say(who, "POST lost x") == ""
+    seated(table, "dan", "eve")
+    assert table.say("dan", "POST lost x") == ""
+    assert table.say("eve", "POST lost x").startswith("NO POST board-full ")
+    answers = []
+    while table.hub.work:
+        answers.append(finish(table, "done").split(" / ")[-1])
+    assert answers == ["OK POST lost 1", "OK POST lost 2", "OK POST lost 3", "OK POST lost 4"]
+
+
+@pytest.mark.parametrize("result", ["failed", "fenced"])
+def test_what_is_not_written_is_taken_back(table: Table, result: Result) -> None:
+    """The row is refused, and nobody is told of it; its number is not given again."""
+    table.say("ann", "POST lost a glove")
+    assert finish(table, result) == "NO POST try-later Try that later."
+    assert table.got("cy") == ""
+    assert notes(table).startswith("NO READ no-note ")
+    table.say("ann", "POST lost a hat")
+    assert finish(table, "done") == "OK POST lost 2"
+
+
+def test_what_was_dropped_is_there_again_when_the_disk_fails(table: Table) -> None:
+    """With what lives no longer than it does."""
+    for text in ("a", "b"):
+        table.say("ann", f"POST lost {text}")
+        table.done("done")
+    table.got("ann")
+    table.got("cy")
+    before = notes(table)
+    assert before.count("NOTE lost") == 2
+    assert table.say("bob", "PIN lost") == "OK PIN lost"
+    assert table.say("ann", "CLEAR lost") == ""
+    assert notes(table).startswith("NO READ no-note ")
+    assert table.say("cy", "PIN lost").startswith("NO PIN no-note ")
+    assert finish(table, "failed") == "NO CLEAR try-later Try that later."
+    assert notes(table) == before
+    assert table.say("cy", "PIN lost").startswith("NO PIN pinned ")
+
+
+def test_a_change_is_taken_back_alone(table: Table) -> None:
+    """What came before it and after it stays, in its order."""
+    table.say("ann", "POST lost a")
+    table.say("bob", "POST lost b")
+    table.say("cy", "POST lost c")
+    for result in ("done", "failed", "done"):
+        table.done(result)
+    assert [line.split(" ")[2] for line in notes(table).split(" / ") if line.startswith("NOTE")] == ["1", "3"]
+
+
+def test_no_frame_is_taken_while_one_waits(table: Table) -> None:
+    """All that is behind it is answered after it; the end of the stream, too."""
+    assert table.say("ann", "POST lost a", "PING", "POST lost b", "PING") == ""
+    assert table.people["ann"].paused
+    assert table.hub.is_blocked(table.people["ann"])
+    assert finish(table, "done") == "OK POST lost 1 / PONG"
+    table.hub.finish(table.people["ann"], table.now)
+    assert table.state("ann") == "HERE"
+    assert finish(table, "done") == "OK POST lost 2 / PONG"
+    assert table.state("ann") == "OVER"
+
+
+def test_others_are_served_meanwhile(table: Table) -> None:
+    """And what they tell reaches the connection that waits."""
+    table.say("ann", "POST lost a")
+    assert table.say("bob", "SUB lost") == "OK SUB lost / OLD 1 a"
+    assert table.got("ann") == "READER lost bob"
+
+
+def test_what_was_handed_to_the_disk_stays(table: Table) -> None:
+    """Though its connection has ended: the others are told when it is written. The name is free at once."""
+    table.say("ann", "POST lost a")
+    table.hub.lose(table.people["ann"], table.now)
+    assert table.got("cy") == "LOSS lost ann lost"
+    assert finish(table, "done") == ""
+    assert table.got("cy") == "NEWS lost 1 ann a"
+    assert notes(table).startswith("NOTE lost 1 ann ")
+
+
+def test_what_was_not_written_goes_though_its_connection_has_ended(table: Table) -> None:
+    """And nobody gets anything for it."""
+    table.say("ann", "POST lost a")
+    table.hub.lose(table.people["ann"], table.now)
+    table.got("cy")
+    assert finish(table, "failed") == ""
+    assert table.got("cy") == ""
+    assert notes(table).startswith("NO READ no-note ")
+
+
+# Secrets
+
+
+def test_a_secret_is_kept_as_a_hash_alone(table: Table) -> None:
+    """The hash comes from whoever makes hashes, and goes to the disk."""
+    table.say("bob", "LOCK found sesame")
+    (hashing,) = table.hub.work
+    assert (hashing.kind, hashing.payload) == ("hash", ("sesame",))
+    table.done("emases")
+    (writing,) = table.hub.work
+    assert writing.payload == (Change("lock", ("found", "emases"), added=True, serial=1),)
+    assert finish(table, "done") == "OK LOCK found"
+
+
+def test_a_hash_that_cannot_be_made_refuses_the_row(table: Table) -> None:
+    """As a disk that fails does."""
+    table.say("bob", "LOCK found sesame")
+    assert finish(table, None) == "NO LOCK try-later Try that later."
+    assert table.say("cy", "SUB found") == "OK SUB found"
+
+
+def test_all_conditions_hold_after_the_hash_as_well(table: Table) -> None:
+    """Of two who lock a topic at once, the second one is refused when its hash is made."""
+    table.say("ann", "LOCK found first")
+    table.say("bob", "LOCK found second")
+    table.done("tsrif")
+    assert [work.kind for work in table.hub.work] == ["hash", "commit"]  # the disk is slower than the second hash
+    assert finish(table, "dnoces").startswith("NO LOCK locked ")
+    assert finish(table, "done").endswith("OK LOCK found")
+
+
+def test_a_secret_is_compared_by_whoever_makes_hashes(table: Table) -> None:
+    """With each hash that is kept; the row that follows is taken by what the comparison says."""
+    locked(table)
+    table.say("cy", "OPEN found sesam")
+    (work,) = table.hub.work
+    assert (work.kind, work.payload) == ("verify", ("sesam", "emases"))
+    assert finish(table, False).endswith("NO OPEN wrong-word That word does not open it.")
+    assert table.say("cy", "SUB found").startswith("NO SUB locked ")
+    table.say("cy", "OPEN Found sesame")
+    assert finish(table, True) == "OK OPEN found"
+    assert table.say("cy", "SUB found") == "OK SUB found"
+
+
+def test_without_a_hash_the_comparison_is_made_all_the_same(table: Table) -> None:
+    """So that nobody learns from the time that nothing is locked."""
+    table.say("cy", "OPEN found sesame")
+    (work,) = table.hub.work
+    assert work.payload == ("sesame",)
+    assert finish(table, False).endswith("NO OPEN wrong-word That word does not open it.")
+
+
+def test_a_comparison_with_a_hash_that_is_kept_no_longer_says_nothing() -> None:
+    """The row is chosen again, and asks for another comparison: with what is kept now."""
+    spec = board(
+        "- {if: 'lock(<topic>, *)', error: locked, rule: R-BOARD-4}\n        - {outcome: locked",
+        "- {outcome: locked",
+    )
+    table = read_topic(spec)
+    locked(table)
+    table.say("cy", "OPEN found sesame")
+    comparison = table.hub.work.pop()
+    table.say("bob", "LOCK found other")
+    table.done("rehto")
+    table.done("done")
+    table.hub.work.append(comparison)
+    table.done(True)
+    (again,) = table.hub.work
+    assert again.payload == ("sesame", "rehto")
+    assert finish(table, False).endswith("NO OPEN wrong-word That word does not open it.")
+
+
+@pytest.mark.parametrize("line", ["OPEN found sesame", "LOCK lost other"])
+def test_a_hash_for_a_connection_that_has_ended_has_no_effect(table: Table, line: str) -> None:
+    """Nothing is opened, locked, written or said."""
+    locked(table)
+    table.say("cy", line)
+    table.hub.lose(table.people["cy"], table.now)
+    table.got("cy")
+    assert finish(table, True) == ""
+    assert not table.hub.work
+    assert table.say("bob", "SUB found").startswith("NO SUB locked ")
+    assert table.say("bob", "SUB lost") == "OK SUB lost"
+
+
+def test_a_result_that_nobody_waits_for_is_nothing(table: Table) -> None:
+    """As is one that comes twice."""
+    table.hub.complete(table.people["ann"], "done", table.now)
+    table.say("ann", "POST lost a")
+    assert finish(table, "done") == "OK POST lost 1"
+    table.hub.complete(table.people["ann"], "done", table.now)
+    assert table.got("ann") == ""
+
+
+# Time
+
+
+TIMED = (
+    "name: {since: accept, in: [NEW], after: 5 s, gone: timeout",
+    "name: {since: accept, in: [HERE], after: 5 s, gone: timeout",
+    "  stuck: {since: full",
+    "  quiet: {since: silence, after: 10 s, gone: timeout, rule: R-BOARD-1}\n  stuck: {since: full",
+)
+
+
+def test_silence_stands_still_while_a_row_waits() -> None:
+    """It goes on from where it was."""
+    table = read_topic(board(*TIMED[2:]))
+    table.later(8)
+    table.say("ann", "POST lost a")
+    table.now += 100
+    table.hub.tick(table.people["ann"], table.now)
+    assert table.hub.deadlines.next(table.people["ann"], table.now) == float("inf")
+    assert finish(table, "done") == "OK POST lost 1"
+    table.now += 9
+    table.hub.tick(table.people["ann"], table.now)
+    assert table.state("ann") == "HERE"
+    table.now += 1
+    table.hub.tick(table.people["ann"], table.now)
+    assert table.state("ann") == "OVER"
+
+
+def test_the_time_since_the_accept_runs_on_and_acts_when_the_row_is_over() -> None:
+    """The row is done and answered first."""
+    table = read_topic(board(*TIMED))
+    table.say("ann", "POST lost a")
+    table.now += 6
+    table.hub.tick(table.people["ann"], table.now)
+    assert table.state("ann") == "HERE"
+    assert finish(table, "done") == "OK POST lost 1"
+    assert table.hub.deadlines.next(table.people["ann"], table.now) == 5.0
+    table.hub.tick(table.people["ann"], table.now)
+    assert table.state("ann") == "OVER"

@@ -360,9 +360,11 @@ def test_a_timer_stands_in_the_diagram_by_its_name(spec: Spec) -> None:
 
 @pytest.mark.parametrize("file", [SPEC_FILE, LITTLE, BOARD], ids=["pychat", "little", "board"])
 def test_the_examples_are_true(file: Path) -> None:
-    """Each of all protocols, against the real server."""
+    """Each of all protocols, against the real server if the protocol can be judged."""
     spec = load(file)
-    assert verify_examples(spec, file) == len(spec.examples)
+    played = verify_examples(spec, file)
+    assert played.examples == len(spec.examples) or "cannot be judged" in played.reason
+    assert bool(played.reason) == (file == BOARD)
 
 
 @pytest.mark.parametrize(

@@ -51,23 +51,24 @@ def main(out: Path, source: Path, check: bool) -> None:
     """Write the protocol's page. Each example on it is played against the real server first."""
     try:
         spec = load(source)
-        count = verify_examples(spec, source)
-        sources = PageSources(spec, cases(spec))
+        played = verify_examples(spec, source)
+        sources = PageSources(spec, cases(spec), played=not played.reason)
         made = page(sources)
         words = markdown.render(made)
         target = MARKDOWN if source.resolve() == SPEC else out / "PROTOCOL.md"
         if check:
             if not target.exists() or target.read_text(encoding="utf-8") != words:
                 raise StaleError(f"{target.name} is not what the spec says now; run python -m tools.docs")
-            say(f"{target.name} is fresh, {count} examples are true")
+            say(f"{target.name} is fresh, {played}")
             return
-        site = {out / "index.html": html.render(made, drawings(sources), sources.cases, count), target: words}
+        pages = html.render(made, drawings(sources), sources.cases, played.examples)
+        site = {out / "index.html": pages, target: words}
         if sources.cases:
             site[out / "cases.html"] = html.render_cases(made, sources.cases)
         out.mkdir(parents=True, exist_ok=True)
         for file, content in site.items():
             file.write_text(content, encoding="utf-8")
-        say(f"{count} examples played; wrote {target} and {out / 'index.html'}")
+        say(f"{played}; wrote {target} and {out / 'index.html'}")
     except (SpecError, ExampleError, StaleError, GraphvizError, OSError) as error:
         say(f"docs: {error}", err=True)
         sys.exit(FAILED)

@@ -1,9 +1,13 @@
-"""Whether the examples of a spec are true: of the machines, and of a real server by the judge's own runner."""
+"""Whether the examples of a spec are true: of the machines, and of a real server by the judge's own runner.
+
+A protocol that cannot be judged is asked of the machines alone.
+"""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.cases.case import cases_of
@@ -21,8 +25,19 @@ class ExampleError(Exception):
     """An example is not true, or cannot be played; the message names the example, the step and both frames."""
 
 
-def verify_examples(spec: Spec, file: Path, target: Target = SHIPPED_SERVER) -> int:
-    """Plays every example, and returns how many there are. `file` is the file of `spec`, for the server.
+@dataclass(frozen=True, slots=True)
+class Played:
+    """How many examples were played against a server, and why none was, if the protocol cannot be judged."""
+
+    examples: int
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"no example played ({self.reason})" if self.reason else f"{self.examples} examples played"
+
+
+def verify_examples(spec: Spec, file: Path, target: Target = SHIPPED_SERVER) -> Played:
+    """Plays every example. `file` is the file of `spec`, for the server.
 
     Raises:
         ExampleError: an example is not true, or the server could not be asked.
@@ -34,9 +49,11 @@ def verify_examples(spec: Spec, file: Path, target: Target = SHIPPED_SERVER) -> 
     options = Options(jobs=4, profiles=tuple(spec.profiles), spec_file=file)
     try:
         results = run_suite(target, cases, options, spec=spec) if cases else []
-    except (StartError, UnjudgeableError) as error:
+    except UnjudgeableError as error:
+        return Played(0, str(error))
+    except StartError as error:
         raise ExampleError(f"the examples cannot be played: {error}") from None
     for result in results:
         if not result.verdict.good:
             raise ExampleError(f"the server does not play the example {result.id.rpartition('/')[2]}: {result.words}")
-    return len(cases)
+    return Played(len(cases))

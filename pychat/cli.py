@@ -113,6 +113,8 @@ def server(
     except OSError as error:
         where = endpoint(host, spec.transport.port if port is None else port)
         _fail(f"cannot listen on {where}: {reason(error)}")
+    except ValueError as error:
+        _fail(f"{spec.source}: {error}")
     if room < max_connections:
         log("fewer-connections", level="warning", admitted=room, reason="the limit of open files")
     whole = serve(serving, log, say)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from conformance.oracle.frames import matches, parse_reply, quote
@@ -188,9 +188,9 @@ def difference(spec: Spec, due: Due, unit: Unit) -> str | None:
 def _other_listing(spec: Spec, due: Items, answer: str, items: tuple[str, ...]) -> str | None:
     """Those of other plays may be listed too; those of this play must be listed once each, as they are due."""
     own = [_key(spec, item) for item in due.items]
-    seen = sorted(item for item in items if _key(spec, item) in own)
+    seen = [item for item in items if _key(spec, item) in own]
     others = len(items) - len(due.items)
-    if seen != sorted(due.items):
+    if not _are_same(due.items, seen):
         return f"{' / '.join(seen) or 'none of them'} and {len(items) - len(seen)} others"
     keys = [_key(spec, item) for item in items]
     if len(set(own)) == len(own) and len(set(keys)) < len(keys):
@@ -208,10 +208,21 @@ def _other_listing(spec: Spec, due: Items, answer: str, items: tuple[str, ...]) 
     return None
 
 
+def _are_same(wanted: Iterable[str], seen: Iterable[str]) -> bool:
+    """Whether these are the wanted items, in any order."""
+    left = list(seen)
+    for item in wanted:
+        found = next((other for other in left if matches(item, other)), None)
+        if found is None:
+            return False
+        left.remove(found)
+    return not left
+
+
 def _key(spec: Spec, item: str) -> tuple[str, ...]:
     """What tells an item of a play from those of other plays: its users, and what else is unique, without case."""
     got = parse_reply(spec, item)
-    assert got is not None
     shared = shared_types(spec)
-    types = {field.name: field.type for field in got.reply.form.fields if field.type in shared}
-    return tuple(spec.types[kind].fold(got.values[name]) for name, kind in types.items())
+    fields = got.reply.form.fields if got is not None else ()
+    values = got.values if got is not None else {}
+    return tuple(spec.types[field.type].fold(values[field.name]) for field in fields if field.type in shared)

@@ -260,6 +260,7 @@ class World(Knowledge):
     def _apply(self, connection: Connection, row: Outcome, values: dict[str, str]) -> None:
         partner = self.connections.get(connection.partner or "")
         me = connection.name
+        values |= self.spelled(row, connection, values)
         changes: list[Change] = []
         for effect in row.effects:
             user = self.user_named(values[effect.field]) if effect.field else None

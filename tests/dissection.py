@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pychat.spec import Spec
-from pychat.spec.model import Example
+from pychat.spec.documents import Example
 from tools.dissector.profile import write_profile
 from tools.dissector.script import script
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from pychat.core.connection import Connection
 from pychat.core.relations import Change, Relations, Tuple, Value, utc
 from pychat.spec import load
-from pychat.spec.model import Column, Relation
-from pychat.spec.terms import Argument, Entry
+from pychat.spec.terms import Argument, Column, Entry, Relation
 
 from .conftest import ROOT
 

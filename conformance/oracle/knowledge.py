@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pychat.spec import Spec
-from pychat.spec.model import Outcome, Relation
-from pychat.spec.terms import OF_A_RELATION, OWN_END, Condition, Effect, Entry, Tell
+from pychat.spec.model import Outcome
+from pychat.spec.terms import OF_A_RELATION, OWN_END, Condition, Effect, Entry, Relation, Tell
 
 from .connection import ALONE, LINK_ENDS, Connection
 from .tables import NOBODY, Tables, Tuple

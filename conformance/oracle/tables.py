@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pychat.spec import Spec
 from pychat.spec.forms import Template
-from pychat.spec.model import Column, Relation
+from pychat.spec.terms import Column, Relation
 
 Tuple = tuple[str, ...]
 Wanted = Sequence[str | None]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from pychat.spec.model import Example, ExampleStep, Spec
+from pychat.spec.documents import Example, ExampleStep
+from pychat.spec.model import Spec
 
 from .connection import Connection
 from .hub import Hub

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pychat.spec.model import Column, Invariant, Relation
+from pychat.spec.terms import Column, Invariant, Relation
 
 from .content import (
     Block,

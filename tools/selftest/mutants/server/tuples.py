@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pychat.spec.model import Column, Relation, Spec
+from pychat.spec.model import Spec
+from pychat.spec.terms import Column, Relation
 
 Row = tuple[Any, ...]
 Change = tuple[Relation, Row, bool]  # the tuple was added (True) or dropped

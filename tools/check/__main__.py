@@ -43,16 +43,26 @@ def _lengths(context: click.Context, parameter: click.Parameter, value: str) -> 
     metavar="UP/DOWN",
     help="Frames in a queue to and from the server.",
 )
+@click.option("--wild", type=click.IntRange(0, 4), default=0, help="How many of them keep no rule for clients.")
+@click.option("--named", is_flag=True, help="Begin when each client has taken a name: fewer states.")
 @click.option("--spec", "path", type=File, help="Another spec than the shipped one.")
 @click.option("--limit", type=click.IntRange(1), metavar="STATES", help="Give up after so many states.")
 @click.option("--export", type=File, help="Write the traces as conformance plays.")
-def main(clients: int, queue: tuple[int, int], path: Path | None, limit: int | None, export: Path | None) -> None:
+def main(
+    clients: int,
+    queue: tuple[int, int],
+    wild: int,
+    named: bool,
+    path: Path | None,
+    limit: int | None,
+    export: Path | None,
+) -> None:
     """Search every state that a server and a few clients can come to, over bounded queues, built from the spec.
 
     Prints a shortest trace to each fault. Exits with 0 if there is none, with 1 if there is one, with 2 on misuse, and
     with 3 if --limit ended the search before all was seen.
     """
-    bounds = Bounds(clients, *queue)
+    bounds = Bounds(clients, *queue, wild, named)
     try:
         spec = shipped() if path is None else load(path)
         tables = compile_tables(spec)
@@ -100,6 +110,8 @@ def _summary(spec: Spec, tables: Tables, found: SearchResult, traces: list[Trace
     for name, sentence in PROPERTIES.items():
         said = f"{broken[name]} faults" if broken[name] > 1 else "1 fault" if broken[name] else "holds"
         lines.append(f"  {said:9} {name}: {sentence}")
+    if bounds.wild:
+        lines[0] += f"; {bounds.wild} without rules"
     rows = [row for row in tables.rows if not row.misplaced]
     fired = sum(row.index in found.fired for row in rows)
     lines.append(f"  {fired} of {len(rows)} rows fired")

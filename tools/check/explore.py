@@ -9,7 +9,7 @@ Knows no spec.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
@@ -95,11 +95,9 @@ class Search:
         self._partners: list[int] = []
         self._taken: dict[tuple[int, int, bool, int], list[_EncodedStep]] = {}
         self._own = cache(self._find_own)
-        self._close = cache(self._find_close)
-        self._timers = cache(self._find_timers)
+        self._uncaused = cache(self._find_uncaused)
         self._other_step = cache(self._take_other_step)
         self._between = cache(self._find_between)
-        self._has_timers = any(verb == "" for _, verb in self.model.server.rows)
         self._symmetry = Symmetry(bounds.clients, self._endpoints, self._number, self._rename_facts)
         self._parents: dict[StateKey, StateKey | None] = {}  # each state that was seen, and the one before it
 
@@ -132,7 +130,7 @@ class Search:
             frontier = following
         found.states, found.seconds, found.waiting = len(self._parents), time.monotonic() - started, len(frontier)
         found.complete = not stopped
-        if found.complete:
+        if found.complete and not self.bounds.named:
             self._note_unfired()
         return found
 
@@ -162,7 +160,7 @@ class Search:
         for successor, violations in edges:
             for violation in violations:
                 self._note(violation, state)
-            if successor is None:
+            if successor is None or successor in parents:
                 continue
             successor = canonical(successor)
             if successor in parents:
@@ -205,16 +203,14 @@ class Search:
         """The steps from `state` that clients cause: they send and read, and the server takes their requests."""
         edges: list[Edge] = []
         light = self._light
-        crowded = any([light[number] for number in state[:-1]])
+        crowded = any(map(light.__getitem__, state[:-1]))
         for i in range(self._clients):
             number = state[i]
             before, after = state[:i], state[i + 1 :]
             own = self._own(number)
-            for successor in own.sends:
-                edges.append(((*before, successor, *after), ()))
+            edges += [((*before, successor, *after), ()) for successor in own.sends]
             if not crowded:
-                for successor in own.light:
-                    edges.append(((*before, successor, *after), ()))
+                edges += [((*before, successor, *after), ()) for successor in own.light]
             for read, violations in own.reads:
                 edges.append((None if read is None else (*before, read, *after), violations))
             if self._endpoints[number].up:
@@ -226,10 +222,7 @@ class Search:
         edges: list[Edge] = []
         facts = state[-1]
         for i in range(self._clients):
-            number = state[i]
-            if self._has_timers:
-                edges += self._server_edges(state, i, self._timers(number, facts))
-            edges += self._server_edges(state, i, self._close(number, facts))
+            edges += self._server_edges(state, i, self._uncaused(state[i], facts))
         return edges
 
     def _find_own(self, number: int) -> _Own:
@@ -254,9 +247,6 @@ class Search:
     def _server_edge(self, state: StateKey, i: int, step: _EncodedStep) -> Edge | None:
         if step.endpoint is None:
             return None, step.violations
-        room, endpoints = self.model.down, self._endpoints
-        if len(endpoints[step.endpoint].down) > room:
-            return None
         after = list(state)
         after[i] = step.endpoint
         if step.facts is not None:
@@ -268,7 +258,7 @@ class Search:
                 violations += more
             if other is None:
                 return None, violations
-            if len(endpoints[other].down) > room:
+            if len(self._endpoints[other].down) > self.model.down:
                 return None
             after[who] = other
         return tuple(after), violations
@@ -291,29 +281,33 @@ class Search:
         found = self._taken.get(key)
         if found is None:
             steps = self.model.server.take(endpoint, holder, linked, self._facts[asked])
-            found = self._taken[key] = [self._encoded(step, asked) for step in steps]
+            found = self._taken[key] = self._encoded(steps, asked)
         return found
 
-    def _find_close(self, number: int, facts: int) -> list[_EncodedStep]:
-        endpoint = self._endpoints[number]
+    def _find_uncaused(self, number: int, facts: int) -> list[_EncodedStep]:
+        """The steps of an endpoint's timers, and its end."""
+        endpoint, there = self._endpoints[number], self._facts[facts]
         if endpoint.state == self.model.spec.final:
             return []
-        return [self._encoded(step, facts) for step in self.model.server.close(endpoint, self._facts[facts])]
-
-    def _find_timers(self, number: int, facts: int) -> list[_EncodedStep]:
-        steps = self.model.server.time_out(self._endpoints[number], self._facts[facts])
+        steps = [*self.model.server.time_out(endpoint, there), *self.model.server.close(endpoint, there)]
         nothing = _EncodedStep(number, None, (), ())
-        return [step for step in (self._encoded(step, facts) for step in steps) if step != nothing]
+        return [step for step in self._encoded(steps, facts) if step != nothing]
 
     def _find_between(self, number: int, partner: int) -> Violations:
         return tuple(self.model.violations_between(self._endpoints[number], self._endpoints[partner]))
 
-    def _encoded(self, step: ServerStep, before: int) -> _EncodedStep:
-        # If a queue has no room for it now, the row fires as soon as the clients have read.
-        self.found.fired.add(step.row)
-        endpoint = None if step.endpoint is None else self._number(step.endpoint)
-        facts = self._number_facts(step.facts)
-        return _EncodedStep(endpoint, None if facts == before else facts, step.others, step.violations)
+    def _encoded(self, steps: Iterable[ServerStep], before: int) -> list[_EncodedStep]:
+        """Those of the steps for whose answers there is room."""
+        found = []
+        for step in steps:
+            # If a queue has no room for it now, the row fires as soon as the clients have read.
+            self.found.fired.add(step.row)
+            if step.endpoint is not None and len(step.endpoint.down) > self.model.down:
+                continue
+            endpoint = None if step.endpoint is None else self._number(step.endpoint)
+            facts = self._number_facts(step.facts)
+            found.append(_EncodedStep(endpoint, None if facts == before else facts, step.others, step.violations))
+        return found
 
     def _number(self, endpoint: Endpoint) -> int:
         """The number of an endpoint; the properties of a new one are checked."""
@@ -321,6 +315,7 @@ class Search:
         if number is None:
             number = self._numbers[endpoint] = len(self._endpoints)
             self._endpoints.append(endpoint)
+            self._symmetry.add(endpoint)
             self._quiet.append(not endpoint.up and not endpoint.down)
             self._light.append(self.model.has_light(endpoint))
             self._partners.append(endpoint.partner)
@@ -372,7 +367,8 @@ class Search:
                 self._note(violation, state)
 
     def _may_go_on(self, endpoint: Endpoint) -> bool:
-        return any(True for _ in self.model.client.sends(endpoint)) or any(True for _ in self.model.inert_requests(endpoint))
+        sends = any(True for _ in self.model.client.sends(endpoint))
+        return sends or any(True for _ in self.model.inert_requests(endpoint))
 
     def _can_end(self, start: StateKey, i: int, alone: bool = False) -> bool:
         """Whether requests lead from `start` to the end of the connection `i`; `alone`: its own requests."""

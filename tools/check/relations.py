@@ -38,7 +38,7 @@ class Asker(NamedTuple):
             return None
         if argument.kind == "me":
             return self.me if kind == "user" else self.name
-        if argument.field in self.columns:
+        if argument.field is not None and argument.field in self.columns:
             return self.columns[argument.field]
         if kind == "word":
             return self.words.get(str(argument.field), "")
@@ -53,7 +53,7 @@ class News(NamedTuple):
 
 
 class Relations:
-    """The relations of a spec. `columns` has for each relation the places of the columns that are kept, with their kinds."""
+    """The relations of a spec. `columns` has the places of the columns that are kept of each, with their kinds."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
@@ -112,7 +112,10 @@ class Relations:
     # What changes
 
     def apply(self, facts: Facts, effects: Sequence[Effect], asker: Asker) -> tuple[Facts, tuple[News, ...], bool]:
-        """The tuples after these effects, what has come and gone, and whether each added tuple is new."""
+        """The tuples after these effects, what has come and gone, and whether each added tuple is new.
+
+        A tuple of which the model leaves out a column is taken to be new.
+        """
         now, new = set(facts), True
         for effect in effects:
             if effect.entry is None or effect.kind == "list":
@@ -120,7 +123,8 @@ class Relations:
             if effect.kind == "add":
                 values = tuple(asker.value(argument, kind) for argument, kind in self.arguments(effect.entry))
                 fact = Fact(effect.entry.relation, tuple("" if value is None else value for value in values))
-                new = new and fact not in now
+                whole = len(fact.values) == len(self.spec.relations[fact.relation].columns)
+                new = new and not (whole and fact in now)
                 now.add(fact)
             else:
                 now -= set(self.matching(tuple(now), effect.entry, asker))

@@ -66,6 +66,7 @@ class Row:
     rule: str = ""
     answer_text: Template | None = None
     push_text: Template | None = None
+    cause: str | None = None
     perhaps: bool = False
     of_call: bool = False  # of a timer that only a called end has
     kinds: frozenset[EffectKind] = field(init=False)
@@ -86,10 +87,15 @@ class Row:
         return "relay" in self.kinds
 
     @property
+    def entries(self) -> list[Entry | None]:
+        """The tuples that its conditions, effects and tells are about."""
+        entries = [condition.entry for condition in self.conditions]
+        return entries + [effect.entry for effect in self.effects] + [tell.entry for tell in self.tells]
+
+    @property
     def asks_relations(self) -> bool:
         """Whether it depends on the tuples of a relation, or may change them."""
-        entries = (*self.conditions, *self.effects, *self.tells)
-        return bool("release" in self.kinds or any(each.entry is not None for each in entries))
+        return "release" in self.kinds or any(entry is not None for entry in self.entries)
 
     def __str__(self) -> str:
         which = f" if {' and '.join(map(str, self.conditions))}" if self.conditions else ""
@@ -122,15 +128,15 @@ class Verb:
 class Tables:
     """A spec, compiled. `rows` has each row at its index: requests', misplaced ones', timers' and those of the ending.
 
-    `ambiguous` names the replies from which a client cannot tell what has changed. `changes` names the replies that
-    tell of a tuple that has come (True) or gone (False).
+    `ambiguous` names the replies from which a client cannot tell what has changed. `changes` has the replies that
+    tell of a tuple of a relation that has come (True) or gone (False), with their templates.
     """
 
     spec: Spec
     rows: tuple[Row, ...]
     verbs: Mapping[str, Verb]
     reactions: Mapping[str, Reaction]
-    changes: Mapping[tuple[str, bool], str]
+    changes: Mapping[tuple[str, bool], tuple[str, Template]]
     ambiguous: tuple[str, ...]
     relations: Relations
 
@@ -156,16 +162,15 @@ def compile_tables(spec: Spec, clients: Spec | None = None) -> Tables:
     compiler = _Compiler(spec, Replies(clients or spec), Relations(spec))
     rows = [replace(row, index=number) for number, row in enumerate(compiler.rows())]
     changes = {
-        (relation.name, added): compiler.replies.of_template(template)
+        (relation.name, added): (compiler.replies.of_template(template), template)
         for relation in spec.relations.values()
         for template, added in ((relation.added, True), (relation.dropped, False))
         if template is not None
     }
     replies = compiler.replies
     verbs = {verb: compiler.verb(request, rows) for verb, request in spec.requests.items()}
-    return Tables(
-        spec, tuple(rows), verbs, replies.reactions, changes, tuple(dict.fromkeys(replies.ambiguous)), compiler.relations
-    )
+    ambiguous = tuple(dict.fromkeys(replies.ambiguous))
+    return Tables(spec, tuple(rows), verbs, replies.reactions, changes, ambiguous, compiler.relations)
 
 
 class _Compiler:
@@ -214,6 +219,7 @@ class _Compiler:
             tells=tuple(map(self._tell, outcome.tells)),
             rule=outcome.rule,
             answer_text=outcome.answer,
+            cause=outcome.cause,
         )
         for effect in row.effects:
             if effect.kind == "drop" and effect.entry is not None and not self.relations.is_exact(effect.entry):
@@ -268,7 +274,7 @@ class _Compiler:
         )
 
     def _fields(self, rows: list[Row], conditions: list[Condition]) -> tuple[set[str], dict[str, set[str]]]:
-        """The fields that name users, and the others that are asked about with the words that they are compared with."""
+        """The fields that name users, and the others that are asked about, with the words that they are compared to."""
         named: set[str] = set()
         words: dict[str, set[str]] = {}
         for condition in conditions:
@@ -276,9 +282,9 @@ class _Compiler:
                 words.setdefault(str(condition.field), set()).add(str(condition.value))
             elif condition.field is not None and condition.entry is None:
                 named.add(condition.field)
-        named |= {each.field for row in rows for each in (*row.effects, *row.tells) if each.field is not None}
-        entries = [each.entry for row in rows for each in (*row.conditions, *row.effects, *row.tells)]
-        for entry in entries:
+        named |= {effect.field for row in rows for effect in row.effects if effect.field is not None}
+        named |= {tell.field for row in rows for tell in row.tells if tell.field is not None}
+        for entry in [entry for row in rows for entry in row.entries]:
             for argument, kind in () if entry is None else self.relations.arguments(entry):
                 if argument.field is not None:
                     if kind == "word":

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from pychat.spec.forms import Template
 from pychat.spec.terms import OF_A_RELATION, OWN_END, Condition, Effect
 
 from .client import Client, own_end
 from .properties import ANSWERS, ASYMMETRIC, MISDELIVERED, OTHER_CALL, OTHER_CHAT, REPEATED, UNSPECIFIED, Violation
 from .relations import Asker, News
 from .rows import Row, Tables
-from .state import NO_CHAT, NOBODY, PAST_CHAT, THIS_CHAT, Endpoint, Facts, SentReply, SentRequest, without_chat
+from .state import NO_CHAT, NOBODY, PAST_CHAT, THIS_CHAT, Endpoint, Fact, Facts, SentReply, SentRequest, without_chat
 
 Violations = tuple[Violation, ...]
 
@@ -30,6 +31,15 @@ class OtherStep(NamedTuple):
     name: int
     meant_name: int = NOBODY
     reply: str | None = None
+
+
+class Told(NamedTuple):
+    """What a connection is told: the reply, its template, and the tuple whose columns are variables of it."""
+
+    who: int
+    reply: str
+    text: Template
+    fact: Fact | None = None
 
 
 class ServerStep(NamedTuple):
@@ -75,7 +85,7 @@ class Server:
         There are several steps where a row depends on what the model leaves out.
         """
         sent, rest = endpoint.up[0], endpoint._replace(up=endpoint.up[1:])
-        asker = self._asker(endpoint, sent, holder)
+        asker = self.asker(endpoint, sent, holder)
         for row in self.choose(endpoint, sent, asker, holder_linked, facts):
             violations = tuple(self.violations_of_taking(endpoint, sent, row))
             other = holder if row.links else endpoint.partner
@@ -108,7 +118,8 @@ class Server:
             if False not in asked:
                 yield self._done(endpoint, SentRequest(""), row, endpoint.partner, asker, facts, ())
 
-    def _asker(self, endpoint: Endpoint, sent: SentRequest, holder: int) -> Asker:
+    def asker(self, endpoint: Endpoint, sent: SentRequest, holder: int) -> Asker:
+        """For whom the entries of a row are read when it is taken for a request."""
         words = self.tables.verbs[sent.verb].words[sent.words]
         return Asker(endpoint.me, endpoint.name, holder, sent.name, words)
 
@@ -185,45 +196,51 @@ class Server:
         violations: Violations,
         meant_name: int = NOBODY,
     ) -> ServerStep:
-        relations, me = self.tables.relations, endpoint.me
-        after, news, new = relations.apply(facts, row.effects, asker)
+        me = endpoint.me
+        after, news, new = self.consequences(endpoint, row, asker, facts)
         if not new and row.tells:
             violations += (Violation(REPEATED, str(row)),)
-        if facts and ("release" in row.kinds or row.to == self.spec.final):
-            after, more = relations.without(after, me)
-            news += more
         moved, found = self._moved(endpoint, sent, row, other)
         others: list[tuple[int, OtherStep]] = []
         if other not in (NOBODY, me) and (row.push is not None or row.links or row.unlinks):
             others.append((other, OtherStep(row.index, me, endpoint.name, meant_name)))
-        for reader, reply in self._told(row, facts, after, news, asker):
-            if reader == me:
-                moved, more_found = self.queued(moved, SentReply(reply))
+        for told in self.told(row, after, news, asker):
+            if told.who == me:
+                moved, more_found = self.queued(moved, SentReply(told.reply))
                 found += more_found
             else:
-                others.append((reader, OtherStep(row.index, me, endpoint.name, reply=reply)))
+                others.append((told.who, OtherStep(row.index, me, endpoint.name, reply=told.reply)))
         return ServerStep(row.index, moved, after, tuple(others), violations + found)
 
-    def _told(
-        self, row: Row, facts: Facts, after: Facts, news: tuple[News, ...], asker: Asker
-    ) -> Iterator[tuple[int, str]]:
-        """The connections that get a tell of a row, or of what has come and gone in a relation, with the reply."""
+    def consequences(
+        self, endpoint: Endpoint, row: Row, asker: Asker, facts: Facts
+    ) -> tuple[Facts, tuple[News, ...], bool]:
+        """The tuples after a row, what has come and gone, and whether each added tuple is new."""
+        relations = self.tables.relations
+        after, news, new = relations.apply(facts, row.effects, asker)
+        if after and ("release" in row.kinds or row.to == self.spec.final):
+            after, more = relations.without(after, endpoint.me)
+            news += more
+        return after, news, new
+
+    def told(self, row: Row, after: Facts, news: tuple[News, ...], asker: Asker) -> Iterator[Told]:
+        """What connections get by the tells of a row, and because of what has come and gone in a relation."""
         relations = self.tables.relations
         for tell in row.tells:
-            if tell.kind == "user":
+            if tell.entry is None:
                 if asker.holder != NOBODY:
-                    yield asker.holder, tell.reply
+                    yield Told(asker.holder, tell.reply, tell.text)
                 continue
-            assert tell.entry is not None
             matching = relations.matching(after, tell.entry, asker)
             if tell.kind == "each":
-                yield from ((asker.me, tell.reply) for _ in matching)
+                yield from (Told(asker.me, tell.reply, tell.text, fact) for fact in matching)
             else:
-                yield from ((user, tell.reply) for user in relations.users(matching) if user != asker.me)
+                users = relations.users(matching)
+                yield from (Told(user, tell.reply, tell.text) for user in users if user != asker.me)
         for fact, added in news:
-            reply = self.tables.changes.get((fact.relation, added))
-            if reply is not None:
-                yield from ((user, reply) for user in relations.readers(after, fact))
+            change = self.tables.changes.get((fact.relation, added))
+            if change is not None:
+                yield from (Told(user, *change, fact) for user in relations.readers(after, fact))
 
     def _moved(self, endpoint: Endpoint, sent: SentRequest, row: Row, other: int) -> tuple[Endpoint, Violations]:
         """This endpoint after a row: its effects, its state, and its answers on their way."""

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pychat.core.replay import WILDCARD
-from pychat.spec.forms import Field
+from pychat.spec.forms import Field, Template, Variable
 
-from .model import NOBODY, Action, Endpoint, GlobalState, SentRequest
+from .relations import Asker
 from .rows import Row, Tables, UnsupportedSpecError
+from .server import Server
+from .state import NOBODY, Action, Endpoint, Fact, GlobalState, SentRequest
 
 PEOPLE = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 class Frame(NamedTuple):
-    """A frame that the server sends: to which connection, and its text."""
+    """A frame that the server sends: to which connection, and its text. `light`: it changes nothing at its reader."""
 
     who: int
     text: str
+    light: bool = False
 
 
 class Texts:
@@ -36,12 +39,12 @@ class Texts:
         owners: dict[int, str] = {}
         free = self._people()
         for action, _ in actions:
-            if action.row is not None and action.sent is not None and "bind" in tables.rows[action.row].effects:
+            if action.row is not None and action.sent is not None and "bind" in tables.rows[action.row].kinds:
                 if action.sent.name not in self.names:
                     self.names[action.sent.name] = next(free)
                 name = self.names[action.sent.name]
                 owners.setdefault(action.who, name if name not in owners.values() else f"{name}/{LETTERS[action.who]}")
-        clients = len(actions[0][1]) if actions else 0
+        clients = len(actions[0][1].endpoints) if actions else 0
         for number in range(clients):
             if number not in self.names:
                 self.names[number] = next(free)
@@ -83,27 +86,66 @@ class Texts:
         text = f"for {self.names[sent.meant_name] if sent.meant_name != NOBODY else meant}"
         return text if self.spec.types[part.type].accepts(text) else self._other(part, [])
 
-    def frames(self, row: Row, me: Endpoint, request: str, state: GlobalState) -> Iterator[Frame]:
-        """The frames that the server sends when a row fires for the request of `me` (empty: the connection ends)."""
-        other = me.partner
+    def frames(self, row: Row, me: Endpoint, sent: SentRequest, state: GlobalState, server: Server) -> Iterator[Frame]:
+        """The frames that the server sends when a row fires for a request of `me` (without a verb: for no request)."""
+        other, holder = me.partner, NOBODY
+        if sent.name != NOBODY:
+            holder = next((endpoint.me for endpoint in state.endpoints if endpoint.name == sent.name), NOBODY)
         if row.links:
-            other = next((endpoint.me for endpoint in state if endpoint.name == me.up[0].name), NOBODY)
+            other = holder
+        values = self._values(row, me, other, sent, state)
+        for reply in row.answers:
+            text = self._refusal(row) if row.answer_text is None else self._fill(row.answer_text, values)
+            yield self._frame(me.me, reply, text)
+        if row.push is not None and row.push_text is not None and other != NOBODY:
+            yield self._frame(other, row.push, self._fill(row.push_text, values))
+        asker = server.asker(me, sent, holder) if sent.verb else Asker(me.me, me.name)
+        after, news, _ = server.consequences(me, row, asker, state.facts)
+        for told in server.told(row, after, news, asker):
+            more = {} if told.fact is None else self._columns(told.fact, state)
+            yield self._frame(told.who, told.reply, self._fill(told.text, values | more))
+
+    def _frame(self, who: int, reply: str, text: str) -> Frame:
+        return Frame(who, text, self.tables.reactions[reply].light)
+
+    def _fill(self, template: Template, values: Mapping[str, str]) -> str:
+        """The frame of a template; what the model leaves out has some value of its type."""
+        missing = {
+            part.name: self.spec.types[shape.type].good[0]
+            for shape, part in zip(template.form.parts, template.parts, strict=True)
+            if isinstance(shape, Field) and isinstance(part, Variable) and part.name not in values
+        }
+        return template.fill({**values, **missing})
+
+    def _columns(self, fact: Fact, state: GlobalState) -> dict[str, str]:
+        """The columns of a tuple that the model keeps, as texts."""
+        columns, found = self.spec.relations[fact.relation].columns, {}
+        for (place, kind), value in zip(self.tables.relations.columns[fact.relation], fact.values, strict=True):
+            if isinstance(value, int):
+                found[columns[place].name] = self._name_of(value, state) if kind == "user" else self.names[value]
+            elif value:
+                found[columns[place].name] = value
+        return found
+
+    def _values(self, row: Row, me: Endpoint, other: int, sent: SentRequest, state: GlobalState) -> dict[str, str]:
         values = {
             "me": self.names.get(me.name, ""),
-            "peer": self.names.get(state[other].name, "") if other != NOBODY else "",
+            "peer": self._name_of(other, state),
             "profiles": " ".join(self.spec.profiles),
-            "count": str(sum(endpoint.name != NOBODY for endpoint in state)),
+            "count": str(sum(endpoint.name != NOBODY for endpoint in state.endpoints)),
             "reason": self.spec.ending.gone,
+            "cause": row.cause or self.spec.ending.gone,
+            "number": "1",
         }
-        if request:
+        if sent.verb:
             parts = self.spec.requests[row.verb].form.parts
-            fields = zip(parts, request.split(" ", len(parts) - 1), strict=True)
+            fields = zip(parts, self.request(sent).split(" ", len(parts) - 1), strict=True)
             values |= {part.name: word for part, word in fields if isinstance(part, Field)}
-        for _ in row.answers:
-            yield Frame(me.me, self._refusal(row) if row.answer_text is None else row.answer_text.fill(values))
-        if row.push_text is not None and other != NOBODY:
-            yield Frame(other, row.push_text.fill(values))
+        return values
+
+    def _name_of(self, who: int, state: GlobalState) -> str:
+        """The name of a connection as its owner wrote it, empty for nobody."""
+        return self.names.get(state.endpoints[who].name, "") if who != NOBODY else ""
 
     def _refusal(self, row: Row) -> str:
-        *words, _, _ = self.spec.refusal.parts
-        return " ".join([*(row.verb if isinstance(part, Field) else part for part in words), row.label, WILDCARD])
+        return self.spec.refusal_line(row.verb, row.label, words=WILDCARD)

@@ -10,9 +10,10 @@ from conformance.cases.play import Play, Step, send
 from pychat.spec import Spec
 
 from .explore import Search
-from .model import NOBODY, Action, GlobalState
 from .properties import PROPERTIES, Violation
 from .rows import Row
+from .server import Server
+from .state import NOBODY, Action, GlobalState, SentRequest
 from .texts import LETTERS, Frame, Texts
 
 GAP = "  "  # between two columns
@@ -20,13 +21,17 @@ GAP = "  "  # between two columns
 
 @dataclass(frozen=True, slots=True)
 class TraceStep:
-    """One step of a trace: what is sent, read or taken, the row that fires, and the frames that the server sends."""
+    """One step of a trace: what is sent, read or taken, the row that fires, and the frames that the server sends.
+
+    `read` are the frames that a client reads in this step: those that change nothing, and then the one of the step.
+    """
 
     action: Action
     text: str
     after: GlobalState | None
     row: Row | None = None
     frames: tuple[Frame, ...] = ()
+    read: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +46,13 @@ class Trace:
     def diagram(self) -> str:
         """A lifeline for each client, and one for the server with the outcomes.
 
-        ─▶ a request that is taken at once, ┄▶ one that is on its way for a while; ◀─ a reply; ╳ the connection is lost.
+        ─▶ a request that is taken at once, ┄▶ one that is on its way for a while; ◀─ a reply that changes what
+        the client sees; ╳ the connection is lost.
         """
         lines = [str(self.violation), PROPERTIES[self.violation.property]]
         if self.steps:
             rows = [(*self.people, "server"), *self._rows()]
-            lines += ["", *_columns(rows), *self._last(self.steps[-1].after or ())]
+            lines += ["", *_columns(rows), *self._last(self.steps[-1].after)]
         return "\n".join(lines)
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
@@ -75,21 +81,29 @@ class Trace:
         row, who, after = step.row, step.action.who, step.after
         if row is None:
             return ""
-        words = [row.label if at_once or not row.verb else f"{self.people[who]}'s {step.text}: {row.label}"]
-        for endpoint in after or ():
+        words = [row.label]
+        if row.verb and not at_once:
+            words = [f"{self.people[who]}'s {step.text}: {row.label}"]
+        elif step.action.kind == "timer":
+            words = [f"{self.people[who]}'s timer {row.label}"]
+        for endpoint in () if after is None else after.endpoints:
             other = endpoint.me != who and endpoint.me in [frame.who for frame in step.frames]
             if (endpoint.me == who and row.to) or (other and row.partner_to):
                 words.append(f"{self.people[endpoint.me]} {endpoint.state}")
         return "; ".join(words)
 
-    def _last(self, state: GlobalState) -> Iterator[str]:
+    def _last(self, state: GlobalState | None) -> Iterator[str]:
         """What both sides know at the end."""
-        live = [endpoint for endpoint in state if endpoint.state != self.spec.final]
+        endpoints = () if state is None else state.endpoints
+        live = [endpoint for endpoint in endpoints if endpoint.state != self.spec.final]
         if live:
             yield ""
         for endpoint in live:
-            server = f"{endpoint.state}{self._with(endpoint.partner)}" + (", accepted" if endpoint.accepted else "")
-            client = f"{endpoint.view}{self._with(endpoint.peer)}" + (", accepted" if endpoint.heard else "")
+            server = f"{endpoint.state}{self._with(endpoint.partner)}"
+            server += _standing(endpoint.answered, endpoint.accepted)
+            client = f"{endpoint.view}{self._with(endpoint.peer)}"
+            client += _standing(endpoint.has_answered, endpoint.is_accepted)
+            client += ", the partner has answered" if endpoint.here else ""
             yield f"{self.people[endpoint.me]}: {server} at the server; {client} in its own view"
 
     def _with(self, partner: int) -> str:
@@ -108,6 +122,8 @@ class Trace:
                 steps.append(send(self.spec, who, step.text.encode() + self.spec.framing.writes))
             elif step.action.kind == "close":
                 steps.append(Step(who, "reset"))
+            elif step.action.kind == "timer" and step.row is not None:
+                steps.append(Step(who, "clock", text=step.row.label))
             steps += [Step(LETTERS[frame.who], "receive", text=frame.text) for frame in step.frames]
         rows = [step.row for step in self.steps if step.row is not None]
         state, verb = (rows[-1].state, rows[-1].verb) if rows else ("", "")
@@ -125,32 +141,37 @@ def trace(search: Search, violation: Violation) -> Trace:
     """The trace of a violation that `search` has found."""
     path = list(_walk(search, violation))
     texts = Texts(search.model.tables, [(action, before) for action, before, _ in path])
-    return Trace(search.model.spec, violation, tuple(trace_steps(texts, path)), texts.people)
+    return Trace(search.model.spec, violation, tuple(trace_steps(texts, path, search.model.server)), texts.people)
 
 
-def trace_steps(texts: Texts, path: Iterable[tuple[Action, GlobalState, GlobalState | None]]) -> Iterator[TraceStep]:
+def trace_steps(
+    texts: Texts, path: Iterable[tuple[Action, GlobalState, GlobalState | None]], server: Server
+) -> Iterator[TraceStep]:
     """The steps of a trace with their texts, from each action with the states before and after it."""
     up: defaultdict[int, deque[str]] = defaultdict(deque)  # the texts in the queues
-    down: defaultdict[int, deque[str]] = defaultdict(deque)
+    down: defaultdict[int, deque[Frame]] = defaultdict(deque)
     for action, before, after in path:
         who = action.who
         if action.kind == "send" and action.sent is not None:
             up[who].append(texts.request(action.sent))
             yield TraceStep(action, up[who][-1], after)
         elif action.kind == "read":
-            yield TraceStep(action, down[who].popleft(), after)
+            read = [down[who].popleft()]
+            while read[-1].light:
+                read.append(down[who].popleft())
+            yield TraceStep(action, read[-1].text, after, read=tuple(frame.text for frame in read))
         elif action.row is not None:
             row, request = texts.tables.rows[action.row], up[who].popleft() if action.kind == "take" else ""
-            frames = tuple(texts.frames(row, before[who], request, before))
+            frames = tuple(texts.frames(row, before.endpoints[who], action.sent or SentRequest(""), before, server))
             for frame in frames:
-                down[frame.who].append(frame.text)
+                down[frame.who].append(frame)
             yield TraceStep(action, request, after, row, frames)
 
 
 def _walk(search: Search, violation: Violation) -> Iterator[tuple[Action, GlobalState, GlobalState | None]]:
     """Each action of a trace, with the states before and after it. The search keeps no actions: find them again."""
     states = search.found.traces[violation]
-    state = search.model.start()
+    state = search.start()
     for following in states[1:]:
         wanted = search.canonical(following)
         for action, after, _ in search.model.steps(state):
@@ -170,12 +191,17 @@ def _last_steps(
         if violation in violations:
             yield action, state, last
             return
-    for endpoint in state:
+    for endpoint in state.endpoints:
         for sent, row, violations in search.model.inert_requests(endpoint):
             if violation in violations:
                 yield Action("send", endpoint.me, sent), state, state
                 yield Action("take", endpoint.me, sent, row.index), state, state
                 return
+
+
+def _standing(answered: bool, accepted: bool) -> str:
+    """Whether an end of the link has answered, and is heard."""
+    return ", accepted" if accepted else ", answered" if answered else ""
 
 
 def untangled(steps: Sequence[TraceStep]) -> list[TraceStep]:
@@ -217,7 +243,7 @@ def _move(order: list[TraceStep], step: TraceStep, target: TraceStep, side: int)
     """Moves a step next to the target, unless its client does something in between."""
     here, there = _position(order, step), _position(order, target)
     between = order[min(here, there) + 1 : max(here, there)]
-    if all(m.action.who != step.action.who or m.action.kind in ("take", "close") for m in between):
+    if all(m.action.who != step.action.who or m.action.kind in ("take", "close", "timer") for m in between):
         order.pop(here)
         order.insert(_position(order, target) + (side > 0), step)
 

@@ -185,7 +185,7 @@ def test_a_state_to_which_the_model_comes_alone_has_its_cases() -> None:
         "  BACK:\n    wire: BACK\n    answer: OK BACK\n    doc: Comes back.\n  LEAVE:\n    wire: LEAVE\n",
         "  CLOSED:\n    final",
         "  AWAY:\n    doc: Away.\n    recv:\n"
-        "      BACK:\n        - {outcome: back, to: NAMED, answer: OK BACK, do: [unlink], partner: {push: GONE <me> left}, rule: R-LEAVE-1}\n"
+        "      BACK:\n        - {outcome: back, to: NAMED, answer: OK BACK, do: [unlink, 'drop missed(me, *)'], partner: {push: GONE <me> left}, rule: R-LEAVE-1}\n"
         "  CLOSED:\n    final",
         "    doc: The user has a name and can be called.\n    recv:\n",
         "    doc: The user has a name and can be called.\n    recv:\n"

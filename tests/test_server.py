@@ -415,6 +415,29 @@ def test_a_server_without_a_store_is_not_started_for_a_protocol_that_needs_one()
         Server(BOARD, "127.0.0.1", 0)
 
 
+def test_a_row_that_waits_for_the_disk_holds_up_nobody(start: Start) -> None:
+    """All others are served meanwhile; what is behind the row is answered after it."""
+    begun, written = threading.Event(), threading.Event()
+
+    def write(work: Work) -> Result:
+        begun.set()
+        assert written.wait(PATIENCE)
+        return without_wait(work)
+
+    stage = start(BOARD, io_threads=2, do=write)
+    ann, bob = stage.peer(), stage.peer()
+    for peer, name in ((ann, "ann"), (bob, "bob")):
+        assert [*peer.lines(1), peer.ask(f"NAME {name}")] == ["WELCOME to the notice board", f"OK NAME {name}"]
+    ann.send("POST lost x", "PING 1")
+    assert begun.wait(PATIENCE)
+    assert bob.ask("READ lost").startswith("NOTE lost 1 ann ")
+    assert bob.ask("SUB lost") == "OK READ 1"
+    assert bob.lines(2) == ["OK SUB lost", "OLD 1 x"]
+    written.set()
+    assert ann.lines(2) == ["OK POST lost 1", "PONG 1"]
+    assert bob.line() == "NEWS lost 1 ann x"
+
+
 def test_a_store_that_breaks_refuses_the_request(start: Start) -> None:
     """The connection lives, and the log has no word of the secret."""
 

@@ -47,8 +47,9 @@ class Hub:
 
     `max_connections` are admitted, and of them `per_address` from one address other than loopback; without it, the
     spec's share. Without `bulk`, every frame is handled by itself. A hub that is `checked` asserts after each frame
-    that what the spec says of its relations holds; that costs time for each of their tuples. Slow work lies in `work`
-    for whoever does it, who calls `complete` with the result; `at_once` gives the result without a wait instead.
+    that what the spec says of its relations holds; that costs time for each of their tuples. Slow work is given
+    to `on_work` (the list `work`, until another one is set), and its result to `complete`; `at_once` gives the result
+    without a wait instead.
     """
 
     def __init__(
@@ -207,6 +208,8 @@ class Hub:
         """Does what is due. All that had come by then must have been received, or silence would be judged too soon."""
         for timer, late in self.deadlines.fire(connection, now):
             self._fire(connection, timer, late, now)
+            if self.checked:
+                self.check()
         if now >= self.deadlines.end_of_linger(connection):
             connection.broken = True
             self.queues.touch(connection)

@@ -50,7 +50,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """The user whose end has gone, and the server's word for the reason. `how`: by its request, by a timer, or else."""
+    """The user whose end has gone, and why: the reason that its partner was told, else the request or the goodbye.
+
+    `how`: by the request that ends a chat, by the timer of a call that is not answered, or with the connection.
+    """
 
     who: str
     why: str
@@ -216,9 +219,8 @@ def _end(lines: Sequence[Line], words: Vocabulary) -> Line | None:
 
 def _going(end: Line, goings: Sequence[Move], spec: Spec, words: Vocabulary) -> Going:
     """What the frame that shows the end says of it."""
-    if end.verb != words.gone:
-        by_request = end.request == words.leave
-        return Going(end.user, "left" if by_request else "ended", "left" if by_request else "lost")
+    if end.verb != words.gone:  # its own request, or the server's last frame
+        return Going(end.user, end.request or end.value("code"), "left" if end.request == words.leave else "lost")
     who = end.value(spec.pushes[words.gone].form.field_of(spec.names) or "")
     for move in goings:
         if all(end.value(name) in values for name, values in move.words):

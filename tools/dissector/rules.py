@@ -308,7 +308,7 @@ def _moves(spec: Spec, legal: Iterable[Move]) -> list[Data]:
             "known": [{"kind": kind, "holds": holds} for kind, holds in move.known],
             "here": move.here,
             "tuples": told,
-            "rule": rule,
+            "rule": rule or None,
         }
         found.setdefault(repr(data), data | {"states": {}})["states"][move.state] = True
     return list(found.values())

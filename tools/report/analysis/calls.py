@@ -78,7 +78,6 @@ class Call:
     called: str
     shown: bool
     streams: list[int]
-    begun: Moment
     rang: Moment | None
     answered: Moment | None
     over: Moment | None
@@ -110,7 +109,7 @@ class Call:
         return [line for line in self.said if line.speaker == speaker]
 
     def think_times(self) -> Iterator[tuple[str, float]]:
-        """Who answered the other one's line, and after how many seconds. While it rings, nobody thinks."""
+        """Who answered the other one's line, and after how many seconds. The time before the answer does not count."""
         since = 0.0 if self.answered is None else self.answered.time
         for before, after in pairwise(self.said):
             if before.speaker != after.speaker:
@@ -150,7 +149,6 @@ def _call(number: int, lines: list[Line], goings: Sequence[Move], spec: Spec, wo
         called=called,
         shown=shown,
         streams=sorted({line.stream for line in lines}),
-        begun=Moment(lines[0].number, lines[0].time),
         rang=Moment.of(next((line for line in lines if line.verb == words.called and not line.from_client), None)),
         answered=Moment.of(answer),
         over=Moment.of(end),

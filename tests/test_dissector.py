@@ -251,12 +251,12 @@ def test_a_refusal_with_a_frame_of_its_own(tmp_path: Path) -> None:
     shark = Tshark(load(ROOT / "tests" / "board.yaml"), tmp_path)
     capture = Capture()
     flow = capture.flow(shark.spec.transport.port).open()
-    flow.client("hello", "PING", "POST lost x", "NAME ann", "POST", "HELLO", "NAME ann")
-    flow.server("NAME first", "PONG", "NAME first", "OK NAME ann")
+    flow.client("hello", "PING 1", "POST lost x", "NAME ann", "POST", "HELLO", "NAME ann")
+    flow.server("NAME first", "PONG 1", "NAME first", "OK NAME ann")
     flow.server("NO POST odd-note x", "NO * what x", "NAME first")
     frames = shark.frames(written(capture, tmp_path))
     blamed = [(frame["line"], frame.get("violation")) for frame in frames]
-    assert blamed[:2] == [("hello", "say-name"), ("PING", None)]
+    assert blamed[:2] == [("hello", "say-name"), ("PING 1", None)]
     assert blamed[-3:] == [("NO POST odd-note x", None), ("NO * what x", None), ("NAME first", "wrong-outcome")]
     kinds = [(frame["kind"], frame.get("request")) for frame in frames if frame["from"] == "server"]
     assert kinds[:4] == [("refusal", "*"), ("answer", "PING"), ("refusal", "POST"), ("answer", "NAME")]

@@ -111,7 +111,7 @@ class Texts:
     def _fill(self, template: Template, values: Mapping[str, str]) -> str:
         """The frame of a template; what the model leaves out has some value of its type."""
         missing = {
-            part.name: self.spec.types[shape.type].good[0]
+            part.name: (*self.spec.types[shape.type].good, *self.spec.types[shape.type].one_of)[0]
             for shape, part in zip(template.form.parts, template.parts, strict=True)
             if isinstance(shape, Field) and isinstance(part, Variable) and part.name not in values
         }

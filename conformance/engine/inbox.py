@@ -16,6 +16,7 @@ from conformance.oracle.model import Due, Items, Text
 from conformance.oracle.names import shared_types
 from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
+from pychat.spec.forms import Field
 
 from .failures import ExcessError
 from .wire import CHUNK, Wire
@@ -221,8 +222,8 @@ def _are_same(wanted: Iterable[str], seen: Iterable[str]) -> bool:
 
 def _key(spec: Spec, item: str) -> tuple[str, ...]:
     """What tells an item of a play from those of other plays: its users, and what else is unique, without case."""
-    got = parse_reply(spec, item)
-    shared = shared_types(spec)
-    fields = got.reply.form.fields if got is not None else ()
-    values = got.values if got is not None else {}
-    return tuple(spec.types[field.type].fold(values[field.name]) for field in fields if field.type in shared)
+    reply, shared = spec.reply_of(item), shared_types(spec)
+    parts = reply.form.parts if reply is not None else ()
+    words = zip(parts, item.split(" ", max(0, len(parts) - 1)), strict=False)
+    fields = ((part.type, word) for part, word in words if isinstance(part, Field))
+    return tuple(spec.types[kind].fold(word) for kind, word in fields if kind in shared)

@@ -36,6 +36,7 @@ from .faults import (
     free_callers,
     freeing_exit,
     keeping_missed,
+    lasting_pins,
     little,
     one_unanswered,
     ringing_frees,
@@ -262,7 +263,6 @@ CONTROLS: Mapping[str, Control] = {
     "a line is taken before the chat is accepted": Control(
         lambda: without(shipped(), "PAIRED", "MSG", "not-accepted"),
         Violation(properties.MISDELIVERED, "PAIRED MSG/relayed"),
-        Bounds(clients=3, up=2, down=2, named=True),
     ),
     "two unanswered LEAVEs": Control(
         lambda: changed("of: [HELLO, NAME, CHAT, LEAVE]", "of: [HELLO, NAME, CHAT]"),
@@ -304,6 +304,12 @@ CONTROLS: Mapping[str, Control] = {
         changes={"answers": (), "to": None, "effects": ()},
     ),
     "the second protocol": Control(little, Violation(properties.OTHER_CHAT, "TALKING hang/hung")),
+    "a topic is pinned without a note": Control(
+        lasting_pins,
+        Violation(properties.INVARIANT, "pinned: A pinned topic has a note."),
+        Bounds(clients=2, up=1, down=1, named=True),
+        playable=False,
+    ),
     **CALLS,
 }
 

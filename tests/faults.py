@@ -114,6 +114,18 @@ def little() -> Spec:
     return load(ROOT / "tests" / "little.yaml")
 
 
+def board() -> Spec:
+    """A third protocol, without a link: what users share are relations."""
+    return load(ROOT / "tests" / "board.yaml")
+
+
+def lasting_pins() -> Spec:
+    """A board whose topics stay pinned when they are cleared."""
+    spec = board()
+    pinned = replace(spec.relations["pinned"], lives_while=None)
+    return replace(spec, relations={**spec.relations, "pinned": pinned})
+
+
 def without_effects(state: str, verb: str, label: str, *kinds: str) -> Spec:
     """The shipped spec with a row that lacks its effects of these kinds."""
     spec = shipped()

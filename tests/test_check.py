@@ -33,6 +33,7 @@ from tools.check.trace import TraceStep, trace_steps
 
 from .broken import CALLS, CONTROLS, SMALL, TINY, found_trace, plainly, searched
 from .conftest import ROOT, SPEC_FILE, Stage
+from .faults import board
 
 LITTLE = ROOT / "tests" / "little.yaml"
 
@@ -45,6 +46,16 @@ def test_the_shipped_protocol_holds() -> None:
     assert found.complete
     assert found.traces == {}
     assert found.states > 20_000
+
+
+def test_a_protocol_of_relations_holds() -> None:
+    """The notice board has no link; its rows ask and change relations, and readers are told of what changes."""
+    search = Search(compile_tables(board()), Bounds(clients=2, up=1, down=1, named=True))
+    found = search.run(limit=20_000)
+    assert found.traces == {}
+    relational = {row.index for row in search.model.tables.rows if row.asks_relations and row.state == "HERE"}
+    counting = {row.index for row in search.model.tables.rows if row.counts}
+    assert relational - counting <= found.fired
 
 
 def test_a_client_without_rules_hurts_only_itself() -> None:
@@ -313,6 +324,7 @@ def test_the_command_says_when_it_has_not_seen_all() -> None:
         (("--clients", "9"), "not in the range"),
         (("--spec", "no-such-file"), "no-such-file"),
         (("--spec", __file__), "test_check.py:"),
+        (("--named", "--export", "p.yaml"), "leave out --named"),
     ],
 )
 def test_misuse_is_told(words: tuple[str, ...], reason: str) -> None:

@@ -62,6 +62,8 @@ def main(
     Prints a shortest trace to each fault. Exits with 0 if there is none, with 1 if there is one, with 2 on misuse, and
     with 3 if --limit ended the search before all was seen.
     """
+    if named and export is not None:
+        raise click.UsageError("a play begins before the names: leave out --named, or --export")
     bounds = Bounds(clients, *queue, wild, named)
     try:
         spec = shipped() if path is None else load(path)

@@ -350,7 +350,7 @@ class Search:
     def _note_unfired(self) -> None:
         tables = self.model.tables
         for row in tables.rows:
-            if row.index not in self.found.fired and not row.misplaced:
+            if row.index not in self.found.fired and not row.misplaced and not row.counts:
                 self.found.traces[Violation(NEVER, str(row))] = ()
 
     def _note_stuck(self, state: StateKey) -> None:

@@ -93,6 +93,11 @@ class Row:
         return entries + [effect.entry for effect in self.effects] + [tell.entry for tell in self.tells]
 
     @property
+    def counts(self) -> bool:
+        """Whether it asks how many tuples there are, which the model cannot know."""
+        return any(condition.kind == "full" for condition in self.conditions)
+
+    @property
     def asks_relations(self) -> bool:
         """Whether it depends on the tuples of a relation, or may change them."""
         return "release" in self.kinds or any(entry is not None for entry in self.entries)

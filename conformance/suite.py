@@ -29,20 +29,22 @@ def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Cas
         UnjudgeableError: the protocol lacks what every proof needs.
     """
     barrier_verb(spec)
-    found = _cases(spec, Matrix(spec).plays(), [*shipped_plays(spec), *example_plays(spec)], segments)
+    found = _cases(spec, "server", Matrix(spec).plays(), [*shipped_plays(spec), *example_plays(spec)], segments)
     return [*found, *bursts.scenes(spec), *limits.scenes(spec)]
 
 
 def client_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Case]:
     """Every case for clients. Raises UnjudgeableError as `server_cases` does."""
     barrier_verb(spec)
-    return _cases(spec, ClientMatrix(spec).plays(), shipped_plays(spec), segments)
+    return _cases(spec, "client", ClientMatrix(spec).plays(), shipped_plays(spec), segments)
 
 
-def _cases(spec: Spec, cells: Sequence[Play], plays: Sequence[Play], segments: Sequence[Segment]) -> list[Case]:
+def _cases(
+    spec: Spec, of: str, cells: Sequence[Play], plays: Sequence[Play], segments: Sequence[Segment]
+) -> list[Case]:
     """The cells, and the plays of their side, as cases; no two have one key."""
     found = [case for play in cells for case in cases_of(spec, play, "cell", segments)]
-    plays = [play for play in plays if play.of == cells[0].of]
+    plays = [play for play in plays if play.of == of]
     found += [case for play in plays for case in cases_of(spec, play, "play", segments)]
     twice = [key for key, number in Counter(case.key for case in found).items() if number > 1]
     assert not twice, f"two cases have the id {twice}"

@@ -113,6 +113,8 @@ def server(
     except OSError as error:
         where = endpoint(host, spec.transport.port if port is None else port)
         _fail(f"cannot listen on {where}: {reason(error)}")
+    except ValueError as error:
+        _fail(f"{spec.source}: {error}")
     if room < max_connections:
         log("fewer-connections", level="warning", admitted=room, reason="the limit of open files")
     whole = serve(serving, log, say)
@@ -124,13 +126,13 @@ def server(
 @main.command()
 @click.argument("address", required=False, metavar="[HOST[:PORT]]")
 @click.option("--name", help="The name to take; asked for without it.")
-@click.option("--chat", metavar="USER", help="Open a chat with this user at once.")
+@click.option("--chat", metavar="USER", help="Call this user at once.")
 @click.option(
     "--plain", is_flag=True, help="Read commands from stdin and print what happens, one line each; for programs."
 )
 @click.option("--spec", "spec_file", type=SPEC_FILE, help="Speak by another spec file.")
 def client(address: str | None, name: str | None, chat: str | None, plain: bool, spec_file: Path | None) -> None:
-    """Talk to somebody. Type a name to open a chat, then what you want to say; /help explains the rest.
+    """Talk to somebody. Type a name to call that user, then what you want to say; /help explains the rest.
 
     Without an address it is 127.0.0.1:8255, and another spec file has its own port.
     """

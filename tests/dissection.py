@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pychat.spec import Spec
-from pychat.spec.model import Example
+from pychat.spec.documents import Example
 from tools.dissector.profile import write_profile
 from tools.dissector.script import script
 
@@ -145,7 +145,8 @@ def chat(capture: Capture, spec: Spec, server: int = 1) -> tuple[Flow, Flow]:
         flow.server(f"OK NAME {name}")
     alice.client("CHAT bob")
     alice.server("OK CHAT bob")
-    bob.server("PAIRED alice")
+    bob.server("CALL alice")
     bob.client("CHAT alice")
     bob.server("OK CHAT alice")
+    alice.server("ACCEPTED bob")
     return alice, bob

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pychat.core.connection import Connection
 from pychat.core.hub import Hub
-from pychat.core.replay import done_at_once
-from pychat.core.slow import Result
+from pychat.core.slow import Result, without_wait
 from pychat.spec import Spec
 
 
@@ -16,8 +15,8 @@ class Table:
     """
 
     def __init__(self, spec: Spec, slowly: bool = False, **options: int) -> None:
-        self.hub = Hub(spec, checked=True, **options)  # type: ignore[arg-type]
-        self.slowly = slowly
+        at_once = None if slowly else without_wait
+        self.hub = Hub(spec, checked=True, at_once=at_once, **options)  # type: ignore[arg-type]
         self.now = 0.0
         self.people: dict[str, Connection] = {}
 
@@ -29,9 +28,7 @@ class Table:
         if who not in self.people:
             self.open(who)
         self.hub.receive(self.people[who], octets, self.now)
-        while self.people[who].turn_over or (self.hub.work and not self.slowly):
-            if self.hub.work and not self.slowly:
-                self.done(done_at_once(self.hub.work[0]))
+        while self.people[who].turn_over:
             self.hub.resume(self.people[who], self.now)
         return self.got(who)
 

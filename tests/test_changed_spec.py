@@ -16,12 +16,12 @@ from .table import Table
 
 def test_a_renamed_verb() -> None:
     """CHAT becomes CALL everywhere, also on the wire and in refusals."""
-    table = Table(changed("CHAT", "CALL"))
+    table = Table(changed("CALL", "RUNG", "CHAT", "CALL"))
     table.named("a", "b")
     assert table.say("a", "CHAT b") == "ERR * unknown-verb"
     assert table.say("a", "CALL x") == "ERR CALL no-such-user"
     assert table.say("a", "CALL b") == "OK CALL b"
-    assert table.got("b") == "CALL a"
+    assert table.got("b") == "RUNG a"
 
 
 def test_a_renamed_state() -> None:
@@ -98,15 +98,15 @@ def test_one_more_timer_and_other_durations() -> None:
 def test_an_answer_that_says_somebody_elses_name_is_no_echo() -> None:
     """A client compares a field of an answer with its request only where the row says that it is the same."""
     spec = changed(
-        "      LEAVE:\n        - {outcome: left,",
-        "      CALL:\n        - {outcome: called, answer: OK CALL <me>, rule: R-PING-1}\n"
-        "      LEAVE:\n        - {outcome: left,",
+        "      LEAVE:\n        - {outcome: declined,",
+        "      DIAL:\n        - {outcome: dialled, answer: OK DIAL <me>, rule: R-PING-1}\n"
+        "      LEAVE:\n        - {outcome: declined,",
         "  LEAVE:\n    wire: LEAVE\n",
-        "  CALL:\n    wire: CALL <name:name>\n    answer: OK CALL <name:name>\n    doc: Says one's own name.\n"
+        "  DIAL:\n    wire: DIAL <name:name>\n    answer: OK DIAL <name:name>\n    doc: Says one's own name.\n"
         "  LEAVE:\n    wire: LEAVE\n",
     )
     session = Session(Protocol(spec))
-    for sent, got in (("NAME a", "OK NAME a"), ("CHAT b", "OK CHAT B"), ("CALL b", "OK CALL a")):
+    for sent, got in (("NAME a", "OK NAME a"), ("CHAT b", "OK CHAT B"), ("DIAL b", "OK DIAL a")):
         session.request(*sent.split(" "))
         assert [event.kind for event in session.receive(f"{got}\n".encode())] == ["answer"]
     session.request("PING", "t")

@@ -73,7 +73,7 @@ def test_spec_check_prints_faults_as_a_compiler_does(tmp_path: Path) -> None:
     """File, line, column, reason; exit code 1."""
     file = tmp_path / "mine.yaml"
     text = (
-        SPEC_FILE.read_text().replace("error: user-busy", "error: user-bored").replace("to: NAMED, a", "to: NAMD, a", 1)
+        SPEC_FILE.read_text().replace("error: self-chat", "error: self-chap").replace("to: NAMED, a", "to: NAMD, a", 1)
     )
     file.write_text(text)
     result = pychat("spec", "check", str(file))
@@ -81,7 +81,7 @@ def test_spec_check_prints_faults_as_a_compiler_does(tmp_path: Path) -> None:
     lines = result.stdout.splitlines()
     assert len(lines) == 2
     assert all(line.startswith(f"{file}:") for line in lines)
-    assert "there is no error user-bored" in result.stdout
+    assert "there is no error self-chap" in result.stdout
 
 
 def test_spec_check_replays_the_examples(tmp_path: Path) -> None:

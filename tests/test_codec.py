@@ -140,11 +140,34 @@ def test_a_bad_request_has_one_fault(line: bytes, fault: str, verb: str) -> None
 
 
 @pytest.mark.parametrize(
-    "line", [b"OK", b"OK CHAT", b"NOPE x", b"ok", b"MSG \x1b", b"USER a gone", b"ERR CHAT x", b"\xff"]
+    ("line", "fault", "verb"),
+    [
+        (b"\xff", "encoding", "*"),
+        (b"NOPE x", "verb", "*"),  # a client ignores it (R-CLIENT-12)
+        (b"CHAT bob", "verb", "*"),  # a verb of requests alone is none of replies
+        (b"ok", "syntax", "*"),
+        (b"", "syntax", "*"),
+        (b"OK", "syntax", "OK"),
+        (b"OK NOPE", "syntax", "OK"),
+        (b"OK CHAT", "syntax", "OK"),
+        (b"MSG \x1b", "syntax", "MSG"),
+        (b"USER a gone", "syntax", "USER"),
+        (b"ERR CHAT x", "syntax", "ERR"),
+    ],
 )
-def test_a_bad_reply_is_a_fault(line: bytes) -> None:
-    """A client can tell what the server may not send."""
-    assert isinstance(CODEC.decode_reply(line), BadFrame)
+def test_a_bad_reply_is_a_fault(line: bytes, fault: str, verb: str) -> None:
+    """A client can tell what the server may not send from what a later server may send besides."""
+    assert CODEC.decode_reply(line) == BadFrame(fault, verb)  # type: ignore[arg-type]
+
+
+def test_a_verb_of_any_case_is_one_verb() -> None:
+    """Where the framing says so, for requests alone; a letter that is none of ASCII has no capital."""
+    codec = Codec(changed("  verb: '[A-Z]+'\n", "  verb: '[A-Z]+'\n  case: any\n"))
+    for line in (b"CHAT Bob", b"chat Bob", b"cHaT Bob"):
+        assert codec.decode_request(line) == Frame("CHAT", {"name": "Bob"})
+    assert codec.decode_request(b"nope") == BadFrame("verb", "*")
+    assert codec.decode_request("m\u017fg x".encode()) == BadFrame("syntax", "*")
+    assert codec.decode_reply(b"call bob") == BadFrame("syntax", "*")
 
 
 @pytest.mark.parametrize(

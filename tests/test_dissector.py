@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from pychat.core.codec import BadFrame, Codec
-from pychat.spec import Spec
+from pychat.spec import Spec, load
 from tools.dissector.__main__ import main
 from tools.dissector.rules import OWN_FIELDS, lua, rules
 
@@ -21,12 +21,12 @@ from .segments import Capture, Side
 PLACES = ("request_in", "response_in", "relayed_from", "relayed_in", "time", "relay_time")  # they name packets
 
 
-@pytest.fixture(scope="module", params=["shipped", "little"])
-def each_shark(
-    request: pytest.FixtureRequest, shark: Tshark, little: Spec, tmp_path_factory: pytest.TempPathFactory
-) -> Tshark:
-    """The dissectors of two protocols that have no word in common."""
-    return shark if request.param == "shipped" else Tshark(little, tmp_path_factory.mktemp("little"))
+@pytest.fixture(scope="module", params=["shipped", "little", "board"])
+def each_shark(request: pytest.FixtureRequest, shark: Tshark, tmp_path_factory: pytest.TempPathFactory) -> Tshark:
+    """The dissectors of three protocols; the last one has relations and no link."""
+    if request.param == "shipped":
+        return shark
+    return Tshark(load(ROOT / "tests" / f"{request.param}.yaml"), tmp_path_factory.mktemp(request.param))
 
 
 def examples(spec: Spec, split: int | None = None) -> Capture:
@@ -60,7 +60,9 @@ def test_every_frame_of_the_examples_is_shown_as_it_was_sent(each_shark: Tshark,
         assert frame["state_after"] != "unknown"
         decoded = codec.decode_request(line) if side == "client" else codec.decode_reply(line)
         if isinstance(decoded, BadFrame):
-            assert frame["violation"] == spec.fault_rule(decoded.fault).error
+            rule = spec.first_fault(frame["state"], decoded.fault, decoded.verb)
+            assert rule is not None
+            assert frame["violation"] == rule.error
             continue
         for name, value in decoded.fields.items():
             shown = frame.get(name) if name not in OWN_FIELDS else frame[f"{frame['verb'].lower()}.{name}"]
@@ -136,7 +138,7 @@ def test_a_chat_is_followed_at_both_its_ends(shark: Tshark, tmp_path: Path) -> N
     bob.client("LEAVE")
     bob.server("OK LEAVE")
     bob.client("CHAT Alice")
-    alice.server("PAIRED bob")  # the push is seen before the answer
+    alice.server("CALL bob")  # the push is seen before the answer
     bob.server("OK CHAT alice")
     streams = by_stream(shark.frames(written(capture, tmp_path)))
 
@@ -147,12 +149,13 @@ def test_a_chat_is_followed_at_both_its_ends(shark: Tshark, tmp_path: Path) -> N
     assert shown(0)[2:] == [
         ("CHAT bob", "NAMED", "alice", None, None, None),
         ("OK CHAT bob", "PAIRED", "alice", "bob", None, "1"),
+        ("ACCEPTED bob", "PAIRED", "alice", "bob", "1", "1"),
         ("LEAVE", "PAIRED", "alice", "bob", "1", "1"),
         ("OK LEAVE", "NAMED", "alice", "bob", "1", "1"),
-        ("PAIRED bob", "PAIRED", "alice", "bob", None, "2"),
+        ("CALL bob", "PAIRED", "alice", "bob", None, "2"),
     ]
     assert shown(1)[2:] == [
-        ("PAIRED alice", "PAIRED", "bob", "alice", "0", "1"),
+        ("CALL alice", "PAIRED", "bob", "alice", "0", "1"),
         ("CHAT alice", "PAIRED", "bob", "alice", "0", "1"),
         ("OK CHAT alice", "PAIRED", "bob", "alice", "0", "1"),
         ("GONE alice left", "PAIRED", "bob", "alice", "0", "1"),
@@ -161,6 +164,102 @@ def test_a_chat_is_followed_at_both_its_ends(shark: Tshark, tmp_path: Path) -> N
         ("CHAT Alice", "NAMED", "bob", None, None, None),
         ("OK CHAT alice", "PAIRED", "bob", "alice", "0", "2"),
     ]
+
+
+def test_each_end_of_a_call_knows_who_has_answered(shark: Tshark, tmp_path: Path) -> None:
+    """The caller has, the called end not before its own answer; the caller sees it with the push, until the end."""
+    capture = Capture()
+    alice, bob = chat(capture, shark.spec)
+    bob.client("LEAVE")
+    bob.server("OK LEAVE")
+    alice.server("GONE bob left")
+    frames = shark.frames(written(capture, tmp_path))
+
+    def shown(stream: int) -> list[tuple[str | None, ...]]:
+        return [tuple(frame.get(name) for name in ("line", "answered", "here")) for frame in by_stream(frames)[stream]]
+
+    assert shown(0)[2:] == [
+        ("CHAT bob", None, None),
+        ("OK CHAT bob", "1", "0"),
+        ("ACCEPTED bob", "1", "1"),
+        ("GONE bob left", "1", "1"),
+    ]
+    assert shown(1)[2:] == [
+        ("CALL alice", "0", "1"),
+        ("CHAT alice", "0", "1"),
+        ("OK CHAT alice", "1", "1"),
+        ("LEAVE", "1", "1"),
+        ("OK LEAVE", "1", "1"),
+    ]
+    calling = shark.run(written(capture, tmp_path), "-Y", "pychat.here == 0", "-T", "fields", "-e", "pychat.line")
+    assert calling.splitlines() == ["OK CHAT bob"]
+
+
+def test_the_missed_calls_of_a_chat_are_kept_until_its_end(shark: Tshark, tmp_path: Path) -> None:
+    """At the busy end alone; the rule is that of the row which has told it."""
+    capture = Capture()
+    _, bob = chat(capture, shark.spec)
+    for name in ("carol", "dave"):
+        caller = capture.flow(shark.spec.transport.port).open()
+        caller.client(f"NAME {name}")
+        caller.server(f"OK NAME {name}")
+        caller.client("CHAT bob")
+        caller.server("ERR CHAT user-busy x")
+        bob.server(f"MISSED {name}")
+    bob.client("LEAVE")
+    bob.server("OK LEAVE")
+    frames = shark.frames(written(capture, tmp_path))
+    assert [frame.get("violation") for frame in frames] == [None] * len(frames)
+    assert [(frame["line"], frame.get("missed")) for frame in by_stream(frames)[1][-4:]] == [
+        ("MISSED carol", "carol"), ("MISSED dave", "carol, dave"), ("LEAVE", "carol, dave"), ("OK LEAVE", None),
+    ]  # fmt: skip
+    assert {frame.stream for frame in frames if frame.get("missed")} == {1}
+    assert [frame["rule"] for frame in frames if frame["verb"] == "MISSED"] == ["R-CALL-4", "R-CALL-4"]
+
+
+def test_a_capture_that_begins_in_a_chat_does_not_guess_who_has_answered(shark: Tshark, tmp_path: Path) -> None:
+    """An OK may be that of a call or of an answer; a line from the partner says that it has answered."""
+    capture = Capture()
+    flow = capture.flow(shark.spec.transport.port)
+    flow.client("CHAT bob")
+    flow.server("OK CHAT bob", "MSG hi", "GONE bob left")
+    frames = shark.frames(written(capture, tmp_path))
+    assert [(frame.get("here"), frame.get("violation")) for frame in frames] == [
+        (None, None), (None, None), ("1", None), ("1", None),
+    ]  # fmt: skip
+
+
+def test_the_tuples_of_a_connection_are_shown(tmp_path: Path) -> None:
+    """In a protocol of relations without a link: what its own requests add and drop, in the first spelling."""
+    shark = Tshark(load(ROOT / "tests" / "board.yaml"), tmp_path)
+    capture = Capture()
+    flow = capture.flow(shark.spec.transport.port).open()
+    flow.server("WELCOME to the notice board")
+    flow.client("name ann")
+    flow.server("OK NAME ann")
+    flow.client("Sub Lost", "SUB found", "UNSUB LOST", "who")
+    flow.server("OK SUB Lost", "OK SUB found", "OK UNSUB Lost", "USER ann reader")
+    frames = shark.frames(written(capture, tmp_path))
+    assert [frame.get("violation") for frame in frames] == [None] * len(frames)
+    assert [frame.get("subscriber") for frame in frames[-4:]] == ["Lost", "Lost, found", "found", "found"]
+    assert [frame["request"] for frame in frames if frame["from"] == "client"] == ["NAME", "SUB", "SUB", "UNSUB", "WHO"]
+    assert frames[-1]["request_in"] == str(next(frame.number for frame in frames if frame["line"] == "who"))
+
+
+def test_a_refusal_with_a_frame_of_its_own(tmp_path: Path) -> None:
+    """It names no verb, and answers the first open request that can be refused so; faults depend on the state."""
+    shark = Tshark(load(ROOT / "tests" / "board.yaml"), tmp_path)
+    capture = Capture()
+    flow = capture.flow(shark.spec.transport.port).open()
+    flow.client("hello", "PING 1", "POST lost x", "NAME ann", "POST", "HELLO", "NAME ann")
+    flow.server("NAME first", "PONG 1", "NAME first", "OK NAME ann")
+    flow.server("NO POST odd-note x", "NO * what x", "NAME first")
+    frames = shark.frames(written(capture, tmp_path))
+    blamed = [(frame["line"], frame.get("violation")) for frame in frames]
+    assert blamed[:2] == [("hello", "say-name"), ("PING 1", None)]
+    assert blamed[-3:] == [("NO POST odd-note x", None), ("NO * what x", None), ("NAME first", "wrong-outcome")]
+    kinds = [(frame["kind"], frame.get("request")) for frame in frames if frame["from"] == "server"]
+    assert kinds[:4] == [("refusal", "*"), ("answer", "PING"), ("refusal", "POST"), ("answer", "NAME")]
 
 
 def test_two_servers_have_users_of_the_same_names(shark: Tshark, tmp_path: Path) -> None:
@@ -274,14 +373,18 @@ def test_the_dissector_and_the_codec_find_the_same_faults(each_shark: Tshark, tm
     capture = Capture()
     for line in lines:
         capture.flow(spec.transport.port).open().send("client", line + b"\n")
-    faults = {spec.fault_rule(fault).error for fault in ("encoding", "verb", "syntax")}
     frames = each_shark.frames(written(capture, tmp_path))
     assert len(frames) == len(lines)
     for frame, line in zip(frames, lines, strict=True):
         decoded = codec.decode_request(line.removesuffix(b"\r"))
-        wanted = spec.fault_rule(decoded.fault).error if isinstance(decoded, BadFrame) else None
         found = frame.get("violation")
-        assert (found if found in faults else None) == wanted, line
+        if isinstance(decoded, BadFrame):
+            rule = spec.first_fault(spec.initial, decoded.fault, decoded.verb)
+            assert rule is not None
+            assert found == rule.error, line
+        else:
+            misplaced = spec.first_fault(spec.initial, None, decoded.key)
+            assert found == (misplaced and misplaced.error), line
 
 
 def test_any_port_is_recognised_by_what_is_said(shark: Tshark, tmp_path: Path) -> None:
@@ -358,7 +461,8 @@ def test_the_info_column_reads_like_a_conversation(shark: Tshark, tmp_path: Path
     bob.client("MSG \x1b[2J")
     assert shark.info(written(capture, tmp_path)) == [
         "40001 > NAME alice", "alice < OK NAME alice", "40002 > NAME bob", "bob < OK NAME bob",
-        "alice > CHAT bob", "alice < OK CHAT bob", "bob < PAIRED alice", "bob > CHAT alice", "bob < OK CHAT alice",
+        "alice > CHAT bob", "alice < OK CHAT bob", "bob < CALL alice", "bob > CHAT alice", "bob < OK CHAT alice",
+        "alice < ACCEPTED bob",
         r"alice > MSG Grüße \u202E 世界", r"bob < MSG Grüße \u202E 世界", r"bob > MSG \x1b[2J [bad-syntax]",
     ]  # fmt: skip
 
@@ -370,13 +474,13 @@ def test_the_profile_has_filters_that_tshark_takes(shark: Tshark, tmp_path: Path
     path = written(capture, tmp_path)
     last = shark.run(path, "-C", "chat").splitlines()[-1]
     assert last.split() == [
-        "16", "0.015000", "0", "PAIRED", "alice", ">", "LEAVE", "[bad-syntax]", "bob", "1", "bad-syntax",
+        "17", "0.016000", "0", "PAIRED", "alice", ">", "LEAVE", "[bad-syntax]", "bob", "1", "bad-syntax",
     ]  # fmt: skip
     rules = shark.run(path, "-C", "chat", "--color", "-T", "fields", "-e", "frame.coloring_rule.name").splitlines()
-    assert [rule.removeprefix(f"{shark.spec.title}: ") for rule in rules[-9:]] == [
+    assert [rule.removeprefix(f"{shark.spec.title}: ") for rule in rules[-10:]] == [
         "asked by a client", "answered by the server", "asked by a client", "answered by the server",
         "asked by a client", "answered by the server", "pushed by the server", "asked by a client",
-        "answered by the server", "breaks the spec",
+        "answered by the server", "pushed by the server", "breaks the spec",
     ][1:]  # fmt: skip
     assert set(rules[:3]) == {f"{shark.spec.title}: TCP alone"}
 

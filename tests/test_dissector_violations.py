@@ -11,8 +11,9 @@ from .segments import Capture
 
 # One connection each: `>` the client says, `<` the server; after `!`, the violations that the line must be blamed for.
 NAMED = ["> NAME a", "< OK NAME a"]
-PAIRED = [*NAMED, "> CHAT b", "< OK CHAT b"]
-CALLED = [*NAMED, "< PAIRED b"]
+CALLING = [*NAMED, "> CHAT b", "< OK CHAT b"]
+PAIRED = [*CALLING, "< ACCEPTED b"]
+CALLED = [*NAMED, "< CALL b"]
 FAULT = ["> x ! bad-syntax", "< ERR * bad-syntax x"]
 CASES: dict[str, list[str]] = {
     "nothing is wrong": [
@@ -20,7 +21,18 @@ CASES: dict[str, list[str]] = {
     ],
     "a line may follow its call": [*NAMED, "> CHAT b", "> MSG x", "< OK CHAT b"],
     "a line before the call is accepted is refused": [*CALLED, "> MSG x", "< ERR MSG not-accepted x"],
-    "calls cross": [*NAMED, "> CHAT c", "< PAIRED b", "< ERR CHAT already-paired x"],
+    "a call is declined": [*CALLING, "> MSG x", "< GONE b declined", "> LEAVE", "< OK LEAVE"],
+    "a call is not answered": [*CALLING, "< GONE b unanswered", "> LEAVE", "< OK LEAVE"],
+    "the called end does not answer": [*CALLED, "< MSG x", "< GONE b unanswered", "> LEAVE", "< OK LEAVE"],
+    "the caller hangs up": [*CALLED, "< GONE b left"],
+    "a caller quits": [*CALLED, "< GONE b quit"],
+    "the called user is lost": [*CALLING, "< GONE b lost"],
+    "a call is missed": [*PAIRED, "< MISSED c", "< MISSED d", "< GONE b left", "< MISSED e"],
+    "an answer is taken back and given again": [
+        *CALLED, "> CHAT b", "< OK CHAT b", "> CHAT c ! not-allowed", "< ERR CHAT already-paired x",
+        "> MSG x", "< ERR MSG not-accepted x", "> CHAT b", "< OK CHAT b", "> MSG x", "< MSG y",
+    ],
+    "calls cross": [*NAMED, "> CHAT c", "< CALL b", "< ERR CHAT already-paired x"],
     "a call crosses the push of another one": [*CALLED, "> CHAT c", "< ERR CHAT already-paired x"],
     # what clients do wrong
     "no place in the state": [*NAMED, "> LEAVE ! wrong-state", "< ERR LEAVE wrong-state x"],
@@ -41,16 +53,26 @@ CASES: dict[str, list[str]] = {
     "another spelling": ["> NAME a", "< OK NAME A ! wrong-value"],
     "another count": [*NAMED, "> WHO", "< USER a free", "< OK WHO 2 ! wrong-value"],
     "a push between items": [
-        *NAMED, "> WHO", "< USER a free", "< PAIRED b ! interrupted", "< USER b busy", "< OK WHO 2",
+        *NAMED, "> WHO", "< USER a free", "< CALL b ! interrupted", "< USER b busy", "< OK WHO 2",
     ],
     "another outcome": [*NAMED, "> CHAT A", "< OK CHAT A ! wrong-outcome"],
     "refused for nothing": ["> PING t", "< ERR PING bad-syntax x ! wrong-outcome"],
     "refused otherwise": ["> NAME 1 ! bad-syntax", "< ERR NAME name-taken x ! wrong-outcome"],
     "refused though accepted": [*PAIRED, "> MSG x", "< ERR MSG not-accepted x ! wrong-outcome"],
     "accepted though faulty": ["> NAME 1 ! bad-syntax", "< OK NAME a ! wrong-outcome wrong-value"],
-    "called without a name": ["< PAIRED b ! wrong-push"],
+    "called without a name": ["< CALL b ! wrong-push"],
     "a line without a chat": [*NAMED, "< MSG x ! wrong-push"],
     "a line of somebody gone": [*PAIRED, "< GONE b left", "< MSG x ! wrong-push"],
+    "a line before the partner has answered": [*CALLING, "< MSG x ! wrong-push"],
+    "the partner answers twice": [*PAIRED, "< ACCEPTED b ! wrong-push"],
+    "somebody else answers": [*CALLING, "< ACCEPTED c ! wrong-push"],
+    "the caller answers": [*CALLED, "< ACCEPTED b ! wrong-push"],
+    "declined after the answer": [*PAIRED, "< GONE b declined ! wrong-push"],
+    "left before the answer": [*CALLING, "< GONE b left ! wrong-push"],
+    "unanswered after the partner's answer": [*PAIRED, "< GONE b unanswered ! wrong-push"],
+    "unanswered after this end's answer": [*CALLED, "> CHAT b", "< OK CHAT b", "< GONE b unanswered ! wrong-push"],
+    "declined as a caller": [*CALLED, "< GONE b declined ! wrong-push"],
+    "a missed call without a chat": [*NAMED, "< MISSED c ! wrong-push"],
     "somebody else is gone": [*PAIRED, "< GONE c left ! wrong-push"],
     "codes of no table": ["> PING t", "< ERR PING so-so x ! unknown-code", "< BYE so-so x ! unknown-code"],
     "frames of no table": ["< HI there ! unknown-frame", "< OK ! unknown-frame"],
@@ -132,7 +154,7 @@ def test_a_refusal_is_linked_with_the_line_that_was_refused(shark: Tshark, tmp_p
     alone.client("NAME a")
     alone.server("OK NAME a")
     alone.client("CHAT b")
-    alone.server("OK CHAT b")
+    alone.server("OK CHAT b", "ACCEPTED b")
     alone.client("MSG heard", "MSG crosses")
     alone.server("GONE b left", "ERR MSG partner-gone x")
     frames = shark.frames(written(capture, tmp_path))

@@ -11,9 +11,11 @@ import pytest
 
 from pychat.core.connection import Connection
 from pychat.core.hub import Hub
-from pychat.spec import Spec
+from pychat.core.slow import Result, Work
+from pychat.spec import Spec, load
 from pychat.spec.forms import Field
 
+from .conftest import ROOT
 from .dissection import Seen, Tshark, by_stream, written
 from .segments import Capture, Flow
 
@@ -22,11 +24,15 @@ FAULTY = [b"", b"x y", b"\xff", b"NO such", b"no such"]
 
 @dataclass
 class Truth:
-    """The truth about a line of the server: the packet of its request, and the state after it (None within a step)."""
+    """The truth about a line of the server: the packet of its request, and the state after it (None within a step).
+
+    `answered`: whether this end of the link has, and whether the other one has; None without a partner.
+    """
 
     line: bytes
     request: int | None
     state: str | None = None
+    answered: tuple[bool, bool] | None = None
 
 
 @dataclass
@@ -48,7 +54,7 @@ class Walk:
         self.spec, self.capture, self.number, self.delays = spec, capture, seed, delays
         self.random = random.Random(seed)
         self.hub = Hub(spec)
-        self.names = [name for name in spec.types[spec.link.key].good if len(name) < 9][:3]
+        self.names = [name for name in spec.name_type.good if len(name) < 9][:3]
         self.names = [*self.names, "zoe", "kim"][:3]
         self.people: list[Person] = []
         self.all: list[Person] = []
@@ -66,6 +72,8 @@ class Walk:
                 self._handle(person)
             elif chance < 0.96 and not person.waiting:
                 self._leave(person)
+            else:
+                self._let_ring(person)
             for each in self.people:
                 if not self.delays or self.random.random() < 0.3:
                     self._flush(each)
@@ -82,6 +90,7 @@ class Walk:
         assert self.hub.open(person.connection, "10.1.1.1", 0.0)
         self.people.append(person)
         self.all.append(person)
+        self._collect(None, None)
 
     def _leave(self, person: Person) -> None:
         """The end of the stream, without a goodbye."""
@@ -91,6 +100,13 @@ class Walk:
         person.unsent.clear()
         self._collect(None, None)
         assert person.connection.state == self.spec.final
+
+    def _let_ring(self, person: Person) -> None:
+        """The time of a call is over. The walk's clock stands still otherwise, so no other timer may be due."""
+        for timer in self.spec.timers.values():
+            if timer.since == "call" and person.connection.called is not None:
+                self.hub.tick(person.connection, timer.after)
+                self._collect(None, None)
 
     def _send(self, person: Person) -> None:
         line = self.random.choice(FAULTY) if self.random.random() < 0.06 else self._request(person)
@@ -107,19 +123,32 @@ class Walk:
         return " ".join(parts).encode()
 
     def _value(self, part: Field, person: Person, own: bool) -> str:
-        if part.type == self.spec.link.key:
-            name = person.name if own and self.random.random() < 0.8 else self.random.choice(self.names)
-            return name.swapcase() if self.spec.types[part.type].fold_case and self.random.random() < 0.2 else name
-        if self.spec.types[part.type].rest_of_line:
+        kind = self.spec.types[part.type]
+        if kind.rest_of_line:
             self.texts += 1
             return f"text {self.texts}"
-        return self.random.choice(self.spec.types[part.type].good)
+        value = self.random.choice(kind.good)
+        if part.type == self.spec.names:
+            value = person.name if own and self.random.random() < 0.8 else self.random.choice(self.names)
+        other = value.swapcase()
+        return other if kind.fold_case and kind.accepts(other) and self.random.random() < 0.2 else value
 
     def _handle(self, person: Person) -> None:
         if person.waiting and person.connection.state != self.spec.final:
             packet, line = person.waiting.popleft()
             self.hub.receive(person.connection, line + b"\n", 0.0)
+            while self.hub.work:
+                work = self.hub.work.pop()
+                self.hub.complete(work.connection, self._result(work), 0.0)
+                self.hub.resume(work.connection, 0.0)
             self._collect(person, packet)
+
+    def _result(self, work: Work) -> Result:
+        """What a store would say, and a disk that fails sometimes."""
+        if work.kind == "commit":
+            return "failed" if self.random.random() < 0.2 else "done"
+        secret, *hashes = map(str, work.payload)
+        return f"hash of {secret}" if work.kind == "hash" else f"hash of {secret}" in hashes
 
     def _collect(self, speaker: Person | None, packet: int | None) -> None:
         """What the hub has said in this step."""
@@ -132,6 +161,9 @@ class Walk:
             if lines:
                 self.hub.queues.sent(person.connection, len(octets), 0.0)
                 person.unsent[-1].state = person.connection.state
+                partner = person.connection.partner
+                if partner is not None:
+                    person.unsent[-1].answered = person.connection.answered, partner.answered
 
     def _flush(self, person: Person) -> None:
         while person.unsent:
@@ -140,13 +172,11 @@ class Walk:
             person.truths.append(truth)
 
 
-@pytest.mark.parametrize("which", ["spec", "little"])
+@pytest.mark.parametrize("which", ["pychat", "little", "board"])
 @pytest.mark.parametrize("delays", [False, True], ids=["at-once", "with-delays"])
-def test_what_is_inferred_is_what_the_hub_knew(
-    which: str, delays: bool, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_what_is_inferred_is_what_the_hub_knew(which: str, delays: bool, tmp_path: Path) -> None:
     """States and links, and no blame for a server that keeps the spec, whatever the clients do."""
-    spec: Spec = request.getfixturevalue(which)
+    spec = load(ROOT / ("spec" if which == "pychat" else "tests") / f"{which}.yaml")
     capture = Capture()
     walks = [Walk(spec, capture, seed, delays=delays) for seed in range(1, 13)]
     for walk in walks:
@@ -166,6 +196,8 @@ def compare(frame: Seen, truth: Truth, *, delays: bool) -> None:
     assert frame.get("violation.by") != "server", str(frame)
     if truth.state is not None:
         assert frame["state_after"] == truth.state, str(frame)
+    if truth.answered is not None:
+        assert (frame["answered"], frame["here"]) == tuple(str(int(one)) for one in truth.answered), str(frame)
     wanted = None if frame["kind"] in ("push", "goodbye") or truth.request is None else str(truth.request)
     if not delays:  # else a line may reach the partner after the refusal of a later one: nobody can tell them apart
         assert frame.get("request_in") == wanted, str(frame)

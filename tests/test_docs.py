@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from conformance.engine.target import Address, Command
+from conformance.engine.target import Address, Command, Target
 from pychat.core.machine import client_machine, server_machine
 from pychat.server.server import Server
 from pychat.spec import Spec, load, shipped
@@ -26,12 +27,13 @@ from tools.docs.machines import changes, stays
 from tools.docs.page import page
 from tools.docs.sequence import draw
 from tools.docs.sources import PageSources
-from tools.docs.verify import ExampleError, verify_examples
+from tools.docs.verify import SHIPPED_SERVER, ExampleError, Played, verify_examples
 
 from .conftest import ROOT, SPEC_FILE, changed, need
 
 LITTLE = ROOT / "tests" / "little.yaml"
 BOARD = ROOT / "tests" / "board.yaml"
+BOARD_SERVER = Command(f"{sys.executable} -m tests.board_server --port 0 --spec {{spec}}")
 FEW = (
     CaseText("PAIRED/MSG/one", "One", "", ("R-MSG-1",), ("a> MSG hi",)),
     CaseText("CONNECTED/*/two", "Two", "Why.", ("R-ERR-3",), ()),
@@ -358,11 +360,27 @@ def test_a_timer_stands_in_the_diagram_by_its_name(spec: Spec) -> None:
 # Played
 
 
-@pytest.mark.parametrize("file", [SPEC_FILE, LITTLE, BOARD], ids=["pychat", "little", "board"])
-def test_the_examples_are_true(file: Path) -> None:
-    """Each of all protocols, against the real server."""
+@pytest.mark.parametrize(
+    ("file", "server"),
+    [(SPEC_FILE, SHIPPED_SERVER), (LITTLE, SHIPPED_SERVER), (BOARD, BOARD_SERVER)],
+    ids=["pychat", "little", "board"],
+)
+def test_the_examples_are_true(file: Path, server: Target) -> None:
+    """Each of all protocols, against the real server; what the board keeps is on a fake disk."""
     spec = load(file)
-    assert verify_examples(spec, file) == len(spec.examples)
+    assert verify_examples(spec, file, server) == Played(len(spec.examples))
+
+
+def test_a_protocol_that_cannot_be_judged_has_a_page_too(tmp_path: Path) -> None:
+    """Its examples are replayed without a server, and the page says so."""
+    file = tmp_path / "mute.yaml"
+    lines = LITTLE.read_text(encoding="utf-8").splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if not line.startswith("  echo:")), encoding="utf-8")
+    played = verify_examples(load(file), file)
+    assert (played.examples, "cannot be judged" in played.reason) == (0, True)
+    code, said = run(tmp_path / "site", file)
+    assert (code, "no example played" in said) == (0, True), said
+    assert "is what the shipped server's core did" in (tmp_path / "site" / "PROTOCOL.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

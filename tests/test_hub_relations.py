@@ -53,7 +53,7 @@ def test_the_examples_of_the_board_are_what_the_hub_does() -> None:
 def test_a_connection_is_greeted_before_anything_else() -> None:
     """But not one for which there is no room."""
     table = Table(load(ROOT / "tests" / "board.yaml"), max_connections=1)
-    assert table.say("a", "PING") == "WELCOME to the notice board / PONG"
+    assert table.say("a", "PING 1") == "WELCOME to the notice board / PONG 1"
     assert not table.open("b")
     assert table.got("b") == ""
     assert table.state("b") == "OVER"
@@ -70,7 +70,7 @@ def test_a_protocol_without_goodbyes_ends_without_a_word(table: Table) -> None:
 def test_verbs_of_any_case_are_the_same() -> None:
     """But only letters of ASCII have capitals here: the long s is no S."""
     table = Table(load(ROOT / "tests" / "board.yaml"))
-    assert table.say("a", "name ann", "wHo", "pinG").endswith("OK NAME ann / USER ann idle / PONG")
+    assert table.say("a", "name ann", "wHo", "pinG 1").endswith("OK NAME ann / USER ann idle / PONG 1")
     assert table.say("a", "\u017fub lost") == "NO * odd Not of its form."
 
 

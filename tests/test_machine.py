@@ -50,6 +50,9 @@ def test_each_row_of_the_spec_is_an_edge(spec: Spec) -> None:
     edges = set(server_edges(spec))
     for state, outcome in spec.outcomes():
         assert (outcome.name, state, outcome.to) in edges
+    for timer, row in [(timer, timer.row) for timer in spec.timers.values() if timer.row is not None]:
+        for state in spec.live_states:
+            assert ((row.name, state, row.to) in edges) == (timer.states is None or state in timer.states)
 
 
 @pytest.mark.parametrize("which", [shipped(), load(ROOT / "tests" / "little.yaml")], ids=lambda s: s.title)

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from pychat.core.connection import Connection
 from pychat.core.relations import Change, Relations, Tuple, Value, utc
 from pychat.spec import load
-from pychat.spec.model import Column, Relation
-from pychat.spec.terms import Argument, Entry
+from pychat.spec.terms import Argument, Column, Entry, Relation
 
 from .conftest import ROOT
 
@@ -253,19 +252,22 @@ class Model:
             )
         ]
 
+    def spelled(self, relation: Relation, first: Value | None) -> Value | None:
+        """As it was first written, in the relation with which this one lives before all others."""
+        for name in ("pair",) if relation is PAIR else ("member", "log", "flag"):
+            for values in self.lists[name]:
+                if first is not None and self.same(relation.columns[0].type, first, values[0]):
+                    return values[0]
+            if name == relation.name:
+                break
+        return first
+
     def add(self, found: Entry, me: Connection, fields: dict[str, str], now: float) -> None:
         relation = SPEC.relations[found.relation]
         wanted = self.values(found, me, fields)
         if wanted is None:
             return
-        first, spelled = wanted[0], None
-        for name in ("pair",) if relation is PAIR else ("member", "log", "flag"):
-            for values in self.lists[name]:
-                if spelled is None and first is not None and self.same(relation.columns[0].type, first, values[0]):
-                    spelled = values[0]
-            if name == relation.name:
-                break
-        wanted[0] = spelled if spelled is not None else first
+        wanted[0] = self.spelled(relation, wanted[0])
         for place, column in enumerate(relation.columns):
             if column.type == "now":
                 wanted[place] = utc(now)

@@ -336,6 +336,31 @@ def test_a_gap_accuses_nobody(missing: list[str], outcome: str, answer: str | No
     assert [line.violation for line in seen if line.violation] == []
 
 
+@pytest.mark.parametrize(
+    ("user", "lines", "outcome", "end"),
+    [
+        ("alice", ["> CHAT bob", "< OK CHAT bob", "> LEAVE", "< OK LEAVE"], "hung up", "alice LEAVE"),
+        ("bob", ["< CALL alice", "> LEAVE", "< OK LEAVE"], "declined", "bob LEAVE"),
+        ("bob", ["< CALL alice", "< GONE alice left"], "hung up", "alice left"),
+        ("bob", ["< CALL alice", "< GONE alice unanswered"], "unanswered", "alice unanswered"),
+        ("alice", ["> CHAT bob", "< OK CHAT bob", "< GONE bob timeout"], "lost", "bob timeout"),
+        ("alice", ["> CHAT bob", "< OK CHAT bob", "> QUIT", "< OK QUIT"], "lost", "alice QUIT"),
+        ("bob", ["< CALL alice", "< BYE shutting-down some words"], "lost", "bob shutting-down"),
+    ],
+)
+def test_one_connection_tells_how_a_call_ended(
+    user: str, lines: list[str], outcome: str, end: str, tmp_path: Path
+) -> None:
+    """Whichever of the two is in the capture."""
+    capture = Capture()
+    flow = capture.flow(shipped().transport.port).open()
+    for line in [f"> NAME {user}", f"< OK NAME {user}", *lines]:
+        (flow.client if line[0] == ">" else flow.server)(line[2:])
+    (call,) = calls(lines_in(capture.write(tmp_path / "one.pcap"), tmp_path), shipped(), WORDS)
+    assert (call.caller, call.called) == ("alice", "bob")
+    assert (call.outcome, str(call.going)) == (outcome, end)
+
+
 def test_who_has_called_is_not_guessed(tmp_path: Path) -> None:
     """In a capture that begins between two frames of one connection, the same answer may be to a call or make one."""
     capture = Capture()

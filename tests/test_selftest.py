@@ -10,27 +10,35 @@ import pytest
 from conformance.cases.case import Case
 from conformance.engine.verdict import Result, Verdict
 from conformance.suite import server_cases
-from pychat.spec import Spec
+from pychat.spec import Spec, load
 from tools.selftest import trials
 from tools.selftest.mutants.client import client_mutants
 from tools.selftest.mutants.mutant import Mutant, find
 from tools.selftest.mutants.server import server_mutants
+from tools.selftest.mutants.server.engine import Server
+from tools.selftest.mutants.server.tuples import Tuples
 from tools.selftest.report import report
 from tools.selftest.subjects import Side, mutants_of
 from tools.selftest.trials import EQUIVALENT, Outcome, Trial, batches, try_mutant
 
 from .conftest import ROOT
 
+BOARD = ROOT / "tests" / "board.yaml"
 KILLED = [  # one of each kind
     "NAMED/CHAT/user-busy:dropped",
     "NAMED/CHAT/opened:partner-stays",
     "PAIRED/LEAVE/left:partner-to-NAMED",
     "PAIRED/MSG/not-accepted:done-anyway",
+    "PAIRED/CHAT/accepted:without-not-answered",
+    "NAMED/CHAT/user-busy:nobody-told",
+    "PAIRED/LEAVE/left:drop-turned-too",
+    "PAIRED/WHO/listed:answers",
     "NAMED/LEAVE:allowed",
     "ending:no-release",
     "fault/bad-syntax:last",
     "type/name:longer",
     "call-accepts",
+    "missed-by-spelling",
     "line-to-everybody",
     "closed-at-once",
     "goes-on-after-quit",
@@ -52,9 +60,32 @@ def test_each_mutant_is_a_row_of_its_own(spec: Spec, side: Side) -> None:
 
 
 def test_mutants_of_another_protocol(little: Spec) -> None:
-    """The derived ones know no verb: another spec has its own."""
-    assert any(mutant.name.endswith(":dropped") for mutant in server_mutants(little))
+    """The derived ones know no verb: another spec has its own, each with one name."""
     assert any(mutant.name.startswith("print/") for mutant in client_mutants(little))
+    for spec in (little, load(BOARD)):
+        names = [mutant.name for mutant in server_mutants(spec)]
+        assert any(name.endswith(":dropped") for name in names)
+        assert len(set(names)) == len(names)
+
+
+def test_the_mutable_server_remembers_what_the_spec_keeps(spec: Spec) -> None:
+    """The oldest tuples of a value are forgotten, a tuple counts once, and a user takes its own along."""
+    (name,) = spec.relations
+    most = next(column.keep for column in spec.relations[name].columns if column.keep)
+    tuples = Tuples(spec)
+    for caller in [*range(most + 1), most]:
+        tuples.add(name, ("bob", caller))
+    assert len(tuples.found(name, ("bob", None))) == most
+    assert not tuples.found(name, ("bob", 0))
+    tuples.forget(1)
+    tuples.drop(name, (None, 2))
+    assert len(tuples.found(name, ("bob", None))) == most - 2
+
+
+def test_the_mutable_server_refuses_relations_that_it_does_not_do() -> None:
+    """One sentence names the relation."""
+    with pytest.raises(ValueError, match=r"board\.yaml: this server has no relation like subscriber"):
+        Server(load(BOARD))
 
 
 @pytest.mark.parametrize("name", KILLED)

@@ -6,16 +6,19 @@ import os
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
+from pychat.core.slow import Result, Work, without_wait
 from pychat.server.server import Server
-from pychat.spec import Spec
+from pychat.spec import Spec, load
 
-from .conftest import PATIENCE, Peer, Stage, changed
+from .conftest import PATIENCE, ROOT, Peer, Stage, changed
 
 Start = Callable[..., Stage]
+BOARD = load(ROOT / "tests" / "board.yaml")
 
 
 def test_two_people_talk(stage: Stage) -> None:
@@ -372,3 +375,81 @@ def test_an_ipv4_address_is_said_as_one(spec: Spec) -> None:
         peer = Peer(server.address)
         assert peer.ask("PING x") == "PONG x"
         peer.close()
+
+
+# Another protocol: the notice board, with relations and slow rows
+
+
+@pytest.mark.parametrize("io_threads", [1, 3])
+def test_readers_on_all_threads_are_told(start: Start, io_threads: int) -> None:
+    """In one order for all of them, each line once; the greeting comes first."""
+    stage = start(BOARD, io_threads=io_threads, do=without_wait)
+    readers = [stage.peer() for _ in range(3)]
+    for number, reader in enumerate(readers):
+        assert reader.line() == "WELCOME to the notice board"
+        assert reader.ask(f"name u{number}") == f"OK NAME u{number}"
+        assert reader.ask("SUB lost") == "OK SUB lost"
+        for other in readers[:number]:
+            assert other.line() == f"READER lost u{number}"
+    writers = [stage.peer() for _ in range(2)]
+    for number, writer in enumerate(writers):
+        assert [*writer.lines(1), writer.ask(f"NAME w{number}")] == [
+            "WELCOME to the notice board",
+            f"OK NAME w{number}",
+        ]
+    for writer in writers:
+        writer.send("POST lost x", "POST lost y")
+    heard = [reader.lines(4) for reader in readers]
+    assert heard[0] == heard[1] == heard[2]
+    assert [line.split(" ")[2] for line in heard[0]] == ["1", "2", "3", "4"]
+    year = int(readers[1].ask("READ lost").split(" ")[4][:4])
+    assert abs(year - time.gmtime().tm_year) <= 1
+    assert readers[1].lines(4)[-1] == "OK READ 4"
+    readers[0].reset()
+    assert [reader.line() for reader in readers[1:]] == ["LOSS lost u0 lost"] * 2
+
+
+def test_a_server_without_a_store_is_not_started_for_a_protocol_that_needs_one() -> None:
+    """The request is named; nothing listens."""
+    with pytest.raises(ValueError, match="POST waits for a hash or a disk"):
+        Server(BOARD, "127.0.0.1", 0)
+
+
+def test_a_row_that_waits_for_the_disk_holds_up_nobody(start: Start) -> None:
+    """All others are served meanwhile; what is behind the row is answered after it."""
+    begun, written = threading.Event(), threading.Event()
+
+    def write(work: Work) -> Result:
+        begun.set()
+        assert written.wait(PATIENCE)
+        return without_wait(work)
+
+    stage = start(BOARD, io_threads=2, do=write)
+    ann, bob = stage.peer(), stage.peer()
+    for peer, name in ((ann, "ann"), (bob, "bob")):
+        assert [*peer.lines(1), peer.ask(f"NAME {name}")] == ["WELCOME to the notice board", f"OK NAME {name}"]
+    ann.send("POST lost x", "PING 1")
+    assert begun.wait(PATIENCE)
+    assert bob.ask("READ lost").startswith("NOTE lost 1 ann ")
+    assert bob.ask("SUB lost") == "OK READ 1"
+    assert bob.lines(2) == ["OK SUB lost", "OLD 1 x"]
+    written.set()
+    assert ann.lines(2) == ["OK POST lost 1", "PONG 1"]
+    assert bob.line() == "NEWS lost 1 ann x"
+
+
+def test_a_store_that_breaks_refuses_the_request(start: Start) -> None:
+    """The connection lives, and the log has no word of the secret."""
+
+    def do(work: Work) -> Result:
+        raise OSError(f"no room for {work.payload}")
+
+    logged: list[str] = []
+    stage = start(BOARD, do=do, log=lambda event, **fields: logged.append(f"{event} {fields}"))
+    peer = stage.peer()
+    assert [*peer.lines(1), peer.ask("NAME ann")] == ["WELCOME to the notice board", "OK NAME ann"]
+    assert peer.ask("POST lost x") == "NO POST try-later Try that later."
+    assert peer.ask("LOCK lost sesame") == "NO LOCK try-later Try that later."
+    assert peer.ask("PING 1") == "PONG 1"
+    assert "slow-work-failed" in str(logged)
+    assert "sesame" not in str(logged)

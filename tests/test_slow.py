@@ -115,13 +115,13 @@ def test_a_change_is_taken_back_alone(table: Table) -> None:
 
 def test_no_frame_is_taken_while_one_waits(table: Table) -> None:
     """All that is behind it is answered after it; the end of the stream, too."""
-    assert table.say("ann", "POST lost a", "PING", "POST lost b", "PING") == ""
+    assert table.say("ann", "POST lost a", "PING 1", "POST lost b", "PING 1") == ""
     assert table.people["ann"].paused
     assert table.hub.is_blocked(table.people["ann"])
-    assert finish(table, "done") == "OK POST lost 1 / PONG"
+    assert finish(table, "done") == "OK POST lost 1 / PONG 1"
     table.hub.finish(table.people["ann"], table.now)
     assert table.state("ann") == "HERE"
-    assert finish(table, "done") == "OK POST lost 2 / PONG"
+    assert finish(table, "done") == "OK POST lost 2 / PONG 1"
     assert table.state("ann") == "OVER"
 
 

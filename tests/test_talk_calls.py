@@ -356,3 +356,20 @@ def test_a_call_that_comes_first_is_no_answer_to_ones_own(hub: Hub) -> None:
     ]
     assert bob.shown() == []
     assert alice.line.prompt == "To carol: "
+
+
+def test_an_answer_is_never_held(hub: Hub) -> None:
+    """It cannot be sent while one's own call is unanswered; held, it would become a call when the caller has gone."""
+    alice, _, carol = room(hub, "alice", "bob", "carol")
+    alice.enter("bob")
+    carol.enter("alice")
+    carol.carry_up()
+    alice.carry_down()
+    alice.enter("/chat carol")
+    assert alice.shown()[1] == "Not sent: CHAT must wait for the answer to CHAT"
+    carol.carry_down()
+    carol.enter("/leave")
+    carol.carry_up()
+    settle(alice, carol)
+    assert alice.sent == ["CHAT bob", "LEAVE"]
+    check_free(alice, carol)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pychat.spec import Spec
-from pychat.spec.model import EffectKind
+from pychat.spec.terms import EffectKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from conformance.oracle.frames import matches, parse_reply, quote
@@ -16,6 +16,7 @@ from conformance.oracle.model import Due, Items, Text
 from conformance.oracle.names import shared_types
 from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
+from pychat.spec.forms import Field
 
 from .failures import ExcessError
 from .wire import CHUNK, Wire
@@ -188,9 +189,9 @@ def difference(spec: Spec, due: Due, unit: Unit) -> str | None:
 def _other_listing(spec: Spec, due: Items, answer: str, items: tuple[str, ...]) -> str | None:
     """Those of other plays may be listed too; those of this play must be listed once each, as they are due."""
     own = [_key(spec, item) for item in due.items]
-    seen = sorted(item for item in items if _key(spec, item) in own)
+    seen = [item for item in items if _key(spec, item) in own]
     others = len(items) - len(due.items)
-    if seen != sorted(due.items):
+    if not _are_same(due.items, seen):
         return f"{' / '.join(seen) or 'none of them'} and {len(items) - len(seen)} others"
     keys = [_key(spec, item) for item in items]
     if len(set(own)) == len(own) and len(set(keys)) < len(keys):
@@ -208,10 +209,21 @@ def _other_listing(spec: Spec, due: Items, answer: str, items: tuple[str, ...]) 
     return None
 
 
+def _are_same(wanted: Iterable[str], seen: Iterable[str]) -> bool:
+    """Whether these are the wanted items, in any order."""
+    left = list(seen)
+    for item in wanted:
+        found = next((other for other in left if matches(item, other)), None)
+        if found is None:
+            return False
+        left.remove(found)
+    return not left
+
+
 def _key(spec: Spec, item: str) -> tuple[str, ...]:
     """What tells an item of a play from those of other plays: its users, and what else is unique, without case."""
-    got = parse_reply(spec, item)
-    assert got is not None
-    shared = shared_types(spec)
-    types = {field.name: field.type for field in got.reply.form.fields if field.type in shared}
-    return tuple(spec.types[kind].fold(got.values[name]) for name, kind in types.items())
+    reply, shared = spec.reply_of(item), shared_types(spec)
+    parts = reply.form.parts if reply is not None else ()
+    words = zip(parts, item.split(" ", max(0, len(parts) - 1)), strict=False)
+    fields = ((part.type, word) for part, word in words if isinstance(part, Field))
+    return tuple(spec.types[kind].fold(word) for kind, word in fields if kind in shared)

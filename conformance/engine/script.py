@@ -73,7 +73,7 @@ class Compiler:
         self.number = 0  # of the step in the play, from 1
         self.part = "setup"
         self.items: list[str] = []  # of a list whose end has not come
-        self.verb = ""  # … and the request that it answers
+        self.listing = "", ""  # … the connection that gets it, and the request that it answers
         self.rule = ""
         self.barrier_answers: set[str] = set()  # the answers to barriers that are sent in one segment with lines
         self.not_reading: set[str] = set()  # connections that do not read now
@@ -113,7 +113,7 @@ class Compiler:
         if step.kind not in ("send", "finish", "reset"):
             self._send_held()
         if step.kind != "receive":
-            self._end_of_list(step.who)
+            self._end_of_list()
         self._makers[step.kind](step)
 
     def _contradiction(self, reason: str) -> ContradictionError:
@@ -276,7 +276,8 @@ class Compiler:
     def _send_segment(self, who: str, octets: bytes) -> None:
         self._settle(who)
         with_barriers: set[str] = set()
-        if self.part == "play" and self.segment == "coalesced" and octets.endswith(b"\n") and self._between_lines(who):
+        coalesced = self.part == "play" and self.segment == "coalesced" and self.barrier.is_echo
+        if coalesced and octets.endswith(b"\n") and self._between_lines(who):
             before, after = self.barrier.token(), self.barrier.token()
             octets = self.barrier.request(before) + octets + self.barrier.request(after)
             with_barriers = {self.barrier.answer(before), self.barrier.answer(after)}
@@ -316,12 +317,13 @@ class Compiler:
 
     def _receive(self, step: Step) -> None:
         who, text = step.who, self.names.in_reply(step.text)
+        self._enter(who)
         got = parse_reply(self.spec, text)
         if got is not None and got.reply.kind == "item":
             self.items.append(text)
-            self.verb = got.reply.verb or ""
+            self.listing = who, got.reply.verb or ""
             return
-        self._end_of_list(who)
+        self._end_of_list()
         self._receive_barrier_answers(who)
         listing = self.items or (got is not None and got.reply.verb and self._lists(got.reply.verb))
         due: Due = Items(tuple(self.items), text) if listing else Text(text)
@@ -329,9 +331,10 @@ class Compiler:
         self._add(do.Receive(who, due))
         self._check_due(who, due)
 
-    def _end_of_list(self, who: str) -> None:
+    def _end_of_list(self) -> None:
         """A list without an answer ends with the next step that is no item."""
-        if self.items and self.spec.requests[self.verb].answer is None:
+        who, verb = self.listing
+        if self.items and self.spec.requests[verb].answer is None:
             due, self.items = Items(tuple(self.items), ""), []
             self._add(do.Receive(who, due))
             self._check_due(who, due)
@@ -368,7 +371,7 @@ class Compiler:
 
     def _final_probes(self) -> None:
         """What is still due; a probe of each connection's state; the listing; and nothing else."""
-        self._end_of_list(self.step.who if self.step else "")
+        self._end_of_list()
         self._send_held()
         self._receive_all()
         live = [who for who in self.world.connections if self.world.is_open(who) and who not in self.not_reading]

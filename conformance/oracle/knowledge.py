@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pychat.spec import Spec
-from pychat.spec.model import Outcome, Relation
-from pychat.spec.terms import OF_A_RELATION, OWN_END, Condition, Entry
+from pychat.spec.model import Outcome
+from pychat.spec.terms import OF_A_RELATION, OWN_END, Condition, Effect, Entry, Relation, Tell
 
 from .connection import ALONE, LINK_ENDS, Connection
 from .tables import NOBODY, Tables, Tuple
@@ -119,6 +119,29 @@ class Knowledge:
             else:
                 wanted.append(values[argument.field or ""])
         return tuple(wanted)
+
+    def spelled(self, row: Outcome, connection: Connection, values: Mapping[str, str]) -> dict[str, str]:
+        """How the fields that a row uses in entries are shown: as they were first written, a user by its own name."""
+        found: dict[str, str] = {}
+        terms: list[Effect | Tell | Condition] = [*row.effects, *row.tells, *row.conditions]
+        for entry in (term.entry for term in terms if term.entry is not None):
+            for place, argument in enumerate(entry.arguments):
+                if argument.field is not None:
+                    shown = self._spelled(entry, place, connection, values)
+                    found.setdefault(argument.field, shown or values[argument.field])
+        return found
+
+    def _spelled(self, entry: Entry, place: int, connection: Connection, values: Mapping[str, str]) -> str | None:
+        """The same of the value at one place of an entry, None where nothing is known of it."""
+        relation, value = self.spec.relations[entry.relation], values[entry.arguments[place].field or ""]
+        if relation.columns[place].type == "user":
+            user = self.user_named(value)
+            return user.name if user is not None else None
+        if place == 0:
+            return self.tables.spelled(relation.name, value)
+        kind = self.spec.types.get(relation.columns[place].type)
+        known = self.tables.find(relation.name, self.wanted(entry, connection, values))
+        return known[0][place] if known and kind is not None and kind.fold_case else None
 
     def shown(self, relation: Relation, found: Tuple) -> dict[str, str]:
         """The values of a tuple by column, with names for the users."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from pychat.spec import Spec
 from pychat.spec.forms import ANY_VERB, Form, Template
-from pychat.spec.model import FaultRule, Outcome, PartnerEffect, Relation, Timer, When
-from pychat.spec.terms import Condition, Effect, Entry, Tell
+from pychat.spec.model import FaultRule, Outcome, PartnerEffect, Timer, When
+from pychat.spec.terms import Condition, Effect, Entry, Relation, Tell
 
 from .connection import Connection
 from .frames import ANY_WORDS, Cutter, Faulty, Parsed, parse_request, write_form
@@ -260,6 +260,7 @@ class World(Knowledge):
     def _apply(self, connection: Connection, row: Outcome, values: dict[str, str]) -> None:
         partner = self.connections.get(connection.partner or "")
         me = connection.name
+        values |= self.spelled(row, connection, values)
         changes: list[Change] = []
         for effect in row.effects:
             user = self.user_named(values[effect.field]) if effect.field else None

@@ -27,17 +27,23 @@ def names_of(spec: Spec, count: int) -> list[str]:
         UnjudgeableError: there are fewer, or they cannot be changed so that those of each play are its own.
     """
     kind, fixed = spec.name_type, fixed_names(spec)
-    made = (f"{sample[: kind.octets[1] - 1]}{end}" for end in "xyz123" for sample in kind.good)
+    stems = [stem for sample in kind.good for stem in (sample[: kind.octets[1] - 1], sample[:1])]
+    made = (f"{stem}{end}" for end in "xyz123" for stem in stems)
     found: dict[str, str] = {}
     for name in itertools.chain((name for name in kind.good if len(name) > 1), kind.good, made):
         if kind.accepts(name) and name not in fixed:
             found.setdefault(kind.fold(name), name)
-    names = list(found.values())[:count]
-    unique = [{kind.fold(Names(spec, number).unique(name)) for name in names} for number in (10_000, 99_999)]
-    if len(names) < count or len(set().union(*unique)) < 2 * count:
+    names: list[str] = []
+    taken: set[str] = set()
+    for name in found.values():
+        unique = {kind.fold(Names(spec, number).unique(name)) for number in (10_000, 99_999)}
+        if len(unique) == 2 and not unique & taken:
+            names.append(name)
+            taken |= unique
+    if len(names) < count:
         reason = f"there are too few names of the type {kind.name}: a number is added to each, so that plays differ"
         raise UnjudgeableError(f"{spec.source}: it cannot be judged: {reason}")
-    return names
+    return names[:count]
 
 
 class Names:

@@ -6,7 +6,7 @@ A path is plain data: who sends which octets, one line after the other. The play
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pychat.spec import Spec
@@ -21,7 +21,10 @@ from .probe import UnjudgeableError, configurations
 
 CAST = ("a", "b", "c")
 SUBJECT = CAST[0]
-DEPTH = 6  # requests; every row of the table is nearer
+DEPTH = 6  # requests; every row of the table is nearer …
+WORLDS = 2500  # … and found among so many worlds; in a larger protocol, by doing one thing again and again
+REPEATED = 6  # times, at most, …
+NEAR = 1  # … from a world as near as this
 
 
 class Move(NamedTuple):
@@ -85,7 +88,10 @@ class Paths(Lines):
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
         self.worlds = self._explore()  # that the cast can come to, each with its path, the nearest first
-        self._rows = self._find_rows()
+        self._rows: dict[tuple[str, Outcome], tuple[Path, bytes]] = {}
+        self._find_rows(self.worlds)
+        if len(self.worlds) >= WORLDS:
+            self._find_rows(self._repeated())
         reached = {world.configuration(SUBJECT) for world, _ in self.worlds}
         self.configurations = [name for name in configurations(spec) if name in reached]
         self.missing = [
@@ -102,8 +108,8 @@ class Paths(Lines):
         seen = {start.key()}
         lines = {who: [(line, self._read(line)) for line in self.lines(who)] for who in CAST}
         for world, path in found:  # grows while it is walked
-            if len(path) >= DEPTH:
-                continue
+            if len(path) >= DEPTH or len(found) >= WORLDS:
+                break
             for who in CAST:
                 for line, said in lines[who]:
                     row = world.row_of(who, said)
@@ -130,17 +136,28 @@ class Paths(Lines):
     def _read(self, line: bytes) -> Parsed | Faulty:
         return parse_request(self.spec, line.removesuffix(self.spec.framing.writes))
 
-    def _find_rows(self) -> dict[tuple[str, Outcome], tuple[Path, bytes]]:
-        """The first path at whose end the subject takes each row, and the line with which; by configuration and row."""
-        found: dict[tuple[str, Outcome], tuple[Path, bytes]] = {}
-        lines = [(line, self._read(line)) for line in self.lines(SUBJECT)]
+    def _repeated(self) -> Iterator[tuple[World, Path]]:
+        """The worlds to which the subject comes by one line again and again: where something is full."""
         for world, path in self.worlds:
+            for line in self.lines(SUBJECT) if len(path) <= NEAR else ():
+                other, further = world, path
+                for _ in range(REPEATED):
+                    before, further = other.key(), (*further, Move(SUBJECT, line))
+                    other = self._after(other, further)
+                    if other.key() == before or not other.is_open(SUBJECT):
+                        break
+                    yield other, further
+
+    def _find_rows(self, worlds: Iterable[tuple[World, Path]]) -> None:
+        """The first path at whose end the subject takes each row, and the line with which; by configuration and row."""
+        found = self._rows
+        lines = [(line, self._read(line)) for line in self.lines(SUBJECT)]
+        for world, path in worlds:
             configuration = world.configuration(SUBJECT)
             for line, said in lines:
                 row = world.row_of(SUBJECT, said)
                 if row is not None:
                     found.setdefault((configuration, row), (path, line))
-        return found
 
     def to_row(self, configuration: str, row: Outcome) -> tuple[Path, bytes] | None:
         """The path to where the subject takes this row in this configuration, and its line."""

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator
 
 from pychat.spec import Spec
-from pychat.spec.forms import Request, Variable
+from pychat.spec.forms import Field, Request, Variable
 from pychat.spec.model import Outcome
 
 from .connection import ALONE, LINK_ENDS, Connection
@@ -36,19 +36,31 @@ class Barrier:
         row = spec.states[spec.initial].recv[self.verb][0]
         assert row.answer is not None
         self.template = row.answer
-        self.field = self.form.fields[0]
         self._numbers = itertools.count(1)
 
+    @property
+    def is_echo(self) -> bool:
+        """Whether each answer shows which request it is for."""
+        return bool(self.form.fields)
+
+    @property
+    def field(self) -> Field:
+        """The field that is echoed."""
+        return self.form.fields[0]
+
     def token(self) -> str:
-        """A value for the field that was not used before."""
+        """A value for the field that was not used before; nothing where there is no field."""
+        if not self.is_echo:
+            return ""
         accepts = self.spec.types[self.field.type].accepts
         return next(filter(accepts, tokens(next(self._numbers))))
 
     def request(self, token: str) -> bytes:
-        return write_form(self.form, {self.field.name: token}).encode() + self.spec.framing.writes
+        values = {field.name: token for field in self.form.fields}
+        return write_form(self.form, values).encode() + self.spec.framing.writes
 
     def answer(self, token: str) -> str:
-        return self.template.fill({self.field.name: token})
+        return self.template.fill({field.name: token for field in self.form.fields})
 
 
 def tokens(number: int) -> tuple[str, ...]:
@@ -66,31 +78,38 @@ def letters(number: int) -> str:
 
 
 def barrier_verb(spec: Spec) -> str:
-    """The request that every state answers alike, with its own field. Raises UnjudgeableError if there is none."""
+    """The request that every state answers alike, with its own field; if there is none, one that has no field.
+
+    Raises UnjudgeableError if there is none either.
+    """
+    found: list[str] = []
     for verb, request in spec.requests.items():
         rows = [spec.states[state].recv.get(verb, ()) for state in spec.live_states]
         echoes = [row[0].answer for row in rows if len(row) == 1 and _echoes(row[0], request)]
         if len(echoes) == len(rows) and len(set(echoes)) == 1:
-            accepts = spec.types[request.form.fields[0].type].accepts
-            if all(any(map(accepts, tokens(number))) for number in (1, TOKENS)):
-                return verb
-    raise UnjudgeableError(
-        f"{spec.source}: it cannot be judged: no request is answered with its own field in every state, so silence "
-        f"has no proof (the field must take the numbers 1 to {TOKENS}, or as many words)"
-    )
+            kinds = [spec.types[field.type] for field in request.form.fields]
+            if all(any(map(kind.accepts, tokens(number))) for number in (1, TOKENS) for kind in kinds):
+                found.append(verb)
+    if not found:
+        raise UnjudgeableError(
+            f"{spec.source}: it cannot be judged: no request is answered with its own field in every state, so silence "
+            f"has no proof (the field must take the numbers 1 to {TOKENS}, or as many words; or there is no field)"
+        )
+    return next((verb for verb in found if spec.requests[verb].form.fields), found[0])
 
 
 def _echoes(row: Outcome, request: Request) -> bool:
-    """Whether the row does nothing but answer, with the request's only field."""
+    """Whether the row does nothing but answer, with the request's only field if it has one."""
     if row.answer is None or row.effects or row.tells or row.to is not None or row.partner is not None:
         return False
     said = {part.name for part in row.answer.parts if isinstance(part, Variable)}
-    return said == {field.name for field in request.form.fields} and len(said) == 1
+    return said == {field.name for field in request.form.fields} and len(said) <= 1
 
 
 def lister(spec: Spec) -> bytes | None:
     """The request that lists the users, None if the spec has none without fields."""
-    verb = spec.verb_that("list")
+    rows = (row for _, row in spec.outcomes() for effect in row.effects if effect.kind == "list" and not effect.entry)
+    verb = next((row.verb for row in rows), None)
     form = spec.requests[verb].form if verb is not None else None
     return write_form(form, {}).encode() + spec.framing.writes if form is not None and not form.fields else None
 
@@ -154,11 +173,15 @@ def _with_phantom(world: World) -> World:
     if not spec.linked_states:
         return other
     state = spec.linked_states[0]
-    kind = spec.name_type
-    taken = {kind.fold(connection.name) for connection in world.connections.values() if connection.name is not None}
-    name = next((name for name in kind.good if kind.fold(name) not in taken), kind.good[0])
-    other.connections[PHANTOM] = Connection(PHANTOM, state, name=name)
+    other.connections[PHANTOM] = Connection(PHANTOM, state, name=_free_name(world))
     return other
+
+
+def _free_name(world: World) -> str:
+    """A name that nobody has, if there is one."""
+    kind = world.spec.name_type
+    taken = {kind.fold(connection.name) for connection in world.connections.values() if connection.name is not None}
+    return next((name for name in kind.good if kind.fold(name) not in taken), kind.good[0])
 
 
 def _imagined(world: World, who: str) -> Iterator[World]:
@@ -174,6 +197,7 @@ def _imagined(world: World, who: str) -> Iterator[World]:
         connection.tie(None)
         list(other.tables.drop_user(who))  # what it was in may contradict the other state
         connection.state = state
+        connection.name = connection.name if state == spec.initial else connection.name or _free_name(other)
         if spec.states[state].linked and end != ALONE:
             connection.tie(PHANTOM)
             other.connections[PHANTOM].tie(who)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pychat.spec import Spec
 from pychat.spec.forms import Template
-from pychat.spec.model import Column, Relation
+from pychat.spec.terms import Column, Relation
 
 Tuple = tuple[str, ...]
 Wanted = Sequence[str | None]
@@ -72,22 +72,23 @@ class Tables:
         )
 
     def add(self, name: str, values: Wanted) -> Tuple | None:
-        """Adds a tuple, its key in the first spelling. None if the key was there: then its other values change."""
+        """Adds a tuple. None if its key was there: it keeps its spelling, and the other values change."""
         relation, tuples = self.spec.relations[name], self._tuples[name]
+        values = [self.spelled(name, values[0] or NOBODY), *values[1:]]
         added = tuple(
-            self._given(relation, column, values) if value is None else self._spelling(name, place, value)
-            for place, (column, value) in enumerate(zip(relation.columns, values, strict=True))
+            self._given(relation, column, values) if value is None else value
+            for column, value in zip(relation.columns, values, strict=True)
         )
         keys = [value if column.key else None for column, value in zip(relation.columns, added, strict=True)]
         old = self.find(name, keys)
         if old:
-            tuples[tuples.index(old[0])] = added
+            tuples[tuples.index(old[0])] = old[0][: len(relation.keys)] + added[len(relation.keys) :]
             return None
         tuples.append(added)
         for place, column in enumerate(relation.columns):
             if column.keep is not None:
                 for forgotten in self._with(name, place, added[place])[: -column.keep]:
-                    tuples.remove(forgotten)
+                    list(self.drop(name, forgotten))  # nobody is told
         return added
 
     def drop(self, name: str, wanted: Wanted) -> Iterator[tuple[str, Tuple]]:
@@ -114,10 +115,12 @@ class Tables:
         """The tuples with this value at a place."""
         return self.find(name, [value if i == place else None for i in range(len(self.spec.relations[name].columns))])
 
-    def _spelling(self, name: str, place: int, value: str) -> str:
-        """The value as the relation has it already; only values of a key stand for others that differ in case."""
-        same = self._with(name, place, value) if self.spec.relations[name].columns[place].key else []
-        return same[0][place] if same else value
+    def spelled(self, name: str, value: str) -> str:
+        """A value of the first column as it was first written, here or in the relation with which this one lives."""
+        parent = self.spec.relations[name].lives_while
+        above = self.spelled(parent, value) if parent is not None else value
+        same = self._with(name, 0, value) if above == value else []
+        return same[0][0] if same else above
 
     def _same(self, column: Column, one: str, other: str) -> bool:
         kind = self.spec.types.get(column.type)

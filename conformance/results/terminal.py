@@ -16,7 +16,7 @@ from conformance.oracle.frames import quote, shortened, visible
 from pychat.spec import Spec
 from pychat.startup import called
 
-from .record import counts, figures, judgement, messages_of, place, rules_covered
+from .record import NOT_JUDGED, counts, figures, judgement, messages_of, place, rules_covered
 
 FULL = 12  # failures that are shown whole; of the others one line …
 BRIEF = 30  # … but not of more than these
@@ -149,6 +149,8 @@ class Terminal:
         self.say(" | ".join(parts) + f" | {seconds:.1f} s")
         if open_ and len(covered) > len(open_):
             self.say(f"rules not exercised: {', '.join(open_)}")
+        for rule in NOT_JUDGED.keys() & {rule.id for rule in spec.rules.values() if rule.of in (of, "both")}:
+            self.say(f"not judged: {rule}, which {NOT_JUDGED[rule]}")
         total = ", ".join(f"{number} {verdict}" for verdict, number in counts(results).items())
         self.say(total or "nothing ran")
 

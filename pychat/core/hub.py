@@ -47,7 +47,9 @@ class Hub:
 
     `max_connections` are admitted, and of them `per_address` from one address other than loopback; without it, the
     spec's share. Without `bulk`, every frame is handled by itself. A hub that is `checked` asserts after each frame
-    that what the spec says of its relations holds; that costs time for each of their tuples.
+    that what the spec says of its relations holds; that costs time for each of their tuples. Slow work is given
+    to `on_work` (the list `work`, until another one is set), and its result to `complete`; `at_once` gives the result
+    without a wait instead.
     """
 
     def __init__(
@@ -58,9 +60,11 @@ class Hub:
         bulk: bool = True,
         per_address: int | None = None,
         checked: bool = False,
+        at_once: Callable[[Work], Result] | None = None,
     ) -> None:
         self.spec = spec
         self.checked = checked
+        self.at_once = at_once
         self.codec = Codec(spec)
         self.admission = Admission(max_connections, per_address or spec.limits.address_share.of(max_connections))
         self.users = Users(spec)
@@ -68,7 +72,8 @@ class Hub:
         self.queues = Queues(self.deadlines, spec.limits.queue_mark)
         self.tells = Tells(spec, self.users, self.queues, self.codec)
         self.slow = SlowRows(spec, self.users)
-        self.work: list[Work] = []  # to be done elsewhere; whoever does it takes it away, and calls `complete`
+        self.work: list[Work] = []
+        self.on_work: Callable[[Work], None] = self.work.append
         self._waiting: dict[Connection, Waiting] = {}
         self.on_link: Callable[[Connection, Connection], None] = lambda caller, called: None
         self.log = log
@@ -203,6 +208,8 @@ class Hub:
         """Does what is due. All that had come by then must have been received, or silence would be judged too soon."""
         for timer, late in self.deadlines.fire(connection, now):
             self._fire(connection, timer, late, now)
+            if self.checked:
+                self.check()
         if now >= self.deadlines.end_of_linger(connection):
             connection.broken = True
             self.queues.touch(connection)
@@ -335,8 +342,11 @@ class Hub:
         """Gives out slow work; until it is complete, no frame is taken from the connection."""
         connection.waiting = True
         self._waiting[connection] = waiting
-        self.work.append(waiting.work)
-        self._pause(connection, now)
+        if self.at_once is not None:
+            self.complete(connection, self.at_once(waiting.work), now)
+        else:
+            self.on_work(waiting.work)
+            self._pause(connection, now)
 
     def _move(self, event: str, connection: Connection) -> None:
         """Moves a connection; in a state with another budget its faults begin at zero."""

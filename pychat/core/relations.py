@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pychat.spec.forms import Request
-from pychat.spec.model import Outcome, Relation, Spec
-from pychat.spec.terms import Argument, Entry
+from pychat.spec.model import Outcome, Spec
+from pychat.spec.terms import Argument, Entry, Relation
 
 from .connection import Connection
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from pychat.spec.model import Example, ExampleStep, Spec
+from pychat.spec.documents import Example, ExampleStep
+from pychat.spec.model import Spec
 
 from .connection import Connection
 from .hub import Hub
-from .slow import Result, Work
+from .slow import without_wait
 
 WILDCARD = "…"  # stands for any words at the end of a frame
 
@@ -28,7 +29,7 @@ class Mismatch:
 
 def replay(spec: Spec, example: Example) -> list[Mismatch]:
     """The differences between the hub and the example, at most one for each person in it."""
-    hub = Hub(spec)
+    hub = Hub(spec, at_once=without_wait)
     people: dict[str, Connection] = {}
     for step in example.steps:
         if step.who not in people:
@@ -49,18 +50,6 @@ def _do(hub: Hub, connection: Connection, step: ExampleStep) -> None:
         hub.finish(connection, 0.0)
     elif step.kind == "reset":
         hub.lose(connection, 0.0)
-    while hub.work:
-        work = hub.work.pop(0)
-        hub.complete(work.connection, done_at_once(work), 0.0)
-        hub.resume(work.connection, 0.0)
-
-
-def done_at_once(work: Work) -> Result:
-    """The result of slow work without a worker and without a disk: a hash is the secret itself."""
-    if work.kind == "commit":
-        return "done"
-    secret, *hashes = map(str, work.payload)
-    return secret if work.kind == "hash" else secret in hashes
 
 
 def _compare(spec: Spec, example: Example, who: str, connection: Connection) -> Mismatch | None:

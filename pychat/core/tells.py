@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from pychat.spec.forms import ANY_VERB, Template
 from pychat.spec.model import Outcome, Spec
-from pychat.spec.terms import Tell
+from pychat.spec.terms import Entry, Tell
 
 from .codec import Codec
 from .connection import Connection
@@ -68,21 +68,26 @@ class Tells:
         """
         if row.error is not None:
             self.refuse(connection, row.verb, row.error, now)
-        listed = next((effect for effect in row.effects if effect.kind == "list"), None)
-        if listed is not None:
-            request, roster = self._spec.requests[row.verb], self._users.roster
-            if listed.entry is None:
-                count, items = len(roster), roster.items(request)
-            else:
-                lines = self._tables.items(listed.entry, connection, fields, request)
-                count, items = len(lines), [b"".join(map(self._codec.encode, lines))]
-            values["count"] = str(count)
-            self._queues.put_shared(connection, items, now)
+        for effect in row.effects:
+            if effect.kind == "list":
+                values["count"] = self._list(connection, row, effect.entry, fields, now)
         if row.answer is not None:
             values["profiles"] = self._profiles
             self._queues.put(connection, self._codec.encode(row.answer.fill(values)), now)
         if row.partner is not None and other is not None:
             self._queues.put(other, self._codec.encode(row.partner.push.fill(values)), now)
+
+    def _list(
+        self, connection: Connection, row: Outcome, entry: Entry | None, fields: Mapping[str, str], now: float
+    ) -> str:
+        """Sends the items of a list: all users, or the tuples of an entry. Returns their number."""
+        request, roster = self._spec.requests[row.verb], self._users.roster
+        if entry is None:
+            self._queues.put_shared(connection, roster.items(request), now)
+            return str(len(roster))
+        lines = self._tables.items(entry, connection, fields, request)
+        self._queues.put_shared(connection, [b"".join(map(self._codec.encode, lines))], now)
+        return str(len(lines))
 
     def send(
         self,

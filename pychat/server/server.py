@@ -1,7 +1,8 @@
 """The server: it listens, accepts, and shares its connections out among I/O threads. It knows no frame.
 
-Threads: one acceptor and `io_threads` loops, born in `start`, woken by a socket pair each, joined in `stop`. One lock
-guards the hub and its connections; nothing is sent, received or logged to a device while it is held.
+Threads: one acceptor, `io_threads` loops and, where rows wait for slow work, one that does it. They are born in
+`start`, woken by a socket pair or a queue, and joined in `stop`. One lock guards the hub and its connections; nothing
+is sent, received or logged to a device while it is held.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from pychat.core.addresses import is_loopback, plain
 from pychat.core.admission import Reminders
 from pychat.core.connection import Connection
 from pychat.core.hub import Hub, Log, no_log
+from pychat.core.relations import utc
 from pychat.net import close, prepare, reason
 from pychat.spec import Spec
 
 from .loop import READ, REST, Channel, Loop
+from .slow import Do, SlowWorker
 
 BACKLOG = 4096
 STOP_SECONDS = 4.0  # for the last frames to be sent; connections that are left then are closed
@@ -43,9 +46,11 @@ class Server:
         max_connections: how many are admitted.
         per_address: how many of them one address other than loopback may hold; None for the spec's share.
         log: takes an event and its fields; it must not block.
+        do: does the slow work of rows (hashes, the disk), on a thread of its own.
 
     Raises:
         OSError: from the constructor, when it cannot listen there, or the host is no name.
+        ValueError: the spec has rows that wait for slow work, and there is no `do`.
     """
 
     def __init__(
@@ -58,7 +63,11 @@ class Server:
         max_connections: int = 10_000,
         per_address: int | None = None,
         log: Log = no_log,
+        do: Do | None = None,
     ) -> None:
+        slow = next((row.verb for _, row in spec.outcomes() if row.slow), None)
+        if slow is not None and do is None:
+            raise ValueError(f"{slow} waits for a hash or a disk, and this server has neither")
         self.spec = spec
         self.log = log
         self._listener = _listen(host, spec.transport.port if port is None else port)
@@ -68,8 +77,10 @@ class Server:
         self._spare: int | None = os.open(os.devnull, os.O_RDONLY)
         self._lock = threading.Lock()  # guards the hub and its connections; no other lock is ever taken with it
         self._hub = Hub(spec, max_connections, log, per_address=per_address)
+        self._hub.users.relations.stamp = _date
         self._hub.on_link = self._bring_together
         self._loops = [Loop(self._hub, self._lock, f"io-{number}", log) for number in range(io_threads)]
+        self._slow = SlowWorker(self._hub, self._lock, do, log) if do is not None else None
         self._next_loop = itertools.cycle(self._loops)
         self._leaving: list[Channel] = []
         self._waker, self._wakee = socket.socketpair()
@@ -86,6 +97,8 @@ class Server:
         try:
             for loop in self._loops:
                 loop.start()
+            if self._slow is not None:
+                self._slow.start()
             self._acceptor.start()
         except RuntimeError:
             self.stop()
@@ -99,6 +112,8 @@ class Server:
         if self._acceptor.ident is not None:
             self._acceptor.join()
         close(self._listener)
+        if self._slow is not None:
+            self._slow.stop()  # what was begun is answered before the goodbye
         with self._lock:
             self._hub.shutdown(time.monotonic())
             touched = self._hub.queues.take_touched()
@@ -219,6 +234,11 @@ class Server:
         if times:
             self.log(event, level="error", error=reason(error), times=times)
         time.sleep(PAUSE)
+
+
+def _date(now: float) -> str:
+    """A time of the monotonic clock as a date, by the system's clock."""
+    return utc(time.time() - (time.monotonic() - now))
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -12,29 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from .documents import Chapter, Contract, Example, ExampleStep, StepKind, Transport
 from .forms import ANY_VERB, Form, Template, Variable
 from .frames import Values, sample_numbers, types_of
-from .model import (
-    MOST_PUSHED,
-    Chapter,
-    ClientRules,
-    Contract,
-    Example,
-    ExampleStep,
-    Invariant,
-    Limits,
-    Outcome,
-    Relation,
-    Share,
-    Spec,
-    StepKind,
-    Timer,
-    Transport,
-)
+from .model import MOST_PUSHED, ClientRules, Limits, Outcome, Share, Spec, Timer
 from .placeholders import Numbers
 from .reading import Document, Path
 from .rows import RowBuilder
-from .terms import OWN_END, Argument, Condition
+from .terms import OWN_END, Argument, Condition, Invariant, Relation
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 from . import pattern
+from .documents import Rule
 from .forms import NO_FORM, Field, Form, Framing, Push, Request, Template, Type, Variable
-from .model import Rule
 from .reading import Document, Path
 
 ENDINGS = {"LF": b"\n", "CRLF": b"\r\n"}

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
+from .documents import Chapter, Contract, Example, Rule, Transport
 from .forms import ANY_VERB, Form, FrameFault, Framing, Push, Reply, Request, Template, Type
-from .terms import Condition, Effect, EffectKind, Tell
+from .terms import Condition, Effect, EffectKind, Invariant, Relation, Tell
 
 Since = Literal["accept", "silence", "full", "call", "goodbye"]
 When = Literal["too-long", "full", "share", "stop"]
@@ -157,67 +158,6 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a relation. `type` is a type of the spec, or one of these.
-
-    `user`: a connection that has a name; `next`: 1, 2, 3, … for each value of the first column; `now`: the time of the
-    change; `secret`: kept as a slow hash only. `most`: how many tuples may have one value; `keep`: the oldest tuples of
-    one value beyond this number are forgotten.
-    """
-
-    name: str
-    type: str
-    key: bool
-    most: int | None = None
-    keep: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """A table that connections and users share. The key columns come first.
-
-    A tuple with a user in its key goes when the user goes. `durable`: it is on disk before the answer. `lives_while`:
-    it goes with the last tuple of that relation with the same value in the first column. `overflow`: the tuple of a
-    user whose send queue is above the mark is dropped before that user is told anything. `added` and `dropped` tell
-    each other user in the tuples with the same value in the first column; their variables are the columns and `cause`.
-    """
-
-    name: str
-    columns: tuple[Column, ...]
-    doc: str
-    durable: bool = False
-    lives_while: str | None = None
-    overflow: str | None = None
-    added: Template | None = None
-    dropped: Template | None = None
-    rule: str | None = None
-    profile: str = "core"
-
-    @property
-    def keys(self) -> tuple[Column, ...]:
-        return tuple(column for column in self.columns if column.key)
-
-    @property
-    def user_column(self) -> int | None:
-        """The place of the first column that holds a user, None without one."""
-        return next((place for place, column in enumerate(self.columns) if column.type == "user"), None)
-
-    def place(self, column: str) -> int:
-        """The place of a column. Raises StopIteration without such a column."""
-        return next(place for place, one in enumerate(self.columns) if one.name == column)
-
-
-@dataclass(frozen=True, slots=True)
-class Invariant:
-    """What holds of each tuple of a relation whenever no frame is being handled; its columns are the fields."""
-
-    relation: str
-    conditions: tuple[Condition, ...]
-    doc: str
-    profile: str = "core"
-
-
-@dataclass(frozen=True, slots=True)
 class ClientRules:
     """What a client may send beside the table: see the comment of `client` in the spec."""
 
@@ -268,74 +208,6 @@ class Limits:
     address_share: Share
     docs: Mapping[str, str]
     rules: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Transport:
-    """The port, and the TCP keep-alive's idle time and interval in seconds and its number of probes."""
-
-    port: int
-    keepalive: tuple[float, float, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A numbered requirement."""
-
-    id: str
-    of: Literal["server", "client", "both"]
-    level: Literal["MUST", "SHOULD", "MAY"]
-    text: str
-    profile: str = "core"
-
-
-StepKind = Literal["send", "finish", "reset", "receive", "end"]
-
-
-@dataclass(frozen=True, slots=True)
-class ExampleStep:
-    """A line of an example. `octets` of a send are exact; `text` of a receive may end in `…` for any words."""
-
-    who: str
-    kind: StepKind
-    octets: bytes = b""
-    text: str = ""
-
-    def __str__(self) -> str:
-        mark = {"send": ">", "finish": ">|", "reset": ">!", "receive": "<", "end": "<|"}[self.kind]
-        return f"{self.who}{mark} {self.text}".rstrip()
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A conversation: it becomes a text of the page, a diagram and a conformance case."""
-
-    id: str
-    title: str
-    doc: str
-    rules: tuple[str, ...]
-    steps: tuple[ExampleStep, ...]
-    profile: str = "core"
-
-
-@dataclass(frozen=True, slots=True)
-class Contract:
-    """The line contract of clients under test: command → request, reply's key → line, notice → what it says."""
-
-    doc: str
-    commands: Mapping[str, Template]
-    prints: Mapping[str, Template]
-    notices: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Chapter:
-    """Prose for the page about a part of the spec, or with a `title` of its own; the rules that it explains."""
-
-    id: str
-    title: str | None
-    text: tuple[str, ...]
-    rules: tuple[str, ...]
 
 
 @dataclass(frozen=True)

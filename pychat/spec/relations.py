@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from .frames import VARIABLES, FrameBuilder, Values, sample_numbers
-from .model import Column, Relation
 from .reading import Document, Path
-from .terms import OF_A_USER, Argument, Condition, ConditionKind, Effect, EffectKind, Entry
+from .terms import OF_A_USER, Argument, Column, Condition, ConditionKind, Effect, EffectKind, Entry, Relation
 
 COUNTS = ("0", *sample_numbers(4))  # of users or tuples; a server with more of them needs a type for it
 GIVEN = ("next", "now")  # the types of columns that the server fills itself

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .link import row_path
-from .model import Outcome, Relation, Spec
+from .model import Outcome, Spec
 from .reading import Document, Path
-from .terms import Condition, Effect, Entry, Tell
+from .terms import Condition, Effect, Entry, Relation, Tell
 
 OF_RELATIONS = ("add", "drop", "list")  # effects on relations alone
 

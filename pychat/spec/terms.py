@@ -1,4 +1,4 @@
-"""What a row asks, changes and tells, as immutable data. Knows no state, and of a relation only its name."""
+"""What a row asks, changes and tells, and the relations that it is about, as immutable data. Knows no state."""
 
 from __future__ import annotations
 
@@ -122,3 +122,64 @@ class Tell:
     def __str__(self) -> str:
         to = {"user": f"to <{self.field}>", "others": f"to others {self.entry}", "each": f"for each {self.entry}"}
         return f"{self.push} {to[self.kind]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a relation. `type` is a type of the spec, or one of these.
+
+    `user`: a connection that has a name; `next`: 1, 2, 3, … for each value of the first column; `now`: the time of the
+    change; `secret`: kept as a slow hash only. `most`: how many tuples may have one value; `keep`: the oldest tuples of
+    one value beyond this number are forgotten.
+    """
+
+    name: str
+    type: str
+    key: bool
+    most: int | None = None
+    keep: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table that connections and users share. The key columns come first.
+
+    A tuple with a user in its key goes when the user goes. `durable`: it is on disk before the answer. `lives_while`:
+    it goes with the last tuple of that relation with the same value in the first column. `overflow`: the tuple of a
+    user whose send queue is above the mark is dropped before that user is told anything. `added` and `dropped` tell
+    each other user in the tuples with the same value in the first column; their variables are the columns and `cause`.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    doc: str
+    durable: bool = False
+    lives_while: str | None = None
+    overflow: str | None = None
+    added: Template | None = None
+    dropped: Template | None = None
+    rule: str | None = None
+    profile: str = "core"
+
+    @property
+    def keys(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.key)
+
+    @property
+    def user_column(self) -> int | None:
+        """The place of the first column that holds a user, None without one."""
+        return next((place for place, column in enumerate(self.columns) if column.type == "user"), None)
+
+    def place(self, column: str) -> int:
+        """The place of a column. Raises StopIteration without such a column."""
+        return next(place for place, one in enumerate(self.columns) if one.name == column)
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """What holds of each tuple of a relation whenever no frame is being handled; its columns are the fields."""
+
+    relation: str
+    conditions: tuple[Condition, ...]
+    doc: str
+    profile: str = "core"

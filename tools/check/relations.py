@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from pychat.spec import Spec
-from pychat.spec.model import Relation
-from pychat.spec.terms import Argument, Condition, Effect, Entry
+from pychat.spec.terms import Argument, Condition, Effect, Entry, Relation
 
 from .state import NOBODY, Fact, Facts, Value
 

@@ -12,7 +12,7 @@ another one, its `protocol` takes the place of `pychat`. A frame of the protocol
                                     unknown (a server's frame that the spec does not have), fragment (the rest of a
                                     frame whose beginning is not in the capture, or the beginning of one that never
                                     ends), discarded (what a client sends after its last frame)
-    pychat.verb            string   the first word as it is on the wire: CHAT, OK, ERR, PAIRED ("" for an empty line)
+    pychat.verb            string   the first word as it is on the wire: CHAT, OK, ERR, CALL ("" for an empty line)
     pychat.state           string   the connection's state before the frame, `unknown` where the capture cannot tell
     pychat.state_after     string   … and after it
 
@@ -28,6 +28,11 @@ and, where they are known:
                                     it ends the chat)
     pychat.partner_stream  number   tcp.stream of the partner's connection
     pychat.chat            number   the number of the chat, the same at both ends: a filter for a whole chat
+    pychat.answered        boolean  in a chat: whether this end has answered, as the caller has by calling (in an answer
+                                    or a push: after it, and before it where it ends the chat)
+    pychat.here            boolean  … and whether the partner has, as this end has been told
+    pychat.<relation>      string   the tuples of a relation that belong to the connection after the frame, without the
+                                    connection's own name: pychat.missed is `carol, dave` when both have called in vain
     pychat.response_in     frame    on requests, and on pushes that want a reply. It points forward: see below
     pychat.request_in      frame    on answers, their items and refusals, and on a client's reply to a push
     pychat.time            seconds  from the request to this answer

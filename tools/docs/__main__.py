@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from conformance.engine import target
 from pychat.command import Command, say
 from pychat.spec import SpecError, load
 
@@ -16,7 +17,7 @@ from .drawings import drawings
 from .machines import GraphvizError
 from .page import page
 from .sources import PageSources
-from .verify import ExampleError, verify_examples
+from .verify import SHIPPED_SERVER, ExampleError, verify_examples
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = ROOT / "spec" / "pychat.yaml"
@@ -45,29 +46,37 @@ class StaleError(Exception):
     show_default="spec/pychat.yaml",
 )
 @click.option(
+    "--server",
+    "command",
+    metavar="COMMAND",
+    help="The server that plays the examples; {port} and {spec} in it are filled in.",
+    show_default="the shipped one",
+)
+@click.option(
     "--check", is_flag=True, help="Write nothing; fail if the Markdown is not fresh or an example is not true."
 )
-def main(out: Path, source: Path, check: bool) -> None:
+def main(out: Path, source: Path, command: str | None, check: bool) -> None:
     """Write the protocol's page. Each example on it is played against the real server first."""
     try:
         spec = load(source)
-        count = verify_examples(spec, source)
-        sources = PageSources(spec, cases(spec))
+        played = verify_examples(spec, source, target.Command(command) if command else SHIPPED_SERVER)
+        sources = PageSources(spec, cases(spec), played=not played.reason)
         made = page(sources)
         words = markdown.render(made)
-        target = MARKDOWN if source.resolve() == SPEC else out / "PROTOCOL.md"
+        file = MARKDOWN if source.resolve() == SPEC else out / "PROTOCOL.md"
         if check:
-            if not target.exists() or target.read_text(encoding="utf-8") != words:
-                raise StaleError(f"{target.name} is not what the spec says now; run python -m tools.docs")
-            say(f"{target.name} is fresh, {count} examples are true")
+            if not file.exists() or file.read_text(encoding="utf-8") != words:
+                raise StaleError(f"{file.name} is not what the spec says now; run python -m tools.docs")
+            say(f"{file.name} is fresh, {played}")
             return
-        site = {out / "index.html": html.render(made, drawings(sources), sources.cases, count), target: words}
+        pages = html.render(made, drawings(sources), sources.cases, played.examples)
+        site = {out / "index.html": pages, file: words}
         if sources.cases:
             site[out / "cases.html"] = html.render_cases(made, sources.cases)
         out.mkdir(parents=True, exist_ok=True)
-        for file, content in site.items():
-            file.write_text(content, encoding="utf-8")
-        say(f"{count} examples played; wrote {target} and {out / 'index.html'}")
+        for path, content in site.items():
+            path.write_text(content, encoding="utf-8")
+        say(f"{played}; wrote {file} and {out / 'index.html'}")
     except (SpecError, ExampleError, StaleError, GraphvizError, OSError) as error:
         say(f"docs: {error}", err=True)
         sys.exit(FAILED)

@@ -13,8 +13,9 @@ from io import BytesIO
 
 from pychat.core.replay import WILDCARD
 from pychat.spec import Spec
+from pychat.spec.documents import Example, ExampleStep
 from pychat.spec.forms import ANY_VERB, Form, Reply, Template, Variable
-from pychat.spec.model import Error, Example, ExampleStep, Goodbye, Outcome
+from pychat.spec.model import Error, Goodbye, Outcome
 
 
 @dataclass(slots=True)

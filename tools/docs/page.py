@@ -44,10 +44,11 @@ BY_HAND = (
     "that are marked; the others are the answers."
 )
 FLOW = "The same conversation, as it flows between the people and the server. Time runs downwards. {}"
-PLAYED = (
-    "Each of them was played against the shipped server when this page was made. {} is what alice sends, {} what she "
-    "gets next. A connection without a name has a letter. Where two arrows cross, two frames were on their way at the "
-    "same time."
+PLAYED = "Each of them was played against the shipped server when this page was made."
+REPLAYED = "Each of them is what the shipped server's core did with these frames when this page was made."
+READING = (
+    "{} {} is what alice sends, {} what she gets next. A connection without a name has a letter. Where two arrows "
+    "cross, two frames were on their way at the same time."
 )
 RULES = (
     "The key words MUST, MUST NOT, SHOULD, SHOULD NOT and MAY are those of RFC 2119 and RFC 8174. The ids never "
@@ -167,7 +168,8 @@ def _examples(sources: PageSources) -> Section:
             Paragraph(sentence("Shows {}.", sources.rule_links(example.rules))),
         )
         found.append(Section(sources.anchors.example(example.id), text(example.title), blocks, example.doc))
-    how = Paragraph(sentence(PLAYED, code("alice > …"), code("alice < …")))
+    true = text(PLAYED if sources.played else REPLAYED)
+    how = Paragraph(sentence(READING, true, code("alice > …"), code("alice < …")))
     return Section("examples", text("Conversations"), (how,), "every example with its drawing", tuple(found))
 
 

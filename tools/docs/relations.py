@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pychat.spec.model import Column, Invariant, Relation
+from pychat.spec.terms import Column, Invariant, Relation
 
 from .content import (
     Block,
@@ -70,15 +70,15 @@ def _column(sources: PageSources, column: Column) -> tuple[Spans, ...]:
 
 def _facts(sources: PageSources, relation: Relation) -> list[tuple[str, Spans]]:
     facts = [(name, rows) for name, rows in _uses(sources, relation).items() if rows]
+    same = sentence("with the same {}", code(relation.columns[0].name))
+    for name, push in (("when added", relation.added), ("when dropped", relation.dropped)):
+        if push is not None:
+            facts.append((name, sentence("each other user {} gets {}", same, sources.anchors.template(push))))
     life = _life(sources, relation)
     facts += [("lives", life)] if life else []
     if relation.overflow is not None:
         words = "a user whose send queue is above the mark is dropped before it is told anything, with the cause {}"
         facts.append(("overflow", sentence(words, code(relation.overflow))))
-    same = sentence("with the same {}", code(relation.columns[0].name))
-    for name, push in (("when added", relation.added), ("when dropped", relation.dropped)):
-        if push is not None:
-            facts.append((name, sentence("each other user {} gets {}", same, sources.anchors.template(push))))
     return facts + ([("rule", link(relation.rule, relation.rule))] if relation.rule is not None else [])
 
 

@@ -21,10 +21,14 @@ from .phrases import Phrases
 
 @dataclass(frozen=True)
 class PageSources:
-    """A spec with everything that is derived from it for the page, and the conformance cases of its rules."""
+    """A spec with everything that is derived from it for the page, and the conformance cases of its rules.
+
+    `played`: its examples were played against a server.
+    """
 
     spec: Spec
     cases: tuple[CaseText, ...] = ()
+    played: bool = True
 
     @cached_property
     def cases_of(self) -> dict[str, tuple[CaseText, ...]]:

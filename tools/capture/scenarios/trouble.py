@@ -30,8 +30,10 @@ def play(stage: Stage) -> None:
 
 
 def _killed(stage: Stage) -> None:
-    alice, bob = stage.client("alice", 0), stage.client("bob", 1)
-    stage.named(alice, bob)
+    alice = stage.client("alice", 0)
+    stage.named(alice)  # at once: the time for it is short, and a client takes a while to start on a busy machine
+    bob = stage.client("bob", 1)
+    stage.named(bob)
     chat = stage.pair(alice, bob)
     stage.say(chat, alice, bob, "I am going to be killed")
     alice.kill()

@@ -80,28 +80,62 @@ local conditions = {
   ["no partner"] = function(view)
     if view.partner ~= nil then return view.partner == false end
   end,
+  ["a partner"] = function(view)
+    if view.partner ~= nil then return view.partner ~= false end
+  end,
   ["not accepted"] = function(view)
     if view.accepted ~= nil then return not view.accepted end
   end,
+  ["not answered"] = function(view)
+    if view.answered ~= nil then return not view.answered end
+  end,
 }
 
+local function decided(condition, view, values)
+  local decide = conditions[condition.kind]
+  local value = condition.field and values[condition.field]
+  if decide and (value or not condition.field) then
+    return decide(view, value, condition)
+  end
+end
+
+-- Whether all conditions of a row hold: false if one does not, and nil if one of the others is unknown.
 local function holds(when, view, values)
-  if not when then return true end
-  local decide = conditions[when.kind]
-  local value = when.field and values[when.field]
-  if decide and (value or not when.field) then
-    return decide(view, value, when)
+  local result = true
+  for _, condition in ipairs(when and when.all or {}) do
+    local held = decided(condition, view, values)
+    if held == false then return false end
+    if held == nil then result = nil end
+  end
+  return result
+end
+
+-- The first row of the faults that answers a line in a state: `fault` is what is wrong with the line by itself, `verb`
+-- what its refusal names. A request without a place in the state has the fault `state`, too.
+local function fault_in(state, fault, verb)
+  local misplaced = verb ~= spec.any_verb and not spec.rows[state][verb]
+  for _, row in ipairs(spec.faults) do
+    if (row.fault == fault or misplaced and row.fault == "state")
+        and (not row.states or row.states[state]) and (not row.verbs or row.verbs[verb]) then
+      return row
+    end
+  end
+end
+
+-- The same in the first of several states in which there is one.
+local function fault_row(states, fault, verb)
+  for _, state in ipairs(spec.states) do
+    local row = states.has[state] and fault_in(state, fault, verb)
+    if row then return row end
   end
 end
 
 -- The link between two connections -----------------------------------------------------------------------------------
 
 -- `conn` gets the partner `name`. The chat gets a number: the same at both ends, if both are in the capture.
-local function meet(conn, name, accepted)
+local function meet(conn, name)
   local view = conn.view
-  if view.partner and fold(view.partner) == fold(name) and view.chat then
-    return change(conn, {accepted = accepted})
-  end
+  if view.partner and fold(view.partner) == fold(name) and view.chat then return end
   local other = conn.server.names[fold(name)]
   local chat = other and other ~= conn and other.chat
   if chat and chat.first == other and not chat.second
@@ -119,7 +153,7 @@ local function meet(conn, name, accepted)
     conn.peer = nil
   end
   conn.chat = chat
-  change(conn, {partner = name, accepted = accepted, chat = chat.id, peer = conn.peer and conn.peer.stream or false})
+  change(conn, {partner = name, chat = chat.id, peer = conn.peer and conn.peer.stream or false})
 end
 
 local function release(conn)
@@ -128,6 +162,8 @@ local function release(conn)
     conn.server.names[fold(user)] = nil
   end
 end
+
+local alone = {partner = false, accepted = false, answered = false, here = false}
 
 -- Applies an outcome to its own connection; `value(variable)` gives the names.
 local function perform(conn, does, value)
@@ -138,18 +174,17 @@ local function perform(conn, does, value)
   end
   if does.link or does.accept then
     local name = value("peer") or value(does.link or does.accept)
-    if name then
-      meet(conn, name, true)
-    else
-      change(conn, {accepted = true})
-    end
+    if name then meet(conn, name) end
+    change(conn, {accepted = true, answered = true})
+    if does.link then change(conn, {here = false}) end
   end
   if does.retract and conn.view.partner then change(conn, {accepted = false}) end
-  if does.unlink then change(conn, {partner = false, accepted = false}) end
+  if does.unlink then change(conn, alone) end
   if does.release then release(conn) end
 end
 
 return {
   reset = reset, connection = connection, lost = lost, fold = fold, put = put, drop = drop, violation = violation,
-  change = change, holds = holds, meet = meet, release = release, perform = perform,
+  change = change, holds = holds, decided = decided, fault_in = fault_in, fault_row = fault_row, meet = meet,
+  alone = alone, release = release, perform = perform,
 }

@@ -252,7 +252,7 @@ local function recognise(pinfo, tvb)
   if servers[source] then return "server", source, started end
   local requests, request_fields = all_right(octets, frames.request)
   local replies, reply_fields = all_right(octets, frames.reply)
-  if requests and started and spec.rows[spec.initial][octets:match("^[^ \r\n]*")] then
+  if requests and started and spec.rows[spec.initial][frames.request_verb(bare(octets:match("^[^\n]*")))] then
     if replies and pinfo.src_port < EPHEMERAL and pinfo.dst_port >= EPHEMERAL then return "server", source, true end
     return "client", target, true
   end

@@ -1,8 +1,8 @@
 -- Reads one line as a frame of the spec. Knows no state, no connection and no Wireshark.
 --
 -- A frame is a table: kind, verb (its first word), form (the spec's row), values (by field), spans (where each field
--- is: {field, first octet, octets}), and, where something is wrong with it, fault (the spec's row) and why (words).
--- A request with a fault has echo: the word that the server's refusal names.
+-- is: {field, first octet, octets}), and, where something is wrong with it, fault (its name in the spec language) and
+-- why (words). A request has echo: the word that the server's refusal names.
 
 local spec, rex = ...
 
@@ -44,7 +44,7 @@ local function read(form, line)
       values[part.name] = word
       spans[#spans + 1] = {part, first, #word}
       wrong = wrong or breaks(kind, part.name, word)
-    elseif word ~= part then
+    elseif word ~= part and not (index == 1 and form.any_case) then
       return values, spans, ("%s must be %s"):format(word, part)
     end
     if index == count then
@@ -65,49 +65,34 @@ local function first_word(line)
   return line:match("^[^ ]*")
 end
 
--- A function for each fault of the spec language: the fault in words, if the frame has it.
-local checks = {
-  encoding = function(_, line)
-    if not is_utf8(line) then return "the line is not valid UTF-8" end
-  end,
-  verb = function(frame)
-    if not frame.form and verb_pattern:find(frame.verb) then return "there is no request " .. frame.verb end
-  end,
-  syntax = function(frame, line)
-    if not frame.form then
-      return line == "" and "the line is empty" or "the first word cannot be a verb"
-    end
-    local wrong
-    frame.values, frame.spans, wrong = read(frame.form, line)
-    return wrong
-  end,
-}
+-- The verb of a request, as the spec writes it.
+local function request_verb(line)
+  local word = first_word(line)
+  return spec.any_case and word:upper() or word
+end
 
 local function request(line)
-  local frame = {kind = "request", verb = first_word(line), values = {}, spans = {}}
-  frame.form = spec.requests[frame.verb]
-  frame.echo = frame.form and frame.verb or spec.any_verb
-  for _, row in ipairs(spec.faults) do
-    local check = checks[row.fault]
-    local why = check and check(frame, line)
-    if why then
-      frame.fault, frame.why = row, why
-      if row.fault == "encoding" then
-        frame.form, frame.echo = nil, spec.any_verb -- whatever its verb seems to be
-      end
-      break
-    end
+  local verb = request_verb(line)
+  local frame = {kind = "request", verb = first_word(line), values = {}, spans = {}, echo = spec.any_verb}
+  if not is_utf8(line) then -- whatever its verb seems to be
+    frame.fault, frame.why = "encoding", "the line is not valid UTF-8"
+    return frame
+  end
+  frame.form = spec.requests[verb]
+  if frame.form then
+    frame.echo = verb
+    frame.values, frame.spans, frame.why = read(frame.form, line)
+    frame.fault = frame.why and "syntax"
+  elseif verb_pattern:find(verb) then
+    frame.fault, frame.why = "verb", "there is no request " .. verb
+  else
+    frame.fault, frame.why = "syntax", line == "" and "the line is empty" or "the first word cannot be a verb"
   end
   return frame
 end
 
 local function begins(line, key)
   return line:sub(1, #key) == key and (#line == #key or line:byte(#key + 1) == 32)
-end
-
-local fault_named = {}
-for _, row in ipairs(spec.faults) do
-  fault_named[row.fault] = row
 end
 
 local function reply(line)
@@ -119,15 +104,12 @@ local function reply(line)
     end
   end
   if not is_utf8(line) then
-    frame.fault, frame.why = fault_named.encoding, "the line is not valid UTF-8"
+    frame.fault, frame.why = "encoding", "the line is not valid UTF-8"
   elseif frame.form then
-    local wrong
-    frame.values, frame.spans, wrong = read(frame.form, line)
-    if wrong then
-      frame.fault, frame.why = fault_named.syntax, wrong
-    end
+    frame.values, frame.spans, frame.why = read(frame.form, line)
+    frame.fault = frame.why and "syntax"
   end
   return frame
 end
 
-return {request = request, reply = reply}
+return {request = request, reply = reply, request_verb = request_verb}

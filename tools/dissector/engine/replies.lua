@@ -9,9 +9,11 @@ local spec, views, connections = ...
 local put, drop, fold, holds = connections.put, connections.drop, connections.fold, connections.holds
 local violation, change, perform = connections.violation, connections.change, connections.perform
 
-local fault_of_error = {}
-for _, row in ipairs(spec.faults) do
-  fault_of_error[row.error] = row
+local fault_in, fault_row = connections.fault_in, connections.fault_row
+
+local fault_of_error = {} -- the first row of the faults with this error
+for index = #spec.faults, 1, -1 do
+  fault_of_error[spec.faults[index].error] = spec.faults[index]
 end
 
 -- The request that a refusal answers, if requests of this verb have no answer when they succeed. It is none of the lines
@@ -118,6 +120,7 @@ local function judge_outcome(conn, record, entry, verb, fits)
   local why, rule
   for _, row in ipairs(spec.rows[conn.view.states.only][verb] or {}) do
     local held = holds(row.when, conn.view, entry.values)
+    if row.maybe and held then held = nil end
     if fits(row) then
       if held ~= false then return end
       why, rule = why or "not so: " .. row.when.text, rule or row.rule
@@ -132,7 +135,7 @@ end
 
 -- The right value of a field of an answer, and whether its case counts; nil if the capture cannot tell.
 local function expected(conn, entry, row, variable)
-  if entry.values[variable] then return entry.values[variable], true end
+  if entry.values[variable] then return entry.values[variable], not row.respelled[variable] end
   if variable == "me" then return conn.view.user, true end
   if variable == "count" then return tostring(entry.items or 0), true end
   if variable == "peer" then return entry.values[row.does.link or row.does.accept], false end
@@ -153,16 +156,24 @@ local function judge_values(conn, record, entry, row, frame)
   end
 end
 
+-- What a row adds to and drops from the relations of its own connection.
+local function own_tuples(conn, row, entry)
+  if #row.tuples > 0 then
+    local values = entry and entry.values or {}
+    change(conn, {tuples = views.with_tuples(conn.view, row.tuples, values)})
+  end
+end
+
 local handlers = {}
 
 function handlers.answer(conn, frame, record)
-  local verb = frame.form.verb
+  local verb, before = frame.form.verb, conn.view.states
   local entry = answered(conn, frame, record, verb)
   record.verb, conn.listing, conn.previous = verb, nil, nil
   spend(conn)
   if entry and entry.fault then
-    local why = ("the request has the fault %s"):format(entry.fault.error)
-    violation(record, "wrong-outcome", "server", why, entry.fault.rule)
+    local fault = fault_row(before, entry.fault, entry.verb) or {error = entry.fault}
+    violation(record, "wrong-outcome", "server", "the request has the fault " .. fault.error, fault.rule)
   end
   local function succeeds(row) return not row.error end
   local values = entry and entry.values or frame.values
@@ -185,12 +196,40 @@ function handlers.answer(conn, frame, record)
     end
     return entry and entry.values[variable]
   end)
+  if row.does.link and not before.only then change(conn, {here = views.unknown}) end -- it may be an answer
+  own_tuples(conn, row, entry)
   if row.to == spec.final then conn.over = true end
+end
+
+-- The request of an item of a list that nothing ends. An item with the same first field as one before it begins the
+-- list of the next request.
+local function endless(conn, verb, subject)
+  local pending = conn.pending
+  for index = pending.first, pending.last do
+    local entry = pending[index]
+    if entry.verb == verb and not entry.fault and not entry.over then
+      entry.listed = entry.listed or {}
+      if not entry.listed[subject] then
+        entry.listed[subject] = true
+        return entry
+      end
+      entry.over = true
+    end
+  end
 end
 
 function handlers.item(conn, frame, record)
   local verb, pending = frame.form.verb, conn.pending
   record.verb = verb
+  if not spec.requests[verb].answered then
+    local first = frame.spans[1]
+    local entry = endless(conn, verb, first and frame.values[first[1].name] or "")
+    record.request = entry and entry.record
+    if not entry and conn.sure then
+      violation(record, "unexpected-answer", "server", "no request before it has such items")
+    end
+    return
+  end
   local entry = conn.listing
   for index = pending.first, pending.last do
     if entry or not pending[index].silent then
@@ -206,36 +245,69 @@ function handlers.item(conn, frame, record)
   end
 end
 
--- A refusal for a fault that any frame can have.
-local function general_refusal(conn, record, entry, fault, verb)
-  record.rule = fault.rule
-  local excused = entry and entry.fault and entry.fault.error or nil
-  if entry and excused ~= fault.error and (excused or fault.fault ~= "state") then
-    local why = excused and ("the fault is " .. excused) or "the request has no such fault"
-    violation(record, "wrong-outcome", "server", why, (entry.fault or fault).rule)
-  elseif fault.fault == "state" then
-    move(conn, record, "no place " .. verb, function(state, add)
-      if not spec.rows[state][verb] then add(state) end
-    end, "wrong-outcome", fault.error .. " for " .. verb)
+-- A refusal for a fault that any frame can have. It is right in a state if the first row of the faults that answers the
+-- request there has its error; if the request is not in the capture, any row with the error will do.
+local function general_refusal(conn, record, entry, code, verb)
+  local states, fault, right = conn.view.states, entry and entry.fault, false
+  local function fits(state)
+    if entry then
+      local row = fault_in(state, fault, verb)
+      return row and row.error == code
+    end
+    for _, row in ipairs(spec.faults) do
+      local found = fault_in(state, row.fault, verb)
+      if found and found.error == code then return true end
+    end
   end
-  spend(conn, fault, verb)
+  for state in pairs(states.has) do
+    right = right or fits(state)
+  end
+  local wanted, given = fault_row(states, fault, verb), fault_of_error[code]
+  if not right and fault and wanted then
+    violation(record, "wrong-outcome", "server", "the fault is " .. wanted.error, wanted.rule)
+  elseif not right and entry and not fault and given.fault ~= "state" then
+    violation(record, "wrong-outcome", "server", "the request has no such fault", given.rule)
+  else
+    local event = ("fault %s %s %s"):format(entry and (fault or "none") or "unseen", verb, code)
+    move(conn, record, event, function(state, add)
+      if fits(state) then add(state) end
+    end, "wrong-outcome", code .. " for " .. verb)
+  end
+  local row = fault_row(conn.view.states, fault, verb)
+  if not row or row.error ~= code then row = given end
+  record.rule = row.rule
+  spend(conn, row, verb)
+end
+
+-- The verb of the first open request that can be refused so, for a refusal that names none.
+local function refused_verb(conn, code)
+  local pending = conn.pending
+  for index = pending.first, pending.last do
+    local verb = pending[index].verb
+    local function refuses(row) return row.error == code end
+    local general = fault_of_error[code] and (pending[index].fault or fault_row(conn.view.states, nil, verb))
+    if general or verb and find_row(conn, views.every, verb, {}, refuses) then return verb end
+  end
+  return spec.any_verb
 end
 
 function handlers.refusal(conn, frame, record)
-  local code, verb = frame.values[frame.form.code], frame.values[frame.form.about]
+  local form = frame.form
+  local code = form.error or frame.values[form.code]
+  local verb = frame.values[form.about] or refused_verb(conn, code)
   local entry = answered(conn, frame, record, verb, true)
   record.verb, conn.previous = verb, nil
   if entry then entry.refused = true end
-  local fault = fault_of_error[code]
   if not spec.errors[code] then
     violation(record, "unknown-code", "server", "there is no error " .. code)
-  elseif fault then
-    general_refusal(conn, record, entry, fault, verb)
+  elseif fault_of_error[code] then
+    general_refusal(conn, record, entry, code, verb)
   else
     local function refuses(row) return row.error == code end
     local row = find_row(conn, conn.view.states, verb, entry and entry.values or {}, refuses)
-    if entry and entry.fault then
-      violation(record, "wrong-outcome", "server", "the fault is " .. entry.fault.error, entry.fault.rule)
+    local fault = entry and entry.fault and fault_row(conn.view.states, entry.fault, verb)
+    if fault then
+      violation(record, "wrong-outcome", "server", "the fault is " .. fault.error, fault.rule)
     elseif row then
       judge_outcome(conn, record, entry, verb, refuses)
     end
@@ -245,7 +317,10 @@ function handlers.refusal(conn, frame, record)
       end
     end, "wrong-outcome", code .. " for " .. verb)
     record.rule = row and row.rule
-    if row then perform(conn, row.does, function() end) end
+    if row then
+      perform(conn, row.does, function() end)
+      own_tuples(conn, row, entry)
+    end
     spend(conn)
   end
 end
@@ -253,21 +328,47 @@ end
 -- The states of a connection before and after a push with this cause.
 local function pushed(cause)
   return function(state, add)
-    local fits = not cause.states or cause.states[state]
-    if cause.source then
-      fits = state == cause.source
-    elseif next(cause.does) then
-      fits = spec.linked[state]
-    end
-    if fits then add(cause.to or state) end
+    if cause.states[state] then add(cause.to or state) end
   end
 end
 
 local function words_fit(cause, values)
-  for field, word in pairs(cause.words) do
-    if values[field] ~= word then return false end
+  for field, words in pairs(cause.words) do
+    if not words[values[field]] then return false end
   end
   return true
+end
+
+-- Why a push with this cause cannot come now, by what is known of both ends of the link; nil if it can.
+local function misfit(view, frame, cause)
+  local me, partner = cause.me and frame.values[cause.me], view.partner
+  if not next(cause.does) or cause.does.link then return nil end
+  if partner == false then return "there is no " .. spec.link end
+  if partner and me and fold(partner) ~= fold(me) then return ("%s is not the %s"):format(me, spec.link) end
+  if cause.here ~= nil and view.here ~= nil and cause.here ~= view.here then
+    return ("the %s has %s"):format(spec.link, view.here and "answered" or "not answered yet")
+  end
+  for _, known in ipairs(cause.known) do
+    local held = connections.decided(known, view, {})
+    if held ~= nil and held ~= known.holds then return (held and "it is so: " or "it is not so: ") .. known.kind end
+  end
+end
+
+-- The cause of a push among those with its words: the first one that fits, or else one whose state fits, or else the
+-- first. Also returns its number, and why it does not fit.
+local function cause_of(conn, frame)
+  local form, chosen, number, wrong, placed = frame.form, nil, nil, nil, false
+  for index, cause in ipairs(form.moves) do
+    if words_fit(cause, frame.values) then
+      local in_place = not views.after(conn.view.states, form.key .. " " .. index, pushed(cause)).empty
+      local why = misfit(conn.view, frame, cause)
+      if in_place and not why then return cause, index end
+      if not chosen or in_place and not placed then
+        chosen, number, wrong, placed = cause, index, in_place and why or nil, in_place
+      end
+    end
+  end
+  return chosen, number, wrong
 end
 
 -- A line from the partner: links it with the request that sent it.
@@ -291,36 +392,28 @@ local function match_line(conn, frame, record)
 end
 
 function handlers.push(conn, frame, record)
-  local form, chosen, before = frame.form, nil, conn.view.states
-  for index, cause in ipairs(form.moves) do
-    if words_fit(cause, frame.values) then
-      chosen = chosen or index
-      if not views.after(before, form.key .. " " .. index, pushed(cause)).empty then
-        chosen = index
-        break
-      end
-    end
-  end
+  local form, before = frame.form, conn.view.states
+  local cause, number, wrong = cause_of(conn, frame)
   if form.reply then put(conn.probes, {record = record, reply = form.reply, values = frame.values}) end
-  local cause = form.moves[chosen]
-  if not cause then return end
+  if not cause then
+    return violation(record, "wrong-push", "server", "no row has these words")
+  end
   record.rule = cause.rule
-  local me, partner = cause.me and frame.values[cause.me], conn.view.partner
-  move(conn, record, form.key .. " " .. chosen, pushed(cause), "wrong-push", form.key)
+  if wrong then violation(record, "wrong-push", "server", wrong, cause.rule) end
+  move(conn, record, form.key .. " " .. number, pushed(cause), "wrong-push", form.key)
   if cause.does.link then
-    connections.meet(conn, me, false)
+    connections.meet(conn, cause.me and frame.values[cause.me])
+    change(conn, {accepted = false, answered = false, here = true})
   elseif cause.does.unlink then
-    if not record.violations and (partner == false or partner and me and fold(partner) ~= fold(me)) then
-      violation(record, "wrong-push", "server", (me or "it") .. " is not the partner", cause.rule)
-    end
-    change(conn, {partner = false, accepted = false})
+    change(conn, connections.alone)
+  elseif cause.does.accept then
+    change(conn, {here = true})
   elseif cause.does.relay then
-    if partner == false and not record.violations then
-      violation(record, "wrong-push", "server", "there is no partner", cause.rule)
-    end
+    if conn.view.here == nil then change(conn, {here = cause.here}) end
     match_line(conn, frame, record)
   end
-  if next(cause.does) and not cause.does.relay then conn.turn = conn.pending.last end
+  if #cause.tuples > 0 then change(conn, {tuples = views.with_tuples(conn.view, cause.tuples, frame.values)}) end
+  if cause.does.link or cause.does.unlink then conn.turn = conn.pending.last end
   if conn.view.states ~= before then conn.previous = conn.previous or before end
 end
 
@@ -358,7 +451,8 @@ local function follow(conn, frame, record)
   end
   local must_end, listing = conn.must_end, conn.listing
   if frame.fault then
-    violation(record, frame.fault.error, "server", frame.why, frame.fault.rule)
+    local row = fault_row(views.every, frame.fault, spec.any_verb)
+    violation(record, row.error, "server", frame.why, row.rule)
   elseif not frame.form then
     violation(record, "unknown-frame", "server", "the spec has no frame that begins so")
   else

@@ -2,12 +2,7 @@
 
 local spec, views, connections = ...
 
-local put, drop, violation = connections.put, connections.drop, connections.violation
-
-local fault_of_state
-for _, row in ipairs(spec.faults) do
-  if row.fault == "state" then fault_of_state = row end
-end
+local put, drop, violation, fault_row = connections.put, connections.drop, connections.violation, connections.fault_row
 
 local function has_place(states, verb)
   for state in pairs(states.has) do
@@ -42,7 +37,7 @@ end
 
 -- The rules for clients. A frame that crossed a push is right if it was right before the push.
 local function judge_request(conn, frame, record)
-  local view, verb, client = conn.view, frame.verb, spec.client
+  local view, verb, client = conn.view, frame.echo, spec.client
   local other = client.one_unanswered[verb] and unanswered(conn, client.one_unanswered)
   if other then
     local why = ("%s in frame %d is unanswered"):format(other.verb, other.record.number)
@@ -56,7 +51,8 @@ local function judge_request(conn, frame, record)
     elseif will_have_place(conn, verb) then
       violation(record, "early", "client", why .. " yet")
     else
-      violation(record, fault_of_state.error, "client", why, fault_of_state.rule)
+      local row = fault_row(view.states, nil, verb)
+      violation(record, row.error, "client", why, row.rule)
     end
   elseif view.states.only and not conn.previous then
     local when = (client.only_if[view.states.only] or {})[verb]
@@ -71,7 +67,7 @@ end
 local function match_probe(conn, frame, record)
   for index = conn.probes.first, conn.probes.last do
     local probe = conn.probes[index]
-    local same = probe.reply[1] == frame.verb
+    local same = probe.reply[1] == frame.echo
     for _, part in ipairs(probe.reply) do
       if type(part) == "table" and frame.values[part.field] ~= (part.word or probe.values[part.variable]) then
         same = false
@@ -91,9 +87,10 @@ local function follow(conn, frame, record)
     return
   end
   local entry = {record = record, verb = frame.echo, fault = frame.fault, values = frame.values}
-  record.verb = frame.form and frame.verb
+  record.verb = frame.form and frame.echo
   if frame.fault then
-    violation(record, frame.fault.error, "client", frame.why, frame.fault.rule)
+    local row = fault_row(conn.view.states, frame.fault, frame.echo) or fault_row(views.every, frame.fault, frame.echo)
+    violation(record, row.error, "client", frame.why, row.rule)
   else
     judge_request(conn, frame, record)
     match_probe(conn, frame, record)

@@ -26,6 +26,8 @@ local own = {
   state_after = text_field("state_after", "State after", "The state of the connection after this frame"),
   user = text_field("user", "User", "The connection's own name"),
   partner = text_field("partner", "Partner", "The name at the other end of the link"),
+  answered = ProtoField.bool(name .. ".answered", "This end has answered"),
+  here = ProtoField.bool(name .. ".here", ("The %s has answered"):format(spec.link)),
   partner_stream = ProtoField.uint32(name .. ".partner_stream", "Partner's TCP stream", base.DEC),
   chat = ProtoField.uint32(name .. ".chat", "Chat", base.DEC, nil, nil, "The same number at both ends"),
   response_in = frame_field("response_in", "Answer in", frametype.RESPONSE),
@@ -45,8 +47,13 @@ for abbreviation, field in pairs(spec.fields) do
     or text_field(abbreviation, field.name, field.doc)
 end
 
+local of_relation = {}
+for relation, field in pairs(spec.relations) do
+  of_relation[relation] = text_field(field.abbreviation, relation:gsub("^%l", string.upper), field.doc)
+end
+
 local all = {}
-for _, fields in ipairs({own, of_message}) do
+for _, fields in ipairs({own, of_message, of_relation}) do
   for _, field in pairs(fields) do all[#all + 1] = field end
 end
 proto.fields = all
@@ -97,6 +104,11 @@ local function add(tree, field, value)
   if value and wanted(tree, field) then return tree:add(field, value):set_generated() end
 end
 
+-- The same for a field that may be false; nil is unknown.
+local function add_whether(tree, field, value)
+  if value ~= nil and wanted(tree, field) then tree:add(field, value):set_generated() end
+end
+
 local function add_time(tree, field, from, to)
   if wanted(tree, field) then
     local seconds = math.max(0, to - from)
@@ -128,7 +140,7 @@ local function add_experts(tree, record, frame, kind)
     add_rule(tree, violation.rule)
   end
   if kind == "refusal" or kind == "goodbye" then
-    local code = frame.values[frame.form.code] or ""
+    local code = frame.form.error or frame.values[frame.form.code] or ""
     local known = spec.errors[code] or spec.goodbyes[code]
     tree:add_proto_expert_info(experts[kind], code .. ": " .. (known and known.doc or ""))
   elseif experts[kind] then
@@ -143,6 +155,15 @@ local function add_context(tree, record)
   add(tree, own.state_after, after.states.only or "unknown")
   add(tree, own.user, after.user or before.user)
   add(tree, own.partner, after.partner or before.partner)
+  local chat = after.partner and after or before.partner and before -- which of both views has a partner
+  if chat then
+    add_whether(tree, own.answered, chat.answered)
+    add_whether(tree, own.here, chat.here)
+  end
+  for relation, field in pairs(of_relation) do
+    local tuples = after.tuples[relation] or {}
+    if #tuples > 0 then add(tree, field, table.concat(tuples, ", ")) end
+  end
   add(tree, own.chat, after.chat or before.chat)
   add(tree, own.partner_stream, after.peer or before.peer)
 end

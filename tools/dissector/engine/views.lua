@@ -2,8 +2,9 @@
 -- after it, so it shows the same when it is shown again. Knows no frame and no Wireshark.
 --
 -- A view has: states (the set of states that the connection can be in; one state if the capture tells it), user (the
--- connection's own name), partner (the name at the other end of the link), accepted, chat (a number), peer (the TCP
--- stream of the partner). nil is unknown, false is none.
+-- connection's own name), partner (the name at the other end of the link), accepted and answered (of this end), here
+-- (whether the partner has answered), chat (a number), peer (the TCP stream of the partner), tuples (by the relation:
+-- an array of texts, the tuples of this connection that the capture shows). nil is unknown, false is none.
 
 local spec = ...
 
@@ -52,8 +53,13 @@ local function after(states, event, step)
 end
 
 -- The first view of a connection whose beginning is in the capture, and of one whose beginning is not.
-local fresh = {states = set({[spec.initial] = true}), user = false, partner = false, accepted = false}
-local blank = {states = every}
+local no_link = {partner = false, accepted = false, answered = false, here = false, chat = false, peer = false}
+local fresh = {states = set({[spec.initial] = true}), user = false, tuples = {}}
+for key, value in pairs(no_link) do
+  fresh[key] = value
+end
+local blank = {states = every, tuples = {}}
+local unknown = {} -- as a change: nothing is known of it
 
 -- `view` with `changes`. In a state that does not hold the link there is no partner.
 local function changed(view, changes)
@@ -62,13 +68,41 @@ local function changed(view, changes)
     result[key] = value
   end
   for key, value in pairs(changes) do
+    if value == unknown then value = nil end
     result[key] = value
   end
   local only = result.states.only
   if only and not spec.linked[only] then
-    result.partner, result.accepted, result.chat, result.peer = false, false, false, false
+    for key, value in pairs(no_link) do
+      result[key] = value
+    end
   end
   return result
 end
 
-return {fresh = fresh, blank = blank, every = every, after = after, changed = changed}
+-- The tuples of a view when those of an outcome were added and dropped; `values` has the columns by their fields.
+local function with_tuples(view, changes, values)
+  local tuples = {}
+  for name, texts in pairs(view.tuples) do
+    tuples[name] = texts
+  end
+  for _, change in ipairs(changes) do
+    local words, any = {}, false
+    for index, field in ipairs(change.others) do
+      any = any or field == true
+      words[index] = field == true and "" or values[field] or "?"
+    end
+    local text, kept = table.concat(words, " "), {}
+    for _, other in ipairs(tuples[change.relation] or {}) do
+      if not (change.drop and any) and other:lower() ~= text:lower() then kept[#kept + 1] = other end
+    end
+    if not change.drop then kept[#kept + 1] = text end
+    tuples[change.relation] = kept
+  end
+  return tuples
+end
+
+return {
+  fresh = fresh, blank = blank, every = every, unknown = unknown, after = after, changed = changed,
+  with_tuples = with_tuples,
+}

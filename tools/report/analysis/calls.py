@@ -50,7 +50,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """The user whose end has gone, and the server's word for the reason. `how`: by its request, by a timer, or else."""
+    """The user whose end has gone, and why: the reason that its partner was told, else the request or the goodbye.
+
+    `how`: by the request that ends a chat, by the timer of a call that is not answered, or with the connection.
+    """
 
     who: str
     why: str
@@ -75,7 +78,6 @@ class Call:
     called: str
     shown: bool
     streams: list[int]
-    begun: Moment
     rang: Moment | None
     answered: Moment | None
     over: Moment | None
@@ -107,7 +109,7 @@ class Call:
         return [line for line in self.said if line.speaker == speaker]
 
     def think_times(self) -> Iterator[tuple[str, float]]:
-        """Who answered the other one's line, and after how many seconds. While it rings, nobody thinks."""
+        """Who answered the other one's line, and after how many seconds. The time before the answer does not count."""
         since = 0.0 if self.answered is None else self.answered.time
         for before, after in pairwise(self.said):
             if before.speaker != after.speaker:
@@ -147,7 +149,6 @@ def _call(number: int, lines: list[Line], goings: Sequence[Move], spec: Spec, wo
         called=called,
         shown=shown,
         streams=sorted({line.stream for line in lines}),
-        begun=Moment(lines[0].number, lines[0].time),
         rang=Moment.of(next((line for line in lines if line.verb == words.called and not line.from_client), None)),
         answered=Moment.of(answer),
         over=Moment.of(end),
@@ -216,9 +217,8 @@ def _end(lines: Sequence[Line], words: Vocabulary) -> Line | None:
 
 def _going(end: Line, goings: Sequence[Move], spec: Spec, words: Vocabulary) -> Going:
     """What the frame that shows the end says of it."""
-    if end.verb != words.gone:
-        by_request = end.request == words.leave
-        return Going(end.user, "left" if by_request else "ended", "left" if by_request else "lost")
+    if end.verb != words.gone:  # its own request, or the server's last frame
+        return Going(end.user, end.request or end.value("code"), "left" if end.request == words.leave else "lost")
     who = end.value(spec.pushes[words.gone].form.field_of(spec.names) or "")
     for move in goings:
         if all(end.value(name) in values for name, values in move.words):

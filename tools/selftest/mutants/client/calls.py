@@ -29,7 +29,7 @@ table.row("caller-unheard", "Believes that a user who calls has not answered.", 
 table.row("called-user-heard", "Believes that a user whom it calls has answered already.", Client.link,
           lambda self, name, own: believe(self, partner=name, answered=own, here=True))
 table.row("call-is-no-answer", "Does not count its own call as an answer.", Client.link,
-          lambda self, name, own: believe(self, partner=name, answered=False, here=not own))
+          lambda self, name, own: believe(self, partner=name, answered=False, here=not own), near="*/GONE/*")
 table.row("called-has-answered", "Counts the call of another user as an answer of its own.", Client.link,
           lambda self, name, own: believe(self, partner=name, answered=True, here=not own))
 table.row("answer-forgets-partner", "Believes that the partner has to answer again when it answers itself.",
@@ -45,9 +45,9 @@ table.row("answer-is-both", "Believes that both ends have answered when one of t
 class PartnerAnswerKept(Client):
     """Keeps from one chat to the next that the partner has answered."""
 
-    def link(self, name: str | None, *, own: bool) -> None:
+    def link(self, name: str | None, own: bool) -> None:
         kept = self.here
-        super().link(name, own=own)
+        super().link(name, own)
         self.here = self.here or kept
 
     def unlink(self) -> None:
@@ -60,9 +60,9 @@ class PartnerAnswerKept(Client):
 class OwnAnswerKept(Client):
     """Keeps from one chat to the next that it has answered."""
 
-    def link(self, name: str | None, *, own: bool) -> None:
+    def link(self, name: str | None, own: bool) -> None:
         kept = self.answered
-        super().link(name, own=own)
+        super().link(name, own)
         self.answered = self.answered or kept
 
     def unlink(self) -> None:
@@ -89,11 +89,11 @@ def unanswered_calls_are_over(self: Client, reply: Reply, values: Mapping[str, s
         self.move(next(s.name for s in self.spec.states.values() if not (s.initial or s.final or s.linked)))
 
 
-@table.step(Client.apply)
+@table.step(Client.apply, near="*/GONE/*")
 def answer_is_a_new_chat(self: Client, move: Move, name: str | None) -> None:
     """Takes the answer of the partner for a call of its own."""
     if "accept" in move.effects and move.mirrored:
-        self.link(name, own=False)
+        self.link(name, False)
     else:
         Client.apply(self, move, name)
 

@@ -322,17 +322,17 @@ class Client:
         own = not move.mirrored
         self.move(move.to)
         if "link" in move.effects:
-            self.link(name, own=own)
+            self.link(name, own)
         elif "accept" in move.effects:
-            self.accept(own=own)
+            self.accept(own)
         elif "unlink" in move.effects:
             self.unlink()
 
-    def link(self, name: str | None, *, own: bool) -> None:
+    def link(self, name: str | None, own: bool) -> None:
         """A call: the end that calls has answered."""
         self.partner, self.answered, self.here = name, own, not own
 
-    def accept(self, *, own: bool) -> None:
+    def accept(self, own: bool) -> None:
         """One of the two ends has answered."""
         self.answered, self.here = self.answered or own, self.here or not own
 

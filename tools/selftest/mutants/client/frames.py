@@ -94,7 +94,8 @@ class WritesFirst(Client):
 @table.step(Client.understand)
 def words_compared(self: Client, reply: Reply, values: Mapping[str, str]) -> None:
     """Takes a refusal or a goodbye only with the words that the spec has for its code."""
-    known = {what.words for what in (*self.spec.errors.values(), *self.spec.goodbyes.values())}
+    known = {error.words for error in self.spec.errors.values()}
+    known |= {goodbye.words for goodbye in self.spec.goodbyes.values()}
     if reply.kind in ("refusal", "goodbye") and known.isdisjoint(values.values()):
         raise BrokenError("these words are unknown")
     Client.understand(self, reply, values)

@@ -12,6 +12,7 @@ import selectors
 import signal
 import socket
 import struct
+import sys
 import time
 
 from tools.selftest.mutants.program import chosen
@@ -144,7 +145,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--max-connections", type=int, default=1000)
     options, engine, spec = chosen(parser, server_mutants, Server)
-    sockets = Sockets(engine(spec, options.max_connections), options.host, options.port)
+    try:
+        server = engine(spec, options.max_connections)
+    except ValueError as error:
+        sys.exit(str(error))
+    sockets = Sockets(server, options.host, options.port)
     signal.signal(signal.SIGTERM, lambda *_: setattr(sockets, "stopping", True))
     print("listening on {}:{}".format(*sockets.listener.getsockname()[:2]), flush=True)
     sockets.run()

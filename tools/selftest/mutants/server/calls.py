@@ -25,15 +25,15 @@ table: Table[Server] = Table(Server, near="*/{link}/*")
 
 # fmt: off
 table.row("missed-to-the-caller", "Tells the caller of the missed call, not the user that has missed it.", Server.told,
-          lambda self, conn, tell, words: [(conn, {}) for _ in Server.told(self, conn, tell, words)])
+          lambda self, conn, tell, words: [conn for _ in Server.told(self, conn, tell, words)])
 table.row("missed-to-the-partner-too", "Tells the partner of a busy user of its missed calls as well.", Server.told,
           lambda self, conn, tell, words:
-          [(user, {}) for told, _ in Server.told(self, conn, tell, words) for user in (told, told.partner) if user])
+          [user for told in Server.told(self, conn, tell, words) for user in (told, told.partner) if user])
 table.row("missed-only-with-a-partner", "Tells no user of missed calls whose partner has gone.", Server.told,
           lambda self, conn, tell, words:
-          [each for each in Server.told(self, conn, tell, words) if each[0].partner is not None])
+          [user for user in Server.told(self, conn, tell, words) if user.partner is not None])
 table.row("missed-only-when-answered", "Tells no user of missed calls that has not answered its own call.", Server.told,
-          lambda self, conn, tell, words: [each for each in Server.told(self, conn, tell, words) if each[0].answered])
+          lambda self, conn, tell, words: [user for user in Server.told(self, conn, tell, words) if user.answered])
 table.row("missed-never-cleared", "Remembers missed calls as long as both users live.", Users.change,
           lambda self, kind, relation, asked: Users.change(self, kind, relation, asked) if kind == "add" else None)
 # fmt: on

@@ -242,8 +242,6 @@ class Server(Users):
             self.effect(conn, effect, outcome, values)
         words["me"] = conn.name or words["me"]
         words["count"] = str(self.count())
-        for entry in (effect.entry for effect in outcome.effects if effect.kind == "list" and effect.entry):
-            words["count"] = str(len(self.tuples.found(entry.relation, self.asked(conn, entry, values))))
         if outcome.to is not None:
             self.move(conn, outcome.to)
         if outcome.error is not None:
@@ -254,7 +252,6 @@ class Server(Users):
             self.tell_partner(other, outcome.partner, words)
         for tell in outcome.tells:
             self.tell(conn, tell, words)
-        self.tell_changes(conn, words, outcome.cause or "")
         if outcome.to == self.spec.final:
             self.quit(conn)
 
@@ -278,7 +275,7 @@ class Server(Users):
         elif effect.kind == "link" and user is not None:
             self.link(conn, user)
         elif form is not None:
-            self.list_items(conn, form, self.items(conn, effect.entry, form, values))
+            self.list_items(conn, form, self.items(conn, form))
         elif effect.kind in ("add", "drop") and effect.entry is not None:
             self.change(effect.kind, effect.entry.relation, self.asked(conn, effect.entry, values))
 
@@ -301,30 +298,13 @@ class Server(Users):
 
     def tell(self, conn: Connection, tell: Tell, words: Mapping[str, str]) -> None:
         """What a row tells others than the partner."""
-        for user, more in self.told(conn, tell, words):
-            self.push(user, tell.push, {**words, **more})
+        for user in self.told(conn, tell, words):
+            self.push(user, tell.push, words)
 
-    def told(self, conn: Connection, tell: Tell, words: Mapping[str, str]) -> list[tuple[Connection, dict[str, str]]]:
-        """Each user that is told, with the values of the tuple that it is told of."""
-        if tell.entry is None:
-            user = self.user(words[tell.field or ""])
-            return [(user, {})] if user is not None else []
-        rows = self.tuples.found(tell.entry.relation, self.asked(conn, tell.entry, words))
-        if tell.kind == "each":
-            return [(conn, self.columns(tell.entry.relation, row)) for row in rows]
-        return [(user, {}) for user in self.users_in(rows) if user is not conn]
-
-    def tell_changes(self, conn: Connection, words: Mapping[str, str], cause: str) -> None:
-        """Tells the other users of a relation which tuples were added and dropped."""
-        changes, self.tuples.changes = self.tuples.changes, []
-        for relation, row, added in changes:
-            push = relation.added if added else relation.dropped
-            if push is None:
-                continue
-            about = {**words, **self.columns(relation.name, row), "cause": cause}
-            for user in self.users_in(self.tuples.with_value(relation.name, 0, row[0])):
-                if user is not conn and user not in row:
-                    self.push(user, push, about)
+    def told(self, conn: Connection, tell: Tell, words: Mapping[str, str]) -> list[Connection]:
+        """The users that are told."""
+        user = self.user(words[tell.field or ""])
+        return [user] if user is not None else []
 
     def answer(self, conn: Connection, frame: str) -> None:
         self.write(conn, frame)
@@ -374,7 +354,6 @@ class Server(Users):
                 self.release(conn)
         if other is not None and ending.partner is not None:
             self.tell_partner(other, ending.partner, words)
-        self.tell_changes(conn, words, reason)
         conn.state = ending.to
         if last_frame is not None:
             self.write(conn, last_frame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -21,8 +22,11 @@ def mutants(spec: Spec) -> Iterator[Mutant[Server]]:
             engine = variant(_AtRow, states=place.states, row=place.row, **attributes)
             yield Mutant(f"{place.name}:{what}", f"{place.name}: {breaks}", engine, near=place.near)
     yield from _ending(spec)
+    names: Counter[str] = Counter()
     for rule in spec.faults:
-        yield from _fault(spec, rule)
+        names[rule.error] += 1
+        number = f"-{names[rule.error]}" if names[rule.error] > 1 else ""
+        yield from _fault(spec, rule, f"fault/{rule.error}{number}")
 
 
 class _AtRow(Server):
@@ -118,17 +122,17 @@ class _AtFault(Server):
         conn.outbox[before:] = conn.outbox[before:] * (1 if conn.over and self.times else self.times)
 
 
-def _fault(spec: Spec, rule: FaultRule) -> Iterator[Mutant[Server]]:
+def _fault(spec: Spec, rule: FaultRule, name: str) -> Iterator[Mutant[Server]]:
     codes, error = list(spec.errors), rule.error
     other = codes[(codes.index(error) + 1) % len(codes)]
     recoded = tuple(replace(each, error=other) if each == rule else each for each in spec.faults)
-    yield Mutant(f"fault/{error}:wrong-code", f"{error} is answered as {other}", spec=replace(spec, faults=recoded))
+    yield Mutant(f"{name}:wrong-code", f"{error} is answered as {other}", spec=replace(spec, faults=recoded))
     rest = tuple(other for other in spec.faults if other != rule)
     orders: Sequence[tuple[str, tuple[FaultRule, ...]]] = (("first", (rule, *rest)), ("last", (*rest, rule)))
     for words, faults in orders:
         if faults != spec.faults and (rule.fault, words) != ("verb", "last"):  # no line has that fault and a later one
             changed = replace(spec, faults=faults)
-            yield Mutant(f"fault/{error}:{words}", f"{error} is looked for {words}", spec=changed)
+            yield Mutant(f"{name}:{words}", f"{error} is looked for {words}", spec=changed)
     verb = next(iter(spec.requests)) if rule.fault in ("encoding", "verb") else ANY_VERB
     steps: tuple[tuple[str, str, Mapping[str, object]], ...] = (
         ("mute", "is not answered", {"times": 0}),
@@ -137,4 +141,4 @@ def _fault(spec: Spec, rule: FaultRule) -> Iterator[Mutant[Server]]:
         ("wrong-verb", f"is answered with {verb}", {"verb": verb}),
     )
     for what, breaks, attributes in steps:
-        yield Mutant(f"fault/{error}:{what}", f"{error} {breaks}", variant(_AtFault, rule=rule, **attributes))
+        yield Mutant(f"{name}:{what}", f"{error} {breaks}", variant(_AtFault, rule=rule, **attributes))

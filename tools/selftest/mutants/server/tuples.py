@@ -1,7 +1,6 @@
 """The tuples of a spec's relations, in lists that are searched each time. Knows no connection and no frame.
 
-A user is a value like any other one. What needs a clock, a disk or a hash is not here: nothing is durable, no column is
-`now` or `secret`, and no queue is looked at.
+A user is a value like any other one. It does what tuples of users need: neither disks, clocks, hashes nor counters.
 """
 
 from __future__ import annotations
@@ -9,27 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pychat.spec.model import Column, Relation, Spec
+from pychat.spec.model import Spec
+from pychat.spec.terms import Column, Relation
 
 Row = tuple[Any, ...]
-Change = tuple[Relation, Row, bool]  # the tuple was added (True) or dropped
 
 
 class Tuples:
-    """All tuples, the oldest first. `changes` are those that nobody has been told of yet.
-
-    Raises ValueError for a spec that needs what is not here.
-    """
+    """All tuples, the oldest first. Raises ValueError for a relation that needs more than is done here."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.rows: dict[str, list[Row]] = {name: [] for name in spec.relations}
-        self.numbers: dict[tuple[str, Any], int] = {}  # of a column `next`, for each value of the first column
-        self.changes: list[Change] = []
         for relation in spec.relations.values():
-            for column in relation.columns:
-                if column.type in ("now", "secret"):
-                    raise ValueError(f"{spec.source}: this server has no column {column.type} ({relation.name})")
+            if not _simple(relation):
+                raise ValueError(f"{spec.source}: this server has no relation like {relation.name}")
 
     def found(self, relation: str, asked: Sequence[Any]) -> list[Row]:
         """The tuples that have these values; None stands for any value."""
@@ -40,57 +33,31 @@ class Tuples:
         kind = self.spec.types.get(column.type)
         return asked is None or (asked == value if kind is None else kind.same(asked, value))
 
-    def full(self, relation: str, asked: Sequence[Any]) -> bool:
-        """Whether there are as many tuples as there may be with one of these values."""
-        return any(
-            column.most is not None
-            and value is not None
-            and len(self.with_value(relation, place, value)) >= column.most
-            for place, (column, value) in enumerate(zip(self.spec.relations[relation].columns, asked, strict=True))
-        )
-
-    def with_value(self, relation: str, place: int, value: Any) -> list[Row]:
-        """The tuples with this value in one column."""
-        width = len(self.spec.relations[relation].columns)
-        return self.found(relation, [value if column == place else None for column in range(width)])
-
     def add(self, relation: str, row: Row) -> None:
-        """Adds a tuple. One with the same key keeps its key as it is, and gets the other values."""
-        declared, rows = self.spec.relations[relation], self.rows[relation]
-        row = tuple(map(self.given, declared.columns, row, [(relation, row[0])] * len(row)))
-        keys = len(declared.keys)
-        old = next(iter(self.found(relation, [*row[:keys], *[None] * (len(row) - keys)])), None)
-        if old is not None:
-            rows[rows.index(old)] = (*old[:keys], *row[keys:])
+        """Adds a tuple if it is not there, and forgets the oldest ones that are too many."""
+        columns, rows = self.spec.relations[relation].columns, self.rows[relation]
+        if self.found(relation, row):
             return
         rows.append(row)
-        self.changes.append((declared, row, True))
-        for place, column in enumerate(declared.columns):
+        for place, column in enumerate(columns):
             if column.keep is not None:
-                for oldest in self.with_value(relation, place, row[place])[: -column.keep]:
+                alike = [value if other == place else None for other, value in enumerate(row)]
+                for oldest in self.found(relation, alike)[: -column.keep]:
                     rows.remove(oldest)
 
-    def given(self, column: Column, value: Any, counter: tuple[str, Any]) -> Any:
-        """The value of a column in a new tuple."""
-        if column.type != "next" or value is not None:
-            return value
-        self.numbers[counter] = self.numbers.get(counter, 0) + 1
-        return str(self.numbers[counter])
-
     def drop(self, relation: str, asked: Sequence[Any]) -> None:
-        """Drops the tuples that have these values, and those that live only with them."""
-        declared = self.spec.relations[relation]
+        """Drops the tuples that have these values."""
         for row in self.found(relation, asked):
             self.rows[relation].remove(row)
-            self.changes.append((declared, row, False))
-            for other in self.spec.relations.values():
-                if other.lives_while == relation and not self.with_value(relation, 0, row[0]):
-                    self.drop(other.name, [row[0], *[None] * (len(other.columns) - 1)])
 
     def forget(self, user: Any) -> None:
-        """A user goes, and with it the tuples that have it in their key."""
-        for relation in self.spec.relations.values():
-            for place, column in enumerate(relation.keys):
-                if column.type == "user":
-                    for row in self.with_value(relation.name, place, user):
-                        self.drop(relation.name, row)
+        """A user goes, and with it the tuples that have it."""
+        for rows in self.rows.values():
+            rows[:] = [row for row in rows if user not in row]
+
+
+def _simple(relation: Relation) -> bool:
+    """Whether its tuples are added and dropped by rows alone, and nobody is told."""
+    told = relation.added or relation.dropped or relation.overflow
+    given = any(not column.key or column.most or column.type == "next" for column in relation.columns)
+    return not (told or given or relation.durable or relation.lives_while)

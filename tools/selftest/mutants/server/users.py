@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pychat.spec.forms import Field, Form
@@ -10,7 +10,7 @@ from pychat.spec.model import Spec
 from pychat.spec.terms import Condition, ConditionKind, Entry
 
 from .connection import Connection
-from .tuples import Row, Tuples
+from .tuples import Tuples
 
 
 class Users:
@@ -39,8 +39,6 @@ class Users:
     def holds(self, conn: Connection, condition: Condition, values: Mapping[str, str]) -> bool:
         if condition.entry is not None:
             relation, asked = condition.entry.relation, self.asked(conn, condition.entry, values)
-            if condition.kind == "full":
-                return self.tuples.full(relation, asked)
             return bool(self.tuples.found(relation, asked)) == (condition.kind == "present")
         value = values.get(condition.field or "", "")
         user = self.user(value)
@@ -111,13 +109,8 @@ class Users:
 
     # --- lists --------------------------------------------------------------------------------------------------------
 
-    def items(
-        self, conn: Connection, entry: Entry | None, form: Form, values: Mapping[str, str]
-    ) -> list[Mapping[str, str]]:
-        """What the fields of each item hold: one for each user, or for each tuple of an entry."""
-        if entry is not None:
-            rows = self.tuples.found(entry.relation, self.asked(conn, entry, values))
-            return [{**values, **self.columns(entry.relation, row)} for row in rows]
+    def items(self, conn: Connection, form: Form) -> list[Mapping[str, str]]:
+        """What the fields of each item hold, one for each user."""
         return [{field.name: self.said_of(user, field) for field in form.fields} for user in self.listed(conn)]
 
     def said_of(self, user: Connection, field: Field) -> str:
@@ -138,13 +131,3 @@ class Users:
 
     def count(self) -> int:
         return len(self.users)
-
-    def users_in(self, rows: Sequence[Row]) -> list[Connection]:
-        """The users in some tuples, each once."""
-        return list(dict.fromkeys(value for row in rows for value in row if isinstance(value, Connection)))
-
-    def columns(self, relation: str, row: Row) -> dict[str, str]:
-        """The values of a tuple by the names of its columns, users by their own."""
-        columns = self.spec.relations[relation].columns
-        values = [one.name or "" if isinstance(one, Connection) else str(one) for one in row]
-        return {column.name: value for column, value in zip(columns, values, strict=True)}

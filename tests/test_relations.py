@@ -112,9 +112,8 @@ def test_what_is_there_is_not_added_again() -> None:
 
 
 def test_a_user_that_is_not_there_has_no_tuple() -> None:
-    """It is in none, none is added, none is dropped."""
+    """It is in none, and none is dropped."""
     people = People()
-    assert people.add("pair(me, <to>, <how>)", to="dan", how="well") == []
     assert people.find("pair(*, <to>, *)", to="dan") == []
     assert people.drop("pair(*, <to>, *)", to="dan") == []
     assert not people.relations.full(entry("pair(*, <to>, *)"), people.users["ann"], {"to": "dan"})
@@ -134,6 +133,29 @@ def test_with_a_user_go_the_tuples_that_have_it_in_their_key() -> None:
     changes = people.relations.drop_user(people.users["bob"], "lost")
     assert told(changes) == ["-member lab bob", "-log lab 1 1970-01-01T00:00:00Z x", "-flag lab ann"]
     assert {change.cause for change in changes} == {"lost"}
+
+
+def test_what_was_dropped_with_a_user_who_has_gone_stays_away() -> None:
+    """Though the change that dropped it is taken back."""
+    people = People()
+    for me in ("ann", "bob"):
+        people.add("member(<room>, me)", me, room="lab")
+    changes = people.drop("member(<room>, *)", room="lab")
+    ann = people.users.pop("ann")
+    people.relations.drop_user(ann, "quit")
+    people.users["ann"] = user("ann")
+    people.relations.undo(changes)
+    assert people.find("member(*, *)") == ["lab bob"]
+
+
+def test_whoever_is_replaced_in_a_tuple_is_shown_anew() -> None:
+    """As whoever replaces it; a list of users says of each what relations say."""
+    people = People()
+    shown: list[Connection] = []
+    people.relations._shown, people.relations._changed = {"flag"}, shown.append
+    people.add("flag(<room>, me)", room="lab")
+    people.add("flag(<room>, me)", "bob", room="lab")
+    assert shown == [people.users["ann"], people.users["bob"], people.users["ann"]]
 
 
 def test_the_oldest_are_forgotten() -> None:

@@ -1,18 +1,19 @@
 """Rows that wait for the hash of a secret or for the disk: what is to be done meanwhile, as data. No thread, no disk.
 
 A connection whose row waits takes no further frame. A row that compares or keeps a secret is chosen again when the
-result is there, by what is so then; one that waits for the disk is decided and seen by all at once, and is told and
-answered when it is there, or taken back.
+result is there, by what is so then. One that waits for the disk is decided at once, and is told and answered when it is
+there, or taken back; a request that would be answered by it waits behind it, and its row is chosen when that is over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from pychat.spec.model import Outcome, Spec
 
+from .claims import Claim, meet
 from .codec import Frame
 from .connection import Connection
 from .relations import Change
@@ -21,6 +22,7 @@ from .users import Users
 Committed = Literal["done", "failed", "fenced"]
 Result = str | bool | Committed | None
 Results = dict[tuple[object, ...], Result]
+FIRST, LAST = 0.0, float("inf")  # the turns of what is being written, and of a request that has not waited yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +41,72 @@ class Work:
 
 @dataclass(slots=True)
 class Waiting:
-    """A row that waits for `work`: with its frame, to be chosen again, and the results so far, by kind and payload.
+    """A request that waits for `work`, or without it for those before it.
 
-    When it waits for the disk, its `changes` are made, and `values` and `fields` are those of what it will tell.
+    It has its frame, to take a row again, and the results so far, by kind and payload. When it waits for the disk, its
+    `changes` are made, and `values` and `fields` are those of what the `row` will tell. `claims` are what others wait
+    for, `turn` is its place before or behind them.
     """
 
-    work: Work
+    work: Work | None
     row: Outcome
-    frame: Frame | None = None
-    known: Results = field(default_factory=dict)
+    frame: Frame | None
+    known: Results
     changes: list[Change] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
+    turn: float = LAST
+
+
+class Line:
+    """All requests that wait. A request waits behind those that come before it and whose claims meet its own."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Connection, Waiting] = {}
+        self._turns = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def add(self, connection: Connection, waiting: Waiting) -> None:
+        """Lets a connection wait: no frame is taken from it."""
+        connection.waiting = True
+        self._waiting[connection] = waiting
+
+    def add_behind(self, connection: Connection, waiting: Waiting) -> None:
+        """Lets a connection wait for those before it; once it has a turn, it keeps it."""
+        if waiting.turn == LAST:
+            self._turns += 1
+            waiting.turn = self._turns
+        self.add(connection, waiting)
+
+    def is_behind(self, claims: tuple[Claim, ...], turn: float) -> bool:
+        """Whether a request with these claims must wait."""
+        return bool(claims) and any(
+            meet(other.claims, claims) for other in self._waiting.values() if other.claims and other.turn < turn
+        )
+
+    def take(self, connection: Connection) -> Waiting | None:
+        """Takes out what waits for work; None where nothing does."""
+        waiting = self._waiting.get(connection)
+        return None if waiting is None or waiting.work is None else self._take(connection)
+
+    def is_written(self, connection: Connection) -> bool:
+        """Whether what a connection has changed is being written."""
+        waiting = self._waiting.get(connection)
+        return waiting is not None and waiting.turn == FIRST
+
+    def free(self) -> Iterator[tuple[Connection, Waiting]]:
+        """Takes out those that wait for nobody any more, in their order; one is handled before the next one."""
+        behind = [pair for pair in self._waiting.items() if pair[1].work is None]
+        for connection, waiting in sorted(behind, key=lambda pair: pair[1].turn):
+            if not self.is_behind(waiting.claims, waiting.turn):
+                yield connection, self._take(connection)
+
+    def _take(self, connection: Connection) -> Waiting:
+        connection.waiting = False
+        return self._waiting.pop(connection)
 
 
 class SlowRows:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pychat.core.relations import Change
 from pychat.core.slow import Result
@@ -219,6 +223,72 @@ def test_what_was_not_written_goes_though_its_connection_has_ended(table: Table)
     assert finish(table, "failed") == ""
     assert table.got("cy") == ""
     assert notes(table).startswith("NO READ no-note ")
+
+
+class Desk:
+    """People who ask, a disk, and what it holds: each answer must be true by that."""
+
+    def __init__(self) -> None:
+        self.table = seated(Table(board(), slowly=True), "ann", "bob", "cy", "dan")
+        self.asked: dict[str, deque[tuple[str, str]]] = {who: deque() for who in self.table.people}
+        self.disk: list[tuple[object, ...]] = []
+
+    def ask(self, who: str, verb: str, topic: str) -> None:
+        self.asked[who].append((verb, topic))
+        self.hear(who, self.table.say(who, f"{verb} {topic} x" if verb == "POST" else f"{verb} {topic}"))
+
+    def write(self, result: Result) -> None:
+        if self.table.hub.work:
+            if result == "done":
+                for change in self.table.hub.work[0].payload:
+                    assert isinstance(change, Change)
+                    (self.disk.append if change.added else self.disk.remove)(change.values)
+            self.table.done(result)
+        for who in self.asked:
+            self.hear(who, self.table.got(who))
+
+    def hear(self, who: str, got: str) -> None:
+        items = 0
+        for line in got.split(" / ") if got else []:
+            if line.startswith("NOTE "):
+                items += 1
+                continue
+            verb, topic = self.asked[who].popleft()
+            there = sum(values[0] == topic for values in self.disk)
+            words = line.split(" ")
+            if words[0] == "OK":
+                assert words[1] == verb
+                assert verb != "READ" or there == items > 0
+                assert verb != "PIN" or there
+                assert verb != "CLEAR" or not there
+                assert verb != "POST" or (topic, words[3]) in [values[:2] for values in self.disk]
+            else:
+                assert there == {"no-note": 0, "board-full": 4}.get(words[2], there)
+            items = 0
+
+
+WRITE = st.tuples(st.just(""), st.sampled_from(["done", "done", "failed"]), st.just(""))
+ASK = st.tuples(
+    st.sampled_from(["ann", "bob", "cy", "dan"]),
+    st.sampled_from(["POST", "POST", "CLEAR", "READ", "PIN"]),
+    st.sampled_from(["lost", "lost", "found"]),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(WRITE | ASK | ASK, max_size=60))
+def test_each_answer_is_true_by_what_is_on_disk(steps: list[tuple[str, Result, str]]) -> None:
+    """Whatever comes at once, and whichever writes fail; in the end all are answered, and memory and disk are one."""
+    desk = Desk()
+    for who, what, topic in steps:
+        if who:
+            desk.ask(who, str(what), topic)
+        else:
+            desk.write(what)
+    while desk.table.hub.work:
+        desk.write("done")
+    assert not any(desk.asked.values())
+    assert sorted(map(str, desk.table.hub.users.relations.all("note"))) == sorted(map(str, desk.disk))
 
 
 def test_what_is_being_written_when_the_server_stops_is_answered(table: Table) -> None:

@@ -263,6 +263,8 @@ class Hub:
             self.queues.touch(connection)
         if connection.finished:
             self.life.end(connection, self.spec.ending.gone, now)
+            if self.checked:
+                self.check()
 
     def _pause(self, connection: Connection, now: float) -> None:
         if not connection.paused:
@@ -299,7 +301,7 @@ class Hub:
                 fields = found
             elif not self.users.hold(outcome.conditions, connection, fields):
                 continue
-            if self._line:
+            if self._line.waiting:
                 claims = self._claims.of(outcome, connection, frame.fields)
                 if self._line.is_behind(claims, turn):
                     self._line.add_behind(connection, Waiting(None, outcome, frame, known, claims=claims, turn=turn))

@@ -84,10 +84,11 @@ class Relations:
         )
 
     def of_user(self, relation: str, user: Connection) -> bool:
-        """Whether a relation has a tuple with a user."""
+        """Whether a relation of users has a tuple with a user."""
         table = self._tables[relation]
         place = table.relation.user_column
-        return place is not None and bool(table.having(place, user))
+        assert place is not None, "the loader checks it"
+        return bool(table.having(place, user))
 
     def beside(self, change: Change) -> Collection[Tuple]:
         """The tuples with the same value in the first column as the one that has changed."""
@@ -252,7 +253,7 @@ class Relations:
 
     def _show(self, change: Change) -> None:
         if change.relation in self._shown:
-            for value in (*change.values, *(change.old or ())):
+            for value in change.values:
                 if not isinstance(value, str):
                     self._changed(value)
 

@@ -63,16 +63,13 @@ class Line:
     """All requests that wait. A request waits behind those that come before it and whose claims meet its own."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Connection, Waiting] = {}
+        self.waiting: dict[Connection, Waiting] = {}
         self._turns = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
 
     def add(self, connection: Connection, waiting: Waiting) -> None:
         """Lets a connection wait: no frame is taken from it."""
         connection.waiting = True
-        self._waiting[connection] = waiting
+        self.waiting[connection] = waiting
 
     def add_behind(self, connection: Connection, waiting: Waiting) -> None:
         """Lets a connection wait for those before it; once it has a turn, it keeps it."""
@@ -84,29 +81,29 @@ class Line:
     def is_behind(self, claims: tuple[Claim, ...], turn: float) -> bool:
         """Whether a request with these claims must wait."""
         return bool(claims) and any(
-            meet(other.claims, claims) for other in self._waiting.values() if other.claims and other.turn < turn
+            meet(other.claims, claims) for other in self.waiting.values() if other.claims and other.turn < turn
         )
 
     def take(self, connection: Connection) -> Waiting | None:
         """Takes out what waits for work; None where nothing does."""
-        waiting = self._waiting.get(connection)
+        waiting = self.waiting.get(connection)
         return None if waiting is None or waiting.work is None else self._take(connection)
 
     def is_written(self, connection: Connection) -> bool:
         """Whether what a connection has changed is being written."""
-        waiting = self._waiting.get(connection)
+        waiting = self.waiting.get(connection)
         return waiting is not None and waiting.turn == FIRST
 
     def free(self) -> Iterator[tuple[Connection, Waiting]]:
         """Takes out those that wait for nobody any more, in their order; one is handled before the next one."""
-        behind = [pair for pair in self._waiting.items() if pair[1].work is None]
+        behind = [pair for pair in self.waiting.items() if pair[1].work is None]
         for connection, waiting in sorted(behind, key=lambda pair: pair[1].turn):
             if not self.is_behind(waiting.claims, waiting.turn):
                 yield connection, self._take(connection)
 
     def _take(self, connection: Connection) -> Waiting:
         connection.waiting = False
-        return self._waiting.pop(connection)
+        return self.waiting.pop(connection)
 
 
 class SlowRows:

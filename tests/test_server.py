@@ -442,8 +442,10 @@ def test_a_row_that_waits_for_the_disk_holds_up_nobody_else(start: Start) -> Non
 def test_what_is_being_written_when_the_server_stops_is_answered(fails: bool) -> None:
     """A store that takes its time, and one that breaks: then the request is refused. No thread is left."""
     begun, written = threading.Event(), threading.Event()
+    kinds: list[str] = []
 
     def write(work: Work) -> Result:
+        kinds.append(work.kind)
         begun.set()
         assert written.wait(PATIENCE)
         if fails:
@@ -471,6 +473,7 @@ def test_what_is_being_written_when_the_server_stops_is_answered(fails: bool) ->
         peer.close()
     stopping.join(PATIENCE)
     assert set(threading.enumerate()) == before
+    assert kinds == ["commit"]  # a hash for a connection that has ended is not made
 
 
 def test_a_store_that_breaks_refuses_the_request(start: Start) -> None:

@@ -121,6 +121,18 @@ def test_those_that_wait_keep_their_order(table: Table) -> None:
     assert finish(table, "done") == "OK POST lost 3"
 
 
+def test_what_lives_no_longer_waits_too() -> None:
+    """It may be dropped with what is being written, and come back with it."""
+    table = read_topic(board("list subscriber(*, *)", "list pinned(*)"))
+    table.say("ann", "POST lost a")
+    table.done("done")
+    assert table.say("bob", "PIN lost", "TOPICS") == "OK PIN lost / TOPIC lost 1 / OK TOPICS 1"
+    table.say("ann", "CLEAR lost")
+    assert table.say("bob", "TOPICS") == ""
+    table.done("failed")
+    assert table.got("bob") == "TOPIC lost 1 / OK TOPICS 1"
+
+
 def test_lists_do_not_wait_for_each_other(table: Table) -> None:
     """All that wait for the same thing go on when it is over, and take what came behind them."""
     table.say("ann", "POST lost a")

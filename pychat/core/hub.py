@@ -5,8 +5,9 @@ names the connections that want attention. A caller with several threads holds o
 frame takes effect at one moment for all connections (R-ANS-3).
 
 The rows of the spec say what happens. What their conditions and effects mean is in `users` and `relations`, what is
-said in `tells`, what waits for a hash or for the disk in `slow`, when something is due in `deadlines`, and how a whole
-run of lines is relayed at once in `relay`.
+said in `tells`, what waits for a hash or for the disk in `slow`, and what must not overtake that in `claims`. How a
+connection begins, moves and ends is in `lifecycle`, when something is due in `deadlines`, and how a whole run of lines
+is relayed at once in `relay`.
 """
 
 from __future__ import annotations

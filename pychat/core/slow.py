@@ -16,7 +16,7 @@ from pychat.spec.model import Outcome, Spec
 from .claims import Claim, meet
 from .codec import Frame
 from .connection import Connection
-from .relations import Change
+from .relations import Change, Value
 from .users import Users
 
 Committed = Literal["done", "failed", "fenced"]
@@ -64,12 +64,16 @@ class Line:
 
     def __init__(self) -> None:
         self.waiting: dict[Connection, Waiting] = {}
+        # The same by what they claim: the relation and the value of its first column, so that few are looked at.
+        self._claimed: dict[tuple[str, Value | None], dict[Connection, Waiting]] = {}
         self._turns = 0
 
     def add(self, connection: Connection, waiting: Waiting) -> None:
         """Lets a connection wait: no frame is taken from it."""
         connection.waiting = True
         self.waiting[connection] = waiting
+        for claim in waiting.claims:
+            self._claimed.setdefault((claim.relation, claim.values[0]), {})[connection] = waiting
 
     def add_behind(self, connection: Connection, waiting: Waiting) -> None:
         """Lets a connection wait for those before it; once it has a turn, it keeps it."""
@@ -80,9 +84,21 @@ class Line:
 
     def is_behind(self, claims: tuple[Claim, ...], turn: float) -> bool:
         """Whether a request with these claims must wait."""
-        return bool(claims) and any(
-            meet(other.claims, claims) for other in self.waiting.values() if other.claims and other.turn < turn
+        return any(
+            other.turn < turn and meet(other.claims, claims)
+            for claim in claims
+            for some in self._near(claim)
+            for other in some.values()
         )
+
+    def _near(self, claim: Claim) -> Iterator[Mapping[Connection, Waiting]]:
+        """Those with a claim that may meet this one."""
+        first = claim.values[0]
+        if first is None:
+            yield from (some for (relation, _), some in self._claimed.items() if relation == claim.relation)
+        else:
+            yield self._claimed.get((claim.relation, first), {})
+            yield self._claimed.get((claim.relation, None), {})
 
     def take(self, connection: Connection) -> Waiting | None:
         """Takes out what waits for work; None where nothing does."""
@@ -103,7 +119,14 @@ class Line:
 
     def _take(self, connection: Connection) -> Waiting:
         connection.waiting = False
-        return self.waiting.pop(connection)
+        waiting = self.waiting.pop(connection)
+        for claim in waiting.claims:
+            key = claim.relation, claim.values[0]
+            some = self._claimed.get(key, {})
+            some.pop(connection, None)
+            if not some:
+                self._claimed.pop(key, None)
+        return waiting
 
 
 class SlowRows:

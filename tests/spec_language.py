@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from random import Random
 
@@ -114,7 +115,7 @@ def reorder_faults(data: Data, dice: Random) -> None:
 
 def limit_a_fault(data: Data, dice: Random) -> None:
     """Another error answers a fault in one state, or of one request."""
-    fault = dict(dice.choice(data["faults"]))
+    fault = copy.deepcopy(dice.choice(data["faults"]))
     fault["error"] = dice.choice(data["faults"])["error"]
     if fault["fault"] in ("syntax", "state") and dice.random() < 0.5:
         fault["of"] = [dice.choice(list(data["requests"]))]

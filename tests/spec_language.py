@@ -25,7 +25,8 @@ def add_a_relation(data: Data, dice: Random) -> None:
     enter, leave, show = (_word(data, word) for word in ("enter", "exit", "show"))
     done, item, told, gone = (_word(data, word) for word in ("done", "member", "entered", "exited"))
     kinds = [name for name, value in data["types"].items() if "rest_of_line" not in value]
-    kind, error = dice.choice(kinds), dice.choice(list(data["errors"]))
+    data["types"]["group"] = {"match": "[a-z]{1,12}", "good": ["red", "blue"], "bad": ["A"], "doc": "A group."}
+    kind, error = dice.choice([*kinds, *["group"] * len(kinds)]), dice.choice(list(data["errors"]))
     data["requests"][enter] = {
         "wire": f"{enter} <it:{kind}>",
         "answer": f"{done} {enter} <it:{kind}>",

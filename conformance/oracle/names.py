@@ -121,7 +121,7 @@ def shared_types(spec: Spec) -> set[str]:
 
 
 def fixed_names(spec: Spec) -> frozenset[str]:
-    """The names and keys that conditions of rows compare with: they have a meaning of their own, and are not changed."""
+    """The names and keys that conditions of rows compare with: they have a meaning of their own, so they stay."""
     shared = shared_types(spec)
     fields = {
         verb: [field.name for field in request.form.fields if field.type in shared]

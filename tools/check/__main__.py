@@ -45,6 +45,7 @@ def _lengths(context: click.Context, parameter: click.Parameter, value: str) -> 
 )
 @click.option("--wild", type=click.IntRange(0, 4), default=0, help="How many of them keep no rule for clients.")
 @click.option("--named", is_flag=True, help="Begin when each client has taken a name: fewer states.")
+@click.option("--tuples", type=click.IntRange(0), help="Forget tuples beyond so many: fewer states.")
 @click.option("--spec", "path", type=File, help="Another spec than the shipped one.")
 @click.option("--limit", type=click.IntRange(1), metavar="STATES", help="Give up after so many states.")
 @click.option("--export", type=File, help="Write the traces as conformance plays.")
@@ -53,6 +54,7 @@ def main(
     queue: tuple[int, int],
     wild: int,
     named: bool,
+    tuples: int | None,
     path: Path | None,
     limit: int | None,
     export: Path | None,
@@ -64,7 +66,7 @@ def main(
     """
     if named and export is not None:
         raise click.UsageError("a play begins before the names: leave out --named, or --export")
-    bounds = Bounds(clients, *queue, wild, named)
+    bounds = Bounds(clients, *queue, wild, named, tuples)
     try:
         spec = shipped() if path is None else load(path)
         tables = compile_tables(spec)

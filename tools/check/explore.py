@@ -31,7 +31,8 @@ REPORT_EVERY = 2048  # states between two reports of progress
 class Bounds:
     """The size of a search: the number of connections, and the most frames in a queue to and from the server.
 
-    `wild` of the clients keep none of the spec's rules. `named`: each client has taken a name before it begins.
+    `wild` of the clients keep none of the spec's rules. `named`: each client has taken a name before it begins. Of more
+    than `tuples` tuples of the relations (None: any number), those that come later are forgotten at once.
     """
 
     clients: int = 2
@@ -39,6 +40,7 @@ class Bounds:
     down: int = 2
     wild: int = 0
     named: bool = False
+    tuples: int | None = None
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ class Search:
     """One search of one protocol; `run` may be called once. `model` is the spec's if no other one is given."""
 
     def __init__(self, tables: Tables, bounds: Bounds, model: Model | None = None) -> None:
-        self.model = model or Model(tables, bounds.clients, bounds.up, bounds.down, bounds.wild)
+        self.model = model or Model(tables, bounds.clients, bounds.up, bounds.down, bounds.wild, bounds.tuples)
         self.bounds = bounds
         self.found = SearchResult(bounds)
         self._clients = bounds.clients
@@ -297,12 +299,12 @@ class Search:
         return tuple(self.model.violations_between(self._endpoints[number], self._endpoints[partner]))
 
     def _encoded(self, steps: Iterable[ServerStep], before: int) -> list[_EncodedStep]:
-        """Those of the steps for whose answers there is room."""
+        """Those of the steps for which there is room."""
         found = []
         for step in steps:
             # If a queue has no room for it now, the row fires as soon as the clients have read.
             self.found.fired.add(step.row)
-            if step.endpoint is not None and len(step.endpoint.down) > self.model.down:
+            if not self.model.has_room(step):
                 continue
             endpoint = None if step.endpoint is None else self._number(step.endpoint)
             facts = self._number_facts(step.facts)

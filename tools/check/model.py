@@ -22,10 +22,13 @@ class Model:
 
     There are as many names as connections, and each connection may take each name. Light replies take no room. Of all
     light requests, one at most is on its way: they do not affect each other, so this finds what each of them can show.
-    The first `wild` clients keep no rule of the spec's.
+    The first `wild` clients keep no rule of the spec's. Of more than `tuples` tuples of the relations, those that
+    come later are forgotten at once.
     """
 
-    def __init__(self, tables: Tables, clients: int, up: int, down: int, wild: int = 0) -> None:
+    def __init__(
+        self, tables: Tables, clients: int, up: int, down: int, wild: int = 0, tuples: int | None = None
+    ) -> None:
         self.tables = tables
         self.spec = tables.spec
         self.clients = clients
@@ -33,7 +36,7 @@ class Model:
         self.down = down
         self.wild = wild
         self.client = Client(tables, clients, up, down)
-        self.server = Server(tables, self.client)
+        self.server = Server(tables, self.client, tuples)
         self.linked = self.spec.link.held_in
         self._light = {verb.verb for verb in tables.verbs.values() if verb.light}
 
@@ -89,6 +92,8 @@ class Model:
         self, state: GlobalState, action: Action, taken: ServerStep
     ) -> Iterator[tuple[Action, GlobalState | None, Violations]]:
         """A step of the server, unless there is no room for what it sends."""
+        if not self.has_room(taken):
+            return
         if taken.endpoint is None:
             yield action, None, taken.violations
             return
@@ -102,6 +107,10 @@ class Model:
             changed[who] = other
         if all(len(endpoint.down) <= self.down for endpoint in changed.values()):
             yield action, state.with_changes(list(changed.values()), taken.facts), violations
+
+    def has_room(self, step: ServerStep) -> bool:
+        """Whether there is room for the answers of a step."""
+        return step.endpoint is None or len(step.endpoint.down) <= self.down
 
     def is_light(self, sent: SentRequest) -> bool:
         """Whether no other request is affected by this one."""

@@ -111,10 +111,12 @@ class Relations:
 
     # What changes
 
-    def apply(self, facts: Facts, effects: Sequence[Effect], asker: Asker) -> tuple[Facts, tuple[News, ...], bool]:
+    def apply(
+        self, facts: Facts, effects: Sequence[Effect], asker: Asker, most: int | None = None
+    ) -> tuple[Facts, tuple[News, ...], bool]:
         """The tuples after these effects, what has come and gone, and whether each added tuple is new.
 
-        A tuple of which the model leaves out a column is taken to be new.
+        Where there are `most` tuples, a further one is forgotten. One that lacks a column here is taken to be new.
         """
         now, new = set(facts), True
         for effect in effects:
@@ -125,7 +127,8 @@ class Relations:
                 fact = Fact(effect.entry.relation, tuple("" if value is None else value for value in values))
                 whole = len(fact.values) == len(self.spec.relations[fact.relation].columns)
                 new = new and not (whole and fact in now)
-                now.add(fact)
+                if most is None or len(now) < most:
+                    now.add(fact)
             else:
                 now -= set(self.matching(tuple(now), effect.entry, asker))
         return *self._settled(facts, now), new

@@ -58,10 +58,11 @@ class ServerStep(NamedTuple):
 class Server:
     """The server of a spec. What it sends is judged with the rules of its clients."""
 
-    def __init__(self, tables: Tables, client: Client) -> None:
+    def __init__(self, tables: Tables, client: Client, tuples: int | None = None) -> None:
         self.tables = tables
         self.spec = tables.spec
         self.client = client
+        self.tuples = tuples  # the most that are kept
         self.linked = self.spec.link.held_in
         self.rows = tables.by_request()
         self.endings = tables.endings
@@ -217,7 +218,7 @@ class Server:
     ) -> tuple[Facts, tuple[News, ...], bool]:
         """The tuples after a row, what has come and gone, and whether each added tuple is new."""
         relations = self.tables.relations
-        after, news, new = relations.apply(facts, row.effects, asker)
+        after, news, new = relations.apply(facts, row.effects, asker, self.tuples)
         if after and ("release" in row.kinds or row.to == self.spec.final):
             after, more = relations.without(after, endpoint.me)
             news += more

@@ -32,7 +32,9 @@ def explain(spec: Spec, case: Case) -> str:
         lines += _wrapped(f"{rule} ({spec.rules[rule].level}): {spec.rules[rule].text}", "  ")
     if case.doc:
         lines += ["", *_wrapped(case.doc, "  ")]
-    if case.play is None:
+    if case.reason:
+        lines += ["", *_wrapped(f"It cannot be asked: {case.reason}.", "  ")]
+    elif case.play is None:
         assert case.scene is not None
         words = getattr(case.scene, "func", case.scene).__doc__ or "A scene: no script can tell it."
         lines += ["", *_wrapped(" ".join(words.split()), "  ")]

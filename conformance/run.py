@@ -94,10 +94,13 @@ def run_suite(
     """
     options, spec = options or Options(), spec or shipped()
     run = Run(options)
+    asked = []
     for case in cases:
-        if case.profile not in options.profiles:
-            run.report(Result.of(case, Verdict.NOT_APPLICABLE, f"the profile {case.profile} was not declared"))
-    asked = [case for case in cases if case.profile in options.profiles]
+        undeclared = f"the profile {case.profile} was not declared" if case.profile not in options.profiles else ""
+        if undeclared or case.reason:
+            run.report(Result.of(case, Verdict.NOT_APPLICABLE, undeclared or case.reason))
+        else:
+            asked.append(case)
     asked.sort(key=lambda case: not case.slow)  # the longest first
     with contextlib.ExitStack() as stack:
         if cases and cases[0].of == "client":

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from pychat.spec import Spec
 
-from .cases.case import Case, cases_of
+from .cases.case import Case, cases_of, unaskable
 from .cases.matrix import Matrix
 from .cases.play import SEGMENTS, Play, Segment, example_plays
 from .cases.reader import shipped_plays
@@ -30,7 +30,7 @@ def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Cas
     """
     require_judgeable(spec)
     found = _cases(spec, "server", Matrix(spec).plays(), [*shipped_plays(spec), *example_plays(spec)], segments)
-    return [*found, *bursts.scenes(spec), *limits.scenes(spec)]
+    return [*found, *unaskable(spec), *bursts.scenes(spec), *limits.scenes(spec)]
 
 
 def client_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Case]:

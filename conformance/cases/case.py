@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +17,8 @@ Kind = Literal["cell", "play", "scene", "walk"]
 class Case:
     """One question to an implementation: a play whose octets are cut in one way, or a scene.
 
-    A scene is a function of a worker of the engine and the stage of the case.
+    A scene is a function of a worker of the engine and the stage of the case. With a `reason` it cannot be asked from
+    outside, and says why.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Case:
     profile: str = "core"
     doc: str = ""
     mistakes: tuple[str, ...] = ()
+    reason: str = ""
 
     @property
     def key(self) -> str:
@@ -73,6 +75,26 @@ def cases_of(spec: Spec, play: Play, kind: Kind, segments: Sequence[Segment]) ->
         for segment in segments
         if segment in play.segments or (segment == "random" and play.segments == SEGMENTS)
     ]
+
+
+def unaskable(spec: Spec) -> Iterator[Case]:
+    """What a spec says of servers and no case can bring about, each with the reason."""
+    for state, row in spec.outcomes():
+        if row.fails is not None:
+            title = f"{row.verb} is refused with {row.fails} when its slow work fails"
+            reason = "from outside nobody can make a server's slow work fail"
+            yield _unaskable(spec, f"{state}/{row.verb}/{row.fails}", title, row.rule, row.profile, reason)
+    for relation in spec.relations.values():
+        rule = relation.rule or next((row.rule for _, row in spec.outcomes() if row.adds_to(relation.name)), None)
+        if relation.overflow is not None and rule is not None:
+            title = f"a user that does not read falls out of {relation.name}"
+            reason = "how much the systems on both sides hold for a user that does not read is not known"
+            id_ = f"{spec.initial}/OVERFLOW/{relation.name}"
+            yield _unaskable(spec, id_, title, rule, relation.profile, reason)
+
+
+def _unaskable(spec: Spec, id_: str, title: str, rule: str, profile: str, reason: str) -> Case:
+    return Case(id_, title, (rule,), level_of(spec, (rule,)), "cell", profile=profile, reason=reason)
 
 
 def level_of(spec: Spec, rules: Iterable[str]) -> str:

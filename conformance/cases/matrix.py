@@ -77,7 +77,14 @@ class Matrix(Cells):
     """The cells of a spec, for servers."""
 
     def plays(self) -> list[Play]:
-        found = [*self._rows(), *self._wrong_states(), *self._lines(), *self._fields(), *self._order()]
+        found = [
+            *self._rows(),
+            *self._forgotten(),
+            *self._wrong_states(),
+            *self._lines(),
+            *self._fields(),
+            *self._order(),
+        ]
         found += [*self._budgets(), *self._lengths(), *self._ends(), *self._timers()]
         return self.numbered(found, self.spec.fault_rule("syntax", self.spec.initial).rule)
 
@@ -103,6 +110,15 @@ class Matrix(Cells):
                         title = f"{line.decode().strip()} in {configuration} {says}"
                         variant = Variant(label_of(row, rows), line, (row.rule,), title)
                         yield self._cell(configuration, verb, variant, path)
+
+    def _forgotten(self) -> Iterator[Play]:
+        """Rows that depend on what a relation keeps: of the tuple that was forgotten last, and of the next one."""
+        for path, line, row, what in self.paths.to_forgotten():
+            configuration = self.paths.named or self.spec.initial
+            rows = self.spec.states[configuration.partition("+")[0]].recv[row.verb]
+            title = f"{line.decode().strip()} in {configuration} is {row.label}: its tuple is {what}"
+            variant = Variant(f"{label_of(row, rows)}-{what}", line, (row.rule,), title)
+            yield self._cell(configuration, row.verb, variant, path)
 
     def _wrong_states(self) -> Iterator[Play]:
         for configuration in self.paths.configurations:

@@ -336,6 +336,7 @@ class Compiler:
         who, verb = self.listing
         if self.items and self.spec.requests[verb].answer is None:
             due, self.items = Items(tuple(self.items), ""), []
+            self._receive_barrier_answers(who)
             self._add(do.Receive(who, due))
             self._check_due(who, due)
 

@@ -20,7 +20,7 @@ class Verdict(StrEnum):
     FAIL = "fail"
     XFAIL = "xfail"  # a failure that the list of known ones has, with these words
     XPASS = "xpass"  # the list says that it fails, and it does not
-    NOT_APPLICABLE = "not-applicable"  # a profile that was not declared
+    NOT_APPLICABLE = "not-applicable"  # a profile that was not declared, or what nobody can bring about from outside
     NOT_TESTED = "not-tested"  # what it takes was not offered (short timers, a limit), or the spec contradicts the play
     BLOCKED = "blocked"  # it could not be asked: the setup failed, or no server listens
     ERROR = "error"  # the suite's own bug

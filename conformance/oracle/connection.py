@@ -34,6 +34,13 @@ class Connection:
         """What distinguishes two states of a connection, without the counts of faults."""
         return self.id, self.state, self.name, self.partner, self.answered, self.accepted
 
+    def copy(self, cutter: Cutter) -> Connection:
+        """The same connection with another cutter."""
+        return Connection(
+            self.id, self.state, self.name, self.partner, self.answered, self.accepted, self.called, self.faults,
+            self.finished, cutter,
+        )  # fmt: skip
+
     def tie(self, partner: str | None, *, caller: bool = False) -> None:
         """A new partner, or none any more. The caller has answered, and is accepted."""
         self.partner = partner

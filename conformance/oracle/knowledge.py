@@ -66,8 +66,9 @@ class Knowledge:
 
     def user_named(self, name: str) -> Connection | None:
         """The user of a name, in whatever case."""
-        same = self.spec.name_type.same
-        return next((p for p in self.connections.values() if p.name is not None and same(p.name, name)), None)
+        fold = self.spec.name_type.fold
+        folded = fold(name)
+        return next((p for p in self.connections.values() if p.name is not None and fold(p.name) == folded), None)
 
     def _holds(self, condition: Condition, connection: Connection | None, values: Mapping[str, str]) -> bool:
         """Whether a condition holds; `connection` is the own one, None in an invariant."""
@@ -109,13 +110,13 @@ class Knowledge:
         """What an entry wants of each column, None for any value; for a user that there is not a value of no tuple."""
         wanted: list[str | None] = []
         for argument, column in zip(entry.arguments, self.spec.relations[entry.relation].columns, strict=True):
-            user = connection if argument.kind == "me" else self.user_named(values.get(argument.field or "", ""))
             if argument.kind == "any":
                 wanted.append(None)
             elif column.type == "user":
+                user = connection if argument.kind == "me" else self.user_named(values.get(argument.field or "", ""))
                 wanted.append(user.id if user is not None else NOBODY)
             elif argument.kind == "me":
-                wanted.append((user.name if user is not None else None) or NOBODY)
+                wanted.append((connection.name if connection is not None else None) or NOBODY)
             else:
                 wanted.append(values[argument.field or ""])
         return tuple(wanted)

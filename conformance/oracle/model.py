@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pychat.spec import Spec
 from pychat.spec.forms import ANY_VERB, Form, Template
@@ -76,9 +76,7 @@ class World(Knowledge):
     def copy(self) -> World:
         """An independent copy, without the half lines that have come."""
         other = World(self.spec, self.profiles, self.limit)
-        other.connections = {
-            id_: replace(connection, cutter=Cutter(self.spec)) for id_, connection in self.connections.items()
-        }
+        other.connections = {id_: connection.copy(Cutter(self.spec)) for id_, connection in self.connections.items()}
         other.tables = self.tables.copy()
         return other
 

@@ -7,6 +7,7 @@ None for any value.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from pychat.spec import Spec
@@ -41,16 +42,23 @@ class Tables:
         self.spec = spec
         self._tuples: dict[str, list[Tuple]] = {name: [] for name in spec.relations}
         self._last: dict[tuple[str, str], int] = {}  # number that was given, by relation and value of its first column
+        self._telling = [
+            [place for place, column in enumerate(relation.columns) if column.type != "next"]
+            for relation in spec.relations.values()
+        ]
 
     def copy(self) -> Tables:
-        other = Tables(self.spec)
+        other = copy(self)
         other._tuples = {name: list(tuples) for name, tuples in self._tuples.items()}
         other._last = dict(self._last)
         return other
 
     def key(self) -> tuple[object, ...]:
-        """What distinguishes two states of the relations."""
-        return tuple(tuple(tuples) for tuples in self._tuples.values())
+        """What distinguishes two states of the relations: not which numbers were given, only their order."""
+        return tuple(
+            tuple(tuple(found[place] for place in places) for found in tuples)
+            for tuples, places in zip(self._tuples.values(), self._telling, strict=True)
+        )
 
     def find(self, name: str, wanted: Wanted) -> list[Tuple]:
         """The tuples that have these values."""

@@ -58,6 +58,11 @@ class Outcome:
     def does(self, kind: EffectKind) -> bool:
         return any(effect.kind == kind for effect in self.effects)
 
+    def adds_to(self, relation: str) -> bool:
+        """Whether it adds a tuple to this relation."""
+        entries = (effect.entry for effect in self.effects if effect.kind == "add")
+        return any(entry is not None and entry.relation == relation for entry in entries)
+
     def field_for(self, kind: EffectKind) -> str | None:
         """The field that names the user of an effect, None where the row has no such effect with a field."""
         return next((effect.field for effect in self.effects if effect.kind == kind), None)

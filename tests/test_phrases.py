@@ -71,6 +71,15 @@ def test_every_command_says_how_it_is_typed() -> None:
         assert (len(usage.split()) > 1) == command.takes_name
 
 
+def test_every_reason_for_an_end_has_words(spec: Spec) -> None:
+    """Each that the spec has for a partner that goes; those of a call that was not answered have phrases of their own."""
+    (words,) = (kind.one_of for kind in spec.types.values() if spec.ending.gone in kind.one_of)
+    assert Phrases.call_ended.keys() == Phrases.chat_ended.keys()
+    assert Phrases.call_ended.keys() < {*words}
+    for how, phrase in (*Phrases.call_ended.items(), *Phrases.chat_ended.items()):
+        assert "carol" in phrase.format(name="carol"), how
+
+
 class German(Phrases):
     """Another language; what it lacks is said in English."""
 

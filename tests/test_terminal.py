@@ -184,11 +184,11 @@ def test_a_half_typed_line_goes_to_nobody_else(start: Callable[..., Stage], sit:
     assert bob.ask("LEAVE") == "OK LEAVE"
     alice.see("* bob has declined.", "To bob (gone): only for bob")
     assert carol.ask("CHAT alice") == "OK CHAT alice"
-    alice.see("* carol is calling you.", "To bob (gone): only for bob")
+    alice.see("* carol is calling you.", "To bob (gone): only for bob", "your draft is older than the call")
     alice.type(ENTER)
     alice.see("! Not sent, because you typed it for bob, and that call is over.", "To bob (gone): only for bob")
     alice.type(CTRL_C)
-    alice.see("carol: ")
+    alice.see("carol:", "first line answers")
     alice.type(UP)
     alice.see("only for bob")
     alice.enter(" - and carol")

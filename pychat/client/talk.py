@@ -77,10 +77,12 @@ class Talk:
         self._leaving = False  # the end of this chat is asked for
         self._ended: Chat | None = None  # the last chat that was left, or whose partner has gone
         self._said: list[Chat] = []  # the chats with lines that can still be refused, oldest first
+        self._settled: list[Chat] = []  # those whose lines came before the last request about a chat
         self._undelivered: tuple[Line, str, str | None, int] | None = None  # the last of `_line_refused`
         self._missed: dict[str, None] = {}  # the users that have called in vain since this chat began
         self._listed: list[Event] = []
         self._wire = False  # octets are to be shown
+        self._about_chats = (protocol.link, protocol.accept, protocol.unlink)
 
     # State
 
@@ -307,6 +309,8 @@ class Talk:
         if self._client is None:
             raise ConnectionError(self.phrases.offline)
         self._client.send(verb, *values, timeout=0)
+        if verb in self._about_chats:
+            self._settled = [*self._said]
         if verb == self.protocol.link and not self.in_chat:
             self._calling = self.chat = Chat(values[0])
 
@@ -349,8 +353,8 @@ class Talk:
         chat = self._ended if self._leaving else self.chat
         if chat is not None and self.view.partner is not None and not unanswered(self.protocol, self.view):
             chat.both = True
-        if event.kind == "answer" and not {"link", "accept", "unlink"}.isdisjoint(event.effects):
-            self._said = [said for said in self._said if said is self.chat]  # lines come before what was sent later
+        if event.verb is not None and event.verb in self._about_chats:
+            self._said = [said for said in self._said if said not in self._settled]
 
     def _event(self, event: Event, before: View) -> None:
         if event.kind == "refusal":

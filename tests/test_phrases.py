@@ -71,8 +71,8 @@ def test_every_command_says_how_it_is_typed() -> None:
         assert (len(usage.split()) > 1) == command.takes_name
 
 
-def test_every_reason_for_an_end_has_words(spec: Spec) -> None:
-    """Each that the spec has for a partner that goes; those of a call that was not answered have phrases of their own."""
+def test_words_for_reasons_are_of_reasons_that_there_are(spec: Spec) -> None:
+    """All of them are reasons of the shipped spec, and the partner is named."""
     (words,) = (kind.one_of for kind in spec.types.values() if spec.ending.gone in kind.one_of)
     assert Phrases.call_ended.keys() == Phrases.chat_ended.keys()
     assert Phrases.call_ended.keys() < {*words}

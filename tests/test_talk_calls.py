@@ -157,6 +157,20 @@ def test_an_end_of_a_call_goes(hub: Hub, call: tuple[Desk, Desk], of: str, how: 
     check_free(stays)
 
 
+@pytest.mark.parametrize("both", [False, True])
+def test_a_partner_that_was_silent_too_long_is_told_in_words(
+    hub: Hub, spec: Spec, call: tuple[Desk, Desk], both: bool
+) -> None:
+    """The reason is the one that the spec's goodbye for silence has."""
+    alice, bob = call
+    if both:
+        answer(alice, bob)
+    for after in sorted(each.after for each in spec.timers.values() if each.since == "silence"):
+        hub.tick(alice.connection, after)
+    settle(bob)
+    assert bob.shown() == [f"alice was silent for too long: the {'chat' if both else 'call'} is over."]
+
+
 def test_a_chat_that_both_have_answered_ends_otherwise(call: tuple[Desk, Desk]) -> None:
     """It was a chat, and nobody has declined."""
     alice, bob = call

@@ -37,7 +37,7 @@ def _help(talk: Talk, _: str) -> None:
     rows = [f"  {usage:<14}{words}" for usage, words in talk.phrases.commands.values()]
     rings = [timer.after for timer in talk.protocol.spec.timers.values() if timer.since == "call"]
     ring = [talk.phrases.help_ring.format(seconds=f"{after:g}") for after in rings]
-    for row in (talk.phrases.help_before, *rows, *talk.phrases.help_after, *ring):
+    for row in (talk.phrases.help_before, *ring, *rows, *talk.phrases.help_after):
         talk.info(row)
 
 

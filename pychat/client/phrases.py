@@ -69,15 +69,15 @@ class Phrases:
         "left": "{name} hung up.",
         "quit": "{name} has quit: the call is over.",
         "lost": "The connection to {name} was lost: the call is over.",
-        "timeout": "{name} was silent for too long: the call is over.",
     }
+    call_ended_by_silence = "{name} was silent for too long: the call is over."
     call_ended_otherwise = "{name} is gone ({reason}): the call is over."
     chat_ended: ClassVar[Mapping[str, str]] = {
         "left": "{name} has left: the chat is over.",
         "quit": "{name} has quit: the chat is over.",
         "lost": "The connection to {name} was lost: the chat is over.",
-        "timeout": "{name} was silent for too long: the chat is over.",
     }
+    chat_ended_by_silence = "{name} was silent for too long: the chat is over."
     chat_ended_otherwise = "{name} is gone ({reason}): the chat is over."
     you_declined = "You have declined {name}'s call."
     you_stopped_calling = "You have stopped calling {name}."

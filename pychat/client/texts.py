@@ -35,15 +35,25 @@ def unanswered(protocol: Protocol, view: View) -> bool:
 def partner_gone(phrases: Phrases, protocol: Protocol, event: Event, before: View) -> str:
     """How a call or a chat has ended, by the other end or by the time. `before` is what was known before it."""
     reason = rest(event)
+    silent = reason in _reasons_of_silence(protocol)
     if not unanswered(protocol, before):
         phrase = phrases.chat_ended.get(reason, phrases.chat_ended_otherwise)
+        phrase = phrases.chat_ended_by_silence if silent else phrase
     elif protocol.rang_out(event.key, event.fields):
         phrase = phrases.did_not_answer if before.answered else phrases.you_did_not_answer
     elif before.answered and event.cause == protocol.unlink:
         phrase = phrases.declined
     else:
         phrase = phrases.call_ended.get(reason, phrases.call_ended_otherwise)
+        phrase = phrases.call_ended_by_silence if silent else phrase
     return phrase.format(name=event.name, reason=reason)
+
+
+def _reasons_of_silence(protocol: Protocol) -> set[str | None]:
+    """What a partner is told of a connection that the server has ended for its silence."""
+    spec = protocol.spec
+    ended = (timer.goodbye for timer in spec.timers.values() if timer.since == "silence" and timer.goodbye is not None)
+    return {spec.goodbyes[goodbye].gone for goodbye in ended}
 
 
 def left(phrases: Phrases, protocol: Protocol, before: View) -> str:

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
 from conformance.cases.case import Case
-from conformance.engine.target import Command
+from conformance.engine.target import Address, Command
 from conformance.engine.verdict import Result, Verdict
 from conformance.oracle.paths import paths_of
 from conformance.run import Options, run_suite
 from conformance.suite import select, server_cases
-from pychat.spec import Spec, load
+from pychat.server.server import Server
+from pychat.spec import Spec, load, loads
 
-from .conftest import ROOT
+from .board_server import BOARD, do
 
-BOARD = ROOT / "tests" / "board.yaml"
 PROFILES = ("core", "locks")
 NEWS = "push: NEWS <topic> <number> <me> <text>}"
 MUTANTS = {  # what a server that follows a changed spec does wrong: the change, and the cells that must fail
@@ -38,8 +37,9 @@ MUTANTS = {  # what a server that follows a changed spec does wrong: the change,
     "remembers only the topic that was opened last": ("keep: {by: 2}", "keep: {by: 1}", "SUB/subscribed-kept"),
 }
 QUESTIONS = [  # what each of them is asked
-    *(f"HERE/{cell}" for _, _, cell in MUTANTS.values()), "HERE/SUB/subscribed", "HERE/SUB/subscribed-told-*", "HERE/PIN/*pinned*",
-    "HERE/POST/posted", "HERE/POST/posted-told-others", "HERE/UNSUB/unsubscribed*", "HERE/EOF/half-close-told",
+    *(f"HERE/{cell}" for _, _, cell in MUTANTS.values()), "HERE/SUB/subscribed", "HERE/SUB/subscribed-told-*",
+    "HERE/PIN/*pinned*", "HERE/POST/posted", "HERE/POST/posted-told-others", "HERE/UNSUB/unsubscribed*",
+    "HERE/EOF/half-close-told",
 ]  # fmt: skip
 
 
@@ -53,10 +53,13 @@ def cases(board: Spec) -> list[Case]:
     return server_cases(board, ("whole",))
 
 
-def judged(cases: Sequence[Case], board: Spec, served: Path = BOARD) -> list[Result]:
-    """The verdicts on a server that follows the spec `served`."""
-    command = Command(f"{sys.executable} -m tests.board_server --port {{port}} --spec {served}")
-    return run_suite(command, cases, Options(jobs=2, profiles=PROFILES, spec_file=BOARD), spec=board)
+OPTIONS = Options(jobs=2, profiles=PROFILES, spec_file=BOARD)
+
+
+def judged(cases: Sequence[Case], board: Spec, served: Spec) -> list[Result]:
+    """The verdicts on a server in this process that follows the spec `served`."""
+    with Server(served, "127.0.0.1", 0, do=do) as server:
+        return run_suite(Address(*server.address), cases, OPTIONS, spec=board)
 
 
 def test_the_notice_board_is_judged_over_sockets(cases: list[Case], board: Spec) -> None:
@@ -64,7 +67,8 @@ def test_the_notice_board_is_judged_over_sockets(cases: list[Case], board: Spec)
 
     Left out here: its octets one by one or in one segment with others, and its timers.
     """
-    results = judged(cases, board)
+    command = Command(f"{sys.executable} -m tests.board_server --port {{port}} --spec {{spec}}")
+    results = run_suite(command, cases, OPTIONS, spec=board)
     assert len(results) > 320
     assert not [result.words for result in results if result.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)]
 
@@ -72,7 +76,7 @@ def test_the_notice_board_is_judged_over_sockets(cases: list[Case], board: Spec)
 def test_slow_work_holds_the_answers_after_it(board: Spec) -> None:
     """Each slow request stands between two others in one segment; nothing overtakes it. The rows, not their fields."""
     slow = {f"HERE/{row.verb}/{row.label}" for _, row in board.outcomes() if row.slow or row.fails}
-    results = judged(select(server_cases(board, ("coalesced",)), sorted(slow)), board)
+    results = judged(select(server_cases(board, ("coalesced",)), sorted(slow)), board, board)
     assert [result.verdict for result in results] == [Verdict.PASS] * len(slow)
     assert len(slow) > 3
 
@@ -96,12 +100,10 @@ def test_what_no_case_can_bring_about_says_why(cases: list[Case], board: Spec) -
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_board_that_is_wrong_is_found(name: str, cases: list[Case], board: Spec, tmp_path: Path) -> None:
+def test_a_board_that_is_wrong_is_found(name: str, cases: list[Case], board: Spec) -> None:
     """A server that follows a changed spec, judged by the true one: what was changed fails, and nothing else."""
     old, new, cell = MUTANTS[name]
     text = BOARD.read_text(encoding="utf-8")
     assert text.count(old) == 1
-    served = tmp_path / "wrong.yaml"
-    served.write_text(text.replace(old, new), encoding="utf-8")
-    results = judged(select(cases, QUESTIONS), board, served)
+    results = judged(select(cases, QUESTIONS), board, loads(text.replace(old, new).encode(), name))
     assert [result.id for result in results if result.verdict is not Verdict.PASS] == [f"HERE/{cell}"]

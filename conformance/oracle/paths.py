@@ -44,10 +44,15 @@ class Paths(Lines):
         found: list[tuple[World, Path]] = [(start, ())]
         seen = {start.key()}
         taken: set[tuple[str, int]] = set()
+        wanted: set[tuple[str, int]] | None = None  # known when all worlds are
         lines = {who: [(line, self.read(line)) for line in self.lines(who)] for who in CAST}
         for world, path in found:  # grows while it is walked
             whole = len(path) >= DEPTH or len(found) >= WORLDS
             configuration = world.configuration(SUBJECT)
+            if whole and wanted is None:
+                wanted = self._wanted({other.configuration(SUBJECT) for other, _ in found})
+            if wanted is not None and wanted <= taken:
+                break
             for who in CAST if not whole else (SUBJECT,):
                 for line, said in lines[who]:
                     row = world.row_of(who, said)
@@ -65,6 +70,14 @@ class Paths(Lines):
                         seen.add(other.key())
                         found.append((other, (*path, Move(who, line))))
         return found
+
+    def _wanted(self, reached: set[str]) -> set[tuple[str, int]]:
+        """What to look for in these configurations: all rows but those that filling finds."""
+        recv = {configuration: self.spec.states[configuration.partition("+")[0]].recv for configuration in reached}
+        rows = (
+            (configuration, row) for configuration in reached for one in recv[configuration].values() for row in one
+        )
+        return {(name, id(row)) for name, row in rows if not any(c.kind == "full" for c in row.conditions)}
 
     def _after(self, world: World, path: Path) -> World:
         """The world after the last move of a path. Raises UnjudgeableError where the spec contradicts itself."""

@@ -270,7 +270,7 @@ def test_names_are_unique_where_names_stand_and_nowhere_else(spec: Spec) -> None
 
 
 def test_coalesced_octets_stand_between_two_barriers(spec: Spec) -> None:
-    """The neighbours' answers are due around the line's own, and no barrier that the player asks for has such an answer."""
+    """The neighbours' answers are due around the line's own; the player asks for other answers itself."""
     play = next(play for play in Matrix(spec).plays() if play.id == "CONNECTED/HELLO/greeted")
     ops = [op.action for op in Compiler(spec, play, 1, segment="coalesced").compile().ops]
     assert isinstance(ops[0], Send)

@@ -13,9 +13,10 @@ from conformance.engine.actions import Race, Receive, Send
 from conformance.engine.failures import ContradictionError
 from conformance.engine.script import Compiler
 from conformance.engine.stage import Stage
+from conformance.oracle.lines import SUBJECT
 from conformance.oracle.model import End, Items, Text, World
 from conformance.oracle.names import Names
-from conformance.oracle.paths import SUBJECT, paths_of
+from conformance.oracle.paths import paths_of
 from conformance.oracle.probe import barrier_verb, configurations, probe_for
 from conformance.results.record import NOT_JUDGED
 from conformance.suite import client_cases, server_cases

@@ -23,7 +23,8 @@ from .engine.failures import ContradictionError
 from .engine.target import Address, Command, CommandError, StartError, Target, check_command, placeholders_of
 from .explain import explain as explained
 from .oracle.frames import visible_lines
-from .oracle.probe import UnjudgeableError, barrier_verb
+from .oracle.judgeable import require_judgeable
+from .oracle.probe import UnjudgeableError
 from .results.known import Known, KnownError
 from .results.record import Record, RecordError
 from .results.reports import KINDS, maker, replace, wanted
@@ -93,7 +94,7 @@ def _spec(path: Path | None) -> Spec:
     """A spec by which can be judged."""
     with _file(path):
         spec = load(path) if path else shipped()
-    barrier_verb(spec)
+    require_judgeable(spec)
     return spec
 
 

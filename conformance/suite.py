@@ -14,7 +14,7 @@ from .cases.matrix import Matrix
 from .cases.play import SEGMENTS, Play, Segment, example_plays
 from .cases.reader import shipped_plays
 from .client.matrix import ClientMatrix
-from .oracle.probe import barrier_verb
+from .oracle.judgeable import require_judgeable
 from .scenes import bursts, limits
 
 
@@ -28,14 +28,14 @@ def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Cas
     Raises:
         UnjudgeableError: the protocol lacks what every proof needs.
     """
-    barrier_verb(spec)
+    require_judgeable(spec)
     found = _cases(spec, "server", Matrix(spec).plays(), [*shipped_plays(spec), *example_plays(spec)], segments)
     return [*found, *unaskable(spec), *bursts.scenes(spec), *limits.scenes(spec)]
 
 
 def client_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Case]:
     """Every case for clients. Raises UnjudgeableError as `server_cases` does."""
-    barrier_verb(spec)
+    require_judgeable(spec)
     return _cases(spec, "client", ClientMatrix(spec).plays(), shipped_plays(spec), segments)
 
 

@@ -11,7 +11,7 @@ from pychat.client.talk import Talk
 from pychat.core.connection import Connection
 from pychat.core.hub import Hub
 from pychat.core.protocol import Encoded, Protocol, shipped_protocol
-from pychat.core.session import Session
+from pychat.core.session import Session, View
 
 
 class Desk:
@@ -28,6 +28,11 @@ class Desk:
         hub.open(self.connection, "here", 0.0, loopback=True)
         self.talk.online(self)
         self.line.seen()
+
+    @property
+    def view(self) -> View:
+        """What the connection knows, which may be more than its user was told."""
+        return self.session.view
 
     @property
     def unanswered(self) -> tuple[str, ...]:

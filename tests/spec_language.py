@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from random import Random
 
@@ -24,7 +25,8 @@ def add_a_relation(data: Data, dice: Random) -> None:
     enter, leave, show = (_word(data, word) for word in ("enter", "exit", "show"))
     done, item, told, gone = (_word(data, word) for word in ("done", "member", "entered", "exited"))
     kinds = [name for name, value in data["types"].items() if "rest_of_line" not in value]
-    kind, error = dice.choice(kinds), dice.choice(list(data["errors"]))
+    data["types"]["group"] = {"match": "[a-z]{1,12}", "good": ["red", "blue"], "bad": ["A"], "doc": "A group."}
+    kind, error = dice.choice([*kinds, *["group"] * len(kinds)]), dice.choice(list(data["errors"]))
     data["requests"][enter] = {
         "wire": f"{enter} <it:{kind}>",
         "answer": f"{done} {enter} <it:{kind}>",
@@ -114,7 +116,7 @@ def reorder_faults(data: Data, dice: Random) -> None:
 
 def limit_a_fault(data: Data, dice: Random) -> None:
     """Another error answers a fault in one state, or of one request."""
-    fault = dict(dice.choice(data["faults"]))
+    fault = copy.deepcopy(dice.choice(data["faults"]))
     fault["error"] = dice.choice(data["faults"])["error"]
     if fault["fault"] in ("syntax", "state") and dice.random() < 0.5:
         fault["of"] = [dice.choice(list(data["requests"]))]

@@ -33,10 +33,11 @@ class Table:
         return self.got(who)
 
     def done(self, result: Result) -> Connection:
-        """Completes the first work that was given out, and goes on with its connection."""
+        """Completes the first work that was given out, and goes on with all that want attention."""
         connection = self.hub.work.pop(0).connection
         self.hub.complete(connection, result, self.now)
-        self.hub.resume(connection, self.now)
+        for touched in self.hub.queues.take_touched():
+            self.hub.resume(touched, self.now)
         return connection
 
     def say(self, who: str, *lines: str) -> str:

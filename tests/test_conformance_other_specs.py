@@ -18,6 +18,7 @@ from conformance.engine.target import command_values, placeholders_of
 from conformance.oracle.model import World
 from conformance.oracle.names import Names, names_of
 from conformance.oracle.paths import paths_of
+from conformance.oracle.probe import UnjudgeableError
 from conformance.suite import client_cases, server_cases
 from pychat.spec import Spec, loads
 from pychat.spec.reading import read
@@ -174,6 +175,27 @@ def test_every_protocol_of_the_repository_can_be_judged(little: Spec, spec: Spec
         assert server_cases(each, ("whole",))
         assert not paths_of(each).missing
         assert len(set(names_of(each, 4))) == 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("count", "the server fills fields of the type count by itself too"), ("coin", "does not take")],
+)
+def test_a_relation_whose_keys_plays_would_share_is_not_judged(kind: str, reason: str) -> None:
+    """A number is added to the keys of each play, so it must be possible, and nothing else may have their type."""
+    spec = changed(
+        "types:\n", "types:\n  coin: {one_of: [heads, tails], doc: A side.}\n",
+        "  LEAVE:\n    wire: LEAVE\n", f"  BET:\n    wire: BET <side:{kind}>\n    answer: OK BET\n    doc: Bets.\n"
+        "  TOSS:\n    wire: TOSS <coin:coin>\n    answer: OK TOSS\n    doc: Tosses.\n  LEAVE:\n    wire: LEAVE\n",
+        "relations:\n", f"relations:\n  bet:\n    of: {{side: {kind}, user: user}}\n    doc: Bets.\n",
+        "    doc: The user has a name and can be called.\n    recv:\n",
+        "    doc: The user has a name and can be called.\n    recv:\n"
+        "      TOSS:\n        - {outcome: tossed, answer: OK TOSS, rule: R-WHO-1}\n"
+        "      BET:\n        - {if: 'bet(<side>, me)', error: user-busy, rule: R-WHO-1}\n"
+        "        - {outcome: bet, answer: OK BET, do: ['add bet(<side>, me)'], rule: R-WHO-1}\n",
+    )  # fmt: skip
+    with pytest.raises(UnjudgeableError, match=f"keeps under <side> must differ from play to play, .*{reason}"):
+        server_cases(spec, ("whole",))
 
 
 def test_a_state_to_which_the_model_comes_alone_has_its_cases() -> None:

@@ -415,27 +415,65 @@ def test_a_server_without_a_store_is_not_started_for_a_protocol_that_needs_one()
         Server(BOARD, "127.0.0.1", 0)
 
 
-def test_a_row_that_waits_for_the_disk_holds_up_nobody(start: Start) -> None:
-    """All others are served meanwhile; what is behind the row is answered after it."""
-    begun, written = threading.Event(), threading.Event()
+def test_a_row_that_waits_for_the_disk_holds_up_nobody_else(start: Start) -> None:
+    """But those who ask about what it writes: nobody is told of a note that is then taken back."""
+    begun, over = threading.Event(), threading.Event()
 
-    def write(work: Work) -> Result:
+    def write(_: Work) -> Result:
         begun.set()
-        assert written.wait(PATIENCE)
-        return without_wait(work)
+        assert over.wait(PATIENCE)
+        return "failed"
 
     stage = start(BOARD, io_threads=2, do=write)
-    ann, bob = stage.peer(), stage.peer()
-    for peer, name in ((ann, "ann"), (bob, "bob")):
+    ann, bob, cy = stage.peer(), stage.peer(), stage.peer()
+    for peer, name in ((ann, "ann"), (bob, "bob"), (cy, "cy")):
         assert [*peer.lines(1), peer.ask(f"NAME {name}")] == ["WELCOME to the notice board", f"OK NAME {name}"]
     ann.send("POST lost x", "PING 1")
     assert begun.wait(PATIENCE)
-    assert bob.ask("READ lost").startswith("NOTE lost 1 ann ")
-    assert bob.ask("SUB lost") == "OK READ 1"
-    assert bob.lines(2) == ["OK SUB lost", "OLD 1 x"]
+    assert bob.ask("READ found").startswith("NO READ no-note ")
+    bob.send("SUB lost", "READ lost", "PING 2")
+    assert cy.ask("SUB found") == "OK SUB found"
+    over.set()
+    assert ann.lines(2) == ["NO POST try-later Try that later.", "PONG 1"]
+    assert bob.lines(3) == ["OK SUB lost", "NO READ no-note There is no note.", "PONG 2"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_being_written_when_the_server_stops_is_answered(fails: bool) -> None:
+    """A store that takes its time, and one that breaks: then the request is refused. No thread is left."""
+    begun, written = threading.Event(), threading.Event()
+    kinds: list[str] = []
+
+    def write(work: Work) -> Result:
+        kinds.append(work.kind)
+        begun.set()
+        assert written.wait(PATIENCE)
+        if fails:
+            raise OSError("no room")
+        return without_wait(work)
+
+    before = set(threading.enumerate())
+    server = Server(BOARD, "127.0.0.1", 0, io_threads=2, do=write)
+    server.start()
+    ann, bob, cy = (Peer(server.address) for _ in range(3))
+    for peer, name in ((ann, "ann"), (bob, "bob"), (cy, "cy")):
+        assert [*peer.lines(1), peer.ask(f"NAME {name}")] == ["WELCOME to the notice board", f"OK NAME {name}"]
+    ann.send("POST lost x")
+    assert begun.wait(PATIENCE)
+    bob.send("POST lost y")
+    cy.send("LOCK lost sesame")
+    stopping = threading.Thread(target=server.stop)
+    stopping.start()
+    assert [bob.line(), cy.line()] == ["<end>", "<end>"]  # while the store is still at work
+    assert stopping.is_alive()
     written.set()
-    assert ann.lines(2) == ["OK POST lost 1", "PONG 1"]
-    assert bob.line() == "NEWS lost 1 ann x"
+    assert ann.line() == ("NO POST try-later Try that later." if fails else "OK POST lost 1")
+    assert ann.line() == "<end>"
+    for peer in (ann, bob, cy):
+        peer.close()
+    stopping.join(PATIENCE)
+    assert set(threading.enumerate()) == before
+    assert kinds == ["commit"]  # a hash for a connection that has ended is not made
 
 
 def test_a_store_that_breaks_refuses_the_request(start: Start) -> None:

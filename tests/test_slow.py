@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pychat.core.relations import Change
 from pychat.core.slow import Result
@@ -39,7 +43,7 @@ def locked(table: Table, word: str = "sesame") -> None:
 
 
 def notes(table: Table, topic: str = "lost") -> str:
-    """What cy reads; a list waits for nothing."""
+    """What cy reads; nothing when that waits."""
     return table.say("cy", f"READ {topic}")
 
 
@@ -61,17 +65,93 @@ def test_a_row_is_answered_and_told_when_it_is_on_disk(table: Table) -> None:
     assert table.got("cy") == "NEWS lost 1 ann a glove"
 
 
-def test_rows_behind_it_see_what_is_not_on_disk_yet(table: Table) -> None:
-    """So numbers are given in order, and a limit is kept whatever comes at once."""
-    for who in ("ann", "bob", "cy"):
-        assert table.say(who, "POST lost x") == ""
+def test_what_would_be_decided_by_it_waits_behind_it(table: Table) -> None:
+    """So numbers are given in order, and a limit is kept whatever comes at once; one is written after the other."""
     seated(table, "dan", "eve")
-    assert table.say("dan", "POST lost x") == ""
-    assert table.say("eve", "POST lost x").startswith("NO POST board-full ")
+    crowd = ("ann", "bob", "cy", "dan", "eve")
+    assert [table.say(who, "POST lost x").split(" / ")[-1] for who in crowd] == [""] * 5
     answers = []
     while table.hub.work:
+        assert len(table.hub.work) == 1
         answers.append(finish(table, "done").split(" / ")[-1])
     assert answers == ["OK POST lost 1", "OK POST lost 2", "OK POST lost 3", "OK POST lost 4"]
+    assert table.got("eve").startswith("NO POST board-full ")
+
+
+NOTHING_TO_CLEAR = "{if: 'no note(<topic>, *, *, *, *)', %s, rule: R-BOARD-3}\n        - {outcome: cleared"
+TWICE = (NOTHING_TO_CLEAR % "error: no-note", NOTHING_TO_CLEAR % "outcome: clear, answer: OK CLEAR <topic>")
+
+
+def test_a_request_that_was_done_already_is_answered_when_that_is_on_disk() -> None:
+    """By another connection, too: an OK before would be untrue if the disk failed."""
+    table = read_topic(board(*TWICE))
+    table.say("ann", "POST lost a")
+    table.done("done")
+    assert [table.say(who, "CLEAR lost").split(" / ")[-1] for who in ("bob", "cy")] == ["", "NEWS lost 1 ann a"]
+    assert finish(table, "done") == "OK CLEAR lost"
+    assert table.got("cy") == "OK CLEAR lost"
+    assert not table.hub.work
+
+
+def test_a_request_is_decided_anew_when_what_it_saw_is_taken_back() -> None:
+    """It does itself what the other one could not."""
+    table = read_topic(board(*TWICE))
+    table.say("ann", "POST lost a")
+    table.done("done")
+    for who in ("bob", "cy"):
+        table.say(who, "CLEAR lost")
+    assert finish(table, "failed") == "NO CLEAR try-later Try that later."
+    assert table.got("cy") == ""
+    assert [work.connection for work in table.hub.work] == [table.people["cy"]]
+    assert finish(table, "done") == "OK CLEAR lost"
+    assert notes(table).startswith("NO READ no-note ")
+
+
+def test_those_that_wait_keep_their_order(table: Table) -> None:
+    """Whatever becomes of each of them: a list does not overtake what came before it, nor the other way round."""
+    seated(table, "dan")
+    table.say("ann", "POST lost a")
+    for who, line in (("bob", "POST lost b"), ("cy", "READ lost"), ("dan", "POST lost d")):
+        table.say(who, line)
+    assert finish(table, "failed").startswith("NO POST try-later ")
+    assert table.got("cy") == table.got("dan") == ""
+    assert finish(table, "done") == "OK POST lost 2"
+    assert table.got("cy").split(" / ")[-1] == "OK READ 1"
+    assert table.got("dan") == ""
+    assert finish(table, "done") == "OK POST lost 3"
+
+
+def test_what_lives_no_longer_waits_too() -> None:
+    """It may be dropped with what is being written, and come back with it."""
+    table = read_topic(board("list subscriber(*, *)", "list pinned(*)"))
+    table.say("ann", "POST lost a")
+    table.done("done")
+    assert table.say("bob", "PIN lost", "TOPICS") == "OK PIN lost / TOPIC lost 1 / OK TOPICS 1"
+    table.say("ann", "CLEAR lost")
+    assert table.say("bob", "TOPICS") == ""
+    table.done("failed")
+    assert table.got("bob") == "TOPIC lost 1 / OK TOPICS 1"
+
+
+def test_lists_do_not_wait_for_each_other(table: Table) -> None:
+    """All that wait for the same thing go on when it is over, and take what came behind them."""
+    table.say("ann", "POST lost a")
+    assert [table.say("bob", "READ lost", "PING 1"), table.say("cy", "READ lost")] == ["", ""]
+    assert finish(table, "done") == "OK POST lost 1"
+    assert [line.split(" ")[0] for line in table.got("bob").split(" / ")] == ["NOTE", "OK", "PONG"]
+    assert [line.split(" ")[0] for line in table.got("cy").split(" / ")] == ["NEWS", "NOTE", "OK"]
+
+
+def test_whoever_ends_while_it_waits_holds_up_nobody(table: Table) -> None:
+    """It had begun nothing: nothing is written for it, and those behind it go on."""
+    table.say("ann", "POST lost a")
+    table.say("bob", "POST lost b")
+    table.say("cy", "READ lost")
+    table.hub.lose(table.people["bob"], table.now)
+    finish(table, "done")
+    assert not table.hub.work
+    assert table.got("cy").split(" / ")[-1] == "OK READ 1"
+    assert table.say("bob2", "NAME bob").endswith("OK NAME bob")
 
 
 @pytest.mark.parametrize("result", ["failed", "fenced"])
@@ -96,11 +176,10 @@ def test_what_was_dropped_is_there_again_when_the_disk_fails(table: Table) -> No
     assert before.count("NOTE lost") == 2
     assert table.say("bob", "PIN lost") == "OK PIN lost"
     assert table.say("ann", "CLEAR lost") == ""
-    assert notes(table).startswith("NO READ no-note ")
-    assert table.say("cy", "PIN lost").startswith("NO PIN no-note ")
+    assert [notes(table), table.say("bob", "PIN lost")] == ["", ""]
     assert finish(table, "failed") == "NO CLEAR try-later Try that later."
-    assert notes(table) == before
-    assert table.say("cy", "PIN lost").startswith("NO PIN pinned ")
+    assert table.got("cy") == before
+    assert table.got("bob").startswith("NO PIN pinned ")
 
 
 def test_a_change_is_taken_back_alone(table: Table) -> None:
@@ -126,10 +205,16 @@ def test_no_frame_is_taken_while_one_waits(table: Table) -> None:
 
 
 def test_others_are_served_meanwhile(table: Table) -> None:
-    """And what they tell reaches the connection that waits."""
+    """What asks nothing of it, another topic too; and what they tell reaches the connection that waits."""
     table.say("ann", "POST lost a")
-    assert table.say("bob", "SUB lost") == "OK SUB lost / OLD 1 a"
-    assert table.got("ann") == "READER lost bob"
+    assert table.say("bob", "TOPICS", "READ found", "SUB found").split(" / ") == [
+        "TOPIC lost 2",
+        "OK TOPICS 1",
+        "NO READ no-note There is no note.",
+        "OK SUB found",
+    ]
+    assert table.say("cy", "UNSUB lost") == "OK UNSUB lost"
+    assert table.got("ann") == "LOSS lost cy unsubscribed"
 
 
 def test_what_was_handed_to_the_disk_stays(table: Table) -> None:
@@ -150,6 +235,86 @@ def test_what_was_not_written_goes_though_its_connection_has_ended(table: Table)
     assert finish(table, "failed") == ""
     assert table.got("cy") == ""
     assert notes(table).startswith("NO READ no-note ")
+
+
+class Desk:
+    """People who ask, a disk, and what it holds: each answer must be true by that."""
+
+    def __init__(self) -> None:
+        self.table = seated(Table(board(), slowly=True), "ann", "bob", "cy", "dan")
+        self.asked: dict[str, deque[tuple[str, str]]] = {who: deque() for who in self.table.people}
+        self.disk: list[tuple[object, ...]] = []
+
+    def ask(self, who: str, verb: str, topic: str) -> None:
+        self.asked[who].append((verb, topic))
+        self.hear(who, self.table.say(who, f"{verb} {topic} x" if verb == "POST" else f"{verb} {topic}"))
+
+    def write(self, result: Result) -> None:
+        if self.table.hub.work:
+            if result == "done":
+                for change in self.table.hub.work[0].payload:
+                    assert isinstance(change, Change)
+                    (self.disk.append if change.added else self.disk.remove)(change.values)
+            self.table.done(result)
+        for who in self.asked:
+            self.hear(who, self.table.got(who))
+
+    def hear(self, who: str, got: str) -> None:
+        items = 0
+        for line in got.split(" / ") if got else []:
+            if line.startswith("NOTE "):
+                items += 1
+                continue
+            verb, topic = self.asked[who].popleft()
+            there = sum(values[0] == topic for values in self.disk)
+            words = line.split(" ")
+            if words[0] == "OK":
+                assert words[1] == verb
+                assert verb != "READ" or there == items > 0
+                assert verb != "PIN" or there
+                assert verb != "CLEAR" or not there
+                assert verb != "POST" or (topic, words[3]) in [values[:2] for values in self.disk]
+            else:
+                assert there == {"no-note": 0, "board-full": 4}.get(words[2], there)
+            items = 0
+
+
+WRITE = st.tuples(st.just(""), st.sampled_from(["done", "done", "failed"]), st.just(""))
+ASK = st.tuples(
+    st.sampled_from(["ann", "bob", "cy", "dan"]),
+    st.sampled_from(["POST", "POST", "CLEAR", "READ", "PIN"]),
+    st.sampled_from(["lost", "lost", "found"]),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(WRITE | ASK | ASK, max_size=60))
+def test_each_answer_is_true_by_what_is_on_disk(steps: list[tuple[str, Result, str]]) -> None:
+    """Whatever comes at once, and whichever writes fail; in the end all are answered, and memory and disk are one."""
+    desk = Desk()
+    for who, what, topic in steps:
+        if who:
+            desk.ask(who, str(what), topic)
+        else:
+            desk.write(what)
+    while desk.table.hub.work:
+        desk.write("done")
+    assert not any(desk.asked.values())
+    assert sorted(map(str, desk.table.hub.users.relations.all("note"))) == sorted(map(str, desk.disk))
+
+
+def test_what_is_being_written_when_the_server_stops_is_answered(table: Table) -> None:
+    """And then its connection ends; all others, also those that wait behind it, end at once."""
+    table.say("ann", "POST lost a")
+    table.say("bob", "POST lost b")
+    table.say("cy", "LOCK found sesame")
+    table.hub.shutdown(table.now)
+    assert [table.state(who) for who in ("ann", "bob", "cy")] == ["HERE", "OVER", "OVER"]
+    hashing = table.hub.work.pop()
+    assert finish(table, "done") == "OK POST lost 1"
+    table.hub.complete(hashing.connection, None, table.now)
+    assert not table.hub.work
+    assert {table.state(who) for who in table.people} == {"OVER"}
 
 
 # Secrets
@@ -173,14 +338,20 @@ def test_a_hash_that_cannot_be_made_refuses_the_row(table: Table) -> None:
     assert table.say("cy", "SUB found") == "OK SUB found"
 
 
-def test_all_conditions_hold_after_the_hash_as_well(table: Table) -> None:
-    """Of two who lock a topic at once, the second one is refused when its hash is made."""
+@pytest.mark.parametrize("result", ["done", "failed"])
+def test_all_conditions_hold_after_the_hash_as_well(table: Table, result: Result) -> None:
+    """Of two who lock a topic at once, the second one is refused when the first one's lock is on disk."""
     table.say("ann", "LOCK found first")
     table.say("bob", "LOCK found second")
     table.done("tsrif")
-    assert [work.kind for work in table.hub.work] == ["hash", "commit"]  # the disk is slower than the second hash
-    assert finish(table, "dnoces").startswith("NO LOCK locked ")
-    assert finish(table, "done").endswith("OK LOCK found")
+    assert finish(table, "dnoces") == ""  # the disk is slower than the second hash
+    table.done(result)
+    if result == "done":
+        assert table.got("bob").startswith("NO LOCK locked ")
+        assert not table.hub.work
+    else:
+        assert table.got("ann").startswith("NO LOCK try-later ")
+        assert finish(table, "done") == "OK LOCK found"  # with the hash that was made before
 
 
 def test_a_secret_is_compared_by_whoever_makes_hashes(table: Table) -> None:

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from pychat.spec import SpecError, load, loads, schema, shipped
 from pychat.spec.reading import LARGEST, MOST
 
-from .conftest import SPEC_FILE, numbered, replaced
+from .conftest import ROOT, SPEC_FILE, numbered, replaced
 
 TEXT = SPEC_FILE.read_text()
 
@@ -157,6 +157,13 @@ def test_a_fault_is_refused_with_its_place_and_reason(old: str, new: str, at: st
         line = text.splitlines()[found[0].place.line - 1]
         assert at in line or line.strip().rstrip(":") in at or at.split(":")[0] in line, f"{found[0]}: {line}"
     assert str(found[0]).startswith(f"broken.yaml:{found[0].place.line}:{found[0].place.column}: ")
+
+
+def test_verbs_of_any_case_are_written_in_capitals() -> None:
+    """They are known by their capitals, so a small one would never be found."""
+    text = replaced((ROOT / "tests" / "little.yaml").read_text(), "verb: '[a-z]+'", "verb: '[a-z]+', case: any")
+    with pytest.raises(SpecError, match="a verb of any case is known by its capitals, RING: write it so"):
+        loads(text.encode(), "small.yaml")
 
 
 @pytest.mark.parametrize("loader", ["C", "Python"])

@@ -123,7 +123,7 @@ def test_a_half_typed_line_is_for_nobody_else(hub: Hub) -> None:
     assert alice.finish("only for bob, and more") == "only for bob, and more"
     assert alice.sent == ["CHAT bob", "LEAVE"]
     assert set(alice.shown()[1:]) == {
-        "Not sent, because you typed it for bob, and that chat is over. Ctrl-C puts it away, and Up brings it back."
+        "Not sent, because you typed it for bob, and that call is over. Ctrl-C puts it away, and Up brings it back."
     }
     alice.type("")
     assert alice.line.prompt == "To carol: "
@@ -246,9 +246,9 @@ def test_another_one_with_the_same_name_is_another_one(hub: Hub) -> None:
     settle(again, bob)
     bob.enter("alice")
     settle(again, bob)
-    assert again.line.prompt == "To bob (gone): "
+    assert again.line.prompt == "To bob (earlier): "
     again.finish("secret")
-    assert again.shown()[-1].startswith("Not sent, because you typed it for bob, and")
+    assert again.shown()[-1].startswith("Not sent, because you began it before bob called again. ")
     assert again.talk.chat is not None
     assert again.sent == ["NAME alice", "WHO"]
 
@@ -284,7 +284,7 @@ def test_a_line_that_follows_its_call_at_once_is_refused_with_it(hub: Hub) -> No
     dave.carry_up()
     settle(alice, dave)
     assert alice.sent == ["CHAT bob", "MSG hi bob"]
-    assert alice.shown()[-1].startswith("A line was not delivered: You have not accepted this chat")
+    assert alice.shown()[-1] == "Your line did not reach bob."
 
 
 def test_crossing_calls_become_one_chat(hub: Hub) -> None:
@@ -312,7 +312,7 @@ def test_only_one_call_or_leave_is_unanswered(hub: Hub) -> None:
     assert alice.sent == ["CHAT bob", "LEAVE"]
     assert alice.shown() == ["You have stopped calling bob."]
     assert alice.line.prompt == "Chat with: "
-    assert bob.shown()[-1] == "alice is not calling any more (left)."
+    assert bob.shown()[-1] == "alice hung up."
 
 
 def test_a_leave_that_waits_is_not_for_another_chat(hub: Hub) -> None:

@@ -13,7 +13,7 @@ CALLING = "Calling bob … Your lines reach bob at once. /leave ends the call."
 CALLED = "alice is calling you. Your first line answers the call, /leave declines it."
 HERE = "bob is here: you hear each other now. /leave ends the chat."
 BUSY = "bob is busy, and will see that you called."
-MISSED = "carol has called you, and was told that you are busy."
+MISSED = "carol called; you were busy."
 
 
 @pytest.fixture
@@ -72,9 +72,13 @@ def test_a_caller_is_not_told_that_anybody_is_there(call: tuple[Desk, Desk]) -> 
 @pytest.mark.parametrize("of", ["caller", "called"])
 def test_a_call_for_somebody_else_is_refused_with_how_it_stands(call: tuple[Desk, Desk], of: str) -> None:
     """`/chat carol` while one calls, or is called: nothing is sent."""
-    desk, words = (call[0], CALLING) if of == "caller" else (call[1], CALLED)
+    words = {
+        "caller": "carol was not called: you are calling bob. /leave ends the call.",
+        "called": "carol was not called: alice is calling you. Your first line answers, /leave declines it.",
+    }
+    desk = call[of == "called"]
     desk.enter("/chat carol")
-    assert (desk.shown(), desk.sent) == ([words], [])
+    assert (desk.shown(), desk.sent) == ([words[of]], [])
 
 
 def test_a_call_rings_once(hub: Hub, call: tuple[Desk, Desk]) -> None:
@@ -133,7 +137,7 @@ def test_a_call_is_taken_back(call: tuple[Desk, Desk]) -> None:
     alice.enter("/leave")
     settle(alice, bob)
     assert alice.shown() == ["You have stopped calling bob."]
-    assert bob.shown() == ["alice is not calling any more (left)."]
+    assert bob.shown() == ["alice hung up."]
     check_free(alice, bob)
 
 
@@ -148,8 +152,8 @@ def test_an_end_of_a_call_goes(hub: Hub, call: tuple[Desk, Desk], of: str, how: 
     else:
         lose(hub, goes)
         settle(stays)
-    words = "alice is not calling any more ({})." if of == "caller" else "bob is gone ({}) and has not answered."
-    assert stays.shown() == [words.format(how)]
+    words = {"quit": "{} has quit: the call is over.", "lost": "The connection to {} was lost: the call is over."}
+    assert stays.shown() == [words[how].format(goes.talk.view.name)]
     check_free(stays)
 
 
@@ -159,7 +163,7 @@ def test_a_chat_that_both_have_answered_ends_otherwise(call: tuple[Desk, Desk]) 
     answer(alice, bob)
     bob.enter("/leave")
     settle(alice, bob)
-    assert alice.shown() == ["bob is gone (left): the chat is over."]
+    assert alice.shown() == ["bob has left: the chat is over."]
     assert bob.shown() == ["The chat is over."]
     check_free(alice, bob)
 
@@ -178,7 +182,7 @@ def test_a_missed_call_is_shown_at_once_and_again_at_the_end(hub: Hub, call: tup
     assert bob.shown() == [MISSED]
     alice.enter("/leave")
     settle(alice, bob)
-    assert bob.shown() == ["alice is gone (left): the chat is over.", "You missed a call from carol meanwhile."]
+    assert bob.shown() == ["alice has left: the chat is over.", "You missed a call from carol."]
     bob.enter("alice")
     settle(alice, bob)
     for caller in (carol, dave):
@@ -187,7 +191,7 @@ def test_a_missed_call_is_shown_at_once_and_again_at_the_end(hub: Hub, call: tup
     bob.shown()
     bob.enter("/leave")
     settle(alice, bob)
-    assert bob.shown() == ["You have stopped calling alice.", "You missed calls from carol, dave meanwhile."]
+    assert bob.shown() == ["You have stopped calling alice.", "You missed calls from carol and dave."]
     assert carol.talk.chat is None
 
 
@@ -199,7 +203,7 @@ def test_what_was_missed_is_shown_when_the_connection_is_lost(hub: Hub, call: tu
     carol.enter("bob")
     settle(bob, carol)
     lose(hub, bob)
-    assert bob.shown()[-1] == "You missed a call from carol meanwhile."
+    assert bob.shown()[-1] == "You missed a call from carol."
 
 
 def test_two_calls_that_cross_are_one_chat(hub: Hub) -> None:
@@ -232,7 +236,7 @@ def test_a_call_that_crosses_one_that_is_taken_back_is_no_call(hub: Hub) -> None
     settle(alice, bob)
     assert bob.shown() == [
         "alice is calling you, too.",
-        "alice is not calling any more (left).",
+        "alice hung up.",
         "Your answer came too late: alice is not calling any more.",
     ]
     assert bob.sent == ["CHAT alice", "LEAVE"]
@@ -248,9 +252,9 @@ def test_an_answer_that_comes_too_late_is_no_call(call: tuple[Desk, Desk]) -> No
     settle(alice, bob)
     assert bob.sent == ["CHAT alice", "MSG for that call", "LEAVE"]
     assert bob.shown()[1:] == [
-        "alice is not calling any more (left).",
+        "alice hung up.",
         "Your answer came too late: alice is not calling any more.",
-        "A line was not delivered: Your partner is gone; the line was not delivered.",
+        "Your line did not reach alice.",
     ]
     assert "bob: for that call" not in alice.shown()
     check_free(alice, bob)
@@ -265,7 +269,7 @@ def test_an_answer_by_name_that_was_typed_for_a_call_that_is_over_is_dropped(cal
     bob.carry_down(shown=False)
     bob.shown()
     assert bob.finish("/chat alice") == ""
-    assert bob.shown() == ["Nothing was sent, because you typed it for alice, and that chat is over."]
+    assert bob.shown() == ["Nothing was sent, because you typed it for alice, and that call is over."]
     settle(alice, bob)
     assert bob.sent == ["LEAVE"]
     check_free(alice, bob)
@@ -296,7 +300,7 @@ def test_a_call_that_is_typed_before_the_end_is_left_follows_it(hub: Hub, call: 
     alice.enter("/leave")
     alice.carry_up()
     bob.carry_down()
-    assert bob.talk.status == "bob · PAIRED · leaving the chat"
+    assert bob.talk.status == "bob · PAIRED · ending the call"
     bob.enter("carol")
     assert bob.sent == ["CHAT alice", "MSG hi"]
     settle(alice, bob, carol)
@@ -312,8 +316,8 @@ def test_an_answer_that_meets_the_callers_leave_is_told(call: tuple[Desk, Desk])
     bob.enter("hi")
     bob.carry_up()
     settle(alice, bob)
-    assert alice.shown() == ["bob has answered, but you are leaving.", "bob: hi", "The chat is over."]
-    assert bob.shown()[-1] == "alice is gone (left): the chat is over."
+    assert alice.shown() == ["bob has answered, but you are ending the call.", "bob: hi", "The chat is over."]
+    assert bob.shown()[-1] == "alice has left: the chat is over."
     assert (alice.sent, bob.sent) == (["LEAVE"], ["CHAT alice", "MSG hi", "LEAVE"])
     check_free(alice, bob)
 
@@ -366,7 +370,7 @@ def test_an_answer_is_never_held(hub: Hub) -> None:
     carol.carry_up()
     alice.carry_down()
     alice.enter("/chat carol")
-    assert alice.shown()[1] == "Not sent: CHAT must wait for the answer to CHAT"
+    assert alice.shown()[1] == "Not sent: the server has not answered yet."
     carol.carry_down()
     carol.enter("/leave")
     carol.carry_up()

@@ -28,7 +28,8 @@ def test_what_cannot_be_sent_is_said_clearly(hub: Hub) -> None:
         ("/dance", "There is no /dance."),
         ("/chat", "It is used so: /chat <name>"),
         ("/who now", "It is used so: /who"),
-        ("hello there", "'hello there' is no name."),
+        ("hello-there!", "'hello-there!' is no name."),
+        ("hello there", "You are in no chat. Type the name of a user to call that user."),
     ):
         alice.enter(line)
         assert alice.shown()[0].startswith(words)
@@ -37,11 +38,11 @@ def test_what_cannot_be_sent_is_said_clearly(hub: Hub) -> None:
     settle(alice, bob)
     alice.shown()
     alice.enter("/chat carol")
-    assert alice.shown() == ["Calling bob … Your lines reach bob at once. /leave ends the call."]
+    assert alice.shown() == ["carol was not called: you are calling bob. /leave ends the call."]
     alice.enter("x" * 2001)
-    assert alice.shown()[0].startswith("Not sent: the text of MSG has 2001 octets")
+    assert alice.shown() == ["Not sent: the line has 2001 octets, and 2000 are the most."]
     bob.enter("bell\x07")
-    assert bob.shown()[-1].startswith("Not sent: ")
+    assert bob.shown()[-1] == "Not sent: the line has a character that cannot be sent."
     assert bob.sent == []  # not even the acceptance
     alice.enter("//slash")
     assert alice.sent[-1] == "MSG /slash"
@@ -194,7 +195,7 @@ def test_the_end_is_told_once(hub: Hub, spec: Spec) -> None:
     alice.send(alice.session.protocol.quit or "", timeout=0)
     settle(alice, bob)
     assert alice.shown() == ["Calling bob … Your lines reach bob at once. /leave ends the call."]
-    assert bob.shown() == ["alice is not calling any more (quit)."]
+    assert bob.shown() == ["alice has quit: the call is over."]
     hub.shutdown(0.0)
     bob.carry_down()
     goodbye = spec.goodbye_when("stop")
@@ -208,7 +209,7 @@ def test_what_has_no_place_is_refused_in_words(hub: Hub) -> None:
     """And a call that was taken back, and then refused, needs no LEAVE."""
     desk = Desk(hub, None)
     desk.enter("/who")
-    assert desk.shown() == ["That is not possible now: WHO is not possible in CONNECTED"]
+    assert desk.shown() == ["Take a name first."]
     (alice,) = room(hub, "alice")
     alice.enter("bob")
     alice.enter("/leave")

@@ -186,7 +186,7 @@ def test_a_half_typed_line_goes_to_nobody_else(start: Callable[..., Stage], sit:
     assert carol.ask("CHAT alice") == "OK CHAT alice"
     alice.see("* carol is calling you.", "To bob (gone): only for bob")
     alice.type(ENTER)
-    alice.see("! Not sent, because you typed it for bob, and that chat is over.", "To bob (gone): only for bob")
+    alice.see("! Not sent, because you typed it for bob, and that call is over.", "To bob (gone): only for bob")
     alice.type(CTRL_C)
     alice.see("carol: ")
     alice.type(UP)
@@ -481,7 +481,7 @@ def test_two_screens_talk(start: Callable[..., Stage], sit: Sit) -> None:
     bob.enter("hello alice")
     alice.see("bob: hello alice")
     bob.enter("/leave")
-    alice.see("bob is gone (left): the chat is over.", "Chat with:")
+    alice.see("bob has left: the chat is over.", "Chat with:")
 
 
 def test_a_call_that_nobody_answers_is_told_and_left(start: Callable[..., Stage], sit: Sit) -> None:
@@ -497,8 +497,8 @@ def test_a_call_that_nobody_answers_is_told_and_left(start: Callable[..., Stage]
     for called in ("alice", "bob"):
         assert carol.ask(f"CHAT {called}") == f"OK CHAT {called}"
         assert carol.ask("LEAVE") == "OK LEAVE"
-    alice.see("* carol is calling you.", "* carol is not calling any more (left).", "Chat with:")
-    bob.see("* carol is calling you.", "* carol is not calling any more (left).", "Chat with:")
+    alice.see("* carol is calling you.", "* carol hung up.", "Chat with:")
+    bob.see("* carol is calling you.", "* carol hung up.", "Chat with:")
     assert (alice.raw.count(BELL), bob.raw.count(BELL)) == (1, 2)
 
 
@@ -515,9 +515,9 @@ def test_a_missed_call_is_shown_at_once_and_at_the_end(start: Callable[..., Stag
     bob.type("half")
     for _ in range(2):
         assert carol.ask("CHAT bob").startswith("ERR CHAT user-busy")
-    bob.see("* carol has called you, and was told that you are busy.", "To alice: half")
+    bob.see("* carol called; you were busy.", "To alice: half")
     assert alice.ask("LEAVE") == "OK LEAVE"
-    bob.see("* alice is gone (left): the chat is over.", "* You missed a call from carol meanwhile.", "half")
+    bob.see("* alice has left: the chat is over.", "* You missed a call from carol.", "half")
     assert bob.raw.count(BELL) == 1
 
 

@@ -61,7 +61,7 @@ def parse_request(spec: Spec, line: bytes) -> Parsed | Faulty:
     except UnicodeDecodeError:
         return Faulty("encoding", ANY_VERB)
     word, space, rest = text.partition(" ")
-    if spec.framing.any_case:
+    if spec.framing.any_case and word.isascii():  # outside ASCII, other letters may have these capitals
         word = word.upper()
     if re.fullmatch(spec.framing.verb, word) is None:
         return Faulty("syntax", ANY_VERB)

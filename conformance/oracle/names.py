@@ -121,7 +121,11 @@ def shared_types(spec: Spec) -> set[str]:
 
 
 def fixed_names(spec: Spec) -> frozenset[str]:
-    """The names that conditions of rows compare with: they have a meaning of their own, and are not changed."""
-    fields = {verb: request.form.fields_of(spec.names) for verb, request in spec.requests.items()}
+    """The names and keys that conditions of rows compare with: they have a meaning of their own, so they stay."""
+    shared = shared_types(spec)
+    fields = {
+        verb: [field.name for field in request.form.fields if field.type in shared]
+        for verb, request in spec.requests.items()
+    }
     asked = [(row.verb, condition) for _, row in spec.outcomes() for condition in row.conditions]
     return frozenset(c.value for verb, c in asked if c.value is not None and c.field in fields[verb])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from .talk import Chat, Talk, Target
 
@@ -34,7 +35,9 @@ def _chat(talk: Talk, name: str) -> None:
 
 def _help(talk: Talk, _: str) -> None:
     rows = [f"  {usage:<14}{words}" for usage, words in talk.phrases.commands.values()]
-    for row in (talk.phrases.help_before, *rows, *talk.phrases.help_after):
+    rings = [timer.after for timer in talk.protocol.spec.timers.values() if timer.since == "call"]
+    ring = [talk.phrases.help_ring.format(seconds=f"{after:g}") for after in rings]
+    for row in (talk.phrases.help_before, *rows, *talk.phrases.help_after, *ring):
         talk.info(row)
 
 
@@ -60,14 +63,23 @@ class InputLine:
         self._begun = False
         self._shown = talk.target  # by what the screen shows
         self._target = talk.target  # of this line
+        self._is_command = False  # a command that is for no chat
+        self._late: Callable[[], None] | None = None  # says why a line was not sent, when the news is shown
+
+    @property
+    def status(self) -> str:
+        """The status line, for people; it says so if this line keeps its user from answering a call."""
+        talk, chat = self._talk, self._talk.chat
+        older = self._begun and not self._is_command and chat is not None and self._target is not chat
+        return talk.status_with(old_draft=older)
 
     @property
     def prompt(self) -> str:
         """What stands before the line: what it is for."""
         target, phrases = self._target if self._begun else self._talk.target, self._talk.phrases
         if isinstance(target, Chat):
-            phrase = phrases.prompt_chat if target is self._talk.chat else phrases.prompt_chat_over
-            return phrase.format(name=target.name)
+            phrase = phrases.prompt_chat_before if self._is_open_again(target) else phrases.prompt_chat_over
+            return (phrases.prompt_chat if target is self._talk.chat else phrase).format(name=target.name)
         return {"name": phrases.prompt_name, "call": phrases.prompt_call, "nothing": phrases.prompt_nothing}[target]
 
     def typing(self, text: str) -> None:
@@ -75,12 +87,17 @@ class InputLine:
         if text and not self._begun:
             self._target = self._shown
         self._begun = bool(text)
+        command = COMMANDS.get(_split(text)[0]) if _is_command(text) else None
+        self._is_command = command is not None and not command.of_chat
 
     def seen(self) -> None:
         """The screen shows what stands now, and no key waits that was pressed before."""
         self._shown = self._talk.target
         if self._target == "nothing" and not isinstance(self._shown, Chat):
             self._target = self._shown  # it could not be used for anything before
+        if self._late is not None and not self._talk.behind:
+            late, self._late = self._late, None
+            late()
 
     def enter(self, text: str) -> str:
         """The line is finished. Returns what stays on it, since it cannot be sent now.
@@ -92,7 +109,7 @@ class InputLine:
         target, lines, known = self._target, text.split("\n"), self._shown == self._talk.target
         for number, line in enumerate(lines):
             slash = number == 0 and line.startswith("/")
-            if slash and not line.startswith("//"):
+            if number == 0 and _is_command(line):
                 taken = self._command(line, target)
             else:
                 taken = not line.strip() or self._line(line[1:] if slash else line, target)
@@ -106,19 +123,21 @@ class InputLine:
     def _command(self, line: str, target: Target) -> bool:
         """Carries out a command; False if it was typed for a chat that is over."""
         talk, phrases = self._talk, self._talk.phrases
-        word, _, rest = line[1:].partition(" ")
+        word, rest = _split(line)
         command = COMMANDS.get(word)
         if command is None:
             talk.warn(phrases.no_such_command.format(word=word))
-        elif command.takes_name != bool(rest.strip()):
+        elif command.takes_name != bool(rest):
             talk.warn(phrases.usage.format(usage=phrases.commands[word][0]))
         elif command.of_chat and talk.chat is not None and target is not talk.chat:
             self._keep(target)
             return False
-        elif command.takes_name and self._came_too_late(rest.strip(), target):
-            talk.warn(phrases.dropped_chat_over.format(name=rest.strip()))
+        elif command.takes_name and self._came_too_late(rest, target):
+            self._drop(rest, target)
         else:
-            command.run(talk, rest.strip())
+            command.run(talk, rest)
+            if command.takes_name and talk.behind:
+                self._late = partial(self._drop, rest, target)
         return True
 
     def _came_too_late(self, name: str, target: Target) -> bool:
@@ -131,23 +150,62 @@ class InputLine:
         talk = self._talk
         if target != talk.target:
             self._keep(target)
-        elif isinstance(target, Chat):
-            return talk.say(line)
-        elif target == "name":
+            return False
+        if target == "name":
             talk.take_name(line.strip())
             return True
-        elif target == "call":
-            return talk.call(line.strip())
-        else:
+        if target == "nothing":
             talk.warn(talk.phrases.no_answer_yet if talk.online_now else talk.phrases.not_sent_offline)
-        return False
+            return False
+        taken = talk.say(line) if isinstance(target, Chat) else self._call(line.strip())
+        if not taken and talk.behind:
+            self._late = partial(self._keep, target)
+        return taken
+
+    def _call(self, line: str) -> bool:
+        """Calls the user of that name. Several words were meant for a chat, if no name is like that."""
+        talk = self._talk
+        if len(line.split()) > 1 and not talk.protocol.spec.name_type.accepts(line):
+            talk.warn(talk.phrases.no_chat_for_line)
+            return True
+        return talk.call(line)
+
+    def _is_open_again(self, chat: Chat) -> bool:
+        """Whether there is another chat with a user of the same name."""
+        now = self._talk.chat
+        return now is not None and now is not chat and self._talk.protocol.same_name(now.name, chat.name)
 
     def _keep(self, target: Target) -> None:
         """Says why a line stays."""
-        talk, phrases = self._talk, self._talk.phrases
-        if isinstance(target, Chat):
-            talk.warn(phrases.kept_chat_over.format(name=target.name))
-        elif talk.chat is not None:
-            talk.warn(phrases.kept_called.format(name=talk.chat.name))
+        talk, phrases, now = self._talk, self._talk.phrases, self._talk.chat
+        called = now is not None and now.called
+        if isinstance(target, Chat) and target is not now:
+            phrase = phrases.kept_chat_over if target.both else phrases.kept_call_over
+            if called and self._is_open_again(target):
+                phrase = phrases.kept_called_again
+            talk.warn(phrase.format(name=target.name))
+        elif now is not None and called and target is not now:
+            talk.warn(phrases.kept_called.format(name=now.name))
         else:
             talk.warn(phrases.kept_changed)
+
+    def _drop(self, name: str, target: Target) -> None:
+        """Says why a call or an answer by name was not sent."""
+        talk, phrases = self._talk, self._talk.phrases
+        if isinstance(target, Chat) and self._came_too_late(name, target):
+            talk.warn((phrases.dropped_chat_over if target.both else phrases.dropped_call_over).format(name=name))
+        elif talk.view.partner is not None:
+            talk.not_called(name)
+        else:
+            talk.warn(phrases.not_possible)
+
+
+def _is_command(line: str) -> bool:
+    """Whether a line is a command; a line that is said begins with two slashes for one."""
+    return line.startswith("/") and not line.startswith("//")
+
+
+def _split(line: str) -> tuple[str, str]:
+    """The word of a command, and what stands behind it."""
+    word, _, rest = line[1:].partition(" ")
+    return word, rest.strip()

@@ -14,7 +14,7 @@ from pychat.core.session import Event, LocalProtocolError, View
 
 from .client import Client, Ended, Happening, Wire
 from .phrases import Phrases
-from .texts import left, octets, partner_gone, refusal, rest, unanswered, users_here
+from .texts import left, missed, octets, partner_gone, refusal, rest, unanswered, undelivered, unsayable, users_here
 
 SLOW = 2.0  # seconds of silence after which it is shown that an answer is awaited
 DEAD = 15.0  # seconds of silence after which the connection seems dead
@@ -35,9 +35,14 @@ class Line:
 
 @dataclass(eq=False, slots=True)
 class Chat:
-    """One chat, or one call. Two with the same name are two: another user may have taken the name since."""
+    """One chat, or one call. Two with the same name are two: another user may have taken the name since.
+
+    `called`: it was the other one who called. `both`: both ends have answered, so it is, or was, a chat.
+    """
 
     name: str
+    called: bool = False
+    both: bool = False
 
 
 # What a typed line is for: a chat, a name to take, a name to call, or nothing yet.
@@ -70,6 +75,9 @@ class Talk:
         self._wanted_chat = chat
         self._calling: Chat | None = None  # a call, or the answer to one, that the server has not answered yet
         self._leaving = False  # the end of this chat is asked for
+        self._ended: Chat | None = None  # the last chat that was left, or whose partner has gone
+        self._said: list[Chat] = []  # the chats with lines that can still be refused, oldest first
+        self._undelivered: tuple[Line, str, str | None, int] | None = None  # the last of `_line_refused`
         self._missed: dict[str, None] = {}  # the users that have called in vain since this chat began
         self._listed: list[Event] = []
         self._wire = False  # octets are to be shown
@@ -110,15 +118,24 @@ class Talk:
         return "call" if self.online_now else "nothing"
 
     @property
+    def behind(self) -> bool:
+        """Whether the connection knows of a change that this user was not told yet."""
+        return self._client is not None and self._client.view != self.view
+
+    @property
     def status(self) -> str:
         """The state, for people: the user's name, the protocol's state, and what can be done."""
-        parts = [self.trouble] if self.trouble else [self.view.state, self._can_do()]
+        return self.status_with(old_draft=False)
+
+    def status_with(self, *, old_draft: bool) -> str:
+        """The same; `old_draft`: a line is half typed that was begun before the present chat."""
+        parts = [self.trouble] if self.trouble else [self.view.state, self._can_do(old_draft)]
         if self._silence >= SLOW:
             phrase = self.phrases.silent if self._silence < DEAD else self.phrases.dead
             parts.append(phrase.format(seconds=round(self._silence)))
         return " · ".join(part for part in [self.view.name or self.phrases.no_name, *parts] if part)
 
-    def _can_do(self) -> str:
+    def _can_do(self, old_draft: bool) -> str:
         phrases = self.phrases
         if not self.online_now:
             return ""
@@ -126,22 +143,23 @@ class Talk:
             asking = self.target == "nothing"
             return phrases.asking_name.format(name=self.wanted_name) if asking else phrases.type_name
         if self._leaving or self._is_left_alone:
-            return phrases.leaving
+            return phrases.leaving if self._ended is not None and self._ended.both else phrases.ending_call
         if self._calling is not None:
             phrase = phrases.answering if self.in_chat else phrases.calling
             return phrase.format(name=self._calling.name)
         if not self.in_chat:
             return phrases.type_partner
-        return self._of_chat(phrases.called, phrases.waiting, phrases.in_chat)
+        called = phrases.called_old_draft if old_draft else phrases.called
+        return self._of_chat(called, phrases.waiting, phrases.in_chat)
 
     @property
     def _is_left_alone(self) -> bool:
         return self.in_chat and self.view.partner is None
 
-    def _of_chat(self, called: str, waiting: str, both: str) -> str:
+    def _of_chat(self, called: str, waiting: str, both: str, **more: str) -> str:
         """The phrase that is true: the user was called, or waits for an answer, or both ends hear each other."""
         phrase = called if self.must_accept else waiting if self.awaits_answer else both
-        return phrase.format(name=self.view.partner)
+        return phrase.format(name=self.view.partner, **more)
 
     # What its user does
 
@@ -164,20 +182,26 @@ class Talk:
         """Makes a call; False if that is not possible now, since something has come that is not shown yet."""
         if not self._is_name(name) or self.protocol.link is None:
             return True
+        phrases = self.phrases
         if self._calling is not None and not self._is_left_alone:
-            self.warn(self.phrases.no_answer_yet)
-        elif self.view.partner is not None and not self._leaving:
-            if self.protocol.same_name(name, self.view.partner):
-                self._accept()
-            else:
-                self.warn(self._how_it_stands())
-        else:
+            same = self.protocol.same_name(name, self._calling.name)
+            already = phrases.answering_already if self.in_chat else phrases.calling_already
+            self.warn(already.format(name=self._calling.name) if same else phrases.no_answer_yet)
+        elif self.view.partner is None or self._leaving:
             return self._request(self.protocol.link, name)
+        elif not self.protocol.same_name(name, self.view.partner):
+            self.not_called(name)
+        elif self.must_accept:
+            return self._accept()
+        else:
+            self.warn(self._of_chat("", phrases.calling_already, phrases.in_chat_already))
         return True
 
-    def _how_it_stands(self) -> str:
+    def not_called(self, other: str) -> None:
+        """Says why nobody else can be called now: there is a partner."""
         phrases = self.phrases
-        return self._of_chat(phrases.calls_you, phrases.calling_now, phrases.in_a_chat)
+        called, calling, both = phrases.not_called_called, phrases.not_called_calling, phrases.not_called_in_chat
+        self.warn(self._of_chat(called, calling, both, other=other))
 
     def say(self, text: str) -> bool:
         """Says a line in the chat, and answers the call before it; False if it was not sent."""
@@ -185,14 +209,16 @@ class Talk:
             return True
         try:
             line = self.protocol.encode(self.protocol.relay, text)
-        except ValueError as error:
-            self.warn(self.phrases.not_sent.format(error=error))
+        except ValueError:
+            self.warn(unsayable(self.phrases, self.protocol, text))
             return False
         if self.must_accept and not self._accept():
             return False
         said = self._request(line, hold=False)
         if said:
             self.lines.append(Line("said", text, self.view.name))
+            if self.chat is not None and self.chat not in self._said:
+                self._said.append(self.chat)
         return said
 
     def _accept(self) -> bool:
@@ -212,6 +238,7 @@ class Talk:
                 self.warn(self.phrases.in_no_chat)
         elif not self._leaving and self.protocol.unlink is not None:
             chat, self._leaving, self.chat = self.chat, True, None
+            self._ended = chat or self._ended
             try:
                 self._send(self.protocol.unlink)
             except LocalProtocolError as error:
@@ -253,7 +280,10 @@ class Talk:
     # Requests
 
     def _request(self, verb: str | Encoded, *values: str, hold: bool = True) -> bool:
-        """Sends a request. `hold`: it may wait for the answer that may allow it. False: neither, and says why."""
+        """Sends a request. `hold`: it may wait for the answer that may allow it. False: neither.
+
+        It says why, but not where this user is `behind`: then it cannot be said truly before the news.
+        """
         try:
             self._send(verb, *values)
             return True
@@ -261,10 +291,17 @@ class Talk:
             if hold and error.waiting and isinstance(verb, str):
                 self._held[verb] = values
                 return True
-            self.warn((self.phrases.not_possible if hold else self.phrases.not_sent).format(error=error))
+            if not self.behind:
+                self.warn(self._why_not(error))
         except (ConnectionError, TimeoutError) as error:
             self.warn(self.phrases.not_sent.format(error=error))
         return False
+
+    def _why_not(self, error: LocalProtocolError) -> str:
+        """In words for people; the error's own are for programs."""
+        if error.waiting:
+            return self.phrases.no_answer_yet
+        return self.phrases.take_name_first if self.view.name is None else self.phrases.not_possible
 
     def _send(self, verb: str | Encoded, *values: str) -> None:
         if self._client is None:
@@ -279,8 +316,8 @@ class Talk:
             if verb == self.protocol.unlink:
                 self._leaving = False
                 self.leave(quiet=True)
-            else:
-                self._request(verb, *values)
+            elif not self._request(verb, *values) and self.behind:
+                self._held[verb] = values
 
     # What comes
 
@@ -299,12 +336,21 @@ class Talk:
         if isinstance(happening, Event):
             before, self.view = self.view, happening.view
             self._event(happening, before)
+            self._keep_chat_true(happening)
             self._leave_lost_partner()
             self._request_held()
         elif isinstance(happening, Wire):
             self.lines += [Line("wire", row) for row in octets(self.phrases, happening)]
         elif isinstance(happening, Ended):
             self._offline(happening)
+
+    def _keep_chat_true(self, event: Event) -> None:
+        """Whether it is a chat by now, and which of the lines that were said can still be refused."""
+        chat = self._ended if self._leaving else self.chat
+        if chat is not None and self.view.partner is not None and not unanswered(self.protocol, self.view):
+            chat.both = True
+        if event.kind == "answer" and not {"link", "accept", "unlink"}.isdisjoint(event.effects):
+            self._said = [said for said in self._said if said is self.chat]  # lines come before what was sent later
 
     def _event(self, event: Event, before: View) -> None:
         if event.kind == "refusal":
@@ -343,17 +389,20 @@ class Talk:
             self._calling.name = partner  # as its owner writes it; one's own call is the answer
             self.info(self.phrases.calls_you_too.format(name=partner))
             return
-        self.chat, self._calling, self._leaving = Chat(partner), None, False
-        self._held.clear()  # what was held was for another chat
+        self.chat, self._calling, self._leaving = Chat(partner, called=True), None, False
+        held, self._held = self._held, {}  # what was held was for another chat
         phrase = self.phrases.calls_you_at_once if self.protocol.accept is None else self.phrases.calls_you
         self.lines.append(Line("info", phrase.format(name=partner), bell=True))
+        for other in held.get(self.protocol.link or "", ()):
+            self.not_called(other)
 
     def _connected(self, event: Event, _: View) -> None:
         chat, self._calling = self._calling or Chat(""), None
         chat.name = event.view.partner or ""  # as its owner writes it
         if not self._leaving:
             self.chat = chat
-            self.info(self._how_it_stands())
+            phrases = self.phrases
+            self.info(self._of_chat(phrases.calls_you, phrases.calling_now, phrases.in_a_chat))
 
     def _accepted(self, event: Event, _: View) -> None:
         self._calling = None
@@ -376,6 +425,7 @@ class Talk:
 
     def _gone(self, event: Event, before: View) -> None:
         self.info(partner_gone(self.phrases, self.protocol, event, before))
+        self._ended = self.chat or self._ended
         self.chat = None  # also where the end is still to be asked for
         if not self.in_chat:
             self._end_chat()
@@ -388,11 +438,13 @@ class Talk:
     def _end_chat(self) -> None:
         self.chat, self._leaving = None, False
         if self._missed:
-            phrase = self.phrases.missed_one if len(self._missed) == 1 else self.phrases.missed_many
-            self.info(phrase.format(names=", ".join(self._missed)))
+            self.info(missed(self.phrases, list(self._missed)))
             self._missed = {}
 
     def _refused(self, event: Event) -> None:
+        if event.verb == self.protocol.relay:
+            self._line_refused(event)
+            return
         answer = self._calling is not None
         self.warn(refusal(self.phrases, self.protocol, event, self._last_name, answer))
         if event.verb == self.protocol.bind:
@@ -402,12 +454,23 @@ class Talk:
         elif event.verb == self.protocol.link and self._calling is not None:
             self.chat, self._calling = self.chat if self.in_chat else None, None
 
+    def _line_refused(self, event: Event) -> None:
+        """Several alike in a row that are not shown yet become one line."""
+        name, count = self._said[0].name if self._said else self.view.partner or "", 1
+        if self._undelivered is not None and self.lines:
+            line, *same, before = self._undelivered
+            if self.lines[-1] is line and same == [name, event.code]:
+                count += before
+                self.lines.pop()
+        self.warn(undelivered(self.phrases, self.protocol, event, name, count))
+        self._undelivered = self.lines[-1], name, event.code, count
+
     def _offline(self, ended: Ended) -> None:
         if not self.done and ended.how != "goodbye":
             self.warn(self.phrases.connection_lost.format(error=ended.words))
         self._client, self._silence, self._held = None, 0.0, {}
         self.view = View(self.protocol.spec.final, self.view.name)
-        self._calling, self._listed = None, []
+        self._calling, self._listed, self._said = None, [], []
         self._end_chat()
 
     def info(self, text: str) -> None:

@@ -236,7 +236,7 @@ class Terminal:
         self._after()
 
     def _status(self) -> FormattedText:
-        text = self._talk.status
+        text = self._line.status
         if self._talk.online_now:
             text += f" · {self._address}"
         return FormattedText([("class:bottom-toolbar", visible(f" {text} "))])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pychat.core.protocol import Protocol
-from pychat.core.session import Event, View
+from pychat.core.session import OWN_END, Event, View
 from pychat.visible import hexdump, visible_octets
 
 from .client import Wire
@@ -34,15 +34,16 @@ def unanswered(protocol: Protocol, view: View) -> bool:
 
 def partner_gone(phrases: Phrases, protocol: Protocol, event: Event, before: View) -> str:
     """How a call or a chat has ended, by the other end or by the time. `before` is what was known before it."""
+    reason = rest(event)
     if not unanswered(protocol, before):
-        phrase = phrases.partner_gone
+        phrase = phrases.chat_ended.get(reason, phrases.chat_ended_otherwise)
     elif protocol.rang_out(event.key, event.fields):
         phrase = phrases.did_not_answer if before.answered else phrases.you_did_not_answer
-    elif not before.answered:
-        phrase = phrases.caller_gone
+    elif before.answered and event.cause == protocol.unlink:
+        phrase = phrases.declined
     else:
-        phrase = phrases.declined if event.cause == protocol.unlink else phrases.gone_unanswered
-    return phrase.format(name=event.name, cause=rest(event))
+        phrase = phrases.call_ended.get(reason, phrases.call_ended_otherwise)
+    return phrase.format(name=event.name, reason=reason)
 
 
 def left(phrases: Phrases, protocol: Protocol, before: View) -> str:
@@ -53,8 +54,41 @@ def left(phrases: Phrases, protocol: Protocol, before: View) -> str:
     return phrase.format(name=before.partner)
 
 
+def missed(phrases: Phrases, names: list[str]) -> str:
+    """Who has called in vain; there is one name at least."""
+    *others, last = names
+    return (phrases.missed_many if others else phrases.missed_one).format(names=", ".join(others), name=last)
+
+
+def unsayable(phrases: Phrases, protocol: Protocol, text: str) -> str:
+    """Why a line cannot be said."""
+    form = protocol.spec.requests[protocol.relay or ""].form
+    kind, count = protocol.spec.last_type(form), len(text.encode(errors="replace"))
+    if kind is not None and count > kind.octets[1]:
+        return phrases.line_too_long.format(count=count, most=kind.octets[1])
+    return phrases.line_not_sayable
+
+
+def undelivered(phrases: Phrases, protocol: Protocol, event: Event, name: str, count: int) -> str:
+    """That a line was refused, the last of `count` that were for `name`. The server's words tell what a user cannot."""
+    one, many, words = phrases.line_undelivered, phrases.lines_undelivered, ""
+    if not _tells_where_it_stands(protocol, event.code):
+        one, many = phrases.line_refused, phrases.lines_refused
+        words = event.text or protocol.spec.errors[event.code or ""].words
+    return (one if count == 1 else many).format(name=name, count=count, words=words)
+
+
+def _tells_where_it_stands(protocol: Protocol, code: str | None) -> bool:
+    """Whether this error says only that there is nobody now who would hear the line, which was told before."""
+    spec = protocol.spec
+    own = (row for _, row in spec.outcomes() if row.verb == protocol.relay and row.error == code)
+    asked = {condition.kind for row in own for condition in row.conditions}
+    misplaced = any(fault.fault == "state" and fault.error == code for fault in spec.faults)
+    return misplaced or (bool(asked) and asked <= OWN_END.keys())
+
+
 def refusal(phrases: Phrases, protocol: Protocol, event: Event, last_name: str | None, answer: bool) -> str:
-    """What was refused, and why. `last_name` is the user's before the connection was lost.
+    """What was refused, other than a line, and why. `last_name` is the user's before the connection was lost.
 
     `answer`: a call that was refused was the answer to another one.
     """
@@ -62,8 +96,6 @@ def refusal(phrases: Phrases, protocol: Protocol, event: Event, last_name: str |
     if verb == protocol.bind:
         name = _asked_name(protocol, event)
         return (phrases.own_name_refused if name == last_name else phrases.name_refused).format(name=name, words=words)
-    if verb == protocol.relay:
-        return phrases.line_refused.format(words=words)
     if verb == protocol.link:
         phrase = phrases.call_refused
         if event.code in protocol.noted:
@@ -71,7 +103,7 @@ def refusal(phrases: Phrases, protocol: Protocol, event: Event, last_name: str |
         elif event.view.state in protocol.spec.link.held_in:
             phrase = phrases.answered_too_late if answer else phrases.called_meanwhile
         return phrase.format(name=_asked_name(protocol, event), words=words)
-    return phrases.request_refused.format(verb=verb, words=words)
+    return phrases.request_refused.format(words=words)
 
 
 def _asked_name(protocol: Protocol, event: Event) -> str:

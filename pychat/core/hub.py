@@ -5,8 +5,9 @@ names the connections that want attention. A caller with several threads holds o
 frame takes effect at one moment for all connections (R-ANS-3).
 
 The rows of the spec say what happens. What their conditions and effects mean is in `users` and `relations`, what is
-said in `tells`, what waits for a hash or for the disk in `slow`, when something is due in `deadlines`, and how a whole
-run of lines is relayed at once in `relay`.
+said in `tells`, what waits for a hash or for the disk in `slow`, and what must not overtake that in `claims`. How a
+connection begins, moves and ends is in `lifecycle`, when something is due in `deadlines`, and how a whole run of lines
+is relayed at once in `relay`.
 """
 
 from __future__ import annotations
@@ -15,22 +16,22 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from pychat.spec.forms import Variable
-from pychat.spec.model import MOST_PUSHED, FaultRule, Goodbye, Outcome, Spec, Timer
+from pychat.spec.model import MOST_PUSHED, Outcome, Spec, Timer
 
 from .addresses import group
 from .admission import Admission, Reminders
-from .codec import BadFrame, Codec, Frame, LineTooLong, Splitter
+from .claims import Claims
+from .codec import BadFrame, Codec, Frame, LineTooLong
 from .connection import Connection
 from .deadlines import Deadlines
-from .machine import ENDING, ENDING_PARTNER, partner_event, server_machine
+from .lifecycle import Lifecycle, Log
+from .machine import partner_event
 from .queues import Queues
 from .relations import Change
 from .relay import SHORT, compile_relays
-from .slow import Result, Results, SlowRows, Waiting, Work
+from .slow import FIRST, LAST, Line, Result, Results, SlowRows, Waiting, Work
 from .tells import Tells
 from .users import Users
-
-Log = Callable[..., None]
 
 
 def no_log(event: str, **fields: object) -> None:
@@ -74,19 +75,19 @@ class Hub:
         self.slow = SlowRows(spec, self.users)
         self.work: list[Work] = []
         self.on_work: Callable[[Work], None] = self.work.append
-        self._waiting: dict[Connection, Waiting] = {}
+        self._line = Line()
+        self._claims = Claims(spec, self.users.relations)
+        self._stopped = False
         self.on_link: Callable[[Connection, Connection], None] = lambda caller, called: None
         self.log = log
-        self._events = server_machine(spec).events
+        self.life = Lifecycle(spec, self.users, self.deadlines, self.queues, self.tells, self.codec, log)
         self._relays = compile_relays(spec) if bulk else {}
         self._recv = {name: state.recv for name, state in spec.states.items()}
-        self._budgets = {name: spec.budget(name) for name in spec.states}
         self._in_a_row = {state for budget in spec.budgets if budget.in_a_row for state in budget.states}
         self._final = spec.final
         self._mark = spec.limits.queue_mark
         self._stop = spec.limits.queue_stop
         self._reminders = Reminders()
-        self._serial = 0
         self._pushed = 0
 
     # What the owner of the transport calls
@@ -98,27 +99,20 @@ class Hub:
         if lack is not None:
             self.refuse(connection, now, lack)
             return False
-        self._begin(connection, now)
+        self.life.begin(connection, now)
         self.tells.greet(connection, now)
         return True
 
     def refuse(self, connection: Connection, now: float, lack: Literal["full", "share"] = "full") -> None:
         """Says goodbye to a new connection for which there is no room (R-OPEN-1, R-OPEN-2)."""
-        self._begin(connection, now)
+        self.life.begin(connection, now)
         goodbye = self.spec.goodbye_when(lack)
         address, share = (connection.address, self.admission.share) if lack == "share" else (None, None)
         times = self._reminders.due(group(address) if address else lack, now)
         if times:
             code = goodbye.code if goodbye is not None else None
             self.log("refused", level="warning", code=code, address=address, share=share, times=times)
-        self._part(connection, goodbye, now)
-
-    def _begin(self, connection: Connection, now: float) -> None:
-        self._serial += 1
-        connection.id = self._serial
-        connection.state = self.spec.initial
-        connection.splitter = Splitter(self.spec.framing)
-        self.deadlines.begin(connection, now)
+        self.life.part(connection, goodbye, now)
 
     def receive(
         self, connection: Connection, octets: bytes, now: float, straight: list[tuple[Any, bytes]] | None = None
@@ -173,10 +167,10 @@ class Hub:
 
         Of a connection that has ended meanwhile, what was handed to the disk stays, and is told to the others.
         """
-        waiting, ended = self._waiting.pop(connection, None), connection.state == self._final
+        waiting, ended = self._line.take(connection), connection.state == self._final
         if waiting is None:
             return
-        connection.waiting = False
+        assert waiting.work is not None
         row, kind = waiting.row, waiting.work.kind
         if kind == "commit" and result == "done":
             if not ended:
@@ -189,16 +183,22 @@ class Hub:
                 self.tells.refuse(connection, row.verb, row.fails, now)
         elif waiting.frame is not None and not ended:
             waiting.known[kind, *waiting.work.payload] = result
-            self._choose(connection, waiting.frame, waiting.known, now)
+            self._choose(connection, waiting.frame, waiting.known, now, waiting.turn)
         self.queues.touch(connection)
+        if kind == "commit":
+            self._go_on(now)
+        if self._stopped:
+            self.life.stop(connection, now)
         if self.checked:
             self.check()
 
     def lose(self, connection: Connection, now: float) -> None:
         """The connection broke: a reset, an error, or its owner gives it up."""
         connection.broken = True
-        self._end(connection, self.spec.ending.gone, now)
+        self.life.end(connection, self.spec.ending.gone, now)
         self.queues.touch(connection)
+        if self.checked:
+            self.check()
 
     def forget(self, connection: Connection) -> None:
         """The connection is closed and gone."""
@@ -215,14 +215,11 @@ class Hub:
             self.queues.touch(connection)
 
     def shutdown(self, now: float) -> None:
-        """Says goodbye to every connection (R-CLOSE-4)."""
-        goodbye = self.spec.goodbye_when("stop")
+        """Says goodbye to every connection (R-CLOSE-4); where something is being written, when it is answered."""
+        self._stopped = True
         for connection in self.admission:
-            if connection.state != self._final:
-                if goodbye is None:
-                    self._end(connection, None, now)
-                else:
-                    self._say_goodbye(connection, goodbye, now)
+            if not self._line.is_written(connection):
+                self.life.stop(connection, now)
 
     def is_blocked(self, connection: Connection) -> bool:
         """Whether no frame may be taken from it now (R-FLOW-1, R-FLOW-2).
@@ -254,7 +251,7 @@ class Hub:
             try:
                 line = connection.splitter.take()
             except LineTooLong:
-                self._say_goodbye(connection, self.spec.goodbye_when("too-long"), now)
+                self.life.say_goodbye(connection, self.spec.goodbye_when("too-long"), now)
                 return
             if line is None:
                 break
@@ -266,7 +263,9 @@ class Hub:
             self.deadlines.resume(connection, now)
             self.queues.touch(connection)
         if connection.finished:
-            self._end(connection, self.spec.ending.gone, now)
+            self.life.end(connection, self.spec.ending.gone, now)
+            if self.checked:
+                self.check()
 
     def _pause(self, connection: Connection, now: float) -> None:
         if not connection.paused:
@@ -278,28 +277,37 @@ class Hub:
         frame = self.codec.decode_request(line)
         if isinstance(frame, BadFrame):
             rule = self.spec.first_fault(connection.state, frame.fault, frame.verb)
-            self._refuse_fault(connection, rule, frame.verb, now)
+            self.life.refuse_fault(connection, rule, frame.verb, now)
             return
         self._choose(connection, frame, {}, now)
 
-    def _choose(self, connection: Connection, frame: Frame, known: Results, now: float) -> None:
-        """Takes the first row whose conditions hold; `known` are the results of slow work that was done for it."""
+    def _choose(self, connection: Connection, frame: Frame, known: Results, now: float, turn: float = LAST) -> None:
+        """Takes the first row whose conditions hold; `known` are the results of slow work that was done for it.
+
+        Where that depends on what is being written, or on a request that waits for it, this one waits behind it.
+        """
         rows = self._recv[connection.state].get(frame.key)
         if rows is None:
-            self._refuse_fault(connection, self.spec.first_fault(connection.state, None, frame.key), frame.key, now)
+            self.life.refuse_fault(connection, self.spec.first_fault(connection.state, None, frame.key), frame.key, now)
             return
         for outcome in rows:
             fields = frame.fields
             if outcome.slow:
                 found = self.slow.examine(outcome, connection, fields, known)
                 if isinstance(found, Work):
-                    self._wait(connection, Waiting(found, outcome, frame, known), now)
+                    self._wait(connection, found, Waiting(found, outcome, frame, known, turn=turn), now)
                     return
                 if found is None:
                     continue
                 fields = found
             elif not self.users.hold(outcome.conditions, connection, fields):
                 continue
+            if self._line.waiting:
+                claims = self._claims.of(outcome, connection, frame.fields)
+                if self._line.is_behind(claims, turn):
+                    self._line.add_behind(connection, Waiting(None, outcome, frame, known, claims=claims, turn=turn))
+                    self._pause(connection, now)
+                    return
             if connection.state in self._in_a_row:
                 connection.faults = 0
             self._apply(connection, outcome, fields, now)
@@ -312,9 +320,9 @@ class Hub:
         fields = self.users.relations.spelled(outcome, connection, fields)
         # The names before the row changes them.
         values = {**fields, "me": connection.name, "peer": other.name if other is not None else ""}
-        self._move(outcome.name, connection)
+        self.life.move(outcome.name, connection)
         if outcome.partner is not None and other is not None:
-            self._move(partner_event(outcome), other)
+            self.life.move(partner_event(outcome), other)
         changes: list[Change] = []
         for effect in outcome.effects:
             changes += self.users.apply(effect, connection, other, fields, outcome.cause, now)
@@ -323,7 +331,9 @@ class Hub:
             durable = self.slow.durable(changes) if outcome.slow else ()
             if durable:  # it changes relations alone; the loader checks it
                 work = Work(connection, "commit", durable)
-                self._wait(connection, Waiting(work, outcome, changes=changes, values=values, fields=fields), now)
+                claims = self._claims.of(outcome, connection, fields)
+                waiting = Waiting(work, outcome, None, {}, changes, values, fields, claims, FIRST)
+                self._wait(connection, work, waiting, now)
                 return
         self.tells.row(connection, other, outcome, values, fields, now)
         if changes or outcome.tells:
@@ -333,101 +343,39 @@ class Hub:
             peer = other.name if other is not None else None
             self.log(outcome.label, id=connection.id, name=connection.name or None, peer=peer, address=address)
         if outcome.to == self._final:
-            self._close(connection, now)
+            self.life.close(connection, now)
         elif called is not None and other is not None:
             self.deadlines.note_call(connection, other, now)
             self.on_link(connection, other)
 
-    def _wait(self, connection: Connection, waiting: Waiting, now: float) -> None:
+    def _wait(self, connection: Connection, work: Work, waiting: Waiting, now: float) -> None:
         """Gives out slow work; until it is complete, no frame is taken from the connection."""
-        connection.waiting = True
-        self._waiting[connection] = waiting
+        self._line.add(connection, waiting)
         if self.at_once is not None:
-            self.complete(connection, self.at_once(waiting.work), now)
+            self.complete(connection, self.at_once(work), now)
         else:
-            self.on_work(waiting.work)
+            self.on_work(work)
             self._pause(connection, now)
 
-    def _move(self, event: str, connection: Connection) -> None:
-        """Moves a connection; in a state with another budget its faults begin at zero."""
-        before = connection.state
-        self._events[event].trigger(connection)
-        if connection.state != before:
-            self.users.roster.changed(connection)
-            self.queues.touch(connection)  # other timers may run in this state
-            if self._budgets[connection.state] is not self._budgets[before]:
-                connection.faults = 0
-
-    # Refusals for faults, and what ends a connection
-
-    def _refuse_fault(self, connection: Connection, rule: FaultRule | None, verb: str, now: float) -> None:
-        assert rule is not None, "it has a fault, and the loader checks that each fault has a rule"
-        self.tells.refuse(connection, verb, rule.error, now)
-        budget = self._budgets[connection.state]
-        if budget is None:
-            return
-        if verb in rule.uncounted:
-            connection.faults = 0 if budget.in_a_row else connection.faults
-            return
-        connection.faults += 1
-        if connection.faults >= budget.faults:
-            self._say_goodbye(connection, self.spec.goodbyes[budget.goodbye], now)
-
-    def _say_goodbye(self, connection: Connection, goodbye: Goodbye | None, now: float) -> None:
-        if goodbye is not None:
-            address = None if connection.name else connection.address or None
-            self.log("goodbye", id=connection.id, name=connection.name or None, code=goodbye.code, address=address)
-        self._part(connection, goodbye, now)
-
-    def _part(self, connection: Connection, goodbye: Goodbye | None, now: float) -> None:
-        """Ends a connection with its last frame, or without one where the spec has none."""
-        if goodbye is not None and self.spec.goodbye.parts:
-            self.queues.put(connection, self.codec.encode(self.spec.goodbye_line(goodbye.code)), now)
-        self._end(connection, goodbye.gone if goodbye is not None else self.spec.ending.gone, now)
-
-    def _end(self, connection: Connection, reason: str | None, now: float) -> None:
-        """Ends a connection without a request; the partner is told the reason, if there is one to tell (R-GONE-1)."""
-        if connection.state == self._final:
-            return
-        other, ending = connection.partner, self.spec.ending
-        self._move(ENDING, connection)
-        if other is not None:
-            if ending.partner is not None:
-                self._move(ENDING_PARTNER, other)
-            self.queues.touch(other)  # nothing holds it back any more
-        changes: list[Change] = []
-        for effect in ending.effects:
-            changes += self.users.apply(effect, connection, other, {}, reason, now)
-        if reason is not None:
-            values = {"me": connection.name, "reason": reason}
-            if other is not None and ending.partner is not None:
-                self.queues.put(other, self.codec.encode(ending.partner.push.fill(values)), now)
-            if changes:
-                self.tells.send(connection, (), changes, values, {}, now)
-        if connection.name:
-            self.log("ended", id=connection.id, name=connection.name, reason=reason or "stop")
-        self._close(connection, now)
-        if self.checked:
-            self.check()
+    def _go_on(self, now: float) -> None:
+        """Takes the rows of those that waited for what is written now, in their order, by what is so now."""
+        for connection, waiting in self._line.free():
+            if connection.state != self._final and waiting.frame is not None:
+                self._choose(connection, waiting.frame, waiting.known, now, waiting.turn)
+                self.queues.touch(connection)
 
     def check(self) -> None:
         """Raises AssertionError, with a sentence, where an invariant or a limit of a relation is broken."""
         broken = self.users.broken()
         assert not broken, "\n".join(broken)
 
-    def _close(self, connection: Connection, now: float) -> None:
-        self.deadlines.end(connection, now)
-        connection.paused = False
-        connection.splitter.replace(b"")
-        self.queues.touch(connection)
-
     def _fire(self, connection: Connection, timer: Timer, late: float, now: float) -> None:
         """Does what a timer says that is `late` by so many seconds."""
         if timer.goodbye is not None:
-            self._say_goodbye(connection, self.spec.goodbyes[timer.goodbye], now)
+            self.life.say_goodbye(connection, self.spec.goodbyes[timer.goodbye], now)
         elif timer.row is None:
             connection.broken = True
-            self._end(connection, timer.gone, now)
+            self.life.end(connection, timer.gone, now)
         elif self.users.hold(timer.row.conditions, connection, {}):
             before = connection.queued
             self._apply(connection, timer.row, self._number(timer.row), now)

@@ -69,12 +69,12 @@ class Relations:
 
     def find(self, entry: Entry, me: Connection, fields: Mapping[str, str]) -> Collection[Tuple]:
         """The tuples of an entry, in the order in which they were added. No change may come while they are read."""
-        values = self._pattern(entry, me, fields)
+        values = self.pattern(entry, me, fields)
         return () if values is None else self._tables[entry.relation].find(values)
 
     def full(self, entry: Entry, me: Connection, fields: Mapping[str, str]) -> bool:
         """Whether a column that the entry fixes has as many tuples with this value as there may be."""
-        values = self._pattern(entry, me, fields)
+        values = self.pattern(entry, me, fields)
         if values is None:
             return False
         table = self._tables[entry.relation]
@@ -84,10 +84,11 @@ class Relations:
         )
 
     def of_user(self, relation: str, user: Connection) -> bool:
-        """Whether a relation has a tuple with a user."""
+        """Whether a relation of users has a tuple with a user."""
         table = self._tables[relation]
         place = table.relation.user_column
-        return place is not None and bool(table.having(place, user))
+        assert place is not None, "the loader checks it"
+        return bool(table.having(place, user))
 
     def beside(self, change: Change) -> Collection[Tuple]:
         """The tuples with the same value in the first column as the one that has changed."""
@@ -157,7 +158,7 @@ class Relations:
     # Changes
 
     def add(self, entry: Entry, me: Connection, fields: Mapping[str, str], now: float) -> list[Change]:
-        """Adds a tuple; one with the same key is replaced. No change where a user is not there, or nothing is new."""
+        """Adds a tuple; one with the same key is replaced. No change where nothing is new."""
         table = self._tables[entry.relation]
         values: list[Value] = []
         for place, (column, argument) in enumerate(zip(table.relation.columns, entry.arguments, strict=True)):
@@ -166,8 +167,7 @@ class Relations:
                 value = self.stamp(now) if column.type == "now" else ""
             else:
                 value = self._value(column.type, argument, me, fields)
-            if value is None:
-                return []
+            assert value is not None, "the loader checks that this user is there"
             values.append(value if place else self._first(table, value) or value)
         for place, column in enumerate(table.relation.columns):
             if column.type == "next":
@@ -217,24 +217,24 @@ class Relations:
     def _dropped(self, table: Table, values: Tuple, cause: str | None) -> list[Change]:
         change = table.remove(values, cause)
         self._show(change)
-        return [change, *self._orphans(table, values, cause)]
+        return [change, *self._drop_orphans(table, values, cause)]
 
-    def _orphans(self, table: Table, values: Tuple, cause: str | None) -> Iterator[Change]:
+    def _drop_orphans(self, table: Table, values: Tuple, cause: str | None) -> list[Change]:
         """Drops what lives while a table has a tuple with this value in the first column, if it has none any more."""
-        first = table.folded(0, values[0])
+        first, changes = table.folded(0, values[0]), list[Change]()
         if not self._dependent[table.relation.name] or table.having(0, first):
-            return
+            return changes
         for name in self._dependent[table.relation.name]:
             dependent = self._tables[name]
             for each in tuple(dependent.having(0, first)):
-                yield from self._dropped(dependent, each, cause)
+                changes += self._dropped(dependent, each, cause)
+        return changes
 
-    def undo(self, changes: Iterable[Change]) -> list[Change]:
+    def undo(self, changes: Iterable[Change]) -> None:
         """Takes changes back, the last one first, as far as nothing else has happened to their tuples since.
 
-        Returns what was dropped besides, since it lives no longer than a tuple that was taken back.
+        What lives no longer than a tuple that was added goes with it; a tuple of a user who has gone stays away.
         """
-        more: list[Change] = []
         for change in reversed(tuple(changes)):
             table = self._tables[change.relation]
             if change.added and table.has(change.values):
@@ -242,11 +242,14 @@ class Relations:
                     table.put(change.old, change.values)
                 else:
                     table.remove(change.values, None)
-                    more += self._orphans(table, change.values, None)
-            elif not change.added:
+                    self._drop_orphans(table, change.values, None)
+            elif not change.added and self._is_alive(table, change.values):
                 table.put_back(change)
             self._show(change)
-        return more
+
+    def _is_alive(self, table: Table, values: Tuple) -> bool:
+        """Whether the users in the key of a tuple are still there."""
+        return all(isinstance(value, str) or self._find_user(value.name) is value for value in values[: table.keys])
 
     def _show(self, change: Change) -> None:
         if change.relation in self._shown:
@@ -267,7 +270,7 @@ class Relations:
         text = fields[str(argument.field)]
         return self._find_user(text) if type_name == "user" else text
 
-    def _pattern(self, entry: Entry, me: Connection, fields: Mapping[str, str]) -> list[Value | None] | None:
+    def pattern(self, entry: Entry, me: Connection, fields: Mapping[str, str]) -> list[Value | None] | None:
         """The folded values that an entry fixes, with None for any; None where it names a user that is not there."""
         pattern: list[Value | None] = []
         for column, argument in zip(self._tables[entry.relation].relation.columns, entry.arguments, strict=True):
@@ -290,7 +293,7 @@ class Relations:
             return None
         if place == 0:
             return self._first(table, value)
-        pattern = self._pattern(entry, me, fields)
+        pattern = self.pattern(entry, me, fields)
         known = () if pattern is None else table.find(pattern)
         return next((str(values[place]) for values in known), None)
 

@@ -1,26 +1,28 @@
 """Rows that wait for the hash of a secret or for the disk: what is to be done meanwhile, as data. No thread, no disk.
 
 A connection whose row waits takes no further frame. A row that compares or keeps a secret is chosen again when the
-result is there, by what is so then; one that waits for the disk is decided and seen by all at once, and is told and
-answered when it is there, or taken back.
+result is there, by what is so then. One that waits for the disk is decided at once, and is told and answered when it is
+there, or taken back; a request that would be answered by it waits behind it, and its row is chosen when that is over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from pychat.spec.model import Outcome, Spec
 
+from .claims import Claim, meet
 from .codec import Frame
 from .connection import Connection
-from .relations import Change
+from .relations import Change, Value
 from .users import Users
 
 Committed = Literal["done", "failed", "fenced"]
 Result = str | bool | Committed | None
 Results = dict[tuple[object, ...], Result]
+FIRST, LAST = 0.0, float("inf")  # the turns of what is being written, and of a request that has not waited yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +41,92 @@ class Work:
 
 @dataclass(slots=True)
 class Waiting:
-    """A row that waits for `work`: with its frame, to be chosen again, and the results so far, by kind and payload.
+    """A request that waits for `work`, or without it for those before it.
 
-    When it waits for the disk, its `changes` are made, and `values` and `fields` are those of what it will tell.
+    It has its frame, to take a row again, and the results so far, by kind and payload. When it waits for the disk, its
+    `changes` are made, and `values` and `fields` are those of what the `row` will tell. `claims` are what others wait
+    for, `turn` is its place before or behind them.
     """
 
-    work: Work
+    work: Work | None
     row: Outcome
-    frame: Frame | None = None
-    known: Results = field(default_factory=dict)
+    frame: Frame | None
+    known: Results
     changes: list[Change] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
+    turn: float = LAST
+
+
+class Line:
+    """All requests that wait. A request waits behind those that come before it and whose claims meet its own."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[Connection, Waiting] = {}
+        # The same by what they claim: the relation and the value of its first column, so that few are looked at.
+        self._claimed: dict[tuple[str, Value | None], dict[Connection, Waiting]] = {}
+        self._turns = 0
+
+    def add(self, connection: Connection, waiting: Waiting) -> None:
+        """Lets a connection wait: no frame is taken from it."""
+        connection.waiting = True
+        self.waiting[connection] = waiting
+        for claim in waiting.claims:
+            self._claimed.setdefault((claim.relation, claim.values[0]), {})[connection] = waiting
+
+    def add_behind(self, connection: Connection, waiting: Waiting) -> None:
+        """Lets a connection wait for those before it; once it has a turn, it keeps it."""
+        if waiting.turn == LAST:
+            self._turns += 1
+            waiting.turn = self._turns
+        self.add(connection, waiting)
+
+    def is_behind(self, claims: tuple[Claim, ...], turn: float) -> bool:
+        """Whether a request with these claims must wait."""
+        return any(
+            other.turn < turn and meet(other.claims, claims)
+            for claim in claims
+            for some in self._near(claim)
+            for other in some.values()
+        )
+
+    def _near(self, claim: Claim) -> Iterator[Mapping[Connection, Waiting]]:
+        """Those with a claim that may meet this one."""
+        first = claim.values[0]
+        if first is None:
+            yield from (some for (relation, _), some in self._claimed.items() if relation == claim.relation)
+        else:
+            yield self._claimed.get((claim.relation, first), {})
+            yield self._claimed.get((claim.relation, None), {})
+
+    def take(self, connection: Connection) -> Waiting | None:
+        """Takes out what waits for work; None where nothing does."""
+        waiting = self.waiting.get(connection)
+        return None if waiting is None or waiting.work is None else self._take(connection)
+
+    def is_written(self, connection: Connection) -> bool:
+        """Whether what a connection has changed is being written."""
+        waiting = self.waiting.get(connection)
+        return waiting is not None and waiting.turn == FIRST
+
+    def free(self) -> Iterator[tuple[Connection, Waiting]]:
+        """Takes out those that wait for nobody any more, in their order; one is handled before the next one."""
+        behind = [pair for pair in self.waiting.items() if pair[1].work is None]
+        for connection, waiting in sorted(behind, key=lambda pair: pair[1].turn):
+            if not self.is_behind(waiting.claims, waiting.turn):
+                yield connection, self._take(connection)
+
+    def _take(self, connection: Connection) -> Waiting:
+        connection.waiting = False
+        waiting = self.waiting.pop(connection)
+        for claim in waiting.claims:
+            key = claim.relation, claim.values[0]
+            some = self._claimed.get(key, {})
+            some.pop(connection, None)
+            if not some:
+                self._claimed.pop(key, None)
+        return waiting
 
 
 class SlowRows:

@@ -19,7 +19,8 @@ from collections.abc import Callable
 from typing import TypeAlias, cast
 
 from pychat.core.connection import Connection
-from pychat.core.hub import Hub, Log
+from pychat.core.hub import Hub
+from pychat.core.lifecycle import Log
 from pychat.net import close, reason, unacknowledged
 
 READ, WRITE = select.POLLIN, select.POLLOUT

@@ -19,7 +19,8 @@ import time
 from pychat.core.addresses import is_loopback, plain
 from pychat.core.admission import Reminders
 from pychat.core.connection import Connection
-from pychat.core.hub import Hub, Log, no_log
+from pychat.core.hub import Hub, no_log
+from pychat.core.lifecycle import Log
 from pychat.core.relations import utc
 from pychat.net import close, prepare, reason
 from pychat.spec import Spec
@@ -105,21 +106,24 @@ class Server:
             raise
 
     def stop(self) -> None:
-        """Stops accepting, says goodbye to every connection, and joins every thread, within about 4 s."""
+        """Stops accepting, says goodbye to every connection, and joins every thread, within about 4 s.
+
+        What was given to the disk before is written, and answered, whatever time that takes.
+        """
         self._stopping = True
         with contextlib.suppress(OSError):  # without this wake-up the acceptor sees it within REST
             self._waker.send(b"\0")
         if self._acceptor.ident is not None:
             self._acceptor.join()
         close(self._listener)
-        if self._slow is not None:
-            self._slow.stop()  # what was begun is answered before the goodbye
         with self._lock:
             self._hub.shutdown(time.monotonic())
             touched = self._hub.queues.take_touched()
         for channel in touched:
             assert isinstance(channel, Channel)
             channel.loop.post(channel)
+        if self._slow is not None:
+            self._slow.stop()  # what is being written is answered before its goodbye
         deadline = time.monotonic() + STOP_SECONDS
         for loop in self._loops:
             loop.stop(deadline)

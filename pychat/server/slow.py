@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from pychat.core.hub import Hub, Log
+from pychat.core.hub import Hub
+from pychat.core.lifecycle import Log
 from pychat.core.slow import Result, Work
 
 from .loop import Channel
@@ -33,14 +34,16 @@ class SlowWorker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread when all that was given out is done."""
+        """Ends the thread when all is written that was given out. The hub has been shut down: it gives out no more."""
         if self._thread.ident is not None:
             self._queue.put(None)
             self._thread.join()
 
     def _run(self) -> None:
         while (work := self._queue.get()) is not None:
-            result = self._result(work)
+            # A hash for a connection that has ended is not worth its time; what was given to the disk is.
+            wanted = work.kind == "commit" or work.connection.state != self._hub.spec.final
+            result = self._result(work) if wanted else None
             with self._lock:
                 self._hub.complete(work.connection, result, time.monotonic())
                 touched = self._hub.queues.take_touched()

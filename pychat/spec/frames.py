@@ -229,6 +229,8 @@ class FrameBuilder:
         form = self._form((*path, "wire"), value["wire"])
         if form.verb != verb:
             self._blame((*path, "wire"), f"the wire form of {verb} must begin with it")
+        if self.framing.any_case and verb != verb.upper():
+            self._blame(path, f"a verb of any case is known by its capitals, {verb.upper()}: write it so", key=True)
         for name in [field.name for field in form.fields if field.name in VARIABLES]:
             self._blame((*path, "wire"), f"<{name}> means something else in answers and pushes; it needs another name")
         answer = self._form((*path, "answer"), value["answer"]) if "answer" in value else None

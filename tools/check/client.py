@@ -59,8 +59,9 @@ class Client:
             return
         for verb in self._inert:
             if verb.verb in self._forced or self.may_send(endpoint, verb):
+                name = endpoint.me if verb.name_field else NOBODY  # any name: none of its rows asks about it
                 for words in range(len(verb.words)):
-                    yield SentRequest(verb.verb, words=words)
+                    yield SentRequest(verb.verb, name, words)
 
     def may_send(self, endpoint: Endpoint, verb: Verb) -> bool:
         """Whether the rules for clients allow it now; a wild client has none but that nothing follows the end."""

@@ -13,7 +13,8 @@ from pathlib import Path
 from conformance.cases.case import cases_of
 from conformance.cases.play import example_plays
 from conformance.engine.target import Command, StartError, Target
-from conformance.oracle.probe import UnjudgeableError, barrier_verb
+from conformance.oracle.judgeable import require_judgeable
+from conformance.oracle.probe import UnjudgeableError
 from conformance.run import Options, run_suite
 from pychat.core.replay import replay
 from pychat.spec import Spec
@@ -48,7 +49,7 @@ def verify_examples(spec: Spec, file: Path, target: Target = SHIPPED_SERVER) -> 
     cases = [case for play in example_plays(spec) for case in cases_of(spec, play, "play", ["whole"])]
     options = Options(jobs=4, profiles=tuple(spec.profiles), spec_file=file)
     try:
-        barrier_verb(spec)  # a server that cannot be judged is not started
+        require_judgeable(spec)  # a server that cannot be judged is not started
         results = run_suite(target, cases, options, spec=spec) if cases else []
     except UnjudgeableError as error:
         return Played(0, str(error))

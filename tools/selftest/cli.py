@@ -115,12 +115,13 @@ def steady(command: str | None, runs: int, busy: int, jobs: int, spec_file: Path
 
 def _spec(path: Path | None) -> Spec:
     """The spec of a file, the shipped one without; a file that cannot be judged by is misuse."""
-    from conformance.oracle.probe import UnjudgeableError, barrier_verb
+    from conformance.oracle.judgeable import require_judgeable
+    from conformance.oracle.probe import UnjudgeableError
     from pychat.spec import SpecError, load, shipped
 
     try:
         spec = load(path) if path else shipped()
-        barrier_verb(spec)
+        require_judgeable(spec)
     except (SpecError, UnjudgeableError) as error:
         raise Misuse(str(error)) from None
     except OSError as error:

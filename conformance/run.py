@@ -103,7 +103,9 @@ def run_suite(
             asked.append(case)
     asked.sort(key=lambda case: not case.slow)  # the longest first
     with contextlib.ExitStack() as stack:
-        if cases and cases[0].of == "client":
+        if not asked:
+            assignments = []
+        elif asked[0].of == "client":
             assignments = _client_workers(target, spec, options, asked)
         else:
             assignments = _server_workers(target, spec, options, asked, stack)

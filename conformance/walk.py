@@ -22,9 +22,9 @@ from .engine.target import Target
 from .engine.verdict import Result, Verdict
 from .engine.worker import Worker
 from .oracle.frames import Faulty, Parsed, parse_request
+from .oracle.lines import CAST, Lines
 from .oracle.model import World
 from .oracle.noise import Noise
-from .oracle.paths import CAST, Lines
 from .run import Options, one_worker, run_suite
 
 STEPS = 40  # of a walk, at most

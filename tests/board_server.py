@@ -8,12 +8,13 @@ from __future__ import annotations
 import signal
 import threading
 from argparse import ArgumentParser
+from pathlib import Path
 
 from pychat.core.slow import Result, Work
 from pychat.server.server import Server
 from pychat.spec import load
 
-from .conftest import ROOT
+BOARD = Path(__file__).parent / "board.yaml"
 
 
 def do(work: Work) -> Result:
@@ -28,7 +29,7 @@ def main() -> None:
     """Serves until SIGTERM."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--spec", default=str(ROOT / "tests" / "board.yaml"))
+    parser.add_argument("--spec", default=str(BOARD))
     options = parser.parse_args()
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,13 @@ from click.testing import CliRunner
 from conformance.cases.matrix import Matrix
 from conformance.cli import main
 from conformance.client.contract import Contract
-from conformance.engine.target import Command, command_values, placeholders_of
-from conformance.engine.verdict import Verdict
+from conformance.engine.target import command_values, placeholders_of
 from conformance.oracle.model import World
 from conformance.oracle.names import Names, names_of
 from conformance.oracle.paths import paths_of
 from conformance.oracle.probe import UnjudgeableError
-from conformance.run import Options, run_suite
 from conformance.suite import client_cases, server_cases
-from pychat.spec import Spec, load, loads
+from pychat.spec import Spec, loads
 from pychat.spec.reading import read
 
 from .conftest import ROOT, changed
@@ -226,13 +223,3 @@ def test_any_range_of_characters_may_be_forbidden(ends: tuple[int, int]) -> None
     kind = replace(changed().types["text"], forbid=((0x00, 0x1F), ends))
     spec = changed()
     assert server_cases(replace(spec, types={**spec.types, "text": kind}), ("whole",))
-
-
-def test_a_notice_board_is_judged_over_sockets() -> None:
-    """Relations, tells, a greeting, faults in its own order, a list that nothing ends: each cell, against a fake store."""
-    file = ROOT / "tests" / "board.yaml"
-    board = load(file)
-    command = Command(f"{sys.executable} -m tests.board_server --port {{port}}")
-    results = run_suite(command, server_cases(board, ("whole",)), Options(spec_file=file), spec=board)
-    assert len(results) > 300
-    assert not [result.words for result in results if result.verdict is not Verdict.PASS and result.kind != "scene"]

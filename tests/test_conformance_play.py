@@ -12,9 +12,11 @@ from conformance.cases.reader import PlayError, plays_of, shipped_plays
 from conformance.engine.actions import Race, Receive, Send
 from conformance.engine.failures import ContradictionError
 from conformance.engine.script import Compiler
+from conformance.engine.stage import Stage
+from conformance.oracle.lines import SUBJECT
 from conformance.oracle.model import End, Items, Text, World
 from conformance.oracle.names import Names
-from conformance.oracle.paths import SUBJECT, paths_of
+from conformance.oracle.paths import paths_of
 from conformance.oracle.probe import barrier_verb, configurations, probe_for
 from conformance.results.record import NOT_JUDGED
 from conformance.suite import client_cases, server_cases
@@ -269,13 +271,15 @@ def test_names_are_unique_where_names_stand_and_nowhere_else(spec: Spec) -> None
 
 
 def test_coalesced_octets_stand_between_two_barriers(spec: Spec) -> None:
-    """The neighbours' answers are due around the line's own."""
+    """The neighbours' answers are due around the line's own; the player asks for other answers itself."""
     play = next(play for play in Matrix(spec).plays() if play.id == "CONNECTED/HELLO/greeted")
     ops = [op.action for op in Compiler(spec, play, 1, segment="coalesced").compile().ops]
     assert isinstance(ops[0], Send)
     assert ops[0].octets == b"PING judge-1\nHELLO 1\nPING judge-2\n"
     due = [action.due for action in ops if isinstance(action, Receive)][:3]
     assert due == [Text("PONG judge-1"), Text("OK HELLO 1 core"), Text("PONG judge-2")]
+    asked = Stage(spec, ("127.0.0.1", 0)).barrier
+    assert not {Text(asked.answer(asked.token())) for _ in range(9)} & {*due}
 
 
 def test_a_probe_changes_nothing(little: Spec) -> None:

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from conformance.oracle.frames import write_form
+from conformance.oracle.lines import SUBJECT, Move, Path
 from conformance.oracle.model import World
-from conformance.oracle.paths import SUBJECT, Move, Path, label_of, paths_of
+from conformance.oracle.paths import label_of, paths_of
+from conformance.oracle.situations import situations, told_of_an_end
 from pychat.spec import Spec
 from pychat.spec.forms import Request
 from pychat.spec.model import Budget, Outcome
@@ -79,7 +81,7 @@ class Matrix(Cells):
     def plays(self) -> list[Play]:
         found = [
             *self._rows(),
-            *self._forgotten(),
+            *self._situations(),
             *self._wrong_states(),
             *self._lines(),
             *self._fields(),
@@ -111,12 +113,11 @@ class Matrix(Cells):
                         variant = Variant(label_of(row, rows), line, (row.rule,), title)
                         yield self._cell(configuration, verb, variant, path)
 
-    def _forgotten(self) -> Iterator[Play]:
-        """Rows that depend on what a relation keeps: of the tuple that was forgotten last, and of the next one."""
-        for path, line, row, what in self.paths.to_forgotten():
-            configuration = self.paths.named or self.spec.initial
+    def _situations(self) -> Iterator[Play]:
+        """Rows again, where they show more of relations than at the end of the shortest path."""
+        for path, configuration, line, row, what in situations(self.paths):
             rows = self.spec.states[configuration.partition("+")[0]].recv[row.verb]
-            title = f"{line.decode().strip()} in {configuration} is {row.label}: its tuple is {what}"
+            title = f"{line.decode().strip()} in {configuration} is {row.label}: {what.replace('-', ' ')}"
             variant = Variant(f"{label_of(row, rows)}-{what}", line, (row.rule,), title)
             yield self._cell(configuration, row.verb, variant, path)
 
@@ -368,6 +369,12 @@ class Matrix(Cells):
             for name, title, shown, steps in variants:
                 title = f"a client that is {configuration} {title}"
                 yield self.cell(configuration, END, name, title, shown, path, steps, segments=("whole",))
+        told = told_of_an_end(self.paths)
+        if told is not None:
+            state, title = self.paths.named or self.spec.initial, "others are told of the end of a connection"
+            yield self.cell(
+                state, END, "half-close-told", title, rules, self.steps(told), [finish], segments=("whole",)
+            )
 
     # What the timers of a call do, to each end
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from conformance.cases.matrix import Cells
 from conformance.cases.play import CLIENT, USER, Play, Step
 from conformance.oracle.frames import ANY_WORDS, Parsed, parse_request
+from conformance.oracle.lines import SUBJECT, Move, Path
 from conformance.oracle.model import Due, End, Items, Text, World
-from conformance.oracle.paths import SUBJECT, Move, Path
 from pychat.spec import Spec
 from pychat.spec.forms import Form
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from conformance.cases.play import Play
 from conformance.cases.values import values_of
 from conformance.oracle.frames import write_form
+from conformance.oracle.lines import SUBJECT
 from conformance.oracle.model import Text
-from conformance.oracle.paths import SUBJECT, label_of
+from conformance.oracle.paths import label_of
 from pychat.spec.forms import Request
 
 from .cells import ClientCells, sent, typed, unsent

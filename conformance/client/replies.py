@@ -14,8 +14,8 @@ from conformance.cases.play import CLIENT, Play, Step
 from conformance.cases.values import BAD_UTF8
 from conformance.oracle.connection import Connection
 from conformance.oracle.frames import write_form
+from conformance.oracle.lines import CAST, SUBJECT
 from conformance.oracle.model import Text, World
-from conformance.oracle.paths import CAST, SUBJECT
 from pychat.spec import Spec
 from pychat.spec.forms import Form
 from pychat.spec.view import Move, moves

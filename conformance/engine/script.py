@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from conformance.cases.play import NUMBER, WALK, Play, Segment, Step, StepKind, send
 from conformance.oracle.frames import Parsed, matches, parse_reply, parse_request
+from conformance.oracle.lines import Path
 from conformance.oracle.model import Cut, Due, End, Items, Text, World
 from conformance.oracle.names import Names, unique_number
-from conformance.oracle.paths import Path
 from conformance.oracle.probe import Barrier, lister, probe_for
 from pychat.spec import Spec
 

@@ -27,16 +27,19 @@ class UnjudgeableError(Exception):
 
 
 class Barrier:
-    """The request whose answer proves that everything before it was handled. Raises UnjudgeableError without one."""
+    """The request whose answer proves that everything before it was handled. Raises UnjudgeableError without one.
 
-    def __init__(self, spec: Spec) -> None:
+    Its tokens begin with the number `first`.
+    """
+
+    def __init__(self, spec: Spec, first: int = 1) -> None:
         self.spec = spec
         self.verb = barrier_verb(spec)
         self.form = spec.requests[self.verb].form
         row = spec.states[spec.initial].recv[self.verb][0]
         assert row.answer is not None
         self.template = row.answer
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(first)
 
     @property
     def is_echo(self) -> bool:

@@ -63,7 +63,7 @@ class Terminal:
         self, spec: Spec, results: Sequence[Result], *, of: str, seconds: float, stale: Sequence[str], code: int,
         patience: float = 0.0,
     ) -> None:  # fmt: skip
-        """Failures first, then what was not tested, then the figures; the conclusion is the last line."""
+        """Failures first, then what was not tested and why, then the figures; the conclusion is the last line."""
         failed = [r for r in results if r.verdict in (Verdict.FAIL, Verdict.XPASS, Verdict.ERROR)]
         by_id: dict[str, list[Result]] = {}
         for result in sorted(failed, key=lambda result: _order(spec, result)):
@@ -74,7 +74,9 @@ class Terminal:
         self._brief(list(by_id.values()))
         if failed:
             self.say(self.paint("dim", f"{LEGEND[of]}\n`{program()} explain ID` says what is right, and why.\n"))
-        for verdict in (Verdict.BLOCKED, Verdict.NOT_TESTED, Verdict.XFAIL, Verdict.NONSTRICT):
+        for verdict in (
+            Verdict.BLOCKED, Verdict.NOT_TESTED, Verdict.NOT_APPLICABLE, Verdict.XFAIL, Verdict.NONSTRICT,
+        ):  # fmt: skip
             self._short(verdict, [r for r in results if r.verdict is verdict])
         for key in stale:
             words = "the list of known failures has it, but there is no such case"

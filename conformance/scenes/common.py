@@ -16,8 +16,9 @@ from conformance.engine.player import Player
 from conformance.engine.script import Compiler, leading
 from conformance.engine.stage import Stage
 from conformance.engine.worker import Worker
+from conformance.oracle.lines import SUBJECT
 from conformance.oracle.model import Text
-from conformance.oracle.paths import SUBJECT, paths_of
+from conformance.oracle.paths import paths_of
 from pychat.spec import Spec
 
 

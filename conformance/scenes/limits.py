@@ -17,7 +17,8 @@ from conformance.engine.player import Player
 from conformance.engine.stage import Stage
 from conformance.engine.worker import Worker
 from conformance.oracle.frames import ANY_WORDS
-from conformance.oracle.paths import SUBJECT, paths_of
+from conformance.oracle.lines import SUBJECT
+from conformance.oracle.paths import paths_of
 from pychat.spec import Spec
 
 from .common import expect, lead, scene

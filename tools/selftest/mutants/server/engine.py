@@ -180,7 +180,7 @@ class Server(Users):
             found.append(FaultyFrameError("encoding"))
             text = line.decode("utf-8", "surrogateescape")
         verb, values = text.split(" ")[0], None
-        if self.spec.framing.any_case:
+        if self.spec.framing.any_case and verb.isascii():
             text = verb.upper() + text[len(verb) :]
             verb = verb.upper()
         if verb not in self.spec.requests:

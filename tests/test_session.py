@@ -524,9 +524,9 @@ def test_lists_without_an_end_and_refusals_of_their_own_form() -> None:
     session.request("NAME", "ann")
     take(session, "OK NAME ann")
     session.request("WHO")
-    session.request("PING")
+    session.request("PING", "1")
     users = take(session, "USER ann idle", "NEWS lost 1 bob a hat", "USER bob reader")
     assert [(event.kind, event.verb) for event in users if event.kind == "item"] == [("item", "WHO")] * 2
-    take(session, "PONG")
+    take(session, "PONG 1")
     with pytest.raises(RemoteProtocolError, match="no WHO"):
         take(session, "USER carol idle")

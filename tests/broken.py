@@ -254,7 +254,7 @@ CALLS: Mapping[str, Control] = {
         10,
     ),
     "a partner that is gone is answered": faulty(
-        confirming_the_gone, Violation(properties.OTHER_CALL, "PAIRED CHAT/confirmed if no partner"), 9
+        confirming_the_gone, unplaced("OK CHAT in PAIRED, of somebody who is not the partner there"), 9
     ),
     "a call behind a call": faulty(
         lambda: replace(

@@ -24,6 +24,7 @@ from .faults import (
     Deaf,
     Doubting,
     LeavingBlindly,
+    LeavingOneSided,
     OneBit,
     OneSided,
     Overtaking,
@@ -270,7 +271,7 @@ CALLS: Mapping[str, Control] = {
         shipped,
         Violation(properties.ASYMMETRIC, "PAIRED with the partner of somebody else or of nobody"),
         5,
-        server=OneSided,
+        server=LeavingOneSided,
     ),
     "an answer is not accepted": faulty(
         lambda: without_effects("PAIRED", "CHAT", "accepted", "accept"),

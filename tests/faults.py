@@ -201,12 +201,20 @@ class OneBit(Server):
 
 
 class OneSided(Server):
-    """A server that forgets the other end when a timer or a LEAVE ends the link."""
+    """A server that forgets the other end when one row ends the link: that of the timer."""
+
+    ROW = "ring"
 
     def take_other_step(self, endpoint: Endpoint, step: OtherStep) -> tuple[Endpoint | None, tuple[Violation, ...]]:
-        if step.reply is None and self.tables.rows[step.row].label in ("ring", "left"):
+        if step.reply is None and self.tables.rows[step.row].label == self.ROW:
             return endpoint, ()
         return super().take_other_step(endpoint, step)
+
+
+class LeavingOneSided(OneSided):
+    """The same, when it is a LEAVE."""
+
+    ROW = "left"
 
 
 class Torn(Server):

@@ -24,11 +24,13 @@ from .faults import (
     Deaf,
     Doubting,
     LeavingBlindly,
+    LeavingOneSided,
     OneBit,
     OneSided,
     Overtaking,
     Resetting,
     Torn,
+    confirming_the_gone,
     dead_end,
     deaf_leave,
     ending_frees_the_partner,
@@ -40,11 +42,13 @@ from .faults import (
     little,
     one_unanswered,
     ringing_frees,
+    telling_retractions,
     with_row,
     with_timer,
     without,
     without_condition,
     without_effects,
+    without_quit,
 )
 
 TINY = Bounds(clients=2, up=1, down=1)
@@ -84,7 +88,7 @@ class Control:
 
     def search(self) -> Search:
         tables, bounds = self.tables(), self.bounds
-        model = self.model(tables, bounds.clients, bounds.up, bounds.down)
+        model = self.model(tables, bounds.clients, bounds.up, bounds.down, bounds.wild)
         model.client = self.client(tables, bounds.clients, bounds.up, bounds.down)
         model.server = self.server(tables, model.client)
         return Search(tables, bounds, model)
@@ -171,6 +175,7 @@ CALLS: Mapping[str, Control] = {
         THREE,
     ),
     "MISSED comes late": faulty(shipped, unplaced("MISSED in NAMED"), 8, THREE, server=Torn, shown=False),
+    "ACCEPTED comes late": faulty(shipped, unplaced("ACCEPTED in NAMED"), 8, server=Torn, shown=False),
     "OK CHAT resets": faulty(
         shipped,
         Violation(properties.BELIEF, "in PAIRED its client sees that the partner has not answered"),
@@ -187,6 +192,33 @@ CALLS: Mapping[str, Control] = {
         lambda: free_callers(shipped()),
         Violation(properties.BELIEF, "in PAIRED its client sees that the partner has answered"),
         5,
+        THREE,
+        server=OneBit,
+    ),
+    "one bit, and a client without rules": faulty(
+        shipped,
+        Violation(properties.BELIEF, "in PAIRED its client sees that the partner has answered"),
+        4,
+        replace(TWO, wild=1),
+        server=OneBit,
+    ),
+    "one bit: an end answers twice": faulty(
+        lambda: free_callers(shipped()), unplaced("ACCEPTED in PAIRED" + AGAINST), 8, THREE, server=OneBit
+    ),
+    "one bit: an end that has answered declines": faulty(
+        lambda: free_callers(shipped()), unplaced("GONE declined in PAIRED" + AGAINST), 8, THREE, server=OneBit
+    ),
+    "one bit: an end that has answered rings": faulty(
+        lambda: free_callers(with_timer("ring", since="silence")),
+        unplaced("GONE unanswered in PAIRED" + AGAINST),
+        8,
+        THREE,
+        server=OneBit,
+    ),
+    "one bit, and the partner is told": faulty(
+        lambda: free_callers(telling_retractions()),
+        unplaced("GONE declined in PAIRED" + AGAINST),
+        8,
         THREE,
         server=OneBit,
     ),
@@ -217,6 +249,14 @@ CALLS: Mapping[str, Control] = {
         10,
         THREE,
     ),
+    "an answer behind a LEAVE": faulty(
+        lambda: one_unanswered("HELLO", "NAME", "CHAT"),
+        Violation(properties.OTHER_CALL, "NAMED CHAT/opened begins a chat"),
+        10,
+    ),
+    "a partner that is gone is answered": faulty(
+        confirming_the_gone, unplaced("OK CHAT in PAIRED, of somebody who is not the partner there"), 9
+    ),
     "a call behind a call": faulty(
         lambda: replace(
             without_effects("PAIRED", "CHAT", "already-paired", "retract"),
@@ -231,7 +271,7 @@ CALLS: Mapping[str, Control] = {
         shipped,
         Violation(properties.ASYMMETRIC, "PAIRED with the partner of somebody else or of nobody"),
         5,
-        server=OneSided,
+        server=LeavingOneSided,
     ),
     "an answer is not accepted": faulty(
         lambda: without_effects("PAIRED", "CHAT", "accepted", "accept"),
@@ -254,6 +294,7 @@ CALLS: Mapping[str, Control] = {
         Bounds(clients=2, up=1, down=1, named=True),
         model=Deaf,
     ),
+    "no way out": faulty(without_quit, Violation(properties.DEAD_END, "from NAMED"), 0, shown=False),
 }
 
 CONTROLS: Mapping[str, Control] = {

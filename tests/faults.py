@@ -39,6 +39,13 @@ def _with_rows(spec: Spec, state: str, verb: str, change: Callable[[Outcome], Ou
     return replace(spec, states={**spec.states, state: replace(old, recv=recv)})
 
 
+def with_first(spec: Spec, state: str, row: Outcome) -> Spec:
+    """The spec with one more row, before the others of its request."""
+    old = spec.states[state]
+    recv = {**old.recv, row.verb: (row, *old.recv[row.verb])}
+    return replace(spec, states={**spec.states, state: replace(old, recv=recv)})
+
+
 def with_timer(name: str, *, since: Since = "call", **changes: Any) -> Spec:
     """The shipped spec with the row of a timer changed."""
     spec = shipped()
@@ -87,10 +94,34 @@ def dead_end() -> Spec:
     spec = shipped()
     gone = Outcome("", "partner-gone", "R-MSG-3", (Condition("no partner"),), error="partner-gone")
     for verb in ("LEAVE", "QUIT"):
-        old = spec.states["PAIRED"]
-        rows = (replace(gone, verb=verb), *old.recv[verb])
-        spec = replace(spec, states={**spec.states, "PAIRED": replace(old, recv={**old.recv, verb: rows})})
+        spec = with_first(spec, "PAIRED", replace(gone, verb=verb))
     return spec
+
+
+def without_quit() -> Spec:
+    """No request ends a connection."""
+    spec = shipped()
+    for state in spec.live_states:
+        spec = without(spec, state, "QUIT", "quit")
+    return spec
+
+
+def confirming_the_gone() -> Spec:
+    """CHAT is answered OK also when the partner is gone."""
+    spec = shipped()
+    confirmed = next(row for row in spec.states["PAIRED"].recv["CHAT"] if row.label == "confirmed")
+    return with_first(spec, "PAIRED", replace(confirmed, conditions=(Condition("no partner"),)))
+
+
+def telling_retractions() -> Spec:
+    """The partner of an end that is accepted no longer is told; the strict loader lets no refusal do that."""
+    spec = shipped()
+    accepted = next(row for row in spec.states["PAIRED"].recv["CHAT"] if row.label == "accepted")
+    assert accepted.partner is not None
+    told = accepted.partner.push
+    form = replace(told.form, parts=("RETRACTED", *told.form.parts[1:]))
+    told = replace(told, parts=("RETRACTED", *told.parts[1:]), form=form)
+    return with_row(spec, "PAIRED", "CHAT", "already-paired", partner=replace(accepted.partner, push=told))
 
 
 def deaf_leave() -> Spec:
@@ -170,30 +201,39 @@ class OneBit(Server):
 
 
 class OneSided(Server):
-    """A server that forgets the other end when a timer or a LEAVE ends the link."""
+    """A server that forgets the other end when one row ends the link: that of the timer."""
+
+    ROW = "ring"
 
     def take_other_step(self, endpoint: Endpoint, step: OtherStep) -> tuple[Endpoint | None, tuple[Violation, ...]]:
-        if step.reply is None and self.tables.rows[step.row].label in ("ring", "left"):
+        if step.reply is None and self.tables.rows[step.row].label == self.ROW:
             return endpoint, ()
         return super().take_other_step(endpoint, step)
 
 
-class Torn(Server):
-    """A server that pushes to others later, in a step of its own; what it owes stands first in the caller's queue."""
+class LeavingOneSided(OneSided):
+    """The same, when it is a LEAVE."""
 
+    ROW = "left"
+
+
+class Torn(Server):
+    """A server that sends what some rows push later, in a step of its own; that waits before the next request."""
+
+    LATE = ("accepted", "user-busy")  # the rows
     OWED = "PONG"  # a verb that never lies in a queue of the model
 
     def take(self, endpoint: Endpoint, holder: int, holder_linked: bool, facts: Facts) -> Iterator[ServerStep]:
         sent = endpoint.up[0]
         if sent.verb == self.OWED:
-            other = OtherStep(sent.words, endpoint.me, endpoint.name, reply="MISSED")
+            row = self.tables.rows[sent.words]
+            other = OtherStep(row.index, endpoint.me, endpoint.name, reply=row.push or row.tells[0].reply)
             rest = endpoint._replace(up=endpoint.up[1:])
-            yield ServerStep(sent.words, rest, facts, ((sent.meant, other),), ())
+            yield ServerStep(row.index, rest, facts, ((sent.meant, other),), ())
             return
         for step in super().take(endpoint, holder, holder_linked, facts):
-            told = [(who, other) for who, other in step.others if other.reply is not None]
-            if told and step.endpoint is not None:
-                owed = tuple(SentRequest(self.OWED, words=step.row, meant=who) for who, _ in told)
+            if step.endpoint is not None and self.tables.rows[step.row].label in self.LATE:
+                owed = tuple(SentRequest(self.OWED, words=step.row, meant=who) for who, _ in step.others)
                 step = step._replace(others=(), endpoint=step.endpoint._replace(up=(*owed, *step.endpoint.up)))
             yield step
 

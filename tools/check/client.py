@@ -126,7 +126,7 @@ class Client:
             return None, (Violation(UNPLACED, f"{reply.key} in {endpoint.view}"),)
         for known, here, change in places:
             if here in (None, endpoint.here) and all(self._knows(kind, endpoint) is holds for kind, holds in known):
-                if change.mirrored and "link" not in change.effects and endpoint.peer != reply.who:
+                if not _of_the_partner(endpoint, reply, change):
                     about = f"{reply.key} in {endpoint.view}, of somebody who is not the partner there"
                     return None, (Violation(UNPLACED, about),)
                 return change, ()
@@ -182,6 +182,15 @@ class Client:
                 found = (endpoint, violations) if after is None else self.settled(after)
             self._settled[endpoint] = found
         return found
+
+
+def _of_the_partner(endpoint: Endpoint, reply: SentReply, change: Change) -> bool:
+    """Whether a reply is about the partner that its client sees, where it must be."""
+    if change.mirrored:
+        return "link" in change.effects or reply.who == endpoint.peer
+    if "accept" in change.effects:
+        return endpoint.peer != NOBODY and reply.name in (NOBODY, endpoint.peer_name)
+    return True
 
 
 def own_end(kind: ConditionKind, partner: int, answered: bool, accepted: bool) -> bool:

@@ -254,7 +254,7 @@ class Server:
             return self._over(endpoint), ()
         if row.links or row.unlinks or endpoint.state not in self.linked:
             endpoint = without_chat(endpoint)
-        name = sent.name if row.links or "bind" in row.kinds else NOBODY
+        name = sent.name if not row.kinds.isdisjoint({"bind", "link", "accept"}) else NOBODY
         who = other if row.links else NOBODY if row.verb else partner  # a timer's push is about the partner
         violations: Violations = ()
         for reply in row.answers:

@@ -139,7 +139,7 @@ class Trace:
 
 def trace(search: Search, violation: Violation) -> Trace:
     """The trace of a violation that `search` has found."""
-    path = list(_walk(search, violation))
+    path = list(actions(search, violation))
     texts = Texts(search.model.tables, [(action, before) for action, before, _ in path])
     return Trace(search.model.spec, violation, tuple(trace_steps(texts, path, search.model.server)), texts.people)
 
@@ -168,7 +168,7 @@ def trace_steps(
             yield TraceStep(action, request, after, row, frames)
 
 
-def _walk(search: Search, violation: Violation) -> Iterator[tuple[Action, GlobalState, GlobalState | None]]:
+def actions(search: Search, violation: Violation) -> Iterator[tuple[Action, GlobalState, GlobalState | None]]:
     """Each action of a trace, with the states before and after it. The search keeps no actions: find them again."""
     states = search.found.traces[violation]
     state = search.start()

@@ -52,6 +52,7 @@ OTHERS: dict[str, int | float | str] = {
     "timers.stalled.after": "37 s",
     "timers.linger.after": "1700 ms",
     "limits.tolerance.seconds": 1.5,
+    "limits.shutdown.seconds": 7,
     "limits.queue_mark.octets": 271829,
     "limits.queue_stop.octets": 1414213,
     "limits.address_share.one_in": 13,

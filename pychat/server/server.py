@@ -29,7 +29,7 @@ from .loop import READ, REST, Channel, Loop
 from .slow import Do, SlowWorker
 
 BACKLOG = 4096
-STOP_SECONDS = 4.0  # for the last frames to be sent; connections that are left then are closed
+SENDING = 0.8  # of the time for a shutdown, for the last frames; connections that are left then are closed
 PAUSE = 0.1  # seconds before the next try, when no connection can be accepted
 TURNED_AWAY = 256  # refused connections that may still be open; the next ones are closed at once
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -106,7 +106,7 @@ class Server:
             raise
 
     def stop(self) -> None:
-        """Stops accepting, says goodbye to every connection, and joins every thread, within about 4 s.
+        """Stops accepting, says goodbye to every connection, and joins every thread, in time (R-CLOSE-4).
 
         What was given to the disk before is written, and answered, whatever time that takes.
         """
@@ -124,7 +124,7 @@ class Server:
             channel.loop.post(channel)
         if self._slow is not None:
             self._slow.stop()  # what is being written is answered before its goodbye
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + SENDING * self._hub.spec.limits.shutdown
         for loop in self._loops:
             loop.stop(deadline)
         for loop in self._loops:

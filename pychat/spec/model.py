@@ -205,9 +205,10 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`tolerance` in seconds, queues in octets; `address_share` is what one address may hold of the connections."""
+    """Times in seconds, queues in octets; `address_share` is what one address may hold of the connections."""
 
     tolerance: float
+    shutdown: float
     queue_mark: int
     queue_stop: int
     address_share: Share

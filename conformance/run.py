@@ -144,23 +144,25 @@ def _server_workers(
     timed = Queue(case for case in cases if case.lane == "quick")
     workers = [stack.enter_context(one_worker(target, spec, options)) for _ in range(options.jobs)]
     workers[0].address()
-    findings = preflight(workers[0])
+    findings, conditions = preflight(workers[0]), workers[0].conditions
     if str(findings):
         options.on_note(str(findings))
     for worker in workers:
-        worker.findings = findings
+        worker.findings, worker.conditions = findings, conditions
         worker.patience = options.patience if findings.barrier else min(options.patience, HOPELESS)
     if not timed or not any(map(workers[0].offer.tells, spec.timers)):
         return [*((worker, (ordinary,)) for worker in workers[:-1]), (workers[-1], (ordinary, timed))]
-    quick = replace(_quick_worker(target, spec, options, stack), findings=findings)
+    quick = replace(
+        _quick_worker(target, spec, options, stack, findings.answer), findings=findings, conditions=conditions
+    )
     timers = [(replace(quick), (timed,)) for _ in range(min(len(timed), TIMED))]
     return [*((worker, (ordinary,)) for worker in workers), *timers]
 
 
-def _quick_worker(target: Target, spec: Spec, options: Options, stack: contextlib.ExitStack) -> Worker:
-    """A worker at a server with short timers, which others may use too."""
+def _quick_worker(target: Target, spec: Spec, options: Options, stack: contextlib.ExitStack, answer: float) -> Worker:
+    """A worker at a server with short timers, which others may use too; an `answer` takes so many seconds."""
     folder = stack.enter_context(programs.folder("pychat-conformance-"))
-    quick = quicken(options.spec_file or shipped_file(), folder)
+    quick = quicken(options.spec_file or shipped_file(), folder, answer)
     running = target.start(**command_values(quick, quick.source))
     stack.callback(running.stop)
     offer = Offer(target.placeholders, max_wait=options.max_wait, quick_of=spec)

@@ -37,9 +37,9 @@ class Player:
             do.Send: self._send, do.Finish: lambda action: stage.inbox(action.who).wire.finish(),
             do.Reset: self._reset, do.SendLate: self._send_late,
             do.Open: self._open, do.Settle: self._settle, do.Receive: self._receive, do.Quiet: self._quiet,
-            do.Race: self._race, do.Clock: lambda action: clock.watch(stage, action, self.backlog),
+            do.Race: self._race, do.Clock: self._clock,
             do.Await: lambda action: clock.await_end(stage, action),
-            do.Pause: lambda action: stage.inbox(action.who).wire.stop_reading(), do.Flood: self._flood,
+            do.Pause: self._pause, do.Flood: self._flood,
             do.ReadOn: self._read_on, do.Refused: self._refused, do.Signal: self._signal, do.Exit: self._exit,
         }  # fmt: skip
 
@@ -95,9 +95,26 @@ class Player:
             del self.stage.inboxes[action.who]
             inbox = self.stage.inbox(action.who)
 
-    # Amounts
+    # Amounts and time: what was asked for in a wait has its answer before
+
+    def _answered(self, inbox: Inbox) -> None:
+        if not inbox.wait(lambda: not inbox.tokens, self._deadline()):
+            self.late = True
+
+    def _clock(self, action: do.Clock) -> None:
+        for inbox in self.stage.inboxes.values():
+            if inbox.may_ask:
+                self._answered(inbox)
+        clock.watch(self.stage, action, self.backlog)
+
+    def _pause(self, action: do.Pause) -> None:
+        inbox = self.stage.inbox(action.who)
+        self._answered(inbox)
+        inbox.wire.stop_reading()
 
     def _flood(self, action: do.Flood) -> None:
+        if not self.stage.inbox(action.who).wire.pause:
+            self._answered(self.stage.inbox(action.who))
         self.backlog = Backlog(self.stage.inbox(action.who), action.lines, self.stage)
         self.backlog.fill(lambda: self.barrier(self.stage.inbox(BYSTANDER)))
 

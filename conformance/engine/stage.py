@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 
 from conformance.cases.play import Play
-from conformance.oracle.probe import TOKENS, Barrier
+from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
 
 from .conditions import Conditions, ready
@@ -41,7 +41,7 @@ class Stage:
     silent: frozenset[str] = frozenset()  # connections whose silence is looked at
 
     def __post_init__(self) -> None:
-        self.barrier = Barrier(self.spec, first=TOKENS // 3)  # a script has the tokens before these
+        self.barrier = Barrier(self.spec, first=2)
 
     def cast(self, play: Play) -> None:
         """Makes ready for the connections of a play."""

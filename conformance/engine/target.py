@@ -21,6 +21,7 @@ from conformance.oracle.frames import visible_lines
 from pychat.spec import Spec
 
 from . import programs
+from .conditions import LATE
 
 KEPT = 64 * 1024  # octets of its output
 ANNOUNCED = re.compile(rb"listening on (?:\[(?P<v6>[^\s\[\]]+)\]|(?P<host>[^\s\[\]]+)):(?P<port>[0-9]+)\b")
@@ -32,6 +33,8 @@ REACHED = {  # where a server is reached that listens on every address, the like
 ELSEWHERE = 0.5  # seconds in which a server that listens on two addresses opens the other one
 OTHER_LOOPBACK = {"127.0.0.1": "::1", "::1": "127.0.0.1"}
 START_SECONDS = 10.0
+BUSY_STARTS = 4  # times as long on a busy machine
+MOMENT = 0.01  # seconds after which it is looked at again whether it listens
 STOP_SECONDS = 1.0
 LAST_SIGN = 0.05  # seconds between the last sign of a process, such as a connection that breaks, and its end
 ATTEMPTS = 3  # a free port may be taken by another program before the server takes it
@@ -160,8 +163,9 @@ class Command:
         host, port = values["host"], free_port() if "port" in self.placeholders else 0
         process = Process(spawn(self, self.words(port=str(port), **values)))
         elsewhere = 0.0  # when it was first seen at the other loopback address
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
+        started = time.monotonic()
+        late = 0.0  # by how much a short wait of the judge ended late, at most: the machine is busy
+        while time.monotonic() < started + START_SECONDS * (BUSY_STARTS if late >= LATE else 1):
             if process.popen.poll() is not None:
                 process.join()
                 problem = f"`{self.text}` {process.ending()} before it listened{_words(process)}"
@@ -178,10 +182,12 @@ class Command:
                 elsewhere = elsewhere or time.monotonic()
                 if time.monotonic() - elsewhere > ELSEWHERE:
                     return self._at_other_loopback(process, (host, port), other)
-            process.spoke.wait(0.01)
+            looked = time.monotonic()
+            process.spoke.wait(MOMENT)
+            late = max(late, time.monotonic() - looked - MOMENT)
         problem = f"`{self.text}` does not listen"
         problem += (
-            f" on port {port} after {START_SECONDS:g} s"
+            f" on port {port} after {time.monotonic() - started:.0f} s"
             if port
             else ", or does not say where: let it print `listening on HOST:PORT`, or give it {port}"
         )

@@ -43,15 +43,10 @@ class Worker:
     offer: Offer = NO_OFFER
     findings: Findings = EVERYTHING_WORKS
     shared: Process | None = None  # the server, where other workers use it too
-    own_conditions: Conditions = field(default_factory=Conditions)
+    conditions: Conditions = field(default_factory=Conditions)  # shared by the workers of a run
     running: Running | None = field(default=None, init=False)
     untidy: int = field(default=0, init=False)  # cases after which the server did not close its ends in time
     said: int = field(default=0, init=False)  # octets of standard error before the case
-
-    @property
-    def conditions(self) -> Conditions:
-        """What is measured of the server and of the machine, by all workers of a run."""
-        return self.findings.conditions or self.own_conditions
 
     @property
     def judged(self) -> Spec:
@@ -126,7 +121,7 @@ class Worker:
         """A failure that a late machine may have caused is none."""
         enough = BUSY if case.slow else self.conditions.patience(self.patience)
         if result.late >= EXCUSE * enough and result.verdict in (Verdict.FAIL, Verdict.BLOCKED):
-            result.verdict = Verdict.NOT_TESTED
+            result.verdict, result.excused = Verdict.NOT_TESTED, True
             result.note = f"the machine was too busy: a short wait of the judge ended {result.late:.2f} s late"
             result.wanted = result.got = result.step = ""
         return result

@@ -1,4 +1,4 @@
-"""The command line: `python -m tools.selftest mutants|variants|steady`. What a command needs is imported when it runs."""
+"""The command line of `python -m tools.selftest`. What a command needs is imported when it runs."""
 
 from __future__ import annotations
 

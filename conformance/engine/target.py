@@ -240,9 +240,8 @@ class Process:
         assert stream is not None
         while _readable(stream, None) and self._take(stream, kept):
             if kept is self._stdout and self.announced is None:
-                found = ANNOUNCED.search(bytes(kept))
-                if found is not None:
-                    self.announced = (found["v6"] or found["host"]).decode(), int(found["port"])
+                self.announced = announced_in(bytes(kept))
+                if self.announced is not None:
                     self.spoke.set()
 
     def _take(self, stream: IO[bytes], kept: bytearray) -> bool:
@@ -298,6 +297,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def announced_in(octets: bytes) -> tuple[str, int] | None:
+    """The address that a server says it listens on, None where it says none: `listening on [::1]:8255`."""
+    found = ANNOUNCED.search(octets)
+    return ((found["v6"] or found["host"]).decode("utf-8", "replace"), int(found["port"])) if found else None
 
 
 def shown_address(host: str, port: int) -> str:

@@ -32,9 +32,13 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What of the suite's own means works with a server: the barrier, the listing, the probe of each configuration."""
+    """What of the suite's own means works with a server: the barrier, the listing, the probe of each configuration.
+
+    `pace` in seconds is the least time in which it answers.
+    """
 
     barrier: bool = True
+    pace: float = 0.0
     listing: bool = True
     distrusted: frozenset[str] = frozenset()  # the configurations whose probe is answered wrongly
 

@@ -14,7 +14,7 @@ from pychat.spec import Spec, shipped, shipped_file
 from .cases.case import Case
 from .client.worker import ClientWorker
 from .engine import programs
-from .engine.needs import Offer
+from .engine.needs import Findings, Offer
 from .engine.preflight import preflight
 from .engine.quick import quicken
 from .engine.target import Address, Command, Target, command_values
@@ -156,8 +156,8 @@ def _server_workers(
     findings = preflight(workers[0])
     if str(findings):
         options.on_note(str(findings))
-    jobs = min(MOST, max(options.jobs, round(options.jobs * findings.pace / PACE)), max(1, len(ordinary)))
-    workers += [stack.enter_context(one_worker(target, spec, options)) for _ in range(jobs - options.jobs)]
+    more = workers_for(findings, options.jobs, len(ordinary)) - options.jobs
+    workers += [stack.enter_context(one_worker(target, spec, options)) for _ in range(more)]
     seconds = len(ordinary) * TRIPS * findings.pace / len(workers)
     if seconds > WORTH_SAYING:
         options.on_note(
@@ -172,6 +172,11 @@ def _server_workers(
     quick = replace(_quick_worker(target, spec, options, stack), findings=findings)
     timers = [(replace(quick), (timed,)) for _ in range(min(len(timed), TIMED))]
     return [*((worker, (ordinary,)) for worker in workers), *timers]
+
+
+def workers_for(findings: Findings, jobs: int, cases: int) -> int:
+    """How many workers there are: a worker at a server that answers slowly mostly waits, so that there can be more."""
+    return max(jobs, min(MOST, round(jobs * findings.pace / PACE), cases))
 
 
 def _rounded(seconds: float) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pychat.spec import Spec
 
 from .cases.case import Case, cases_of, unaskable
+from .cases.counting import Counting
 from .cases.matrix import Matrix
 from .cases.play import SEGMENTS, Play, Segment, example_plays
 from .cases.reader import shipped_plays
@@ -29,7 +30,8 @@ def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Cas
         UnjudgeableError: the protocol lacks what every proof needs.
     """
     require_judgeable(spec)
-    found = _cases(spec, "server", Matrix(spec).plays(), [*shipped_plays(spec), *example_plays(spec)], segments)
+    cells = [*Matrix(spec).plays(), *Counting(spec).plays()]
+    found = _cases(spec, "server", cells, [*shipped_plays(spec), *example_plays(spec)], segments)
     return [*found, *unaskable(spec), *bursts.scenes(spec), *limits.scenes(spec)]
 
 

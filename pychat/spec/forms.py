@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, get_args
 
 FrameFault = Literal["encoding", "verb", "syntax", "state"]
@@ -37,12 +38,7 @@ class Type:
     @property
     def pattern(self) -> str:
         """A regular expression for `str` that a whole value matches; it leaves `octets` to the caller."""
-        if self.match is not None:
-            return self.match
-        if self.one_of:
-            return "|".join(re.escape(word) for word in self.one_of)
-        forbidden = "".join(f"{re.escape(chr(low))}-{re.escape(chr(high))}" for low, high in self.forbid)
-        return f"[^{forbidden}\n]+"
+        return _pattern(self.match, self.one_of, self.forbid)
 
     def accepts(self, value: str) -> bool:
         """Whether `value` is of this type. Half of a surrogate pair has no UTF-8 form, so no type has it."""
@@ -60,6 +56,16 @@ class Type:
     def same(self, one: str, other: str) -> bool:
         """Whether two values have the same key."""
         return self.fold(one) == self.fold(other)
+
+
+@cache  # each field of each frame asks for it
+def _pattern(match: str | None, one_of: tuple[str, ...], forbid: tuple[tuple[int, int], ...]) -> str:
+    if match is not None:
+        return match
+    if one_of:
+        return "|".join(re.escape(word) for word in one_of)
+    forbidden = "".join(f"{re.escape(chr(low))}-{re.escape(chr(high))}" for low, high in forbid)
+    return f"[^{forbidden}\n]+"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pychat.spec import Spec
 
 from .cases.case import Case, cases_of, unaskable
+from .cases.counting import Counting
 from .cases.edges import Edges
 from .cases.matrix import Matrix
 from .cases.play import SEGMENTS, Play, Segment, example_plays
@@ -18,6 +19,9 @@ from .cases.reader import shipped_plays
 from .client.matrix import ClientMatrix
 from .oracle.judgeable import require_judgeable
 from .scenes import bursts, limits
+
+
+FAMILIES = (Matrix, Edges, Counting)  # what makes the cells for servers from a spec
 
 
 class SelectionError(Exception):
@@ -33,7 +37,7 @@ def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Cas
         UnjudgeableError: the protocol lacks what every proof needs.
     """
     require_judgeable(spec)
-    cells = [*Matrix(spec).plays(), *Edges(spec).plays()]
+    cells = [play for family in FAMILIES for play in family(spec).plays()]
     found = _cases(spec, "server", cells, [*shipped_plays(spec), *example_plays(spec)], segments)
     return [*found, *unaskable(spec), *bursts.scenes(spec), *limits.scenes(spec)]
 

@@ -14,7 +14,7 @@ from pychat.spec import Spec, shipped, shipped_file
 from .cases.case import Case
 from .client.worker import ClientWorker
 from .engine import programs
-from .engine.needs import Findings, Offer
+from .engine.needs import Offer
 from .engine.preflight import preflight
 from .engine.quick import quicken
 from .engine.target import Address, Command, Target, command_values
@@ -156,13 +156,13 @@ def _server_workers(
     findings = preflight(workers[0])
     if str(findings):
         options.on_note(str(findings))
-    more = workers_for(findings, options.jobs, len(ordinary)) - options.jobs
+    pace = workers[0].conditions.fastest
+    more = workers_for(pace, options.jobs, len(ordinary)) - options.jobs
     workers += [stack.enter_context(one_worker(target, spec, options)) for _ in range(more)]
-    seconds = len(ordinary) * TRIPS * findings.pace / len(workers)
+    seconds = len(ordinary) * TRIPS * pace / len(workers)
     if seconds > WORTH_SAYING:
         options.on_note(
-            f"an answer takes {1000 * findings.pace:.0f} ms, so with {len(workers)} workers this takes about "
-            f"{_rounded(seconds)}"
+            f"an answer takes {1000 * pace:.0f} ms, so with {len(workers)} workers this takes about {_rounded(seconds)}"
         )
     for worker in workers:
         worker.findings = findings
@@ -174,9 +174,12 @@ def _server_workers(
     return [*((worker, (ordinary,)) for worker in workers), *timers]
 
 
-def workers_for(findings: Findings, jobs: int, cases: int) -> int:
-    """How many workers there are: a worker at a server that answers slowly mostly waits, so that there can be more."""
-    return max(jobs, min(MOST, round(jobs * findings.pace / PACE), cases))
+def workers_for(pace: float, jobs: int, cases: int) -> int:
+    """How many workers there are for a server that answers in `pace` seconds.
+
+    A worker at a server that answers slowly mostly waits, so that there can be more of them.
+    """
+    return max(jobs, min(MOST, round(jobs * pace / PACE), cases))
 
 
 def _rounded(seconds: float) -> str:

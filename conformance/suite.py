@@ -20,7 +20,6 @@ from .client.matrix import ClientMatrix
 from .oracle.judgeable import require_judgeable
 from .scenes import bursts, limits
 
-
 FAMILIES = (Matrix, Edges, Counting)  # what makes the cells for servers from a spec
 
 

@@ -8,6 +8,8 @@ from conformance.cases.play import Play
 from pychat.spec import Spec
 from pychat.spec.model import Timer
 
+from .conditions import Conditions
+
 LIMIT = "its limit of connections: give the command {max}, the most connections that it admits"
 
 
@@ -32,15 +34,12 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What of the suite's own means works with a server: the barrier, the listing, the probe of each configuration.
-
-    `pace` in seconds is the least time in which it answers.
-    """
+    """What of the suite's own means works with a server: the barrier, the listing, the probe of each configuration."""
 
     barrier: bool = True
-    pace: float = 0.0
     listing: bool = True
     distrusted: frozenset[str] = frozenset()  # the configurations whose probe is answered wrongly
+    conditions: Conditions | None = None  # what was measured on the way, and is measured on
 
     def __str__(self) -> str:
         """What does not work, for a person; nothing if all does."""

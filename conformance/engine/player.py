@@ -23,8 +23,6 @@ from .inbox import Inbox, difference
 from .stage import Stage
 
 BYSTANDER = "judge"  # the connection that is answered while another one is not read
-HURRY = 0.25  # seconds without anything, after which barriers are sent
-BULK = 4  # times the patience, for many lines
 
 
 class Player:
@@ -34,6 +32,7 @@ class Player:
         self.stage = stage
         self.backlog: Backlog | None = None
         self.late = False  # the deadline of something that is due has passed already
+        self.mute: frozenset[str] = frozenset()  # connections whose barrier would change what is tested now
         self._acts: dict[type, Callable[[Any], None]] = {
             do.Send: self._send, do.Finish: lambda action: stage.inbox(action.who).wire.finish(),
             do.Reset: self._reset, do.SendLate: self._send_late,
@@ -50,9 +49,11 @@ class Player:
 
     def _run(self, ops: Iterable[do.Op]) -> None:
         for op in ops:
+            self.mute = op.mute
             try:
                 self._acts[type(op.action)](op.action)
             except MismatchError as problem:
+                problem.timed_out |= self.late
                 problem.locate(op.step, setup=op.part == "setup", rule=op.rule)
                 raise
 
@@ -97,22 +98,23 @@ class Player:
     # Amounts
 
     def _flood(self, action: do.Flood) -> None:
-        self.backlog = Backlog(self.stage.inbox(action.who), action.lines)
+        self.backlog = Backlog(self.stage.inbox(action.who), action.lines, self.stage)
         self.backlog.fill(lambda: self.barrier(self.stage.inbox(BYSTANDER)))
 
     def _read_on(self, action: do.ReadOn) -> None:
         assert self.backlog is not None
-        self.backlog.read_on(self.stage.inbox(action.who), action.lines, self.stage.deadline(BULK))
+        self.backlog.read_on(self.stage.inbox(action.who), action.lines)
 
     def _refused(self, action: do.Refused) -> None:
         assert self.backlog is not None
-        self.backlog.refused(action.text, self.stage.deadline(BULK))
+        self.backlog.refused(action.text)
 
     # The server as a program
 
     def _signal(self, action: do.Signal) -> None:
         assert self.stage.process is not None, "a server that gets a signal was started by the suite"
         self.stage.transcript.note("#", "#", text=f"SIG{action.name} to the server")
+        self.stage.stopped = time.monotonic()
         self.stage.process.popen.signal(signal.Signals[f"SIG{action.name}"])
 
     def _exit(self, action: do.Exit) -> None:
@@ -120,8 +122,12 @@ class Player:
         for inbox in self.stage.inboxes.values():
             if not inbox.wire.finished:
                 inbox.wire.finish()
-        if self.stage.process.popen.wait(self.stage.patience) is None:
-            raise MismatchError("a server that ends", "one that runs")
+        left = self.stage.deadline() - time.monotonic()
+        if self.stage.process.popen.wait(left) is None:
+            after = time.monotonic() - min(self.stage.stopped, time.monotonic())
+            raise MismatchError(
+                f"a server that ends in {self.stage.spec.limits.shutdown:g} s", f"one that runs after {after:.1f} s"
+            )
 
     # Waiting
 
@@ -132,10 +138,10 @@ class Player:
         def here() -> bool:
             return len(inbox.units) >= units or inbox.ended
 
-        deadline = self._deadline()
-        if ask and not inbox.wait(here, min(deadline, time.monotonic() + HURRY)) and not self.late:
-            asked = self._ask(inbox)
-        arrived = inbox.wait(lambda: here() or (asked and not inbox.tokens), deadline)
+        if ask and not self.late:
+            hurry = self.stage.conditions.hurry(self.stage.usual)
+            asked = not inbox.wait(here, time.monotonic() + hurry) and self._ask(inbox)
+        arrived = inbox.wait(lambda: here() or (asked and not inbox.tokens), self._deadline())
         if here():
             return None
         if arrived:
@@ -151,10 +157,23 @@ class Player:
         return time.monotonic() if self.late else self.stage.deadline()
 
     def _ask(self, inbox: Inbox) -> bool:
-        """Sends a barrier request on this connection, once the others have answered theirs."""
-        for other in self.stage.inboxes.values():
-            if other is not inbox:
-                self.barrier(other)
+        """Sends a barrier request on this connection, once all that the others have sent is handled.
+
+        False where its answer would prove nothing, or the request would change what is tested: a row of faults would
+        end, or a silence, and a server that was told to end need not answer.
+        """
+        if self.stage.timed or self.stage.stopped <= time.monotonic():
+            return False
+        everybody = list(self.stage.inboxes.values())
+        if any(each.wire.who in self.mute or each.is_unsure for each in everybody):
+            return False
+        for other in everybody:
+            if other is inbox:
+                continue
+            if other.wire.finished:
+                self._wait_end(other)
+            if not other.ended and not self.barrier(other):
+                return False
         return inbox.ask(self.stage.deadline())
 
     def barrier(self, inbox: Inbox) -> bool:

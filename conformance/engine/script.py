@@ -109,7 +109,16 @@ class Compiler:
         return self.script
 
     def _add(self, action: do.Action) -> None:
-        self.script.ops.append(do.Op(action, str(self.step), self.part, self.rule))
+        self.script.ops.append(do.Op(action, str(self.step), self.part, self.rule, self._mute()))
+
+    def _mute(self) -> frozenset[str]:
+        """The connections that are in a row of faults, which a barrier would end."""
+        found = set()
+        for who, connection in self.world.connections.items():
+            budget = self.spec.budget(connection.state) if connection.faults else None
+            if budget is not None and budget.in_a_row:
+                found.add(who)
+        return frozenset(found)
 
     def _do(self, step: Step) -> None:
         if step.who in self.not_reading and step.kind in ("receive", "end", "silent", "state"):

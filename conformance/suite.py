@@ -13,6 +13,7 @@ from .cases.case import Case, cases_of, unaskable
 from .cases.matrix import Matrix
 from .cases.play import SEGMENTS, Play, Segment, example_plays
 from .cases.reader import shipped_plays
+from .cases.timers import Timers
 from .client.matrix import ClientMatrix
 from .oracle.judgeable import require_judgeable
 from .scenes import bursts, limits
@@ -29,7 +30,13 @@ def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Cas
         UnjudgeableError: the protocol lacks what every proof needs.
     """
     require_judgeable(spec)
-    found = _cases(spec, "server", Matrix(spec).plays(), [*shipped_plays(spec), *example_plays(spec)], segments)
+    found = _cases(
+        spec,
+        "server",
+        [*Matrix(spec).plays(), *Timers(spec).plays()],
+        [*shipped_plays(spec), *example_plays(spec)],
+        segments,
+    )
     return [*found, *unaskable(spec), *bursts.scenes(spec), *limits.scenes(spec)]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pychat.spec import Spec
 
 from .cases.case import Case, cases_of, unaskable
+from .cases.flow import Flow
 from .cases.matrix import Matrix
 from .cases.play import SEGMENTS, Play, Segment, example_plays
 from .cases.reader import shipped_plays
@@ -33,7 +34,7 @@ def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Cas
     found = _cases(
         spec,
         "server",
-        [*Matrix(spec).plays(), *Timers(spec).plays()],
+        [*Matrix(spec).plays(), *Timers(spec).plays(), *Flow(spec).plays()],
         [*shipped_plays(spec), *example_plays(spec)],
         segments,
     )

@@ -24,21 +24,32 @@ class Draft:
 
     def enter(self, who: str) -> Draft:
         """A connection that sends nothing: it is open from the first step that is about it."""
-        return self._due(self.world.enter(who))
+        return self.due(self.world.enter(who))
 
     def open(self, who: str) -> Draft:
         """A connection is opened now."""
-        return self._step(who, "open")._due(self.world.enter(who))
+        return self._step(who, "open").due(self.world.enter(who))
 
     def send(self, who: str, octets: bytes) -> Draft:
         self.steps.append(send(self.spec, who, octets))
-        return self._due(self.world.feed(who, octets))
+        return self.due(self.world.feed(who, octets))
 
     def finish(self, who: str) -> Draft:
-        return self._step(who, "finish")._due(self.world.finish(who))
+        return self._step(who, "finish").due(self.world.finish(who))
 
     def reset(self, who: str) -> Draft:
-        return self._step(who, "reset")._due(self.world.reset(who))
+        return self._step(who, "reset").due(self.world.reset(who))
+
+    def unread(self, who: str, octets: bytes | None) -> list[Due]:
+        """Octets of a connection that does not read, or the end of its stream; what is due to it is the result."""
+        if octets is None:
+            dues = self._step(who, "finish").world.finish(who)
+        else:
+            self.steps.append(send(self.spec, who, octets))
+            dues = self.world.feed(who, octets)
+        own = dues.pop(who, [])
+        self.due(dues)
+        return own
 
     def late(self, who: str, octets: bytes) -> Draft:
         """Octets behind the end of the stream."""
@@ -51,7 +62,7 @@ class Draft:
 
     def run_out(self, who: str, timer: Timer) -> Draft:
         """All of its time passes."""
-        return self._step(who, "clock", timer.name)._due(self.world.expire(who, timer))
+        return self._step(who, "clock", timer.name).due(self.world.expire(who, timer))
 
     def pause(self, who: str) -> Draft:
         return self._step(who, "pause")
@@ -70,7 +81,7 @@ class Draft:
 
     def stop(self) -> Draft:
         """The server gets the signal that ends it."""
-        return self._step("server", "signal", "TERM")._due(self.world.stop())
+        return self._step("server", "signal", "TERM").due(self.world.stop())
 
     def exit(self) -> Draft:
         return self._step("server", "exit")
@@ -79,7 +90,8 @@ class Draft:
         self.steps.append(Step(who, kind, text=text))
         return self
 
-    def _due(self, dues: dict[str, list[Due]]) -> Draft:
+    def due(self, dues: dict[str, list[Due]]) -> Draft:
+        """The steps in which this comes."""
         for who, some in dues.items():
             for due in some:
                 if isinstance(due, Items):

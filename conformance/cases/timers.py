@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from conformance.oracle.lines import SUBJECT, Path
-from conformance.oracle.model import Text, World
+from conformance.oracle.model import World
 from pychat.spec.model import Timer
 
 from .draft import Draft
+from .flow import OTHER, Flow
 from .matrix import TIME, Cells
-from .play import NUMBER, Play
+from .play import Play
 
-OTHER = "b"
 PART = 0.6  # of a time, at which it is not over; twice that is
 NEAR = 0.9  # of a time, shortly before its end
 MOST = 100_000  # octets that come after the last frame
@@ -51,10 +51,11 @@ class Timers(Cells):
             verb = line.split()[0].decode().lower()
             if verb not in found and self._changes_nothing(world, who, line):
                 found[verb] = line
-        verb = next((verb for verb, request in self.spec.requests.items() if request.form.fields), "").encode()
-        for name, line in (("bad-encoding", b"\xff"), ("bad-syntax", verb), ("no-verb", b"XYZZY"), ("empty-line", b"")):
-            if self._changes_nothing(world, who, line + self.ending):
-                found[name] = line + self.ending
+        first = next((verb for verb, request in self.spec.requests.items() if request.form.fields), "")
+        faulty = {"bad-encoding": b"\xff", "bad-syntax": first.encode(), "no-verb": b"XYZZY", "empty-line": b""}
+        for name, octets in faulty.items():
+            if self._changes_nothing(world, who, octets + self.ending):
+                found[name] = octets + self.ending
         yield from found.items()
 
     def _changes_nothing(self, world: World, who: str, line: bytes) -> bool:
@@ -74,7 +75,8 @@ class Timers(Cells):
 
     def _accept(self, timer: Timer) -> Iterator[Play]:
         start = World(self.spec)
-        if timer.states is not None and self.spec.initial not in timer.states:
+        states = timer.states or frozenset(self.spec.live_states)
+        if self.spec.initial not in states:
             return
         draft = Draft(self.spec).enter(SUBJECT).run_out(SUBJECT, timer)
         yield self._play(timer, "", f"{timer.name}: not an octet is sent", draft)
@@ -90,10 +92,10 @@ class Timers(Cells):
         draft = Draft(self.spec).enter(SUBJECT).wait(SUBJECT, timer, PART).open(OTHER)
         title = f"{timer.name} of each connection is its own"
         yield self._play(timer, "of-each", title, draft.run_out(SUBJECT, timer).run_out(OTHER, timer))
-        for line in self.paths.lines(SUBJECT) if timer.states is not None else ():
+        for line in self.paths.lines(SUBJECT):
             draft = Draft(self.spec).enter(SUBJECT).wait(SUBJECT, timer, NEAR).send(SUBJECT, line)
             state = draft.world.connections[SUBJECT].state
-            if draft.world.is_open(SUBJECT) and state not in timer.states:
+            if draft.world.is_open(SUBJECT) and state not in states:
                 title = f"{timer.name} is over with the states in which it runs"
                 yield self._play(timer, "is-over", title, draft.run_out(SUBJECT, timer), state)
                 return
@@ -310,60 +312,27 @@ class Timers(Cells):
     # A full queue: its reader is lost after a time, unless it has fallen below its mark meanwhile
 
     def _full(self, timer: Timer) -> Iterator[Play]:
-        found = self._relay()
-        if found is None or (timer.states is not None and found[0].connections[OTHER].state not in timer.states):
+        relay = Flow(self.spec).relay(self._no_other_clock)
+        if relay is None:
             return
-        world, path, form = found
-        name = world.configuration(SUBJECT)
-        for octets in (0, 1):
-            draft = Draft(self.spec, path).pause(OTHER).flood(SUBJECT, form)
-            if octets:
-                draft.wait(OTHER, timer, PART).sip(OTHER, octets)
-            refused = draft.run_out(OTHER, timer).world.copy().feed(SUBJECT, self._line_of(form))
-            if list(refused) != [SUBJECT] or not isinstance(due := refused[SUBJECT][0], Text):
-                return
-            variant, title = (
-                ("after-an-octet", "an octet that is read is too little") if octets else ("", "reads nothing")
-            )
-            draft.lines(SUBJECT, due.text)
-            yield self._play(timer, variant, f"{timer.name}: a client that does not read is lost: {title}", draft, name)
-        draft = Draft(self.spec, path).pause(OTHER).flood(SUBJECT, form).wait(OTHER, timer, 0.4)
-        got = self._relayed(world, form)
-        draft.lines(OTHER, got).pause(OTHER).flood(SUBJECT, form).wait(OTHER, timer, 0.7).lines(OTHER, got)
+        world = Draft(self.spec, relay.path).world
+        name, reader = world.configuration(SUBJECT), world.connections[OTHER].state
+        if timer.states is not None and reader not in timer.states:
+            return
+        for variant, title in (("", "reads nothing"), ("after-an-octet", "reads one octet, which is too little")):
+            draft = relay.draft()
+            if variant:
+                draft.wait(OTHER, timer, PART).sip(OTHER, 1)
+            refusal = relay.refusal(draft.run_out(OTHER, timer).world)
+            if refusal is not None:
+                title = f"{timer.name}: a client is lost that {title}"
+                yield self._play(timer, variant, title, draft.lines(SUBJECT, refusal), name)
+        draft = relay.draft().wait(OTHER, timer, 0.4).lines(OTHER, relay.becomes)
+        draft.pause(OTHER).flood(SUBJECT, relay.form).wait(OTHER, timer, 0.7).lines(OTHER, relay.becomes)
         title = f"{timer.name} begins again when the queue has fallen below its mark meanwhile"
         yield self._play(timer, "again", title, draft, name)
         silent = next(iter(self._silences), None)
-        if (
-            silent is not None
-            and silent.row is not None
-            and (silent.states is None or world.connections[SUBJECT].state in silent.states)
-        ):
-            draft = (
-                Draft(self.spec, path).pause(OTHER).flood(SUBJECT, form).wait(SUBJECT, silent, 1.4).lines(OTHER, got)
-            )
+        if silent is not None and silent.row is not None and (silent.states is None or name in silent.states):
+            draft = relay.draft().wait(SUBJECT, silent, 1.4).lines(OTHER, relay.becomes)
             title = f"{silent.name} stands still while the server does not read"
             yield self._play(silent, "stands-still", title, draft, name)
-
-    def _relay(self) -> tuple[World, Path, str] | None:
-        """Where lines of the subject, with any text, come to another one and change nothing; no other clock runs."""
-        for world, path in self.paths.worlds:
-            if world.connections[SUBJECT].partner != OTHER or not self._no_other_clock(world):
-                continue
-            for request in self.spec.requests.values():
-                kind = self.spec.last_type(request.form)
-                if kind is not None and kind.rest_of_line and len(request.form.fields) == 1:
-                    form = f"{request.verb} {NUMBER}"
-                    if self._relayed(world, form) and self._changes_nothing(world, SUBJECT, self._line_of(form)):
-                        return world, path, form
-        return None
-
-    def _line_of(self, form: str) -> bytes:
-        return form.replace(NUMBER, "1").encode() + self.ending
-
-    def _relayed(self, world: World, form: str) -> str:
-        """The form of what such lines become for the other one, nothing if they do not come to it alone."""
-        dues = world.copy().feed(SUBJECT, self._line_of(form))
-        if list(dues) != [OTHER] or len(dues[OTHER]) != 1 or not isinstance(due := dues[OTHER][0], Text):
-            return ""
-        verb, _, text = due.text.rpartition(" ")
-        return f"{verb} {NUMBER}" if text == "1" else ""

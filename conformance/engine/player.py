@@ -47,7 +47,10 @@ class Player:
 
     def play(self, script: do.Script) -> None:
         self.stage.cast(script.play)
-        self._run(script.ops)
+        looks = [number for number, op in enumerate(script.ops, 1) if isinstance(op.action, do.Clock)]
+        self._run(script.ops[: max(looks, default=0)])
+        self.stage.end_silence()  # no clock is looked at any more
+        self._run(script.ops[max(looks, default=0) :])
 
     def _run(self, ops: Iterable[do.Op]) -> None:
         for op in ops:

@@ -42,6 +42,12 @@ class Stage:
         self.timed = bool(play.clocks)
         self.silent = frozenset(step.who for step in play.clocks if self.spec.timers[step.timer].since == "silence")
 
+    def end_silence(self) -> None:
+        """From now on each connection answers what it is asked."""
+        self.silent = frozenset()
+        for inbox in self.inboxes.values():
+            inbox.answers = True
+
     def inbox(self, who: str) -> Inbox:
         """The connection `who`, opened now if it is new. Raises UnreachableError."""
         if who not in self.inboxes:

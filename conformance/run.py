@@ -22,7 +22,7 @@ from .engine.verdict import Result, Verdict
 from .engine.worker import Worker
 
 HOPELESS = 0.5  # seconds of patience with a server that answers no barrier
-TIMED = 24  # workers for the cases that mostly wait
+TIMED = 64  # workers for the cases that mostly wait
 MOST = 16  # workers, each with a server, where answers are slow …
 PACE = 0.004  # … against so many seconds
 TRIPS = 9  # answers that a case waits for, one after the other
@@ -170,6 +170,7 @@ def _server_workers(
     if not timed or not any(map(workers[0].offer.tells, spec.timers)):
         return [*((worker, (ordinary,)) for worker in workers[:-1]), (workers[-1], (ordinary, timed))]
     quick = replace(_quick_worker(target, spec, options, stack), findings=findings)
+    timed = Queue(sorted(timed, key=lambda case: -case.waits(quick.spec)))  # the longest first
     timers = [(replace(quick), (timed,)) for _ in range(min(len(timed), TIMED))]
     return [*((worker, (ordinary,)) for worker in workers), *timers]
 

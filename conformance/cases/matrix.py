@@ -92,7 +92,7 @@ class Matrix(Cells):
             *self._fields(),
             *self._order(),
         ]
-        found += [*self._lengths(), *self._ends(), *self._timers()]
+        found += [*self._lengths(), *self._ends()]
         return self.numbered(found, self.spec.fault_rule("syntax", self.spec.initial).rule)
 
     def _cell(self, configuration: str, message: str, variant: Variant, path: Path | None = None) -> Play:
@@ -299,23 +299,3 @@ class Matrix(Cells):
             yield self.cell(
                 state, END, "half-close-told", title, rules, self.steps(told), [finish], segments=("whole",)
             )
-
-    # What the timers of a call do, to each end
-
-    def _timers(self) -> Iterator[Play]:
-        """The clock of a call runs out, or what is left of one does: at the called end, if there is one."""
-        for timer in self.spec.timers.values():
-            for configuration in self.paths.configurations if timer.since == "call" else ():
-                path, world = self.paths.to_configuration(configuration), World(self.spec)
-                linked = False
-                for move in path:
-                    world.feed(*move)
-                    linked |= world.connections[SUBJECT].partner is not None if SUBJECT in world.connections else False
-                if not linked:
-                    continue  # no call, no clock
-                who = next((id_ for id_, connection in world.connections.items() if connection.called), SUBJECT)
-                title = f"the time of {timer.name} has passed in {configuration}"
-                yield self.cell(
-                    configuration, TIME, timer.name, title, (timer.rule,), self.steps(path),
-                    [Step(who, "clock", text=timer.name)], segments=("whole",),
-                )  # fmt: skip

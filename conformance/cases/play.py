@@ -18,9 +18,11 @@ Numbers of the spec. In each text of a file, {framing.max_octets} is the number 
 Time. A clock begins where the spec says: with the accept, a call, a's last octet, the last frame to a, a full queue.
     a@ timer      it runs out now: nothing has come before; what the next steps name is neither too early nor too late
     a@ 0.5 timer  half its time has passed, nothing has come; a connection tested for silence answers no push
+    a@ 1.4 timer  nothing comes, since the clock stands still: the server does not read from a
 
 Amounts. `{n}` is a number, made as long as its field may be.
     b-            b stops reading                      a>* MSG {n}        a sends such lines until no more are taken
+    b. 4096       b reads so many of the octets that wait for it
     b<* MSG {n}   b reads again: each of these lines comes to it, once and in order, except those that were refused
     a<* ERR …     each of these lines that the server had not taken yet is refused so, and a is read again
 
@@ -50,7 +52,7 @@ import yaml
 from pychat.spec import Spec
 
 StepKind = Literal[
-    "send", "finish", "reset", "late", "flood", "receive", "end", "cut", "lines", "unprinted", "open", "pause",
+    "send", "finish", "reset", "late", "flood", "receive", "end", "cut", "lines", "unprinted", "open", "pause", "sip",
     "clock", "silent", "state", "together", "signal", "exit",
 ]  # fmt: skip
 Lane = Literal["shared", "quick", "alone"]  # a server for many cases; one with short timers; one for this case alone
@@ -63,7 +65,7 @@ SERVER = "server"  # in a server's play: the program that gets a signal, and end
 NUMBER = "{n}"  # in the form of many lines
 MARKS: dict[str, StepKind] = {
     ">": "send", ">|": "finish", ">!": "reset", ">>": "late", ">*": "flood", "<": "receive", "<|": "end", "<!": "cut",
-    "<*": "lines", "<~": "unprinted", "+": "open", "-": "pause", "@": "clock", "~": "silent", "=": "state",
+    "<*": "lines", "<~": "unprinted", "+": "open", "-": "pause", ".": "sip", "@": "clock", "~": "silent", "=": "state",
     "!": "signal", "|": "exit",
 }  # fmt: skip
 LEGEND = {  # the marks that a reader meets most

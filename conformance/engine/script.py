@@ -79,6 +79,7 @@ class Compiler:
         self.rule = ""
         self.barrier_answers: set[str] = set()  # the answers to barriers that are sent in one segment with lines
         self.not_reading: set[str] = set()  # connections that do not read now
+        self.stuck = ""  # the connection from which the server does not read now
         self.flood: Sample | None = None
         self.rng = random.Random(play.id)  # where the octets are cut; a walk's id stays when it is shrunk
         self.linked: set[str] = set()  # connections that were linked
@@ -86,9 +87,9 @@ class Compiler:
         self._makers: dict[StepKind, Callable[[Step], None]] = {
             "send": lambda step: self._send(step.who, self.names.in_request(step.octets)), "finish": self._leave,
             "reset": self._leave, "late": lambda step: self._add(do.SendLate(step.who, step.octets)),
-            "receive": self._receive,
-            "end": self._end, "cut": self._end, "silent": self._silent, "state": self._state, "together": self._race,
-            "open": self._open, "pause": self._pause, "clock": self._clock, "flood": self._flood, "lines": self._lines,
+            "receive": self._receive, "end": self._end, "cut": self._end, "silent": self._silent, "state": self._state,
+            "together": self._race, "open": self._open, "pause": self._pause, "sip": self._sip, "clock": self._clock,
+            "flood": self._flood, "lines": self._lines,
             "signal": self._signal, "exit": lambda step: self._add(do.Exit()),
         }  # fmt: skip
 
@@ -177,9 +178,12 @@ class Compiler:
             raise self._contradiction(f"the queue of {step.who}, who reads, is not full")
         if timer.since == "call" and step.who not in self.linked:
             raise self._contradiction(f"{step.who} was never at an end of a call")
+        if step.part > 1 and not (timer.since == "silence" and step.who == self.stuck):
+            raise self._contradiction(f"the clock of {step.who} does not stand still")
         self.rule = timer.rule
+        told = self.world.copy().expire(step.who, timer)
         dues = self.world.expire(step.who, timer) if step.part == 1 else {}
-        watched = step.who if step.who in dues else next(iter(dues), step.who)
+        watched = step.who if step.who in told else next(iter(told), step.who)
         self._add(do.Clock(step.who, step.timer, step.part, watched, next(iter(dues.get(watched, [])), None)))
         self._add_due(step.who, dues)
 
@@ -194,6 +198,12 @@ class Compiler:
         self._settle("")
         self._add(do.Pause(step.who))
         self.not_reading.add(step.who)
+
+    def _sip(self, step: Step) -> None:
+        if step.who not in self.not_reading:
+            raise self._contradiction(f"{step.who} reads all that comes")
+        self._settle("")
+        self._add(do.Sip(step.who, int(step.text)))
 
     def _flood(self, step: Step) -> None:
         """One line tells what becomes of all of them, since they change nothing."""
@@ -212,11 +222,13 @@ class Compiler:
             raise self._contradiction("each of many lines comes to one connection, and changes nothing")
         self.flood = Sample(step.who, lines, *texts[0])
         self._add(do.Flood(step.who, lines))
+        self.stuck = step.who
 
     def _lines(self, step: Step) -> None:
         flood = self.flood
         if flood is None:
             raise self._contradiction("nobody has sent many lines before")
+        self.stuck = ""
         if NUMBER in step.text:
             lines = do.Numbered(step.text, flood.lines.width, self.spec.framing.writes)
             if (step.who, lines.text(0)) != (flood.reader, flood.text):

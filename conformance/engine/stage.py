@@ -60,6 +60,12 @@ class Stage:
         """How long a shutdown may take, in seconds, as it is seen from outside."""
         return self.spec.limits.shutdown + self.spec.limits.tolerance + self.conditions.slack
 
+    def end_silence(self) -> None:
+        """From now on each connection answers what it is asked."""
+        self.silent = frozenset()
+        for inbox in self.inboxes.values():
+            inbox.answers = True
+
     def inbox(self, who: str) -> Inbox:
         """The connection `who`, opened now if it is new. Raises UnreachableError."""
         if who not in self.inboxes:

@@ -6,6 +6,7 @@ buffers lie between, so more than they can hold is offered, and a server that ta
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -70,7 +71,7 @@ class Backlog:
         size = len(self.lines.octets(0))
         self.count = -(-taken // size)
         self.rest = waiting[: self.count * size - taken]
-        self.sender.stuck = True
+        self.sender.stuck, self.sender.sent_at = True, self.stuck
         self.transcript.note(wire.who, "#", text=f"{taken} octets were taken, then no more")
 
     def read_on(self, reader: Inbox, lines: Numbered) -> None:
@@ -80,10 +81,17 @@ class Backlog:
         total = min(due, CHECKED)
         self.transcript.note(reader.wire.who, "#", text=f"reads on: {due} lines are due")
         self.transcript.quiet = True
-        number, wanted, more = 0, b"", b""
+        number, wanted, more, rest = 0, b"", b"", b""
+        questions = _questions(reader)
         try:
             while (number < total or wanted) and not more:
-                octets = self._next(reader)
+                came = self._next(reader)
+                whole, ending, rest = (rest + came).rpartition(b"\n")
+                octets = questions.sub(b"", whole + ending)
+                if came and not octets and len(rest) <= reader.spec.framing.max_octets:
+                    continue  # the rest of a line is still to come
+                if not octets:
+                    octets, rest = rest, b""
                 while len(wanted) < max(1, len(octets)) and number < total:
                     wanted += lines.octets(number)
                     number += 1
@@ -97,7 +105,7 @@ class Backlog:
             reader.wire.stop_reading()
         else:
             self.sender.stuck = False
-            reader.take(more)
+            reader.take(more + rest)
 
     def refused(self, text: str) -> None:
         """Each line that was not taken yet is refused, and the sender's next request is answered."""
@@ -132,6 +140,12 @@ class Backlog:
             if octets:
                 return octets
         return b""
+
+
+def _questions(reader: Inbox) -> re.Pattern[bytes]:
+    """The whole lines that may stand between others at any time, since a client must reply to them."""
+    verbs = [re.escape(push.form.verb.encode()) for push in reader.spec.pushes.values() if push.reply is not None]
+    return re.compile(rb"^(?:%s)(?: [^\n]*)?\n" % b"|".join(verbs), re.MULTILINE) if verbs else re.compile(rb"(?!)")
 
 
 def _mismatch(reader: Inbox, wanted: bytes, octets: bytes, many: str) -> MismatchError:

@@ -26,10 +26,10 @@ CONFIRMED = 4  # second tries in a row that fail too, after which a failure is b
 
 
 class Conditions:
-    """One run's. `lock` guards everything but `slowest`, which may lose a race between two measurements."""
+    """One run's. `lock` guards everything but the times of answers, which may lose a race between two measurements."""
 
     def __init__(self) -> None:
-        self.slowest = 0.0  # seconds of the slowest answer so far
+        self.slowest = self.fastest = 0.0  # seconds of the slowest answer so far, and of the fastest
         self.lock = threading.Condition()
         self._running = 0  # cases
         self._alone = False
@@ -40,6 +40,7 @@ class Conditions:
     def saw(self, seconds: float) -> None:
         """An answer has taken so long."""
         self.slowest = max(self.slowest, seconds)
+        self.fastest = min(self.fastest or seconds, seconds)
 
     @property
     def slack(self) -> float:

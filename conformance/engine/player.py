@@ -39,13 +39,16 @@ class Player:
             do.Open: self._open, do.Settle: self._settle, do.Receive: self._receive, do.Quiet: self._quiet,
             do.Race: self._race, do.Clock: self._clock,
             do.Await: lambda action: clock.await_end(stage, action),
-            do.Pause: self._pause, do.Flood: self._flood,
+            do.Pause: self._pause, do.Sip: self._sip, do.Flood: self._flood,
             do.ReadOn: self._read_on, do.Refused: self._refused, do.Signal: self._signal, do.Exit: self._exit,
         }  # fmt: skip
 
     def play(self, script: do.Script) -> None:
         self.stage.cast(script.play)
-        self._run(script.ops)
+        looks = [number for number, op in enumerate(script.ops, 1) if isinstance(op.action, do.Clock)]
+        self._run(script.ops[: max(looks, default=0)])
+        self.stage.end_silence()  # no clock is looked at any more
+        self._run(script.ops[max(looks, default=0) :])
 
     def _run(self, ops: Iterable[do.Op]) -> None:
         for op in ops:
@@ -116,7 +119,16 @@ class Player:
         if not self.stage.inbox(action.who).wire.pause:
             self._answered(self.stage.inbox(action.who))
         self.backlog = Backlog(self.stage.inbox(action.who), action.lines, self.stage)
+        bystander = self.stage.inboxes.get(BYSTANDER)
+        if bystander is not None and bystander.ended:  # it has been silent for too long
+            bystander.wire.close()
+            del self.stage.inboxes[BYSTANDER]
         self.backlog.fill(lambda: self.barrier(self.stage.inbox(BYSTANDER)))
+
+    def _sip(self, action: do.Sip) -> None:
+        wire = self.stage.inbox(action.who).wire
+        if not wire.sip(action.octets, self.stage.deadline()):
+            raise MismatchError(f"{action.octets} octets to {action.who}, which wait for it", "fewer")
 
     def _read_on(self, action: do.ReadOn) -> None:
         assert self.backlog is not None
@@ -179,7 +191,7 @@ class Player:
         False where its answer would prove nothing, or the request would change what is tested: a row of faults would
         end, or a silence, and a server that was told to end need not answer.
         """
-        if self.stage.timed or self.stage.stopped <= time.monotonic():
+        if self.stage.watched or self.stage.stopped <= time.monotonic():
             return False
         everybody = list(self.stage.inboxes.values())
         if any(each.wire.who in self.mute or each.is_unsure for each in everybody):

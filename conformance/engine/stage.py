@@ -38,6 +38,7 @@ class Stage:
     timers: float = 0.0  # seconds that the case's timers take, and a shutdown if it has one
     stopped: float = math.inf  # when the server was told to end
     timed: bool = False
+    watched: bool = False  # a clock is still to be looked at: nothing is sent that no step says
     silent: frozenset[str] = frozenset()  # connections whose silence is looked at
 
     def __post_init__(self) -> None:
@@ -45,7 +46,7 @@ class Stage:
 
     def cast(self, play: Play) -> None:
         """Makes ready for the connections of a play."""
-        self.timed = bool(play.clocks)
+        self.timed = self.watched = bool(play.clocks)
         self.timers = play.rounds * sum(self.spec.timers[step.timer].after for step in play.clocks)
         self.timers += self.shutdown if play.has("signal") else 0.0
         self.silent = frozenset(step.who for step in play.clocks if self.spec.timers[step.timer].since == "silence")
@@ -59,6 +60,12 @@ class Stage:
     def shutdown(self) -> float:
         """How long a shutdown may take, in seconds, as it is seen from outside."""
         return self.spec.limits.shutdown + self.spec.limits.tolerance + self.conditions.slack
+
+    def end_silence(self) -> None:
+        """From now on each connection answers what it is asked, and may be asked."""
+        self.silent, self.watched = frozenset(), False
+        for inbox in self.inboxes.values():
+            inbox.answers = True
 
     def inbox(self, who: str) -> Inbox:
         """The connection `who`, opened now if it is new. Raises UnreachableError."""

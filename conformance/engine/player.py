@@ -151,12 +151,11 @@ class Player:
         for inbox in self.stage.inboxes.values():
             if not inbox.wire.finished:
                 inbox.wire.finish()
-        left = self.stage.deadline() - time.monotonic()
-        if self.stage.process.popen.wait(left) is None:
-            after = time.monotonic() - min(self.stage.stopped, time.monotonic())
-            raise MismatchError(
-                f"a server that ends in {self.stage.spec.limits.shutdown:g} s", f"one that runs after {after:.1f} s"
-            )
+        began = min(self.stage.stopped, time.monotonic())
+        left = began + self.stage.shutdown + clock.BUSY - time.monotonic()
+        if self.stage.process.popen.wait(max(0.0, left)) is None or left < 0:
+            wanted = f"a server that ends in {self.stage.spec.limits.shutdown:g} s"
+            raise MismatchError(wanted, f"one that runs after {time.monotonic() - began:.1f} s")
 
     # Waiting
 

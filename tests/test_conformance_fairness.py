@@ -15,11 +15,14 @@ import pytest
 
 from conformance.cases.case import Case
 from conformance.cases.play import Play, Step
-from conformance.engine import conditions
+from conformance.engine import clock, conditions
+from conformance.engine.actions import Clock
 from conformance.engine.conditions import SECOND_TRIES, Conditions
+from conformance.engine.failures import OvertakenError
 from conformance.engine.needs import Findings
 from conformance.engine.quick import FIRST, quicken
 from conformance.engine.script import Compiler
+from conformance.engine.stage import Stage
 from conformance.engine.target import Command, StartError, announced_in
 from conformance.engine.verdict import Result, Verdict
 from conformance.engine.worker import Worker
@@ -236,17 +239,29 @@ def test_second_tries_are_bounded() -> None:
 
 def test_lateness_is_that_of_the_judges_own_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wait that ends late is the machine's; one that ends with something is nobody's."""
-    clock = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    moment = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: moment[0])
 
     class Late:
         def poll(self, milliseconds: float) -> list[tuple[int, int]]:
-            clock[0] += milliseconds / 1000 + 0.3
+            moment[0] += milliseconds / 1000 + 0.3
             return []
 
     found, late = conditions.ready(cast("select.poll", Late()), 1.0)
     assert not found
     assert late == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("since", ["accept", "call"])
+def test_a_timer_that_was_over_before_its_turn_is_not_tested(spec: Spec, since: str) -> None:
+    """Whatever came instead, the steps before it took too long."""
+    timer = next(timer for timer in spec.timers.values() if timer.since == since)
+    stage = Stage(spec, ("", 0))
+    stage.opened["a"] = stage.linked["a"] = (100.0, 100.1)
+    action = Clock("a", timer.name, 1, "a")
+    clock.require_time(stage, action, 99.9 + timer.after)
+    with pytest.raises(OvertakenError, match=f"before {timer.name} runs out"):
+        clock.require_time(stage, action, 100.1 + timer.after)
 
 
 # Legal variants

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from conformance.oracle.frames import quote
@@ -50,12 +50,15 @@ class Player:
         self.stage.end_silence()  # no clock is looked at any more
         self._run(script.ops[max(looks, default=0) :])
 
-    def _run(self, ops: Iterable[do.Op]) -> None:
-        for op in ops:
-            self.mute = op.mute
+    def _run(self, ops: Sequence[do.Op]) -> None:
+        for number, op in enumerate(ops):
+            self.mute, began = op.mute, time.monotonic()
             try:
                 self._acts[type(op.action)](op.action)
             except MismatchError as problem:
+                clocks = [other.action for other in ops[number + 1 :] if isinstance(other.action, do.Clock)]
+                for action in clocks:
+                    clock.require_time(self.stage, action, began)
                 problem.timed_out |= self.late
                 problem.locate(op.step, setup=op.part == "setup", rule=op.rule)
                 raise

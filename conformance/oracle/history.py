@@ -53,7 +53,7 @@ def matters(spec: Spec, state: str, row: Outcome) -> bool:
 
 
 class Repertoire:
-    """What each of the cast may send, read once for many histories. `asked`: states and verbs with a row that matters."""
+    """What each of the cast may send, read once for many histories. `asked`: states, verbs with a row that matters."""
 
     def __init__(self, paths: Paths) -> None:
         self.spec = paths.spec

@@ -120,6 +120,8 @@ class Play:
     setup: int = 0
     rounds: int = 1
     exact: bool = False  # names keep their lengths
+    written: tuple[str, ...] = ()  # names that stay as they are written
+    at_once: bool = False  # what one connection sends goes in one segment; then each line's answers are looked at
     profile: str = "core"
     source: str = ""
     server: tuple[tuple[str, int], ...] = ()  # values in the command of a server of its own
@@ -208,6 +210,7 @@ def to_yaml(plays: Iterable[Play]) -> str:
         entry: dict[str, Any] = {"id": play.id, "title": play.title, "rules": list(play.rules)}
         optional = {
             "doc": play.doc, "setup": play.setup, "of": play.of, "server": dict(play.server), "terminal": play.terminal,
+            "written": list(play.written), "at_once": play.at_once,
         }  # fmt: skip
         entry |= {key: value for key, value in optional.items() if value and value != "server"}
         entry["steps"] = [

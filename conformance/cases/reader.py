@@ -21,6 +21,7 @@ KEYS: dict[str, tuple[type, str]] = {  # of a play: the type of each value, and 
     "steps": (list, "a list"), "mistakes": (list, "a list"), "of": (str, "a text"), "segments": (list, "a list"),
     "setup": (int, "a number"), "rounds": (int, "a number"), "exact": (bool, "true or false"),
     "profile": (str, "a text"), "server": (dict, "numbers by names"), "terminal": (bool, "true or false"),
+    "written": (list, "a list"), "at_once": (bool, "true or false"),
 }  # fmt: skip
 NEEDED = ("id", "title", "rules", "steps")
 SIGNALS = ("TERM",)

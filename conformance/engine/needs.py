@@ -32,9 +32,13 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What of the suite's own means works with a server: the barrier, the listing, the probe of each configuration."""
+    """What of the suite's own means works with a server: the barrier, the listing, the probe of each configuration.
+
+    `pace` in seconds is the least time in which it answers.
+    """
 
     barrier: bool = True
+    pace: float = 0.0
     listing: bool = True
     distrusted: frozenset[str] = frozenset()  # the configurations whose probe is answered wrongly
 
@@ -60,6 +64,8 @@ def lacking(play: Play, spec: Spec, offer: Offer) -> str:
     for name, _ in play.server:
         if name not in offer.placeholders:
             return LIMIT if name == "max" else f"its {name}: give the command {{{name}}}"
+    if play.written and not offer.program:
+        return "names that stay as they are: only on a server that was started with --cmd nobody else has them"
     if play.has("signal") and not offer.program:
         return "its shutdown: only a server that was started with --cmd is stopped"
     return ""

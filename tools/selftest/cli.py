@@ -1,7 +1,8 @@
-"""The command line: `python -m tools.selftest mutants|steady`. What a command needs is imported when it runs."""
+"""The command line: `python -m tools.selftest mutants|foreign|steady`. Each command imports what it needs."""
 
 from __future__ import annotations
 
+import fnmatch
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,6 +75,49 @@ def mutants(
             progress.clear()
             say("\n".join(report(spec, outcome)))
             good = good and outcome.good
+    sys.exit(0 if good else 1)
+
+
+@main.command(epilog=EXITS)
+@click.argument("name", required=False)
+@click.option("--select", "patterns", multiple=True, metavar="PATTERN", help="Only these mutants.")
+@click.option("--list", "listed", is_flag=True, help="Print the mutants and what is broken in each, and judge none.")
+@click.option("--verbose", is_flag=True, help="A line for each mutant: which case has killed it.")
+@JOBS
+def foreign(name: str | None, patterns: tuple[str, ...], listed: bool, verbose: bool, jobs: int) -> None:
+    """Mutants by other hands must fail: programs in other languages, made by somebody who had the page alone.
+
+    NAME is a set; all of them without one.
+    """
+    from conformance.engine.target import StartError
+
+    from .foreign import SetError, sets
+    from .foreign.trials import judge_set
+    from .report import Progress, report
+
+    known, good = sets(), True
+    if name is not None and name not in known:
+        raise Misuse(f"no set is called {name}; there are {', '.join(known)}")
+    for found in (known[name],) if name is not None else known.values():
+        matching = [c for c in found.changes if any(fnmatch.fnmatchcase(c.name, one) for one in patterns or ("*",))]
+        seen = [change for change in matching if not change.unseen]
+        if listed:
+            say(
+                "\n".join(
+                    f"{found.name} {c.name}: {c.breaks} ({c.rule}){c.unseen and f' ({c.unseen})'}" for c in matching
+                )
+            )
+            continue
+        progress = Progress(len(seen), verbose)
+        try:
+            outcome = judge_set(found, seen, _spec(None), jobs=jobs, on_trial=progress.trial)
+        except (SetError, StartError) as error:
+            raise Misuse(str(error)) from None
+        progress.clear()
+        say(f"{found.name}: a {found.side} in {found.language}")
+        say("\n".join(report(_spec(None), outcome)))
+        say(f"{len(matching) - len(seen)} more cannot be seen from outside; the first run: {found.first_run}\n")
+        good = good and outcome.good
     sys.exit(0 if good else 1)
 
 

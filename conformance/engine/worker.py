@@ -15,6 +15,7 @@ from conformance.cases.play import Play
 from conformance.oracle.probe import barrier_verb
 from pychat.spec import Spec
 
+from .causes import cause
 from .failures import ExcessError, NotTestedError, UnreachableError, record_failure
 from .needs import EVERYTHING_WORKS, NO_OFFER, Findings, Offer, lacking
 from .player import Player
@@ -117,6 +118,7 @@ class Worker:
         result.ms = round((time.monotonic() - transcript.started) * 1000, 1)
         if stage is not None:
             self._clean_up(case, result, stage)
+        result.cause = cause(self.spec, result)
         result.finish(transcript)
         return result
 

@@ -25,7 +25,7 @@ from conformance.oracle.frames import visible
 from conformance.oracle.probe import barrier_verb
 from pychat.spec import Spec
 
-FORMAT = 1
+FORMAT = 2
 NOT_JUDGED = {  # rules that no case can show, each with the reason
     "R-CLIENT-13": "binds clients for people, and a client is judged by the line contract, which is for programs",
 }
@@ -43,6 +43,7 @@ _CASE: dict[Any, Any] = {
     "type": re.compile("case"), "id": _ID, "segment": str, "kind": str, "title": str, "rules": _TEXTS, "rule": str,
     "level": re.compile("MUST|SHOULD|MAY"), "verdict": re.compile("|".join(Verdict)), "step": str, "wanted": str,
     "got": str, "note": str, "ms": _NUMBER, "transcript": [_ENTRY], "left_out": int, "stderr": str, "replay": str,
+    "cause": str,
 }  # fmt: skip
 _FOOTER: dict[Any, Any] = {
     "type": re.compile("footer"), "complete": bool, "cases": int, "counts": {str: int},

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from conformance.engine.causes import RACES
+from conformance.engine.verdict import Result
+from pychat.spec import Spec
+
+from .record import messages_of, place
 
 T = TypeVar("T")
 
@@ -63,3 +70,27 @@ def grouped(failures: Iterable[T], facts: Callable[[T], Facts]) -> list[Cause[T]
         Cause(some[0][0].text, tuple(each for _, each in some), {fact.id: tuple(cuts[fact.id]) for fact, _ in some})
         for some in groups.values()
     ]
+
+
+def facts_of_result(spec: Spec, result: Result) -> Facts:
+    """What is looked at of a result."""
+    order = place(result.id, [*spec.live_states, spec.final], messages_of(spec))
+    size = len(result.entries) + result.left_out
+    rules = (result.rule, *result.rules)
+    return _facts(result.id, result.segment, result.verdict.value, result.cause, result.words, rules, size, order)
+
+
+def facts_of_line(header: dict[str, Any], case: dict[str, Any]) -> Facts:
+    """The same of a case in a record."""
+    order = place(case["id"], header["states"], header["messages"])
+    size = len(case["transcript"]) + case["left_out"]
+    rules, words = (case["rule"], *case["rules"]), f"{case['got']} {case['note']}"
+    return _facts(case["id"], case["segment"], case["verdict"], case["cause"], words, rules, size, order)
+
+
+def _facts(
+    id_: str, segment: str, verdict: str, cause: str, words: str, rules: tuple[str, ...], size: int,
+    order: tuple[int, int],
+) -> Facts:  # fmt: skip
+    text = cause or re.sub("[0-9]+", "0", words)  # the numbers in unique names are no cause
+    return Facts(id_, segment == "whole", (verdict, text), text, frozenset(rules), cause == RACES, size, order)

@@ -34,6 +34,7 @@ _HEADER: dict[Any, Any] = {
     "type": re.compile("header"), "format": int, "suite": str, "of": re.compile("server|client"), "command": str,
     "protocol": str, "spec": str, "sha256": str, "options": {str: str}, "python": str, "started": str,
     "states": _TEXTS, "messages": _TEXTS, "planned": [_ID],
+    "shows": {str: str},
     "rules": {str: {"of": str, "level": re.compile("MUST|SHOULD|MAY"), "text": str}},
 }  # fmt: skip
 _ENTRY = {
@@ -161,6 +162,7 @@ def header(spec: Spec, cases: Sequence[Case], *, of: str, command: str, options:
         "messages": messages_of(spec),
         "rules": {rule.id: {"of": rule.of, "level": rule.level, "text": rule.text} for rule in spec.rules.values()},
         "planned": [case.key for case in cases],
+        "shows": {case.id: case.rules[0] for case in cases},
     }
 
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from conformance.cases.play import LEGEND
-from conformance.engine.causes import RACES
 from conformance.engine.target import excerpt
 from conformance.engine.verdict import Result, Verdict
 from conformance.engine.wire import Entry
@@ -17,8 +16,8 @@ from conformance.oracle.frames import quote, shortened, visible
 from pychat.spec import Spec
 from pychat.startup import called
 
-from .causes import Cause, Facts, grouped
-from .record import NOT_JUDGED, counts, figures, judgement, messages_of, place, rules_covered
+from .causes import Cause, facts_of_result, grouped
+from .record import NOT_JUDGED, counts, figures, judgement, rules_covered
 
 FULL = 12  # causes that are shown whole; of the others one line …
 BRIEF = 30  # … but not of more than these
@@ -72,7 +71,7 @@ class Terminal:
     ) -> None:  # fmt: skip
         """Failures first, then what was not tested and why, then the figures; the conclusion is the last line."""
         failed = [r for r in results if r.verdict in (Verdict.FAIL, Verdict.XPASS, Verdict.ERROR)]
-        causes = grouped(failed, lambda result: _facts(spec, result))
+        causes = grouped(failed, lambda result: facts_of_result(spec, result))
         for number, cause in enumerate(causes[:FULL], 1):
             self._cause(spec, cause, f"{number} of {len(causes)}" if len(causes) > 1 else "")
         self._brief(causes[FULL:])
@@ -172,15 +171,6 @@ class Terminal:
 def program() -> str:
     """How this program was called, so that a command can be pasted."""
     return called("pychat-conformance", "conformance")
-
-
-def _facts(spec: Spec, result: Result) -> Facts:
-    alike = result.cause or re.sub("[0-9]+", "0", result.words)
-    order = place(result.id, [*spec.live_states, spec.final], messages_of(spec))
-    size = len(result.entries) + result.left_out
-    rules = frozenset((result.rule, *result.rules))
-    vague, whole = result.cause == RACES, result.segment == "whole"
-    return Facts(result.id, whole, (result.verdict, alike), alike, rules, vague, size, order)
 
 
 def conclusion(spec: Spec, results: Sequence[Result], *, of: str, code: int, stale: int) -> str:

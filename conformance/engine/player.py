@@ -6,6 +6,7 @@ answer, and one that comes without the frame is the proof. Patience only makes a
 
 from __future__ import annotations
 
+import itertools
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -296,8 +297,18 @@ class Player:
         )
         got = "; ".join(f"{who} < {unit}" for who, inbox in self.stage.inboxes.items() for unit in inbox.units)
         nearest = min(action.branches, key=lambda branch: len(self._unlike(branch)))
-        rule = next((rule for who, rule in nearest.rules if who in self._unlike(nearest)), "")
+        rule = self._broken_rule(nearest)
         raise MismatchError(f"one of {len(action.branches)} results: {options}", got or "nothing", rule)
+
+    def _broken_rule(self, branch: do.Branch) -> str:
+        """The rule of the first frame that is due by a branch and has not come so, else of who got something else."""
+        dues = dict(branch.dues)
+        for who in self._unlike(branch):
+            wanted = [due for due in dues.get(who, ()) if not isinstance(due, End)]
+            for due, unit in itertools.zip_longest(wanted, self.stage.inboxes[who].units):
+                if due is not None and (unit is None or difference(self.stage.spec, due, unit) is not None):
+                    return due.rule
+        return next((rule for who, rule in branch.rules if who in self._unlike(branch)), "")
 
     def _unlike(self, branch: do.Branch) -> list[str]:
         """The connections on which something else has come than a branch says."""

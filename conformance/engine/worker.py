@@ -15,6 +15,7 @@ from conformance.cases.play import Play
 from conformance.oracle.probe import barrier_verb
 from pychat.spec import Spec
 
+from .causes import cause
 from .clock import BUSY
 from .conditions import EXCUSE, LATE, Conditions
 from .failures import ExcessError, NotTestedError, OverlongError, UnreachableError, record_failure
@@ -154,6 +155,7 @@ class Worker:
         result.ms = round((time.monotonic() - transcript.started) * 1000, 1)
         if stage is not None:
             self._clean_up(case, result, stage)
+        result.cause = cause(self.spec, result)
         result.finish(transcript)
         return result
 

@@ -16,7 +16,7 @@ from .cases.play import SEGMENTS, Play, Segment, example_plays
 from .cases.reader import shipped_plays
 from .client.matrix import ClientMatrix
 from .oracle.judgeable import require_judgeable
-from .scenes import bursts, limits
+from .scenes import bursts, crowds, limits
 
 
 class SelectionError(Exception):
@@ -32,7 +32,7 @@ def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Cas
     require_judgeable(spec)
     cells = [*Matrix(spec).plays(), *Edges(spec).plays()]
     found = _cases(spec, "server", cells, [*shipped_plays(spec), *example_plays(spec)], segments)
-    return [*found, *unaskable(spec), *bursts.scenes(spec), *limits.scenes(spec)]
+    return [*found, *unaskable(spec), *bursts.scenes(spec), *crowds.scenes(spec), *limits.scenes(spec)]
 
 
 def client_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Case]:

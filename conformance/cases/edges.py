@@ -1,4 +1,4 @@
-"""Plays of many values each: at the edges of types, of names, of UTF-8. Each value is one step, and all are sent at once.
+"""Plays of many values each: at the edges of types, of names, of UTF-8. Each value is a step; all are sent at once.
 
 What is due comes from the model; here it is only decided what to ask. Knows no socket, and no verb by name.
 """
@@ -21,7 +21,12 @@ from .play import Play, Step, send
 from .values import NO_UTF8, WORDS, edges_of
 
 OTHER = "d"  # with a number: one more connection
-LIKE_CAPITALS = (("S", "\u017f"), ("I", "\u0131"), ("A", "\uff21"), ("O", "0"))  # upper() and NFKC make capitals of three
+LIKE_CAPITALS = (
+    ("S", "\u017f"),
+    ("I", "\u0131"),
+    ("A", "\uff21"),
+    ("O", "0"),
+)  # upper() and NFKC make capitals of three
 LIKE_SPACE = ("\t", "\xa0", "\u3000", "\x0b", "\x1f", "\x85", "  ", ",", "=", "\0")
 
 

@@ -7,8 +7,18 @@ from tools.selftest.mutants.mutant import Mutant, in_spec
 from tools.selftest.mutants.shared import reading, with_readers
 
 from . import (
-    amounts, calls, frames, lines, names, numbers, octets, ordering_and_closing, rows, saying, users_and_chats,
-)  # fmt: skip
+    amounts,
+    calls,
+    frames,
+    lines,
+    names,
+    numbers,
+    octets,
+    ordering_and_closing,
+    rows,
+    saying,
+    users_and_chats,
+)
 from .engine import Server
 
 

@@ -19,7 +19,7 @@ from . import (
     rows,
     saying,
     users_and_chats,
-)  # fmt: skip
+)
 from .engine import Server
 
 

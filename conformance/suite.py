@@ -13,6 +13,7 @@ from pychat.spec import Spec
 from .cases.case import Case, cases_of, unaskable
 from .cases.edges import Edges
 from .cases.flow import Flow
+from .cases.lifetime import Lifetime
 from .cases.matrix import Matrix
 from .cases.play import SEGMENTS, Play, Segment, example_plays
 from .cases.reader import shipped_plays
@@ -35,7 +36,13 @@ def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Cas
         UnjudgeableError: the protocol lacks what every proof needs.
     """
     require_judgeable(spec)
-    cells = [*Matrix(spec).plays(), *Edges(spec).plays(), *Timers(spec).plays(), *Flow(spec).plays()]
+    cells = [
+        *Matrix(spec).plays(),
+        *Edges(spec).plays(),
+        *Timers(spec).plays(),
+        *Flow(spec).plays(),
+        *Lifetime(spec).plays(),
+    ]
     found = _cases(spec, "server", cells, [*shipped_plays(spec), *example_plays(spec)], segments)
     return [*found, *unaskable(spec), *bursts.scenes(spec), *limits.scenes(spec)]
 

@@ -102,8 +102,26 @@ def _characters(type_: Type) -> Iterator[str]:
     for chars in ALIKE.values():
         yield from (f"a{char}b" for char in chars)
         yield from (f"{chars[0]}b", f"a{chars[0]}", chars[0])
-    yield from ("\ta", "a\t", "\t", "\u0301", "e\u0301", "\u1100\u1161", "\ud7a3", "\u00c5\u212b", "\ue000", "\ufdd0", "\ufffe")
-    yield from ("\U0010ffff", "\U00010000", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\u2764\ufe0f", "\u202ea\u2066b\u2069")
+    yield from (
+        "\ta",
+        "a\t",
+        "\t",
+        "\u0301",
+        "e\u0301",
+        "\u1100\u1161",
+        "\ud7a3",
+        "\u00c5\u212b",
+        "\ue000",
+        "\ufdd0",
+        "\ufffe",
+    )
+    yield from (
+        "\U0010ffff",
+        "\U00010000",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        "\u2764\ufe0f",
+        "\u202ea\u2066b\u2069",
+    )
     yield from ("a " * 40, " " * 40, "\ta\tb", "a\u00a0", "\u3000a\u3000", "\ufeff\ufeff")
 
 

@@ -33,6 +33,7 @@ class Player:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.backlog: Backlog | None = None
+        self.signalled = 0.0  # when the server was asked to stop
         self.late = False  # the deadline of something that is due has passed already
         self._acts: dict[type, Callable[[Any], None]] = {
             do.Send: self._send, do.Finish: lambda action: stage.inbox(action.who).wire.finish(),
@@ -73,8 +74,11 @@ class Player:
             self.stage.linked[who] = began, time.monotonic()
 
     def _reset(self, action: do.Reset) -> None:
-        self.stage.inbox(action.who).drain()
-        self.stage.inbox(action.who).wire.reset()
+        inbox = self.stage.inbox(action.who)
+        inbox.drain()
+        if not inbox.sent_at:
+            inbox.units.clear()  # it was perhaps told that there was no room yet, which nobody has waited for
+        inbox.wire.reset()
 
     def _send_late(self, action: do.SendLate) -> None:
         wire = self.stage.inbox(action.who).wire
@@ -126,15 +130,17 @@ class Player:
     def _signal(self, action: do.Signal) -> None:
         assert self.stage.process is not None, "a server that gets a signal was started by the suite"
         self.stage.transcript.note("#", "#", text=f"SIG{action.name} to the server")
+        self.signalled = time.monotonic()
         self.stage.process.popen.signal(signal.Signals[f"SIG{action.name}"])
 
     def _exit(self, action: do.Exit) -> None:
         assert self.stage.process is not None
-        for inbox in self.stage.inboxes.values():
-            if not inbox.wire.finished:
-                inbox.wire.finish()
-        if self.stage.process.popen.wait(self.stage.patience) is None:
-            raise MismatchError("a server that ends", "one that runs")
+        limit = self.stage.spec.limits.shutdown
+        until = self.signalled + limit + self.stage.spec.limits.tolerance
+        if self.stage.process.popen.wait(max(0.0, until - time.monotonic())) is None:
+            raise MismatchError(
+                f"a server that ends within {limit:g} s, whether its peers close or not", "one that runs"
+            )
 
     # Waiting
 

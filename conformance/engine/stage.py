@@ -42,6 +42,12 @@ class Stage:
         self.timed = bool(play.clocks)
         self.silent = frozenset(step.who for step in play.clocks if self.spec.timers[step.timer].since == "silence")
 
+    def begin_silence(self) -> None:
+        """A clock of silence is looked at: whoever it is about answers nothing, but what has come before."""
+        for who in self.silent & self.inboxes.keys():
+            self.inboxes[who].drain()
+            self.inboxes[who].answers = False
+
     def end_silence(self) -> None:
         """From now on each connection answers what it is asked."""
         self.silent = frozenset()
@@ -58,7 +64,7 @@ class Stage:
                 raise UnreachableError(f"{self.address[0]}:{self.address[1]} takes no connection: {error}") from None
             self.opened[who] = began, time.monotonic()
             self.inboxes[who] = inbox = Inbox(self.spec, wire, self.barrier)
-            inbox.answers, inbox.surprised = who not in self.silent, not self.timed
+            inbox.surprised = not self.timed
         return self.inboxes[who]
 
     def pump(self, deadline: float) -> bool:

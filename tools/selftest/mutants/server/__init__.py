@@ -7,7 +7,18 @@ from tools.selftest.mutants.mutant import Mutant, in_spec
 from tools.selftest.mutants.shared import reading, with_readers
 
 from . import (
-    amounts, calls, frames, lines, names, numbers, octets, ordering_and_closing, rows, saying, users_and_chats,
+    amounts,
+    calls,
+    frames,
+    lines,
+    names,
+    numbers,
+    octets,
+    ordering_and_closing,
+    rows,
+    saying,
+    time_and_flow,
+    users_and_chats,
 )  # fmt: skip
 from .engine import Server
 
@@ -28,5 +39,6 @@ def server_mutants(spec: Spec) -> list[Mutant[Server]]:
         *calls.table.mutants,
         *lines.table.mutants,
         *ordering_and_closing.table.mutants,
+        *time_and_flow.table.mutants,
     ]
     return [*rows.mutants(spec), *saying.mutants(spec), *numbers.mutants(spec), *in_spec(spec, written)]

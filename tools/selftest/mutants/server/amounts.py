@@ -108,7 +108,7 @@ class EndOvertakes(Server):
 
     def finish(self, conn: Connection) -> None:
         if self.memory.get(conn):
-            conn.outbox = conn.outbox[: 16384]
+            conn.outbox = conn.outbox[:16384]
         super().finish(conn)
 
 

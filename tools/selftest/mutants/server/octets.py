@@ -214,8 +214,6 @@ def _echoed(change: Callable[[str], str]) -> type[Server]:
 
 
 for _name, _breaks, _change in (*CHANGES, *TEXTS):
-    table.mutants.append(
-        Mutant(f"text-{_name}", f"A text: {_breaks}.", _changed(_change), near="*/{relay}/*")
-    )
+    table.mutants.append(Mutant(f"text-{_name}", f"A text: {_breaks}.", _changed(_change), near="*/{relay}/*"))
 for _name, _breaks, _change in (*CHANGES, *ECHOES):
     table.mutants.append(Mutant(f"echo-{_name}", f"An echo: {_breaks}.", _echoed(_change), near="*/PING/*"))

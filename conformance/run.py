@@ -14,7 +14,7 @@ from pychat.spec import Spec, shipped, shipped_file
 from .cases.case import Case
 from .client.worker import ClientWorker
 from .engine import programs
-from .engine.needs import Findings, Offer
+from .engine.needs import Offer
 from .engine.preflight import preflight
 from .engine.quick import quicken
 from .engine.target import Address, Command, Target, command_values
@@ -153,31 +153,36 @@ def _server_workers(
     timed = Queue(case for case in cases if case.lane == "quick")
     workers = [stack.enter_context(one_worker(target, spec, options)) for _ in range(options.jobs)]
     workers[0].address()
-    findings = preflight(workers[0])
+    findings, conditions = preflight(workers[0]), workers[0].conditions
     if str(findings):
         options.on_note(str(findings))
-    more = workers_for(findings, options.jobs, len(ordinary)) - options.jobs
+    pace = workers[0].conditions.fastest
+    more = workers_for(pace, options.jobs, len(ordinary)) - options.jobs
     workers += [stack.enter_context(one_worker(target, spec, options)) for _ in range(more)]
-    seconds = len(ordinary) * TRIPS * findings.pace / len(workers)
+    seconds = len(ordinary) * TRIPS * pace / len(workers)
     if seconds > WORTH_SAYING:
         options.on_note(
-            f"an answer takes {1000 * findings.pace:.0f} ms, so with {len(workers)} workers this takes about "
-            f"{_rounded(seconds)}"
+            f"an answer takes {1000 * pace:.0f} ms, so with {len(workers)} workers this takes about {_rounded(seconds)}"
         )
     for worker in workers:
-        worker.findings = findings
+        worker.findings, worker.conditions = findings, conditions
         worker.patience = options.patience if findings.barrier else min(options.patience, HOPELESS)
     if not timed or not any(map(workers[0].offer.tells, spec.timers)):
         return [*((worker, (ordinary,)) for worker in workers[:-1]), (workers[-1], (ordinary, timed))]
-    quick = replace(_quick_worker(target, spec, options, stack), findings=findings)
+    quick = replace(
+        _quick_worker(target, spec, options, stack, findings.answer), findings=findings, conditions=conditions
+    )
     timed = Queue(sorted(timed, key=lambda case: -case.waits(quick.spec)))  # the longest first
     timers = [(replace(quick), (timed,)) for _ in range(min(len(timed), TIMED))]
     return [*((worker, (ordinary,)) for worker in workers), *timers]
 
 
-def workers_for(findings: Findings, jobs: int, cases: int) -> int:
-    """How many workers there are: a worker at a server that answers slowly mostly waits, so that there can be more."""
-    return max(jobs, min(MOST, round(jobs * findings.pace / PACE), cases))
+def workers_for(pace: float, jobs: int, cases: int) -> int:
+    """How many workers there are for a server that answers in `pace` seconds.
+
+    A worker at a server that answers slowly mostly waits, so that there can be more of them.
+    """
+    return max(jobs, min(MOST, round(jobs * pace / PACE), cases))
 
 
 def _rounded(seconds: float) -> str:
@@ -185,10 +190,10 @@ def _rounded(seconds: float) -> str:
     return f"{max(1, round(seconds / 60))} min" if seconds > 100 else f"{round(seconds, -1):.0f} s"
 
 
-def _quick_worker(target: Target, spec: Spec, options: Options, stack: contextlib.ExitStack) -> Worker:
-    """A worker at a server with short timers, which others may use too."""
+def _quick_worker(target: Target, spec: Spec, options: Options, stack: contextlib.ExitStack, answer: float) -> Worker:
+    """A worker at a server with short timers, which others may use too; an `answer` takes so many seconds."""
     folder = stack.enter_context(programs.folder("pychat-conformance-"))
-    quick = quicken(options.spec_file or shipped_file(), folder)
+    quick = quicken(options.spec_file or shipped_file(), folder, answer)
     running = target.start(**command_values(quick, quick.source))
     stack.callback(running.stop)
     offer = Offer(target.placeholders, max_wait=options.max_wait, quick_of=spec)

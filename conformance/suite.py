@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pychat.spec import Spec
 
 from .cases.case import Case, cases_of, unaskable
+from .cases.counting import Counting
 from .cases.edges import Edges
 from .cases.flow import Flow
+from .cases.histories import Histories
 from .cases.lifetime import Lifetime
 from .cases.matrix import Matrix
 from .cases.play import SEGMENTS, Play, Segment, example_plays
@@ -21,6 +23,8 @@ from .cases.timers import Timers
 from .client.matrix import ClientMatrix
 from .oracle.judgeable import require_judgeable
 from .scenes import bursts, limits
+
+FAMILIES = (Matrix, Edges, Counting, Histories, Timers, Flow, Lifetime)  # what makes the cells for servers from a spec
 
 
 class SelectionError(Exception):
@@ -36,13 +40,7 @@ def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Cas
         UnjudgeableError: the protocol lacks what every proof needs.
     """
     require_judgeable(spec)
-    cells = [
-        *Matrix(spec).plays(),
-        *Edges(spec).plays(),
-        *Timers(spec).plays(),
-        *Flow(spec).plays(),
-        *Lifetime(spec).plays(),
-    ]
+    cells = [play for family in FAMILIES for play in family(spec).plays()]
     found = _cases(spec, "server", cells, [*shipped_plays(spec), *example_plays(spec)], segments)
     return [*found, *unaskable(spec), *bursts.scenes(spec), *limits.scenes(spec)]
 

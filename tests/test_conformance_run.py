@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from conformance.cases.case import Case
-from conformance.engine.needs import Findings
 from conformance.engine.verdict import Result, Verdict
 from conformance.run import MOST, Options, Run, workers_for
 
@@ -48,7 +47,7 @@ def test_fail_fast_ends_at_a_failure_and_not_at_a_case_that_was_blocked() -> Non
 )
 def test_a_server_that_answers_slowly_gets_more_workers(pace: float, jobs: int, cases: int, workers: int) -> None:
     """Never fewer than were asked for, nor more than there are cases or than a machine bears."""
-    assert workers_for(Findings(pace=pace), jobs, cases) == workers
+    assert workers_for(pace, jobs, cases) == workers
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

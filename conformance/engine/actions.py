@@ -186,6 +186,7 @@ class Op:
     step: str
     part: str = "play"  # setup | play | probe
     rule: str = ""  # what the server must do by it
+    mute: frozenset[str] = frozenset()  # connections on which a barrier would change what is tested
 
 
 @dataclass(slots=True)

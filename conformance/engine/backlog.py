@@ -15,6 +15,7 @@ from conformance.oracle.frames import matches, quote
 from .actions import Numbered
 from .failures import MismatchError
 from .inbox import Inbox
+from .stage import Stage
 
 OFFERED = 40 << 20  # octets; the system holds some megabytes for each of the two connections
 BLOCK = 1 << 18  # octets that are offered at a time
@@ -40,8 +41,9 @@ def pour(lines: Numbered, most: int, offer: Callable[[bytes], int]) -> tuple[int
 class Backlog:
     """The lines that one connection sends until no more are taken. Raises MismatchError."""
 
-    def __init__(self, sender: Inbox, lines: Numbered) -> None:
-        self.sender, self.lines, self.transcript = sender, lines, sender.wire.transcript
+    def __init__(self, sender: Inbox, lines: Numbered, stage: Stage) -> None:
+        self.sender, self.lines, self.stage = sender, lines, stage
+        self.transcript = stage.transcript
         self.count = 0  # lines that were taken, the last one perhaps in part
         self.refusals = 0
         self.rest = b""  # of the last line
@@ -54,7 +56,8 @@ class Backlog:
 
         def offer(octets: bytes) -> int:
             while not (sent := wire.offer(octets)) and wire.end is None:
-                if not wire.has_room(STUCK) and serves() and not wire.has_room(0):
+                self.stage.deadline()  # a server that takes a little now and then is not waited for without end
+                if not wire.has_room(STUCK + self.stage.conditions.slack) and serves() and not wire.has_room(0):
                     return 0
             if wire.end is not None:
                 raise MismatchError("a sender that waits", "a connection that was closed")
@@ -71,7 +74,7 @@ class Backlog:
         self.sender.stuck, self.sender.sent_at = True, self.stuck
         self.transcript.note(wire.who, "#", text=f"{taken} octets were taken, then no more")
 
-    def read_on(self, reader: Inbox, lines: Numbered, deadline: float) -> None:
+    def read_on(self, reader: Inbox, lines: Numbered) -> None:
         """Each line that was not refused comes to the reader, in order; after CHECKED of them it stops reading."""
         reader.wire.read_on()
         due = self.count - self.refusals
@@ -82,7 +85,7 @@ class Backlog:
         questions = _questions(reader)
         try:
             while (number < total or wanted) and not more:
-                came = self._next(reader, deadline)
+                came = self._next(reader)
                 whole, ending, rest = (rest + came).rpartition(b"\n")
                 octets = questions.sub(b"", whole + ending)
                 if came and not octets and len(rest) <= reader.spec.framing.max_octets:
@@ -104,7 +107,7 @@ class Backlog:
             self.sender.stuck = False
             reader.take(more + rest)
 
-    def refused(self, text: str, deadline: float) -> None:
+    def refused(self, text: str) -> None:
         """Each line that was not taken yet is refused, and the sender's next request is answered."""
         sender, token = self.sender, self.sender.barrier.token()
         self.transcript.quiet = True
@@ -112,22 +115,24 @@ class Backlog:
         self.rest += sender.barrier.request(token)
         try:
             while sender.tokens:
-                sender.take(self._next(sender, deadline))
+                octets = self._next(sender)
+                sender.take(octets)
                 while sender.units:
                     unit = sender.units.popleft()
                     if unit.flaw or not matches(text, unit.text):
                         raise MismatchError(f"{sender.wire.who} < {text}", f"{sender.wire.who} < {unit}")
                     self.refusals += 1
                     sender.total -= 1
-                if sender.tokens and (sender.ended or time.monotonic() > deadline):
+                if sender.tokens and not octets:
                     raise MismatchError("a sender that is read again", sender.seen)
         finally:
             self.transcript.quiet = False
         sender.stuck = False
         self.transcript.note(sender.wire.who, "#", text=f"{self.refusals} lines were refused")
 
-    def _next(self, reader: Inbox, deadline: float) -> bytes:
-        """The next octets to the reader; what the sender still has to send is sent meanwhile."""
+    def _next(self, reader: Inbox) -> bytes:
+        """The next octets to the reader, none at its end or if none come; meanwhile the sender sends its rest."""
+        deadline = self.stage.deadline()
         while not reader.ended and time.monotonic() < deadline:
             if self.rest:
                 self.rest = self.rest[self.sender.wire.offer(self.rest) :]

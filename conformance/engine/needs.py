@@ -32,15 +32,12 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What of the suite's own means works with a server: the barrier, the listing, the probe of each configuration.
-
-    `pace` in seconds is the least time in which it answers.
-    """
+    """What of the suite's own means works with a server: the barrier, the listing, the probe of each configuration."""
 
     barrier: bool = True
-    pace: float = 0.0
     listing: bool = True
     distrusted: frozenset[str] = frozenset()  # the configurations whose probe is answered wrongly
+    answer: float = 0.0  # seconds of the slowest answer
 
     def __str__(self) -> str:
         """What does not work, for a person; nothing if all does."""

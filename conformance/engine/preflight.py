@@ -6,8 +6,6 @@ Nothing passes by that: what is not used has cases of its own.
 
 from __future__ import annotations
 
-import time
-
 from conformance.oracle.paths import paths_of
 
 from .failures import ExcessError, MismatchError, UnreachableError
@@ -15,8 +13,6 @@ from .needs import Findings
 from .player import Player
 from .script import Compiler, leading
 from .worker import Worker
-
-PACED = 5  # barriers whose answers are timed
 
 
 def preflight(worker: Worker) -> Findings:
@@ -27,19 +23,7 @@ def preflight(worker: Worker) -> Findings:
     everything = paths.configurations
     distrusted = {name for name in everything if not _works(worker, name, Findings(listing=False))}
     listing = paths.named is None or _works(worker, paths.named, Findings(distrusted=frozenset(everything)))
-    return Findings(pace=_pace(worker), listing=listing, distrusted=frozenset(distrusted))
-
-
-def _pace(worker: Worker) -> float:
-    """The least seconds of some in which a barrier is answered: a busy machine makes some of them long."""
-    seconds = []
-    with worker.stage() as stage:
-        player, inbox = Player(stage), stage.inbox("t")
-        for _ in range(PACED):
-            began = time.monotonic()
-            if player.barrier(inbox):
-                seconds.append(time.monotonic() - began)
-    return min(seconds, default=0.0)
+    return Findings(listing=listing, distrusted=frozenset(distrusted), answer=worker.conditions.slowest)
 
 
 def _works(worker: Worker, configuration: str, findings: Findings) -> bool:

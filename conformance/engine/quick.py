@@ -2,7 +2,8 @@
 
 Each timer is longer than the lateness that it is forgiven, so that one which runs twice as long is seen. A silence is
 first asked about and ended late: three times as long, so that a second question in it is seen. A full queue stays so
-for longer than it takes to ask the other end, whose clock stands still meanwhile.
+for longer than it takes to ask the other end, whose clock stands still meanwhile. A call's time is over before a
+silence is asked about, since the reply would be a frame in a row of faults that is looked at.
 """
 
 from __future__ import annotations
@@ -16,18 +17,24 @@ from pychat.spec import Spec, loads
 from pychat.spec.model import Timer
 from pychat.spec.reading import read
 
-FIRST = {"goodbye": 1.5, "accept": 2.4, "silence": 2.6, "call": 3.2, "full": 5.5, "end of silence": 7.9}  # seconds
+FIRST = {"goodbye": 1.5, "accept": 2.4, "call": 2.4, "silence": 2.6, "full": 5.5, "end of silence": 7.9}  # seconds
 NEXT = 2.5  # seconds between two timers of one kind
+AT_ONCE = 0.1  # seconds of an answer for which these times are long enough
+MOST = 4.0  # times as long, for a server that answers late
 
 
-def quicken(spec_file: Path, folder: Path) -> Spec:
-    """Writes the copy into a folder; its `source` is the file. Raises OSError or SpecError as `load` does."""
+def quicken(spec_file: Path, folder: Path, answer: float = 0.0) -> Spec:
+    """Writes the copy into a folder; its `source` is the file. Raises OSError or SpecError as `load` does.
+
+    The times are longer if an `answer` takes long, in seconds: several fit into a part of each timer.
+    """
+    longer = min(1 + 2 * max(0.0, answer - AT_ONCE), MOST)
     data = cast("dict[str, Any]", read(spec_file.read_bytes(), str(spec_file)).data)
     seconds: dict[str, float] = dict(FIRST)
     timers = loads(spec_file.read_bytes(), str(spec_file)).timers
     for timer in sorted(timers.values(), key=lambda timer: timer.after):
         kind = _kind(timer)
-        data["timers"][timer.name]["after"] = f"{round(min(timer.after, seconds[kind]) * 1000)} ms"
+        data["timers"][timer.name]["after"] = f"{round(min(timer.after, longer * seconds[kind]) * 1000)} ms"
         seconds[kind] += NEXT
     octets = yaml.safe_dump(data, sort_keys=False, width=120).encode("ascii")
     path = folder / "quick.yaml"

@@ -76,7 +76,8 @@ class Compiler:
         self.part = "setup"
         self.items: list[str] = []  # of a list whose end has not come
         self.listing = "", ""  # … the connection that gets it, and the request that it answers
-        self.rule = ""
+        self.rule = ""  # of the last event that is no probe; "" where the play's own rule says more
+        self.probing = False
         self.barrier_answers: set[str] = set()  # the answers to barriers that are sent in one segment with lines
         self.not_reading: set[str] = set()  # connections that do not read now
         self.stuck = ""  # the connection from which the server does not read now
@@ -110,7 +111,20 @@ class Compiler:
         return self.script
 
     def _add(self, action: do.Action) -> None:
-        self.script.ops.append(do.Op(action, str(self.step), self.part, self.rule))
+        """The next action. What is due in a probe is due by what was probed, else by what brings it."""
+        rule = self.rule
+        if isinstance(action, do.Receive) and not self.probing and action.due.rule:
+            rule = action.due.rule
+        self.script.ops.append(do.Op(action, str(self.step), self.part, rule, self._mute()))
+
+    def _mute(self) -> frozenset[str]:
+        """The connections that are in a row of faults, which a barrier would end."""
+        found = set()
+        for who, connection in self.world.connections.items():
+            budget = self.spec.budget(connection.state) if connection.faults else None
+            if budget is not None and budget.in_a_row:
+                found.add(who)
+        return frozenset(found)
 
     def _do(self, step: Step) -> None:
         if step.who in self.not_reading and step.kind in ("receive", "end", "silent", "state"):
@@ -135,14 +149,15 @@ class Compiler:
             step = replace(step, kind="finish")  # no push would tell when a reset has happened
         # A reset destroys what is still on its way, in both directions: everything must have come before.
         self._settle("" if step.kind == "reset" else step.who)
+        dues = _dues(self.world, step)
+        self.rule = self.world.rule
         self._add(_action(step))
-        self._add_due(step.who, _dues(self.world, step))
+        self._add_due(step.who, dues)
 
     def _end(self, step: Step) -> None:
         due = End() if step.kind == "end" else Cut()
         self._receive_barrier_answers(step.who)
-        self._add(do.Receive(step.who, due))
-        self._check_due(step.who, due)
+        self._add(do.Receive(step.who, self._checked(step.who, due)))
 
     def _silent(self, step: Step) -> None:
         self._settle("")
@@ -152,6 +167,7 @@ class Compiler:
     def _open(self, step: Step) -> None:
         self._settle("")
         dues = self.world.enter(step.who)
+        self.rule = self.world.rule
         self._add(do.Open(step.who, admitted=self.world.is_open(step.who)))
         self._add_due(step.who, dues)
 
@@ -180,13 +196,16 @@ class Compiler:
 
     def _signal(self, step: Step) -> None:
         self._settle("")
+        dues = self.world.stop()
+        self.rule = self.world.rule
         self._add(do.Signal(step.text))
-        self._add_due(step.who, self.world.stop())
+        self._add_due(step.who, dues)
 
     # Amounts
 
     def _pause(self, step: Step) -> None:
         self._settle("")
+        self.rule = ""
         self._add(do.Pause(step.who))
         self.not_reading.add(step.who)
 
@@ -240,8 +259,8 @@ class Compiler:
             self.due.setdefault(who, []).extend(due)
             self.totals[who] = self.totals.get(who, 0) + len(due)
 
-    def _check_due(self, who: str, due: Due) -> None:
-        """A play names what is due; it must be what the model says, or one of the two is wrong."""
+    def _checked(self, who: str, due: Due) -> Due:
+        """What a play names as due, with its rule; it must be what the model says, or one of the two is wrong."""
         owed = self.due.get(who)
         first = owed.pop(0) if owed else None
         same = due == first
@@ -249,8 +268,9 @@ class Compiler:
             same = sorted(due.items) == sorted(first.items) and due.answer == first.answer
         elif isinstance(due, Text) and isinstance(first, Text):
             same = matches(first.text, due.text) or matches(due.text, first.text)
-        if not same:
+        if not same or first is None:
             raise self._not_due(who, first)
+        return replace(due, rule=first.rule)
 
     def _not_due(self, who: str, due: Due | None) -> ContradictionError:
         says = f"`{shown(who, due)}` is due" if due is not None else f"nothing is due to {who}"
@@ -302,16 +322,18 @@ class Compiler:
         dues = self.world.feed(who, octets)
         linked = tuple(sorted(other for other, partner in self._partners() - partners if partner is not None))
         self.linked |= {*linked}
-        self._add(do.Send(who, octets, self.part == "play" and self.segment == "octet", linked if self.timed else ()))
         self._note_rule(fed, with_barriers=bool(with_barriers))
+        self._add(do.Send(who, octets, self.part == "play" and self.segment == "octet", linked if self.timed else ()))
         self._add_due(who, dues)
 
     def _note_rule(self, fed: int, *, with_barriers: bool) -> None:
-        """The rule of the last line that was fed, without the barriers around it; none for a probe's line."""
-        if self.part == "probe":
-            self.rule = ""
-            return
+        """The rule of the last line that was fed, without the barriers around it. A probe is no event of the play."""
         taken = self.world.decisions[fed:]
+        if self.probing:
+            return
+        if not taken or self.world.rule != taken[-1].rule:  # no line is whole yet, or it was one too many, or too long
+            self.rule = self.world.rule
+            return
         if with_barriers:
             taken = taken[1:-1] if len(taken) > 2 else taken[1:]
         if taken:
@@ -344,8 +366,7 @@ class Compiler:
         listing = self.items or (got is not None and got.reply.verb and self._lists(got.reply.verb))
         due: Due = Items(tuple(self.items), text) if listing else Text(text)
         self.items = []
-        self._add(do.Receive(who, due))
-        self._check_due(who, due)
+        self._add(do.Receive(who, self._checked(who, due)))
 
     def _end_of_list(self) -> None:
         """A list without an answer ends with the next step that is no item."""
@@ -353,8 +374,7 @@ class Compiler:
         if self.items and self.spec.requests[verb].answer is None:
             due, self.items = Items(tuple(self.items), ""), []
             self._receive_barrier_answers(who)
-            self._add(do.Receive(who, due))
-            self._check_due(who, due)
+            self._add(do.Receive(who, self._checked(who, due)))
 
     def _lists(self, verb: str) -> bool:
         return self.spec.requests[verb].item is not None
@@ -374,9 +394,11 @@ class Compiler:
         configuration = self.world.configuration(who)
         if request is not None and configuration not in self.findings.distrusted:
             part, self.part = self.part, "probe" if self.part == "probe" else "setup"
+            self.probing = True
             self._send(who, request)
             self.part = part
             self._receive_all()
+            self.probing = False
 
     def _receive_all(self) -> None:
         for who, dues in self.due.items():
@@ -399,8 +421,10 @@ class Compiler:
         listers = [who for who in live if request and self.world.connections[who].name is not None]
         if listers and request:
             self.step = Step(listers[0], "send", request, request.decode().strip())
+            self.probing = True
             self._send(listers[0], request)
             self._receive_all()
+            self.probing = False
         readers = tuple(who for who in self.world.connections if who not in self.not_reading)
         self.step = Step(",".join(readers), "silent")
         self._add(do.Quiet(readers))

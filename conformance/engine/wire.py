@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .conditions import ready
+
 EndKind = Literal["FIN", "RST"]
 CHUNK = 1 << 16
 KEPT_ENTRIES = 400  # of a transcript; a flood must not fill the report
@@ -39,6 +41,7 @@ class Transcript:
     left_out: int = 0
     got: int = 0  # lines that came
     quiet: bool = False  # what passes is only counted, as in a flood
+    late: float = 0.0  # seconds by which a short wait of the judge ended late, at most: the machine was busy
 
     def note(self, who: str, mark: str, octets: bytes = b"", text: str = "") -> None:
         self.got += octets.count(b"\n") if mark == "<" else 0
@@ -61,6 +64,7 @@ class Wire:
         self.transcript = transcript
         self.end: EndKind | None = None
         self.finished = False
+        self.left = False  # this end has reset it: when the other end sees that is not known
         self.pause = False  # what comes is not read, but for sips
         self.sips = b""  # … what was read so
         stream.setblocking(False)
@@ -152,7 +156,7 @@ class Wire:
         self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.stream.close()
         self.end = "RST"
-        self.finished = True
+        self.finished = self.left = True
 
     def read(self, deadline: float) -> bytes:
         """The next octets; none when the deadline has passed or the stream has ended (`end` tells)."""
@@ -214,10 +218,11 @@ class Wire:
         self.transcript.note(self.who, f"{self.got}{'|' if kind == 'FIN' else '!'}")
 
     def _wait(self, *, write: bool, deadline: float) -> bool:
-        left = max(0.0, deadline - time.monotonic())
         poll = select.poll()
         poll.register(self.stream, select.POLLOUT if write else select.POLLIN)
-        return bool(poll.poll(left * 1000))
+        found, late = ready(poll, deadline)
+        self.transcript.late = max(self.transcript.late, late)
+        return bool(found)
 
 
 _TCP_CLOSE = 7

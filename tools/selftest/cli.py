@@ -1,4 +1,4 @@
-"""The command line: `python -m tools.selftest mutants|foreign|steady`. Each command imports what it needs."""
+"""The command line: `python -m tools.selftest mutants|foreign|variants|steady`. Each imports what it needs."""
 
 from __future__ import annotations
 
@@ -119,6 +119,44 @@ def foreign(name: str | None, patterns: tuple[str, ...], listed: bool, verbose: 
         say(f"{len(matching) - len(seen)} more cannot be seen from outside; the first run: {found.first_run}\n")
         good = good and outcome.good
     sys.exit(0 if good else 1)
+
+
+@main.command(epilog=EXITS)
+@click.option("--select", "patterns", multiple=True, metavar="PATTERN", help="Only these variants: 'answers-*'.")
+@click.option("--cases", "selected_cases", multiple=True, metavar="PATTERN", help="Only these cases: 'PAIRED/*'.")
+@click.option("--list", "listed", is_flag=True, help="Print the variants, and judge none.")
+@SPEC
+def variants(patterns: tuple[str, ...], selected_cases: tuple[str, ...], listed: bool, spec_file: Path | None) -> None:
+    """Legal variants must pass.
+
+    A variant is a right server that does what the protocol leaves open in another way: it answers late, one octet at
+    a time, with other words, and so on. Each is judged by all cases.
+    """
+    from conformance.suite import SelectionError, select, server_cases
+
+    from .variants.table import VARIANTS
+    from .variants.trials import Judged, judge_all, row
+
+    spec = _spec(spec_file)
+    chosen = [each for each in VARIANTS if any(fnmatch.fnmatchcase(each.name, p) for p in patterns or ("*",))]
+    if not chosen:
+        raise Misuse(f"no variant is called {patterns[0]}; there are {', '.join(each.name for each in VARIANTS)}")
+    if listed:
+        say("\n".join(f"{each.name}: {each.about}" for each in chosen))
+        return
+    try:
+        cases = select(server_cases(spec), selected_cases)
+    except SelectionError as error:
+        raise Misuse(str(error)) from None
+
+    def on_judged(judged: Judged) -> None:
+        say(row(judged))
+
+    say(f"{'variant':24} | {'wrong':>8} | seconds")
+    judged = judge_all(chosen, cases, spec, spec_file, on_judged)
+    bad = [each for each in judged if not each.good]
+    say(f"{len(bad)} of {len(judged)} variants got a wrong verdict, by {len(cases)} cases each")
+    sys.exit(1 if bad else 0)
 
 
 @main.command(epilog=EXITS)

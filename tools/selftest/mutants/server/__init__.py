@@ -9,6 +9,7 @@ from tools.selftest.mutants.shared import reading, with_readers
 from . import (
     amounts,
     calls,
+    counting,
     frames,
     lines,
     names,
@@ -37,6 +38,7 @@ def server_mutants(spec: Spec) -> list[Mutant[Server]]:
         *amounts.table.mutants,
         *users_and_chats.table.mutants,
         *calls.table.mutants,
+        *counting.table.mutants,
         *lines.table.mutants,
         *ordering_and_closing.table.mutants,
         *time_and_flow.table.mutants,

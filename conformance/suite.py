@@ -15,6 +15,7 @@ from .cases.counting import Counting
 from .cases.edges import Edges
 from .cases.flow import Flow
 from .cases.histories import Histories
+from .cases.lifetime import Lifetime
 from .cases.matrix import Matrix
 from .cases.play import SEGMENTS, Play, Segment, example_plays
 from .cases.reader import shipped_plays
@@ -23,7 +24,7 @@ from .client.matrix import ClientMatrix
 from .oracle.judgeable import require_judgeable
 from .scenes import bursts, crowds, limits
 
-FAMILIES = (Matrix, Edges, Counting, Histories, Timers, Flow)  # what makes the cells for servers from a spec
+FAMILIES = (Matrix, Edges, Counting, Histories, Timers, Flow, Lifetime)  # what makes the cells for servers from a spec
 
 
 class SelectionError(Exception):

@@ -18,6 +18,7 @@ from . import (
     ordering_and_closing,
     rows,
     saying,
+    time_and_flow,
     users_and_chats,
 )
 from .engine import Server
@@ -40,5 +41,6 @@ def server_mutants(spec: Spec) -> list[Mutant[Server]]:
         *counting.table.mutants,
         *lines.table.mutants,
         *ordering_and_closing.table.mutants,
+        *time_and_flow.table.mutants,
     ]
     return [*rows.mutants(spec), *saying.mutants(spec), *numbers.mutants(spec), *in_spec(spec, written)]

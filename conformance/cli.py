@@ -161,8 +161,8 @@ def server(command: str | None, address: str | None, **options: Any) -> None:
 @judging
 def client(command: str, **options: Any) -> None:
     """Judges a client, driven by the line contract on its standard input and output."""
-    if options["walks"] or options["fuzz"]:
-        raise MisuseError("--walk, --fuzz: random walks are for servers")
+    if options["fuzz"]:
+        raise MisuseError("--fuzz: walks with any octets are for servers; --walk draws some for clients")
     spec = _spec(options["spec_file"])
     check_command(command, spec, "client")
     cases = client_cases(spec, _segments(options["segment"]))

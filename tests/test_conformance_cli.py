@@ -69,7 +69,7 @@ def port_that_is_closed() -> int:
         ),
         (("client", "--cmd", "x"), "it must take its {port}; there are {host}, {port}, {spec}"),
         (("client", "--cmd", "x {port} {max}"), "there is no {max}; there are {host}, {port}, {spec}"),
-        (("client", "--cmd", "x {port}", "--walk", "9"), "random walks are for servers"),
+        (("client", "--cmd", "x {port}", "--fuzz", "9"), "walks with any octets are for servers"),
         (("server", "--cmd", X, "--select", "NAMED/CHAT/user-bussy"), "the nearest are NAMED/CHAT/user-busy"),
         (("server", "--cmd", X, "--segment", "half"), "there is no segment 'half'"),
         (("server", "--cmd", X, "--report", "pdf=x"), "it is KIND=FILE"),

@@ -8,6 +8,8 @@ from conformance.cases.play import Play
 from pychat.spec import Spec
 from pychat.spec.model import Timer
 
+from .conditions import Conditions
+
 LIMIT = "its limit of connections: give the command {max}, the most connections that it admits"
 
 
@@ -37,6 +39,7 @@ class Findings:
     barrier: bool = True
     listing: bool = True
     distrusted: frozenset[str] = frozenset()  # the configurations whose probe is answered wrongly
+    conditions: Conditions | None = None  # what was measured on the way, and is measured on
 
     def __str__(self) -> str:
         """What does not work, for a person; nothing if all does."""
@@ -60,6 +63,8 @@ def lacking(play: Play, spec: Spec, offer: Offer) -> str:
     for name, _ in play.server:
         if name not in offer.placeholders:
             return LIMIT if name == "max" else f"its {name}: give the command {{{name}}}"
+    if play.written and not offer.program:
+        return "names that stay as they are: only on a server that was started with --cmd nobody else has them"
     if play.has("signal") and not offer.program:
         return "its shutdown: only a server that was started with --cmd is stopped"
     return ""

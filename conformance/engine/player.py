@@ -24,8 +24,6 @@ from .inbox import Inbox, difference
 from .stage import Stage
 
 BYSTANDER = "judge"  # the connection that is answered while another one is not read
-HURRY = 0.25  # seconds without anything, after which barriers are sent
-BULK = 4  # times the patience, for many lines
 
 
 class Player:
@@ -35,25 +33,32 @@ class Player:
         self.stage = stage
         self.backlog: Backlog | None = None
         self.late = False  # the deadline of something that is due has passed already
+        self.mute: frozenset[str] = frozenset()  # connections whose barrier would change what is tested now
         self._acts: dict[type, Callable[[Any], None]] = {
             do.Send: self._send, do.Finish: lambda action: stage.inbox(action.who).wire.finish(),
             do.Reset: self._reset, do.SendLate: self._send_late,
             do.Open: self._open, do.Settle: self._settle, do.Receive: self._receive, do.Quiet: self._quiet,
             do.Race: self._race, do.Clock: lambda action: clock.watch(stage, action, self.backlog),
             do.Await: lambda action: clock.await_end(stage, action),
-            do.Pause: lambda action: stage.inbox(action.who).wire.stop_reading(), do.Flood: self._flood,
+            do.Pause: lambda action: stage.inbox(action.who).wire.stop_reading(), do.Sip: self._sip,
+            do.Flood: self._flood,
             do.ReadOn: self._read_on, do.Refused: self._refused, do.Signal: self._signal, do.Exit: self._exit,
         }  # fmt: skip
 
     def play(self, script: do.Script) -> None:
         self.stage.cast(script.play)
-        self._run(script.ops)
+        looks = [number for number, op in enumerate(script.ops, 1) if isinstance(op.action, do.Clock)]
+        self._run(script.ops[: max(looks, default=0)])
+        self.stage.end_silence()  # no clock is looked at any more
+        self._run(script.ops[max(looks, default=0) :])
 
     def _run(self, ops: Iterable[do.Op]) -> None:
         for op in ops:
+            self.mute = op.mute
             try:
                 self._acts[type(op.action)](op.action)
             except MismatchError as problem:
+                problem.timed_out |= self.late
                 problem.locate(op.step, setup=op.part == "setup", rule=op.rule)
                 raise
 
@@ -98,22 +103,32 @@ class Player:
     # Amounts
 
     def _flood(self, action: do.Flood) -> None:
-        self.backlog = Backlog(self.stage.inbox(action.who), action.lines)
+        self.backlog = Backlog(self.stage.inbox(action.who), action.lines, self.stage)
+        bystander = self.stage.inboxes.get(BYSTANDER)
+        if bystander is not None and bystander.ended:  # it has been silent for too long
+            bystander.wire.close()
+            del self.stage.inboxes[BYSTANDER]
         self.backlog.fill(lambda: self.barrier(self.stage.inbox(BYSTANDER)))
+
+    def _sip(self, action: do.Sip) -> None:
+        wire = self.stage.inbox(action.who).wire
+        if not wire.sip(action.octets, self.stage.deadline()):
+            raise MismatchError(f"{action.octets} octets to {action.who}, which wait for it", "fewer")
 
     def _read_on(self, action: do.ReadOn) -> None:
         assert self.backlog is not None
-        self.backlog.read_on(self.stage.inbox(action.who), action.lines, self.stage.deadline(BULK))
+        self.backlog.read_on(self.stage.inbox(action.who), action.lines)
 
     def _refused(self, action: do.Refused) -> None:
         assert self.backlog is not None
-        self.backlog.refused(action.text, self.stage.deadline(BULK))
+        self.backlog.refused(action.text)
 
     # The server as a program
 
     def _signal(self, action: do.Signal) -> None:
         assert self.stage.process is not None, "a server that gets a signal was started by the suite"
         self.stage.transcript.note("#", "#", text=f"SIG{action.name} to the server")
+        self.stage.stopped = time.monotonic()
         self.stage.process.popen.signal(signal.Signals[f"SIG{action.name}"])
 
     def _exit(self, action: do.Exit) -> None:
@@ -121,8 +136,12 @@ class Player:
         for inbox in self.stage.inboxes.values():
             if not inbox.wire.finished:
                 inbox.wire.finish()
-        if self.stage.process.popen.wait(self.stage.patience) is None:
-            raise MismatchError("a server that ends", "one that runs")
+        left = self.stage.deadline() - time.monotonic()
+        if self.stage.process.popen.wait(left) is None:
+            after = time.monotonic() - min(self.stage.stopped, time.monotonic())
+            raise MismatchError(
+                f"a server that ends in {self.stage.spec.limits.shutdown:g} s", f"one that runs after {after:.1f} s"
+            )
 
     # Waiting
 
@@ -133,10 +152,10 @@ class Player:
         def here() -> bool:
             return len(inbox.units) >= units or inbox.ended
 
-        deadline = self._deadline()
-        if ask and not inbox.wait(here, min(deadline, time.monotonic() + HURRY)) and not self.late:
-            asked = self._ask(inbox)
-        arrived = inbox.wait(lambda: here() or (asked and not inbox.tokens), deadline)
+        if ask and not self.late:
+            hurry = self.stage.conditions.hurry(self.stage.usual)
+            asked = not inbox.wait(here, time.monotonic() + hurry) and self._ask(inbox)
+        arrived = inbox.wait(lambda: here() or (asked and not inbox.tokens), self._deadline())
         if here():
             return None
         if arrived:
@@ -152,10 +171,23 @@ class Player:
         return time.monotonic() if self.late else self.stage.deadline()
 
     def _ask(self, inbox: Inbox) -> bool:
-        """Sends a barrier request on this connection, once the others have answered theirs."""
-        for other in self.stage.inboxes.values():
-            if other is not inbox:
-                self.barrier(other)
+        """Sends a barrier request on this connection, once all that the others have sent is handled.
+
+        False where its answer would prove nothing, or the request would change what is tested: a row of faults would
+        end, or a silence, and a server that was told to end need not answer.
+        """
+        if self.stage.timed or self.stage.stopped <= time.monotonic():
+            return False
+        everybody = list(self.stage.inboxes.values())
+        if any(each.wire.who in self.mute or each.is_unsure for each in everybody):
+            return False
+        for other in everybody:
+            if other is inbox:
+                continue
+            if other.wire.finished:
+                self._wait_end(other)
+            if not other.ended and not self.barrier(other):
+                return False
         return inbox.ask(self.stage.deadline())
 
     def barrier(self, inbox: Inbox) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from conformance.cases.play import NUMBER, WALK, Play, Segment, Step, StepKind, send
@@ -22,6 +22,8 @@ from . import actions as do
 from .actions import shown
 from .failures import ContradictionError
 from .needs import EVERYTHING_WORKS, Findings
+
+SEGMENT = 16_384  # octets that are sent before their answers are read
 
 
 def leading(spec: Spec, path: Path) -> Play:
@@ -62,7 +64,7 @@ class Compiler:
         self.play = play
         self.timed = any(spec.timers[step.timer].since == "call" for step in play.clocks)
         self.segment = segment
-        self.names = Names(spec, unique_number() if number is None else number, exact=play.exact)
+        self.names = Names(spec, unique_number() if number is None else number, exact=play.exact, written=play.written)
         self.world = World(spec, profiles, dict(play.server).get("max"))
         self.barrier = Barrier(spec)
         self.script = do.Script(play)
@@ -78,6 +80,7 @@ class Compiler:
         self.probing = False
         self.barrier_answers: set[str] = set()  # the answers to barriers that are sent in one segment with lines
         self.not_reading: set[str] = set()  # connections that do not read now
+        self.stuck = ""  # the connection from which the server does not read now
         self.flood: Sample | None = None
         self.rng = random.Random(play.id)  # where the octets are cut; a walk's id stays when it is shrunk
         self.linked: set[str] = set()  # connections that were linked
@@ -85,9 +88,9 @@ class Compiler:
         self._makers: dict[StepKind, Callable[[Step], None]] = {
             "send": lambda step: self._send(step.who, self.names.in_request(step.octets)), "finish": self._leave,
             "reset": self._leave, "late": lambda step: self._add(do.SendLate(step.who, step.octets)),
-            "receive": self._receive,
-            "end": self._end, "cut": self._end, "silent": self._silent, "state": self._state, "together": self._race,
-            "open": self._open, "pause": self._pause, "clock": self._clock, "flood": self._flood, "lines": self._lines,
+            "receive": self._receive, "end": self._end, "cut": self._end, "silent": self._silent, "state": self._state,
+            "together": self._race, "open": self._open, "pause": self._pause, "sip": self._sip, "clock": self._clock,
+            "flood": self._flood, "lines": self._lines,
             "signal": self._signal, "exit": lambda step: self._add(do.Exit()),
         }  # fmt: skip
 
@@ -98,11 +101,13 @@ class Compiler:
             self.step, self.part = step, "setup" if self.number <= self.play.setup else "play"
             self._do(step)
             named = self.number < len(steps) and steps[self.number].kind in ("receive", "end")
-            if self.part == "setup" and step.kind == "send" and not named:
+            if (self.part == "setup" or self.play.at_once) and step.kind == "send" and not named:
                 self._receive_all()  # the setup need not say what comes
         self.part = "probe"
         if probes and (not steps or steps[-1].kind != "together"):
             self._final_probes()
+        if self.play.at_once:
+            self.script.ops = list(_at_once(self.script.ops))
         return self.script
 
     def _add(self, action: do.Action) -> None:
@@ -110,7 +115,16 @@ class Compiler:
         rule = self.rule
         if isinstance(action, do.Receive) and not self.probing and action.due.rule:
             rule = action.due.rule
-        self.script.ops.append(do.Op(action, str(self.step), self.part, rule))
+        self.script.ops.append(do.Op(action, str(self.step), self.part, rule, self._mute()))
+
+    def _mute(self) -> frozenset[str]:
+        """The connections that are in a row of faults, which a barrier would end."""
+        found = set()
+        for who, connection in self.world.connections.items():
+            budget = self.spec.budget(connection.state) if connection.faults else None
+            if budget is not None and budget.in_a_row:
+                found.add(who)
+        return frozenset(found)
 
     def _do(self, step: Step) -> None:
         if step.who in self.not_reading and step.kind in ("receive", "end", "silent", "state"):
@@ -171,9 +185,12 @@ class Compiler:
             raise self._contradiction(f"the queue of {step.who}, who reads, is not full")
         if timer.since == "call" and step.who not in self.linked:
             raise self._contradiction(f"{step.who} was never at an end of a call")
+        if step.part > 1 and not (timer.since == "silence" and step.who == self.stuck):
+            raise self._contradiction(f"the clock of {step.who} does not stand still")
         self.rule = timer.rule
+        told = self.world.copy().expire(step.who, timer)
         dues = self.world.expire(step.who, timer) if step.part == 1 else {}
-        watched = step.who if step.who in dues else next(iter(dues), step.who)
+        watched = step.who if step.who in told else next(iter(told), step.who)
         self._add(do.Clock(step.who, step.timer, step.part, watched, next(iter(dues.get(watched, [])), None)))
         self._add_due(step.who, dues)
 
@@ -192,6 +209,12 @@ class Compiler:
         self._add(do.Pause(step.who))
         self.not_reading.add(step.who)
 
+    def _sip(self, step: Step) -> None:
+        if step.who not in self.not_reading:
+            raise self._contradiction(f"{step.who} reads all that comes")
+        self._settle("")
+        self._add(do.Sip(step.who, int(step.text)))
+
     def _flood(self, step: Step) -> None:
         """One line tells what becomes of all of them, since they change nothing."""
         self._settle("")
@@ -209,11 +232,13 @@ class Compiler:
             raise self._contradiction("each of many lines comes to one connection, and changes nothing")
         self.flood = Sample(step.who, lines, *texts[0])
         self._add(do.Flood(step.who, lines))
+        self.stuck = step.who
 
     def _lines(self, step: Step) -> None:
         flood = self.flood
         if flood is None:
             raise self._contradiction("nobody has sent many lines before")
+        self.stuck = ""
         if NUMBER in step.text:
             lines = do.Numbered(step.text, flood.lines.width, self.spec.framing.writes)
             if (step.who, lines.text(0)) != (flood.reader, flood.text):
@@ -432,6 +457,35 @@ class Compiler:
         rules = {taken.who: taken.rule for taken in other.world.decisions[fed:]}
         other._final_probes()
         return do.Branch(frozen, tuple(other.script.ops), tuple(rules.items())), frozen
+
+
+def _at_once(ops: Iterable[do.Op]) -> Iterator[do.Op]:
+    """The same actions; what one connection sends in the play goes in one segment, before what is due by it."""
+    batch: list[do.Op] = []
+    for op in ops:
+        if batch and not _joins(op, batch):
+            yield from _joined(batch)
+            batch = []
+        if op.part == "play" and (batch or isinstance(op.action, do.Send)):
+            batch.append(op)
+        else:
+            yield op
+    yield from _joined(batch)
+
+
+def _joins(op: do.Op, batch: list[do.Op]) -> bool:
+    sends = [each.action for each in batch if isinstance(each.action, do.Send)]
+    if isinstance(op.action, do.Send):
+        octets = len(op.action.octets) + sum(len(send.octets) for send in sends)
+        return op.part == "play" and op.action.who == sends[0].who and octets <= SEGMENT
+    return op.part == "play" and isinstance(op.action, do.Receive)
+
+
+def _joined(batch: list[do.Op]) -> Iterator[do.Op]:
+    sends = [op.action for op in batch if isinstance(op.action, do.Send)]
+    if sends:
+        yield replace(batch[0], action=replace(sends[0], octets=b"".join(send.octets for send in sends)))
+    yield from (op for op in batch if not isinstance(op.action, do.Send))
 
 
 def _sender(step: Step) -> tuple[str, bool]:

@@ -23,7 +23,14 @@ from pychat.spec import Spec
 from . import programs
 
 KEPT = 64 * 1024  # octets of its output
-ANNOUNCED = re.compile(rb"listening on \[?(?P<host>[^\s\]]+?)\]?:(?P<port>[0-9]+)\b")
+ANNOUNCED = re.compile(rb"listening on (?:\[(?P<v6>[^\s\[\]]+)\]|(?P<host>[^\s\[\]]+)):(?P<port>[0-9]+)\b")
+REACHED = {  # where a server is reached that listens on every address, the likeliest first
+    "0.0.0.0": ("127.0.0.1",),  # noqa: S104  # compared, not bound
+    "::": ("::1", "127.0.0.1"),
+    "*": ("127.0.0.1", "::1"),
+}
+ELSEWHERE = 0.5  # seconds in which a server that listens on two addresses opens the other one
+OTHER_LOOPBACK = {"127.0.0.1": "::1", "::1": "127.0.0.1"}
 START_SECONDS = 10.0
 STOP_SECONDS = 1.0
 LAST_SIGN = 0.05  # seconds between the last sign of a process, such as a connection that breaks, and its end
@@ -111,7 +118,9 @@ class Address:
         try:
             socket.create_connection((self.host, self.port), START_SECONDS).close()
         except OSError as error:
-            raise StartError(f"{self.host}:{self.port} takes no connection: {error.strerror or error}") from None
+            raise StartError(
+                f"{shown_address(self.host, self.port)} takes no connection: {error.strerror or error}"
+            ) from None
         return Running((self.host, self.port))
 
 
@@ -150,6 +159,7 @@ class Command:
     def _try(self, values: dict[str, str]) -> tuple[Running | None, str]:
         host, port = values["host"], free_port() if "port" in self.placeholders else 0
         process = Process(spawn(self, self.words(port=str(port), **values)))
+        elsewhere = 0.0  # when it was first seen at the other loopback address
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if process.popen.poll() is not None:
@@ -160,8 +170,14 @@ class Command:
             announced = process.announced
             if announced is not None:
                 host, port = announced
-            if port and _listens(host, port):
-                return Running((_reachable(host), port), process), ""
+            reached = _reached(host, port) if port else None
+            if reached is not None:
+                return Running((reached, port), process), ""
+            other = OTHER_LOOPBACK.get(host, "")
+            if port and other and announced is None and _reached(other, port):
+                elsewhere = elsewhere or time.monotonic()
+                if time.monotonic() - elsewhere > ELSEWHERE:
+                    return self._at_other_loopback(process, (host, port), other)
             process.spoke.wait(0.01)
         problem = f"`{self.text}` does not listen"
         problem += (
@@ -172,6 +188,14 @@ class Command:
         problem += _words(process)
         process.kill()
         return None, problem
+
+    def _at_other_loopback(self, process: Process, told: tuple[str, int], other: str) -> tuple[Running | None, str]:
+        """What becomes of a server that listens on ::1 alone where 127.0.0.1 is meant, or the other way round."""
+        if "host" not in self.placeholders:
+            return Running((other, told[1]), process), ""
+        process.kill()
+        here, there = shown_address(*told), shown_address(other, told[1])
+        return None, f"`{self.text}` does not listen on {here}, as it is told: it listens on {there}"
 
 
 Target = Address | Command
@@ -212,7 +236,7 @@ class Process:
             if kept is self._stdout and self.announced is None:
                 found = ANNOUNCED.search(bytes(kept))
                 if found is not None:
-                    self.announced = found["host"].decode(), int(found["port"])
+                    self.announced = (found["v6"] or found["host"]).decode(), int(found["port"])
                     self.spoke.set()
 
     def _take(self, stream: IO[bytes], kept: bytearray) -> bool:
@@ -270,16 +294,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _listens(host: str, port: int) -> bool:
-    try:
-        with socket.create_connection((_reachable(host), port), 1) as stream:
-            return bool(stream.getsockname() != stream.getpeername())  # else TCP connected the socket with itself
-    except OSError:
-        return False
+def shown_address(host: str, port: int) -> str:
+    """An address as it is written: an IPv6 address stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
+def _reached(host: str, port: int) -> str | None:
+    """The host at which a server that listens on `host` takes a connection; None if it does not."""
+    for reachable in REACHED.get(host, (host,)):
+        try:
+            with socket.create_connection((reachable, port), 1) as stream:
+                if stream.getsockname() != stream.getpeername():  # else TCP connected the socket with itself
+                    return reachable
+        except (OSError, UnicodeError):  # such as a name with a label that is too long
+            pass
+    return None
 
 
 def _words(process: Process) -> str:

@@ -88,7 +88,7 @@ class Client:
         self.held: deque[tuple[str, str, str | None]] = deque()  # verb, field, and for whom a line was typed
         self.astray = False  # the last chat was refused, so a line is for nobody
         self.unsent = b""
-        self.quitting = self.over = False
+        self.quitting = self.ended_well = self.over = False
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
 
@@ -96,13 +96,15 @@ class Client:
 
     def command(self, line: bytes) -> None:
         """Takes one line of stdin."""
-        word, _, field = line.decode("utf-8", "replace").removesuffix("\n").removesuffix("\r").partition(" ")
+        word, space, field = line.decode("utf-8", "replace").removesuffix("\n").removesuffix("\r").partition(" ")
+        if not word:
+            return
         with self.lock:
             if word not in COMMANDS:
-                show(f"refused {word or '?'} there is no such command")
+                show(f"refused {word} there is no such command")
                 return
             verb, form = COMMANDS[word]
-            if (form is None and field) or (form and not re.fullmatch(form, field)) or len(field.encode()) > 2000:
+            if (form is None and space) or (form and not re.fullmatch(form, field)) or len(field.encode()) > 2000:
                 if verb != "CHAT":
                     show(f"refused {word} that is not what it needs")
                     return
@@ -225,6 +227,7 @@ class Client:
 
     def on_quit(self, _: str) -> None:
         self.answer_to("QUIT")
+        self.ended_well = self.over = True
 
     def on_pong(self, token: str) -> None:
         if self.answer_to("PING") != token:
@@ -293,7 +296,7 @@ class Client:
         except BrokenProtocolError as error:
             reason = str(error)
         with self.lock:
-            if not self.over and not self.quitting:
+            if not self.over:
                 show(f"lost {reason}")
             self.over = True
             self.changed.notify_all()
@@ -315,7 +318,7 @@ class Client:
         """The thread of stdin: takes commands up to `quit`, which the end of the input means as well."""
         for line in sys.stdin.buffer:
             self.command(line)
-            if line.strip() == b"quit":
+            if line.rstrip(b"\r\n") == b"quit":
                 break
         else:
             self.command(b"quit")
@@ -328,7 +331,7 @@ class Client:
         with self.lock:
             self.changed.wait_for(lambda: self.over or self.quitting)
             self.changed.wait_for(lambda: self.over, timeout=PATIENCE)
-            return 0 if self.quitting else 1
+            return 0 if self.ended_well else 1
 
 
 def main() -> None:

@@ -99,11 +99,19 @@ def batches(cases: Sequence[Case], mutant: Mutant[Any], first: str = "") -> list
 
 
 def try_mutant(
-    side: Side, mutant: Mutant[Any], cases: Sequence[Case], spec: Spec, spec_file: Path | None = None
+    side: Side,
+    mutant: Mutant[Any],
+    cases: Sequence[Case],
+    spec: Spec,
+    spec_file: Path | None = None,
+    target: Command | None = None,
 ) -> Trial:
-    """Judges a mutant until a case fails twice. A case that could not be asked kills no mutant."""
+    """Judges a mutant until a case fails twice. A case that could not be asked kills no mutant.
+
+    `target` is how it is started, if it is none of the mutable programs.
+    """
     started = time.monotonic()
-    target = Command(command(side, mutant.name, changed=spec_file is not None))
+    target = target or Command(command(side, mutant.name, changed=spec_file is not None))
     options = Options(jobs=1, fail_fast=True, patience=PATIENCE, spec_file=spec_file)
     asked = blocked = 0
     once: list[str] = []

@@ -28,10 +28,13 @@ CHUNK = 65_536
 class Sockets:
     """Moves octets between sockets and an engine, and closes the sockets as the engine's `closing` says."""
 
+    chunk = CHUNK
+
     def __init__(self, engine: Server, host: str, port: int) -> None:
         self.engine = engine
         self.linger = next((t.after for t in engine.spec.timers.values() if t.since == "goodbye"), 0.0)
-        self.listener = socket.create_server((host, port), backlog=256)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.listener = socket.create_server((host, port), family=family, backlog=256)
         self.listener.setblocking(False)
         self.sockets: dict[Connection, socket.socket] = {}
         self.ended: set[Connection] = set()  # their sending half is ended
@@ -89,7 +92,7 @@ class Sockets:
 
     def read(self, conn: Connection) -> None:
         try:
-            octets = self.sockets[conn].recv(CHUNK)
+            octets = self.sockets[conn].recv(self.chunk)
         except BlockingIOError:
             return
         except OSError:

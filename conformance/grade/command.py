@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from conformance.cases.play import SEGMENTS
 from conformance.engine import programs
 from conformance.engine.target import check_command
 from conformance.oracle.frames import visible, visible_lines
@@ -74,7 +76,10 @@ def grade(folder: Path, command: str, results: Path, spec_file: Path | None, **o
     require_judgeable(spec)
     of, patterns, isolated = options["of"], options["patterns"], not options["no_isolation"]
     check_command(command, spec, of)
-    if not select(server_cases(spec, ("whole",)) if of == "server" else client_cases(spec, ("whole",)), patterns):
+    if spec_file:
+        spec = replace(spec, source=spec_file.name)  # students read it
+    cases = server_cases(spec, SEGMENTS) if of == "server" else client_cases(spec, SEGMENTS)
+    if not select(cases, patterns):
         raise click.UsageError("no case is selected")
     found = submissions(folder)
     if not found:
@@ -89,7 +94,7 @@ def grade(folder: Path, command: str, results: Path, spec_file: Path | None, **o
         tuple(str(path.resolve()) for path in (folder, results, Path.home())),
     )  # fmt: skip
     course = Course(
-        folder.resolve().name, results, job, spec.sha256, found, options["jobs"], options["points"], options["again"],
+        folder.resolve().name, results, job, spec, cases, found, options["jobs"], options["points"], options["again"],
         lambda mark, known: click.echo(_line(mark, known=known)),
     )  # fmt: skip
     click.echo(f"{len(found)} submissions, {course.jobs} at a time, at most {options['timeout']} s each")

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -21,18 +22,19 @@ from pathlib import Path
 from typing import Any
 
 from conformance import __version__
+from conformance.cases.case import Case
 from conformance.engine import programs
 from conformance.oracle.frames import visible_lines
 from conformance.results import reports
 from conformance.results.record import Record, RecordError
+from pychat.spec import Spec
 
-from . import pages, sheet
+from . import inside, pages, sheet
 from .folder import Submission, SubmissionError
-from .inside import Job
 from .marks import NOT_UNPACKED, Mark, count, points_of, read_lines, verdict_of
 from .sandbox import IsolationError, missing, outside
 
-MODULE = (sys.executable, "-m", f"{__package__}.inside")
+MODULE = (sys.executable, "-m", inside.__name__)
 LAST_WORDS = 2000  # octets of what a judge says who has not ended well
 GRACE = 3.0  # seconds for a judge that is told to end
 BESIDE = {"report.html": "the whole run: each case, with what was sent and got", "record.json": "the record"}
@@ -44,8 +46,9 @@ class Course:
 
     title: str
     results: Path
-    job: Job
-    spec_sha256: str
+    job: inside.Job
+    spec: Spec
+    cases: Sequence[Case]
     submissions: Sequence[Submission]
     jobs: int = 1
     points: float = 100.0
@@ -112,7 +115,7 @@ class Course:
     def _key(self, submission: Submission) -> str:
         """All that the verdict depends on."""
         asked = replace(self.job, submission=submission.digest(), out="", hidden=())
-        return hashlib.sha256(f"{__version__} {self.spec_sha256} {asked.text}".encode()).hexdigest()
+        return hashlib.sha256(f"{__version__} {self.spec.sha256} {asked.text}".encode()).hexdigest()
 
     def _judge(self, submission: Submission, folder: Path, key: str) -> Mark | None:
         """None when it was stopped."""
@@ -143,20 +146,19 @@ class Course:
         reports.replace(folder / "mark.json", mark.text)
         return mark
 
-    def _await(self, job: Job, log: int) -> bool | None:
+    def _await(self, job: inside.Job, log: int) -> bool | None:
         """Runs a judge to its end: whether that was in time; None when it was stopped."""
         words = outside(MODULE) if job.isolated else list(MODULE)
         deadline = time.monotonic() + job.limits.seconds
-        with programs.start(words, stdin=programs.PIPE, stdout=log, stderr=log) as judge:
-            assert judge.stdin is not None
-            with contextlib.suppress(OSError):  # it has ended at once, and its log says why
-                judge.stdin.write(job.text.encode())
-            judge.stdin.close()
-            code = None
-            while code is None and time.monotonic() < deadline and not self.stop.is_set():
-                code = judge.wait(0.1)
-            if code is None:
-                judge.end(GRACE)
+        with tempfile.TemporaryFile() as asked:
+            asked.write(inside.asked(job, self.spec, self.cases))
+            asked.seek(0)
+            with programs.start(words, stdin=asked.fileno(), stdout=log, stderr=log) as judge:
+                code = None
+                while code is None and time.monotonic() < deadline and not self.stop.is_set():
+                    code = judge.wait(0.1)
+                if code is None:
+                    judge.end(GRACE)
         return None if code is None and self.stop.is_set() else code is not None
 
     def _write(self) -> None:

@@ -1,4 +1,4 @@
-"""One submission, judged within its own namespaces: `python -m conformance.grade.inside`, with a job on its input.
+"""One submission, judged within its own namespaces: `python -m conformance.grade.inside`, with the input of `asked`.
 
 It is the first process of its pid namespace: when it ends, nothing of the submission is left, and its mounts neither.
 What it has found goes into the files of the job's folder: `inside.json`, and the record of the run.
@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
+import pickle
 import resource
 import shlex
 import shutil
@@ -22,14 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from conformance import session
+from conformance.cases.case import Case
 from conformance.cases.play import SEGMENTS
 from conformance.engine import programs
 from conformance.engine.target import Command, Process, StartError, spawn
 from conformance.oracle.frames import visible_lines
 from conformance.results.known import Known
 from conformance.results.reports import replace
-from conformance.suite import client_cases, server_cases
-from pychat.spec import Spec, load, shipped
+from pychat.spec import Spec
 
 from .folder import SubmissionError, unpack
 from .sandbox import HOME, MEGA, STAGE, Limits, Sandbox, Sandboxed, readable
@@ -86,6 +87,11 @@ class Found:
     memory: str = ""
 
 
+def asked(job: Job, spec: Spec, cases: Sequence[Case]) -> bytes:
+    """The input: a job, and what is asked, which takes much longer to make than to read."""
+    return job.text.encode() + b"\n" + pickle.dumps((spec, cases))
+
+
 def main() -> None:
     """Judges the job of standard input; with `probe`, only shows that a program starts in a sandbox."""
     programs.end_on_signals("pychat-conformance")
@@ -96,18 +102,19 @@ def main() -> None:
             done = programs.run(box.around(["true"]))
         sys.stderr.write(done.stderr)
         sys.exit(done.returncode)
-    job, found = Job.parse(sys.stdin.read()), Found()
+    job, found = Job.parse(sys.stdin.buffer.readline().decode()), Found()
+    spec, cases = pickle.load(sys.stdin.buffer)  # noqa: S301  # a file of the tool's own, which never had a name
     try:
         with stage(job.limits, job.tools, isolated=job.isolated) as place, Watch(job.limits.memory) as watch:
             try:
-                _judge(job, place, found)
+                _judge(job, spec, cases, place, found)
             finally:
                 found.memory = watch.words
     finally:
         replace(Path(job.out) / "inside.json", json.dumps(asdict(found)))
 
 
-def _judge(job: Job, place: Path, found: Found) -> None:
+def _judge(job: Job, spec: Spec, cases: Sequence[Case], place: Path, found: Found) -> None:
     home = place / "theirs" / "copy"
     try:
         with _little_memory():
@@ -123,8 +130,10 @@ def _judge(job: Job, place: Path, found: Found) -> None:
     if job.build and not _build(Sandboxed(job.build, sandbox=box), found):
         return
     found.came = "built"
-    spec, spec_file = _spec(job, place)
-    cases = server_cases(spec, SEGMENTS) if job.of == "server" else client_cases(spec, SEGMENTS)
+    spec_file = Path(Path(job.spec).name) if job.spec else None
+    if spec_file is not None:  # without the name of the folder where the grader keeps it: students read the record
+        shutil.copyfile(job.spec, place / "judge" / spec_file)
+        os.chdir(place / "judge")
     options: dict[str, Any] = {
         "patterns": job.patterns, "spec_file": spec_file, "profile": job.profile, "level": job.level, "jobs": WORKERS,
         "segment": ",".join(SEGMENTS), "seed": 0, "walks": 0, "fuzz": 0, "patience": 5.0, "max_wait": 10.0,
@@ -156,16 +165,6 @@ def _build(command: Sandboxed, found: Found) -> bool:
         how = f"has not ended after {BUILD_SECONDS:g} s" if code is None else process.ending()
         found.note = f"`{visible_lines(command.text)}` {how}"
     return code == 0
-
-
-def _spec(job: Job, place: Path) -> tuple[Spec, Path | None]:
-    """The spec, without the name of the folder where the grader keeps it: students read the record."""
-    if not job.spec:
-        return shipped(), None
-    path = Path(job.spec)
-    (place / "judge" / path.name).write_bytes(path.read_bytes())
-    os.chdir(place / "judge")
-    return load(Path(path.name)), Path(path.name)
 
 
 @contextlib.contextmanager

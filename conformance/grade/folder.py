@@ -21,7 +21,7 @@ from typing import IO
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 CHUNK = 1 << 16
-PROGRAMS = (b"#!", b"\x7fELF")  # how a file begins that can be executed, where an archive has no modes
+PROGRAMS = (b"#!", b"\x7fELF")  # how a file begins that can be executed, whatever a learning platform made of its mode
 LEFT_OUT = {"__MACOSX", ".DS_Store", ".git"}  # in an archive or a folder: no part of a program
 
 
@@ -187,7 +187,7 @@ def _write(entry: _Entry, target: Path, left: int) -> int:
             if left < 0:
                 raise SubmissionError("more octets than its disk has")
             file.write(octets)
-    runs = entry.mode & 0o111 or (stat.S_IMODE(entry.mode) == 0 and first.startswith(PROGRAMS))
+    runs = entry.mode & 0o111 or first.startswith(PROGRAMS)
     with contextlib.suppress(OSError):
         target.chmod(0o755 if runs else 0o644)
     return left

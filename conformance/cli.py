@@ -1,4 +1,4 @@
-"""The command line: `pychat-conformance server|client|list|explain|replay|shrink|report`."""
+"""The command line: `pychat-conformance server|client|grade|list|explain|replay|shrink|report`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from .cases.reader import PlayError, plays_of
 from .engine.failures import ContradictionError
 from .engine.target import Address, Command, CommandError, StartError, Target, check_command, placeholders_of
 from .explain import explain as explained
+from .grade.command import grade
 from .oracle.frames import visible_lines
 from .oracle.judgeable import require_judgeable
 from .oracle.probe import UnjudgeableError
@@ -78,6 +79,9 @@ def main() -> None:
     Exit codes: 0 conforms; 1 a MUST failed, a known failure passed or is stale; 2 misuse or no case selected;
     3 it would not start, or cases were blocked; 4 the suite failed or is incomplete; 128 + N signal N has ended it.
     """
+
+
+main.add_command(grade)
 
 
 def _echo(text: str, *, err: bool = False) -> None:

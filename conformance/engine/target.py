@@ -48,7 +48,7 @@ FOR_CLIENTS = {"host": "the server's address", "port": "the server's port", "spe
 
 
 class CommandError(Exception):
-    """A command that needs a shell, has a placeholder that there is not, or lacks one that it needs; says what to do."""
+    """A command that needs a shell, has a placeholder that there is not, or lacks one that it needs; says so."""
 
 
 def placeholders_of(spec: Spec, of: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pychat.spec import Spec
 
 from .cases.case import Case, cases_of, unaskable
 from .cases.counting import Counting
+from .cases.crowds import Crowds
 from .cases.histories import Histories
 from .cases.matrix import Matrix
 from .cases.play import SEGMENTS, Play, Segment, example_plays
@@ -31,7 +32,7 @@ def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Cas
         UnjudgeableError: the protocol lacks what every proof needs.
     """
     require_judgeable(spec)
-    cells = [*Matrix(spec).plays(), *Counting(spec).plays(), *Histories(spec).plays()]
+    cells = [play for kind in (Matrix, Counting, Histories, Crowds) for play in kind(spec).plays()]
     found = _cases(spec, "server", cells, [*shipped_plays(spec), *example_plays(spec)], segments)
     return [*found, *unaskable(spec), *bursts.scenes(spec), *limits.scenes(spec)]
 

@@ -6,7 +6,7 @@ from pychat.spec.model import Spec
 from tools.selftest.mutants.mutant import Mutant, in_spec
 from tools.selftest.mutants.shared import reading, with_readers
 
-from . import calls, counting, frames, lines, numbers, ordering_and_closing, rows, saying, users_and_chats
+from . import calls, counting, frames, histories, lines, numbers, ordering_and_closing, rows, saying, users_and_chats
 from .engine import Server
 
 
@@ -18,6 +18,7 @@ def server_mutants(spec: Spec) -> list[Mutant[Server]]:
         *users_and_chats.table.mutants,
         *calls.table.mutants,
         *counting.table.mutants,
+        *histories.table.mutants,
         *lines.table.mutants,
         *ordering_and_closing.table.mutants,
     ]

@@ -142,7 +142,7 @@ class _Former(Server):
         self.memory.pop(other, None)
 
 
-@table.engine("leave-cuts-the-former-partners-chat")
+@table.engine("leave-cuts-the-former-partners-chat", near="*/*/long-after-the-partner")
 class LeaveCutsTheFormerPartnersChat(_Former):
     """A user that leaves after its partner takes the partner from that one again, though it has another by now."""
 
@@ -153,7 +153,7 @@ class LeaveCutsTheFormerPartnersChat(_Former):
             former.partner = None
 
 
-@table.engine("end-cuts-the-former-partners-chat")
+@table.engine("end-cuts-the-former-partners-chat", near="*/*/long-after-the-partner")
 class EndCutsTheFormerPartnersChat(_Former):
     """The same when the connection ends instead."""
 
@@ -274,7 +274,7 @@ def declined_caller_is_free(self: Users, conn: Connection) -> None:
         other.state = next(n for n, s in self.spec.states.items() if not (s.initial or s.final or s.linked))
 
 
-@table.engine("callers-kept-when-alone")
+@table.engine("callers-kept-when-alone", near="*/*/alone-forgets-the-callers")
 class CallersKeptWhenAlone(Server):
     """A user whose partner has gone does not forget its callers when it leaves."""
 
@@ -285,6 +285,39 @@ class CallersKeptWhenAlone(Server):
     def change(self, kind: str, relation: str, asked: list[Any]) -> None:
         if kind == "add" or not self.memory.get(asked[0]):
             super().change(kind, relation, asked)
+
+
+@table.engine("last-call-counts", near="*/*/*-keeps-*")
+class LastCallCounts(Server):
+    """Forgets the caller whose last call is the oldest, not the one whose first call is."""
+
+    def holds(self, conn: Connection, condition: Condition, values: Words) -> bool:
+        if condition.kind == "absent" and condition.entry is not None:
+            rows = self.tuples.rows[condition.entry.relation]
+            for row in self.tuples.found(condition.entry.relation, self.asked(conn, condition.entry, values)):
+                rows.remove(row)
+                rows.append(row)
+        return super().holds(conn, condition, values)
+
+
+@table.step(Users.change, near="*/*/*-keeps-*")
+def all_callers_forgotten_when_full(self: Users, kind: str, relation: str, asked: list[Any]) -> None:
+    """Forgets all callers of a user when there is no room for one more."""
+    keep = next((column.keep for column in self.spec.relations[relation].columns if column.keep), None)
+    if kind == "add" and keep is not None and len(self.tuples.found(relation, [asked[0], None])) >= keep:
+        self.tuples.drop(relation, [asked[0], None])
+    Users.change(self, kind, relation, asked)
+
+
+@table.engine("gone-callers-take-room", near="*/*/*-keeps-*")
+class GoneCallersTakeRoom(Server):
+    """A caller that has gone is forgotten, but what it took of the room is not free again."""
+
+    def forget(self, conn: Connection) -> None:
+        for name, rows in self.tuples.rows.items():
+            place = next((p for p, c in enumerate(self.spec.relations[name].columns) if c.keep is None), 0)
+            rows[:] = [(*row[:place], object(), *row[place + 1 :]) if row[place] is conn else row for row in rows]
+        super().forget(conn)
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
@@ -309,7 +342,7 @@ class AloneKeepsItsName(Server):
         self.memory.pop(other, None)
 
 
-@table.engine("name-freed-twice")
+@table.engine("name-freed-twice", near="*/*/kept-when-the-former-socket-closes")
 class NameFreedTwice(Server):
     """The name of a connection is freed again when its socket is closed, whoever has it by then."""
 

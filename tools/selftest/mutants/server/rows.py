@@ -31,7 +31,13 @@ def mutants(spec: Spec) -> Iterator[Mutant[Server]]:
         for changes in (_conditions, _moves, _effects, _entries, _acceptance, _refusal, _partner, _tells, _words):
             for what, breaks, row in changes(place):
                 changed = place.with_rows(row)
-                yield Mutant(f"{place.name}:{what}", f"{place.name}: {breaks}", spec=changed, near=place.near)
+                yield Mutant(
+                    f"{place.name}:{what}",
+                    f"{place.name}: {breaks}",
+                    spec=changed,
+                    near=place.near,
+                    rule=place.row.rule,
+                )
     for state in spec.live_states:
         for verb in spec.requests:
             if verb not in spec.states[state].recv:  # the request is taken as in another state

@@ -26,7 +26,12 @@ def mutants(spec: Spec) -> Iterator[Mutant[Server]]:
     for place in places(spec):
         if place.row.verb:
             yield Mutant(
-                f"{place.name}:dropped", f"{place.name}: the row is missing", None, place.with_rows(), place.near
+                f"{place.name}:dropped",
+                f"{place.name}: the row is missing",
+                None,
+                place.with_rows(),
+                place.near,
+                place.row.rule,
             )
         for changes in (_conditions, _moves, _effects, _entries, _acceptance, _refusal, _partner, _tells, _words):
             for what, breaks, row in changes(place):

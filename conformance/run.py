@@ -135,12 +135,16 @@ def one_worker(target: Target, spec: Spec, options: Options) -> Iterator[Worker]
         worker.stop()
 
 
+def client_worker(target: Target, spec: Spec, options: Options) -> ClientWorker:
+    """A worker that judges a client."""
+    assert isinstance(target, Command), "a client under test is a command"
+    return ClientWorker(target, spec, options.patience, str(options.spec_file or shipped_file()))
+
+
 def _client_workers(target: Target, spec: Spec, options: Options, cases: Sequence[Case]) -> list[Assignment]:
     """Every case has a client of its own."""
-    assert isinstance(target, Command), "a client under test is a command"
     queue = Queue(cases)
-    file = str(options.spec_file or shipped_file())
-    workers = [ClientWorker(target, spec, options.patience, file) for _ in range(options.jobs)]
+    workers = [client_worker(target, spec, options) for _ in range(options.jobs)]
     workers[0].check_start()
     return [(worker, (queue,)) for worker in workers]
 
@@ -153,7 +157,7 @@ def _server_workers(
     timed = Queue(case for case in cases if case.lane == "quick")
     workers = [stack.enter_context(one_worker(target, spec, options)) for _ in range(options.jobs)]
     workers[0].address()
-    findings = preflight(workers[0])
+    findings, conditions = preflight(workers[0]), workers[0].conditions
     if str(findings):
         options.on_note(str(findings))
     pace = workers[0].conditions.fastest
@@ -165,11 +169,13 @@ def _server_workers(
             f"an answer takes {1000 * pace:.0f} ms, so with {len(workers)} workers this takes about {_rounded(seconds)}"
         )
     for worker in workers:
-        worker.findings = findings
+        worker.findings, worker.conditions = findings, conditions
         worker.patience = options.patience if findings.barrier else min(options.patience, HOPELESS)
     if not timed or not any(map(workers[0].offer.tells, spec.timers)):
         return [*((worker, (ordinary,)) for worker in workers[:-1]), (workers[-1], (ordinary, timed))]
-    quick = replace(_quick_worker(target, spec, options, stack), findings=findings)
+    quick = replace(
+        _quick_worker(target, spec, options, stack, findings.answer), findings=findings, conditions=conditions
+    )
     timed = Queue(sorted(timed, key=lambda case: -case.waits(quick.spec)))  # the longest first
     timers = [(replace(quick), (timed,)) for _ in range(min(len(timed), TIMED))]
     return [*((worker, (ordinary,)) for worker in workers), *timers]
@@ -188,10 +194,10 @@ def _rounded(seconds: float) -> str:
     return f"{max(1, round(seconds / 60))} min" if seconds > 100 else f"{round(seconds, -1):.0f} s"
 
 
-def _quick_worker(target: Target, spec: Spec, options: Options, stack: contextlib.ExitStack) -> Worker:
-    """A worker at a server with short timers, which others may use too."""
+def _quick_worker(target: Target, spec: Spec, options: Options, stack: contextlib.ExitStack, answer: float) -> Worker:
+    """A worker at a server with short timers, which others may use too; an `answer` takes so many seconds."""
     folder = stack.enter_context(programs.folder("pychat-conformance-"))
-    quick = quicken(options.spec_file or shipped_file(), folder)
+    quick = quicken(options.spec_file or shipped_file(), folder, answer)
     running = target.start(**command_values(quick, quick.source))
     stack.callback(running.stop)
     offer = Offer(target.placeholders, max_wait=options.max_wait, quick_of=spec)

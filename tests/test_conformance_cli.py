@@ -69,7 +69,7 @@ def port_that_is_closed() -> int:
         ),
         (("client", "--cmd", "x"), "it must take its {port}; there are {host}, {port}, {spec}"),
         (("client", "--cmd", "x {port} {max}"), "there is no {max}; there are {host}, {port}, {spec}"),
-        (("client", "--cmd", "x {port}", "--walk", "9"), "random walks are for servers"),
+        (("client", "--cmd", "x {port}", "--fuzz", "9"), "walks with any octets are for servers"),
         (
             ("server", "--cmd", "cd x && ./run {port}"),
             "cd is a word of a shell, and there is no shell: write sh -c 'cd x",

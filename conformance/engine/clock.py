@@ -13,7 +13,7 @@ from pychat.spec.model import Timer
 
 from .actions import Await, Clock, shown
 from .backlog import Backlog
-from .failures import MismatchError, NotTestedError
+from .failures import MismatchError, OvertakenError
 from .inbox import Inbox
 from .stage import Stage
 
@@ -27,6 +27,7 @@ def watch(stage: Stage, action: Clock, backlog: Backlog | None) -> None:
     """Lets a timer's time pass, or a part of it. `backlog`: the lines that filled a queue. Raises MismatchError."""
     timer = stage.spec.timers[action.timer]
     inbox = stage.inbox(action.watched)
+    stage.begin_silence()
     first, last = _beginning(stage, action.who, timer, backlog)
     latest = last + timer.after + stage.spec.limits.tolerance + BUSY + stage.conditions.slack
     if timer.since == "goodbye" and action.part < 1:
@@ -46,6 +47,16 @@ def watch(stage: Stage, action: Clock, backlog: Backlog | None) -> None:
             raise MismatchError(wanted, f"nothing for {elapsed:.2f} s")
         if elapsed < timer.after - CLOCKS:
             raise MismatchError(wanted, f"{inbox.seen} after {elapsed:.2f} s")
+
+
+def require_time(stage: Stage, action: Clock, now: float) -> None:
+    """A timer that is looked at later has not run out yet. Raises OvertakenError: too much time went by before."""
+    timer = stage.spec.timers[action.timer]
+    begun = {"accept": stage.opened, "call": stage.linked}.get(timer.since, {}).get(action.who)
+    if begun is not None and now + stage.conditions.slack > begun[0] + timer.after:
+        raise OvertakenError(
+            f"what happens before {timer.name} runs out: the answers took longer than {timer.after:g} s"
+        )
 
 
 def await_end(stage: Stage, action: Await) -> None:
@@ -86,7 +97,7 @@ def _require_room(stage: Stage, until: float, backlog: Backlog | None) -> None:
     """The queue that keeps the server from reading stays full until then, and its own time is not over."""
     ends = [timer.after for timer in stage.spec.timers.values() if timer.since == "full"]
     if backlog is not None and ends and backlog.began + min(ends) < until:
-        raise NotTestedError("a clock that stands still: it took too long to fill the queue on this machine")
+        raise OvertakenError("a clock that stands still: it took too long to fill the queue on this machine")
 
 
 def _expect_reset(inbox: Inbox, timer: Timer, first: float, latest: float) -> None:

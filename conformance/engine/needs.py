@@ -8,8 +8,6 @@ from conformance.cases.play import Play
 from pychat.spec import Spec
 from pychat.spec.model import Timer
 
-from .conditions import Conditions
-
 LIMIT = "its limit of connections: give the command {max}, the most connections that it admits"
 
 
@@ -39,7 +37,7 @@ class Findings:
     barrier: bool = True
     listing: bool = True
     distrusted: frozenset[str] = frozenset()  # the configurations whose probe is answered wrongly
-    conditions: Conditions | None = None  # what was measured on the way, and is measured on
+    answer: float = 0.0  # seconds of the slowest answer
 
     def __str__(self) -> str:
         """What does not work, for a person; nothing if all does."""

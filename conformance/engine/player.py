@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from conformance.oracle.frames import quote
@@ -38,10 +38,9 @@ class Player:
             do.Send: self._send, do.Finish: lambda action: stage.inbox(action.who).wire.finish(),
             do.Reset: self._reset, do.SendLate: self._send_late,
             do.Open: self._open, do.Settle: self._settle, do.Receive: self._receive, do.Quiet: self._quiet,
-            do.Race: self._race, do.Clock: lambda action: clock.watch(stage, action, self.backlog),
+            do.Race: self._race, do.Clock: self._clock,
             do.Await: lambda action: clock.await_end(stage, action),
-            do.Pause: lambda action: stage.inbox(action.who).wire.stop_reading(), do.Sip: self._sip,
-            do.Flood: self._flood,
+            do.Pause: self._pause, do.Sip: self._sip, do.Flood: self._flood,
             do.ReadOn: self._read_on, do.Refused: self._refused, do.Signal: self._signal, do.Exit: self._exit,
         }  # fmt: skip
 
@@ -52,12 +51,15 @@ class Player:
         self.stage.end_silence()  # no clock is looked at any more
         self._run(script.ops[max(looks, default=0) :])
 
-    def _run(self, ops: Iterable[do.Op]) -> None:
-        for op in ops:
-            self.mute = op.mute
+    def _run(self, ops: Sequence[do.Op]) -> None:
+        for number, op in enumerate(ops):
+            self.mute, began = op.mute, time.monotonic()
             try:
                 self._acts[type(op.action)](op.action)
             except MismatchError as problem:
+                clocks = [other.action for other in ops[number + 1 :] if isinstance(other.action, do.Clock)]
+                for action in clocks:
+                    clock.require_time(self.stage, action, began)
                 problem.timed_out |= self.late
                 problem.locate(op.step, setup=op.part == "setup", rule=op.rule)
                 raise
@@ -75,8 +77,11 @@ class Player:
             self.stage.linked[who] = began, time.monotonic()
 
     def _reset(self, action: do.Reset) -> None:
-        self.stage.inbox(action.who).drain()
-        self.stage.inbox(action.who).wire.reset()
+        inbox = self.stage.inbox(action.who)
+        inbox.drain()
+        if not inbox.sent_at:
+            inbox.units.clear()  # it was perhaps told that there was no room yet, which nobody has waited for
+        inbox.wire.reset()
 
     def _send_late(self, action: do.SendLate) -> None:
         wire = self.stage.inbox(action.who).wire
@@ -100,9 +105,26 @@ class Player:
             del self.stage.inboxes[action.who]
             inbox = self.stage.inbox(action.who)
 
-    # Amounts
+    # Amounts and time: what was asked for in a wait has its answer before
+
+    def _answered(self, inbox: Inbox) -> None:
+        if not inbox.wait(lambda: not inbox.tokens, self._deadline()):
+            self.late = True
+
+    def _clock(self, action: do.Clock) -> None:
+        for inbox in self.stage.inboxes.values():
+            if inbox.may_ask:
+                self._answered(inbox)
+        clock.watch(self.stage, action, self.backlog)
+
+    def _pause(self, action: do.Pause) -> None:
+        inbox = self.stage.inbox(action.who)
+        self._answered(inbox)
+        inbox.wire.stop_reading()
 
     def _flood(self, action: do.Flood) -> None:
+        if not self.stage.inbox(action.who).wire.pause:
+            self._answered(self.stage.inbox(action.who))
         self.backlog = Backlog(self.stage.inbox(action.who), action.lines, self.stage)
         bystander = self.stage.inboxes.get(BYSTANDER)
         if bystander is not None and bystander.ended:  # it has been silent for too long
@@ -133,15 +155,11 @@ class Player:
 
     def _exit(self, action: do.Exit) -> None:
         assert self.stage.process is not None
-        for inbox in self.stage.inboxes.values():
-            if not inbox.wire.finished:
-                inbox.wire.finish()
-        left = self.stage.deadline() - time.monotonic()
-        if self.stage.process.popen.wait(left) is None:
-            after = time.monotonic() - min(self.stage.stopped, time.monotonic())
-            raise MismatchError(
-                f"a server that ends in {self.stage.spec.limits.shutdown:g} s", f"one that runs after {after:.1f} s"
-            )
+        began = min(self.stage.stopped, time.monotonic())
+        left = began + self.stage.shutdown + clock.BUSY - time.monotonic()
+        if self.stage.process.popen.wait(max(0.0, left)) is None or left < 0:
+            wanted = f"a server that ends in {self.stage.spec.limits.shutdown:g} s, whether its peers close or not"
+            raise MismatchError(wanted, f"one that runs after {time.monotonic() - began:.1f} s")
 
     # Waiting
 
@@ -176,7 +194,7 @@ class Player:
         False where its answer would prove nothing, or the request would change what is tested: a row of faults would
         end, or a silence, and a server that was told to end need not answer.
         """
-        if self.stage.timed or self.stage.stopped <= time.monotonic():
+        if self.stage.watched or self.stage.stopped <= time.monotonic():
             return False
         everybody = list(self.stage.inboxes.values())
         if any(each.wire.who in self.mute or each.is_unsure for each in everybody):

@@ -18,12 +18,12 @@ from .worker import Worker
 def preflight(worker: Worker) -> Findings:
     """Tries the barrier, the listing, and the probe of each configuration. Raises StartError."""
     if not worker.answers():
-        return Findings(barrier=False, conditions=worker.conditions)
+        return Findings(barrier=False)
     paths = paths_of(worker.judged)
     everything = paths.configurations
     distrusted = {name for name in everything if not _works(worker, name, Findings(listing=False))}
     listing = paths.named is None or _works(worker, paths.named, Findings(distrusted=frozenset(everything)))
-    return Findings(listing=listing, distrusted=frozenset(distrusted), conditions=worker.conditions)
+    return Findings(listing=listing, distrusted=frozenset(distrusted), answer=worker.conditions.slowest)
 
 
 def _works(worker: Worker, configuration: str, findings: Findings) -> bool:

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 
 from conformance.cases.play import Play
-from conformance.oracle.probe import TOKENS, Barrier
+from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
 
 from .conditions import Conditions, ready
@@ -38,17 +38,24 @@ class Stage:
     timers: float = 0.0  # seconds that the case's timers take, and a shutdown if it has one
     stopped: float = math.inf  # when the server was told to end
     timed: bool = False
+    watched: bool = False  # a clock is still to be looked at: nothing is sent that no step says
     silent: frozenset[str] = frozenset()  # connections whose silence is looked at
 
     def __post_init__(self) -> None:
-        self.barrier = Barrier(self.spec, first=TOKENS // 3)  # a script has the tokens before these
+        self.barrier = Barrier(self.spec, first=2)
 
     def cast(self, play: Play) -> None:
         """Makes ready for the connections of a play."""
-        self.timed = bool(play.clocks)
+        self.timed = self.watched = bool(play.clocks)
         self.timers = play.rounds * sum(self.spec.timers[step.timer].after for step in play.clocks)
         self.timers += self.shutdown if play.has("signal") else 0.0
         self.silent = frozenset(step.who for step in play.clocks if self.spec.timers[step.timer].since == "silence")
+
+    def begin_silence(self) -> None:
+        """A clock of silence is looked at: whoever it is about answers nothing, but what has come before."""
+        for who in self.silent & self.inboxes.keys():
+            self.inboxes[who].drain()
+            self.inboxes[who].answers = False
 
     @property
     def patience(self) -> float:
@@ -61,8 +68,8 @@ class Stage:
         return self.spec.limits.shutdown + self.spec.limits.tolerance + self.conditions.slack
 
     def end_silence(self) -> None:
-        """From now on each connection answers what it is asked."""
-        self.silent = frozenset()
+        """From now on each connection answers what it is asked, and may be asked."""
+        self.silent, self.watched = frozenset(), False
         for inbox in self.inboxes.values():
             inbox.answers = True
 
@@ -76,7 +83,7 @@ class Stage:
                 raise UnreachableError(f"{shown_address(*self.address)} takes no connection: {error}") from None
             self.opened[who] = began, time.monotonic()
             self.inboxes[who] = inbox = Inbox(self.spec, wire, self.barrier)
-            inbox.answers, inbox.surprised = who not in self.silent, not self.timed
+            inbox.surprised = not self.timed
             inbox.conditions = self.conditions
         return self.inboxes[who]
 

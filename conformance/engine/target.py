@@ -21,6 +21,7 @@ from conformance.oracle.frames import visible_lines
 from pychat.spec import Spec
 
 from . import programs
+from .conditions import LATE
 from .shell import needs_shell, not_executed
 
 KEPT = 64 * 1024  # octets of its output
@@ -33,6 +34,8 @@ REACHED = {  # where a server is reached that listens on every address, the like
 ELSEWHERE = 0.5  # seconds in which a server that listens on two addresses opens the other one
 OTHER_LOOPBACK = {"127.0.0.1": "::1", "::1": "127.0.0.1"}
 START_SECONDS = 10.0
+BUSY_STARTS = 4  # times as long on a busy machine
+MOMENT = 0.01  # seconds after which it is looked at again whether it listens
 STOP_SECONDS = 1.0
 LAST_SIGN = 0.05  # seconds between the last sign of a process, such as a connection that breaks, and its end
 ATTEMPTS = 3  # a free port may be taken by another program before the server takes it
@@ -45,7 +48,7 @@ FOR_CLIENTS = {"host": "the server's address", "port": "the server's port", "spe
 
 
 class CommandError(Exception):
-    """A command that needs a shell, has a placeholder that there is not, or lacks one that it needs; says what to do."""
+    """A command that needs a shell, has a placeholder that there is not, or lacks one that it needs; says so."""
 
 
 def placeholders_of(spec: Spec, of: str) -> dict[str, str]:
@@ -164,8 +167,9 @@ class Command:
         host, port = values["host"], free_port() if "port" in self.placeholders else 0
         process = Process(spawn(self, self.words(port=str(port), **values)))
         elsewhere = 0.0  # when it was first seen at the other loopback address
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
+        started = time.monotonic()
+        late = 0.0  # by how much a short wait of the judge ended late, at most: the machine is busy
+        while time.monotonic() < started + START_SECONDS * (BUSY_STARTS if late >= LATE else 1):
             if process.popen.poll() is not None:
                 process.join()
                 problem = f"`{self.text}` {process.ending()} before it listened{_words(process)}"
@@ -182,10 +186,12 @@ class Command:
                 elsewhere = elsewhere or time.monotonic()
                 if time.monotonic() - elsewhere > ELSEWHERE:
                     return self._at_other_loopback(process, (host, port), other)
-            process.spoke.wait(0.01)
+            looked = time.monotonic()
+            process.spoke.wait(MOMENT)
+            late = max(late, time.monotonic() - looked - MOMENT)
         problem = f"`{self.text}` does not listen"
         problem += (
-            f" on port {port} after {START_SECONDS:g} s"
+            f" on port {port} after {time.monotonic() - started:.0f} s"
             if port
             else ", or does not say where: let it print `listening on HOST:PORT`, or give it {port}"
         )
@@ -238,9 +244,8 @@ class Process:
         assert stream is not None
         while _readable(stream, None) and self._take(stream, kept):
             if kept is self._stdout and self.announced is None:
-                found = ANNOUNCED.search(bytes(kept))
-                if found is not None:
-                    self.announced = (found["v6"] or found["host"]).decode(), int(found["port"])
+                self.announced = announced_in(bytes(kept))
+                if self.announced is not None:
                     self.spoke.set()
 
     def _take(self, stream: IO[bytes], kept: bytearray) -> bool:
@@ -296,6 +301,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def announced_in(octets: bytes) -> tuple[str, int] | None:
+    """The address that a server says it listens on, None where it says none: `listening on [::1]:8255`."""
+    found = ANNOUNCED.search(octets)
+    return ((found["v6"] or found["host"]).decode("utf-8", "replace"), int(found["port"])) if found else None
 
 
 def shown_address(host: str, port: int) -> str:

@@ -62,10 +62,11 @@ class Result:
     title: str = ""
     unreached: bool = False  # no connection was taken
     broken: str = ""  # the rule that the failed step obeys, if it is known
-    cause: str = ""  # the same for all failures that are one mistake
     timed_out: bool = False  # it failed after a wait that has run out
     late: float = 0.0  # seconds by which a short wait of the judge ended late: the machine was busy
     confirmed: bool = False  # it failed twice
+    excused: bool = False  # it was not tested, because the machine was too busy, or an answer too slow for a timer
+    cause: str = ""  # the same for all failures that are one mistake
 
     @classmethod
     def of(cls, case: Case, verdict: Verdict = Verdict.PASS, note: str = "") -> Result:

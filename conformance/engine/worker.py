@@ -44,15 +44,10 @@ class Worker:
     offer: Offer = NO_OFFER
     findings: Findings = EVERYTHING_WORKS
     shared: Process | None = None  # the server, where other workers use it too
-    own_conditions: Conditions = field(default_factory=Conditions)
+    conditions: Conditions = field(default_factory=Conditions)  # shared by the workers of a run
     running: Running | None = field(default=None, init=False)
     untidy: int = field(default=0, init=False)  # cases after which the server did not close its ends in time
     said: int = field(default=0, init=False)  # octets of standard error before the case
-
-    @property
-    def conditions(self) -> Conditions:
-        """What is measured of the server and of the machine, by all workers of a run."""
-        return self.findings.conditions or self.own_conditions
 
     @property
     def judged(self) -> Spec:
@@ -120,14 +115,14 @@ class Worker:
         if second.verdict.good:
             second.remark(f"it failed at the first try ({first.words}), and not at the second one")
             return second
-        second.confirmed = True
+        second.confirmed = second.verdict.bad
         return self._excused(case, second)
 
     def _excused(self, case: Case, result: Result) -> Result:
         """A failure that a late machine may have caused is none."""
         enough = BUSY if case.slow else self.conditions.patience(self.patience)
         if result.late >= EXCUSE * enough and result.verdict in (Verdict.FAIL, Verdict.BLOCKED):
-            result.verdict = Verdict.NOT_TESTED
+            result.verdict, result.excused = Verdict.NOT_TESTED, True
             result.note = f"the machine was too busy: a short wait of the judge ended {result.late:.2f} s late"
             result.wanted = result.got = result.step = ""
         return result
@@ -219,7 +214,7 @@ class Worker:
 def _is_doubtful(case: Case, result: Result) -> bool:
     """Whether time may have failed the case: it is about time or amounts, or a wait has run out on a busy machine."""
     failed = result.verdict in (Verdict.FAIL, Verdict.BLOCKED) and not result.unreached
-    return failed and (case.slow or (result.timed_out and result.late >= LATE))
+    return result.excused or (failed and (case.slow or (result.timed_out and result.late >= LATE)))
 
 
 def _shortened(play: Play, spec: Spec, judged: Spec) -> str:

@@ -1,4 +1,4 @@
-"""Each legal variant judged whole: which verdicts are not those that a right server gets. Knows no verb and no state."""
+"""Each legal variant judged whole: which verdicts no right server may get. Knows no verb and no state."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from pathlib import Path
 
 from conformance.cases.case import Case
 from conformance.engine.target import Command, StartError
-from conformance.engine.verdict import Result, Verdict
+from conformance.engine.verdict import Result
 from conformance.run import Options, run_suite
 from pychat.spec import Spec
 from tools.selftest.trials import wrong
 
 from .table import Variant
-
-MACHINE = "too busy"  # in the note of a case that was not tested because of the machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ def judge(variant: Variant, cases: Sequence[Case], spec: Spec, spec_file: Path |
         results = run_suite(Command(command(variant)), cases, options, spec=spec)
     except StartError as error:
         return Judged(variant, [], 0, time.monotonic() - started, str(error))
-    busy = sum(result.verdict is Verdict.NOT_TESTED and MACHINE in result.note for result in results)
+    busy = sum(result.excused for result in results)
     return Judged(variant, wrong(results), busy, time.monotonic() - started)
 
 

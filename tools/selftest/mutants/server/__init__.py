@@ -9,6 +9,7 @@ from tools.selftest.mutants.shared import reading, with_readers
 from . import (
     amounts,
     calls,
+    counting,
     frames,
     lines,
     names,
@@ -17,8 +18,9 @@ from . import (
     ordering_and_closing,
     rows,
     saying,
+    time_and_flow,
     users_and_chats,
-)  # fmt: skip
+)
 from .engine import Server
 
 
@@ -36,7 +38,9 @@ def server_mutants(spec: Spec) -> list[Mutant[Server]]:
         *amounts.table.mutants,
         *users_and_chats.table.mutants,
         *calls.table.mutants,
+        *counting.table.mutants,
         *lines.table.mutants,
         *ordering_and_closing.table.mutants,
+        *time_and_flow.table.mutants,
     ]
     return [*rows.mutants(spec), *saying.mutants(spec), *numbers.mutants(spec), *in_spec(spec, written)]

@@ -18,6 +18,7 @@ from conformance.oracle.judgeable import require_judgeable
 from conformance.suite import client_cases, select, server_cases
 from pychat.spec import load, shipped
 
+from . import pages
 from .course import Course, require_isolation
 from .folder import submissions
 from .inside import Job
@@ -84,6 +85,8 @@ def grade(folder: Path, command: str, results: Path, spec_file: Path | None, **o
     found = submissions(folder)
     if not found:
         raise click.UsageError(f"{folder} holds no submission: neither a folder nor an archive")
+    if results.resolve().is_relative_to(folder.resolve()):
+        raise click.UsageError(f"--to {results} lies in the folder of the submissions; name another one")
     if isolated:
         _require_isolation()
     job = Job(
@@ -97,7 +100,7 @@ def grade(folder: Path, command: str, results: Path, spec_file: Path | None, **o
         folder.resolve().name, results, job, spec, cases, found, options["jobs"], options["points"], options["again"],
         lambda mark, known: click.echo(_line(mark, known=known)),
     )  # fmt: skip
-    click.echo(f"{len(found)} submissions, {course.jobs} at a time, at most {options['timeout']} s each")
+    click.echo(f"{pages.how_many(len(found))}, {course.jobs} at a time, at most {options['timeout']} s each")
     if not isolated:
         click.echo("no isolation: each submission runs as you, and can read and change what you can", err=True)
     try:

@@ -1,4 +1,4 @@
-"""One submission, judged within its own namespaces: `python -m conformance.grade.inside`, with the input of `asked`.
+"""One submission, judged within its own namespaces: a program of its own, with the input of `asked`.
 
 It is the first process of its pid namespace: when it ends, nothing of the submission is left, and its mounts neither.
 What it has found goes into the files of the job's folder: `inside.json`, and the record of the run.
@@ -220,7 +220,3 @@ def _little_memory() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-if __name__ == "__main__":
-    main()

@@ -139,7 +139,7 @@ class Course:
         notes = [found.get("note", ""), f"memory: {found['memory']}" if found.get("memory") else ""]
         if not in_time:
             notes.append(f"{job.limits.seconds} s were over; what was not run by then has no points")
-        elif not found:
+        elif found.get("came") != "judged" and not found.get("note"):
             notes.append(f"the judge has not ended well: {said}")
         mark = Mark(submission.name, key, verdict, final, note="; ".join(filter(None, notes)))
         mark.seconds, mark.build = round(time.monotonic() - started, 1), found.get("build", "")

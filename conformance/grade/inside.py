@@ -105,11 +105,11 @@ def main() -> None:
     job, found = Job.parse(sys.stdin.buffer.readline().decode()), Found()
     spec, cases = pickle.load(sys.stdin.buffer)  # noqa: S301  # a file of the tool's own, which never had a name
     try:
-        with stage(job.limits, job.tools, isolated=job.isolated) as place, Watch(job.limits.memory) as watch:
-            try:
-                _judge(job, spec, cases, place, found)
-            finally:
-                found.memory = watch.words
+        with stage(job.limits, job.tools, isolated=job.isolated) as place, contextlib.ExitStack() as stack:
+            if job.isolated:  # else it would see, and end, processes that are none of a submission
+                watch = stack.enter_context(Watch(job.limits.memory))
+                stack.callback(lambda: setattr(found, "memory", watch.words))
+            _judge(job, spec, cases, place, found)
     finally:
         replace(Path(job.out) / "inside.json", json.dumps(asdict(found)))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from pychat.command import Group
 from pychat.spec import Spec, SpecError, load, shipped
@@ -36,6 +37,9 @@ from .walk import shrink as shrunk
 FILE = click.Path(path_type=Path)
 SECONDS = click.FloatRange(0.1, 3600)
 PATTERNS = "Only these: 'PAIRED/*', R-CHAT-1, an id."
+POINTS = click.option(
+    "--points", type=click.IntRange(1, 10_000), default=100, show_default=True, help="In all, for gradescope=FILE."
+)
 MISUSE = (
     SpecError, UnjudgeableError, PlayError, ContradictionError, SelectionError, KnownError, RecordError, CommandError,
 )  # fmt: skip
@@ -126,6 +130,7 @@ def judging(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--patience", type=SECONDS, default=5.0, show_default=True, help="Seconds for a sign of life."),
         click.option("--max-wait", type=SECONDS, default=10.0, show_default=True, help="Seconds for a timer."),
         click.option("--fail-fast", is_flag=True, help="Stop at the first failure."),
+        POINTS,
         click.option("--report", "reports", multiple=True, metavar="KIND=FILE", help=", ".join(KINDS)),
     ]  # fmt: skip
     for option in reversed(options):
@@ -160,8 +165,8 @@ def server(command: str | None, address: str | None, **options: Any) -> None:
 @judging
 def client(command: str, **options: Any) -> None:
     """Judges a client, driven by the line contract on its standard input and output."""
-    if options["walks"] or options["fuzz"]:
-        raise MisuseError("--walk, --fuzz: random walks are for servers")
+    if options["fuzz"]:
+        raise MisuseError("--fuzz: walks with any octets are for servers; --walk draws some for clients")
     spec = _spec(options["spec_file"])
     check_command(command, spec, "client")
     cases = client_cases(spec, _segments(options["segment"]))
@@ -190,10 +195,14 @@ def _target(command: str | None, address: str | None, spec: Spec) -> Target:
 @main.command(help=f"Makes reports from a run's record, which must be whole: {', '.join(KINDS)}.")
 @click.argument("record", type=FILE)
 @click.argument("reports", nargs=-1, required=True, metavar="KIND=FILE…")
-def report(record: Path, reports: tuple[str, ...]) -> None:
+@POINTS
+@click.pass_context
+def report(ctx: click.Context, record: Path, reports: tuple[str, ...], points: int) -> None:
     """Makes reports from a run's record."""
     with _file(record):
         whole = Record.load(record)
+    if ctx.get_parameter_source("points") is ParameterSource.COMMANDLINE:
+        whole.header["options"]["points"] = str(points)
     for kind, path in wanted(reports):
         with _file(path, "the report {path} cannot be written: {reason}"):
             replace(path, maker(kind)(whole))

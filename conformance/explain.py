@@ -95,13 +95,14 @@ SAYS: dict[type, Callable[[Any], str]] = {
     do.Open: lambda action: f"{action.who} opens a connection" + ("" if action.admitted else ", one too many"),
     do.Await: lambda action: f"the {action.timer} timer of {action.who} runs out",
     do.Pause: lambda action: f"{action.who} stops reading",
+    do.Sip: lambda action: f"{action.who} reads {action.octets} octets of what waits for it",
     do.Flood: lambda action: f"{action.who} > {action.lines.form} again and again, until the server takes no more",
     do.ReadOn: lambda action: (
         f"{action.who} reads on, and gets each {action.lines.form} that was not refused, in order"
     ),
     do.Refused: lambda action: f"{action.who} < {action.text} for each line that was not taken, and is read again",
     do.Signal: lambda action: f"the server gets SIG{action.name}",
-    do.Exit: lambda action: "everybody goes, and the server's program ends",
+    do.Exit: lambda action: "the server's program ends in time, although nobody closes",
     do.Receive: lambda action: _due(action.who, action.due),
     do.Quiet: lambda action: f"{', '.join(action.who)}: nothing more",
 }

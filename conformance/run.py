@@ -22,7 +22,11 @@ from .engine.verdict import Result, Verdict
 from .engine.worker import Worker
 
 HOPELESS = 0.5  # seconds of patience with a server that answers no barrier
-TIMED = 24  # workers for the cases that mostly wait
+TIMED = 64  # workers for the cases that mostly wait
+MOST = 16  # workers, each with a server, where answers are slow …
+PACE = 0.004  # … against so many seconds
+TRIPS = 9  # answers that a case waits for, one after the other
+WORTH_SAYING = 20.0  # seconds that a run takes, from which on it is said before
 GIVE_UP = 10  # cases in a row that could not be asked, after which the rest is not asked
 
 Queue = collections.deque[Case]  # its methods may be called by several threads
@@ -57,10 +61,15 @@ class Run:
         self.stopped = False
         self.unreached = 0  # cases in a row that could not be asked
 
+    @property
+    def over(self) -> bool:
+        """Whether no more case is to be begun."""
+        return self.stopped or programs.stopping.is_set()
+
     def take(self, queue: Queue) -> Case | None:
         """The next case of a queue; None when it is empty or the run was stopped."""
         try:
-            return None if self.stopped or programs.stopping.is_set() else queue.popleft()
+            return None if self.over else queue.popleft()
         except IndexError:
             return None
 
@@ -71,7 +80,7 @@ class Run:
             self.unreached = self.unreached + 1 if result.unreached else 0
             self.results.append(result)
             self.options.on_result(result)
-            if self.options.fail_fast and (result.verdict.bad or result.verdict is Verdict.BLOCKED):
+            if self.options.fail_fast and result.verdict.bad:
                 self.stopped = True
 
     def judge(self, worker: AnyWorker, case: Case) -> Result:
@@ -126,12 +135,16 @@ def one_worker(target: Target, spec: Spec, options: Options) -> Iterator[Worker]
         worker.stop()
 
 
+def client_worker(target: Target, spec: Spec, options: Options) -> ClientWorker:
+    """A worker that judges a client."""
+    assert isinstance(target, Command), "a client under test is a command"
+    return ClientWorker(target, spec, options.patience, str(options.spec_file or shipped_file()))
+
+
 def _client_workers(target: Target, spec: Spec, options: Options, cases: Sequence[Case]) -> list[Assignment]:
     """Every case has a client of its own."""
-    assert isinstance(target, Command), "a client under test is a command"
     queue = Queue(cases)
-    file = str(options.spec_file or shipped_file())
-    workers = [ClientWorker(target, spec, options.patience, file) for _ in range(options.jobs)]
+    workers = [client_worker(target, spec, options) for _ in range(options.jobs)]
     workers[0].check_start()
     return [(worker, (queue,)) for worker in workers]
 
@@ -144,23 +157,47 @@ def _server_workers(
     timed = Queue(case for case in cases if case.lane == "quick")
     workers = [stack.enter_context(one_worker(target, spec, options)) for _ in range(options.jobs)]
     workers[0].address()
-    findings = preflight(workers[0])
+    findings, conditions = preflight(workers[0]), workers[0].conditions
     if str(findings):
         options.on_note(str(findings))
+    pace = workers[0].conditions.fastest
+    more = workers_for(pace, options.jobs, len(ordinary)) - options.jobs
+    workers += [stack.enter_context(one_worker(target, spec, options)) for _ in range(more)]
+    seconds = len(ordinary) * TRIPS * pace / len(workers)
+    if seconds > WORTH_SAYING:
+        options.on_note(
+            f"an answer takes {1000 * pace:.0f} ms, so with {len(workers)} workers this takes about {_rounded(seconds)}"
+        )
     for worker in workers:
-        worker.findings = findings
+        worker.findings, worker.conditions = findings, conditions
         worker.patience = options.patience if findings.barrier else min(options.patience, HOPELESS)
     if not timed or not any(map(workers[0].offer.tells, spec.timers)):
         return [*((worker, (ordinary,)) for worker in workers[:-1]), (workers[-1], (ordinary, timed))]
-    quick = replace(_quick_worker(target, spec, options, stack), findings=findings)
+    quick = replace(
+        _quick_worker(target, spec, options, stack, findings.answer), findings=findings, conditions=conditions
+    )
+    timed = Queue(sorted(timed, key=lambda case: -case.waits(quick.spec)))  # the longest first
     timers = [(replace(quick), (timed,)) for _ in range(min(len(timed), TIMED))]
     return [*((worker, (ordinary,)) for worker in workers), *timers]
 
 
-def _quick_worker(target: Target, spec: Spec, options: Options, stack: contextlib.ExitStack) -> Worker:
-    """A worker at a server with short timers, which others may use too."""
+def workers_for(pace: float, jobs: int, cases: int) -> int:
+    """How many workers there are for a server that answers in `pace` seconds.
+
+    A worker at a server that answers slowly mostly waits, so that there can be more of them.
+    """
+    return max(jobs, min(MOST, round(jobs * pace / PACE), cases))
+
+
+def _rounded(seconds: float) -> str:
+    """A time that is only an estimate."""
+    return f"{max(1, round(seconds / 60))} min" if seconds > 100 else f"{round(seconds, -1):.0f} s"
+
+
+def _quick_worker(target: Target, spec: Spec, options: Options, stack: contextlib.ExitStack, answer: float) -> Worker:
+    """A worker at a server with short timers, which others may use too; an `answer` takes so many seconds."""
     folder = stack.enter_context(programs.folder("pychat-conformance-"))
-    quick = quicken(options.spec_file or shipped_file(), folder)
+    quick = quicken(options.spec_file or shipped_file(), folder, answer)
     running = target.start(**command_values(quick, quick.source))
     stack.callback(running.stop)
     offer = Offer(target.placeholders, max_wait=options.max_wait, quick_of=spec)

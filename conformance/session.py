@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from pychat.spec import Spec
 
 from .cases.case import Case
 from .cases.play import Play, to_yaml
+from .client.walks import walks as client_walks
+from .engine.programs import last_words
 from .engine.script import Compiler
 from .engine.target import StartError, Target
 from .engine.verdict import Result, exit_code
@@ -26,7 +29,7 @@ from .suite import SelectionError, select
 from .walk import run_walks, walks
 
 USUAL = {"profile": "core", "patience": 5.0, "max_wait": 10.0}  # options that a replay needs where they are not so
-STOPPED = "stopped at the first failure: no report but the record was written, and that without its footer\n"
+STOPPED = "no report but the record was written, and that without its footer\n"
 
 
 def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where: str, options: dict[str, Any]) -> int:
@@ -55,11 +58,24 @@ def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where
     )
     again = visible(f"{program()} {of} {where}{_unusual(options)}")
 
+    so_far: list[Result] = []
+    lock = threading.Lock()  # guards `so_far`, the terminal and the reports
+
     def on_result(result: Result) -> None:
         known.judge(result)
         result.replay = f"{again} --select {result.id} --segment {result.segment}"
-        terminal.progress(result, len(chosen))
-        reports.add(case_line(result))
+        with lock:
+            so_far.append(result)
+            terminal.progress(result, len(chosen))
+            reports.add(case_line(result))
+
+    def interrupted() -> None:
+        """A signal ends this run: what is known is shown."""
+        with lock:
+            reports.abandon()
+            terminal.say(f"stopped after {len(so_far)} of {len(chosen)} cases: {STOPPED}")
+            terminal.summary(spec, so_far, of=of, seconds=time.monotonic() - started, stale=(), code=4)
+            terminal.out.flush()
 
     settings = Options(
         jobs=options["jobs"],
@@ -73,16 +89,9 @@ def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where
     )
     started = time.monotonic()
     try:
-        results = run_suite(target, chosen, settings, spec=spec)
-        for noisy, number in ((False, options["walks"]), (True, options["fuzz"])):
-            if number and not (settings.fail_fast and any(result.verdict.bad for result in results)):
-                walked = run_walks(target, spec, walks(spec, number, options["seed"], noisy=noisy), settings)
-                if walked.found is not None:
-                    _save(*walked.found, where, terminal)
-                terminal.say(walked.figures)
-                results += walked.results
-                for result in walked.results:
-                    reports.add(case_line(result))
+        with last_words(interrupted):
+            results = run_suite(target, chosen, settings, spec=spec)
+            results += _walk(target, spec, settings, options, where, terminal, reports, results, of)
     except StartError:
         reports.abandon()
         raise
@@ -96,9 +105,30 @@ def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where
         reports.finish(footer(results, seconds=seconds, exit_code=code, stale=stale))
     else:
         reports.abandon()
-        terminal.say(STOPPED)
+        terminal.say(f"stopped at the first failure: {STOPPED}")
     terminal.summary(spec, results, of=of, seconds=seconds, stale=stale, code=code, patience=settings.patience)
     return code
+
+
+def _walk(
+    target: Target, spec: Spec, settings: Options, options: dict[str, Any], where: str, terminal: Terminal,
+    reports: Reports, before: Sequence[Result], of: str,
+) -> list[Result]:  # fmt: skip
+    """The walks that are asked for; what fails is written into a file."""
+    results: list[Result] = []
+    for noisy, number in ((False, options["walks"]), (True, options["fuzz"])):
+        failed = settings.fail_fast and any(result.verdict.bad for result in (*before, *results))
+        if number and not failed:
+            seed = options["seed"]
+            drawn = client_walks(spec, number, seed) if of == "client" else walks(spec, number, seed, noisy=noisy)
+            walked = run_walks(target, spec, drawn, settings)
+            if walked.found is not None:
+                _save(*walked.found, where, terminal)
+            terminal.say(walked.figures)
+            results += walked.results
+    for result in results:
+        reports.add(case_line(result))
+    return results
 
 
 def replay(target: Target, spec: Spec, cases: Sequence[Case], options: Options) -> int:

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pychat.spec import Spec
 
 from .cases.case import Case, cases_of, unaskable
+from .cases.counting import Counting
+from .cases.edges import Edges
+from .cases.flow import Flow
+from .cases.histories import Histories
+from .cases.lifetime import Lifetime
 from .cases.matrix import Matrix
 from .cases.play import SEGMENTS, Play, Segment, example_plays
 from .cases.reader import shipped_plays
+from .cases.timers import Timers
 from .client.matrix import ClientMatrix
 from .oracle.judgeable import require_judgeable
-from .scenes import bursts, limits
+from .scenes import bursts, crowds, limits
+
+FAMILIES = (Matrix, Edges, Counting, Histories, Timers, Flow, Lifetime)  # what makes the cells for servers from a spec
 
 
 class SelectionError(Exception):
@@ -25,12 +34,15 @@ class SelectionError(Exception):
 def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Case]:
     """Every case for servers: the cells, the plays, the spec's examples, the scenes.
 
+    `segments` are the ways to cut the octets; with several of them, not every cell is cut in each.
+
     Raises:
         UnjudgeableError: the protocol lacks what every proof needs.
     """
     require_judgeable(spec)
-    found = _cases(spec, "server", Matrix(spec).plays(), [*shipped_plays(spec), *example_plays(spec)], segments)
-    return [*found, *unaskable(spec), *bursts.scenes(spec), *limits.scenes(spec)]
+    cells = [play for family in FAMILIES for play in family(spec).plays()]
+    found = _cases(spec, "server", cells, [*shipped_plays(spec), *example_plays(spec)], segments)
+    return [*found, *unaskable(spec), *bursts.scenes(spec), *crowds.scenes(spec), *limits.scenes(spec)]
 
 
 def client_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Case]:
@@ -43,11 +55,33 @@ def _cases(
     spec: Spec, of: str, cells: Sequence[Play], plays: Sequence[Play], segments: Sequence[Segment]
 ) -> list[Case]:
     """The cells, and the plays of their side, as cases; no two have one key."""
-    found = [case for play in cells for case in cases_of(spec, play, "cell", segments)]
+    found = _in_turn([case for play in cells for case in cases_of(spec, play, "cell", segments)])
     plays = [play for play in plays if play.of == of]
     found += [case for play in plays for case in cases_of(spec, play, "play", segments)]
     twice = [key for key, number in Counter(case.key for case in found).items() if number > 1]
     assert not twice, f"two cases have the id {twice}"
+    return found
+
+
+def _in_turn(cells: Sequence[Case]) -> list[Case]:
+    """Each cell in its first way to cut the octets and one other, in turn; the first cell of a message in all ways.
+
+    What goes wrong with cut octets goes wrong in many cells: three times each of them would take a third longer.
+    """
+    ways: dict[str, list[Case]] = {}
+    for cell in cells:
+        ways.setdefault(cell.id, []).append(cell)
+    begun: set[tuple[str, str]] = set()
+    turns: dict[str, Iterator[int]] = {}  # by the variant, so that it is cut each way in some state
+    found: list[Case] = []
+    for first, *others in ways.values():
+        found.append(first)
+        if (first.state, first.message) in begun and others:
+            turn = turns.setdefault(first.id.split("/")[2], itertools.count(len(turns)))
+            found.append(others[next(turn) % len(others)])
+        else:
+            found += others
+        begun.add((first.state, first.message))
     return found
 
 

@@ -14,10 +14,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from conformance.cli import main
-from conformance.results import reports
-from conformance.results.record import Record, RecordError
+from conformance.engine.verdict import Result as CaseResult
+from conformance.results import reports as formats
+from conformance.results.record import Record, RecordError, case_line, header
+from conformance.results.reports import Reports
+from conformance.suite import server_cases
+from pychat.spec import shipped
 
 from .conftest import SPEC_FILE, replaced
+from .report_formats import check_gradescope, check_junit
 
 PYTHON = shlex.quote(sys.executable)
 SERVER = f"{PYTHON} -m pychat server --host {{host}} --port {{port}} --spec {{spec}} --max-connections {{max}}"
@@ -64,7 +69,17 @@ def port_that_is_closed() -> int:
         ),
         (("client", "--cmd", "x"), "it must take its {port}; there are {host}, {port}, {spec}"),
         (("client", "--cmd", "x {port} {max}"), "there is no {max}; there are {host}, {port}, {spec}"),
-        (("client", "--cmd", "x {port}", "--walk", "9"), "random walks are for servers"),
+        (("client", "--cmd", "x {port}", "--fuzz", "9"), "walks with any octets are for servers"),
+        (
+            ("server", "--cmd", "cd x && ./run {port}"),
+            "cd is a word of a shell, and there is no shell: write sh -c 'cd x",
+        ),
+        (("server", "--cmd", "PORT={port} ./run"), "there is no shell: write env PORT={port} ./run"),
+        (("server", "--cmd", "./run {port} > log"), "> writes into a file in a shell"),
+        (("server", "--cmd", "./run {port}; ./b"), "the ; after {port} ends a command"),
+        (("server", "--cmd", "./run $HOME {port}"), "$HOME is filled in by a shell"),
+        (("client", "--cmd", "./run {port} | tee x"), "| joins two programs"),
+        (("server", "--cmd", "'never closed {port}"), "a quote in 'never closed {port} is not closed"),
         (("server", "--cmd", X, "--select", "NAMED/CHAT/user-bussy"), "the nearest are NAMED/CHAT/user-busy"),
         (("server", "--cmd", X, "--segment", "half"), "there is no segment 'half'"),
         (("server", "--cmd", X, "--report", "pdf=x"), "it is KIND=FILE"),
@@ -89,12 +104,32 @@ def test_misuse_is_code_2_and_says_why(arguments: tuple[str, ...], said: str) ->
         ("./no-such-program {port}", "cannot be executed: No such file"),
         ("/etc/passwd {port}", "cannot be executed: Permission denied"),
         (f"{PYTHON} -c 'import sys; sys.exit(\"no database\")' {{port}}", "no database"),
-        ("'never closed {port}", "is no command"),
     ],
 )
 def test_what_would_not_start_is_code_3(command: str, said: str) -> None:
     """With its last words."""
     result = run("server", "--cmd", command, "--select", "CONNECTED/PING/answered")
+    assert result.exit_code == 3, result.output
+    assert said in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "text", "word", "said"),
+    [
+        ("srv.py", 0o644, "", "./srv.py", "allow it: chmod +x ./srv.py, or write python3 ./srv.py"),
+        ("srv", 0o755, "", "srv", "a file of this name is here: write ./srv"),
+        ("srv", 0o755, "x", "./srv", "its first line names no program (#!)"),
+        ("srv", 0o755, "#!/no/such\n", "./srv", "the program in its first line (#!) is missing"),
+    ],
+)
+def test_a_program_that_is_there_and_cannot_run_says_what_to_do(
+    name: str, mode: int, text: str, word: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file without permission, without its folder, without an interpreter."""
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(text)
+    Path(name).chmod(mode)
+    result = run("server", "--cmd", f"{word} {{port}}", "--select", "CONNECTED/PING/answered")
     assert result.exit_code == 3, result.output
     assert said in result.output
 
@@ -174,7 +209,7 @@ def test_list_and_explain_say_what_is_judged() -> None:
 
 def test_reports_are_made_from_a_whole_record(tmp_path: Path) -> None:
     """One run, every report; each of them tells the same numbers."""
-    files = {kind: tmp_path / f"out.{kind}" for kind in reports.KINDS}
+    files = {kind: tmp_path / f"out.{kind}" for kind in formats.KINDS}
     options = [option for kind, file in files.items() for option in ("--report", f"{kind}={file}")]
     result = run("server", "--cmd", SERVER, "--select", "NAMED/CHAT/*", "--segment", "whole", *options)
     assert result.exit_code == 0, result.output
@@ -217,29 +252,43 @@ def test_a_record_that_was_cut_short_makes_no_report(tmp_path: Path) -> None:
 
 
 def test_points_are_there_before_the_first_case_and_after_each(tmp_path: Path) -> None:
-    """A grader that is killed leaves what was earned."""
-    from conformance.results.record import header
-    from conformance.results.reports import Reports
-    from conformance.suite import server_cases
-    from pychat.spec import shipped
-
-    cases = server_cases(shipped(), ("whole",))[:4]
+    """A grader that is killed leaves what was earned; all points are of the sum that was asked for, to the cent."""
+    cases = [case for case in server_cases(shipped(), ("whole", "octet")) if case.message in ("PING", "CHAT")]
     file = tmp_path / "results.json"
-    head = header(shipped(), cases, of="server", command="x", options={})
+    head = header(shipped(), cases, of="server", command="x", options={"points": "40"})
     reports = Reports.open([f"gradescope={file}"], head)
-    assert json.loads(file.read_text())["score"] == 0
-    line = {
-        "id": cases[0].id,
-        "verdict": "pass",
-        "segment": "whole",
-        "rule": "R-ANS-1",
-        "wanted": "",
-        "got": "",
-        "note": "",
-    }
-    reports.add(line)
-    assert json.loads(file.read_text())["score"] == pytest.approx(25)
+    assert check_gradescope(file.read_text())["score"] == 0
+    scores = []
+    for case in cases:
+        reports.add(case_line(CaseResult.of(case)))
+        scores.append(check_gradescope(file.read_text())["score"])
+    assert scores == sorted(scores)
+    assert scores[0] == 0, "a case has passed when it has passed in each cut"
+    tests = check_gradescope(file.read_text())["tests"]
+    assert sum(round(test["max_score"] * 100) for test in tests) == 4000
+    assert scores[-1] == 40
+    assert {test["status"] for test in tests} == {"passed"}
     reports.abandon()
+
+
+def test_a_failing_test_of_a_grader_has_its_cause_and_its_replay(tmp_path: Path) -> None:
+    """Its cuts are one case, and one cause stands there once."""
+    source = (Path(__file__).parent / "student" / "server.py").read_text()
+    broken, file = tmp_path / "broken.py", tmp_path / "results.json"
+    broken.write_text(source.replace('raise RefusalError("self-chat")', 'raise RefusalError("user-busy")'))
+    command = f"{PYTHON} {shlex.quote(str(broken))} --port {{port}}"
+    select, record = ("--select", "NAMED/CHAT/self-chat", "--select", "CONNECTED/PING/*"), f"json={tmp_path / 'r'}"
+    reports = ("--report", record, "--report", f"gradescope={file}", "--report", f"junit={tmp_path / 'x.xml'}")
+    result = run("server", "--cmd", command, *select, *reports, "--points", "7")
+    assert result.exit_code == 1, result.output
+    bad = [test for test in check_gradescope(file.read_text())["tests"] if test["status"] == "failed"]
+    assert [test["name"] for test in bad] == ["R-CHAT: 1 rule"]
+    assert bad[0]["output"].count("replay  ") == 1
+    assert "--select NAMED/CHAT/self-chat --segment whole" in bad[0]["output"]
+    failures = list(check_junit((tmp_path / "x.xml").read_text()).iter("failure"))
+    assert {failure.get("type") for failure in failures} == {"ERR <verb> user-busy <words>, where it is not due"}
+    assert run("report", str(tmp_path / "r"), f"gradescope={file}", "--points", "1").exit_code == 0
+    assert sum(round(test["max_score"] * 100) for test in check_gradescope(file.read_text())["tests"]) == 100
 
 
 def test_a_failing_server_fails_with_its_replay(tmp_path: Path) -> None:

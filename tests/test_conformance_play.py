@@ -275,9 +275,9 @@ def test_coalesced_octets_stand_between_two_barriers(spec: Spec) -> None:
     play = next(play for play in Matrix(spec).plays() if play.id == "CONNECTED/HELLO/greeted")
     ops = [op.action for op in Compiler(spec, play, 1, segment="coalesced").compile().ops]
     assert isinstance(ops[0], Send)
-    assert ops[0].octets == b"PING judge-1\nHELLO 1\nPING judge-2\n"
+    assert ops[0].octets == b"PING judge-1\nHELLO 1\nPING judge-3\n"
     due = [action.due for action in ops if isinstance(action, Receive)][:3]
-    assert due == [Text("PONG judge-1"), Text("OK HELLO 1 core"), Text("PONG judge-2")]
+    assert due == [Text("PONG judge-1"), Text("OK HELLO 1 core"), Text("PONG judge-3")]
     asked = Stage(spec, ("127.0.0.1", 0)).barrier
     assert not {Text(asked.answer(asked.token())) for _ in range(9)} & {*due}
 

@@ -6,6 +6,7 @@ import io
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from conformance.results.record import Record, case_line, footer, header
 from conformance.results.reports import md
 from conformance.results.terminal import BRIEF, FULL, Terminal
 from conformance.run import Options, run_suite
-from conformance.suite import server_cases
+from conformance.suite import select, server_cases
 from pychat.spec import Spec, shipped_file
 
 PYTHON = shlex.quote(sys.executable)
@@ -109,26 +110,43 @@ def test_a_crash_is_told_with_its_code_and_its_own_last_words(spec: Spec, tmp_pa
 
 
 def test_hundreds_of_failures_are_a_page(spec: Spec) -> None:
-    """One example for each rule, in the order of the spec; each case once, with its segments; then a number."""
-    rules = list(spec.rules)[:8]
+    """A cause is shown once, by the simplest of its cases, first whole, then in a line, then as a number."""
     results = [
-        failure(f"{state}/{verb}/c{number}", rules[number % 8], segment, got="x" * 5000)
+        failure(f"{state}/{verb}/c{number}", "R-ANS-1", segment, got=f"{chr(97 + number % 25) * 5000} {number % 50}")
         for state in reversed(spec.live_states)
         for verb in ("CHAT", "PING")
-        for number in range(50)
-        for segment in ("whole", "octet")
+        for number in range(100)
+        for segment in ("octet", "whole")
     ]
-    lines = shown(spec, results).splitlines()
+    causes = [replace(result, cause=f"cause {index // 2 % 50}") for index, result in enumerate(results)]
+    lines = shown(spec, causes).splitlines()
     assert len(lines) < 200
     assert max(map(len, lines)) < 1000
     heads = [line.split()[1] for line in lines if line.startswith("FAIL")]
-    assert len(heads) == FULL + BRIEF
-    assert heads[0] == "CONNECTED/PING/c0"
-    assert len(heads) == len(set(heads))
-    assert {line.split()[0] for line in lines if line.startswith("    R-")} == set(rules)
-    assert f"… and {300 - FULL - BRIEF} more cases: --report html=report.html shows each" in lines
-    assert sum("[whole, octet]" in line for line in lines) == BRIEF
-    assert lines[-1].startswith("does not conform: 300 MUST failed")
+    assert heads[:2] == ["CONNECTED/PING/c0", "CONNECTED/PING/c1"]
+    assert len(heads) == len(set(heads)) == FULL + BRIEF
+    assert sum(line.startswith("    same cause: 12 cases, also ") for line in lines) == FULL
+    assert f"… and {50 - FULL - BRIEF} more causes: --report html=report.html shows each case" in lines
+    assert lines[-1].startswith("does not conform: 600 MUST failed")
+
+
+def test_three_mistakes_are_three_causes(spec: Spec, tmp_path: Path) -> None:
+    """Whatever number of cases each of them fills, and in whatever rule, state or order of a race."""
+    mistakes = (
+        ('raise FaultError(verb, "wrong-state", counts', 'raise FaultError(verb, "bad-syntax", counts'),
+        ("if caller not in self.missed:", "if True:"),
+        ('"left" if self.answered else "declined"', '"left"'),
+    )
+    command = Command(broken(tmp_path, *mistakes))
+    cases = select(server_cases(spec, ("whole",)), ["*/CHAT/*", "*/LEAVE/*"])
+    results = run_suite(command, [case for case in cases if not case.slow], Options(jobs=2), spec=spec)
+    lines = shown(spec, results).splitlines()
+    assert sum(result.verdict is Verdict.FAIL for result in results) > 20
+    assert [line.split("[")[-1] for line in lines if line.startswith("FAIL")] == [
+        f"cause {number} of 3]" for number in (1, 2, 3)
+    ]
+    named = [line.split()[1] for line in lines if line.startswith("    rule ")]
+    assert {"R-ERR-5", "R-CALL-2"} < set(named)
 
 
 @pytest.mark.parametrize(

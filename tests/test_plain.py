@@ -123,10 +123,11 @@ def test_what_is_no_command_is_refused(start: Callable[..., Stage], run: Callabl
     """With the command's word and words for people; nothing is sent for it."""
     client = run(start().server.address)
     client.line()
-    client.tell("")
+    client.tell("", " ping ignored")
     assert client.ask("dance").split(";")[0] == "refused dance no such command"
     assert client.ask("NAME alice").startswith("refused NAME no such command")
     assert client.ask("name") == "refused name needs <name>"
+    assert client.ask("quit ") == client.ask("quit now") == "refused quit takes no words"
     assert client.ask("name 9").startswith("refused name the name of NAME is not of its form: A user's name")
 
 

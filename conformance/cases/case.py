@@ -46,6 +46,10 @@ class Case:
         """Whether it takes seconds, where others take milliseconds."""
         return self.kind == "scene" or (self.play is not None and self.play.slow)
 
+    def waits(self, spec: Spec) -> float:
+        """The seconds of the timers that it waits for, if they are as long as the spec says."""
+        return sum(step.part * spec.timers[step.timer].after for step in self.play.clocks) if self.play else 0.0
+
     @property
     def state(self) -> str:
         return self.id.split("/")[0]

@@ -17,7 +17,6 @@ from conformance.oracle.paths import label_of, paths_of
 from conformance.oracle.situations import situations, told_of_an_end
 from pychat.spec import Spec
 from pychat.spec.forms import Request
-from pychat.spec.model import Budget, Outcome
 
 from .play import SEGMENTS, Play, Segment, Step, numbered, send
 from .values import BAD_UTF8, values_of
@@ -74,6 +73,12 @@ class Cells:
         """The request with ordinary values in its fields."""
         return write_form(request.form, self.paths.values(request)).encode() + self.ending
 
+    def calm_lines(self, state: str) -> Iterator[bytes]:
+        """Requests that succeed in this state and change nothing."""
+        for rows in self.spec.states[state].recv.values():
+            if len(rows) == 1 and rows[0].error is None and rows[0].to is None and not rows[0].effects:
+                yield self.line(self.spec.requests[rows[0].verb])
+
 
 class Matrix(Cells):
     """The cells of a spec, for servers."""
@@ -87,7 +92,7 @@ class Matrix(Cells):
             *self._fields(),
             *self._order(),
         ]
-        found += [*self._budgets(), *self._lengths(), *self._ends(), *self._timers()]
+        found += [*self._lengths(), *self._ends()]
         return self.numbered(found, self.spec.fault_rule("syntax", self.spec.initial).rule)
 
     def _cell(self, configuration: str, message: str, variant: Variant, path: Path | None = None) -> Play:
@@ -242,87 +247,6 @@ class Matrix(Cells):
                 variant = Variant(name, verb.encode() + self.ending, (rule,), title)
                 yield self._cell(configuration, verb, variant)
 
-    # How many faults are too many
-
-    def _budgets(self) -> Iterator[Play]:
-        for budget in self.spec.budgets:
-            ends: dict[str, str] = {}  # of each state, the one to which the model comes first
-            for configuration in self.paths.configurations:
-                ends.setdefault(configuration.partition("+")[0], configuration)
-            for name in [name for name in ends if name in budget.states]:
-                path = self.paths.to_configuration(ends[name])
-                for variant in self._budget_variants(name, budget, ends[name]):
-                    yield self._cell(name, ANY_LINE, variant, path)
-                yield from self._earlier_faults(name, budget, path)
-
-    def _budget_variants(self, state: str, budget: Budget, configuration: str) -> Iterator[Variant]:
-        most, goodbye = budget.faults, budget.goodbye
-        faults = self._one_of_each_fault(state)
-        some = [faults[number % len(faults)] for number in range(most)]
-        good = next(self._calm_lines(state), None)
-        rules, both = (budget.rule,), BOTH
-        yield Variant(goodbye, b"".join(some), rules, f"{most} faults in {state} are too many", both)
-        if most > 1:
-            title = f"{most - 1} faults in {state} are not too many"
-            yield Variant(f"not-yet-{goodbye}", b"".join(some[1:]), rules, title, both)
-        if good is not None:
-            broken = b"".join([*some[1:], good, *some[1:]])
-            says = "begin a new row" if budget.in_a_row else "count on after a good line"
-            yield Variant(f"{goodbye}-after-a-good-line", broken, rules, f"faults in {state} {says}", both)
-        for verb, line in self._uncounted_lines(state):
-            word = verb.lower()
-            title = f"{self.spec.fault_rule('state', state, verb).error} for {verb} never counts in {state}"
-            yield Variant(f"{word}-never-counts", line * (most + 1), ("R-ERR-9", budget.rule), title, both)
-            if budget.in_a_row:
-                title = f"{verb} ends a row of faults in {state}"
-                octets = b"".join([*some[1:], line, some[0]])
-                yield Variant(f"{word}-ends-a-row", octets, ("R-ERR-9", budget.rule), title, both)
-        for label, row, line in self._refused_lines(configuration):
-            title = f"{row.error} for {row.verb} never counts in {state}"
-            never = ("R-ERR-9", budget.rule)
-            yield Variant(f"{row.verb.lower()}-{label}-never-counts", line * (most + 1), never, title, both)
-
-    def _earlier_faults(self, state: str, budget: Budget, path: Path) -> Iterator[Play]:
-        """The faults of the first state do not count in a state that has a budget of its own."""
-        first = self.spec.budget(self.spec.initial)
-        if first is None or first == budget or first.faults == 1 or budget.faults == 1:
-            return
-        before, faults = self._one_of_each_fault(self.spec.initial), self._one_of_each_fault(state)
-        sends = [before[number % len(before)] for number in range(first.faults - 1)]
-        octets = b"".join(faults[number % len(faults)] for number in range(budget.faults - 1))
-        title = f"the faults of {self.spec.initial} do not count in {state}"
-        variant = Variant(f"faults-of-before-{budget.goodbye}", octets, (budget.rule, first.rule), title, BOTH)
-        yield self._cell(state, ANY_LINE, variant, (Move(SUBJECT, b"".join(sends)), *path))
-
-    def _one_of_each_fault(self, state: str) -> list[bytes]:
-        """A line with each fault that counts in this state."""
-        uncounted = dict(self._uncounted_lines(state))
-        absent = [r for v, r in self.spec.requests.items() if v not in (*self.spec.states[state].recv, *uncounted)]
-        lines = [line + self.ending for line in (b"\xff", b"XYZZY", b"")]
-        return lines + [self.line(request) for request in absent][:1]
-
-    def _calm_lines(self, state: str) -> Iterator[bytes]:
-        """Requests that succeed in this state and change nothing."""
-        for rows in self.spec.states[state].recv.values():
-            if len(rows) == 1 and rows[0].error is None and rows[0].to is None and not rows[0].effects:
-                yield self.line(self.spec.requests[rows[0].verb])
-
-    def _uncounted_lines(self, state: str) -> Iterator[tuple[str, bytes]]:
-        """Each request that has no place in this state, and is no counted fault all the same."""
-        for verb, request in self.spec.requests.items():
-            fault = self.spec.first_fault(state, None, verb)
-            if fault is not None and verb in fault.uncounted:
-                yield verb, self.line(request)
-
-    def _refused_lines(self, configuration: str) -> Iterator[tuple[str, Outcome, bytes]]:
-        """Each refusal that is possible at the end of the shortest path into the configuration."""
-        path = self.paths.to_configuration(configuration)
-        for rows in self.spec.states[configuration.partition("+")[0]].recv.values():
-            for row in rows:
-                found = self.paths.to_row(configuration, row)
-                if row.error is not None and found is not None and found[0] == path:
-                    yield label_of(row, rows), row, found[1]
-
     # How long a line may be
 
     def _lengths(self) -> Iterator[Play]:
@@ -353,7 +277,7 @@ class Matrix(Cells):
         finish = Step(SUBJECT, "finish")
         for configuration in self.paths.configurations:
             state, _, end = configuration.partition("+")
-            calm = next(self._calm_lines(state), None)
+            calm = next(self.calm_lines(state), None)
             half = send(self.spec, SUBJECT, (calm or next(self.paths.lines(SUBJECT)))[:-1])
             variants: list[tuple[str, str, tuple[str, ...], list[Step]]] = [
                 ("half-close", "ends its sending half", rules, [finish]),
@@ -375,23 +299,3 @@ class Matrix(Cells):
             yield self.cell(
                 state, END, "half-close-told", title, rules, self.steps(told), [finish], segments=("whole",)
             )
-
-    # What the timers of a call do, to each end
-
-    def _timers(self) -> Iterator[Play]:
-        """The clock of a call runs out, or what is left of one does: at the called end, if there is one."""
-        for timer in self.spec.timers.values():
-            for configuration in self.paths.configurations if timer.since == "call" else ():
-                path, world = self.paths.to_configuration(configuration), World(self.spec)
-                linked = False
-                for move in path:
-                    world.feed(*move)
-                    linked |= world.connections[SUBJECT].partner is not None if SUBJECT in world.connections else False
-                if not linked:
-                    continue  # no call, no clock
-                who = next((id_ for id_, connection in world.connections.items() if connection.called), SUBJECT)
-                title = f"the time of {timer.name} has passed in {configuration}"
-                yield self.cell(
-                    configuration, TIME, timer.name, title, (timer.rule,), self.steps(path),
-                    [Step(who, "clock", text=timer.name)], segments=("whole",),
-                )  # fmt: skip

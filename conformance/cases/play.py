@@ -18,14 +18,16 @@ Numbers of the spec. In each text of a file, {framing.max_octets} is the number 
 Time. A clock begins where the spec says: with the accept, a call, a's last octet, the last frame to a, a full queue.
     a@ timer      it runs out now: nothing has come before; what the next steps name is neither too early nor too late
     a@ 0.5 timer  half its time has passed, nothing has come; a connection tested for silence answers no push
+    a@ 1.4 timer  nothing comes, since the clock stands still: the server does not read from a
 
 Amounts. `{n}` is a number, made as long as its field may be.
     b-            b stops reading                      a>* MSG {n}        a sends such lines until no more are taken
+    b. 4096       b reads so many of the octets that wait for it
     b<* MSG {n}   b reads again: each of these lines comes to it, once and in order, except those that were refused
     a<* ERR …     each of these lines that the server had not taken yet is refused so, and a is read again
 
 The server. `server: {max: 4}` in a play's header starts a server for this play, with this value in its command.
-    server! TERM  the server gets this signal          server|            its program ends, after all connections
+    server! TERM  the server gets this signal          server|            its program ends in time
 
 For clients the suite plays the server: `c>` is what it must get, `c<` what it sends, and
     u> command    the user types it                    u< line            the client prints it
@@ -50,7 +52,7 @@ import yaml
 from pychat.spec import Spec
 
 StepKind = Literal[
-    "send", "finish", "reset", "late", "flood", "receive", "end", "cut", "lines", "unprinted", "open", "pause",
+    "send", "finish", "reset", "late", "flood", "receive", "end", "cut", "lines", "unprinted", "open", "pause", "sip",
     "clock", "silent", "state", "together", "signal", "exit",
 ]  # fmt: skip
 Lane = Literal["shared", "quick", "alone"]  # a server for many cases; one with short timers; one for this case alone
@@ -63,7 +65,7 @@ SERVER = "server"  # in a server's play: the program that gets a signal, and end
 NUMBER = "{n}"  # in the form of many lines
 MARKS: dict[str, StepKind] = {
     ">": "send", ">|": "finish", ">!": "reset", ">>": "late", ">*": "flood", "<": "receive", "<|": "end", "<!": "cut",
-    "<*": "lines", "<~": "unprinted", "+": "open", "-": "pause", "@": "clock", "~": "silent", "=": "state",
+    "<*": "lines", "<~": "unprinted", "+": "open", "-": "pause", ".": "sip", "@": "clock", "~": "silent", "=": "state",
     "!": "signal", "|": "exit",
 }  # fmt: skip
 LEGEND = {  # the marks that a reader meets most
@@ -120,6 +122,8 @@ class Play:
     setup: int = 0
     rounds: int = 1
     exact: bool = False  # names keep their lengths
+    written: tuple[str, ...] = ()  # names that stay as they are written
+    at_once: bool = False  # what one connection sends goes in one segment; then each line's answers are looked at
     profile: str = "core"
     source: str = ""
     server: tuple[tuple[str, int], ...] = ()  # values in the command of a server of its own
@@ -208,6 +212,7 @@ def to_yaml(plays: Iterable[Play]) -> str:
         entry: dict[str, Any] = {"id": play.id, "title": play.title, "rules": list(play.rules)}
         optional = {
             "doc": play.doc, "setup": play.setup, "of": play.of, "server": dict(play.server), "terminal": play.terminal,
+            "written": list(play.written), "at_once": play.at_once,
         }  # fmt: skip
         entry |= {key: value for key, value in optional.items() if value and value != "server"}
         entry["steps"] = [

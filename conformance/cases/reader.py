@@ -21,10 +21,12 @@ KEYS: dict[str, tuple[type, str]] = {  # of a play: the type of each value, and 
     "steps": (list, "a list"), "mistakes": (list, "a list"), "of": (str, "a text"), "segments": (list, "a list"),
     "setup": (int, "a number"), "rounds": (int, "a number"), "exact": (bool, "true or false"),
     "profile": (str, "a text"), "server": (dict, "numbers by names"), "terminal": (bool, "true or false"),
+    "written": (list, "a list"), "at_once": (bool, "true or false"),
 }  # fmt: skip
 NEEDED = ("id", "title", "rules", "steps")
 SIGNALS = ("TERM",)
 WITHOUT_TEXT = {"finish", "reset", "end", "cut", "open", "pause", "silent"}
+NUMBERS = re.compile("[1-9][0-9]{0,7}")  # of octets
 OCTETS = {"send", "late", "receive", "unprinted"}  # steps whose text may be octets between quotes
 CLIENT_STEPS = {  # the kinds of steps of a client's play
     USER: {"send", "finish", "receive", "silent", "flood", "unprinted", "exit"},
@@ -37,7 +39,7 @@ STEP = re.compile(
     re.DOTALL,
 )
 TIMES = re.compile(r"([0-9]{1,5})\* ")
-CLOCK = re.compile(r"(?:(?P<part>0\.[0-9]+) )?(?P<timer>[a-z_-]+)")
+CLOCK = re.compile(r"(?:(?P<part>[01]\.[0-9]+) )?(?P<timer>[a-z_-]+)")
 QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")(?:\*([0-9]{1,5}))?(?: |$)')
 
 
@@ -188,6 +190,8 @@ class _Reader:
             clock = CLOCK.fullmatch(step.text)
             if clock is None or clock["timer"] not in self.spec.timers:
                 yield f"there is no timer {step.text}; there are {', '.join(self.spec.timers)}"
+        if step.kind == "sip" and not NUMBERS.fullmatch(step.text):
+            yield "so many octets are read: a number of them"
         if step.kind == "signal" and step.text not in SIGNALS:
             yield f"there is no signal {step.text}; there is {', '.join(SIGNALS)}"
         if step.kind == "flood" and step.text.count(NUMBER) != 1:

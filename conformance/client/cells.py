@@ -5,15 +5,20 @@ The other users exist only in the model: what they would do becomes frames that 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from conformance.cases.matrix import Cells
 from conformance.cases.play import CLIENT, USER, Play, Step
+from conformance.oracle.connection import Connection
 from conformance.oracle.frames import ANY_WORDS, Parsed, parse_request
-from conformance.oracle.lines import SUBJECT, Move, Path
+from conformance.oracle.lines import CAST, SUBJECT, Lines, Path
+from conformance.oracle.lines import Move as Request
 from conformance.oracle.model import Due, End, Items, Text, World
 from pychat.spec import Spec
 from pychat.spec.forms import Form
+from pychat.spec.view import Move, moves
 
-from .contract import LOST, Contract
+from .contract import LOST, REFUSED, Contract
 
 ODD_WORDS = "4 words, ever so odd: wrong-state!"  # a client must not compare the words of a refusal
 
@@ -24,9 +29,11 @@ class ClientCells(Cells):
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
         self.contract = Contract(spec)
+        self.lines_of = Lines(spec)
         found = self.paths.configurations
         self.configurations = [name for name in found if self._is_open(self.paths.to_configuration(name))]
         self.views = self._find_views()
+        self.moves = moves(spec)
 
     def _find_views(self) -> dict[str, Path]:
         """The views that a client can have of itself and its partner, each with the shortest path into it.
@@ -37,7 +44,7 @@ class ClientCells(Cells):
         for state in self.spec.linked_states:
             for row in (row for rows in self.spec.states[state].recv.values() for row in rows if row.does("accept")):
                 answer = self.paths.to_row(f"{state}+called", row)
-                if answer is not None and self._is_open(path := (*answer[0], Move(SUBJECT, answer[1]))):
+                if answer is not None and self._is_open(path := (*answer[0], Request(SUBJECT, answer[1]))):
                     found.setdefault(f"{state}+called-and-answered", path)
         return found
 
@@ -64,7 +71,7 @@ class ClientCells(Cells):
         """Whether the contract has commands for all that the client sends on this path, and its rules allow it."""
         world = World(self.spec)
         for who, octets in path:
-            if who == SUBJECT and (self._command(octets) is None or not self._allowed(world, octets)):
+            if who == SUBJECT and (self.command_for(octets) is None or not self.allowed(world, octets)):
                 return False
             world.feed(who, octets)
         return True
@@ -73,14 +80,14 @@ class ClientCells(Cells):
         """What a request leads to: for the client's own, the command and the request; for all, what comes to it."""
         steps: list[Step] = []
         if who == SUBJECT:
-            command = self._command(octets)
+            command = self.command_for(octets)
             assert command is not None
             steps += [typed(command), sent(octets)]
         for due in world.feed(who, octets).get(SUBJECT, []):
-            steps += self._given(due)
+            steps += self.given(due)
         return steps
 
-    def _given(self, due: Due) -> list[Step]:
+    def given(self, due: Due) -> list[Step]:
         """A frame from the server, and the line that it is printed as."""
         if isinstance(due, End):
             return [Step(CLIENT, "end")]
@@ -94,17 +101,58 @@ class ClientCells(Cells):
                 steps.append(Step(USER, "receive", line.encode(), line))
         return steps
 
-    def _command(self, octets: bytes) -> str | None:
+    def command_for(self, octets: bytes) -> str | None:
         """The command that sends this line."""
         said = parse_request(self.spec, octets.removesuffix(self.spec.framing.writes))
         return self.contract.command(said.verb, dict(said.values)) if isinstance(said, Parsed) else None
 
-    def _allowed(self, world: World, octets: bytes) -> bool:
+    def allowed(self, world: World, octets: bytes) -> bool:
         """Whether the rules for clients allow this request, which has a place in the client's view, with its fields."""
         said = parse_request(self.spec, octets.removesuffix(self.ending))
         assert isinstance(said, Parsed)
         condition = self.spec.client.only_if.get(world.open(SUBJECT).state, {}).get(said.verb)
         return condition is None or world.holds(condition, SUBJECT, said)
+
+    # What a server may send by itself
+
+    def _said(self, world: World, form: Form) -> Iterator[tuple[str, dict[str, str]]]:
+        """What a push can say to the client: the end of an id, and the values of its fields."""
+        partner, users = world.connections.get(world.open(SUBJECT).partner or ""), form.fields_of(self.spec.names)
+        plain = self._plain(form) | dict.fromkeys(users, self.paths.names[CAST[-1]])
+        own = dict.fromkeys(users, partner.name or "" if partner is not None else self.paths.names[CAST[1]])
+        of_partner = any(move.mirrored for move in self.moves if move.key == form.key)
+        words = [(field.name, word) for field in form.fields for word in self.spec.types[field.type].one_of]
+        said = [(f"-{word}", {**plain, field: word}) for field, word in words] or [("", plain)]
+        yield from ((name, values | own if of_partner else values) for name, values in said)
+        possible = [values for _, values in said if self._may_come(world, form, values | own)]
+        if possible and not self._may_come(world, form, possible[0]):
+            yield "-of-another-user", possible[0]
+
+    def _may_come(self, world: World, form: Form, values: Mapping[str, str]) -> bool:
+        """Whether a server may send this push to the client, which knows of both ends what the server knows."""
+        me = world.open(SUBJECT)
+        return any(
+            self._fits(move, me, world.connections.get(me.partner or ""), form, values)
+            for move in self.moves
+            if move.key == form.key and move.state == me.state and move.by != "request"
+        )
+
+    def _fits(
+        self, move: Move, me: Connection, partner: Connection | None, form: Form, values: Mapping[str, str]
+    ) -> bool:
+        if move.mirrored and "link" not in move.effects:
+            field = form.field_of(self.spec.names)
+            if partner is None or (field is not None and values[field] != partner.name):
+                return False
+        here = partner is not None and partner.answered
+        own = {"no partner": partner is None, "not answered": not me.answered, "not accepted": not me.accepted}
+        return (
+            all(values[field] in words for field, words in move.words)
+            and all(own[kind] == holds for kind, holds in move.known)
+            and move.here in (None, here)
+        )
+
+    # Frames
 
     def _plain(self, form: Form) -> dict[str, str]:
         """Ordinary values of a frame's fields."""
@@ -112,8 +160,12 @@ class ClientCells(Cells):
 
     def _closing(self, line: str) -> list[Step]:
         """A frame after which the client closes; it says so, and prints nothing of it."""
+        return [received(line, self.spec), *self._closed()]
+
+    def _closed(self) -> list[Step]:
+        """The client closes the connection, and says so."""
         lost = f"{LOST} {ANY_WORDS}"
-        return [received(line, self.spec), Step(CLIENT, "finish"), Step(USER, "receive", lost.encode(), lost)]
+        return [Step(CLIENT, "finish"), Step(USER, "receive", lost.encode(), lost)]
 
 
 def typed(command: str) -> Step:
@@ -121,14 +173,15 @@ def typed(command: str) -> Step:
     return Step(USER, "send", command.encode() + b"\n", command)
 
 
-def unsent(command: str) -> Step:
-    """The user types a command that must not be sent now."""
-    return Step(USER, "send", command.encode() + b"\n", command, held=True)
-
-
 def sent(octets: bytes) -> Step:
     """The client sends a request."""
     return Step(CLIENT, "send", octets, octets.decode().rstrip("\n"))
+
+
+def refused(command: str) -> Step:
+    """The client says that it has not sent a command."""
+    line = f"{REFUSED} {command.split(' ')[0]} {ANY_WORDS}"
+    return Step(USER, "receive", line.encode(), line)
 
 
 def received(text: str, spec: Spec) -> Step:

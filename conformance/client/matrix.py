@@ -12,7 +12,8 @@ from conformance.oracle.model import Text
 from conformance.oracle.paths import label_of
 from pychat.spec.forms import Request
 
-from .cells import ClientCells, sent, typed, unsent
+from .cells import ClientCells, refused, sent, typed
+from .edges import Edges
 from .replies import Replies
 
 
@@ -21,7 +22,8 @@ class ClientMatrix(ClientCells):
 
     def plays(self) -> list[Play]:
         found = [*self._rows(), *self._not_allowed(), *self._fields(), *self._texts()]
-        return self.numbered([*found, *Replies(self.spec).cells()], next(iter(self.spec.rules)))
+        found += [*Replies(self.spec).cells(), *Edges(self.spec).cells()]
+        return self.numbered(found, next(iter(self.spec.rules)))
 
     def _rows(self) -> Iterator[Play]:
         for configuration in self.configurations:
@@ -31,11 +33,11 @@ class ClientMatrix(ClientCells):
                     if found is None or row.to == self.spec.final:
                         continue
                     path, line = found
-                    command = self._command(line)
+                    command = self.command_for(line)
                     if command is None or not self._is_open(path):
                         continue
                     world, steps = self._led(path)
-                    if not self._allowed(world, line):
+                    if not self.allowed(world, line):
                         continue
                     rules = ("R-ANS-5", "R-FRAME-8") if row.error else ("R-FRAME-8", "R-FRAME-1")
                     title = f"{command} in {configuration}: {row.error or row.label}"
@@ -47,16 +49,17 @@ class ClientMatrix(ClientCells):
         for configuration in self.configurations:
             for verb, request in self.spec.requests.items():
                 line = self.line(request)
-                command = self._command(line)
+                command = self.command_for(line)
                 if command is None:
                     continue
                 world, steps = self._led_into(configuration)
                 has_place = verb in self.spec.states[configuration.partition("+")[0]].recv
-                if has_place and self._allowed(world, line):
+                if has_place and self.allowed(world, line):
                     continue
                 rule = self.spec.client.only_if_rule if has_place else "R-CLIENT-2"
-                title = f"{command} in {configuration} is not sent"
-                yield self._cell(configuration, verb, "not-sent", title, (rule,), steps, unsent(command))
+                title = f"{command} in {configuration} is refused"
+                due = (typed(command), refused(command))
+                yield self._cell(configuration, verb, "not-sent", title, (rule,), steps, *due)
 
     def _fields(self) -> Iterator[Play]:
         """Commands with fields that are not of their types: nothing malformed is sent."""
@@ -77,8 +80,8 @@ class ClientMatrix(ClientCells):
                 if command is None:
                     continue
                 title = f"<{field.name}> {name.replace('-', ' ')}: nothing is sent"
-                rules = ("R-CLIENT-11", "R-FRAME-8")
-                yield self._cell(state, request.verb, f"{field.name}-{name}", title, rules, steps, unsent(command))
+                rules, due = ("R-CLIENT-11", "R-FRAME-8"), (typed(command), refused(command))
+                yield self._cell(state, request.verb, f"{field.name}-{name}", title, rules, steps, *due)
 
     def _texts(self) -> Iterator[Play]:
         """Lines of text both ways, at their limits."""
@@ -97,6 +100,6 @@ class ClientMatrix(ClientCells):
             if not accepted or command is None or name == "bidi-control":  # how that is printed has plays of its own
                 continue
             line = write_form(form, {form.fields[0].name: value})
-            both = [typed(command), sent(line.encode() + self.ending), *self._given(Text(line))]
+            both = [typed(command), sent(line.encode() + self.ending), *self.given(Text(line))]
             title = f"every octet of the text, both ways: {name}"
             yield self._cell(states[0], verb, name, title, rules, steps, *both)

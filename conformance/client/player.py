@@ -21,7 +21,9 @@ from pychat.spec import Spec
 from .contract import CONNECTED, REFUSED, Contract
 from .process import ClientProcess
 
-HUSH = 0.4  # seconds without a sign, after which a command that is not allowed counts as held
+HUSH = 0.4  # seconds without a sign, after which a command that is not allowed counts as held, at least
+SLOWER = 3  # times the longest time that the client took for a step, which is the hush of a slow client
+GOODBYE = 5.0  # seconds that a client may await the server's close after its last frame
 OFFERED = 12 << 20  # octets of commands: more than the system and a client's queue hold
 MANY = 100  # frames that are not due
 
@@ -40,11 +42,14 @@ class ClientPlayer:
         self._numbers = itertools.count(1)
         self._conditional = False  # the steps with `?` are played: the command before them was held, or sent
         self._blocked = False  # a command waits in the client, and those behind it too
-        self._dropped = ""  # the word of a command that may be refused whenever the client knows that it is too late
+        self._late: list[
+            str
+        ] = []  # the words of commands that were neither sent nor refused; they may still be refused
+        self._slowest = 0.0  # seconds that the client took for a step
         self._never: list[bytes] = []  # octets that are not printed
         self._over = False
         self._gone = False  # the client has closed the connection where it may
-        self._left = False  # the server has ended the connection, and the program has not ended yet
+        self._left = False  # the connection has ended without a quit, and the program has not ended yet
         self._user: dict[StepKind, Callable[[Step], object]] = {
             "send": self._type, "receive": lambda step: self._line(step.text), "finish": lambda _: process.end_typing(),
             "exit": lambda step: self._exit(int(step.text)), "silent": lambda _: self._hush(), "flood": self._flood,
@@ -98,13 +103,15 @@ class ClientPlayer:
         if step.held:
             if not self._conditional:
                 return
+            if self._late and not self._is_held(step):
+                return
             self._blocked = False  # what it waited for has come
         (self._user if step.who == USER else self._client)[step.kind](step)
 
     # What the user and the server do
 
     def _type(self, step: Step) -> None:
-        self.process.type(_typed(step))
+        self.process.write(step.octets)
 
     def _flood(self, step: Step) -> None:
         """The user types until nothing more is taken."""
@@ -135,10 +142,12 @@ class ClientPlayer:
 
     def _next_frame(self, *, own: bool = True) -> bytes | None:
         """The client's next frame. `own`: a barrier request of the client's own is answered, and does not count."""
-        deadline = time.monotonic() + self.patience
+        started = time.monotonic()
+        deadline = started + self.patience
         frames, wire = self.process.frames, self.process.wire
         while self.process.wait(lambda: bool(frames) or wire.end is not None, deadline) and frames:
             frame = frames.popleft()
+            self._slowest = max(self._slowest, time.monotonic() - started)
             said = parse_request(self.spec, frame)
             if isinstance(said, Faulty):
                 raise MismatchError("a request of the spec", f"c > {quote(frame)} ({said.fault})")
@@ -156,18 +165,33 @@ class ClientPlayer:
             raise MismatchError(f"u < {wanted}", said)
 
     def _next_line(self) -> str | None:
-        deadline = time.monotonic() + self.patience
-        while self.process.wait(lambda: bool(self.process.lines), deadline):
+        started = time.monotonic()
+        while self.process.wait(lambda: bool(self.process.lines), started + self.patience):
             line = self.process.lines.popleft()
-            if not self._is_dropped(line):
+            self._slowest = max(self._slowest, time.monotonic() - started)
+            if not self._is_late(line):
                 return line
         return None
 
-    def _is_dropped(self, line: str) -> bool:
-        """Whether this is the refusal of the command that was typed too late; it may come at any time."""
-        if not self._dropped or not matches(f"{REFUSED} {self._dropped} …", line):
+    def _is_late(self, line: str) -> bool:
+        """Whether this is the refusal of the command that was not refused in time; it may come until it is sent."""
+        word = next((word for word in self._late if matches(f"{REFUSED} {word} …", line)), None)
+        if word is None:
             return False
-        self._dropped, self._blocked = "", False
+        self._late.remove(word)
+        self._blocked, self._conditional = bool(self._late), False
+        return True
+
+    def _is_held(self, step: Step) -> bool:
+        """Whether the command of the steps with `?` is held, and not refused now. Waits for what shows it."""
+        process, sent = self.process, step.who == CLIENT and step.kind == "send"
+        if sent or step.text.startswith(f"{REFUSED} "):
+            process.wait(lambda: bool(process.lines or (sent and process.frames)), time.monotonic() + self.patience)
+        if process.lines and self._is_late(process.lines[0]):
+            process.lines.popleft()
+            return False
+        if sent:
+            self._late.clear()
         return True
 
     def _nothing(self) -> str:
@@ -183,6 +207,7 @@ class ClientPlayer:
     def _unsent(self, command: str) -> None:
         """Types a command that the rules do not allow now: it is refused, or held; either way nothing is sent."""
         self._blocked = self._conditional = not self._is_refused(command)
+        self._late += [command.split(" ")[0]] if self._blocked else []
         self._nothing_sent()
 
     def _perhaps(self, command: str, wanted: bytes) -> None:
@@ -193,12 +218,13 @@ class ClientPlayer:
             raise MismatchError(f"c > {quote(wanted)}, or nothing", " / ".join(f"c > {quote(frame)}" for frame in sent))
         self._conditional = bool(sent)
         self._blocked = not sent and not refused
-        self._dropped = command.split(" ")[0] if self._blocked else ""
+        self._late += [command.split(" ")[0]] if self._blocked else []
 
     def _is_refused(self, command: str) -> bool:
         """Types a command; whether it is refused soon."""
         self.process.type(command)
-        self.process.wait(lambda: bool(self.process.lines or self.process.frames), time.monotonic() + HUSH)
+        hush = max(HUSH, SLOWER * self._slowest)
+        self.process.wait(lambda: bool(self.process.lines or self.process.frames), time.monotonic() + hush)
         if not self.process.lines:
             return False
         self._line(f"{REFUSED} {command.split(' ')[0]} …")
@@ -231,7 +257,7 @@ class ClientPlayer:
         command = self.contract.command(self.barrier.verb, {self.barrier.field.name: token})
         if command is None or self._blocked:
             self._nothing_sent()
-            if self.process.lines and not self._is_dropped(self.process.lines[0]):
+            if self.process.lines and not self._is_late(self.process.lines[0]):
                 raise MismatchError("nothing more printed", f"u < {self.process.lines[0]}")
             self.process.lines.clear()
         else:
@@ -295,18 +321,26 @@ class ClientPlayer:
     def _exit(self, code: int | None) -> None:
         """The program ends by itself, with this code; None: with any but 0, which says that the user ended it."""
         self._over, self._left = True, False
-        got = self.process.exit_code(self.patience)
+        got = self.process.exit_code(self.patience + GOODBYE)
         if got is None or (got == 0 if code is None else got != code):
             wanted = f"exit code {code}" if code is not None else "another exit code than 0"
             raise MismatchError(wanted, "a program that runs on" if got is None else f"exit code {got}")
         while self.process.pump(time.monotonic()):
             pass  # what it printed last
+        more = next((frame for frame in self.process.frames if not self._is_own_probe(frame)), None)
+        if code == 0 and more is not None:
+            raise MismatchError("nothing more sent", f"c > {quote(more)}")
         if self.process.lines:
             raise MismatchError("nothing more printed", f"u < {self.process.lines[0]}")
 
+    def _is_own_probe(self, frame: bytes) -> bool:
+        """Whether this is a barrier request that the client may send by itself."""
+        said = parse_request(self.spec, frame)
+        return not isinstance(said, Faulty) and said.verb == self.barrier.verb
+
     def _end(self) -> None:
         """The client ends the connection, in whatever way."""
-        self._over = True
+        self._over = self._left = True
         wire, frames = self.process.wire, self.process.frames
         self.process.wait(lambda: wire.end is not None or bool(frames), time.monotonic() + self.patience)
         if frames:

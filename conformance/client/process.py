@@ -102,7 +102,10 @@ class ClientProcess:
 
     def type(self, line: str) -> None:
         """The user types a line; it is lost where the program has ended."""
-        octets = line.encode("utf-8", "surrogateescape") + b"\n"
+        self.write(line.encode("utf-8", "surrogateescape") + b"\n")
+
+    def write(self, octets: bytes) -> None:
+        """Octets for the program's input, as they are; they are lost where it has ended."""
         self.transcript.note(USER, ">", octets)
         assert self.popen.stdin is not None
         with contextlib.suppress(OSError):

@@ -7,18 +7,13 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from conformance.cases.matrix import ANY_LINE
 from conformance.cases.play import CLIENT, Play, Step
 from conformance.cases.values import BAD_UTF8
-from conformance.oracle.connection import Connection
 from conformance.oracle.frames import write_form
-from conformance.oracle.lines import CAST, SUBJECT
-from conformance.oracle.model import Text, World
-from pychat.spec import Spec
-from pychat.spec.forms import Form
-from pychat.spec.view import Move, moves
+from conformance.oracle.model import Text
 
 from .cells import ODD_WORDS, ClientCells, received, sent
 
@@ -27,10 +22,6 @@ VERBS = ("XYZZY", "xyzzy")  # words of no spec
 
 class Replies(ClientCells):
     """The cells of a spec in which the server speaks first."""
-
-    def __init__(self, spec: Spec) -> None:
-        super().__init__(spec)
-        self.moves = moves(spec)
 
     def cells(self) -> Iterator[Play]:
         yield from self._probes()
@@ -66,55 +57,18 @@ class Replies(ClientCells):
                 line = write_form(push.form, values)
                 if self._may_come(world, push.form, values):
                     says, variant, rule = f"{line} in {view} is taken", f"comes{name}", "R-FRAME-8"
-                    due = self._given(Text(line))
+                    due = self.given(Text(line))
                 else:
                     says, variant, rule = f"the client closes after {line} in {view}", f"not{name}", "R-CLIENT-10"
                     due = self._closing(line)
                 yield self._cell(view, push.verb, variant, says, (rule,), steps, *due)
-
-    def _said(self, world: World, form: Form) -> Iterator[tuple[str, dict[str, str]]]:
-        """What a push can say to the client: the end of an id, and the values of its fields."""
-        partner, users = world.connections.get(world.open(SUBJECT).partner or ""), form.fields_of(self.spec.names)
-        plain = self._plain(form) | dict.fromkeys(users, self.paths.names[CAST[-1]])
-        own = dict.fromkeys(users, partner.name or "" if partner is not None else self.paths.names[CAST[1]])
-        of_partner = any(move.mirrored for move in self.moves if move.key == form.key)
-        words = [(field.name, word) for field in form.fields for word in self.spec.types[field.type].one_of]
-        said = [(f"-{word}", {**plain, field: word}) for field, word in words] or [("", plain)]
-        yield from ((name, values | own if of_partner else values) for name, values in said)
-        possible = [values for _, values in said if self._may_come(world, form, values | own)]
-        if possible and not self._may_come(world, form, possible[0]):
-            yield "-of-another-user", possible[0]
-
-    def _may_come(self, world: World, form: Form, values: Mapping[str, str]) -> bool:
-        """Whether a server may send this push to the client, which knows of both ends what the server knows."""
-        me = world.open(SUBJECT)
-        return any(
-            self._fits(move, me, world.connections.get(me.partner or ""), form, values)
-            for move in self.moves
-            if move.key == form.key and move.state == me.state and move.by != "request"
-        )
-
-    def _fits(
-        self, move: Move, me: Connection, partner: Connection | None, form: Form, values: Mapping[str, str]
-    ) -> bool:
-        if move.mirrored and "link" not in move.effects:
-            field = form.field_of(self.spec.names)
-            if partner is None or (field is not None and values[field] != partner.name):
-                return False
-        here = partner is not None and partner.answered
-        own = {"no partner": partner is None, "not answered": not me.answered, "not accepted": not me.accepted}
-        return (
-            all(values[field] in words for field, words in move.words)
-            and all(own[kind] == holds for kind, holds in move.known)
-            and move.here in (None, here)
-        )
 
     def _goodbyes(self) -> Iterator[Play]:
         """The server's last frame in every view."""
         codes = [goodbye.code for goodbye in self.spec.goodbyes.values() if goodbye.when not in ("full", "share")]
         for (view, path), code in zip(self.views.items(), itertools.cycle(codes)):
             _, steps = self._led(path)
-            frame, *printed = self._given(Text(self.spec.goodbye_line(code, ODD_WORDS)))
+            frame, *printed = self.given(Text(self.spec.goodbye_line(code, ODD_WORDS)))
             due = [frame, Step(CLIENT, "end"), *printed]
             title = f"{code} in {view} ends the connection"
             yield self._cell(view, self.spec.goodbye.verb, "comes", title, ("R-ANS-5",), steps, *due)
@@ -160,6 +114,6 @@ class Replies(ClientCells):
             if reply.key != reply.form.verb:
                 octets[f"{reply.form.verb.lower()}-of-nothing"] = f"{reply.form.verb} {VERBS[0]}\n".encode()
         for name, line in octets.items():
-            steps = [Step(CLIENT, "receive", line, line.decode("utf-8", "replace")), Step(CLIENT, "finish")]
+            steps = [Step(CLIENT, "receive", line, line.decode("utf-8", "replace")), *self._closed()]
             title = f"the client closes after a frame that no server may send: {name}"
             yield self._cell(self.spec.initial, ANY_LINE, name, title, ("R-CLIENT-10",), [], *steps)

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from conformance.cases.case import Case
+from conformance.engine.causes import cause
 from conformance.engine.failures import record_failure
 from conformance.engine.target import Command, killed_from_outside
 from conformance.engine.verdict import Result, Verdict
@@ -50,5 +51,6 @@ class ClientWorker:
                     result.excuse(killed)
                 result.stderr = process.stderr()
             process.kill()
+        result.cause = cause(self.spec, result)
         result.finish(transcript)
         return result

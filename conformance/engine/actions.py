@@ -56,6 +56,14 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Sip:
+    """So many of the octets that wait are read, and are looked at when `ReadOn` comes."""
+
+    who: str
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
 class Clock:
     """A part of a timer's time passes, or all of it: then `due` comes to `watched`, nothing where it is None."""
 
@@ -122,7 +130,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """The server's program ends, after all connections."""
+    """The server's program ends in time, whether its peers close or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +173,8 @@ class Race:
 
 
 Action = (
-    Send | Finish | Reset | SendLate | Open | Pause | Clock | Await | Flood | ReadOn | Refused | Signal | Exit | Settle
-    | Receive | Quiet | Race
+    Send | Finish | Reset | SendLate | Open | Pause | Sip | Clock | Await | Flood | ReadOn | Refused | Signal | Exit
+    | Settle | Receive | Quiet | Race
 )  # fmt: skip
 
 
@@ -178,6 +186,7 @@ class Op:
     step: str
     part: str = "play"  # setup | play | probe
     rule: str = ""  # what the server must do by it
+    mute: frozenset[str] = frozenset()  # connections on which a barrier would change what is tested
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ buffers lie between, so more than they can hold is offered, and a server that ta
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from conformance.oracle.frames import matches, quote
 from .actions import Numbered
 from .failures import MismatchError
 from .inbox import Inbox
+from .stage import Stage
 
 OFFERED = 40 << 20  # octets; the system holds some megabytes for each of the two connections
 BLOCK = 1 << 18  # octets that are offered at a time
@@ -39,8 +41,9 @@ def pour(lines: Numbered, most: int, offer: Callable[[bytes], int]) -> tuple[int
 class Backlog:
     """The lines that one connection sends until no more are taken. Raises MismatchError."""
 
-    def __init__(self, sender: Inbox, lines: Numbered) -> None:
-        self.sender, self.lines, self.transcript = sender, lines, sender.wire.transcript
+    def __init__(self, sender: Inbox, lines: Numbered, stage: Stage) -> None:
+        self.sender, self.lines, self.stage = sender, lines, stage
+        self.transcript = stage.transcript
         self.count = 0  # lines that were taken, the last one perhaps in part
         self.refusals = 0
         self.rest = b""  # of the last line
@@ -53,7 +56,8 @@ class Backlog:
 
         def offer(octets: bytes) -> int:
             while not (sent := wire.offer(octets)) and wire.end is None:
-                if not wire.has_room(STUCK) and serves() and not wire.has_room(0):
+                self.stage.deadline()  # a server that takes a little now and then is not waited for without end
+                if not wire.has_room(STUCK + self.stage.conditions.slack) and serves() and not wire.has_room(0):
                     return 0
             if wire.end is not None:
                 raise MismatchError("a sender that waits", "a connection that was closed")
@@ -67,20 +71,27 @@ class Backlog:
         size = len(self.lines.octets(0))
         self.count = -(-taken // size)
         self.rest = waiting[: self.count * size - taken]
-        self.sender.stuck = True
+        self.sender.stuck, self.sender.sent_at = True, self.stuck
         self.transcript.note(wire.who, "#", text=f"{taken} octets were taken, then no more")
 
-    def read_on(self, reader: Inbox, lines: Numbered, deadline: float) -> None:
+    def read_on(self, reader: Inbox, lines: Numbered) -> None:
         """Each line that was not refused comes to the reader, in order; after CHECKED of them it stops reading."""
         reader.wire.read_on()
         due = self.count - self.refusals
         total = min(due, CHECKED)
         self.transcript.note(reader.wire.who, "#", text=f"reads on: {due} lines are due")
         self.transcript.quiet = True
-        number, wanted, more = 0, b"", b""
+        number, wanted, more, rest = 0, b"", b"", b""
+        questions = _questions(reader)
         try:
             while (number < total or wanted) and not more:
-                octets = self._next(reader, deadline)
+                came = self._next(reader)
+                whole, ending, rest = (rest + came).rpartition(b"\n")
+                octets = questions.sub(b"", whole + ending)
+                if came and not octets and len(rest) <= reader.spec.framing.max_octets:
+                    continue  # the rest of a line is still to come
+                if not octets:
+                    octets, rest = rest, b""
                 while len(wanted) < max(1, len(octets)) and number < total:
                     wanted += lines.octets(number)
                     number += 1
@@ -94,9 +105,9 @@ class Backlog:
             reader.wire.stop_reading()
         else:
             self.sender.stuck = False
-            reader.take(more)
+            reader.take(more + rest)
 
-    def refused(self, text: str, deadline: float) -> None:
+    def refused(self, text: str) -> None:
         """Each line that was not taken yet is refused, and the sender's next request is answered."""
         sender, token = self.sender, self.sender.barrier.token()
         self.transcript.quiet = True
@@ -104,22 +115,24 @@ class Backlog:
         self.rest += sender.barrier.request(token)
         try:
             while sender.tokens:
-                sender.take(self._next(sender, deadline))
+                octets = self._next(sender)
+                sender.take(octets)
                 while sender.units:
                     unit = sender.units.popleft()
                     if unit.flaw or not matches(text, unit.text):
                         raise MismatchError(f"{sender.wire.who} < {text}", f"{sender.wire.who} < {unit}")
                     self.refusals += 1
                     sender.total -= 1
-                if sender.tokens and (sender.ended or time.monotonic() > deadline):
+                if sender.tokens and not octets:
                     raise MismatchError("a sender that is read again", sender.seen)
         finally:
             self.transcript.quiet = False
         sender.stuck = False
         self.transcript.note(sender.wire.who, "#", text=f"{self.refusals} lines were refused")
 
-    def _next(self, reader: Inbox, deadline: float) -> bytes:
-        """The next octets to the reader; what the sender still has to send is sent meanwhile."""
+    def _next(self, reader: Inbox) -> bytes:
+        """The next octets to the reader, none at its end or if none come; meanwhile the sender sends its rest."""
+        deadline = self.stage.deadline()
         while not reader.ended and time.monotonic() < deadline:
             if self.rest:
                 self.rest = self.rest[self.sender.wire.offer(self.rest) :]
@@ -127,6 +140,12 @@ class Backlog:
             if octets:
                 return octets
         return b""
+
+
+def _questions(reader: Inbox) -> re.Pattern[bytes]:
+    """The whole lines that may stand between others at any time, since a client must reply to them."""
+    verbs = [re.escape(push.form.verb.encode()) for push in reader.spec.pushes.values() if push.reply is not None]
+    return re.compile(rb"^(?:%s)(?: [^\n]*)?\n" % b"|".join(verbs), re.MULTILINE) if verbs else re.compile(rb"(?!)")
 
 
 def _mismatch(reader: Inbox, wanted: bytes, octets: bytes, many: str) -> MismatchError:

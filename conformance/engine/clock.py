@@ -13,12 +13,13 @@ from pychat.spec.model import Timer
 
 from .actions import Await, Clock, shown
 from .backlog import Backlog
-from .failures import MismatchError
+from .failures import MismatchError, OvertakenError
 from .inbox import Inbox
 from .stage import Stage
 
 BUSY = 1.0  # seconds of lateness that are forgiven a busy machine
 CLOCKS = 0.05  # seconds by which two clocks may differ
+SHORT = 0.05  # the part of a linger that may be missing: nobody waits for its exact end
 ASKED = 0.1  # seconds between two octets that test whether the other side still reads
 
 
@@ -26,12 +27,18 @@ def watch(stage: Stage, action: Clock, backlog: Backlog | None) -> None:
     """Lets a timer's time pass, or a part of it. `backlog`: the lines that filled a queue. Raises MismatchError."""
     timer = stage.spec.timers[action.timer]
     inbox = stage.inbox(action.watched)
+    stage.begin_silence()
     first, last = _beginning(stage, action.who, timer, backlog)
-    latest = last + timer.after + stage.spec.limits.tolerance + BUSY
-    if timer.since == "goodbye":
+    latest = last + timer.after + stage.spec.limits.tolerance + BUSY + stage.conditions.slack
+    if timer.since == "goodbye" and action.part < 1:
+        while time.monotonic() < first + action.part * timer.after:
+            stage.pump(first + action.part * timer.after)
+    elif timer.since == "goodbye":
         _expect_reset(inbox, timer, first, latest)
     elif action.due is None:
-        _expect_nothing(stage, inbox, last + action.part * timer.after if action.part < 1 else latest)
+        if action.part > 1:
+            _require_room(stage, last + action.part * timer.after, backlog)
+        _expect_nothing(stage, inbox, last + action.part * timer.after if action.part != 1 else latest)
     else:
         wanted = f"{shown(action.watched, action.due)} after {timer.after:g} s"
         _wait(stage, inbox, latest)
@@ -40,6 +47,16 @@ def watch(stage: Stage, action: Clock, backlog: Backlog | None) -> None:
             raise MismatchError(wanted, f"nothing for {elapsed:.2f} s")
         if elapsed < timer.after - CLOCKS:
             raise MismatchError(wanted, f"{inbox.seen} after {elapsed:.2f} s")
+
+
+def require_time(stage: Stage, action: Clock, now: float) -> None:
+    """A timer that is looked at later has not run out yet. Raises OvertakenError: too much time went by before."""
+    timer = stage.spec.timers[action.timer]
+    begun = {"accept": stage.opened, "call": stage.linked}.get(timer.since, {}).get(action.who)
+    if begun is not None and now + stage.conditions.slack > begun[0] + timer.after:
+        raise OvertakenError(
+            f"what happens before {timer.name} runs out: the answers took longer than {timer.after:g} s"
+        )
 
 
 def await_end(stage: Stage, action: Await) -> None:
@@ -76,12 +93,19 @@ def _expect_nothing(stage: Stage, inbox: Inbox, until: float) -> None:
         raise MismatchError(f"nothing to {inbox.wire.who} for {until - began:.2f} s", inbox.seen)
 
 
+def _require_room(stage: Stage, until: float, backlog: Backlog | None) -> None:
+    """The queue that keeps the server from reading stays full until then, and its own time is not over."""
+    ends = [timer.after for timer in stage.spec.timers.values() if timer.since == "full"]
+    if backlog is not None and ends and backlog.began + min(ends) < until:
+        raise OvertakenError("a clock that stands still: it took too long to fill the queue on this machine")
+
+
 def _expect_reset(inbox: Inbox, timer: Timer, first: float, latest: float) -> None:
     """Only one more octet that is taken shows that the other side still reads."""
     while time.monotonic() < latest:
         if inbox.wire.is_cut(ASKED):
             elapsed = time.monotonic() - first
-            if elapsed < timer.after - CLOCKS:
+            if elapsed < (1 - SHORT) * timer.after - CLOCKS:
                 raise MismatchError(f"input that is dropped for {timer.after:g} s", f"a reset after {elapsed:.2f} s")
             return
     raise MismatchError(f"a closed connection after {timer.after:g} s", "one that still takes octets")

@@ -15,6 +15,7 @@ class MismatchError(Exception):
         super().__init__(f"wanted {wanted}, got {got}")
         self.wanted, self.got, self.rule = wanted, got, rule
         self.step = ""
+        self.timed_out = False  # it was seen after a wait that has run out
         self.setup = False  # the step only led to the state in which something is judged
 
     def locate(self, step: str, *, setup: bool, rule: str = "") -> None:
@@ -32,8 +33,16 @@ class UnreachableError(Exception):
     """The server takes no connection."""
 
 
+class OverlongError(Exception):
+    """The case has taken longer than any may, although something came all the time; the message says how long."""
+
+
 class NotTestedError(Exception):
     """The implementation offers no way to test this; the message says what it takes."""
+
+
+class OvertakenError(NotTestedError):
+    """A timer was over before the steps that come before it: the server or the machine was too slow for this case."""
 
 
 class ContradictionError(Exception):
@@ -49,14 +58,17 @@ def record_failure(result: Result, problem: Exception) -> None:
         case MismatchError():
             result.verdict = Verdict.BLOCKED if problem.setup else Verdict.FAIL
             result.step, result.wanted, result.got = problem.step, problem.wanted, problem.got
-            result.broken = problem.rule
+            result.broken, result.timed_out = problem.rule, problem.timed_out
         case ExcessError():
             result.verdict, result.wanted, result.got = Verdict.FAIL, "an end of what it sends", str(problem)
         case NotTestedError():
             result.verdict, result.note = Verdict.NOT_TESTED, str(problem)
+            result.excused = isinstance(problem, OvertakenError)
         case ContradictionError():  # cells and walks are made from the spec, and cannot contradict it
             result.verdict = Verdict.NOT_TESTED if result.kind == "play" else Verdict.ERROR
             result.note = str(problem)
+        case OverlongError():
+            result.verdict, result.note = Verdict.BLOCKED, str(problem)
         case UnreachableError() | StartError():
             result.verdict, result.note, result.unreached = Verdict.BLOCKED, str(problem), True
         case _:  # the suite's own bug

@@ -18,10 +18,12 @@ from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
 from pychat.spec.forms import Field
 
+from .conditions import Conditions
 from .failures import ExcessError
-from .wire import CHUNK, Wire
+from .wire import Wire
 
 BOUND = 1 << 20  # octets that may wait unread; no script is owed so much
+ALL = 16 << 20  # octets in a whole case, but for those of a flood
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Inbox:
         self.units: deque[Unit] = deque()
         self.total = 0
         self.tokens: deque[str] = deque()  # of barrier requests that are not answered yet
+        self.conditions = Conditions()
+        self._asked: deque[tuple[str, float]] = deque()  # barrier requests, and when they were sent
         self.notes: list[str] = []
         self.answers = True  # pushes that want a reply get it at once …
         self.surprised = True  # … and are noted, unless a play tests silence
@@ -56,6 +60,8 @@ class Inbox:
         self.stuck = False  # the server takes no more octets of it
         self.rest = b""  # octets without an ending
         self._items: list[str] = []
+        self._unread = self._all = 0  # octets that have come, since they were last counted and in all
+        self._skipping = False  # the rest of a line that was too long is on its way
 
     def send(self, octets: bytes, deadline: float, step: int = 0) -> bool:
         """Sends octets, `step` at a time (0: as many as are taken); whether all were taken before the deadline."""
@@ -63,11 +69,22 @@ class Inbox:
         self.partial = not octets.endswith(b"\n")
         return self.wire.send(octets, deadline, step) == len(octets)
 
+    @property
+    def may_ask(self) -> bool:
+        """Whether a barrier request could be answered now."""
+        return not (self.ended or self.wire.finished or self.wire.pause or self.partial or self.stuck)
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether nothing can show now that the server has handled all that was sent."""
+        return self.wire.left or (not self.ended and (self.wire.pause or self.partial or self.stuck))
+
     def ask(self, deadline: float) -> bool:
         """Sends a barrier request; False where it could not be answered."""
-        if self.ended or self.wire.finished or self.wire.pause or self.partial or self.stuck:
+        if not self.may_ask:
             return False
         self.tokens.append(self.barrier.token())
+        self._asked.append((self.tokens[-1], time.monotonic()))
         self.send(self.barrier.request(self.tokens[-1]), deadline)
         return True
 
@@ -89,18 +106,25 @@ class Inbox:
         if not octets:
             return False
         self.take(octets)
-        if len(self.units) > BOUND // 64 or (len(octets) == CHUNK and sum(len(u.text) for u in self.units) > BOUND):
-            raise ExcessError(f"{self.wire.who} got {len(self.units)} frames that no script is owed")
+        self._unread += len(octets)
+        self._all += len(octets)
+        if self._unread > BOUND and not self._skipping:
+            self._unread = sum(len(unit.text) for unit in self.units) + sum(map(len, self._items))
+        if self._unread > BOUND or len(self.units) > BOUND // 64 or self._all > ALL:
+            raise ExcessError(f"{self.wire.who} got {self._all} octets and more, which no script is owed")
         return True
 
     def take(self, octets: bytes) -> None:
         """Takes in octets that have come."""
         *lines, self.rest = (self.rest + octets).split(b"\n")
-        for line in lines:
+        for line in lines[self._skipping :]:
             self._line(line)
-        if len(self.rest) > self.spec.framing.max_octets:
-            self._unit(Unit(quote(self.rest), flaw="longer than any frame, and no ending"))
+        self._skipping = self._skipping and not lines
+        if self._skipping:
             self.rest = b""
+        elif len(self.rest) > self.spec.framing.max_octets:
+            self._unit(Unit(quote(self.rest), flaw="longer than any frame, and no ending"))
+            self.rest, self._skipping = b"", True
 
     def drain(self) -> None:
         """Takes in what is here already."""
@@ -126,7 +150,7 @@ class Inbox:
             self._unit(Unit("", tuple(self._items)))
             self._items = []
         if unit.flaw is None and self.tokens and unit.text == self.barrier.answer(self.tokens[0]):
-            self.tokens.popleft()
+            self._answered(self.tokens.popleft())
             return
         if got is not None and got.reply.kind == "push":
             push = self.spec.pushes[got.reply.form.verb]
@@ -134,8 +158,10 @@ class Inbox:
                 if not self.answers:
                     self._unit(unit)
                     return
+                if self.partial or self.stuck:
+                    return  # its answer would stand in the middle of a line
                 answer = push.reply.fill(got.values).encode() + self.spec.framing.writes
-                self.wire.send(answer, time.monotonic() + 1)
+                self.send(answer, time.monotonic() + 1)
                 if self.surprised:
                     self.notes.append(f"{self.wire.who} got {unit.text} before any silence, and answered it")
                 return
@@ -149,6 +175,12 @@ class Inbox:
             unit = Unit(unit.text, tuple(self._items), flaw)
             self._items = []
         self._unit(unit)
+
+    def _answered(self, token: str) -> None:
+        """A barrier's answer has come; it may be one that was not asked for here."""
+        self.moved_at = time.monotonic()
+        if self._asked and self._asked[0][0] == token:
+            self.conditions.saw(self.moved_at - self._asked.popleft()[1])
 
     def _is_endless(self, item: str) -> bool:
         """Whether the list of this item has no answer that ends it."""

@@ -37,6 +37,7 @@ class Findings:
     barrier: bool = True
     listing: bool = True
     distrusted: frozenset[str] = frozenset()  # the configurations whose probe is answered wrongly
+    answer: float = 0.0  # seconds of the slowest answer
 
     def __str__(self) -> str:
         """What does not work, for a person; nothing if all does."""
@@ -60,6 +61,8 @@ def lacking(play: Play, spec: Spec, offer: Offer) -> str:
     for name, _ in play.server:
         if name not in offer.placeholders:
             return LIMIT if name == "max" else f"its {name}: give the command {{{name}}}"
+    if play.written and not offer.program:
+        return "names that stay as they are: only on a server that was started with --cmd nobody else has them"
     if play.has("signal") and not offer.program:
         return "its shutdown: only a server that was started with --cmd is stopped"
     return ""

@@ -6,9 +6,10 @@ answer, and one that comes without the frame is the proof. Patience only makes a
 
 from __future__ import annotations
 
+import itertools
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from conformance.oracle.frames import quote
@@ -23,8 +24,6 @@ from .inbox import Inbox, difference
 from .stage import Stage
 
 BYSTANDER = "judge"  # the connection that is answered while another one is not read
-HURRY = 0.25  # seconds without anything, after which barriers are sent
-BULK = 4  # times the patience, for many lines
 
 
 class Player:
@@ -34,25 +33,34 @@ class Player:
         self.stage = stage
         self.backlog: Backlog | None = None
         self.late = False  # the deadline of something that is due has passed already
+        self.mute: frozenset[str] = frozenset()  # connections whose barrier would change what is tested now
         self._acts: dict[type, Callable[[Any], None]] = {
             do.Send: self._send, do.Finish: lambda action: stage.inbox(action.who).wire.finish(),
             do.Reset: self._reset, do.SendLate: self._send_late,
             do.Open: self._open, do.Settle: self._settle, do.Receive: self._receive, do.Quiet: self._quiet,
-            do.Race: self._race, do.Clock: lambda action: clock.watch(stage, action, self.backlog),
+            do.Race: self._race, do.Clock: self._clock,
             do.Await: lambda action: clock.await_end(stage, action),
-            do.Pause: lambda action: stage.inbox(action.who).wire.stop_reading(), do.Flood: self._flood,
+            do.Pause: self._pause, do.Sip: self._sip, do.Flood: self._flood,
             do.ReadOn: self._read_on, do.Refused: self._refused, do.Signal: self._signal, do.Exit: self._exit,
         }  # fmt: skip
 
     def play(self, script: do.Script) -> None:
         self.stage.cast(script.play)
-        self._run(script.ops)
+        looks = [number for number, op in enumerate(script.ops, 1) if isinstance(op.action, do.Clock)]
+        self._run(script.ops[: max(looks, default=0)])
+        self.stage.end_silence()  # no clock is looked at any more
+        self._run(script.ops[max(looks, default=0) :])
 
-    def _run(self, ops: Iterable[do.Op]) -> None:
-        for op in ops:
+    def _run(self, ops: Sequence[do.Op]) -> None:
+        for number, op in enumerate(ops):
+            self.mute, began = op.mute, time.monotonic()
             try:
                 self._acts[type(op.action)](op.action)
             except MismatchError as problem:
+                clocks = [other.action for other in ops[number + 1 :] if isinstance(other.action, do.Clock)]
+                for action in clocks:
+                    clock.require_time(self.stage, action, began)
+                problem.timed_out |= self.late
                 problem.locate(op.step, setup=op.part == "setup", rule=op.rule)
                 raise
 
@@ -69,8 +77,11 @@ class Player:
             self.stage.linked[who] = began, time.monotonic()
 
     def _reset(self, action: do.Reset) -> None:
-        self.stage.inbox(action.who).drain()
-        self.stage.inbox(action.who).wire.reset()
+        inbox = self.stage.inbox(action.who)
+        inbox.drain()
+        if not inbox.sent_at:
+            inbox.units.clear()  # it was perhaps told that there was no room yet, which nobody has waited for
+        inbox.wire.reset()
 
     def _send_late(self, action: do.SendLate) -> None:
         wire = self.stage.inbox(action.who).wire
@@ -94,34 +105,61 @@ class Player:
             del self.stage.inboxes[action.who]
             inbox = self.stage.inbox(action.who)
 
-    # Amounts
+    # Amounts and time: what was asked for in a wait has its answer before
+
+    def _answered(self, inbox: Inbox) -> None:
+        if not inbox.wait(lambda: not inbox.tokens, self._deadline()):
+            self.late = True
+
+    def _clock(self, action: do.Clock) -> None:
+        for inbox in self.stage.inboxes.values():
+            if inbox.may_ask:
+                self._answered(inbox)
+        clock.watch(self.stage, action, self.backlog)
+
+    def _pause(self, action: do.Pause) -> None:
+        inbox = self.stage.inbox(action.who)
+        self._answered(inbox)
+        inbox.wire.stop_reading()
 
     def _flood(self, action: do.Flood) -> None:
-        self.backlog = Backlog(self.stage.inbox(action.who), action.lines)
+        if not self.stage.inbox(action.who).wire.pause:
+            self._answered(self.stage.inbox(action.who))
+        self.backlog = Backlog(self.stage.inbox(action.who), action.lines, self.stage)
+        bystander = self.stage.inboxes.get(BYSTANDER)
+        if bystander is not None and bystander.ended:  # it has been silent for too long
+            bystander.wire.close()
+            del self.stage.inboxes[BYSTANDER]
         self.backlog.fill(lambda: self.barrier(self.stage.inbox(BYSTANDER)))
+
+    def _sip(self, action: do.Sip) -> None:
+        wire = self.stage.inbox(action.who).wire
+        if not wire.sip(action.octets, self.stage.deadline()):
+            raise MismatchError(f"{action.octets} octets to {action.who}, which wait for it", "fewer")
 
     def _read_on(self, action: do.ReadOn) -> None:
         assert self.backlog is not None
-        self.backlog.read_on(self.stage.inbox(action.who), action.lines, self.stage.deadline(BULK))
+        self.backlog.read_on(self.stage.inbox(action.who), action.lines)
 
     def _refused(self, action: do.Refused) -> None:
         assert self.backlog is not None
-        self.backlog.refused(action.text, self.stage.deadline(BULK))
+        self.backlog.refused(action.text)
 
     # The server as a program
 
     def _signal(self, action: do.Signal) -> None:
         assert self.stage.process is not None, "a server that gets a signal was started by the suite"
         self.stage.transcript.note("#", "#", text=f"SIG{action.name} to the server")
+        self.stage.stopped = time.monotonic()
         self.stage.process.popen.signal(signal.Signals[f"SIG{action.name}"])
 
     def _exit(self, action: do.Exit) -> None:
         assert self.stage.process is not None
-        for inbox in self.stage.inboxes.values():
-            if not inbox.wire.finished:
-                inbox.wire.finish()
-        if self.stage.process.popen.wait(self.stage.patience) is None:
-            raise MismatchError("a server that ends", "one that runs")
+        began = min(self.stage.stopped, time.monotonic())
+        left = began + self.stage.shutdown + clock.BUSY - time.monotonic()
+        if self.stage.process.popen.wait(max(0.0, left)) is None or left < 0:
+            wanted = f"a server that ends in {self.stage.spec.limits.shutdown:g} s, whether its peers close or not"
+            raise MismatchError(wanted, f"one that runs after {time.monotonic() - began:.1f} s")
 
     # Waiting
 
@@ -132,10 +170,10 @@ class Player:
         def here() -> bool:
             return len(inbox.units) >= units or inbox.ended
 
-        deadline = self._deadline()
-        if ask and not inbox.wait(here, min(deadline, time.monotonic() + HURRY)) and not self.late:
-            asked = self._ask(inbox)
-        arrived = inbox.wait(lambda: here() or (asked and not inbox.tokens), deadline)
+        if ask and not self.late:
+            hurry = self.stage.conditions.hurry(self.stage.usual)
+            asked = not inbox.wait(here, time.monotonic() + hurry) and self._ask(inbox)
+        arrived = inbox.wait(lambda: here() or (asked and not inbox.tokens), self._deadline())
         if here():
             return None
         if arrived:
@@ -151,10 +189,23 @@ class Player:
         return time.monotonic() if self.late else self.stage.deadline()
 
     def _ask(self, inbox: Inbox) -> bool:
-        """Sends a barrier request on this connection, once the others have answered theirs."""
-        for other in self.stage.inboxes.values():
-            if other is not inbox:
-                self.barrier(other)
+        """Sends a barrier request on this connection, once all that the others have sent is handled.
+
+        False where its answer would prove nothing, or the request would change what is tested: a row of faults would
+        end, or a silence, and a server that was told to end need not answer.
+        """
+        if self.stage.watched or self.stage.stopped <= time.monotonic():
+            return False
+        everybody = list(self.stage.inboxes.values())
+        if any(each.wire.who in self.mute or each.is_unsure for each in everybody):
+            return False
+        for other in everybody:
+            if other is inbox:
+                continue
+            if other.wire.finished:
+                self._wait_end(other)
+            if not other.ended and not self.barrier(other):
+                return False
         return inbox.ask(self.stage.deadline())
 
     def barrier(self, inbox: Inbox) -> bool:
@@ -246,8 +297,18 @@ class Player:
         )
         got = "; ".join(f"{who} < {unit}" for who, inbox in self.stage.inboxes.items() for unit in inbox.units)
         nearest = min(action.branches, key=lambda branch: len(self._unlike(branch)))
-        rule = next((rule for who, rule in nearest.rules if who in self._unlike(nearest)), "")
+        rule = self._broken_rule(nearest)
         raise MismatchError(f"one of {len(action.branches)} results: {options}", got or "nothing", rule)
+
+    def _broken_rule(self, branch: do.Branch) -> str:
+        """The rule of the first frame that is due by a branch and has not come so, else of who got something else."""
+        dues = dict(branch.dues)
+        for who in self._unlike(branch):
+            wanted = [due for due in dues.get(who, ()) if not isinstance(due, End)]
+            for due, unit in itertools.zip_longest(wanted, self.stage.inboxes[who].units):
+                if due is not None and (unit is None or difference(self.stage.spec, due, unit) is not None):
+                    return due.rule
+        return next((rule for who, rule in branch.rules if who in self._unlike(branch)), "")
 
     def _unlike(self, branch: do.Branch) -> list[str]:
         """The connections on which something else has come than a branch says."""

@@ -23,7 +23,7 @@ def preflight(worker: Worker) -> Findings:
     everything = paths.configurations
     distrusted = {name for name in everything if not _works(worker, name, Findings(listing=False))}
     listing = paths.named is None or _works(worker, paths.named, Findings(distrusted=frozenset(everything)))
-    return Findings(listing=listing, distrusted=frozenset(distrusted))
+    return Findings(listing=listing, distrusted=frozenset(distrusted), answer=worker.conditions.slowest)
 
 
 def _works(worker: Worker, configuration: str, findings: Findings) -> bool:

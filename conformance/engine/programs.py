@@ -35,9 +35,11 @@ NO_SUBREAPER = (
     "this system has no subreaper: a program that leaves its process group (setsid, double fork) is not ended with it"
 )
 stopping = threading.Event()  # a signal has come: what a program does from now on may be an effect of it
+_LAST_WORDS = 3.0  # seconds for what is said before the end
 _CLEANING_SECONDS = 30.0  # for the keeper, when it has ended all programs, to undo what was announced
 _parked = threading.Event()  # the main thread does nothing any more
 _first: list[Callable[[], object]] = []  # what the first signal calls, at most one
+_last: list[Callable[[], object]] = []  # what a signal lets the tool say before its end
 _numbers, _starts = itertools.count(), itertools.count()
 
 
@@ -270,6 +272,16 @@ def first_signal(then: Callable[[], object]) -> Iterator[None]:
         _first.clear()
 
 
+@contextlib.contextmanager
+def last_words(say: Callable[[], object]) -> Iterator[None]:
+    """In this block a signal that ends the tool calls `say` before, in a thread of its own, for a few seconds."""
+    _last.append(say)
+    try:
+        yield
+    finally:
+        _last.clear()
+
+
 def _await_signals(name: str, stops: set[signal.Signals]) -> None:
     """A thread that ends with the process.
 
@@ -282,6 +294,10 @@ def _await_signals(name: str, stops: set[signal.Signals]) -> None:
         except IndexError:
             break
     stopping.set()
+    for say in _last:
+        thread = threading.Thread(target=say, name="last words", daemon=True)  # it may wait for a reader of a pipe
+        thread.start()
+        thread.join(_LAST_WORDS)
     main = threading.main_thread().ident
     assert main is not None
     signal.pthread_kill(main, signal.SIGUSR1)  # it would complain of programs that end

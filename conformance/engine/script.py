@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from conformance.cases.play import NUMBER, WALK, Play, Segment, Step, StepKind, send
@@ -22,6 +22,8 @@ from . import actions as do
 from .actions import shown
 from .failures import ContradictionError
 from .needs import EVERYTHING_WORKS, Findings
+
+SEGMENT = 16_384  # octets that are sent before their answers are read
 
 
 def leading(spec: Spec, path: Path) -> Play:
@@ -62,7 +64,7 @@ class Compiler:
         self.play = play
         self.timed = any(spec.timers[step.timer].since == "call" for step in play.clocks)
         self.segment = segment
-        self.names = Names(spec, unique_number() if number is None else number, exact=play.exact)
+        self.names = Names(spec, unique_number() if number is None else number, exact=play.exact, written=play.written)
         self.world = World(spec, profiles, dict(play.server).get("max"))
         self.barrier = Barrier(spec)
         self.script = do.Script(play)
@@ -74,9 +76,11 @@ class Compiler:
         self.part = "setup"
         self.items: list[str] = []  # of a list whose end has not come
         self.listing = "", ""  # … the connection that gets it, and the request that it answers
-        self.rule = ""
+        self.rule = ""  # of the last event that is no probe; "" where the play's own rule says more
+        self.probing = False
         self.barrier_answers: set[str] = set()  # the answers to barriers that are sent in one segment with lines
         self.not_reading: set[str] = set()  # connections that do not read now
+        self.stuck = ""  # the connection from which the server does not read now
         self.flood: Sample | None = None
         self.rng = random.Random(play.id)  # where the octets are cut; a walk's id stays when it is shrunk
         self.linked: set[str] = set()  # connections that were linked
@@ -84,9 +88,9 @@ class Compiler:
         self._makers: dict[StepKind, Callable[[Step], None]] = {
             "send": lambda step: self._send(step.who, self.names.in_request(step.octets)), "finish": self._leave,
             "reset": self._leave, "late": lambda step: self._add(do.SendLate(step.who, step.octets)),
-            "receive": self._receive,
-            "end": self._end, "cut": self._end, "silent": self._silent, "state": self._state, "together": self._race,
-            "open": self._open, "pause": self._pause, "clock": self._clock, "flood": self._flood, "lines": self._lines,
+            "receive": self._receive, "end": self._end, "cut": self._end, "silent": self._silent, "state": self._state,
+            "together": self._race, "open": self._open, "pause": self._pause, "sip": self._sip, "clock": self._clock,
+            "flood": self._flood, "lines": self._lines,
             "signal": self._signal, "exit": lambda step: self._add(do.Exit()),
         }  # fmt: skip
 
@@ -97,15 +101,30 @@ class Compiler:
             self.step, self.part = step, "setup" if self.number <= self.play.setup else "play"
             self._do(step)
             named = self.number < len(steps) and steps[self.number].kind in ("receive", "end")
-            if self.part == "setup" and step.kind == "send" and not named:
+            if (self.part == "setup" or self.play.at_once) and step.kind == "send" and not named:
                 self._receive_all()  # the setup need not say what comes
         self.part = "probe"
         if probes and (not steps or steps[-1].kind != "together"):
             self._final_probes()
+        if self.play.at_once:
+            self.script.ops = list(_at_once(self.script.ops))
         return self.script
 
     def _add(self, action: do.Action) -> None:
-        self.script.ops.append(do.Op(action, str(self.step), self.part, self.rule))
+        """The next action. What is due in a probe is due by what was probed, else by what brings it."""
+        rule = self.rule
+        if isinstance(action, do.Receive) and not self.probing and action.due.rule:
+            rule = action.due.rule
+        self.script.ops.append(do.Op(action, str(self.step), self.part, rule, self._mute()))
+
+    def _mute(self) -> frozenset[str]:
+        """The connections that are in a row of faults, which a barrier would end."""
+        found = set()
+        for who, connection in self.world.connections.items():
+            budget = self.spec.budget(connection.state) if connection.faults else None
+            if budget is not None and budget.in_a_row:
+                found.add(who)
+        return frozenset(found)
 
     def _do(self, step: Step) -> None:
         if step.who in self.not_reading and step.kind in ("receive", "end", "silent", "state"):
@@ -130,14 +149,15 @@ class Compiler:
             step = replace(step, kind="finish")  # no push would tell when a reset has happened
         # A reset destroys what is still on its way, in both directions: everything must have come before.
         self._settle("" if step.kind == "reset" else step.who)
+        dues = _dues(self.world, step)
+        self.rule = self.world.rule
         self._add(_action(step))
-        self._add_due(step.who, _dues(self.world, step))
+        self._add_due(step.who, dues)
 
     def _end(self, step: Step) -> None:
         due = End() if step.kind == "end" else Cut()
         self._receive_barrier_answers(step.who)
-        self._add(do.Receive(step.who, due))
-        self._check_due(step.who, due)
+        self._add(do.Receive(step.who, self._checked(step.who, due)))
 
     def _silent(self, step: Step) -> None:
         self._settle("")
@@ -147,6 +167,7 @@ class Compiler:
     def _open(self, step: Step) -> None:
         self._settle("")
         dues = self.world.enter(step.who)
+        self.rule = self.world.rule
         self._add(do.Open(step.who, admitted=self.world.is_open(step.who)))
         self._add_due(step.who, dues)
 
@@ -164,23 +185,35 @@ class Compiler:
             raise self._contradiction(f"the queue of {step.who}, who reads, is not full")
         if timer.since == "call" and step.who not in self.linked:
             raise self._contradiction(f"{step.who} was never at an end of a call")
+        if step.part > 1 and not (timer.since == "silence" and step.who == self.stuck):
+            raise self._contradiction(f"the clock of {step.who} does not stand still")
         self.rule = timer.rule
+        told = self.world.copy().expire(step.who, timer)
         dues = self.world.expire(step.who, timer) if step.part == 1 else {}
-        watched = step.who if step.who in dues else next(iter(dues), step.who)
+        watched = step.who if step.who in told else next(iter(told), step.who)
         self._add(do.Clock(step.who, step.timer, step.part, watched, next(iter(dues.get(watched, [])), None)))
         self._add_due(step.who, dues)
 
     def _signal(self, step: Step) -> None:
         self._settle("")
+        dues = self.world.stop()
+        self.rule = self.world.rule
         self._add(do.Signal(step.text))
-        self._add_due(step.who, self.world.stop())
+        self._add_due(step.who, dues)
 
     # Amounts
 
     def _pause(self, step: Step) -> None:
         self._settle("")
+        self.rule = ""
         self._add(do.Pause(step.who))
         self.not_reading.add(step.who)
+
+    def _sip(self, step: Step) -> None:
+        if step.who not in self.not_reading:
+            raise self._contradiction(f"{step.who} reads all that comes")
+        self._settle("")
+        self._add(do.Sip(step.who, int(step.text)))
 
     def _flood(self, step: Step) -> None:
         """One line tells what becomes of all of them, since they change nothing."""
@@ -199,11 +232,13 @@ class Compiler:
             raise self._contradiction("each of many lines comes to one connection, and changes nothing")
         self.flood = Sample(step.who, lines, *texts[0])
         self._add(do.Flood(step.who, lines))
+        self.stuck = step.who
 
     def _lines(self, step: Step) -> None:
         flood = self.flood
         if flood is None:
             raise self._contradiction("nobody has sent many lines before")
+        self.stuck = ""
         if NUMBER in step.text:
             lines = do.Numbered(step.text, flood.lines.width, self.spec.framing.writes)
             if (step.who, lines.text(0)) != (flood.reader, flood.text):
@@ -224,8 +259,8 @@ class Compiler:
             self.due.setdefault(who, []).extend(due)
             self.totals[who] = self.totals.get(who, 0) + len(due)
 
-    def _check_due(self, who: str, due: Due) -> None:
-        """A play names what is due; it must be what the model says, or one of the two is wrong."""
+    def _checked(self, who: str, due: Due) -> Due:
+        """What a play names as due, with its rule; it must be what the model says, or one of the two is wrong."""
         owed = self.due.get(who)
         first = owed.pop(0) if owed else None
         same = due == first
@@ -233,8 +268,9 @@ class Compiler:
             same = sorted(due.items) == sorted(first.items) and due.answer == first.answer
         elif isinstance(due, Text) and isinstance(first, Text):
             same = matches(first.text, due.text) or matches(due.text, first.text)
-        if not same:
+        if not same or first is None:
             raise self._not_due(who, first)
+        return replace(due, rule=first.rule)
 
     def _not_due(self, who: str, due: Due | None) -> ContradictionError:
         says = f"`{shown(who, due)}` is due" if due is not None else f"nothing is due to {who}"
@@ -286,16 +322,18 @@ class Compiler:
         dues = self.world.feed(who, octets)
         linked = tuple(sorted(other for other, partner in self._partners() - partners if partner is not None))
         self.linked |= {*linked}
-        self._add(do.Send(who, octets, self.part == "play" and self.segment == "octet", linked if self.timed else ()))
         self._note_rule(fed, with_barriers=bool(with_barriers))
+        self._add(do.Send(who, octets, self.part == "play" and self.segment == "octet", linked if self.timed else ()))
         self._add_due(who, dues)
 
     def _note_rule(self, fed: int, *, with_barriers: bool) -> None:
-        """The rule of the last line that was fed, without the barriers around it; none for a probe's line."""
-        if self.part == "probe":
-            self.rule = ""
-            return
+        """The rule of the last line that was fed, without the barriers around it. A probe is no event of the play."""
         taken = self.world.decisions[fed:]
+        if self.probing:
+            return
+        if not taken or self.world.rule != taken[-1].rule:  # no line is whole yet, or it was one too many, or too long
+            self.rule = self.world.rule
+            return
         if with_barriers:
             taken = taken[1:-1] if len(taken) > 2 else taken[1:]
         if taken:
@@ -328,8 +366,7 @@ class Compiler:
         listing = self.items or (got is not None and got.reply.verb and self._lists(got.reply.verb))
         due: Due = Items(tuple(self.items), text) if listing else Text(text)
         self.items = []
-        self._add(do.Receive(who, due))
-        self._check_due(who, due)
+        self._add(do.Receive(who, self._checked(who, due)))
 
     def _end_of_list(self) -> None:
         """A list without an answer ends with the next step that is no item."""
@@ -337,8 +374,7 @@ class Compiler:
         if self.items and self.spec.requests[verb].answer is None:
             due, self.items = Items(tuple(self.items), ""), []
             self._receive_barrier_answers(who)
-            self._add(do.Receive(who, due))
-            self._check_due(who, due)
+            self._add(do.Receive(who, self._checked(who, due)))
 
     def _lists(self, verb: str) -> bool:
         return self.spec.requests[verb].item is not None
@@ -358,9 +394,11 @@ class Compiler:
         configuration = self.world.configuration(who)
         if request is not None and configuration not in self.findings.distrusted:
             part, self.part = self.part, "probe" if self.part == "probe" else "setup"
+            self.probing = True
             self._send(who, request)
             self.part = part
             self._receive_all()
+            self.probing = False
 
     def _receive_all(self) -> None:
         for who, dues in self.due.items():
@@ -383,8 +421,10 @@ class Compiler:
         listers = [who for who in live if request and self.world.connections[who].name is not None]
         if listers and request:
             self.step = Step(listers[0], "send", request, request.decode().strip())
+            self.probing = True
             self._send(listers[0], request)
             self._receive_all()
+            self.probing = False
         readers = tuple(who for who in self.world.connections if who not in self.not_reading)
         self.step = Step(",".join(readers), "silent")
         self._add(do.Quiet(readers))
@@ -417,6 +457,35 @@ class Compiler:
         rules = {taken.who: taken.rule for taken in other.world.decisions[fed:]}
         other._final_probes()
         return do.Branch(frozen, tuple(other.script.ops), tuple(rules.items())), frozen
+
+
+def _at_once(ops: Iterable[do.Op]) -> Iterator[do.Op]:
+    """The same actions; what one connection sends in the play goes in one segment, before what is due by it."""
+    batch: list[do.Op] = []
+    for op in ops:
+        if batch and not _joins(op, batch):
+            yield from _joined(batch)
+            batch = []
+        if op.part == "play" and (batch or isinstance(op.action, do.Send)):
+            batch.append(op)
+        else:
+            yield op
+    yield from _joined(batch)
+
+
+def _joins(op: do.Op, batch: list[do.Op]) -> bool:
+    sends = [each.action for each in batch if isinstance(each.action, do.Send)]
+    if isinstance(op.action, do.Send):
+        octets = len(op.action.octets) + sum(len(send.octets) for send in sends)
+        return op.part == "play" and op.action.who == sends[0].who and octets <= SEGMENT
+    return op.part == "play" and isinstance(op.action, do.Receive)
+
+
+def _joined(batch: list[do.Op]) -> Iterator[do.Op]:
+    sends = [op.action for op in batch if isinstance(op.action, do.Send)]
+    if sends:
+        yield replace(batch[0], action=replace(sends[0], octets=b"".join(send.octets for send in sends)))
+    yield from (op for op in batch if not isinstance(op.action, do.Send))
 
 
 def _sender(step: Step) -> tuple[str, bool]:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import select
 import time
 from dataclasses import dataclass, field
 
 from conformance.cases.play import Play
-from conformance.oracle.probe import TOKENS, Barrier
+from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
 
-from .failures import ExcessError, UnreachableError
+from .conditions import Conditions, ready
+from .failures import ExcessError, OverlongError, UnreachableError
 from .inbox import Inbox
-from .target import Process
+from .target import Process, shown_address
 from .wire import Transcript, connect
 
 
 @dataclass(slots=True)
 class Stage:
-    """A place for one case. `patience` in seconds is how long a sign of life may take."""
+    """A place for one case. `usual` in seconds is how long a sign of life may take, if answers come at once."""
 
     spec: Spec
     address: tuple[str, int]
-    patience: float = 5.0
+    usual: float = 5.0
     transcript: Transcript = field(default_factory=Transcript)
     process: Process | None = None  # the server, if the suite has started it
     inboxes: dict[str, Inbox] = field(default_factory=dict)
@@ -31,16 +33,45 @@ class Stage:
     linked: dict[str, tuple[float, float]] = field(default_factory=dict)  # the same of the beginning of each call
     notes: list[str] = field(default_factory=list)
     barrier: Barrier = field(init=False)
+    conditions: Conditions = field(default_factory=Conditions)
+    born: float = field(default_factory=time.monotonic)
+    timers: float = 0.0  # seconds that the case's timers take, and a shutdown if it has one
+    stopped: float = math.inf  # when the server was told to end
     timed: bool = False
+    watched: bool = False  # a clock is still to be looked at: nothing is sent that no step says
     silent: frozenset[str] = frozenset()  # connections whose silence is looked at
 
     def __post_init__(self) -> None:
-        self.barrier = Barrier(self.spec, first=TOKENS // 3)  # a script has the tokens before these
+        self.barrier = Barrier(self.spec, first=2)
 
     def cast(self, play: Play) -> None:
         """Makes ready for the connections of a play."""
-        self.timed = bool(play.clocks)
+        self.timed = self.watched = bool(play.clocks)
+        self.timers = play.rounds * sum(self.spec.timers[step.timer].after for step in play.clocks)
+        self.timers += self.shutdown if play.has("signal") else 0.0
         self.silent = frozenset(step.who for step in play.clocks if self.spec.timers[step.timer].since == "silence")
+
+    def begin_silence(self) -> None:
+        """A clock of silence is looked at: whoever it is about answers nothing, but what has come before."""
+        for who in self.silent & self.inboxes.keys():
+            self.inboxes[who].drain()
+            self.inboxes[who].answers = False
+
+    @property
+    def patience(self) -> float:
+        """How long a sign of life may take, in seconds."""
+        return self.conditions.patience(self.usual)
+
+    @property
+    def shutdown(self) -> float:
+        """How long a shutdown may take, in seconds, as it is seen from outside."""
+        return self.spec.limits.shutdown + self.spec.limits.tolerance + self.conditions.slack
+
+    def end_silence(self) -> None:
+        """From now on each connection answers what it is asked, and may be asked."""
+        self.silent, self.watched = frozenset(), False
+        for inbox in self.inboxes.values():
+            inbox.answers = True
 
     def inbox(self, who: str) -> Inbox:
         """The connection `who`, opened now if it is new. Raises UnreachableError."""
@@ -49,10 +80,11 @@ class Stage:
             try:
                 wire = connect(who, self.address, self.transcript, self.patience)
             except OSError as error:
-                raise UnreachableError(f"{self.address[0]}:{self.address[1]} takes no connection: {error}") from None
+                raise UnreachableError(f"{shown_address(*self.address)} takes no connection: {error}") from None
             self.opened[who] = began, time.monotonic()
             self.inboxes[who] = inbox = Inbox(self.spec, wire, self.barrier)
-            inbox.answers, inbox.surprised = who not in self.silent, not self.timed
+            inbox.surprised = not self.timed
+            inbox.conditions = self.conditions
         return self.inboxes[who]
 
     def pump(self, deadline: float) -> bool:
@@ -61,14 +93,19 @@ class Stage:
         poll = select.poll()
         for descriptor in reading:
             poll.register(descriptor, select.POLLIN)
-        ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
-        for descriptor, _ in ready:
+        found, late = ready(poll, deadline)
+        self.transcript.late = max(self.transcript.late, late)
+        for descriptor, _ in found:
             reading[descriptor].pump(time.monotonic())
-        return bool(ready)
+        return bool(found)
 
-    def deadline(self, times: float = 1) -> float:
-        """When patience ends, or so many times of it, if it begins now."""
-        return time.monotonic() + times * self.patience
+    def deadline(self) -> float:
+        """When patience ends, if it begins now. Raises OverlongError when the case has taken too long."""
+        now = time.monotonic()
+        longest = self.timers + self.conditions.longest
+        if now - self.born > longest:
+            raise OverlongError(f"the case has taken more than {longest:.0f} s: nothing is said of it")
+        return max(now + self.patience, self.stopped + self.shutdown if self.stopped <= now else 0.0)
 
     def __enter__(self) -> Stage:
         return self

@@ -21,10 +21,21 @@ from conformance.oracle.frames import visible_lines
 from pychat.spec import Spec
 
 from . import programs
+from .conditions import LATE
+from .shell import needs_shell, not_executed
 
 KEPT = 64 * 1024  # octets of its output
-ANNOUNCED = re.compile(rb"listening on \[?(?P<host>[^\s\]]+?)\]?:(?P<port>[0-9]+)\b")
+ANNOUNCED = re.compile(rb"listening on (?:\[(?P<v6>[^\s\[\]]+)\]|(?P<host>[^\s\[\]]+)):(?P<port>[0-9]+)\b")
+REACHED = {  # where a server is reached that listens on every address, the likeliest first
+    "0.0.0.0": ("127.0.0.1",),  # noqa: S104  # compared, not bound
+    "::": ("::1", "127.0.0.1"),
+    "*": ("127.0.0.1", "::1"),
+}
+ELSEWHERE = 0.5  # seconds in which a server that listens on two addresses opens the other one
+OTHER_LOOPBACK = {"127.0.0.1": "::1", "::1": "127.0.0.1"}
 START_SECONDS = 10.0
+BUSY_STARTS = 4  # times as long on a busy machine
+MOMENT = 0.01  # seconds after which it is looked at again whether it listens
 STOP_SECONDS = 1.0
 LAST_SIGN = 0.05  # seconds between the last sign of a process, such as a connection that breaks, and its end
 ATTEMPTS = 3  # a free port may be taken by another program before the server takes it
@@ -37,7 +48,7 @@ FOR_CLIENTS = {"host": "the server's address", "port": "the server's port", "spe
 
 
 class CommandError(Exception):
-    """A command with a placeholder that there is not, or without one that it needs; says which there are."""
+    """A command that needs a shell, has a placeholder that there is not, or lacks one that it needs; says so."""
 
 
 def placeholders_of(spec: Spec, of: str) -> dict[str, str]:
@@ -49,10 +60,13 @@ def placeholders_of(spec: Spec, of: str) -> dict[str, str]:
 
 
 def check_command(command: str, spec: Spec, of: str) -> None:
-    """Raises CommandError for a command with a placeholder that there is not, or a client's without the port.
+    """Raises CommandError for what needs a shell, a placeholder that there is not, or a client's without the port.
 
     A server without it takes a free port and says which: `listening on HOST:PORT`.
     """
+    problem = needs_shell(command)
+    if problem:
+        raise CommandError(problem)
     known, found = placeholders_of(spec, of), PLACEHOLDER.findall(command)
     wrong = next((name for name in found if name not in known), None)
     if wrong is not None or (of == "client" and "port" not in found):
@@ -111,7 +125,9 @@ class Address:
         try:
             socket.create_connection((self.host, self.port), START_SECONDS).close()
         except OSError as error:
-            raise StartError(f"{self.host}:{self.port} takes no connection: {error.strerror or error}") from None
+            raise StartError(
+                f"{shown_address(self.host, self.port)} takes no connection: {error.strerror or error}"
+            ) from None
         return Running((self.host, self.port))
 
 
@@ -150,8 +166,10 @@ class Command:
     def _try(self, values: dict[str, str]) -> tuple[Running | None, str]:
         host, port = values["host"], free_port() if "port" in self.placeholders else 0
         process = Process(spawn(self, self.words(port=str(port), **values)))
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
+        elsewhere = 0.0  # when it was first seen at the other loopback address
+        started = time.monotonic()
+        late = 0.0  # by how much a short wait of the judge ended late, at most: the machine is busy
+        while time.monotonic() < started + START_SECONDS * (BUSY_STARTS if late >= LATE else 1):
             if process.popen.poll() is not None:
                 process.join()
                 problem = f"`{self.text}` {process.ending()} before it listened{_words(process)}"
@@ -160,18 +178,34 @@ class Command:
             announced = process.announced
             if announced is not None:
                 host, port = announced
-            if port and _listens(host, port):
-                return Running((_reachable(host), port), process), ""
-            process.spoke.wait(0.01)
+            reached = _reached(host, port) if port else None
+            if reached is not None:
+                return Running((reached, port), process), ""
+            other = OTHER_LOOPBACK.get(host, "")
+            if port and other and announced is None and _reached(other, port):
+                elsewhere = elsewhere or time.monotonic()
+                if time.monotonic() - elsewhere > ELSEWHERE:
+                    return self._at_other_loopback(process, (host, port), other)
+            looked = time.monotonic()
+            process.spoke.wait(MOMENT)
+            late = max(late, time.monotonic() - looked - MOMENT)
         problem = f"`{self.text}` does not listen"
         problem += (
-            f" on port {port} after {START_SECONDS:g} s"
+            f" on port {port} after {time.monotonic() - started:.0f} s"
             if port
             else ", or does not say where: let it print `listening on HOST:PORT`, or give it {port}"
         )
         problem += _words(process)
         process.kill()
         return None, problem
+
+    def _at_other_loopback(self, process: Process, told: tuple[str, int], other: str) -> tuple[Running | None, str]:
+        """What becomes of a server that listens on ::1 alone where 127.0.0.1 is meant, or the other way round."""
+        if "host" not in self.placeholders:
+            return Running((other, told[1]), process), ""
+        process.kill()
+        here, there = shown_address(*told), shown_address(other, told[1])
+        return None, f"`{self.text}` does not listen on {here}, as it is told: it listens on {there}"
 
 
 Target = Address | Command
@@ -186,7 +220,7 @@ def spawn(
     try:
         return programs.start(words, stdin=stdin, stdout=stdout, stderr=programs.PIPE, env=env)
     except OSError as error:
-        raise StartError(f"{words[0]} cannot be executed: {error.strerror or error}") from None
+        raise StartError(not_executed(words[0], error)) from None
 
 
 class Process:
@@ -210,9 +244,8 @@ class Process:
         assert stream is not None
         while _readable(stream, None) and self._take(stream, kept):
             if kept is self._stdout and self.announced is None:
-                found = ANNOUNCED.search(bytes(kept))
-                if found is not None:
-                    self.announced = found["host"].decode(), int(found["port"])
+                self.announced = announced_in(bytes(kept))
+                if self.announced is not None:
                     self.spoke.set()
 
     def _take(self, stream: IO[bytes], kept: bytearray) -> bool:
@@ -270,16 +303,27 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _listens(host: str, port: int) -> bool:
-    try:
-        with socket.create_connection((_reachable(host), port), 1) as stream:
-            return bool(stream.getsockname() != stream.getpeername())  # else TCP connected the socket with itself
-    except OSError:
-        return False
+def announced_in(octets: bytes) -> tuple[str, int] | None:
+    """The address that a server says it listens on, None where it says none: `listening on [::1]:8255`."""
+    found = ANNOUNCED.search(octets)
+    return ((found["v6"] or found["host"]).decode("utf-8", "replace"), int(found["port"])) if found else None
 
 
-def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared, not bound
+def shown_address(host: str, port: int) -> str:
+    """An address as it is written: an IPv6 address stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _reached(host: str, port: int) -> str | None:
+    """The host at which a server that listens on `host` takes a connection; None if it does not."""
+    for reachable in REACHED.get(host, (host,)):
+        try:
+            with socket.create_connection((reachable, port), 1) as stream:
+                if stream.getsockname() != stream.getpeername():  # else TCP connected the socket with itself
+                    return reachable
+        except (OSError, UnicodeError):  # such as a name with a label that is too long
+            pass
+    return None
 
 
 def _words(process: Process) -> str:

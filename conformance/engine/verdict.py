@@ -62,6 +62,11 @@ class Result:
     title: str = ""
     unreached: bool = False  # no connection was taken
     broken: str = ""  # the rule that the failed step obeys, if it is known
+    timed_out: bool = False  # it failed after a wait that has run out
+    late: float = 0.0  # seconds by which a short wait of the judge ended late: the machine was busy
+    confirmed: bool = False  # it failed twice
+    excused: bool = False  # it was not tested, because the machine was too busy, or an answer too slow for a timer
+    cause: str = ""  # the same for all failures that are one mistake
 
     @classmethod
     def of(cls, case: Case, verdict: Verdict = Verdict.PASS, note: str = "") -> Result:
@@ -99,7 +104,8 @@ class Result:
     def finish(self, transcript: Transcript) -> None:
         """Takes what has passed. Text of the implementation is made visible: no terminal and no page obeys it."""
         self.entries, self.left_out, self.frames = transcript.entries, transcript.left_out, transcript.got
-        for name in ("title", "step", "wanted", "got"):
+        self.late = transcript.late
+        for name in ("title", "step", "wanted", "got", "cause"):
             setattr(self, name, visible(getattr(self, name)))
         self.note, self.stderr = visible_lines(self.note), visible_lines(self.stderr)
 

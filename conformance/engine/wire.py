@@ -12,12 +12,13 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .conditions import ready
+
 EndKind = Literal["FIN", "RST"]
 CHUNK = 1 << 16
 KEPT_ENTRIES = 400  # of a transcript; a flood must not fill the report
 KEPT_OCTETS = 4096  # of one entry
 SENT = 1 << 17  # SO_SNDBUF in octets of a connection that offers more than is taken
-SMALL, LARGE = 16 << 10, 1 << 20  # SO_RCVBUF in octets while reading is stopped, and after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Transcript:
     left_out: int = 0
     got: int = 0  # lines that came
     quiet: bool = False  # what passes is only counted, as in a flood
+    late: float = 0.0  # seconds by which a short wait of the judge ended late, at most: the machine was busy
 
     def note(self, who: str, mark: str, octets: bytes = b"", text: str = "") -> None:
         self.got += octets.count(b"\n") if mark == "<" else 0
@@ -62,7 +64,9 @@ class Wire:
         self.transcript = transcript
         self.end: EndKind | None = None
         self.finished = False
-        self.pause = False  # what comes is not read
+        self.left = False  # this end has reset it: when the other end sees that is not known
+        self.pause = False  # what comes is not read, but for sips
+        self.sips = b""  # … what was read so
         stream.setblocking(False)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -107,14 +111,34 @@ class Wire:
         self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT)
 
     def stop_reading(self) -> None:
-        """What comes is not read from now on, and the system holds little of it."""
+        """What comes is not read from now on.
+
+        The system's buffer stays as it is: Linux sends nothing into a window that is smaller than the next segment,
+        64 KiB on loopback, but once in some seconds.
+        """
         self.transcript.note(self.who, "#", text="reads no more")
-        self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL)
         self.pause = True
 
+    def sip(self, count: int, deadline: float) -> bool:
+        """Reads and keeps so many octets, although reading is stopped; whether they came before the deadline."""
+        wanted = len(self.sips) + count
+        while len(self.sips) < wanted:
+            try:
+                octets = self.stream.recv(min(CHUNK, wanted - len(self.sips)))
+            except BlockingIOError:
+                if self._wait(write=False, deadline=deadline):
+                    continue
+                return False
+            except OSError:
+                return False
+            if not octets:
+                return False
+            self.sips += octets
+        self.transcript.note(self.who, "#", text=f"reads {count} octets")
+        return True
+
     def read_on(self) -> None:
-        """What comes is read again. With a small buffer the sender would wait for its room, for a timer each time."""
-        self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LARGE)
+        """What comes is read again."""
         self.pause = False
 
     def finish(self) -> None:
@@ -132,10 +156,14 @@ class Wire:
         self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.stream.close()
         self.end = "RST"
-        self.finished = True
+        self.finished = self.left = True
 
     def read(self, deadline: float) -> bytes:
         """The next octets; none when the deadline has passed or the stream has ended (`end` tells)."""
+        if self.sips and not self.pause:
+            octets, self.sips = self.sips, b""
+            self.transcript.note(self.who, self.got, octets)
+            return octets
         while self.end is None and not self.pause:
             try:
                 octets = self.stream.recv(CHUNK)
@@ -190,10 +218,11 @@ class Wire:
         self.transcript.note(self.who, f"{self.got}{'|' if kind == 'FIN' else '!'}")
 
     def _wait(self, *, write: bool, deadline: float) -> bool:
-        left = max(0.0, deadline - time.monotonic())
         poll = select.poll()
         poll.register(self.stream, select.POLLOUT if write else select.POLLIN)
-        return bool(poll.poll(left * 1000))
+        found, late = ready(poll, deadline)
+        self.transcript.late = max(self.transcript.late, late)
+        return bool(found)
 
 
 _TCP_CLOSE = 7

@@ -15,7 +15,10 @@ from conformance.cases.play import Play
 from conformance.oracle.probe import barrier_verb
 from pychat.spec import Spec
 
-from .failures import ExcessError, NotTestedError, UnreachableError, record_failure
+from .causes import cause
+from .clock import BUSY
+from .conditions import EXCUSE, LATE, Conditions
+from .failures import ExcessError, NotTestedError, OverlongError, UnreachableError, record_failure
 from .needs import EVERYTHING_WORKS, NO_OFFER, Findings, Offer, lacking
 from .player import Player
 from .script import Compiler
@@ -41,6 +44,7 @@ class Worker:
     offer: Offer = NO_OFFER
     findings: Findings = EVERYTHING_WORKS
     shared: Process | None = None  # the server, where other workers use it too
+    conditions: Conditions = field(default_factory=Conditions)  # shared by the workers of a run
     running: Running | None = field(default=None, init=False)
     untidy: int = field(default=0, init=False)  # cases after which the server did not close its ends in time
     said: int = field(default=0, init=False)  # octets of standard error before the case
@@ -73,7 +77,10 @@ class Worker:
         address = self.address()
         assert self.running is not None
         process = self.running.process
-        return Stage(self.spec, address, patience or self.patience, transcript or Transcript(), process)
+        return Stage(
+            self.spec, address, patience or self.patience, transcript or Transcript(), process,
+            conditions=self.conditions,
+        )  # fmt: skip
 
     def answers(self, patience: float | None = None) -> bool:
         """Whether a new connection's barrier is answered, and nothing comes besides but the greeting."""
@@ -82,7 +89,7 @@ class Worker:
                 inbox = stage.inbox("t")
                 greeted = Player(stage).barrier(inbox) and not inbox.ended
                 return greeted and len(inbox.units) == len(self.spec.greeting)
-        except (UnreachableError, ExcessError, StartError):
+        except (UnreachableError, ExcessError, OverlongError, StartError):
             return False
 
     def verdict(self, case: Case) -> Result:
@@ -91,6 +98,37 @@ class Worker:
         if not self.findings.barrier and case.message != verb:  # then nothing can be proved
             note = f"{verb} is not answered as it must be, and it proves everything else: mend it first"
             return Result.of(case, Verdict.BLOCKED, note)
+        with self.conditions.beside():
+            first = self._once(case)
+        if not _is_doubtful(case, first):
+            return first
+        return self._again(case, first)
+
+    def _again(self, case: Case, first: Result) -> Result:
+        """The result of a second try, if there is one: time may have failed the first one, and not the server."""
+        busy = first.late >= LATE
+        if not self.conditions.grants(late=busy):
+            return self._excused(case, first)
+        with self.conditions.alone() if busy else self.conditions.beside():
+            second = self._once(case)
+        self.conditions.tried(confirmed=not second.verdict.good)
+        if second.verdict.good:
+            second.remark(f"it failed at the first try ({first.words}), and not at the second one")
+            return second
+        second.confirmed = second.verdict.bad
+        return self._excused(case, second)
+
+    def _excused(self, case: Case, result: Result) -> Result:
+        """A failure that a late machine may have caused is none."""
+        enough = BUSY if case.slow else self.conditions.patience(self.patience)
+        if result.late >= EXCUSE * enough and result.verdict in (Verdict.FAIL, Verdict.BLOCKED):
+            result.verdict, result.excused = Verdict.NOT_TESTED, True
+            result.note = f"the machine was too busy: a short wait of the judge ended {result.late:.2f} s late"
+            result.wanted = result.got = result.step = ""
+        return result
+
+    def _once(self, case: Case) -> Result:
+        """The result of one try."""
         if case.lane != "alone" or not self.target.restartable:
             return self._verdict(case)
         values = {name: str(number) for name, number in (case.play.server if case.play else ())}
@@ -117,6 +155,7 @@ class Worker:
         result.ms = round((time.monotonic() - transcript.started) * 1000, 1)
         if stage is not None:
             self._clean_up(case, result, stage)
+        result.cause = cause(self.spec, result)
         result.finish(transcript)
         return result
 
@@ -128,13 +167,13 @@ class Worker:
             )
             Player(stage).play(compiler.compile())
             if case.play.rounds > 1:
-                stage.close(TIDY_SECONDS)
+                stage.close(self._tidy_seconds)
                 stage.inboxes.clear()
 
     def _clean_up(self, case: Case, result: Result, stage: Stage) -> None:
         """Closes the connections, and leaves a server that the next case can use."""
         failed = result.verdict not in (Verdict.PASS, Verdict.NOT_TESTED)
-        tidy = stage.close(TIDY_SECONDS if self.untidy < UNTIDY and not failed else 0.0)
+        tidy = stage.close(self._tidy_seconds if self.untidy < UNTIDY and not failed else 0.0)
         self.untidy += not tidy and not failed
         if result.verdict is Verdict.PASS and stage.notes:
             result.verdict, result.note = Verdict.NONSTRICT, "; ".join(dict.fromkeys(stage.notes))
@@ -143,10 +182,14 @@ class Worker:
         if failed and self.running is not None:
             self._examine(result, self.running)
 
+    @property
+    def _tidy_seconds(self) -> float:
+        return TIDY_SECONDS + self.conditions.slack
+
     def _examine(self, result: Result, running: Running) -> None:
         """Whether the server still lives after a case that failed, and what ended it."""
         process = self.shared or running.process
-        if process is not None and process.popen.wait(LAST_SIGN) is not None:
+        if process is not None and process.popen.wait(LAST_SIGN + min(self.conditions.slack, 1)) is not None:
             process.join()  # its last words
         killed = killed_from_outside(process.popen) if process is not None else ""
         death = running.death()
@@ -159,9 +202,19 @@ class Worker:
         result.stderr = running.stderr(self.said)
         if death:
             self.stop()
-        elif self.target.restartable and self.findings.barrier and not self.answers(HEALTH_SECONDS):
+        elif (
+            self.target.restartable
+            and self.findings.barrier
+            and not self.answers(HEALTH_SECONDS + self.conditions.slack)
+        ):
             result.remark("it answered nobody afterwards, and was started again")
             self.stop()
+
+
+def _is_doubtful(case: Case, result: Result) -> bool:
+    """Whether time may have failed the case: it is about time or amounts, or a wait has run out on a busy machine."""
+    failed = result.verdict in (Verdict.FAIL, Verdict.BLOCKED) and not result.unreached
+    return result.excused or (failed and (case.slow or (result.timed_out and result.late >= LATE)))
 
 
 def _shortened(play: Play, spec: Spec, judged: Spec) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pychat.spec import Spec
 from pychat.spec.forms import ANY_VERB, Form, FrameFault, Reply
@@ -105,9 +106,13 @@ def matches(wanted: str, got: str) -> bool:
     """Whether a frame is the wanted one. `…` stands for any words where it is the last one, else for one word."""
     if f" {ANY_WORDS}" not in wanted:
         return wanted == got
+    return re.fullmatch(_pattern(wanted), got, re.DOTALL) is not None
+
+
+@lru_cache(1024)  # a hundred refusals that are alike are due one after the other
+def _pattern(wanted: str) -> str:
     parts = [re.escape(part) for part in wanted.removesuffix(f" {ANY_WORDS}").split(f" {ANY_WORDS} ")]
-    last = " .+" if wanted.endswith(f" {ANY_WORDS}") else ""
-    return re.fullmatch(" [^ ]+ ".join(parts) + last, got, re.DOTALL) is not None
+    return " [^ ]+ ".join(parts) + (" .+" if wanted.endswith(f" {ANY_WORDS}") else "")
 
 
 def quote(octets: bytes, limit: int = 200) -> str:

@@ -5,7 +5,7 @@ Nothing changes here. Knows no frame, no verb and no state by name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pychat.spec import Spec
 from pychat.spec.model import Outcome
@@ -22,6 +22,14 @@ class BrokenInvariantError(Exception):
 def accepts(spec: Spec) -> bool:
     """Whether a called end can accept the call: in other specs both ends are heard at once."""
     return spec.verb_that("accept") is not None
+
+
+_OF_OWN_END: dict[str, Callable[[Connection], bool]] = {
+    "no partner": lambda connection: connection.partner is None,
+    "a partner": lambda connection: connection.partner is not None,
+    "not accepted": lambda connection: not connection.accepted,
+    "not answered": lambda connection: not connection.answered,
+}
 
 
 class Knowledge:
@@ -79,20 +87,15 @@ class Knowledge:
             return self._holds_in_tables(condition, connection, values)
         if condition.kind in OWN_END:
             assert connection is not None
-            return {
-                "no partner": connection.partner is None,
-                "a partner": connection.partner is not None,
-                "not accepted": not connection.accepted,
-                "not answered": not connection.answered,
-            }[condition.kind]
+            return _OF_OWN_END[condition.kind](connection)
         user = self.user_named(value)
-        return {
-            "taken": user is not None and user is not connection,
-            "unknown": user is None,
-            "oneself": user is not None and user is connection,
-            "linked": user is not None and user.state in self.spec.link.held_in,
-            "the partner": user is not None and connection is not None and user.id == connection.partner,
-        }[condition.kind]
+        if user is None:
+            return condition.kind == "unknown"
+        if condition.kind == "linked":
+            return user.state in self.spec.link.held_in
+        if condition.kind == "the partner":
+            return connection is not None and user.id == connection.partner
+        return {"taken": user is not connection, "oneself": user is connection, "unknown": False}[condition.kind]
 
     def _holds_in_tables(self, condition: Condition, connection: Connection | None, values: Mapping[str, str]) -> bool:
         assert condition.entry is not None

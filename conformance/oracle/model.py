@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from pychat.spec import Spec
 from pychat.spec.forms import ANY_VERB, Form, Template
-from pychat.spec.model import FaultRule, Outcome, PartnerEffect, Timer, When
+from pychat.spec.model import Budget, FaultRule, Outcome, PartnerEffect, Timer, When
 from pychat.spec.terms import Condition, Effect, Entry, Relation, Tell
 
 from .connection import Connection
@@ -22,14 +22,21 @@ from .tables import NOBODY, Change, Tuple
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class _Due:
+    """`rule` is the one by which it is due, "" where the spec's tables name none. It tells no due from another."""
+
+    rule: str = field(default="", compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Text(_Due):
     """A frame that is due; it may end in `…` for any words."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
+class Items(_Due):
     """Items that are due in any order, with nothing between, and the answer that ends them, "" where none does."""
 
     items: tuple[str, ...]
@@ -37,12 +44,12 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class End(_Due):
     """The end of the stream is due."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(_Due):
     """What is sent now is answered by a reset: the server reads no more."""
 
 
@@ -71,6 +78,7 @@ class World(Knowledge):
         self.profiles = profiles
         self.limit = limit  # of connections
         self.decisions: list[Decision] = []
+        self.rule = ""  # by which what happens now is answered; "" where the spec's tables name none
         self._due: dict[str, list[Due]] = {}
 
     def copy(self) -> World:
@@ -93,7 +101,7 @@ class World(Knowledge):
 
     def enter(self, who: str) -> dict[str, list[Due]]:
         """`who` opens a connection."""
-        self._due = {}
+        self._begin()
         self.open(who)
         return self._due
 
@@ -104,13 +112,14 @@ class World(Knowledge):
 
     def feed(self, who: str, octets: bytes) -> dict[str, list[Due]]:
         """`who` sends octets."""
-        self._due = {}
+        self._begin()
         connection = self.open(who)
         assert connection.cutter is not None
         for line in connection.cutter.feed(octets):
             if connection.state == self.spec.final:
                 break
             if line is None:
+                self.rule = ""
                 self._turn_away(connection, "too-long")
             else:
                 self._line(connection, line)
@@ -118,7 +127,7 @@ class World(Knowledge):
 
     def finish(self, who: str) -> dict[str, list[Due]]:
         """`who` ends its sending half: what has no ending is dropped, the server closes."""
-        self._due = {}
+        self._begin(self.spec.ending.rule)
         connection = self.open(who)
         connection.finished = True
         if connection.state != self.spec.final:
@@ -128,7 +137,7 @@ class World(Knowledge):
 
     def reset(self, who: str) -> dict[str, list[Due]]:
         """`who` resets the connection."""
-        self._due = {}
+        self._begin(self.spec.ending.rule)
         connection = self.open(who)
         if connection.state != self.spec.final:
             self._end(connection, self.spec.ending.gone)
@@ -137,7 +146,7 @@ class World(Knowledge):
 
     def expire(self, who: str, timer: Timer) -> dict[str, list[Due]]:
         """A timer of the connection `who` runs out."""
-        self._due = {}
+        self._begin(timer.rule)
         connection = self.open(who)
         if timer.since == "goodbye":
             self._give(who, Cut())
@@ -153,7 +162,7 @@ class World(Knowledge):
 
     def stop(self) -> dict[str, list[Due]]:
         """The server stops: all get the goodbye, and no partner is told."""
-        self._due = {}
+        self._begin(self.spec.limits.rules.get("shutdown", ""))
         for who in list(filter(self.is_open, self.connections)):
             self._turn_away(self.connections[who], "stop", tell=False)
         return self._due
@@ -172,8 +181,12 @@ class World(Knowledge):
 
     # What a line does
 
+    def _begin(self, rule: str = "") -> None:
+        """An event begins: nothing is due by it yet."""
+        self._due, self.rule = {}, rule
+
     def _give(self, who: str, due: Due) -> None:
-        self._due.setdefault(who, []).append(due)
+        self._due.setdefault(who, []).append(replace(due, rule=self.rule))
 
     def _told(self) -> dict[str, list[Due]]:
         """What is due after an event."""
@@ -209,6 +222,7 @@ class World(Knowledge):
         said = parse_request(self.spec, line)
         decision = self._judge(connection, said)
         self.decisions.append(decision)
+        self.rule = decision.rule
         if decision.fault is not None:
             self._fault(connection, said.verb, decision.fault)
         if decision.row is None:
@@ -224,12 +238,13 @@ class World(Knowledge):
 
     def _fault(self, connection: Connection, verb: str, fault: FaultRule) -> None:
         self._refuse(connection, verb, fault.error)
-        goodbye = self._count(connection, counted=verb not in fault.uncounted)
-        if goodbye is not None:
-            self._say_goodbye(connection, goodbye)
+        budget = self._count(connection, counted=verb not in fault.uncounted)
+        if budget is not None:
+            self.rule = budget.rule
+            self._say_goodbye(connection, budget.goodbye)
 
-    def _count(self, connection: Connection, *, counted: bool) -> str | None:
-        """Counts a frame; the goodbye if it was a fault too many."""
+    def _count(self, connection: Connection, *, counted: bool) -> Budget | None:
+        """Counts a frame; the budget if it was a fault too many."""
         budget = self.spec.budget(connection.state)
         if budget is None:
             return None
@@ -237,7 +252,7 @@ class World(Knowledge):
             connection.faults += 1
         elif budget.in_a_row:
             connection.faults = 0
-        return budget.goodbye if counted and connection.faults >= budget.faults else None
+        return budget if counted and connection.faults >= budget.faults else None
 
     def _move(self, connection: Connection, state: str | None) -> None:
         """A change of state; where another budget counts, it begins at zero."""
@@ -349,11 +364,11 @@ class World(Knowledge):
     def _item(self, form: Form, user: Connection) -> str:
         """A user's item in a list: the name, and the first word that holds of the user, else the one that remains."""
         values = {}
-        for field in form.fields:
-            kind = self.spec.types[field.type]
+        for part in form.fields:
+            kind = self.spec.types[part.type]
             said = [word for word, what in kind.holds if self._is_said(what, user)]
             rest = [word for word in kind.one_of if word not in dict(kind.holds)]
-            values[field.name] = (user.name or "") if field.type == self.spec.names else (said + rest)[0]
+            values[part.name] = (user.name or "") if part.type == self.spec.names else (said + rest)[0]
         return write_form(form, values)
 
     def _is_said(self, what: str, user: Connection) -> bool:

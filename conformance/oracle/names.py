@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Iterable
 from io import BytesIO
 
 from pychat.spec import Spec
@@ -49,16 +50,17 @@ def names_of(spec: Spec, count: int) -> list[str]:
 class Names:
     """Makes the names of one play unique by its number. Spelling and case stay; with `exact` the lengths too.
 
-    So is what else a relation keeps things under, such as a topic: plays share a server.
+    So is what else a relation keeps things under, such as a topic: plays share a server. Those that are `written` in
+    the play stay as they are.
     """
 
-    def __init__(self, spec: Spec, number: int, *, exact: bool = False) -> None:
+    def __init__(self, spec: Spec, number: int, *, exact: bool = False, written: Iterable[str] = ()) -> None:
         self.spec = spec
         self.type = spec.name_type
         self.shared = shared_types(spec)
         self.number = number
         self.exact = exact
-        self.fixed = fixed_names(spec)
+        self.fixed = fixed_names(spec) | set(written)
         self._numbers: dict[str, int] = {}  # of each name that keeps its length
         self._made: dict[str, str] = {}  # what stands for which name
 

@@ -18,7 +18,7 @@ from .model import World
 from .probe import UnjudgeableError, configurations
 
 DEPTH = 6  # requests; every row of the table is nearer …
-WORLDS = 2500  # … and found among so many worlds, or where a relation is full
+WORLDS = 1200  # … and found among so many worlds, or where a relation is full
 
 
 class Paths(Lines):
@@ -45,7 +45,7 @@ class Paths(Lines):
         seen = {start.key()}
         taken: set[tuple[str, int]] = set()
         wanted: set[tuple[str, int]] | None = None  # known when all worlds are
-        lines = {who: [(line, self.read(line)) for line in self.lines(who)] for who in CAST}
+        lines = {who: self._by_state(who) for who in CAST}
         for world, path in found:  # grows while it is walked
             whole = len(path) >= DEPTH or len(found) >= WORLDS
             configuration = world.configuration(SUBJECT)
@@ -54,15 +54,17 @@ class Paths(Lines):
             if wanted is not None and wanted <= taken:
                 break
             for who in CAST if not whole else (SUBJECT,):
-                for line, said in lines[who]:
+                for line, said, rows in lines[who][world.connections[who].state]:
+                    known = who != SUBJECT or all((configuration, id(row)) in taken for row in rows)
+                    if known and (whole or not any(map(_changes, rows))):
+                        continue  # nothing new can come of it
                     row = world.row_of(who, said)
-                    if who == SUBJECT and row is not None and (configuration, id(row)) not in taken:
+                    assert row is not None, "the state has rows for it"
+                    if who == SUBJECT and (configuration, id(row)) not in taken:
                         taken.add((configuration, id(row)))  # a row's own hash is slow
                         self._rows.setdefault((configuration, row), (path, line))
-                    if whole:
+                    if whole or not _changes(row):
                         continue  # it is only looked at
-                    if row is None or (row.to is None and row.partner is None and not row.effects):
-                        continue  # it changes nothing
                     other = self._after(world, (*path, Move(who, line)))
                     if other.key() not in seen and all(
                         peer.state != self.spec.final for peer in other.connections.values()
@@ -70,6 +72,14 @@ class Paths(Lines):
                         seen.add(other.key())
                         found.append((other, (*path, Move(who, line))))
         return found
+
+    def _by_state(self, who: str) -> dict[str, list[tuple[bytes, Parsed, tuple[Outcome, ...]]]]:
+        """By state, the lines that have a place there, with what they say and the rows that they can take."""
+        said = [(line, said) for line in self.lines(who) if isinstance(said := self.read(line), Parsed)]
+        return {
+            state.name: [(line, said, state.recv[said.verb]) for line, said in said if said.verb in state.recv]
+            for state in self.spec.states.values()
+        }
 
     def _wanted(self, reached: set[str]) -> set[tuple[str, int]]:
         """What to look for in these configurations: all rows but those that filling finds."""
@@ -127,6 +137,11 @@ class Paths(Lines):
                 if row is not None and row.error is None:
                     return path
         return None
+
+
+def _changes(row: Outcome) -> bool:
+    """Whether a row changes what the server knows."""
+    return row.to is not None or row.partner is not None or bool(row.effects)
 
 
 _found: dict[str, Paths] = {}

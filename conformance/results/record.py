@@ -25,7 +25,7 @@ from conformance.oracle.frames import visible
 from conformance.oracle.probe import barrier_verb
 from pychat.spec import Spec
 
-FORMAT = 1
+FORMAT = 2
 NOT_JUDGED = {  # rules that no case can show, each with the reason
     "R-CLIENT-13": "binds clients for people, and a client is judged by the line contract, which is for programs",
 }
@@ -34,6 +34,7 @@ _HEADER: dict[Any, Any] = {
     "type": re.compile("header"), "format": int, "suite": str, "of": re.compile("server|client"), "command": str,
     "protocol": str, "spec": str, "sha256": str, "options": {str: str}, "python": str, "started": str,
     "states": _TEXTS, "messages": _TEXTS, "planned": [_ID],
+    "shows": {str: str},
     "rules": {str: {"of": str, "level": re.compile("MUST|SHOULD|MAY"), "text": str}},
 }  # fmt: skip
 _ENTRY = {
@@ -43,6 +44,7 @@ _CASE: dict[Any, Any] = {
     "type": re.compile("case"), "id": _ID, "segment": str, "kind": str, "title": str, "rules": _TEXTS, "rule": str,
     "level": re.compile("MUST|SHOULD|MAY"), "verdict": re.compile("|".join(Verdict)), "step": str, "wanted": str,
     "got": str, "note": str, "ms": _NUMBER, "transcript": [_ENTRY], "left_out": int, "stderr": str, "replay": str,
+    "cause": str,
 }  # fmt: skip
 _FOOTER: dict[Any, Any] = {
     "type": re.compile("footer"), "complete": bool, "cases": int, "counts": {str: int},
@@ -160,6 +162,7 @@ def header(spec: Spec, cases: Sequence[Case], *, of: str, command: str, options:
         "messages": messages_of(spec),
         "rules": {rule.id: {"of": rule.of, "level": rule.level, "text": rule.text} for rule in spec.rules.values()},
         "planned": [case.key for case in cases],
+        "shows": {case.id: case.rules[0] for case in cases},
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TextIO
 
 from conformance.cases.play import LEGEND
@@ -16,10 +16,16 @@ from conformance.oracle.frames import quote, shortened, visible
 from pychat.spec import Spec
 from pychat.startup import called
 
-from .record import NOT_JUDGED, counts, figures, judgement, messages_of, place, rules_covered
+from .causes import Cause, facts_of_result, grouped
+from .record import NOT_JUDGED, counts, figures, judgement, rules_covered
 
-FULL = 12  # failures that are shown whole; of the others one line …
+FULL = 12  # causes that are shown whole; of the others one line …
 BRIEF = 30  # … but not of more than these
+NAMED = 6  # other cases of a cause that are named
+CUTS = {  # how the octets of a case are cut, for a person
+    "octet": "one octet at a time", "coalesced": "in one segment with the lines before and after it",
+    "random": "at random places",
+}  # fmt: skip
 LONG = 10  # seconds of waiting that are worth a hint
 SHOWN = 16  # entries of a transcript
 COLOURS = {"good": "32", "bad": "31", "open": "33", "dim": "2", "bold": "1"}
@@ -65,15 +71,12 @@ class Terminal:
     ) -> None:  # fmt: skip
         """Failures first, then what was not tested and why, then the figures; the conclusion is the last line."""
         failed = [r for r in results if r.verdict in (Verdict.FAIL, Verdict.XPASS, Verdict.ERROR)]
-        by_id: dict[str, list[Result]] = {}
-        for result in sorted(failed, key=lambda result: _order(spec, result)):
-            by_id.setdefault(result.id, []).append(result)
-        whole = examples([some[0] for some in by_id.values()])
-        for example in whole:
-            self._failure(spec, by_id.pop(example.id))
-        self._brief(list(by_id.values()))
+        causes = grouped(failed, lambda result: facts_of_result(spec, result))
+        for number, cause in enumerate(causes[:FULL], 1):
+            self._cause(spec, cause, f"{number} of {len(causes)}" if len(causes) > 1 else "")
+        self._brief(causes[FULL:])
         if failed:
-            self.say(self.paint("dim", f"{LEGEND[of]}\n`{program()} explain ID` says what is right, and why.\n"))
+            self.say(self.paint("dim", f"{LEGEND[of]}\n"))
         for verdict in (
             Verdict.BLOCKED, Verdict.NOT_TESTED, Verdict.NOT_APPLICABLE, Verdict.XFAIL, Verdict.NONSTRICT,
         ):  # fmt: skip
@@ -87,14 +90,19 @@ class Terminal:
         says = conclusion(spec, results, of=of, code=code, stale=len(stale))
         self.say(self.paint("bold", self.paint("good" if code == 0 else "bad", says)))
 
-    def _failure(self, spec: Spec, some: Sequence[Result]) -> None:
-        """A case that failed, with the transcript of the first of the ways in which its octets were cut."""
-        result = some[0]
-        self.say(
+    def _cause(self, spec: Spec, cause: Cause[Result], number: str) -> None:
+        """A cause: its simplest case whole, the others by their ids."""
+        result, others = cause.example, cause.cases[1:]
+        head = (
             f"{self.paint('bad', result.verdict.value.upper())} {self.paint('bold', result.key)}  {result.title[:100]}"
         )
+        self.say(head + (self.paint("dim", f"  [cause {number}]") if number else ""))
         rule = spec.rules[result.rule]
-        self.say(f"    {rule.id} {rule.level}  {visible(rule.text)}")
+        self.say(f"    rule    {rule.id} {rule.level}  {visible(rule.text)}")
+        if result.segment in CUTS:
+            self.say(
+                f"    cut     {result.segment}: what is judged is sent {CUTS[result.segment]}; sent whole, it passes"
+            )
         for entry in result.entries[-SHOWN:]:
             self.say(self.paint("dim", "      " + line(entry)))
         for name, kind in (("step", ""), ("wanted", "good"), ("got", "bad"), ("note", "")):
@@ -103,21 +111,24 @@ class Terminal:
                 self.say(f"    {name:6}  {self.paint(kind, text) if kind else text}")
         for text in excerpt(result.stderr, 7, 4).split("\n") if result.stderr else ():
             self.say(self.paint("dim", f"    stderr  {text[:160]}"))
-        if len(some) > 1:
-            self.say(f"    also    {_segments(some[1:])}")
+        if others:
+            ids = ", ".join(other.id for other in others[:NAMED])
+            more = f", and {len(others) - NAMED} more" if len(others) > NAMED else ""
+            self.say(f"    same cause: {len(others) + 1} cases, also {ids}{more}")
         if result.replay:
             self.say(f"    replay  {result.replay}")
+        self.say(f"    learn   {program()} explain {result.id}")
         self.say()
 
-    def _brief(self, rest: Sequence[Sequence[Result]]) -> None:
-        """A line for each of the other cases that failed, but not for hundreds."""
-        for some in rest[:BRIEF]:
-            result, segments = some[0], _segments(some)
-            cut = "" if segments == "whole" else f" [{segments}]"
+    def _brief(self, rest: Sequence[Cause[Result]]) -> None:
+        """A line for each of the other causes, but not for hundreds."""
+        for cause in rest[:BRIEF]:
+            result, number = cause.example, len(cause.cases)
             verdict = self.paint("bad", result.verdict.value.upper())
-            self.say(f"{verdict} {result.id}{cut} {result.rule}  {shortened(result.words, 100)}")
+            more = f" and {number - 1} more" if number > 1 else ""
+            self.say(f"{verdict} {result.key}{more} {result.rule}  {shortened(result.words, 100)}")
         if len(rest) > BRIEF:
-            self.say(f"… and {len(rest) - BRIEF} more cases: --report html=report.html shows each")
+            self.say(f"… and {len(rest) - BRIEF} more causes: --report html=report.html shows each case")
         if rest:
             self.say()
 
@@ -132,7 +143,7 @@ class Terminal:
         """One line for each reason, with an example, so that many of one reason do not hide the others."""
         by_note: dict[str, list[Result]] = {}
         for result in results:
-            reason = re.sub("[0-9]+", "0", result.words)  # the numbers in unique names are no reason
+            reason = result.cause or re.sub("[0-9]+", "0", result.words)  # the numbers in unique names are no reason
             by_note.setdefault(reason, []).append(result)
         for some in list(by_note.values())[:10]:
             words = some[0].words.replace("\n", " / ")
@@ -160,32 +171,6 @@ class Terminal:
 def program() -> str:
     """How this program was called, so that a command can be pasted."""
     return called("pychat-conformance", "conformance")
-
-
-def _order(spec: Spec, result: Result) -> tuple[bool, tuple[int, int]]:
-    """The barrier's cases come first, since it proves everything else; then state by state."""
-    messages = messages_of(spec)
-    return result.id.split("/")[1] != messages[0], place(result.id, [*spec.live_states, spec.final], messages)
-
-
-def examples(failures: Sequence[Result]) -> list[Result]:
-    """The most useful failures, at most FULL: one for each rule that a step broke, each rule, each cause."""
-    chosen: list[Result] = []
-    plain = [failure for failure in failures if failure.broken]
-    alike: Sequence[tuple[Sequence[Result], Callable[[Result], object]]] = (
-        (plain, lambda r: r.rule), (failures, lambda r: r.rule), (failures, lambda r: re.sub("[0-9]+", "0", r.got)),
-        (failures, id),
-    )  # fmt: skip
-    for some, likeness in alike:
-        for failure in some:
-            if len(chosen) < FULL and likeness(failure) not in map(likeness, chosen):
-                chosen.append(failure)
-    return [failure for failure in failures if any(failure is other for other in chosen)]
-
-
-def _segments(some: Sequence[Result]) -> str:
-    """The ways in which their octets were cut."""
-    return ", ".join(result.segment for result in some)
 
 
 def conclusion(spec: Spec, results: Sequence[Result], *, of: str, code: int, stale: int) -> str:

@@ -93,7 +93,7 @@ class Commander:
 
     def _carry_out(self, line: str) -> bool:
         """False when there is nothing more to be done."""
-        command, _, rest = line.partition(" ")
+        command, space, rest = line.partition(" ")
         template = self._commands.get(command)
         if not command:
             return True
@@ -101,12 +101,13 @@ class Commander:
             self._refuse(command, self._phrases.plain_no_such_command.format(commands=", ".join(self._commands)))
             return True
         verb = template.form.verb
-        if verb == self._protocol.quit:
-            return False
         try:
+            fields = self._fields(template, space + rest)
+            if verb == self._protocol.quit:
+                return False
             if verb == self._protocol.relay and self._call_refused:
                 raise LocalProtocolError(self._phrases.plain_after_refused.format(verb=self._protocol.link))
-            self._client.send(verb, hold=True, timeout=HOLD, **self._fields(template, rest))
+            self._client.send(verb, hold=True, timeout=HOLD, **fields)
             refused = False
         except (LocalProtocolError, TimeoutError) as error:
             self._refuse(command, str(error))
@@ -121,11 +122,11 @@ class Commander:
         self._client.post(f"{REFUSED} {visible(command)[:40]} {why}")
 
     def _fields(self, template: Template, rest: str) -> Mapping[str, str]:
-        """The fields of a command's request from its words; the last one takes the rest of the line."""
+        """The fields of a command's request from what stands behind it; the last one takes the rest of the line."""
         names = [part.name for part in template.parts if isinstance(part, Variable)]
         if not names and rest:
             raise LocalProtocolError(self._phrases.plain_no_words)
-        words = rest.split(" ", len(names) - 1) if names else []
+        words = rest[1:].split(" ", len(names) - 1) if names else []
         if len(words) < len(names) or not all(words):
             raise LocalProtocolError(self._phrases.plain_needs.format(fields=" ".join(f"<{name}>" for name in names)))
         return template.fields(dict(zip(names, words, strict=True)))

@@ -96,7 +96,7 @@ class _Builder(RowBuilder):
                 self._blame(("transport", "keepalive", name), f"Linux takes at most {LONGEST_KEEPALIVE} s")
         self._check_words()
         spec_examples = self._table("examples", self._example)
-        contract = self._contract(data["contract"]) if "contract" in data else Contract("", {}, {}, {})
+        contract = self._contract(data["contract"]) if "contract" in data else Contract("", (), {}, {}, {})
         chapters = {name: self._chapter(("chapters", name), value) for name, value in data.get("chapters", {}).items()}
         self.document.check()
         return Spec(
@@ -355,7 +355,7 @@ class _Builder(RowBuilder):
             parts = tuple(Variable(w[1:-1]) if w.startswith("<") else w for w in text.split(" "))
             prints[key] = Template(parts, form)
         notices = {name: notice["doc"] for name, notice in value["notices"].items()}
-        return Contract(value["doc"], commands, prints, notices)
+        return Contract(value["doc"], tuple(value.get("statements", ())), commands, prints, notices)
 
     def _command(self, path: Path, text: str) -> Template:
         """The request that a command sends; its words have the names of the request's fields."""

@@ -59,9 +59,13 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """The line contract of clients under test: command → request, reply's key → line, notice → what it says."""
+    """The line contract of clients under test: command → request, reply's key → line, notice → what it says.
+
+    `statements` are for people: what holds for each client.
+    """
 
     doc: str
+    statements: tuple[str, ...]
     commands: Mapping[str, Template]
     prints: Mapping[str, Template]
     notices: Mapping[str, str]

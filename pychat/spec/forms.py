@@ -5,12 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, get_args
 
 FrameFault = Literal["encoding", "verb", "syntax", "state"]
 FRAME_FAULTS: tuple[FrameFault, ...] = get_args(FrameFault)  # in the order in which they are checked
 ReplyKind = Literal["answer", "item", "push", "refusal", "goodbye"]
 ANY_VERB = "*"  # what a refusal names where it can name no request
+
+
+@lru_cache(maxsize=256)  # a value of a field is read for every frame
+def _expression(match: str | None, one_of: tuple[str, ...], forbid: tuple[tuple[int, int], ...]) -> re.Pattern[str]:
+    """What a value of a type looks like."""
+    if match is not None:
+        return re.compile(match)
+    if one_of:
+        return re.compile("|".join(re.escape(word) for word in one_of))
+    forbidden = "".join(f"{re.escape(chr(low))}-{re.escape(chr(high))}" for low, high in forbid)
+    return re.compile(f"[^{forbidden}\n]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +49,7 @@ class Type:
     @property
     def pattern(self) -> str:
         """A regular expression for `str` that a whole value matches; it leaves `octets` to the caller."""
-        if self.match is not None:
-            return self.match
-        if self.one_of:
-            return "|".join(re.escape(word) for word in self.one_of)
-        forbidden = "".join(f"{re.escape(chr(low))}-{re.escape(chr(high))}" for low, high in self.forbid)
-        return f"[^{forbidden}\n]+"
+        return _expression(self.match, self.one_of, self.forbid).pattern
 
     def accepts(self, value: str) -> bool:
         """Whether `value` is of this type. Half of a surrogate pair has no UTF-8 form, so no type has it."""
@@ -51,7 +58,7 @@ class Type:
             octets = len(value.encode())
         except UnicodeEncodeError:
             return False
-        return low <= octets <= high and re.fullmatch(self.pattern, value) is not None
+        return low <= octets <= high and _expression(self.match, self.one_of, self.forbid).fullmatch(value) is not None
 
     def fold(self, value: str) -> str:
         """The key under which `value` is unique."""

@@ -322,10 +322,12 @@ class Spec:
 
         Programs find a verb by its meaning, so that no program holds the word.
         """
-        for _, outcome in self.outcomes():
-            if outcome.error is None and outcome.to != self.final and outcome.does(kind):
-                return outcome.verb
-        return None
+        return self._verbs.get(kind)
+
+    @cached_property
+    def _verbs(self) -> dict[EffectKind, str]:
+        rows = [row for _, row in self.outcomes() if row.error is None and row.to != self.final]
+        return {effect.kind: row.verb for row in rows[::-1] for effect in row.effects}
 
     @cached_property
     def quit_verb(self) -> str | None:

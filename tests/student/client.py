@@ -42,7 +42,7 @@ WORD_OF = {verb: word for word, (verb, _) in COMMANDS.items()}
 
 # What the server may send: its form, and how it is printed.
 REPLIES = {
-    "hello": (re.compile(r"OK HELLO ([1-9][0-9]{0,3} [a-z]+(?: [a-z]+)*)"), "hello {}"),
+    "hello": (re.compile(r"OK HELLO ([1-9][0-9]{0,3}) ([a-z]+(?: [a-z]+)*)"), "hello {} {}"),
     "name": (re.compile(rf"OK NAME ({NAME})"), "named {}"),
     "user": (re.compile(rf"USER ({NAME} (?:free|busy))"), "user {}"),
     "who": (re.compile(r"OK WHO (0|[1-9][0-9]{0,9})"), "users {}"),
@@ -74,6 +74,14 @@ def show(line: str) -> None:
     sys.stdout.buffer.flush()
 
 
+def is_text(field: str) -> bool:
+    """Whether it is as long as a text may be, in octets, and all of it was UTF-8."""
+    try:
+        return len(field.encode()) <= 2000
+    except UnicodeEncodeError:
+        return False
+
+
 class Client:
     """The client's view of the conversation."""
 
@@ -84,11 +92,12 @@ class Client:
         self.answered = False  # this end has said CHAT with its partner
         self.here = False  # the partner has said it
         self.listing = False  # the users are being listed, and nothing comes between them
+        self.listed = 0  # of them have come
         self.unanswered: deque[tuple[str, str]] = deque()
         self.held: deque[tuple[str, str, str | None]] = deque()  # verb, field, and for whom a line was typed
         self.astray = False  # the last chat was refused, so a line is for nobody
         self.unsent = b""
-        self.quitting = self.over = False
+        self.quitting = self.ended_well = self.over = False
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
 
@@ -96,13 +105,16 @@ class Client:
 
     def command(self, line: bytes) -> None:
         """Takes one line of stdin."""
-        word, _, field = line.decode("utf-8", "replace").removesuffix("\n").removesuffix("\r").partition(" ")
+        text = line.decode("utf-8", "surrogateescape")  # octets that are no UTF-8 are of no type
+        word, space, field = text.removesuffix("\n").removesuffix("\r").partition(" ")
+        if not word:
+            return
         with self.lock:
             if word not in COMMANDS:
-                show(f"refused {word or '?'} there is no such command")
+                show(f"refused {word.encode(errors='replace').decode()} there is no such command")
                 return
             verb, form = COMMANDS[word]
-            if (form is None and field) or (form and not re.fullmatch(form, field)) or len(field.encode()) > 2000:
+            if (form is None and space) or (form and not re.fullmatch(form, field)) or not is_text(field):
                 if verb != "CHAT":
                     show(f"refused {word} that is not what it needs")
                     return
@@ -170,6 +182,8 @@ class Client:
             raise BrokenProtocolError("a line is not valid UTF-8") from None
         for kind, (form, printed) in REPLIES.items():
             if found := form.fullmatch(text):
+                if kind == "msg" and len(found[1].encode()) > 2000:
+                    raise BrokenProtocolError("a text is too long")
                 with self.lock:
                     self.check_list(kind)
                     getattr(self, "on_" + kind)(*found.groups())
@@ -194,19 +208,25 @@ class Client:
             raise BrokenProtocolError(f"nobody asked for an answer to {verb}")
         return self.unanswered.popleft()[1]
 
-    def on_hello(self, _: str) -> None:
-        self.answer_to("HELLO")
+    def on_hello(self, version: str, _: str) -> None:
+        if self.answer_to("HELLO") != version:
+            raise BrokenProtocolError("the answer is about another version")
 
-    def on_name(self, _: str) -> None:
-        self.answer_to("NAME")
+    def on_name(self, name: str) -> None:
+        if self.answer_to("NAME").lower() != name.lower():
+            raise BrokenProtocolError("the answer names somebody else")
         self.state = "NAMED"
 
     def on_user(self, _: str) -> None:
         if not self.unanswered or self.unanswered[0][0] != "WHO":
             raise BrokenProtocolError("nobody asked WHO")
+        self.listed += 1
 
-    def on_who(self, _: str) -> None:
+    def on_who(self, count: str) -> None:
         self.answer_to("WHO")
+        if self.listed != int(count):
+            raise BrokenProtocolError("the list has another number of users")
+        self.listed = 0
 
     def on_chat(self, name: str) -> None:
         if self.answer_to("CHAT").lower() != name.lower():
@@ -225,6 +245,7 @@ class Client:
 
     def on_quit(self, _: str) -> None:
         self.answer_to("QUIT")
+        self.ended_well = self.over = True
 
     def on_pong(self, token: str) -> None:
         if self.answer_to("PING") != token:
@@ -293,7 +314,7 @@ class Client:
         except BrokenProtocolError as error:
             reason = str(error)
         with self.lock:
-            if not self.over and not self.quitting:
+            if not self.over:
                 show(f"lost {reason}")
             self.over = True
             self.changed.notify_all()
@@ -315,7 +336,7 @@ class Client:
         """The thread of stdin: takes commands up to `quit`, which the end of the input means as well."""
         for line in sys.stdin.buffer:
             self.command(line)
-            if line.strip() == b"quit":
+            if line.rstrip(b"\r\n") == b"quit":
                 break
         else:
             self.command(b"quit")
@@ -328,7 +349,7 @@ class Client:
         with self.lock:
             self.changed.wait_for(lambda: self.over or self.quitting)
             self.changed.wait_for(lambda: self.over, timeout=PATIENCE)
-            return 0 if self.quitting else 1
+            return 0 if self.ended_well else 1
 
 
 def main() -> None:

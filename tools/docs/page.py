@@ -209,6 +209,7 @@ def _contract(sources: PageSources) -> Section:
     ]
     blocks: tuple[Block, ...] = (
         Paragraph(sources.anchors.prose(contract.doc)),
+        *((Listing(tuple(map(sources.anchors.prose, contract.statements))),) if contract.statements else ()),
         Table(("command on standard input", "request"), tuple(commands)),
         Table(("frame", "line on standard output"), tuple(prints)),
         Table(("other lines", "when"), tuple(notices)),

@@ -1,7 +1,8 @@
-"""The command line: `python -m tools.selftest mutants|steady`. What a command needs is imported when it runs."""
+"""The command line: `python -m tools.selftest mutants|foreign|variants|steady`. Each imports what it needs."""
 
 from __future__ import annotations
 
+import fnmatch
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,6 +76,87 @@ def mutants(
             say("\n".join(report(spec, outcome)))
             good = good and outcome.good
     sys.exit(0 if good else 1)
+
+
+@main.command(epilog=EXITS)
+@click.argument("name", required=False)
+@click.option("--select", "patterns", multiple=True, metavar="PATTERN", help="Only these mutants.")
+@click.option("--list", "listed", is_flag=True, help="Print the mutants and what is broken in each, and judge none.")
+@click.option("--verbose", is_flag=True, help="A line for each mutant: which case has killed it.")
+@JOBS
+def foreign(name: str | None, patterns: tuple[str, ...], listed: bool, verbose: bool, jobs: int) -> None:
+    """Mutants by other hands must fail: programs in other languages, made by somebody who had the page alone.
+
+    NAME is a set; all of them without one.
+    """
+    from conformance.engine.target import StartError
+
+    from .foreign import SetError, sets
+    from .foreign.trials import judge_set
+    from .report import Progress, report
+
+    known, good = sets(), True
+    if name is not None and name not in known:
+        raise Misuse(f"no set is called {name}; there are {', '.join(known)}")
+    for found in (known[name],) if name is not None else known.values():
+        matching = [c for c in found.changes if any(fnmatch.fnmatchcase(c.name, one) for one in patterns or ("*",))]
+        seen = [change for change in matching if not change.unseen]
+        if listed:
+            say(
+                "\n".join(
+                    f"{found.name} {c.name}: {c.breaks} ({c.rule}){c.unseen and f' ({c.unseen})'}" for c in matching
+                )
+            )
+            continue
+        progress = Progress(len(seen), verbose)
+        try:
+            outcome = judge_set(found, seen, _spec(None), jobs=jobs, on_trial=progress.trial)
+        except (SetError, StartError) as error:
+            raise Misuse(str(error)) from None
+        progress.clear()
+        say(f"{found.name}: a {found.side} in {found.language}")
+        say("\n".join(report(_spec(None), outcome)))
+        say(f"{len(matching) - len(seen)} more cannot be seen from outside; the first run: {found.first_run}\n")
+        good = good and outcome.good
+    sys.exit(0 if good else 1)
+
+
+@main.command(epilog=EXITS)
+@click.option("--select", "patterns", multiple=True, metavar="PATTERN", help="Only these variants: 'answers-*'.")
+@click.option("--cases", "selected_cases", multiple=True, metavar="PATTERN", help="Only these cases: 'PAIRED/*'.")
+@click.option("--list", "listed", is_flag=True, help="Print the variants, and judge none.")
+@SPEC
+def variants(patterns: tuple[str, ...], selected_cases: tuple[str, ...], listed: bool, spec_file: Path | None) -> None:
+    """Legal variants must pass.
+
+    A variant is a right server that does what the protocol leaves open in another way: it answers late, one octet at
+    a time, with other words, and so on. Each is judged by all cases.
+    """
+    from conformance.suite import SelectionError, select, server_cases
+
+    from .variants.table import VARIANTS
+    from .variants.trials import Judged, judge_all, row
+
+    spec = _spec(spec_file)
+    chosen = [each for each in VARIANTS if any(fnmatch.fnmatchcase(each.name, p) for p in patterns or ("*",))]
+    if not chosen:
+        raise Misuse(f"no variant is called {patterns[0]}; there are {', '.join(each.name for each in VARIANTS)}")
+    if listed:
+        say("\n".join(f"{each.name}: {each.about}" for each in chosen))
+        return
+    try:
+        cases = select(server_cases(spec), selected_cases)
+    except SelectionError as error:
+        raise Misuse(str(error)) from None
+
+    def on_judged(judged: Judged) -> None:
+        say(row(judged))
+
+    say(f"{'variant':24} | {'wrong':>8} | seconds")
+    judged = judge_all(chosen, cases, spec, spec_file, on_judged)
+    bad = [each for each in judged if not each.good]
+    say(f"{len(bad)} of {len(judged)} variants got a wrong verdict, by {len(cases)} cases each")
+    sys.exit(1 if bad else 0)
 
 
 @main.command(epilog=EXITS)

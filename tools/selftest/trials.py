@@ -19,6 +19,7 @@ from typing import Any
 
 from conformance.cases.case import Case
 from conformance.engine import programs
+from conformance.engine.conditions import wait_until_calm
 from conformance.engine.target import Command, StartError
 from conformance.engine.verdict import Result, Verdict
 from conformance.oracle.probe import barrier_verb
@@ -30,6 +31,7 @@ from .mutants.mutant import Mutant
 from .subjects import Side, command, subjects
 
 PATIENCE = 2.0  # seconds; a mutant that answers nothing costs them once
+CALM_SECONDS = 10.0  # that a failure waits for a machine that is not late, before it is confirmed
 BLOCKED_ENOUGH = 4  # cases that could not be asked, after which the others of their kind are not asked
 EQUIVALENT = {  # the mutants whose change nothing can show, each with the reason
     "codes-compared": "no server may send a code that is not in the spec's tables, so no rule says what comes of it",
@@ -99,11 +101,19 @@ def batches(cases: Sequence[Case], mutant: Mutant[Any], first: str = "") -> list
 
 
 def try_mutant(
-    side: Side, mutant: Mutant[Any], cases: Sequence[Case], spec: Spec, spec_file: Path | None = None
+    side: Side,
+    mutant: Mutant[Any],
+    cases: Sequence[Case],
+    spec: Spec,
+    spec_file: Path | None = None,
+    target: Command | None = None,
 ) -> Trial:
-    """Judges a mutant until a case fails twice. A case that could not be asked kills no mutant."""
+    """Judges a mutant until a case fails twice. A case that could not be asked kills no mutant.
+
+    `target` is how it is started, if it is none of the mutable programs.
+    """
     started = time.monotonic()
-    target = Command(command(side, mutant.name, changed=spec_file is not None))
+    target = target or Command(command(side, mutant.name, changed=spec_file is not None))
     options = Options(jobs=1, fail_fast=True, patience=PATIENCE, spec_file=spec_file)
     asked = blocked = 0
     once: list[str] = []
@@ -120,7 +130,7 @@ def try_mutant(
                 asked += len(results)
                 failed = [result for result in results if result.verdict.bad]
                 for killer in failed:  # a failure that is not there again was none of the mutant
-                    if any(again.verdict.bad for again in run_suite(target, [waiting[killer.key]], options, spec=spec)):
+                    if killer.confirmed or _fails_again(target, waiting[killer.key], options, spec):
                         crashed = "Traceback (most recent call last)" in killer.stderr
                         return ends(note=f"it crashed: {killer.stderr.strip()}") if crashed else ends(killer)
                     once.append(killer.key)
@@ -130,12 +140,22 @@ def try_mutant(
             if bug is not None:
                 return ends(note=f"the suite failed: {bug.key}: {bug.note}")
             for result in results:
-                del waiting[result.key]
+                if not result.excused:
+                    del waiting[result.key]
             if not waiting:
                 break
-            blocked += not failed
+            if any(result.excused for result in results):
+                wait_until_calm(CALM_SECONDS)
+            else:
+                blocked += not failed
     notes = [f"{blocked} times the way to a case failed, and no case did"] if blocked else []
     return ends(note="; ".join([*notes, *(f"{key} failed once, and not again" for key in once)]))
+
+
+def _fails_again(target: Command, case: Case, options: Options, spec: Spec) -> bool:
+    """Whether a case fails once more, on a machine that is calm if it becomes so."""
+    wait_until_calm(CALM_SECONDS)
+    return any(again.verdict.bad for again in run_suite(target, [case], options, spec=spec))
 
 
 def selftest(

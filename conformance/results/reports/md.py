@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from conformance.engine.verdict import Verdict
+from conformance.results.causes import Cause, facts_of_line, grouped
 from conformance.results.record import Record, judgement, place
 
-SHOWN = 50
+SHOWN = 20  # causes; of each the simplest case whole
+BRIEF = 50  # lines of what was not tested, and why
+ALSO = 10  # ids of its other cases
 SIGNS = {  # the worst is last
     "pass": "✅", "pass-nonstrict": "✅", "not-applicable": "🟡", "not-tested": "🟡", "xfail": "🟡", "blocked": "⛔",
     "fail": "❌", "xpass": "❌", "error": "💥",
@@ -29,20 +32,20 @@ def make(record: Record) -> str:
     ]
     lines += _matrix(record)
     bad = [case for case in record.cases if Verdict(case["verdict"]).bad or case["verdict"] == Verdict.ERROR]
-    bad.sort(key=lambda case: place(case["id"], head["states"], head["messages"]))
-    if bad:
-        lines += ["## Failures", ""]
-        for case in bad[:SHOWN]:
-            lines += _failure(head, case)
-        if len(bad) > SHOWN:
-            lines += [f"… and {len(bad) - SHOWN} more.", ""]
+    causes = grouped(bad, lambda case: facts_of_line(head, case))
+    if causes:
+        lines += [f"## Failures: {len(causes)} cause{'s' if len(causes) > 1 else ''}", ""]
+        for cause in causes[:SHOWN]:
+            lines += _failure(head, cause)
+        if len(causes) > SHOWN:
+            lines += [f"… and {len(causes) - SHOWN} more causes.", ""]
     for verdict, title in (("blocked", "Blocked"), ("not-tested", "Not tested"), ("xfail", "Known failures")):
         some = [case for case in record.cases if case["verdict"] == verdict]
         if some:
             lines += [
                 f"## {title}",
                 "",
-                *(f"- `{_key(case)}`: {cell(case['note'] or case['got'])}" for case in some[:SHOWN]),
+                *(f"- `{_key(case)}`: {cell(case['note'] or case['got'])}" for case in some[:BRIEF]),
                 "",
             ]
     if foot["stale"]:
@@ -71,13 +74,17 @@ def _matrix(record: Record) -> list[str]:
     return [*lines, ""]
 
 
-def _failure(head: dict[str, Any], case: dict[str, Any]) -> list[str]:
+def _failure(head: dict[str, Any], cause: Cause[dict[str, Any]]) -> list[str]:
+    case = cause.example
     rule = head["rules"][case["rule"]]
     lines = [f"### `{_key(case)}`", "", f"{case['rule']} ({rule['level']}): {rule['text']}", ""]
     lines += [f"- {name}: {code(case[name])}" for name in ("step", "wanted", "got") if case[name]]
     if case["note"]:
         lines.append(f"- {case['note']}")
-    return [*lines, f"- replay: `{case['replay']}`", ""]
+    if len(cause.cases) > 1:
+        also = ", ".join(f"`{other['id']}`" for other in cause.cases[1:ALSO])
+        lines.append(f"- same cause: {len(cause.cases)} cases, also {also}{' …' if len(cause.cases) > ALSO else ''}")
+    return [*lines, f"- replay: {code(case['replay'])}", ""]
 
 
 def _key(case: dict[str, Any]) -> str:

@@ -58,10 +58,10 @@ class Streams:
     def read_commands(self) -> None:
         octets = os.read(STDIN, CHUNK)
         *lines, self.typed = (self.typed + octets).split(b"\n")
-        for line in lines:
-            self.engine.command(line)
+        self.engine.commands(lines)
         if not octets:
             self.selector.unregister(STDIN)
+            self.engine.last(self.typed)
             self.engine.finish()
 
     def read(self) -> None:

@@ -55,19 +55,30 @@ class Client:
         self.incoming = self.reader(spec)
         self.outbox = bytearray()
         self.lines: list[str] = []  # to be printed
-        self.quitting = self.over = False
+        self.quitting = self.over = self.answered_quit = False
+        self.items = 0  # of the list that is coming
         self.memory: dict[str, Any] = {}  # for mutants, which have to remember more
         self.call_refused = False  # the client itself has refused the latest call, so a line typed now has no addressee
         self.say(CONNECTED)
 
     # --- commands -----------------------------------------------------------------------------------------------------
 
+    def commands(self, lines: list[bytes]) -> None:
+        """The lines that one read of stdin has ended."""
+        for line in lines:
+            self.command(line)
+
+    def last(self, line: bytes) -> None:
+        """What stands behind the last LF of stdin."""
+        if line:
+            self.command(line)
+
     def command(self, line: bytes) -> None:
         """A line of stdin."""
-        text = line.decode("utf-8", "surrogateescape")
+        text = self.line(line)
         word, space, rest = text.partition(" ")
         template = self.spec.contract.commands.get(word)
-        if self.quitting or self.over:
+        if self.quitting or self.over or not word:
             return
         if template is None:
             self.refuse(word, "there is no such command")
@@ -79,6 +90,10 @@ class Client:
             return
         self.held.append(Wish(word, template.form.verb, values, self.addressee()))
         self.advance()
+
+    def line(self, line: bytes) -> str:
+        """A line of stdin as a text."""
+        return line.removesuffix(b"\r").decode("utf-8", "surrogateescape")
 
     def finish(self) -> None:
         """The end of stdin means what the command that ends the connection means."""
@@ -208,7 +223,7 @@ class Client:
         reply, values = parsed
         self.understand(reply, values)
         self.print(reply, values)
-        if reply.kind == "goodbye":
+        if reply.kind == "goodbye" or self.answered_quit:
             self.over = True
         self.advance()
 
@@ -237,6 +252,7 @@ class Client:
         if self.listing and not ends:
             raise BrokenError("a list is not whole")
         self.listing = reply is not None and reply.kind == "item"
+        self.items += self.listing
 
     def understand(self, reply: Reply, values: Mapping[str, str]) -> None:
         """Changes the view. Raises BrokenError for what cannot come now."""
@@ -257,12 +273,28 @@ class Client:
         """The answer to the oldest request that is open."""
         if self.oldest() != reply.verb or reply.verb is None:
             raise BrokenError(f"no request asks for {reply.key}")
+        if not self.is_echo(reply, values):
+            raise BrokenError("the answer is about something else")
+        if not self.is_counted(reply, values):
+            raise BrokenError("the list has another number of items")
+        self.answered_quit = reply.verb == self.spec.quit_verb
         found = [move for move in self.table if move.by == "request" and self.is_now(move, reply.key)]
         if any("accept" in move.effects and not self.is_from_partner(reply, values) for move in found):
             raise BrokenError("the answer does not name the partner")
         del self.unanswered[0]
         for move in found[-1:]:
             self.apply(move, self.name_in(reply.form, values))
+
+    def is_echo(self, reply: Reply, values: Mapping[str, str]) -> bool:
+        """Whether the fields that an answer has from its request are those of the oldest one."""
+        asked = self.unanswered[0].values
+        fields = [field for field in reply.form.fields if field.name in asked]
+        return all(self.spec.types[field.type].same(values[field.name], asked[field.name]) for field in fields)
+
+    def is_counted(self, reply: Reply, values: Mapping[str, str]) -> bool:
+        """Whether the number in the answer is that of the items before it."""
+        count, self.items = self.items, 0
+        return not self.does(reply.verb or "", "list") or values.get("count", str(count)) == str(count)
 
     def refused(self, values: Mapping[str, str]) -> None:
         """The refusal of the oldest request that is open, or of one that has no answer when it succeeds."""
@@ -368,8 +400,7 @@ class Client:
         """The connection is over without a goodbye; `why` is for people."""
         if not self.over:
             self.over = True
-            if not self.quitting:
-                self.say(f"{LOST} {why}")
+            self.say(f"{LOST} {why}")
 
     def end(self) -> None:
         """The end of the server's stream."""
@@ -377,8 +408,8 @@ class Client:
         self.lose("the server has closed the connection")
 
     def code(self) -> int:
-        """The exit code: whether the end was asked for."""
-        return 0 if self.quitting else 1
+        """The exit code: whether the end was asked for, and the server has answered."""
+        return 0 if self.answered_quit else 1
 
     def say(self, line: str) -> None:
         self.lines.append(line)

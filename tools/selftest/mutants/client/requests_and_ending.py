@@ -207,7 +207,7 @@ class RefusalIsAnyAnswer(AnswersUnmatched):
 def ends_without_asking(self: Client, wish: Wish) -> None:
     """Hangs up without the request that ends the connection."""
     if wish.verb == self.spec.quit_verb:
-        self.quitting = self.over = True
+        self.quitting = self.over = self.answered_quit = True
     else:
         Client.send(self, wish)
 

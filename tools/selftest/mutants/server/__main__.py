@@ -28,10 +28,13 @@ CHUNK = 65_536
 class Sockets:
     """Moves octets between sockets and an engine, and closes the sockets as the engine's `closing` says."""
 
+    chunk = CHUNK
+
     def __init__(self, engine: Server, host: str, port: int) -> None:
         self.engine = engine
         self.linger = next((t.after for t in engine.spec.timers.values() if t.since == "goodbye"), 0.0)
-        self.listener = socket.create_server((host, port), backlog=256)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.listener = socket.create_server((host, port), family=family, backlog=256)
         self.listener.setblocking(False)
         self.sockets: dict[Connection, socket.socket] = {}
         self.ended: set[Connection] = set()  # their sending half is ended
@@ -40,7 +43,7 @@ class Sockets:
     def run(self) -> None:
         """Serves until SIGTERM."""
         stopped_at: float | None = None
-        while stopped_at is None or (self.sockets and time.monotonic() - stopped_at < self.linger + 1):
+        while stopped_at is None or (self.sockets and not self.is_late(time.monotonic() - stopped_at)):
             self.wait()
             self.engine.tick(time.monotonic())
             if self.stopping and stopped_at is None:
@@ -55,6 +58,10 @@ class Sockets:
                 self.close_when_due(conn)
         for sock in (*self.sockets.values(), self.listener):
             sock.close()
+
+    def is_late(self, seconds: float) -> bool:
+        """Whether the server does not wait any longer for its connections, so many seconds after it was stopped."""
+        return self.engine.hurries and seconds >= self.linger + 1
 
     def wait(self) -> None:
         """Takes what has come; what is read depends on what is still to be sent."""
@@ -89,7 +96,7 @@ class Sockets:
 
     def read(self, conn: Connection) -> None:
         try:
-            octets = self.sockets[conn].recv(CHUNK)
+            octets = self.sockets[conn].recv(self.chunk)
         except BlockingIOError:
             return
         except OSError:
@@ -97,7 +104,7 @@ class Sockets:
             self.close(conn)
             return
         if conn.over:
-            conn.finished |= not octets
+            self.engine.discard(conn, octets, time.monotonic())
         else:
             self.engine.receive(conn, octets, time.monotonic())
         self.send(conn)
@@ -114,7 +121,7 @@ class Sockets:
 
     def close_when_due(self, conn: Connection) -> None:
         """The last frame, the end of the sending half, then the close."""
-        late = time.monotonic() - conn.sent_at >= self.linger
+        late = time.monotonic() - conn.sent_at >= self.linger and (self.engine.hurries or not self.stopping)
         if not conn.over or (conn.outbox and not late) or self.engine.closing == "open":
             return
         if self.engine.closing in ("reset", "abrupt"):

@@ -114,7 +114,7 @@ def _budgets(spec: Spec) -> Iterator[Mutant[Server]]:
         if rule.uncounted:
             faults = tuple(replace(r, uncounted=frozenset()) if r == rule else r for r in spec.faults)
             breaks = f"{rule.error} of {', '.join(sorted(rule.uncounted))} counts"
-            name, near = f"budget:{rule.error}-counts", "*/LINE/*never-counts"
+            name, near = f"budget:{rule.error}-counts", "*/*/*ends-a-row"
             yield Mutant(name, breaks, spec=replace(spec, faults=faults), near=near)
 
 

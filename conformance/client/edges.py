@@ -1,0 +1,279 @@
+"""Cells for clients: the edges of each field, answers that answer something else, probes and ends at every moment.
+
+Knows no verb and no state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from conformance.cases.matrix import ANY_LINE
+from conformance.cases.play import CLIENT, USER, Play, Step
+from conformance.cases.values import values_of
+from conformance.oracle.frames import ANY_WORDS, parse_reply, parse_request, write_form
+from conformance.oracle.lines import SUBJECT
+from conformance.oracle.model import Due, Items, Text, World
+from pychat.spec.forms import Form, Push, Type
+from pychat.spec.model import Outcome
+
+from .cells import ClientCells, received, sent, typed
+from .contract import LOST
+
+EOF = "EOF"  # the message in the ids of cases about the end of a stream
+LATER = "XYZZY"  # a verb of no spec, and no word of any type of words
+
+
+class Edges(ClientCells):
+    """The cells of a spec that lie at an edge: of a field, of an answer, of the conversation."""
+
+    def cells(self) -> Iterator[Play]:
+        yield from self._typed_fields()
+        yield from self._shown_fields()
+        yield from self._bad_fields()
+        yield from self._longest_frames()
+        yield from self._words()
+        yield from self._asked()
+        yield from self._ends()
+        yield from self._quits()
+
+    # Fields
+
+    def _typed_fields(self) -> Iterator[Play]:
+        """Every good value of each command's fields is sent as it was typed, and what comes of it is printed."""
+        for verb, request in self.spec.requests.items():
+            state = next((s for s in self.spec.live_states if verb in self.spec.states[s].recv), None)
+            if state not in self.configurations or verb == self.spec.verb_that("relay"):
+                continue
+            for field in request.form.fields:
+                for name, value, good in values_of(self.spec.types[field.type]):
+                    values = {**self.paths.values(request), field.name: value}
+                    line = write_form(request.form, values).encode()
+                    world, steps = self._led_into(state)
+                    if not good or self.contract.command(verb, values) is None or not self.allowed(world, line):
+                        continue
+                    row = world.row_of(SUBJECT, parse_request(self.spec, line))
+                    if row is None or row.to == self.spec.final:
+                        continue
+                    acted = self._acted(world, SUBJECT, line + self.ending)
+                    title, rules = f"<{field.name}> {name.replace('-', ' ')} is sent", ("R-FRAME-8", "R-FRAME-4")
+                    yield self._cell(state, verb, f"{field.name}-{name}-sent", title, rules, steps, *acted)
+
+    def _places(self) -> Iterator[tuple[str, Push, dict[str, str]]]:
+        """Each push in the first view in which it may come, with its values there."""
+        for push in self.spec.pushes.values():
+            for view, path in self.views.items():
+                world, _ = self._led(path)
+                found = (said for _, said in self._said(world, push.form))
+                values = next((v for v in found if push.reply or self._may_come(world, push.form, v)), None)
+                if values is not None:
+                    yield view, push, values
+                    break
+
+    def _shown_fields(self) -> Iterator[Play]:
+        """Every good value of each field of a push is taken and printed; of a probe, it stands in the reply."""
+        for view, push, plain in self._places():
+            for field in push.form.fields:
+                for name, value, good in values_of(self.spec.types[field.type]):
+                    world, steps = self._led(self.views[view])
+                    values = {**plain, field.name: value}
+                    if not good or self.spec.types[field.type].rest_of_line:
+                        continue
+                    frame = received(write_form(push.form, values), self.spec)
+                    if push.reply is not None:
+                        due = [frame, sent(push.reply.fill(values).encode() + self.ending)]
+                    elif self._may_come(world, push.form, values):
+                        due = self.given(Text(frame.text))
+                    else:
+                        continue
+                    title, rule = f"{push.verb} with <{field.name}> {name.replace('-', ' ')} is taken", "R-FRAME-8"
+                    rules = ("R-CLIENT-7", rule) if push.reply is not None else (rule,)
+                    yield self._cell(view, push.verb, f"{field.name}-{name}-comes", title, rules, steps, *due)
+
+    def _bad_fields(self) -> Iterator[Play]:
+        """A frame that could come, but for a field that is not of its type, or a word too many."""
+        for view, push, plain in self._places():
+            _, steps = self._led(self.views[view])
+            for name, line in self._wrong(push.form, plain):
+                title = f"the client closes after {push.verb} with {name.replace('-', ' ')}"
+                rules = ("R-CLIENT-10", "R-FRAME-8")
+                yield self._cell(view, push.verb, name, title, rules, steps, *self._closing(line))
+
+    def _wrong(self, form: Form, values: dict[str, str]) -> Iterator[tuple[str, str]]:
+        """The frame with one thing that is wrong: the end of an id, and the frame."""
+        for field in form.fields:
+            bad = _bad_of(self.spec.types[field.type])
+            if bad:
+                yield f"bad-{field.name}", write_form(form, {**values, field.name: bad})
+        line = write_form(form, values)
+        if not form.fields or not self.spec.types[form.fields[-1].type].rest_of_line:
+            yield "word-too-many", f"{line} {LATER}"
+            yield "space-too-many", f"{line} "
+
+    def _longest_frames(self) -> Iterator[Play]:
+        """Frames of a later version that are as long as a frame may be; one octet more is too long."""
+        most, state = self.spec.framing.max_octets, self.spec.initial
+        rules = ("R-FRAME-4", "R-CLIENT-12")
+        for name, ending in (("longest-frame", b"\n"), ("longest-frame-crlf", b"\r\n")):
+            octets = f"{LATER} ".encode().ljust(most - len(ending), b"x") + ending
+            title = f"a frame of {most} octets is not too long"
+            yield self._cell(state, ANY_LINE, name, title, rules, [], _raw(octets))
+        octets = f"{LATER} ".encode().ljust(most, b"x") + b"\n"
+        title, rules = f"the client closes after a frame of {most + 1} octets", ("R-CLIENT-10", "R-FRAME-4")
+        yield self._cell(state, ANY_LINE, "too-long-by-one", title, rules, [], _raw(octets), *self._closed())
+
+    def _words(self) -> Iterator[Play]:
+        """The words of a goodbye and of a refusal, which no program compares, at their edges."""
+        for goodbye in list(self.spec.goodbyes.values())[:1] if self.spec.goodbye.fields else ():
+            for name, words in self._wordings(self.spec.goodbye):
+                frame, *printed = self.given(Text(self.spec.goodbye_line(goodbye.code, words)))
+                due = [frame, Step(CLIENT, "end"), *printed]
+                title, verb = f"the goodbye has words that are {name.replace('-', ' ')}", self.spec.goodbye.verb
+                yield self._cell(self.spec.initial, verb, f"words-{name}", title, ("R-ANS-5",), [], *due)
+        for state, row in self.spec.outcomes():
+            found = self.paths.to_row(state, row) if row.error is not None and state in self.configurations else None
+            command = self.command_for(found[1]) if found is not None and self._is_open(found[0]) else None
+            if row.error is None or found is None or command is None or not self.spec.refusal.fields:
+                continue
+            world, steps = self._led(found[0])
+            if not self.allowed(world, found[1]):
+                continue
+            due = []
+            for _, words in self._wordings(self.spec.refusal):
+                due += [typed(command), sent(found[1])]
+                due += self.given(
+                    Text(self.spec.refusal_line(row.verb, row.error, world.open(SUBJECT).name or "", words))
+                )
+            title = f"{row.error} has any words"
+            yield self._cell(state, row.verb, "any-words", title, ("R-ANS-5", "R-FRAME-8"), steps, *due)
+            return
+
+    def _wordings(self, form: Form) -> Iterator[tuple[str, str]]:
+        kind = self.spec.types[form.fields[-1].type]
+        if kind.rest_of_line:
+            yield from ((name, value) for name, value, good in values_of(kind) if good and name != "bidi-control")
+
+    # Answers
+
+    def _requests(self) -> Iterator[tuple[str, Outcome, World, list[Step], bytes, str]]:
+        """The first row of each request that has an answer: its state, the way there, its line, and its command."""
+        seen = set()
+        for state in self.spec.live_states:
+            for row in (row for rows in self.spec.states[state].recv.values() for row in rows):
+                if row.verb in seen or row.answer is None or row.to == self.spec.final:
+                    continue
+                found = self.paths.to_row(state, row) if state in self.configurations else None
+                command = self.command_for(found[1]) if found is not None and self._is_open(found[0]) else None
+                if found is not None and command is not None:
+                    world, steps = self._led(found[0])
+                    if self.allowed(world, found[1]):
+                        seen.add(row.verb)
+                        yield state, row, world, steps, found[1], command
+
+    def _asked(self) -> Iterator[Play]:
+        """While a request is unanswered: a probe comes, the answer is another one, or the connection ends."""
+        for state, row, world, steps, line, command in self._requests():
+            asked, verb = [typed(command), sent(line)], row.verb
+            due = world.feed(SUBJECT, line)[SUBJECT]
+            answered = [step for each in due for step in self.given(each)]
+            for push in self.spec.pushes.values():
+                if push.reply is not None:
+                    values = [dict.fromkeys((f.name for f in push.form.fields), word) for word in ("a1", "a2")]
+                    pushed = b"".join(write_form(push.form, each).encode() + self.ending for each in values)
+                    replies = [sent(push.reply.fill(each).encode() + self.ending) for each in values]
+                    title = f"two {push.verb} in one segment are answered before the answer to {verb} has come"
+                    both = [*asked, _raw(pushed), *replies, *answered]
+                    yield self._cell(state, verb, "probed-meanwhile", title, ("R-CLIENT-7",), steps, *both)
+            for name, wrong in self._other_answers(row, due):
+                items = [step for step in answered if step.who == CLIENT][:-1]
+                printed = [step for step in answered if step.who == USER][: len(items)]
+                title = f"the client closes after an answer to {verb} with {name.replace('-', ' ')}"
+                last = self._closing(wrong)
+                yield self._cell(state, verb, name, title, ("R-CLIENT-10",), steps, *asked, *items, *printed, *last)
+            for name, ends in self._endings():
+                title = f"the connection ends, {name.replace('-', ' ')}, before the answer to {verb}"
+                yield self._cell(state, verb, f"unanswered-{name}", title, ("R-ANS-5",), steps, *asked, *ends)
+            yield from self._input_ends(state, verb, "unanswered-input-ends", [*steps, *asked], world, answered)
+
+    def _other_answers(self, row: Outcome, due: list[Due]) -> Iterator[tuple[str, str]]:
+        """The answer with a value that is not of the request, or not of its type: the end of an id, and the frame."""
+        last = due[-1]
+        text = last.text if isinstance(last, Text) else last.answer if isinstance(last, Items) else ""
+        got = parse_reply(self.spec, text)
+        if got is None:
+            return
+        values, asked = dict(got.values), self.spec.requests[row.verb].form
+        for field in got.reply.form.fields:
+            kind = self.spec.types[field.type]
+            if field.name in {own.name for own in asked.fields}:
+                other = next((word for word in kind.good if not kind.same(word, values[field.name])), None)
+                if other is not None:
+                    yield f"another-{field.name}", write_form(got.reply.form, {**values, field.name: other})
+        if row.does("list") and values.get("count", "").isdigit():
+            yield "wrong-count", write_form(got.reply.form, {**values, "count": str(int(values["count"]) + 1)})
+        yield from self._wrong(got.reply.form, values)
+
+    # Ends
+
+    def _endings(self) -> Iterator[tuple[str, list[Step]]]:
+        """How a server ends the connection in the middle of something."""
+        lost = f"{LOST} {ANY_WORDS}"
+        said = Step(USER, "receive", lost.encode(), lost)
+        yield "closed", [Step(CLIENT, "end"), said]
+        yield "reset", [Step(CLIENT, "cut"), said]
+        for goodbye in list(self.spec.goodbyes.values())[:1]:
+            frame, *printed = self.given(Text(self.spec.goodbye_line(goodbye.code, goodbye.words)))
+            yield "with-a-goodbye", [frame, Step(CLIENT, "end"), *printed]
+
+    def _ends(self) -> Iterator[Play]:
+        """The end of the input, and the server's, in every view."""
+        for view, path in self.views.items():
+            world, steps = self._led(path)
+            yield from self._input_ends(view, EOF, "input-ends", steps, world, [])
+            for name, ends in list(self._endings())[:2]:
+                title = f"the connection is {name} by the server in {view}"
+                yield self._cell(view, EOF, f"server-{name}", title, ("R-ANS-5",), steps, *ends)
+
+    def _input_ends(
+        self, view: str, message: str, name: str, steps: list[Step], world: World, answered: list[Step]
+    ) -> Iterator[Play]:
+        """The input ends; what was asked is answered before the last request."""
+        if self.spec.quit_verb is None or (SUBJECT not in world.connections and message != EOF):
+            return
+        line = write_form(self.spec.requests[self.spec.quit_verb].form, {}).encode() + self.ending
+        last = [step for due in world.feed(SUBJECT, line).get(SUBJECT, []) for step in self.given(due)]
+        due = [Step(USER, "finish"), *answered, sent(line), *last, Step(USER, "exit", text="0")]
+        title = f"the end of the input in {view} is a quit"
+        yield self._cell(view, message, name, title, ("R-ANS-5", "R-CLIENT-2"), steps, *due)
+
+    def _quits(self) -> Iterator[Play]:
+        """A quit that is not answered, and what still comes before its answer."""
+        verb = self.spec.quit_verb
+        command = self.contract.command(verb, {}) if verb is not None else None
+        if verb is None or command is None:
+            return
+        asked = [typed(command), sent(write_form(self.spec.requests[verb].form, {}).encode() + self.ending)]
+        for name, ends in self._endings():
+            title = f"the connection ends, {name.replace('-', ' ')}, instead of the answer to {verb}"
+            yield self._cell(self.spec.initial, verb, f"unanswered-{name}", title, ("R-ANS-5",), [], *asked, *ends)
+        for view, push, values in self._places():
+            if push.reply is not None:
+                continue
+            world, steps = self._led(self.views[view])
+            given = self.given(Text(write_form(push.form, values)))
+            last = [step for due in world.feed(SUBJECT, asked[1].octets)[SUBJECT] for step in self.given(due)]
+            title = f"{push.verb} crosses {verb}, and is printed"
+            due = [*asked, *given, *last, Step(USER, "exit", text="0")]
+            yield self._cell(view, verb, f"crossing-{push.verb.lower()}", title, ("R-ANS-5",), steps, *due)
+
+
+def _bad_of(kind: Type) -> str | None:
+    """A value that is not of a type."""
+    if kind.one_of:
+        return LATER
+    found = [value for _, value, good in values_of(kind) if not good and " " not in value and value.isprintable()]
+    return found[-1] if found else None
+
+
+def _raw(octets: bytes) -> Step:
+    """The server sends these octets."""
+    return Step(CLIENT, "receive", octets, octets.decode().removesuffix("\n"))

@@ -1,0 +1,76 @@
+"""Each legal variant judged whole: which verdicts no right server may get. Knows no verb and no state."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from conformance.cases.case import Case
+from conformance.engine.target import Command, StartError
+from conformance.engine.verdict import Result
+from conformance.run import Options, run_suite
+from pychat.spec import Spec
+from tools.selftest.trials import wrong
+
+from .table import Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of a variant. `wrong` are the results that no right server may get."""
+
+    variant: Variant
+    wrong: list[Result]
+    busy: int  # cases that were not tested because of the machine
+    seconds: float
+    note: str = ""
+
+    @property
+    def good(self) -> bool:
+        return not self.wrong and not self.note
+
+
+def command(variant: Variant) -> str:
+    """How a variant is started."""
+    words = f"--variant {variant.name} --host {{host}} --port {{port}} --spec {{spec}} --max-connections {{max}}"
+    return f"{shlex.quote(sys.executable)} -m tools.selftest.variants {words}"
+
+
+def judge(variant: Variant, cases: Sequence[Case], spec: Spec, spec_file: Path | None = None) -> Judged:
+    """Judges one variant by these cases."""
+    started = time.monotonic()
+    options = Options(jobs=variant.jobs, spec_file=spec_file)
+    try:
+        results = run_suite(Command(command(variant)), cases, options, spec=spec)
+    except StartError as error:
+        return Judged(variant, [], 0, time.monotonic() - started, str(error))
+    busy = sum(result.excused for result in results)
+    return Judged(variant, wrong(results), busy, time.monotonic() - started)
+
+
+def judge_all(
+    variants: Sequence[Variant],
+    cases: Sequence[Case],
+    spec: Spec,
+    spec_file: Path | None = None,
+    on_judged: Callable[[Judged], None] = lambda judged: None,
+) -> list[Judged]:
+    """Judges the variants, one after the other."""
+    found = []
+    for variant in variants:
+        found.append(judge(variant, cases, spec, spec_file))
+        on_judged(found[-1])
+    return found
+
+
+def row(judged: Judged) -> str:
+    """The variant's row of the table, and a line for each wrong verdict."""
+    changed = str(len(judged.wrong)) if not judged.note else "not judged"
+    busy = f", {judged.busy} not tested (the machine)" if judged.busy else ""
+    lines = [f"{judged.variant.name:24} | {changed + busy:>8} | {judged.seconds:6.1f} s"]
+    lines += [f"    {result.verdict.value} {result.key}: {result.words}" for result in judged.wrong]
+    return "\n".join([*lines, *([f"    {judged.note}"] if judged.note else [])])

@@ -12,7 +12,8 @@ import click
 
 from conformance.cases.play import SEGMENTS
 from conformance.engine import programs
-from conformance.engine.target import check_command
+from conformance.engine.shell import needs_shell
+from conformance.engine.target import CommandError, check_command
 from conformance.oracle.frames import visible, visible_lines
 from conformance.oracle.judgeable import require_judgeable
 from conformance.suite import client_cases, select, server_cases
@@ -77,6 +78,9 @@ def grade(folder: Path, command: str, results: Path, spec_file: Path | None, **o
     require_judgeable(spec)
     of, patterns, isolated = options["of"], options["patterns"], not options["no_isolation"]
     check_command(command, spec, of)
+    problem = needs_shell(options["build"])
+    if problem:
+        raise CommandError(problem)
     if spec_file:
         spec = replace(spec, source=spec_file.name)  # students read it
     cases = server_cases(spec, SEGMENTS) if of == "server" else client_cases(spec, SEGMENTS)

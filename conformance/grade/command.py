@@ -69,7 +69,7 @@ def grade(folder: Path, command: str, results: Path, spec_file: Path | None, **o
 
     It writes grades.csv, index.html and a page for each into --to. A second run judges only what has changed, or was
     not done. Each submission runs isolated: without network, without sight of other files and processes, with limits
-    of memory, time, processes, disk and descriptors. That takes Linux with bubblewrap (0.7 or later) and util-linux.
+    of memory, time, processes, disk and descriptors. That takes Linux with bubblewrap (0.5 or later) and util-linux.
 
     Exit codes: 0 each was judged, whatever the verdict; 2 misuse; 3 no isolation here; 4 some could not be judged;
     130 stopped.

@@ -19,6 +19,7 @@ from conformance.engine import clock, conditions
 from conformance.engine.actions import Clock
 from conformance.engine.conditions import SECOND_TRIES, Conditions
 from conformance.engine.failures import OvertakenError
+from conformance.engine.inbox import Inbox
 from conformance.engine.needs import Findings
 from conformance.engine.quick import FIRST, quicken
 from conformance.engine.script import Compiler
@@ -262,6 +263,16 @@ def test_a_timer_that_was_over_before_its_turn_is_not_tested(spec: Spec, since: 
     clock.require_time(stage, action, 99.9 + timer.after)
     with pytest.raises(OvertakenError, match=f"before {timer.name} runs out"):
         clock.require_time(stage, action, 100.1 + timer.after)
+
+
+def test_a_part_of_a_timer_whose_beginning_is_not_known_is_not_tested(spec: Spec) -> None:
+    """A queue that took too long to fill may be full for longer than the part that is looked at."""
+    timer = next(timer for timer in spec.timers.values() if timer.since == "call")
+    stage = Stage(spec, ("", 0))
+    stage.inboxes["a"] = cast("Inbox", None)
+    stage.linked["a"] = (100.0, 100.0 + timer.after / 2)
+    with pytest.raises(OvertakenError, match="not known well enough"):
+        clock.watch(stage, Clock("a", timer.name, 0.7, "a"), None)
 
 
 # Legal variants

@@ -37,6 +37,8 @@ def watch(stage: Stage, action: Clock, backlog: Backlog | None) -> None:
     elif action.due is None:
         if action.part > 1:
             _require_room(stage, last + action.part * timer.after, backlog)
+        elif action.part < 1 and last + action.part * timer.after >= first + timer.after:
+            raise OvertakenError(f"a part of {timer.name}: when it began is not known well enough on this machine")
         _expect_nothing(stage, inbox, last + action.part * timer.after if action.part != 1 else latest)
     else:
         wanted = f"{shown(action.watched, action.due)} after {timer.after:g} s"

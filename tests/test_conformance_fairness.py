@@ -32,9 +32,9 @@ from conformance.suite import select as selected
 from conformance.suite import server_cases
 from pychat.spec import Spec
 from tools.selftest.variants.table import VARIANTS, find
-from tools.selftest.variants.trials import judge
+from tools.selftest.variants.trials import command, judge
 
-from .conftest import SPEC_FILE
+from .conftest import SPEC_FILE, changed
 from .test_conformance_verdicts import hello, polite, scripted
 
 PYTHON = shlex.quote(sys.executable)
@@ -276,6 +276,19 @@ def test_a_part_of_a_timer_whose_beginning_is_not_known_is_not_tested(spec: Spec
 
 
 # Legal variants
+
+
+def test_a_shutdown_that_takes_longer_than_it_may_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However patient the judge is with answers: the time runs from the signal."""
+    monkeypatch.setattr(Conditions, "grants", lambda _, *, late: False)  # once is enough here
+    hurried = changed("shutdown: {seconds: 5,", "shutdown: {seconds: 1,")
+    variant = find("stop-4s")
+    assert variant is not None
+    slow = Command(command(variant).replace("--spec {spec}", ""))  # it takes four of the five seconds that it knows of
+    (case,) = selected(server_cases(hurried, ("whole",)), ["PAIRED/STOP/shutting-down"])
+    (result,) = run_suite(slow, [case], Options(patience=60.0), spec=hurried)
+    assert result.verdict in (Verdict.FAIL, Verdict.NOT_TESTED), result.words
+    assert result.excused or result.got.startswith("one that runs after")
 
 
 def test_the_variants_are_many_and_each_has_a_name() -> None:

@@ -265,6 +265,15 @@ def test_a_timer_that_was_over_before_its_turn_is_not_tested(spec: Spec, since: 
         clock.require_time(stage, action, 100.1 + timer.after)
 
 
+def test_a_case_that_outlives_a_timer_is_not_tested(spec: Spec) -> None:
+    """It is about no timer, but the answers were so slow that one has run out."""
+    stage = Stage(spec, ("", 0), born=100.0)
+    shortest = min(timer.after for timer in spec.timers.values() if timer.since in ("accept", "call"))
+    clock.require_no_timer(stage, 99.9 + shortest)
+    with pytest.raises(OvertakenError, match="at the pace of these answers"):
+        clock.require_no_timer(stage, 100.1 + shortest)
+
+
 def test_a_part_of_a_timer_whose_beginning_is_not_known_is_not_tested(spec: Spec) -> None:
     """A queue that took too long to fill may be full for longer than the part that is looked at."""
     timer = next(timer for timer in spec.timers.values() if timer.since == "call")

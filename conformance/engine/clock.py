@@ -37,7 +37,7 @@ def watch(stage: Stage, action: Clock, backlog: Backlog | None) -> None:
     elif action.due is None:
         if action.part > 1:
             _require_room(stage, last + action.part * timer.after, backlog)
-        elif action.part < 1 and last + action.part * timer.after >= first + timer.after:
+        elif timer.since != "silence" and first + timer.after <= last + action.part * timer.after < last + timer.after:
             raise OvertakenError(f"a part of {timer.name}: when it began is not known well enough on this machine")
         _expect_nothing(stage, inbox, last + action.part * timer.after if action.part != 1 else latest)
     else:
@@ -58,6 +58,15 @@ def require_time(stage: Stage, action: Clock, now: float) -> None:
         raise OvertakenError(
             f"what happens before {timer.name} runs out: the answers took longer than {timer.after:g} s"
         )
+
+
+def require_no_timer(stage: Stage, now: float) -> None:
+    """No timer has run out in a case that is about none. Raises OvertakenError: the answers were too slow for it."""
+    for timer in stage.spec.timers.values():
+        if timer.since in ("accept", "call") and now - stage.born + stage.conditions.slack > timer.after:
+            raise OvertakenError(
+                f"what takes longer than {timer.name}, {timer.after:g} s, at the pace of these answers"
+            )
 
 
 def await_end(stage: Stage, action: Await) -> None:

@@ -16,6 +16,7 @@ The rooms, each of which imports only those above it:
     run        the cases by several workers; walk draws random plays, runs and shrinks them; explain tells of a case
     results    the record of a run, the list of known failures, the terminal, and the reports, each from the record
     cli        the command line; session is one run of it
+    grade      a course: many submissions, each judged by a session in a sandbox
 
 From a play to its verdict: `cases.reader` reads it, `cases.case` makes a case of it for each way to cut its octets,
 `run` gives the case to a worker. There `engine.script` compiles the play, with the spec's model, into actions: what is

@@ -1,4 +1,4 @@
-"""The command line: `pychat-conformance server|client|list|explain|replay|shrink|report`."""
+"""The command line: `pychat-conformance server|client|grade|list|explain|replay|shrink|report`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from .cases.reader import PlayError, plays_of
 from .engine.failures import ContradictionError
 from .engine.target import Address, Command, CommandError, StartError, Target, check_command, placeholders_of
 from .explain import explain as explained
+from .grade.command import grade
 from .oracle.frames import visible_lines
 from .oracle.judgeable import require_judgeable
 from .oracle.probe import UnjudgeableError
@@ -78,6 +79,9 @@ def main() -> None:
     Exit codes: 0 conforms; 1 a MUST failed, a known failure passed or is stale; 2 misuse or no case selected;
     3 it would not start, or cases were blocked; 4 the suite failed or is incomplete; 128 + N signal N has ended it.
     """
+
+
+main.add_command(grade)
 
 
 def _echo(text: str, *, err: bool = False) -> None:
@@ -161,8 +165,8 @@ def server(command: str | None, address: str | None, **options: Any) -> None:
 @judging
 def client(command: str, **options: Any) -> None:
     """Judges a client, driven by the line contract on its standard input and output."""
-    if options["walks"] or options["fuzz"]:
-        raise MisuseError("--walk, --fuzz: random walks are for servers")
+    if options["fuzz"]:
+        raise MisuseError("--fuzz: walks with any octets are for servers; --walk draws some for clients")
     spec = _spec(options["spec_file"])
     check_command(command, spec, "client")
     cases = client_cases(spec, _segments(options["segment"]))

@@ -102,7 +102,7 @@ SAYS: dict[type, Callable[[Any], str]] = {
     ),
     do.Refused: lambda action: f"{action.who} < {action.text} for each line that was not taken, and is read again",
     do.Signal: lambda action: f"the server gets SIG{action.name}",
-    do.Exit: lambda action: "everybody goes, and the server's program ends",
+    do.Exit: lambda action: "the server's program ends in time, although nobody closes",
     do.Receive: lambda action: _due(action.who, action.due),
     do.Quiet: lambda action: f"{', '.join(action.who)}: nothing more",
 }

@@ -48,10 +48,14 @@ ROOMS = {
         "pychat/spec", "conformance/oracle", "conformance/cases", "conformance/engine", "conformance/suite",
         "conformance/run", "conformance/walk", "conformance/results",
     ),
+    "conformance/grade": (
+        "pychat/spec", "conformance/oracle", "conformance/cases", "conformance/engine", "conformance/suite",
+        "conformance/results", "conformance/session",
+    ),
     "conformance/cli": (
         "pychat/spec", "pychat/command", "conformance/oracle", "conformance/cases", "conformance/engine",
         "conformance/suite", "conformance/run", "conformance/walk", "conformance/explain", "conformance/results",
-        "conformance/session",
+        "conformance/session", "conformance/grade",
     ),
 }  # fmt: skip
 WITHOUT_IO = ("pychat/spec", "pychat/core", "pychat/visible", "conformance/oracle", "conformance/cases")

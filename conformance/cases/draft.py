@@ -13,9 +13,9 @@ from .play import Step, StepKind, send
 class Draft:
     """The steps of a play so far, and the world after them. The first `setup` of them lead to where it begins."""
 
-    def __init__(self, spec: Spec, path: Path = ()) -> None:
+    def __init__(self, spec: Spec, path: Path = (), limit: int | None = None) -> None:
         self.spec = spec
-        self.world = World(spec)
+        self.world = World(spec, limit=limit)
         self.steps: list[Step] = []
         for move in path:
             self.world.feed(*move)
@@ -38,6 +38,8 @@ class Draft:
         return self._step(who, "finish").due(self.world.finish(who))
 
     def reset(self, who: str) -> Draft:
+        if who not in self.world.connections:
+            self.enter(who)
         return self._step(who, "reset").due(self.world.reset(who))
 
     def unread(self, who: str, octets: bytes | None) -> list[Due]:

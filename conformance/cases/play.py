@@ -27,7 +27,7 @@ Amounts. `{n}` is a number, made as long as its field may be.
     a<* ERR …     each of these lines that the server had not taken yet is refused so, and a is read again
 
 The server. `server: {max: 4}` in a play's header starts a server for this play, with this value in its command.
-    server! TERM  the server gets this signal          server|            its program ends, after all connections
+    server! TERM  the server gets this signal          server|            its program ends in time
 
 For clients the suite plays the server: `c>` is what it must get, `c<` what it sends, and
     u> command    the user types it                    u< line            the client prints it

@@ -224,8 +224,8 @@ class Timers(Cells):
             yield self._play(last, "after-a-reply", "a reply to the server ends all of a silence", draft, home)
         half = self._half(draft.world, SUBJECT)
         if half is not None:
-            draft = Draft(self.spec, path).wait(SUBJECT, first, NEAR).send(SUBJECT, half[:2])
-            draft.run_out(SUBJECT, first).wait(SUBJECT, last, 0.75).send(SUBJECT, half[2:])
+            draft = Draft(self.spec, path).run_out(SUBJECT, first).send(SUBJECT, half[:2]).run_out(SUBJECT, first)
+            draft.wait(SUBJECT, last, 0.72).send(SUBJECT, half[2:])
             yield self._play(last, "after-half-a-line", "half a line ends all of a silence", draft, home)
 
     # A call: it rings for its time, whatever is sent, until something stops it
@@ -264,9 +264,8 @@ class Timers(Cells):
         world = Draft(self.spec, path).world
         caller, name = world.connections[SUBJECT].partner or OTHER, world.connections[SUBJECT].state
         for who, end in ((SUBJECT, "called"), (caller, "calling")):
-            draft = Draft(self.spec, path).wait(SUBJECT, timer, NEAR)
-            for _, line in self._signs(world, who):
-                draft.send(who, line)
+            lines = b"".join(line for _, line in self._signs(world, who))
+            draft = Draft(self.spec, path).wait(SUBJECT, timer, NEAR).send(who, lines)
             draft.run_out(SUBJECT, timer)
             title = f"{timer.name} is not prolonged by what the {end} end sends"
             yield self._play(timer, f"while-the-{end}-end-talks", title, draft, name)

@@ -130,7 +130,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """The server's program ends, after all connections."""
+    """The server's program ends in time, whether its peers close or not."""
 
 
 @dataclass(frozen=True, slots=True)

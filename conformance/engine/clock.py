@@ -27,6 +27,7 @@ def watch(stage: Stage, action: Clock, backlog: Backlog | None) -> None:
     """Lets a timer's time pass, or a part of it. `backlog`: the lines that filled a queue. Raises MismatchError."""
     timer = stage.spec.timers[action.timer]
     inbox = stage.inbox(action.watched)
+    stage.begin_silence()
     first, last = _beginning(stage, action.who, timer, backlog)
     latest = last + timer.after + stage.spec.limits.tolerance + BUSY + stage.conditions.slack
     if timer.since == "goodbye" and action.part < 1:

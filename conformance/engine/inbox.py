@@ -158,8 +158,10 @@ class Inbox:
                 if not self.answers:
                     self._unit(unit)
                     return
+                if self.partial or self.stuck:
+                    return  # its answer would stand in the middle of a line
                 answer = push.reply.fill(got.values).encode() + self.spec.framing.writes
-                self.wire.send(answer, time.monotonic() + 1)
+                self.send(answer, time.monotonic() + 1)
                 if self.surprised:
                     self.notes.append(f"{self.wire.who} got {unit.text} before any silence, and answered it")
                 return

@@ -51,6 +51,12 @@ class Stage:
         self.timers += self.shutdown if play.has("signal") else 0.0
         self.silent = frozenset(step.who for step in play.clocks if self.spec.timers[step.timer].since == "silence")
 
+    def begin_silence(self) -> None:
+        """A clock of silence is looked at: whoever it is about answers nothing, but what has come before."""
+        for who in self.silent & self.inboxes.keys():
+            self.inboxes[who].drain()
+            self.inboxes[who].answers = False
+
     @property
     def patience(self) -> float:
         """How long a sign of life may take, in seconds."""
@@ -77,7 +83,7 @@ class Stage:
                 raise UnreachableError(f"{shown_address(*self.address)} takes no connection: {error}") from None
             self.opened[who] = began, time.monotonic()
             self.inboxes[who] = inbox = Inbox(self.spec, wire, self.barrier)
-            inbox.answers, inbox.surprised = who not in self.silent, not self.timed
+            inbox.surprised = not self.timed
             inbox.conditions = self.conditions
         return self.inboxes[who]
 

@@ -18,8 +18,9 @@ from . import (
     ordering_and_closing,
     rows,
     saying,
+    time_and_flow,
     users_and_chats,
-)  # fmt: skip
+)
 from .engine import Server
 
 
@@ -40,5 +41,6 @@ def server_mutants(spec: Spec) -> list[Mutant[Server]]:
         *counting.table.mutants,
         *lines.table.mutants,
         *ordering_and_closing.table.mutants,
+        *time_and_flow.table.mutants,
     ]
     return [*rows.mutants(spec), *saying.mutants(spec), *numbers.mutants(spec), *in_spec(spec, written)]

@@ -43,7 +43,7 @@ class Sockets:
     def run(self) -> None:
         """Serves until SIGTERM."""
         stopped_at: float | None = None
-        while stopped_at is None or (self.sockets and time.monotonic() - stopped_at < self.linger + 1):
+        while stopped_at is None or (self.sockets and not self.is_late(time.monotonic() - stopped_at)):
             self.wait()
             self.engine.tick(time.monotonic())
             if self.stopping and stopped_at is None:
@@ -58,6 +58,10 @@ class Sockets:
                 self.close_when_due(conn)
         for sock in (*self.sockets.values(), self.listener):
             sock.close()
+
+    def is_late(self, seconds: float) -> bool:
+        """Whether the server does not wait any longer for its connections, so many seconds after it was stopped."""
+        return self.engine.hurries and seconds >= self.linger + 1
 
     def wait(self) -> None:
         """Takes what has come; what is read depends on what is still to be sent."""
@@ -100,7 +104,7 @@ class Sockets:
             self.close(conn)
             return
         if conn.over:
-            conn.finished |= not octets
+            self.engine.discard(conn, octets, time.monotonic())
         else:
             self.engine.receive(conn, octets, time.monotonic())
         self.send(conn)
@@ -117,7 +121,7 @@ class Sockets:
 
     def close_when_due(self, conn: Connection) -> None:
         """The last frame, the end of the sending half, then the close."""
-        late = time.monotonic() - conn.sent_at >= self.linger
+        late = time.monotonic() - conn.sent_at >= self.linger and (self.engine.hurries or not self.stopping)
         if not conn.over or (conn.outbox and not late) or self.engine.closing == "open":
             return
         if self.engine.closing in ("reset", "abrupt"):

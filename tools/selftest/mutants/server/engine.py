@@ -25,6 +25,7 @@ class Server(Users):
     """All connections. `closing` tells the owner of the sockets how to end them."""
 
     closing: Closing = "linger"
+    hurries = True  # when it is stopped: it does not wait for those that do not close
     reader = Reader
 
     def __init__(self, spec: Spec, limit: int = 1000) -> None:
@@ -43,7 +44,7 @@ class Server(Users):
         share = self.spec.limits.address_share.of(self.limit)
         crowded = not address.startswith("127.") and sum(other.address == address for other in live) >= share
         self.connections.append(conn)
-        if len(live) >= self.limit:
+        if self.held(conn) >= self.limit:
             self.goodbye_for(conn, "full")
         elif crowded:
             self.goodbye_for(conn, "share")
@@ -51,6 +52,10 @@ class Server(Users):
             for greeting in self.spec.greeting:
                 self.push(conn, greeting, self.variables(conn, None, {}))
         return conn
+
+    def held(self, new: Connection) -> int:
+        """How much of its limit is held, without a connection that was accepted just now."""
+        return sum(not conn.over for conn in self.connections if conn is not new)
 
     def receive(self, conn: Connection, octets: bytes, now: float) -> None:
         """Octets have come; none at all are the end of the stream."""
@@ -86,6 +91,10 @@ class Server(Users):
         if len(conn.outbox) <= self.spec.limits.queue_mark:
             conn.full_since = None
 
+    def discard(self, conn: Connection, octets: bytes, now: float) -> None:
+        """Octets have come after the last frame."""
+        conn.finished |= not octets
+
     def lose(self, conn: Connection, now: float) -> None:
         """The connection has broken."""
         self.now = now
@@ -120,12 +129,16 @@ class Server(Users):
         passed, self.now = now - self.now, now
         for conn in [conn for conn in self.connections if not conn.over]:
             if self.must_wait(conn):
-                conn.heard_at += passed  # the clock stands still while the server does not read
+                self.stand_still(conn, passed)
             for timer in self.spec.timers.values():
                 start = self.start(conn, timer)
                 due = start is not None and now - start >= timer.after
                 if not conn.over and due and (timer.states is None or conn.state in timer.states):
                     self.run_out(conn, timer)
+
+    def stand_still(self, conn: Connection, passed: float) -> None:
+        """The clock of a silence stands still while the server does not read."""
+        conn.heard_at += passed
 
     def start(self, conn: Connection, timer: Timer) -> float | None:
         """When the clock of a timer was started, None if it does not run."""

@@ -25,7 +25,16 @@ from .client.matrix import ClientMatrix
 from .oracle.judgeable import require_judgeable
 from .scenes import bursts, crowds, limits
 
-FAMILIES = (Matrix, Edges, Counting, Histories, Crowds, Timers, Flow, Lifetime)  # what makes the cells for servers from a spec
+FAMILIES = (
+    Matrix,
+    Edges,
+    Counting,
+    Histories,
+    Crowds,
+    Timers,
+    Flow,
+    Lifetime,
+)  # what makes the cells for servers from a spec
 
 
 class SelectionError(Exception):

@@ -19,6 +19,7 @@ from conformance.engine import clock, conditions
 from conformance.engine.actions import Clock
 from conformance.engine.conditions import SECOND_TRIES, Conditions
 from conformance.engine.failures import OvertakenError
+from conformance.engine.inbox import Inbox
 from conformance.engine.needs import Findings
 from conformance.engine.quick import FIRST, quicken
 from conformance.engine.script import Compiler
@@ -31,9 +32,9 @@ from conformance.suite import select as selected
 from conformance.suite import server_cases
 from pychat.spec import Spec
 from tools.selftest.variants.table import VARIANTS, find
-from tools.selftest.variants.trials import judge
+from tools.selftest.variants.trials import command, judge
 
-from .conftest import SPEC_FILE
+from .conftest import SPEC_FILE, changed
 from .test_conformance_verdicts import hello, polite, scripted
 
 PYTHON = shlex.quote(sys.executable)
@@ -264,7 +265,39 @@ def test_a_timer_that_was_over_before_its_turn_is_not_tested(spec: Spec, since: 
         clock.require_time(stage, action, 100.1 + timer.after)
 
 
+def test_a_case_that_outlives_a_timer_is_not_tested(spec: Spec) -> None:
+    """It is about no timer, but the answers were so slow that one has run out."""
+    stage = Stage(spec, ("", 0), born=100.0)
+    shortest = min(timer.after for timer in spec.timers.values() if timer.since in ("accept", "call"))
+    clock.require_no_timer(stage, 99.9 + shortest)
+    with pytest.raises(OvertakenError, match="at the pace of these answers"):
+        clock.require_no_timer(stage, 100.1 + shortest)
+
+
+def test_a_part_of_a_timer_whose_beginning_is_not_known_is_not_tested(spec: Spec) -> None:
+    """A queue that took too long to fill may be full for longer than the part that is looked at."""
+    timer = next(timer for timer in spec.timers.values() if timer.since == "call")
+    stage = Stage(spec, ("", 0))
+    stage.inboxes["a"] = cast("Inbox", None)
+    stage.linked["a"] = (100.0, 100.0 + timer.after / 2)
+    with pytest.raises(OvertakenError, match="not known well enough"):
+        clock.watch(stage, Clock("a", timer.name, 0.7, "a"), None)
+
+
 # Legal variants
+
+
+def test_a_shutdown_that_takes_longer_than_it_may_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However patient the judge is with answers: the time runs from the signal."""
+    monkeypatch.setattr(Conditions, "grants", lambda _, *, late: False)  # once is enough here
+    hurried = changed("shutdown: {seconds: 5,", "shutdown: {seconds: 1,")
+    variant = find("stop-4s")
+    assert variant is not None
+    slow = Command(command(variant).replace("--spec {spec}", ""))  # it takes four of the five seconds that it knows of
+    (case,) = selected(server_cases(hurried, ("whole",)), ["PAIRED/STOP/shutting-down"])
+    (result,) = run_suite(slow, [case], Options(patience=60.0), spec=hurried)
+    assert result.verdict in (Verdict.FAIL, Verdict.NOT_TESTED), result.words
+    assert result.excused or result.got.startswith("one that runs after")
 
 
 def test_the_variants_are_many_and_each_has_a_name() -> None:

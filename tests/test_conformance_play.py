@@ -53,7 +53,7 @@ def faults(tmp_path: Path, spec: Spec, text: str) -> str:
         (HEAD + "      - a> WHO\n    why: x\n", 7, "unknown key why"),
         (HEAD + "      - a> WHO\n    rounds: many\n", 7, "rounds must be a number"),
         (HEAD + "      - a@ teatime\n", 6, "there is no timer teatime; there are registration"),
-        (HEAD + "      - a@ 2.5 probe\n", 6, "there is no timer 2.5 probe"),
+        (HEAD + "      - a@ half probe\n", 6, "there is no timer half probe"),
         (HEAD + "      - a>* MSG hello\n", 6, "many lines have one number"),
         (HEAD + "      - a. many\n", 6, "so many octets are read: a number of them"),
         (HEAD + "      - server! KILL\n", 6, "there is no signal KILL; there is TERM"),

@@ -63,6 +63,15 @@ def require_time(stage: Stage, action: Clock, now: float) -> None:
         )
 
 
+def require_no_timer(stage: Stage, now: float) -> None:
+    """No timer has run out in a case that is about none. Raises OvertakenError: the answers were too slow for it."""
+    for timer in stage.spec.timers.values():
+        if timer.since in ("accept", "call") and now - stage.born + stage.conditions.slack > timer.after:
+            raise OvertakenError(
+                f"what takes longer than {timer.name}, {timer.after:g} s, at the pace of these answers"
+            )
+
+
 def await_end(stage: Stage, action: Await) -> None:
     """Waits for the moment at which a timer runs out, unless it is late."""
     timer = stage.spec.timers[action.timer]
@@ -99,7 +108,7 @@ def _expect_nothing(stage: Stage, inbox: Inbox, until: float, over: float = math
     _wait(stage, inbox, min(until, over))
     if inbox.units or inbox.ended:
         if time.monotonic() >= over:
-            raise NotTestedError("what comes before the end of a timer: this machine was too slow to look in time")
+            raise OvertakenError("what comes before the end of a timer: the machine was too slow to look in time")
         raise MismatchError(f"nothing to {inbox.wire.who} for {until - began:.2f} s", inbox.seen)
 
 

@@ -60,6 +60,8 @@ class Player:
                 clocks = [other.action for other in ops[number + 1 :] if isinstance(other.action, do.Clock)]
                 for action in clocks:
                     clock.require_time(self.stage, action, began)
+                if not self.stage.timed:
+                    clock.require_no_timer(self.stage, began)
                 problem.timed_out |= self.late
                 problem.locate(op.step, setup=op.part == "setup", rule=op.rule)
                 raise

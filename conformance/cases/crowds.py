@@ -37,10 +37,21 @@ class Crowds(Cells):
         for configuration in self.paths.configurations:
             state = configuration.partition("+")[0]
             for row in (row for rows in self.spec.states[state].recv.values() for row in rows):
-                way = self.paths.to_row(configuration, row)
-                if way is not None and row.adds_to(relation.name):
+                way = self._way_to(configuration, row) if row.adds_to(relation.name) else None
+                if way is not None:
                     yield from self._crowded(configuration, row, relation, keep, *way)
                     return
+
+    def _way_to(self, configuration: str, row: Outcome) -> tuple[Path, bytes] | None:
+        """Where the subject takes this row straight after the shortest way there, as others can too."""
+        base = self.paths.to_configuration(configuration)
+        lines = [line for line in self.paths.lines(SUBJECT) if self.paths.read(line).verb == row.verb]
+        for world, path in self.paths.worlds:
+            if tuple(move for move in path if move.who == SUBJECT) == base:
+                for line in lines:
+                    if world.row_of(SUBJECT, self.paths.read(line)) == row:
+                        return path, line
+        return None
 
     def _crowded(
         self, configuration: str, row: Outcome, relation: Relation, keep: int, path: Path, line: bytes

@@ -41,7 +41,8 @@ LAST_SIGN = 0.05  # seconds between the last sign of a process, such as a connec
 ATTEMPTS = 3  # a free port may be taken by another program before the server takes it
 PLACEHOLDER = re.compile(r"\{([a-z_-]+)\}")
 FOR_SERVERS = {  # the placeholders of a command, besides the spec's timers
-    "port": "the port to listen on", "host": "the address to listen on", "spec": "the file of the spec to serve",
+    "port": "the port to listen on", "host": "the address to listen on",
+    "spec": "the file of the spec to serve, in YAML of another layout than the shipped one; times are like 2500 ms",
     "max": "the most connections that it admits",
 }  # fmt: skip
 FOR_CLIENTS = {"host": "the server's address", "port": "the server's port", "spec": "the file of the spec to follow"}

@@ -135,12 +135,16 @@ def one_worker(target: Target, spec: Spec, options: Options) -> Iterator[Worker]
         worker.stop()
 
 
+def client_worker(target: Target, spec: Spec, options: Options) -> ClientWorker:
+    """A worker that judges a client."""
+    assert isinstance(target, Command), "a client under test is a command"
+    return ClientWorker(target, spec, options.patience, str(options.spec_file or shipped_file()))
+
+
 def _client_workers(target: Target, spec: Spec, options: Options, cases: Sequence[Case]) -> list[Assignment]:
     """Every case has a client of its own."""
-    assert isinstance(target, Command), "a client under test is a command"
     queue = Queue(cases)
-    file = str(options.spec_file or shipped_file())
-    workers = [ClientWorker(target, spec, options.patience, file) for _ in range(options.jobs)]
+    workers = [client_worker(target, spec, options) for _ in range(options.jobs)]
     workers[0].check_start()
     return [(worker, (queue,)) for worker in workers]
 

@@ -13,6 +13,7 @@ from pychat.spec import Spec
 
 from .cases.case import Case
 from .cases.play import Play, to_yaml
+from .client.walks import walks as client_walks
 from .engine.programs import last_words
 from .engine.script import Compiler
 from .engine.target import StartError, Target
@@ -90,7 +91,7 @@ def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where
     try:
         with last_words(interrupted):
             results = run_suite(target, chosen, settings, spec=spec)
-            results += _walk(target, spec, settings, options, where, terminal, reports, results)
+            results += _walk(target, spec, settings, options, where, terminal, reports, results, of)
     except StartError:
         reports.abandon()
         raise
@@ -111,14 +112,16 @@ def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where
 
 def _walk(
     target: Target, spec: Spec, settings: Options, options: dict[str, Any], where: str, terminal: Terminal,
-    reports: Reports, before: Sequence[Result],
+    reports: Reports, before: Sequence[Result], of: str,
 ) -> list[Result]:  # fmt: skip
     """The walks that are asked for; what fails is written into a file."""
     results: list[Result] = []
     for noisy, number in ((False, options["walks"]), (True, options["fuzz"])):
         failed = settings.fail_fast and any(result.verdict.bad for result in (*before, *results))
         if number and not failed:
-            walked = run_walks(target, spec, walks(spec, number, options["seed"], noisy=noisy), settings)
+            seed = options["seed"]
+            drawn = client_walks(spec, number, seed) if of == "client" else walks(spec, number, seed, noisy=noisy)
+            walked = run_walks(target, spec, drawn, settings)
             if walked.found is not None:
                 _save(*walked.found, where, terminal)
             terminal.say(walked.figures)

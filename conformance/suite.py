@@ -12,6 +12,7 @@ from pychat.spec import Spec
 
 from .cases.case import Case, cases_of, unaskable
 from .cases.counting import Counting
+from .cases.crowds import Crowds
 from .cases.edges import Edges
 from .cases.flow import Flow
 from .cases.histories import Histories
@@ -22,9 +23,18 @@ from .cases.reader import shipped_plays
 from .cases.timers import Timers
 from .client.matrix import ClientMatrix
 from .oracle.judgeable import require_judgeable
-from .scenes import bursts, limits
+from .scenes import bursts, crowds, limits
 
-FAMILIES = (Matrix, Edges, Counting, Histories, Timers, Flow, Lifetime)  # what makes the cells for servers from a spec
+FAMILIES = (
+    Matrix,
+    Edges,
+    Counting,
+    Histories,
+    Crowds,
+    Timers,
+    Flow,
+    Lifetime,
+)  # what makes the cells for servers from a spec
 
 
 class SelectionError(Exception):
@@ -42,7 +52,7 @@ def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Cas
     require_judgeable(spec)
     cells = [play for family in FAMILIES for play in family(spec).plays()]
     found = _cases(spec, "server", cells, [*shipped_plays(spec), *example_plays(spec)], segments)
-    return [*found, *unaskable(spec), *bursts.scenes(spec), *limits.scenes(spec)]
+    return [*found, *unaskable(spec), *bursts.scenes(spec), *crowds.scenes(spec), *limits.scenes(spec)]
 
 
 def client_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Case]:

@@ -18,6 +18,7 @@ from pychat.spec.model import Outcome
 
 from .cases.case import Case, cases_of
 from .cases.play import WALK, Play, Segment, Step, send
+from .client.walks import shrink as shrink_client
 from .engine.target import Target
 from .engine.verdict import Result, Verdict
 from .engine.worker import Worker
@@ -25,7 +26,7 @@ from .oracle.frames import Faulty, Parsed, parse_request
 from .oracle.lines import CAST, Lines
 from .oracle.model import World
 from .oracle.noise import Noise
-from .run import Options, one_worker, run_suite
+from .run import Options, client_worker, one_worker, run_suite
 
 STEPS = 40  # of a walk, at most
 KINDS = ("move", "move", "move", "any", "any", "any", "any", "end")  # what a step is; of a noisy walk only the ends
@@ -104,6 +105,11 @@ def run_walks(target: Target, spec: Spec, cases: Iterator[Case], options: Option
 
 def _shrunk(target: Target, spec: Spec, options: Options, case: Case, failed: Result) -> tuple[Play, Result]:
     assert case.play is not None
+    if case.of == "client":
+        with contextlib.suppress(ValueError):
+            return shrink_client(client_worker(target, spec, options), case)
+        failed.note += " (not at every run of the same walk)"
+        return case.play, failed
     with one_worker(target, spec, options) as worker:
         for segment in SHRUNK:
             with contextlib.suppress(ValueError):

@@ -63,7 +63,7 @@ def check_junit(text: str) -> ElementTree.Element:
     assert root.tag == "testsuites"
     for element in root.iter():
         needed, possible, children = (set(words.split()) for words in JUNIT[element.tag])
-        assert needed <= element.keys() <= needed | possible, (element.tag, element.attrib)
+        assert needed <= set(element.keys()) <= needed | possible, (element.tag, element.attrib)
         assert {child.tag for child in element} <= children, element.tag
         assert element.tag not in ("testsuite", "testsuites") or TIME.fullmatch(element.get("time", ""))
         assert element.tag not in ("failure", "error") or element.get("type")

@@ -69,7 +69,17 @@ def port_that_is_closed() -> int:
         ),
         (("client", "--cmd", "x"), "it must take its {port}; there are {host}, {port}, {spec}"),
         (("client", "--cmd", "x {port} {max}"), "there is no {max}; there are {host}, {port}, {spec}"),
-        (("client", "--cmd", "x {port}", "--walk", "9"), "random walks are for servers"),
+        (("client", "--cmd", "x {port}", "--fuzz", "9"), "walks with any octets are for servers"),
+        (
+            ("server", "--cmd", "cd x && ./run {port}"),
+            "cd is a word of a shell, and there is no shell: write sh -c 'cd x",
+        ),
+        (("server", "--cmd", "PORT={port} ./run"), "there is no shell: write env PORT={port} ./run"),
+        (("server", "--cmd", "./run {port} > log"), "> writes into a file in a shell"),
+        (("server", "--cmd", "./run {port}; ./b"), "the ; after {port} ends a command"),
+        (("server", "--cmd", "./run $HOME {port}"), "$HOME is filled in by a shell"),
+        (("client", "--cmd", "./run {port} | tee x"), "| joins two programs"),
+        (("server", "--cmd", "'never closed {port}"), "a quote in 'never closed {port} is not closed"),
         (("server", "--cmd", X, "--select", "NAMED/CHAT/user-bussy"), "the nearest are NAMED/CHAT/user-busy"),
         (("server", "--cmd", X, "--segment", "half"), "there is no segment 'half'"),
         (("server", "--cmd", X, "--report", "pdf=x"), "it is KIND=FILE"),
@@ -94,12 +104,32 @@ def test_misuse_is_code_2_and_says_why(arguments: tuple[str, ...], said: str) ->
         ("./no-such-program {port}", "cannot be executed: No such file"),
         ("/etc/passwd {port}", "cannot be executed: Permission denied"),
         (f"{PYTHON} -c 'import sys; sys.exit(\"no database\")' {{port}}", "no database"),
-        ("'never closed {port}", "is no command"),
     ],
 )
 def test_what_would_not_start_is_code_3(command: str, said: str) -> None:
     """With its last words."""
     result = run("server", "--cmd", command, "--select", "CONNECTED/PING/answered")
+    assert result.exit_code == 3, result.output
+    assert said in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "text", "word", "said"),
+    [
+        ("srv.py", 0o644, "", "./srv.py", "allow it: chmod +x ./srv.py, or write python3 ./srv.py"),
+        ("srv", 0o755, "", "srv", "a file of this name is here: write ./srv"),
+        ("srv", 0o755, "x", "./srv", "its first line names no program (#!)"),
+        ("srv", 0o755, "#!/no/such\n", "./srv", "the program in its first line (#!) is missing"),
+    ],
+)
+def test_a_program_that_is_there_and_cannot_run_says_what_to_do(
+    name: str, mode: int, text: str, word: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file without permission, without its folder, without an interpreter."""
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(text)
+    Path(name).chmod(mode)
+    result = run("server", "--cmd", f"{word} {{port}}", "--select", "CONNECTED/PING/answered")
     assert result.exit_code == 3, result.output
     assert said in result.output
 

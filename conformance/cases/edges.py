@@ -1,10 +1,11 @@
-"""Plays of many values each: at the edges of types, of names, of UTF-8. Each value is one step, and all are sent at once.
+"""Plays of many values each: at the edges of types, of names, of UTF-8. Each value is a step; all are sent at once.
 
 What is due comes from the model; here it is only decided what to ask. Knows no socket, and no verb by name.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -20,6 +21,13 @@ from .play import Play, Step, send
 from .values import NO_UTF8, WORDS, edges_of
 
 OTHER = "d"  # with a number: one more connection
+LIKE_CAPITALS = (
+    ("S", "\u017f"),
+    ("I", "\u0131"),
+    ("A", "\uff21"),
+    ("O", "0"),
+)  # upper() and NFKC make capitals of three
+LIKE_SPACE = ("\t", "\xa0", "\u3000", "\x0b", "\x1f", "\x85", "  ", ",", "=", "\0")
 
 
 class Edges(Cells):
@@ -31,7 +39,7 @@ class Edges(Cells):
         self.taking = next((row.verb for _, row in spec.outcomes() if row.does("bind")), None)
 
     def plays(self) -> list[Play]:
-        found = [*self._fields(), *self._encodings()]
+        found = [*self._fields(), self._verbs(), self._encodings()]
         if self.taking is not None and self.paths.named is not None:
             found += [*self._names(), *self._freed()]
         return self.numbered(found, self.syntax)
@@ -43,18 +51,45 @@ class Edges(Cells):
             for field in request.form.fields:
                 good, kind = self.paths.values(request), self.spec.types[field.type]
                 values = edges_of(kind)
+                refused = [value for value in values if not kind.accepts(value)]
+                turns = itertools.zip_longest(refused, filter(kind.accepts, values))  # so that one answer less is seen
+                values = [value for turn in turns for value in turn if value is not None]
                 lines = (write_form(request.form, {**good, field.name: value}).encode() for value in values)
                 title = f"<{field.name}> of {verb}: characters beside those that may stand there, and the last of these"
-                written = tuple(filter(kind.accepts, values)) if field.type == self.spec.names else ()
+                written = (
+                    tuple(filter(kind.accepts, values)) if field.type == self.spec.names and verb == self.taking else ()
+                )
                 play = self._many(verb, verb, f"{field.name}-edges", title, lines)
                 yield replace(play, written=written)
 
-    def _encodings(self) -> Iterator[Play]:
+    def _verbs(self) -> Play:
+        """What is like a request, and begins with no verb of one, or not with one space behind it."""
+        title = "Words that are like verbs, what is like the space behind a verb, and frames of the server"
+        return self._many(barrier_verb(self.spec), ANY_LINE, "verb-edges", title, self._like_requests())
+
+    def _like_requests(self) -> Iterator[bytes]:
+        asked = barrier_verb(self.spec), next((v for v, r in self.spec.requests.items() if not r.form.fields), "")
+        for verb, request in self.spec.requests.items():
+            rest = write_form(request.form, self.paths.values(request)).removeprefix(verb)
+            words = [verb[:-1], f"{verb}S", *(verb.replace(*pair) for pair in LIKE_CAPITALS)]
+            if verb in asked:
+                words += [verb * 2, f"{verb}:", *(f"{before}{verb}" for before in ("\ufeff", "\t", "\xa0", "/", "\0"))]
+            if not self.spec.framing.any_case:
+                words += [verb.lower(), verb.capitalize()]
+            yield from (f"{word}{rest}".encode() for word in words if word not in self.spec.requests)
+            spaces = LIKE_SPACE if verb in asked else LIKE_SPACE[:2]
+            yield from (f"{verb}{space}{rest[1:]}".encode() for space in spaces)
+        for reply in self.spec.replies.values():
+            if reply.form.verb not in self.spec.requests:
+                values = {field.name: self.spec.types[field.type].good[:1] for field in reply.form.fields}
+                yield write_form(reply.form, {name: good[0] if good else "x" for name, good in values.items()}).encode()
+
+    def _encodings(self) -> Play:
         verb = barrier_verb(self.spec)
         lines = [b"", b"x"] if not self.spec.requests[verb].form.fields else [b"", f"{verb} x".encode()]
         many = (start + octets + end for octets in NO_UTF8 for start, end in ((lines[0], b""), (lines[1], b"y")))
         title = "What is no UTF-8, from the first to the last of each range, alone and in a request"
-        yield self._many(verb, ANY_LINE, "not-utf8-edges", title, many)
+        return self._many(verb, ANY_LINE, "not-utf8-edges", title, many)
 
     def _many(self, verb: str, message: str, variant: str, title: str, lines: Iterable[bytes]) -> Play:
         """Lines, where most faults are allowed; on a new connection where one more would be too many."""

@@ -29,7 +29,8 @@ WORDS = (
 # What a parser, a template or a printer reads in its own way.
 HOSTILE = (
     *WORDS, "007", "+1", "-0", "1.0", "1.50", "1e3", "0x10", "1_000", "9007199254740993", "%s%n%d", "100%%", "%41%00",
-    "a+b", "$&$1$$", "\\1\\0", "\\n\\t\\\\", "\\u0041", "{}{0}{{x}}", "${x}", "#{x}", "#x", "//x", "<b>&amp;</b>", "'x'", '"x"',
+    "a+b", "$&$1$$", "\\1\\0", "\\n\\t\\\\", "\\u0041", "{}{0}{{x}}", "${x}",
+    "#{x}", "#x", "x#y", "//x", "<b>&amp;</b>", "'x'", '"x"',
     "x;y|z", "a,b:c=d", "[x", "(a+)+$", "*", ".", "..", "/who", "!x", "@x", "~", "-", "--x", "=", "AbCdE", "aBCDe",
 )  # fmt: skip
 BAD_UTF8 = {
@@ -47,8 +48,8 @@ BAD_UTF8 = {
 NO_UTF8 = (
     b"\x80", b"\xbf", b"\xc0\x80", b"\xc1\xbf", b"\xe0\x80\x80", b"\xe0\x9f\xbf", b"\xed\xa0\x80", b"\xed\xbf\xbf",
     b"\xed\xa0\xbd\xed\xb9\x82", b"\xf0\x80\x80\x80", b"\xf0\x8f\xbf\xbf", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80",
-    b"\xf7\xbf\xbf\xbf", b"\xf8\x88\x80\x80\x80", b"\xfc\x84\x80\x80\x80\x80", b"\xfe", b"\xff", b"\xff\xfb\x01", b"\xc3",
-    b"\xe2\x82", b"\xf0\x9f\x99", b"\xe2\xc3\xa9", b"\xc3\xa9\xa9",
+    b"\xf7\xbf\xbf\xbf", b"\xf8\x88\x80\x80\x80", b"\xfc\x84\x80\x80\x80\x80", b"\xfe", b"\xff", b"\xff\xfb\x01",
+    b"\xc3", b"\xe2\x82", b"\xf0\x9f\x99", b"\xe2\xc3\xa9", b"\xc3\xa9\xa9",
 )  # fmt: skip
 
 
@@ -98,11 +99,15 @@ def edges_of(type_: Type) -> list[str]:
 def _characters(type_: Type) -> Iterator[str]:
     """Texts, with what is forbidden in the middle of each range, with what is not, and at both ends of a text."""
     for first, last in type_.forbid:
-        yield from (f"a{chr(point)}b" for point in range(first, last + 1) if point < 32 or point % 4 == 1)
+        inside = filter(_is_character, range(first, min(last, first + 255) + 1))
+        yield from (f"a{chr(point)}b" for point in inside if point < 32 or point % 4 == 1)
     for chars in ALIKE.values():
         yield from (f"a{char}b" for char in chars)
         yield from (f"{chars[0]}b", f"a{chars[0]}", chars[0])
     yield from (
+        " a",
+        "a ",
+        "a #b",
         "\ta",
         "a\t",
         "\t",

@@ -11,7 +11,7 @@ from conformance.cases.matrix import Cells
 from conformance.cases.play import CLIENT, USER, Play, Step
 from conformance.oracle.connection import Connection
 from conformance.oracle.frames import ANY_WORDS, Parsed, parse_request
-from conformance.oracle.lines import CAST, SUBJECT, Path
+from conformance.oracle.lines import CAST, SUBJECT, Lines, Path
 from conformance.oracle.lines import Move as Request
 from conformance.oracle.model import Due, End, Items, Text, World
 from pychat.spec import Spec
@@ -29,6 +29,7 @@ class ClientCells(Cells):
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
         self.contract = Contract(spec)
+        self.lines_of = Lines(spec)
         found = self.paths.configurations
         self.configurations = [name for name in found if self._is_open(self.paths.to_configuration(name))]
         self.views = self._find_views()
@@ -70,7 +71,7 @@ class ClientCells(Cells):
         """Whether the contract has commands for all that the client sends on this path, and its rules allow it."""
         world = World(self.spec)
         for who, octets in path:
-            if who == SUBJECT and (self._command(octets) is None or not self._allowed(world, octets)):
+            if who == SUBJECT and (self.command_for(octets) is None or not self.allowed(world, octets)):
                 return False
             world.feed(who, octets)
         return True
@@ -79,14 +80,14 @@ class ClientCells(Cells):
         """What a request leads to: for the client's own, the command and the request; for all, what comes to it."""
         steps: list[Step] = []
         if who == SUBJECT:
-            command = self._command(octets)
+            command = self.command_for(octets)
             assert command is not None
             steps += [typed(command), sent(octets)]
         for due in world.feed(who, octets).get(SUBJECT, []):
-            steps += self._given(due)
+            steps += self.given(due)
         return steps
 
-    def _given(self, due: Due) -> list[Step]:
+    def given(self, due: Due) -> list[Step]:
         """A frame from the server, and the line that it is printed as."""
         if isinstance(due, End):
             return [Step(CLIENT, "end")]
@@ -100,12 +101,12 @@ class ClientCells(Cells):
                 steps.append(Step(USER, "receive", line.encode(), line))
         return steps
 
-    def _command(self, octets: bytes) -> str | None:
+    def command_for(self, octets: bytes) -> str | None:
         """The command that sends this line."""
         said = parse_request(self.spec, octets.removesuffix(self.spec.framing.writes))
         return self.contract.command(said.verb, dict(said.values)) if isinstance(said, Parsed) else None
 
-    def _allowed(self, world: World, octets: bytes) -> bool:
+    def allowed(self, world: World, octets: bytes) -> bool:
         """Whether the rules for clients allow this request, which has a place in the client's view, with its fields."""
         said = parse_request(self.spec, octets.removesuffix(self.ending))
         assert isinstance(said, Parsed)

@@ -49,7 +49,7 @@ class Edges(ClientCells):
                     values = {**self.paths.values(request), field.name: value}
                     line = write_form(request.form, values).encode()
                     world, steps = self._led_into(state)
-                    if not good or self.contract.command(verb, values) is None or not self._allowed(world, line):
+                    if not good or self.contract.command(verb, values) is None or not self.allowed(world, line):
                         continue
                     row = world.row_of(SUBJECT, parse_request(self.spec, line))
                     if row is None or row.to == self.spec.final:
@@ -82,7 +82,7 @@ class Edges(ClientCells):
                     if push.reply is not None:
                         due = [frame, sent(push.reply.fill(values).encode() + self.ending)]
                     elif self._may_come(world, push.form, values):
-                        due = self._given(Text(frame.text))
+                        due = self.given(Text(frame.text))
                     else:
                         continue
                     title, rule = f"{push.verb} with <{field.name}> {name.replace('-', ' ')} is taken", "R-FRAME-8"
@@ -125,22 +125,22 @@ class Edges(ClientCells):
         """The words of a goodbye and of a refusal, which no program compares, at their edges."""
         for goodbye in list(self.spec.goodbyes.values())[:1] if self.spec.goodbye.fields else ():
             for name, words in self._wordings(self.spec.goodbye):
-                frame, *printed = self._given(Text(self.spec.goodbye_line(goodbye.code, words)))
+                frame, *printed = self.given(Text(self.spec.goodbye_line(goodbye.code, words)))
                 due = [frame, Step(CLIENT, "end"), *printed]
                 title, verb = f"the goodbye has words that are {name.replace('-', ' ')}", self.spec.goodbye.verb
                 yield self._cell(self.spec.initial, verb, f"words-{name}", title, ("R-ANS-5",), [], *due)
         for state, row in self.spec.outcomes():
             found = self.paths.to_row(state, row) if row.error is not None and state in self.configurations else None
-            command = self._command(found[1]) if found is not None and self._is_open(found[0]) else None
+            command = self.command_for(found[1]) if found is not None and self._is_open(found[0]) else None
             if row.error is None or found is None or command is None or not self.spec.refusal.fields:
                 continue
             world, steps = self._led(found[0])
-            if not self._allowed(world, found[1]):
+            if not self.allowed(world, found[1]):
                 continue
             due = []
             for _, words in self._wordings(self.spec.refusal):
                 due += [typed(command), sent(found[1])]
-                due += self._given(
+                due += self.given(
                     Text(self.spec.refusal_line(row.verb, row.error, world.open(SUBJECT).name or "", words))
                 )
             title = f"{row.error} has any words"
@@ -162,10 +162,10 @@ class Edges(ClientCells):
                 if row.verb in seen or row.answer is None or row.to == self.spec.final:
                     continue
                 found = self.paths.to_row(state, row) if state in self.configurations else None
-                command = self._command(found[1]) if found is not None and self._is_open(found[0]) else None
+                command = self.command_for(found[1]) if found is not None and self._is_open(found[0]) else None
                 if found is not None and command is not None:
                     world, steps = self._led(found[0])
-                    if self._allowed(world, found[1]):
+                    if self.allowed(world, found[1]):
                         seen.add(row.verb)
                         yield state, row, world, steps, found[1], command
 
@@ -174,7 +174,7 @@ class Edges(ClientCells):
         for state, row, world, steps, line, command in self._requests():
             asked, verb = [typed(command), sent(line)], row.verb
             due = world.feed(SUBJECT, line)[SUBJECT]
-            answered = [step for each in due for step in self._given(each)]
+            answered = [step for each in due for step in self.given(each)]
             for push in self.spec.pushes.values():
                 if push.reply is not None:
                     values = [dict.fromkeys((f.name for f in push.form.fields), word) for word in ("a1", "a2")]
@@ -221,7 +221,7 @@ class Edges(ClientCells):
         yield "closed", [Step(CLIENT, "end"), said]
         yield "reset", [Step(CLIENT, "cut"), said]
         for goodbye in list(self.spec.goodbyes.values())[:1]:
-            frame, *printed = self._given(Text(self.spec.goodbye_line(goodbye.code, goodbye.words)))
+            frame, *printed = self.given(Text(self.spec.goodbye_line(goodbye.code, goodbye.words)))
             yield "with-a-goodbye", [frame, Step(CLIENT, "end"), *printed]
 
     def _ends(self) -> Iterator[Play]:
@@ -240,7 +240,7 @@ class Edges(ClientCells):
         if self.spec.quit_verb is None or (SUBJECT not in world.connections and message != EOF):
             return
         line = write_form(self.spec.requests[self.spec.quit_verb].form, {}).encode() + self.ending
-        last = [step for due in world.feed(SUBJECT, line).get(SUBJECT, []) for step in self._given(due)]
+        last = [step for due in world.feed(SUBJECT, line).get(SUBJECT, []) for step in self.given(due)]
         due = [Step(USER, "finish"), *answered, sent(line), *last, Step(USER, "exit", text="0")]
         title = f"the end of the input in {view} is a quit"
         yield self._cell(view, message, name, title, ("R-ANS-5", "R-CLIENT-2"), steps, *due)
@@ -259,8 +259,8 @@ class Edges(ClientCells):
             if push.reply is not None:
                 continue
             world, steps = self._led(self.views[view])
-            given = self._given(Text(write_form(push.form, values)))
-            last = [step for due in world.feed(SUBJECT, asked[1].octets)[SUBJECT] for step in self._given(due)]
+            given = self.given(Text(write_form(push.form, values)))
+            last = [step for due in world.feed(SUBJECT, asked[1].octets)[SUBJECT] for step in self.given(due)]
             title = f"{push.verb} crosses {verb}, and is printed"
             due = [*asked, *given, *last, Step(USER, "exit", text="0")]
             yield self._cell(view, verb, f"crossing-{push.verb.lower()}", title, ("R-ANS-5",), steps, *due)

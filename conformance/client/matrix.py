@@ -33,11 +33,11 @@ class ClientMatrix(ClientCells):
                     if found is None or row.to == self.spec.final:
                         continue
                     path, line = found
-                    command = self._command(line)
+                    command = self.command_for(line)
                     if command is None or not self._is_open(path):
                         continue
                     world, steps = self._led(path)
-                    if not self._allowed(world, line):
+                    if not self.allowed(world, line):
                         continue
                     rules = ("R-ANS-5", "R-FRAME-8") if row.error else ("R-FRAME-8", "R-FRAME-1")
                     title = f"{command} in {configuration}: {row.error or row.label}"
@@ -49,12 +49,12 @@ class ClientMatrix(ClientCells):
         for configuration in self.configurations:
             for verb, request in self.spec.requests.items():
                 line = self.line(request)
-                command = self._command(line)
+                command = self.command_for(line)
                 if command is None:
                     continue
                 world, steps = self._led_into(configuration)
                 has_place = verb in self.spec.states[configuration.partition("+")[0]].recv
-                if has_place and self._allowed(world, line):
+                if has_place and self.allowed(world, line):
                     continue
                 rule = self.spec.client.only_if_rule if has_place else "R-CLIENT-2"
                 title = f"{command} in {configuration} is refused"
@@ -100,6 +100,6 @@ class ClientMatrix(ClientCells):
             if not accepted or command is None or name == "bidi-control":  # how that is printed has plays of its own
                 continue
             line = write_form(form, {form.fields[0].name: value})
-            both = [typed(command), sent(line.encode() + self.ending), *self._given(Text(line))]
+            both = [typed(command), sent(line.encode() + self.ending), *self.given(Text(line))]
             title = f"every octet of the text, both ways: {name}"
             yield self._cell(states[0], verb, name, title, rules, steps, *both)

@@ -57,7 +57,7 @@ class Replies(ClientCells):
                 line = write_form(push.form, values)
                 if self._may_come(world, push.form, values):
                     says, variant, rule = f"{line} in {view} is taken", f"comes{name}", "R-FRAME-8"
-                    due = self._given(Text(line))
+                    due = self.given(Text(line))
                 else:
                     says, variant, rule = f"the client closes after {line} in {view}", f"not{name}", "R-CLIENT-10"
                     due = self._closing(line)
@@ -68,7 +68,7 @@ class Replies(ClientCells):
         codes = [goodbye.code for goodbye in self.spec.goodbyes.values() if goodbye.when not in ("full", "share")]
         for (view, path), code in zip(self.views.items(), itertools.cycle(codes)):
             _, steps = self._led(path)
-            frame, *printed = self._given(Text(self.spec.goodbye_line(code, ODD_WORDS)))
+            frame, *printed = self.given(Text(self.spec.goodbye_line(code, ODD_WORDS)))
             due = [frame, Step(CLIENT, "end"), *printed]
             title = f"{code} in {view} ends the connection"
             yield self._cell(view, self.spec.goodbye.verb, "comes", title, ("R-ANS-5",), steps, *due)

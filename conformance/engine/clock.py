@@ -14,7 +14,7 @@ from pychat.spec.model import Timer
 
 from .actions import Await, Clock, shown
 from .backlog import Backlog
-from .failures import MismatchError, NotTestedError
+from .failures import MismatchError, OvertakenError
 from .inbox import Inbox
 from .stage import Stage
 
@@ -53,6 +53,25 @@ def watch(stage: Stage, action: Clock, backlog: Backlog | None) -> None:
             raise MismatchError(wanted, f"{inbox.seen} after {elapsed:.2f} s")
 
 
+def require_time(stage: Stage, action: Clock, now: float) -> None:
+    """A timer that is looked at later has not run out yet. Raises OvertakenError: too much time went by before."""
+    timer = stage.spec.timers[action.timer]
+    begun = {"accept": stage.opened, "call": stage.linked}.get(timer.since, {}).get(action.who)
+    if begun is not None and now + stage.conditions.slack > begun[0] + timer.after:
+        raise OvertakenError(
+            f"what happens before {timer.name} runs out: the answers took longer than {timer.after:g} s"
+        )
+
+
+def require_no_timer(stage: Stage, now: float) -> None:
+    """No timer has run out in a case that is about none. Raises OvertakenError: the answers were too slow for it."""
+    for timer in stage.spec.timers.values():
+        if timer.since in ("accept", "call") and now - stage.born + stage.conditions.slack > timer.after:
+            raise OvertakenError(
+                f"what takes longer than {timer.name}, {timer.after:g} s, at the pace of these answers"
+            )
+
+
 def await_end(stage: Stage, action: Await) -> None:
     """Waits for the moment at which a timer runs out, unless it is late."""
     timer = stage.spec.timers[action.timer]
@@ -89,7 +108,7 @@ def _expect_nothing(stage: Stage, inbox: Inbox, until: float, over: float = math
     _wait(stage, inbox, min(until, over))
     if inbox.units or inbox.ended:
         if time.monotonic() >= over:
-            raise NotTestedError("what comes before the end of a timer: this machine was too slow to look in time")
+            raise OvertakenError("what comes before the end of a timer: the machine was too slow to look in time")
         raise MismatchError(f"nothing to {inbox.wire.who} for {until - began:.2f} s", inbox.seen)
 
 
@@ -97,7 +116,7 @@ def _require_room(stage: Stage, until: float, backlog: Backlog | None) -> None:
     """The queue that keeps the server from reading stays full until then, and its own time is not over."""
     ends = [timer.after for timer in stage.spec.timers.values() if timer.since == "full"]
     if backlog is not None and ends and backlog.began + min(ends) < until:
-        raise NotTestedError("a clock that stands still: it took too long to fill the queue on this machine")
+        raise OvertakenError("a clock that stands still: it took too long to fill the queue on this machine")
 
 
 def _expect_reset(inbox: Inbox, timer: Timer, first: float, latest: float) -> None:

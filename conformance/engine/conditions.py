@@ -11,12 +11,14 @@ import contextlib
 import select
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 
 HURRY = 0.25  # seconds without anything, after which a server that answers at once is asked for a barrier's answer
 ENOUGH = 4  # times the slowest answer, for one that may come
 LONGEST = 60.0  # seconds of a case at a server that answers at once, besides its timers
 MANY = 200  # answers in one case, one after the other
+REMEMBERED = 200  # answers; one that was slow by accident must not make a late timer look right for a whole run
 SLICE = 0.05  # seconds of the judge's own waits
 LATE = 0.1  # seconds by which such a wait ends late on a machine that is busy
 EXCUSE = 0.25  # the part of a wait's time: a machine that is so late may be the reason that the time was not enough
@@ -26,11 +28,12 @@ CONFIRMED = 4  # second tries in a row that fail too, after which a failure is b
 
 
 class Conditions:
-    """One run's. `lock` guards everything but the times of answers, which may lose a race between two measurements."""
+    """One run's. `lock` guards everything here."""
 
     def __init__(self) -> None:
-        self.slowest = self.fastest = 0.0  # seconds of the slowest answer so far, and of the fastest
+        self.slowest = self.fastest = 0.0  # seconds of the slowest answer of late, and of the fastest so far
         self.lock = threading.Condition()
+        self._answers: deque[float] = deque(maxlen=REMEMBERED)
         self._running = 0  # cases
         self._alone = False
         self._tries = self._tries_alone = self._confirmed = 0
@@ -39,8 +42,10 @@ class Conditions:
 
     def saw(self, seconds: float) -> None:
         """An answer has taken so long."""
-        self.slowest = max(self.slowest, seconds)
-        self.fastest = min(self.fastest or seconds, seconds)
+        with self.lock:
+            self._answers.append(seconds)
+            self.slowest = max(self._answers)
+            self.fastest = min(self.fastest or seconds, seconds)
 
     @property
     def slack(self) -> float:

@@ -41,6 +41,10 @@ class NotTestedError(Exception):
     """The implementation offers no way to test this; the message says what it takes."""
 
 
+class OvertakenError(NotTestedError):
+    """A timer was over before the steps that come before it: the server or the machine was too slow for this case."""
+
+
 class ContradictionError(Exception):
     """A play says otherwise than the spec that is judged by; the message names the step.
 
@@ -59,6 +63,7 @@ def record_failure(result: Result, problem: Exception) -> None:
             result.verdict, result.wanted, result.got = Verdict.FAIL, "an end of what it sends", str(problem)
         case NotTestedError():
             result.verdict, result.note = Verdict.NOT_TESTED, str(problem)
+            result.excused = isinstance(problem, OvertakenError)
         case ContradictionError():  # cells and walks are made from the spec, and cannot contradict it
             result.verdict = Verdict.NOT_TESTED if result.kind == "play" else Verdict.ERROR
             result.note = str(problem)

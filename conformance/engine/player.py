@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from conformance.oracle.frames import quote
@@ -51,12 +51,17 @@ class Player:
         self.stage.end_silence()  # no clock is looked at any more
         self._run(script.ops[max(looks, default=0) :])
 
-    def _run(self, ops: Iterable[do.Op]) -> None:
-        for op in ops:
-            self.mute = op.mute
+    def _run(self, ops: Sequence[do.Op]) -> None:
+        for number, op in enumerate(ops):
+            self.mute, began = op.mute, time.monotonic()
             try:
                 self._acts[type(op.action)](op.action)
             except MismatchError as problem:
+                clocks = [other.action for other in ops[number + 1 :] if isinstance(other.action, do.Clock)]
+                for action in clocks:
+                    clock.require_time(self.stage, action, began)
+                if not self.stage.timed:
+                    clock.require_no_timer(self.stage, began)
                 problem.timed_out |= self.late
                 problem.locate(op.step, setup=op.part == "setup", rule=op.rule)
                 raise
@@ -152,13 +157,11 @@ class Player:
 
     def _exit(self, action: do.Exit) -> None:
         assert self.stage.process is not None
-        left = self.stage.deadline() - time.monotonic()
-        if self.stage.process.popen.wait(left) is None:
-            after = time.monotonic() - min(self.stage.stopped, time.monotonic())
-            raise MismatchError(
-                f"a server that ends in {self.stage.spec.limits.shutdown:g} s, whether its peers close or not",
-                f"one that runs after {after:.1f} s",
-            )
+        began = min(self.stage.stopped, time.monotonic())
+        left = began + self.stage.shutdown + clock.BUSY - time.monotonic()
+        if self.stage.process.popen.wait(max(0.0, left)) is None or left < 0:
+            wanted = f"a server that ends in {self.stage.spec.limits.shutdown:g} s, whether its peers close or not"
+            raise MismatchError(wanted, f"one that runs after {time.monotonic() - began:.1f} s")
 
     # Waiting
 

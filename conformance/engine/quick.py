@@ -19,16 +19,17 @@ from pychat.spec.reading import read
 
 FIRST = {"goodbye": 1.5, "accept": 2.4, "call": 2.4, "silence": 2.6, "full": 5.5, "end of silence": 7.9}  # seconds
 NEXT = 2.5  # seconds between two timers of one kind
-AT_ONCE = 0.1  # seconds of an answer for which these times are long enough
-MOST = 4.0  # times as long, for a server that answers late
+AT_ONCE = 0.02  # seconds of an answer for which these times are long enough
+ANSWERS = 6  # for each second more, so many times as long: several answers must come in a part of a timer
+MOST = 5.0  # times as long at most
 
 
 def quicken(spec_file: Path, folder: Path, answer: float = 0.0) -> Spec:
     """Writes the copy into a folder; its `source` is the file. Raises OSError or SpecError as `load` does.
 
-    The times are longer if an `answer` takes long, in seconds: several fit into a part of each timer.
+    The times are longer if an `answer` takes long, in seconds.
     """
-    longer = min(1 + 2 * max(0.0, answer - AT_ONCE), MOST)
+    longer = min(1 + ANSWERS * max(0.0, answer - AT_ONCE), MOST)
     data = cast("dict[str, Any]", read(spec_file.read_bytes(), str(spec_file)).data)
     seconds: dict[str, float] = dict(FIRST)
     timers = loads(spec_file.read_bytes(), str(spec_file)).timers

@@ -22,6 +22,7 @@ from pychat.spec import Spec
 
 from . import programs
 from .conditions import LATE
+from .shell import needs_shell, not_executed
 
 KEPT = 64 * 1024  # octets of its output
 ANNOUNCED = re.compile(rb"listening on (?:\[(?P<v6>[^\s\[\]]+)\]|(?P<host>[^\s\[\]]+)):(?P<port>[0-9]+)\b")
@@ -47,7 +48,7 @@ FOR_CLIENTS = {"host": "the server's address", "port": "the server's port", "spe
 
 
 class CommandError(Exception):
-    """A command with a placeholder that there is not, or without one that it needs; says which there are."""
+    """A command that needs a shell, has a placeholder that there is not, or lacks one that it needs; says so."""
 
 
 def placeholders_of(spec: Spec, of: str) -> dict[str, str]:
@@ -59,10 +60,13 @@ def placeholders_of(spec: Spec, of: str) -> dict[str, str]:
 
 
 def check_command(command: str, spec: Spec, of: str) -> None:
-    """Raises CommandError for a command with a placeholder that there is not, or a client's without the port.
+    """Raises CommandError for what needs a shell, a placeholder that there is not, or a client's without the port.
 
     A server without it takes a free port and says which: `listening on HOST:PORT`.
     """
+    problem = needs_shell(command)
+    if problem:
+        raise CommandError(problem)
     known, found = placeholders_of(spec, of), PLACEHOLDER.findall(command)
     wrong = next((name for name in found if name not in known), None)
     if wrong is not None or (of == "client" and "port" not in found):
@@ -216,7 +220,7 @@ def spawn(
     try:
         return programs.start(words, stdin=stdin, stdout=stdout, stderr=programs.PIPE, env=env)
     except OSError as error:
-        raise StartError(f"{words[0]} cannot be executed: {error.strerror or error}") from None
+        raise StartError(not_executed(words[0], error)) from None
 
 
 class Process:

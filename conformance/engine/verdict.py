@@ -65,7 +65,7 @@ class Result:
     timed_out: bool = False  # it failed after a wait that has run out
     late: float = 0.0  # seconds by which a short wait of the judge ended late: the machine was busy
     confirmed: bool = False  # it failed twice
-    excused: bool = False  # it was not tested, because the machine was too busy
+    excused: bool = False  # it was not tested, because the machine was too busy, or an answer too slow for a timer
     cause: str = ""  # the same for all failures that are one mistake
 
     @classmethod

@@ -115,7 +115,7 @@ class Worker:
         if second.verdict.good:
             second.remark(f"it failed at the first try ({first.words}), and not at the second one")
             return second
-        second.confirmed = True
+        second.confirmed = second.verdict.bad
         return self._excused(case, second)
 
     def _excused(self, case: Case, result: Result) -> Result:
@@ -214,7 +214,7 @@ class Worker:
 def _is_doubtful(case: Case, result: Result) -> bool:
     """Whether time may have failed the case: it is about time or amounts, or a wait has run out on a busy machine."""
     failed = result.verdict in (Verdict.FAIL, Verdict.BLOCKED) and not result.unreached
-    return failed and (case.slow or (result.timed_out and result.late >= LATE))
+    return result.excused or (failed and (case.slow or (result.timed_out and result.late >= LATE)))
 
 
 def _shortened(play: Play, spec: Spec, judged: Spec) -> str:

@@ -11,6 +11,7 @@ from . import (
     calls,
     counting,
     frames,
+    histories,
     lines,
     names,
     numbers,
@@ -20,7 +21,7 @@ from . import (
     saying,
     time_and_flow,
     users_and_chats,
-)  # fmt: skip
+)
 from .engine import Server
 
 
@@ -39,6 +40,7 @@ def server_mutants(spec: Spec) -> list[Mutant[Server]]:
         *users_and_chats.table.mutants,
         *calls.table.mutants,
         *counting.table.mutants,
+        *histories.table.mutants,
         *lines.table.mutants,
         *ordering_and_closing.table.mutants,
         *time_and_flow.table.mutants,

@@ -44,7 +44,7 @@ def length_of_each_segment(self: Reader, octets: bytes) -> None:
 
 
 @reading.step(Reader.feed)
-def segments_at_most_64k(self: Reader, octets: bytes) -> None:
+def segments_cut(self: Reader, octets: bytes) -> None:
     """Keeps 16 KiB of a segment, and drops the rest."""
     Reader.feed(self, octets[:16384])
 
@@ -89,27 +89,11 @@ class BurstLimited(Server):
 
 @table.engine("answers-limited")
 class AnswersLimited(Server):
-    """Drops an answer when 32 KiB are waiting to be sent."""
+    """Drops an answer when 16 KiB are waiting to be sent."""
 
     def answer(self, conn: Connection, frame: str) -> None:
-        if len(conn.outbox) < 32768:
+        if len(conn.outbox) < 16384:
             super().answer(conn, frame)
-
-
-@table.engine("end-overtakes")
-class EndOvertakes(Server):
-    """Drops what it has not taken yet when the client has finished sending, but the first frames."""
-
-    def receive(self, conn: Connection, octets: bytes, now: float) -> None:
-        lines = bytes(conn.reader.octets + octets).split(b"\n")
-        if len(lines) > MANY:
-            self.memory[conn] = True
-        super().receive(conn, octets, now)
-
-    def finish(self, conn: Connection) -> None:
-        if self.memory.get(conn):
-            conn.outbox = conn.outbox[:16384]
-        super().finish(conn)
 
 
 @table.engine("list-limited", near="*/WHO/*")

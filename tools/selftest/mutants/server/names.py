@@ -1,4 +1,4 @@
-"""Server mutants that mix up names: how a library folds, keys, compares and forgets them. Knows no verb and no state."""
+"""Server mutants that mix up names: how a library folds, keys, compares and frees them. Knows no verb, no state."""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ rule. It knows no verb and no state by name; what a verb means is what the rows 
 The rooms, each of which imports only those above it:
 
     oracle     what a correct server would send, to whom, and how each state is reached. No socket, no clock
-    cases      the questions: plays (YAML), cells (state × message × variant), and `Case`
+    cases      the questions: plays (YAML), cells (state × message × variant), what is derived of clocks (timers), slow
+               readers (flow) and the server as a whole (lifetime), and `Case`
     engine     asks one: worker (one server, one verdict for each case) sees whether it can be asked (needs), makes a
                play's steps a script of actions (script), and plays it (player) on a stage: connections, each with an
                inbox. failures turns an exception into a verdict; preflight finds what of the suite's own means works

@@ -327,7 +327,7 @@ def test_a_client_that_is_killed_from_outside_has_broken_no_rule(
     [
         ("CONNECTED/TIME/registration", "its registration timer of 30 s: give the command {spec} or {registration}"),
         ("CONNECTED/OPEN/server-full", "its limit of connections: give the command {max}"),
-        ("PAIRED/STOP/shutting-down", "its shutdown: only a server that was started with --cmd is stopped"),
+        ("CONNECTED/STOP/shutting-down", "its shutdown: only a server that was started with --cmd is stopped"),
     ],
 )
 def test_what_is_not_offered_is_not_tested(spec: Spec, id_: str, takes: str) -> None:

@@ -45,7 +45,10 @@ class Lifetime(Cells):
             draft.open(new)
             self._turned_away(draft, f"e{number + 1}")
         title = "there is room for one more after each kind of an end, and for no second one"
-        yield self._play("OPEN/full-again-and-again", title, draft, "R-OPEN-1", "R-CLOSE-3")
+        goodbye = self.spec.goodbye_when("full")
+        yield self._play(
+            f"OPEN/{goodbye.code if goodbye is not None else 'full'}", title, draft, "R-OPEN-1", "R-CLOSE-3"
+        )
         draft = self._filled()
         for number in range(MANY):
             self._turned_away(draft, f"e{number}")
@@ -55,7 +58,7 @@ class Lifetime(Cells):
             draft.finish(f"e{number}")
         self._turned_away(draft, f"f{MANY}")
         title = "connections that were turned away hold no room, and give none back"
-        yield self._play("OPEN/turned-away-again-and-again", title, draft, "R-OPEN-1", "R-CLOSE-3")
+        yield self._play("OPEN/turned-away", title, draft, "R-OPEN-1", "R-CLOSE-3")
         draft = Draft(self.spec, limit=ROOM).open("a")
         for number in range(MANY):
             draft.reset(f"r{number}")
@@ -63,7 +66,7 @@ class Lifetime(Cells):
             draft.open(who)
         self._turned_away(draft, "e")
         title = "connections that are reset at once hold no room"
-        yield self._play("OPEN/reset-again-and-again", title, draft, "R-OPEN-1")
+        yield self._play("OPEN/reset-at-once", title, draft, "R-OPEN-1")
 
     def _filled(self) -> Draft:
         draft = Draft(self.spec, limit=ROOM)

@@ -117,6 +117,8 @@ class Timers(Cells):
             homes = [name for name in homes if name in self.spec.states]
         for name in homes:
             draft = Draft(self.spec, self.paths.to_configuration(name))
+            if timer.row is None and not earlier:
+                self._keep_others(draft.wait(SUBJECT, timer, PART))
             for other in earlier:
                 draft.run_out(SUBJECT, other)
             draft.run_out(SUBJECT, timer)
@@ -132,6 +134,15 @@ class Timers(Cells):
             yield from self._what_ends_it(timer, home)
             yield from self._others(timer)
             yield from self._reply(timer, home)
+
+    def _keep_others(self, draft: Draft) -> None:
+        """The others say something that does not come to the subject: else their own silence would end with it."""
+        for who in [who for who in draft.world.connections if who != SUBJECT]:
+            signs = (line for _, line in self._signs(draft.world, who))
+            own = (line for line in signs if list(draft.world.copy().feed(who, line)) == [who])
+            line = next(own, None)
+            if line is not None:
+                draft.send(who, line)
 
     def _again(self, draft: Draft, path: Path) -> None:
         """Another one goes the same way, which shows that the name of the subject, who is gone, is free."""
@@ -196,7 +207,10 @@ class Timers(Cells):
             yield self._play(timer, "while-another-one-talks", "what another one sends ends no silence", draft, name)
             if told:
                 draft = Draft(self.spec, path).wait(SUBJECT, timer, PART).send(OTHER, told[0])
-                draft.wait(SUBJECT, timer, PART).run_out(SUBJECT, timer)
+                draft.wait(SUBJECT, timer, PART)
+                if timer.row is None:
+                    self._keep_others(draft)
+                draft.run_out(SUBJECT, timer)
                 yield self._play(timer, "after-a-frame-to-it", "a frame that is taken ends the silence", draft, name)
             return
 

@@ -13,7 +13,8 @@ The rooms, each of which imports only those above it:
     scenes     the few cases that no script can tell: functions of a worker and a stage
     client     the same for clients, which are programs that the suite talks to as their user and as their server
     suite      the list of all cases
-    run        the cases by several workers; walk draws random plays, runs and shrinks them; explain tells of a case
+    run        the cases by several workers; walk draws random plays, runs and shrinks them; explain tells of a case;
+                export writes all of them for runners in other languages
     results    the record of a run, the list of known failures, the terminal, and the reports, each from the record
     cli        the command line; session is one run of it
     grade      a course: many submissions, each judged by a session in a sandbox

@@ -1,7 +1,8 @@
-"""The command line: `pychat-conformance server|client|grade|list|explain|replay|shrink|report`."""
+"""The command line: `pychat-conformance server|client|grade|list|explain|export|replay|shrink|report`."""
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -23,6 +24,7 @@ from .cases.reader import PlayError, plays_of
 from .engine.failures import ContradictionError
 from .engine.target import Address, Command, CommandError, StartError, Target, check_command, placeholders_of
 from .explain import explain as explained
+from .export import export as exported
 from .grade.command import grade
 from .oracle.frames import visible_lines
 from .oracle.judgeable import require_judgeable
@@ -216,6 +218,23 @@ def list_(of: str, spec_file: Path | None, patterns: tuple[str, ...]) -> None:
     """Lists the cases: id, rules, title."""
     for case in select(_all(_spec(spec_file), of), patterns):
         _echo(f"{case.id:44} {','.join(case.rules):20} {case.title}")
+
+
+@main.command()
+@click.argument("of", type=click.Choice(["server", "client"]), default="server")
+@click.option("--spec", "spec_file", type=FILE, help="The cases of this spec.")
+@click.option("--select", "patterns", multiple=True, metavar="PATTERN", help=PATTERNS)
+@click.option("--schema", is_flag=True, help="The form of the document, and what a runner must do, as a JSON schema.")
+def export(of: str, spec_file: Path | None, patterns: tuple[str, ...], schema: bool) -> None:
+    """Writes the cases as JSON, with all that is due in them, for runners in other languages."""
+    if schema:
+        click.echo(Path(__file__).with_name("export.schema.json").read_text(encoding="utf-8"), nl=False)
+        return
+    spec = _spec(spec_file)
+    chosen = select(_all(spec, of), patterns)
+    if not chosen:
+        raise SelectionError("no case is selected")
+    click.echo(json.dumps(exported(spec, chosen), ensure_ascii=True, indent=1))
 
 
 def _all(spec: Spec, of: str) -> list[Case]:

@@ -12,6 +12,7 @@ from pychat.spec import Spec
 
 from .cases.case import Case, cases_of, unaskable
 from .cases.counting import Counting
+from .cases.crowds import Crowds
 from .cases.edges import Edges
 from .cases.flow import Flow
 from .cases.histories import Histories
@@ -24,7 +25,16 @@ from .client.matrix import ClientMatrix
 from .oracle.judgeable import require_judgeable
 from .scenes import bursts, crowds, limits
 
-FAMILIES = (Matrix, Edges, Counting, Histories, Timers, Flow, Lifetime)  # what makes the cells for servers from a spec
+FAMILIES = (
+    Matrix,
+    Edges,
+    Counting,
+    Histories,
+    Crowds,
+    Timers,
+    Flow,
+    Lifetime,
+)  # what makes the cells for servers from a spec
 
 
 class SelectionError(Exception):

@@ -41,6 +41,7 @@ ROOMS = {
         "pychat/spec", "conformance/oracle", "conformance/cases", "conformance/engine", "conformance/run",
     ),
     "conformance/explain": ("pychat/spec", "conformance/oracle", "conformance/cases", "conformance/engine"),
+    "conformance/export": ("pychat/spec", "conformance/oracle", "conformance/cases", "conformance/engine"),
     "conformance/results": (
         "pychat/spec", "pychat/startup", "conformance/oracle", "conformance/cases", "conformance/engine",
     ),
@@ -54,8 +55,8 @@ ROOMS = {
     ),
     "conformance/cli": (
         "pychat/spec", "pychat/command", "conformance/oracle", "conformance/cases", "conformance/engine",
-        "conformance/suite", "conformance/run", "conformance/walk", "conformance/explain", "conformance/results",
-        "conformance/session", "conformance/grade",
+        "conformance/suite", "conformance/run", "conformance/walk", "conformance/explain", "conformance/export",
+        "conformance/results", "conformance/session", "conformance/grade",
     ),
 }  # fmt: skip
 WITHOUT_IO = ("pychat/spec", "pychat/core", "pychat/visible", "conformance/oracle", "conformance/cases")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+from conformance.cases.flow import Flow
+from conformance.cases.lifetime import Lifetime
 from conformance.cases.play import Step, example_plays
 from conformance.cases.reader import shipped_plays
+from conformance.cases.timers import Timers
 from conformance.oracle.model import Due, World
 from conformance.oracle.paths import paths_of
 from conformance.results.record import NOT_JUDGED
@@ -28,9 +31,12 @@ CROSSINGS = {  # of two connections: who comes first decides what comes of one o
 RINGING = {"CHAT", "LEAVE", "MSG", "QUIT", END}  # what can come before the end of the ringing, or behind it
 
 
-def test_every_rule_has_a_play_that_was_written_by_hand(spec: Spec) -> None:
-    """For each side that it binds, examples of the spec too; what no play can show is named with its reason."""
-    plays = [*shipped_plays(spec), *example_plays(spec)]
+def test_every_rule_has_a_play(spec: Spec) -> None:
+    """For each side that it binds: written by hand, an example of the spec, or derived where it is about time, queues
+    or the server as a whole; what no play can show is named with its reason.
+    """
+    derived = [play for family in (Timers, Flow, Lifetime) for play in family(spec).plays()]
+    plays = [*shipped_plays(spec), *example_plays(spec), *derived]
     for of in ("server", "client"):
         shown = {rule for play in plays if play.of == of for rule in play.rules}
         missing = {rule.id for rule in spec.rules.values() if rule.of in (of, "both")} - shown

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from conformance.cases.counting import Counting
 from conformance.cases.matrix import Matrix
 from conformance.cli import main
 from conformance.client.contract import Contract
@@ -214,7 +215,7 @@ def test_a_state_to_which_the_model_comes_alone_has_its_cases() -> None:
         "      REST:\n        - {outcome: away, to: AWAY, answer: OK REST, rule: R-LEAVE-1}\n",
     )  # fmt: skip
     assert [name for name in paths_of(spec).configurations if name.startswith("AWAY")] == ["AWAY+alone"]
-    assert "AWAY/LINE/too-many-errors" in {play.id for play in Matrix(spec).plays()}
+    assert "AWAY/LINE/too-many-errors" in {play.id for play in Counting(spec).plays()}
 
 
 @pytest.mark.parametrize("ends", [(0x7F, 0x10FFFF), (0xD800, 0xDFFF), (0x7F, 0xD7FF), (0xE000, 0xFFFF)])

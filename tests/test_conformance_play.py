@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.cases.edges import Edges
 from conformance.cases.matrix import Matrix
 from conformance.cases.play import SEGMENTS, Play, Step, example_plays, quoted, to_yaml
 from conformance.cases.reader import PlayError, plays_of, shipped_plays
@@ -54,6 +55,7 @@ def faults(tmp_path: Path, spec: Spec, text: str) -> str:
         (HEAD + "      - a@ teatime\n", 6, "there is no timer teatime; there are registration"),
         (HEAD + "      - a@ half probe\n", 6, "there is no timer half probe"),
         (HEAD + "      - a>* MSG hello\n", 6, "many lines have one number"),
+        (HEAD + "      - a. many\n", 6, "so many octets are read: a number of them"),
         (HEAD + "      - server! KILL\n", 6, "there is no signal KILL; there is TERM"),
         (HEAD + "      - a! TERM\n", 6, "nobody else has them"),
         (HEAD + "      - a- now\n", 6, "this step has a text"),
@@ -268,6 +270,27 @@ def test_names_are_unique_where_names_stand_and_nowhere_else(spec: Spec) -> None
     exact = Names(spec, 12345, exact=True)
     assert len(exact.unique("a" * 32)) == 32
     assert len(exact.unique("a")) == 1
+    written = Names(spec, 12345, written=["null"])
+    assert written.in_request(b"NAME null\nNAME Null\n") == b"NAME null\nNAME Null-12345\n"
+
+
+def test_many_values_go_in_one_segment_and_each_has_its_step(spec: Spec) -> None:
+    """What is due by a value is looked at in the step that has sent it, so that a failure names the value."""
+    play = next(play for play in Edges(spec).plays() if play.id == "NAMED/PING/token-edges")
+    ops = [op for op in Compiler(spec, play, 1).compile().ops if op.part == "play"]
+    (send,) = [op.action for op in ops if isinstance(op.action, Send)]
+    assert b"\nPING 007\nPING " in send.octets
+    assert Text("PONG 007") in [
+        op.action.due for op in ops if isinstance(op.action, Receive) if op.step == "a> PING 007"
+    ]
+
+
+def test_no_two_plays_take_the_same_written_name(spec: Spec) -> None:
+    """Such names stay as they are, and a server may be slow to see that their users have gone."""
+    plays = [play for play in Edges(spec).plays() if play.written]
+    owners = {spec.name_type.fold(name): play.id for play in plays for name in play.written}
+    assert {"constructor", "tostring", "null"} <= set(owners)
+    assert all(owners[spec.name_type.fold(name)] == play.id for play in plays for name in play.written)
 
 
 def test_coalesced_octets_stand_between_two_barriers(spec: Spec) -> None:

@@ -353,7 +353,7 @@ def test_archives_are_unpacked_built_and_judged(tmp_path: Path) -> None:
     folder.mkdir()
     with zipfile.ZipFile(folder / "a.zip", "w") as archive:
         archive.writestr("src.py", STUDENT)
-        archive.writestr("make.sh", "#!/bin/sh\necho made <b>; cp src.py server.py\n")
+        archive.writestr("make.sh", "#!/bin/sh\necho 'made <b>'; cp src.py server.py\n")
     put(tmp_path / "packed", "project", STUDENT)
     (tmp_path / "packed" / "project" / "make.sh").write_text("#!/bin/sh\nexit 0\n")
     (tmp_path / "packed" / "project" / "make.sh").chmod(0o755)
@@ -395,3 +395,26 @@ def test_no_isolation_is_a_choice_that_the_pages_tell(tmp_path: Path) -> None:
     assert not leftovers()
     assert "as before" in grade(done.folder, done.results, "--no-isolation").said
     assert "as before" not in grade(done.folder, done.results, "--no-isolation", "--again").said
+
+
+def test_a_submission_cannot_pass_for_a_module_of_the_judge(tmp_path: Path) -> None:
+    """The grader stands in the folder of submissions, one of which has the name of a module."""
+    put(tmp_path, "conformance", STUDENT)
+    for name in ("conformance", "click", "yaml"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "__init__.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'x').close()\n")
+    script = Path(sys.executable).with_name("pychat-conformance")
+    words = [str(script), "grade", ".", "--to", str(tmp_path.parent / f"{tmp_path.name}-grades"), "--cmd", COMMAND]
+    done = subprocess.run(
+        [*words, "--select", CASE], capture_output=True, text=True, timeout=PATIENCE, cwd=tmp_path
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "conformance              conforms" in done.stdout
+    assert not (tmp_path / "imported").exists()
+
+
+def test_results_do_not_go_among_the_submissions(tmp_path: Path) -> None:
+    put(tmp_path, "a", STUDENT)
+    done = grade(tmp_path, tmp_path / "grades")
+    assert done.code == 2
+    assert "name another one" in done.said

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from conformance.cli import main
 from conformance.grade import pages, sheet
 from conformance.grade.folder import Submission, SubmissionError, submissions, unpack
 from conformance.grade.marks import Mark, count, in_common, points_of, verdict_of
@@ -220,3 +222,18 @@ def test_a_verdict_is_final_if_the_same_files_give_it_again(
     found: dict[str, object], in_time: bool, verdict: tuple[str, bool]
 ) -> None:
     assert verdict_of(found, in_time=in_time) == verdict
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--cmd", "./run {prot}"), "there is no {prot}"),
+        (("--cmd", "./run {port}", "--build", "cd x && make"), "shell"),
+        (("--cmd", "./run {port}", "--select", "NOWHERE/*"), "NOWHERE/*"),
+        (("--cmd", "./run {port}"), "holds no submission"),
+    ],
+)
+def test_misuse_is_told_before_anything_runs(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    done = CliRunner().invoke(main, ["grade", str(tmp_path), *options])
+    assert done.exit_code == 2
+    assert said in done.output

@@ -56,7 +56,9 @@ class Edges(Cells):
                 values = [value for turn in turns for value in turn if value is not None]
                 lines = (write_form(request.form, {**good, field.name: value}).encode() for value in values)
                 title = f"<{field.name}> of {verb}: characters beside those that may stand there, and the last of these"
-                written = tuple(filter(kind.accepts, values)) if field.type == self.spec.names else ()
+                written = (
+                    tuple(filter(kind.accepts, values)) if field.type == self.spec.names and verb == self.taking else ()
+                )
                 play = self._many(verb, verb, f"{field.name}-edges", title, lines)
                 yield replace(play, written=written)
 

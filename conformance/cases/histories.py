@@ -21,8 +21,8 @@ from pychat.spec.model import Outcome
 from .matrix import Cells
 from .play import Play, Step, send
 
-MOVES = 20  # of a play, behind the shortest way to its goal
-GOAL, NEW, SELDOM = 1e6, 10.0, 0.1  # the weights of a move, see there
+MOVES = 30  # of a play, behind the shortest way to its goal
+NAMING, GOAL, NEW, SELDOM = 1e6, 1e4, 10.0, 0.02  # the weights of a move, see there
 
 
 class Goal(NamedTuple):
@@ -63,15 +63,14 @@ class Histories(Cells):
         history, dice = History(self.repertoire), Random(f"{goal.configuration} {goal.label}")
         for who, octets in (*goal.path, (SUBJECT, goal.line)):
             self._take(history, history.line(who, octets))
+        self._say(history)
         for _ in range(MOVES):
-            self._say(history)
             moves = list(history.choices())
             while moves:
                 move = dice.choices(moves, [self._weight(history, goal, move) for move in moves])[0]
                 if self._take(history, move):
                     break
                 moves.remove(move)
-        for _ in history.people:
             self._say(history)
         title = f"{goal.row.verb} in {goal.configuration} is {goal.row.label}, whatever came before"
         return self.cell(
@@ -83,7 +82,12 @@ class Histories(Cells):
         return send(self.spec, move.who, move.octets) if move.kind == "send" else Step(move.who, move.kind)
 
     def _weight(self, history: History, goal: Goal, move: Move) -> float:
-        """How likely a move is: its goal with a new past, then what is new at all; an end, which forgets, seldom."""
+        """How likely a move is: a name, without which there is no past; its goal with a new past; then what is new.
+
+        An end, which forgets, is seldom taken.
+        """
+        if history.world.connections[move.who].state == self.spec.initial:
+            return NAMING if move.row is not None and move.row.to != self.spec.final else 0
         new = sum(feature not in self.seen for feature in history.features(move))
         if new and move.row is goal.row and history.world.configuration(move.who) == goal.configuration:
             return GOAL
@@ -95,7 +99,6 @@ class Histories(Cells):
         return history.take(move)
 
     def _say(self, history: History) -> None:
-        """One of the people says a line: the one whose past is the newest."""
-        sayings = list(history.sayings(self.saying)) if self.saying else []
-        if sayings:
-            self._take(history, min(sayings, key=lambda move: sum(map(self.seen.__getitem__, history.features(move)))))
+        """Each of the people says a line, where that is no fault: it shows who is linked with whom, and heard."""
+        for who in history.people.values() if self.saying else ():
+            history.say(who, self.saying)

@@ -13,6 +13,9 @@
                   a@ timer first among them, it is the moment at which this timer runs out
     9* a< frame   nine such steps
 
+Names get a number, so that those of each play are its own; `written: [null, Null]` in the header names those that stay.
+With `at_once: true` what a connection sends goes in one segment, before its answers are read; the rest stays as it is.
+
 Numbers of the spec. In each text of a file, {framing.max_octets} is the number at this path of the spec that is judged.
 
 Time. A clock begins where the spec says: with the accept, a call, a's last octet, the last frame to a, a full queue.

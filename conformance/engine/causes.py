@@ -79,7 +79,7 @@ def _filled(spec: Spec, got: Received) -> str:
     for part in got.reply.form.parts:
         value = part if isinstance(part, str) else got.values[part.name]
         fixed = isinstance(part, str) or value in (*spec.types[part.type].one_of, *spec.errors, *spec.goodbyes)
-        parts.append(value if fixed else str(part))
+        parts.append(value if fixed or isinstance(part, str) else f"<{part.name}>")
     return " ".join(parts)
 
 

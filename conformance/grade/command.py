@@ -12,12 +12,14 @@ import click
 
 from conformance.cases.play import SEGMENTS
 from conformance.engine import programs
-from conformance.engine.target import check_command
+from conformance.engine.shell import needs_shell
+from conformance.engine.target import CommandError, check_command
 from conformance.oracle.frames import visible, visible_lines
 from conformance.oracle.judgeable import require_judgeable
 from conformance.suite import client_cases, select, server_cases
 from pychat.spec import load, shipped
 
+from . import pages
 from .course import Course, require_isolation
 from .folder import submissions
 from .inside import Job
@@ -67,7 +69,7 @@ def grade(folder: Path, command: str, results: Path, spec_file: Path | None, **o
 
     It writes grades.csv, index.html and a page for each into --to. A second run judges only what has changed, or was
     not done. Each submission runs isolated: without network, without sight of other files and processes, with limits
-    of memory, time, processes, disk and descriptors. That takes Linux with bubblewrap (0.7 or later) and util-linux.
+    of memory, time, processes, disk and descriptors. That takes Linux with bubblewrap (0.5 or later) and util-linux.
 
     Exit codes: 0 each was judged, whatever the verdict; 2 misuse; 3 no isolation here; 4 some could not be judged;
     130 stopped.
@@ -76,6 +78,9 @@ def grade(folder: Path, command: str, results: Path, spec_file: Path | None, **o
     require_judgeable(spec)
     of, patterns, isolated = options["of"], options["patterns"], not options["no_isolation"]
     check_command(command, spec, of)
+    problem = needs_shell(options["build"])
+    if problem:
+        raise CommandError(problem)
     if spec_file:
         spec = replace(spec, source=spec_file.name)  # students read it
     cases = server_cases(spec, SEGMENTS) if of == "server" else client_cases(spec, SEGMENTS)
@@ -84,6 +89,8 @@ def grade(folder: Path, command: str, results: Path, spec_file: Path | None, **o
     found = submissions(folder)
     if not found:
         raise click.UsageError(f"{folder} holds no submission: neither a folder nor an archive")
+    if results.resolve().is_relative_to(folder.resolve()):
+        raise click.UsageError(f"--to {results} lies in the folder of the submissions; name another one")
     if isolated:
         _require_isolation()
     job = Job(
@@ -97,7 +104,7 @@ def grade(folder: Path, command: str, results: Path, spec_file: Path | None, **o
         folder.resolve().name, results, job, spec, cases, found, options["jobs"], options["points"], options["again"],
         lambda mark, known: click.echo(_line(mark, known=known)),
     )  # fmt: skip
-    click.echo(f"{len(found)} submissions, {course.jobs} at a time, at most {options['timeout']} s each")
+    click.echo(f"{pages.how_many(len(found))}, {course.jobs} at a time, at most {options['timeout']} s each")
     if not isolated:
         click.echo("no isolation: each submission runs as you, and can read and change what you can", err=True)
     try:

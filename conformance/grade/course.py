@@ -34,7 +34,12 @@ from .folder import Submission, SubmissionError
 from .marks import NOT_UNPACKED, Mark, count, points_of, read_lines, verdict_of
 from .sandbox import IsolationError, missing, outside
 
-MODULE = (sys.executable, "-m", inside.__name__)
+# -P: the grader may stand in a folder of submissions, and a module of that name there must not be imported
+_ROOT = str(Path(__file__).parents[2])
+JUDGE = (
+    sys.executable, "-P", "-c",
+    f"import sys; sys.path.append({_ROOT!r}); from {inside.__name__} import main; main()",
+)  # fmt: skip
 LAST_WORDS = 2000  # octets of what a judge says who has not ended well
 GRACE = 3.0  # seconds for a judge that is told to end
 BESIDE = {"report.html": "the whole run: each case, with what was sent and got", "record.json": "the record"}
@@ -134,7 +139,7 @@ class Course:
         notes = [found.get("note", ""), f"memory: {found['memory']}" if found.get("memory") else ""]
         if not in_time:
             notes.append(f"{job.limits.seconds} s were over; what was not run by then has no points")
-        elif not found:
+        elif found.get("came") != "judged" and not found.get("note"):
             notes.append(f"the judge has not ended well: {said}")
         mark = Mark(submission.name, key, verdict, final, note="; ".join(filter(None, notes)))
         mark.seconds, mark.build = round(time.monotonic() - started, 1), found.get("build", "")
@@ -148,7 +153,7 @@ class Course:
 
     def _await(self, job: inside.Job, log: int) -> bool | None:
         """Runs a judge to its end: whether that was in time; None when it was stopped."""
-        words = outside(MODULE) if job.isolated else list(MODULE)
+        words = outside(JUDGE) if job.isolated else list(JUDGE)
         deadline = time.monotonic() + job.limits.seconds
         with tempfile.TemporaryFile() as asked:
             asked.write(inside.asked(job, self.spec, self.cases))
@@ -174,7 +179,7 @@ def require_isolation() -> None:
     lacking = missing()
     if lacking:
         raise IsolationError(f"not installed: {', '.join(lacking)}")
-    done = programs.run([*outside(MODULE), "probe"])
+    done = programs.run([*outside(JUDGE), "probe"])
     if done.returncode:
         raise IsolationError(f"a sandbox cannot be made here: {done.stderr.strip() or f'code {done.returncode}'}")
 

@@ -1,4 +1,4 @@
-"""One submission, judged within its own namespaces: `python -m conformance.grade.inside`, with the input of `asked`.
+"""One submission, judged within its own namespaces: a program of its own, with the input of `asked`.
 
 It is the first process of its pid namespace: when it ends, nothing of the submission is left, and its mounts neither.
 What it has found goes into the files of the job's folder: `inside.json`, and the record of the run.
@@ -105,11 +105,11 @@ def main() -> None:
     job, found = Job.parse(sys.stdin.buffer.readline().decode()), Found()
     spec, cases = pickle.load(sys.stdin.buffer)  # noqa: S301  # a file of the tool's own, which never had a name
     try:
-        with stage(job.limits, job.tools, isolated=job.isolated) as place, Watch(job.limits.memory) as watch:
-            try:
-                _judge(job, spec, cases, place, found)
-            finally:
-                found.memory = watch.words
+        with stage(job.limits, job.tools, isolated=job.isolated) as place, contextlib.ExitStack() as stack:
+            if job.isolated:  # else it would see, and end, processes that are none of a submission
+                watch = stack.enter_context(Watch(job.limits.memory))
+                stack.callback(lambda: setattr(found, "memory", watch.words))
+            _judge(job, spec, cases, place, found)
     finally:
         replace(Path(job.out) / "inside.json", json.dumps(asdict(found)))
 
@@ -220,7 +220,3 @@ def _little_memory() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-if __name__ == "__main__":
-    main()

@@ -69,7 +69,6 @@ class Limits:
     def told(self, *, isolated: bool) -> list[str]:
         """The limits in words, for pages."""
         always = [
-            f"memory: {self.memory} MB for all its processes, measured 10 times a second",
             f"time: {self.seconds} s in all",
             f"files: none above {self.disk} MB; {self.descriptors} descriptors for a process",
         ]
@@ -77,12 +76,14 @@ class Limits:
             return [
                 "NO ISOLATION: it ran as the user who graded, and could read and change what that user can",
                 *always,
+                f"memory: {4 * self.memory} MB of data for a process",
                 "not limited: processes, disk, network",
             ]
         return [
             "network: the loopback interface of its own namespace, and nothing else",
             "sight: its own copy, read-only system programs; no home, no other submission, no process of others",
             "rights: no privileges, none to be gained; an environment without the grader's variables",
+            f"memory: {self.memory} MB for all its processes, measured 10 times a second",
             *always,
             f"disk: {self.disk} MB and {self.files} files for its copy and its temporary files",
             f"processes: {self.processes} for one start, ended by the kernel with its process 1",

@@ -1,6 +1,7 @@
 """A watch on the memory of a submission: all its processes together, since a limit for each one bounds no sum.
 
-Told apart from the judge's processes by their pid namespace: they have more than one process id. Memory is what is
+Only for a process in a pid namespace that holds nothing but the judge and the submission. They are told apart by their
+pid namespace: the submission's processes have more than one process id. Memory is what is
 resident and not of files; what a tmpfs holds is bounded by its size.
 """
 

@@ -84,7 +84,7 @@ class Filling(Lines):
         self.names |= {chr(ord(CAST[-1]) + number): name for number, name in enumerate(more, 1)}
         return list(self.names)[1 : count + 1]
 
-    def _way(self, who: str) -> Path:
+    def way(self, who: str) -> Path:
         """The way of the subject, for another one."""
         return tuple(Move(who, self._renamed(move.octets, self.names[who])) for move in self.base)
 
@@ -121,7 +121,7 @@ class Filling(Lines):
         adding = list(dict.fromkeys(row.verb for _, row in self.spec.outcomes() if row.adds_to(relation.name)))
         for allowed in (False, True):
             for who in crowd:
-                way = self._way(who) if who not in world.connections else ()
+                way = self.way(who) if who not in world.connections else ()
                 for line in (line for verb in adding for line in self.asking(verb, count)):
                     if not allowed:
                         yield (*way, Move(who, line))

@@ -20,6 +20,7 @@ from .lines import CAST
 from .model import Due, Text, World
 from .paths import Paths
 
+MANY = 3  # links, from which on they are alike
 Feature = tuple[object, ...]
 
 
@@ -44,6 +45,7 @@ class Past:
     last: str = ""
     former: str | None = None
     said: tuple[bool, bool] = (False, False)  # whether it had answered, and was accepted
+    links: int = 0  # so far, up to MANY
 
 
 def matters(spec: Spec, state: str, row: Outcome) -> bool:
@@ -96,13 +98,12 @@ class History:
         said = self.repertoire.said[octets]
         return Move(who, "send", octets, self.world.row_of(who, said), self._named(said))
 
-    def sayings(self, octets: bytes) -> Iterator[Move]:
-        """This line as a move of each of the people, where it is no fault that counts."""
-        said = self.repertoire.said[octets]
-        for move in (self.line(who, octets) for who in self.people.values()):
-            fault = self.spec.first_fault(self.world.connections[move.who].state, None, said.verb)
-            if fault is None or said.verb in fault.uncounted:
-                yield move
+    def say(self, who: str, octets: bytes) -> None:
+        """One says a line that changes nothing, unless it is a fault that counts."""
+        said, state = self.repertoire.said[octets], self.world.connections[who].state
+        fault = self.spec.first_fault(state, None, said.verb)
+        if fault is None or said.verb in fault.uncounted:
+            self.moves.append(Move(who, "send", octets))
 
     def _named(self, said: Parsed | Faulty) -> str | None:
         if isinstance(said, Faulty):
@@ -125,6 +126,7 @@ class History:
             ("former", *here, self._former(who, other), past.said),
             ("about", *here, *about),
             ("among", *here, *others),
+            ("links", *here, past.links),
         ]
 
     def _former(self, who: str, other: str | None) -> str:
@@ -145,8 +147,11 @@ class History:
         except BrokenInvariantError:
             return False
         for who, before in self.world.connections.items():
-            if before.partner is not None and world.connections[who].partner != before.partner:
-                self.pasts[who].former, self.pasts[who].said = before.partner, (before.answered, before.accepted)
+            past, partner = self.pasts[who], world.connections[who].partner
+            if partner != before.partner and before.partner is not None:
+                past.former, past.said = before.partner, (before.answered, before.accepted)
+            elif partner != before.partner:
+                past.links = min(past.links + 1, MANY)
         for who, due in dues.items():
             self.pasts[who].last = self._heard(due) or self.pasts[who].last
         self.pasts[move.who].last = move.what

@@ -28,6 +28,16 @@ def report(spec: Spec, outcome: Outcome) -> list[str]:
         without = f" (not {', '.join(missing)})" if missing else ""
         rules = f"{len(covered)}/{len(covered) + len(missing)}{without}"
         lines.append(f"{name}: {', '.join(parts)} passed/exercised/all, rules {rules}")
+    blamed = [trial for trial in outcome.trials if trial.killer is not None and trial.mutant.rule]
+    right = [trial for trial in blamed if trial.killer is not None and trial.killer.rule == trial.mutant.rule]
+    for trial in blamed:
+        if trial.killer is not None and trial not in right:
+            words = f"{trial.mutant.rule} is broken, {trial.killer.key} blames {trial.killer.rule}"
+            lines.append(f"blamed {trial.mutant.name}: {words}")
+    if blamed:
+        lines.append(
+            f"{outcome.side} mutants of one rule: the first failure blames it in {len(right)} of {len(blamed)}"
+        )
     killed = sum(trial.killer is not None for trial in outcome.trials)
     more = f", {len(equivalent)} equivalent" if equivalent else ""
     more += f", {len(outcome.survivors)} survived" if outcome.survivors else ""

@@ -19,13 +19,17 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Mutant(Generic[E]):
-    """An implementation in which one thing is broken. `near` is a pattern of the ids of cases that may see it."""
+    """An implementation in which one thing is broken. `near` is a pattern of the ids of cases that may see it.
+
+    `rule` is the one that is broken, where it is the rule of a row, a fault, a budget or a timer.
+    """
 
     name: str
     breaks: str
     engine: type[E] | None = None  # None: the correct one
     spec: Spec | None = None  # None: the one that it is started with
     near: str = ""
+    rule: str = ""
 
 
 def find(mutants: Sequence[Mutant[E]], name: str) -> Mutant[E] | None:

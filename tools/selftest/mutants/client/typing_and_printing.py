@@ -160,7 +160,7 @@ def silent_while_leaving(self: Client, reply: Reply, values: Values) -> None:
         Client.print(self, reply, values)
 
 
-@table.step(Client.print)
+@table.step(Client.print, near="*/*/a-long-list")
 def items_behind_their_answer(self: Client, reply: Reply, values: Values) -> None:
     """Prints the items of a list behind the answer that ends it."""
     if reply.kind == "item":
@@ -192,7 +192,7 @@ reading.row("frames-trimmed", "Takes spaces off the end of a frame.", Reader.tex
 reading.row("frames-at-line-separators", "Takes U+2028 for the end of a frame.", Reader.feed,
             lambda self, octets: Reader.feed(self, octets.replace("\u2028".encode(), b"\n")), near=RELAYED)
 reading.row("every-cr-dropped", "Drops each CR of a segment.", Reader.feed,
-            lambda self, octets: Reader.feed(self, octets.replace(b"\r", b"")), near="*/LINE/*crlf*")
+            lambda self, octets: Reader.feed(self, octets.replace(b"\r", b"")), near="*/LINE/*cr*")
 reading.row("little-buffer", "Keeps the last 4096 octets of a segment.", Reader.feed,
             lambda self, octets: Reader.feed(self, octets[-4096:]), near="*/*/a-*")
 reading.row("mark-dropped-from-stream", "Drops byte order marks from the stream.", Reader.text,
@@ -293,7 +293,8 @@ def one_probe_a_segment(self: Client, template: Template, values: Values) -> Non
 # --- how it ends ------------------------------------------------------------------------------------------------------
 
 # fmt: off
-table.row("always-ends-well", "Ends with code 0 however the connection ended.", Client.code, lambda self: 0)
+table.row("always-ends-well", "Ends with code 0 however the connection ended.", Client.code, lambda self: 0,
+          near="*/EOF/server-*")
 table.row("asked-is-well", "Ends with code 0 when it has asked for the end, answered or not.", Client.code,
           lambda self: 0 if self.quitting else 1, near="*/*/unanswered-*")
 table.row("lost-silently", "Says nothing of a lost connection.", Client.lose,
@@ -316,7 +317,7 @@ class GoodbyeIsWell(Client):
         return 0 if self.memory.get("well") else super().code()
 
 
-@table.step(Client.finish, near="*/*/*held*")
+@table.step(Client.finish, near="*/EOF/*held")
 def end_forgets_held(self: Client) -> None:
     """Forgets what is held at the end of its input."""
     self.held.clear()
@@ -333,7 +334,7 @@ class GoesOnAfterQuit(Client):
         self.quitting |= quitting
 
 
-@table.engine("end-overtakes", near="*/*/*")
+@table.engine("end-overtakes", near="*/EOF/*held")
 class EndOvertakes(Client):
     """Asks for the end at once, before what is held."""
 

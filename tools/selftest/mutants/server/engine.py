@@ -327,9 +327,10 @@ class Server(Users):
 
     def filled(self, template: Template, words: Mapping[str, str]) -> str:
         """A frame; the number of a timer's push is counted when it is needed."""
-        if any(isinstance(part, Variable) and part.name == "number" for part in template.parts):
+        counted = any(isinstance(part, Variable) and part.name == "number" for part in template.parts)
+        if counted and "number" not in words:
             self.pushed = self.pushed % MOST_PUSHED + 1
-        return template.fill({**words, "number": str(self.pushed)})
+        return template.fill({"number": str(self.pushed), **words})
 
     def refusal(self, conn: Connection, verb: str, code: str) -> str:
         return self.spec.refusal_line(verb, code, conn.name or "")

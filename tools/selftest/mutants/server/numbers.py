@@ -168,9 +168,14 @@ def _queues(spec: Spec) -> Iterator[Mutant[Server]]:
 
 
 def _relations(spec: Spec) -> Iterator[Mutant[Server]]:
-    """How many tuples are kept may differ between correct servers, but one is too few."""
     for name, relation in spec.relations.items():
-        if any(column.keep is not None for column in relation.columns):
-            columns = tuple(column if column.keep is None else replace(column, keep=1) for column in relation.columns)
-            changed = replace(spec, relations={**spec.relations, name: replace(relation, columns=columns)})
-            yield Mutant(f"relation/{name}:keeps-one", f"only the last {name} is remembered", spec=changed)
+        for keep in {column.keep for column in relation.columns if column.keep is not None}:
+            for what, breaks, kept in (
+                ("keeps-one", "only the last one is remembered", 1),
+                ("keeps-fewer", f"{keep - 1} are remembered", keep - 1),
+                ("keeps-more", f"{keep + 1} are remembered", keep + 1),
+                ("keeps-all", "all are remembered", None),
+            ):
+                columns = tuple(replace(one, keep=kept) if one.keep == keep else one for one in relation.columns)
+                changed = replace(spec, relations={**spec.relations, name: replace(relation, columns=columns)})
+                yield Mutant(f"relation/{name}:{what}", f"{name}: {breaks}", spec=changed, near=f"*/*/{name}-keeps-*")

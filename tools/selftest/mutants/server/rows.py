@@ -26,12 +26,23 @@ def mutants(spec: Spec) -> Iterator[Mutant[Server]]:
     for place in places(spec):
         if place.row.verb:
             yield Mutant(
-                f"{place.name}:dropped", f"{place.name}: the row is missing", None, place.with_rows(), place.near
+                f"{place.name}:dropped",
+                f"{place.name}: the row is missing",
+                None,
+                place.with_rows(),
+                place.near,
+                place.row.rule,
             )
         for changes in (_conditions, _moves, _effects, _entries, _acceptance, _refusal, _partner, _tells, _words):
             for what, breaks, row in changes(place):
                 changed = place.with_rows(row)
-                yield Mutant(f"{place.name}:{what}", f"{place.name}: {breaks}", spec=changed, near=place.near)
+                yield Mutant(
+                    f"{place.name}:{what}",
+                    f"{place.name}: {breaks}",
+                    spec=changed,
+                    near=place.near,
+                    rule=place.row.rule,
+                )
     for state in spec.live_states:
         for verb in spec.requests:
             if verb not in spec.states[state].recv:  # the request is taken as in another state

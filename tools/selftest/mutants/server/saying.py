@@ -20,7 +20,9 @@ def mutants(spec: Spec) -> Iterator[Mutant[Server]]:
     for place in places(spec):
         for what, breaks, attributes in _row(place):
             engine = variant(_AtRow, states=place.states, row=place.row, **attributes)
-            yield Mutant(f"{place.name}:{what}", f"{place.name}: {breaks}", engine, near=place.near)
+            yield Mutant(
+                f"{place.name}:{what}", f"{place.name}: {breaks}", engine, near=place.near, rule=place.row.rule
+            )
     yield from _ending(spec)
     names: Counter[str] = Counter()
     for rule in spec.faults:
@@ -141,4 +143,4 @@ def _fault(spec: Spec, rule: FaultRule, name: str) -> Iterator[Mutant[Server]]:
         ("wrong-verb", f"is answered with {verb}", {"verb": verb}),
     )
     for what, breaks, attributes in steps:
-        yield Mutant(f"{name}:{what}", f"{error} {breaks}", variant(_AtFault, rule=rule, **attributes))
+        yield Mutant(f"{name}:{what}", f"{error} {breaks}", variant(_AtFault, rule=rule, **attributes), rule=rule.rule)

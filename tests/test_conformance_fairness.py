@@ -321,11 +321,7 @@ def test_the_variants_are_many_and_each_has_a_name() -> None:
         ("handles-300ms", ["PAIRED/EOF/instead-of-an-answer", "NAMED/CHAT/missed-once"]),
         ("octets", ["NAMED/WHO/who-is-busy", "CONNECTED/EXAMPLE/faults"]),
         ("list-shuffled", ["NAMED/WHO/who-is-busy"]),
-<<<<<<< HEAD
-        ("stop-polled", ["CONNECTED/STOP/shutting-down"]),
-=======
         ("stop-polled", ["*/STOP/shutting-down"]),
->>>>>>> p-fair
         pytest.param("ipv6", ["NAMED/CHAT/opened"], marks=needs_v6),
         ("counts-until-closed", ["CONNECTED/OPEN/*full*"]),
     ],

@@ -10,7 +10,7 @@ from typing import Any
 from pychat.spec import Spec
 
 from .cases.case import Case
-from .cases.play import LEGEND, Play
+from .cases.play import LEGEND, USER, Play
 from .engine import actions as do
 from .engine.actions import shown
 from .engine.script import Compiler
@@ -42,6 +42,10 @@ def explain(spec: Spec, case: Case) -> str:
         lines += ["", "The script:", *(f"  {line}" for line in _script(case.play)), "", f"  {LEGEND[case.of]}"]
         if case.of == "server":
             lines += ["", "What a correct implementation does:", *(f"  {line}" for line in _expected(spec, case.play))]
+    statements = list(_contract(spec, case))
+    lines += ["", "The line contract says:"] if statements else []
+    for statement in statements:
+        lines += _wrapped(f"- {statement}", "  ", "    ")
     mistakes = [*case.mistakes, *_usual(spec, case)]
     if mistakes:
         lines += ["", "Usual mistakes:"]
@@ -120,6 +124,14 @@ def _clock(spec: Spec, action: do.Clock) -> str:
 
 def _due(who: str, due: Due) -> str:
     return shortened(visible(shown(who, due)), WIDTH)
+
+
+def _contract(spec: Spec, case: Case) -> Iterator[str]:
+    """For a client: what the line contract says about the commands that are typed."""
+    steps = case.play.steps if case.of == "client" and case.play is not None else ()
+    typed = {step.text.split(" ")[0] for step in steps if step.who == USER and step.kind in ("send", "flood")}
+    found = [words for words in spec.contract.statements if any(f"`{command}`" in words for command in typed)]
+    yield from found
 
 
 def _usual(spec: Spec, case: Case) -> Iterator[str]:

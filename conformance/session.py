@@ -13,7 +13,6 @@ from pychat.spec import Spec
 
 from .cases.case import Case
 from .cases.play import Play, to_yaml
-from .client.walks import walks as client_walks
 from .engine.programs import last_words
 from .engine.script import Compiler
 from .engine.target import StartError, Target
@@ -119,8 +118,7 @@ def _walk(
     for noisy, number in ((False, options["walks"]), (True, options["fuzz"])):
         failed = settings.fail_fast and any(result.verdict.bad for result in (*before, *results))
         if number and not failed:
-            seed = options["seed"]
-            drawn = client_walks(spec, number, seed) if of == "client" else walks(spec, number, seed, noisy=noisy)
+            drawn = walks(spec, number, options["seed"], noisy=noisy, of=of)
             walked = run_walks(target, spec, drawn, settings)
             if walked.found is not None:
                 _save(*walked.found, where, terminal)

@@ -18,7 +18,7 @@ from pychat.spec.model import Outcome
 
 from .cases.case import Case, cases_of
 from .cases.play import WALK, Play, Segment, Step, send
-from .client.walks import shrink as shrink_client
+from .client import walks as of_clients
 from .engine.target import Target
 from .engine.verdict import Result, Verdict
 from .engine.worker import Worker
@@ -64,8 +64,11 @@ class Walked:
         )
 
 
-def walks(spec: Spec, number: int, seed: int, *, noisy: bool = False) -> Iterator[Case]:
-    """So many walks as cases, the same ones for the same seed."""
+def walks(spec: Spec, number: int, seed: int, *, noisy: bool = False, of: str = "server") -> Iterator[Case]:
+    """So many walks as cases, the same ones for the same seed. Those for clients make no noise."""
+    if of == "client":
+        yield from of_clients.walks(spec, number, seed)
+        return
     rules = tuple(rule for rule in ("R-ANS-1", "R-ANS-3") if rule in spec.rules) or (next(iter(spec.rules)),)
     for count in range(1, number + 1):
         rng = random.Random(f"{seed}-{count}")
@@ -107,7 +110,7 @@ def _shrunk(target: Target, spec: Spec, options: Options, case: Case, failed: Re
     assert case.play is not None
     if case.of == "client":
         with contextlib.suppress(ValueError):
-            return shrink_client(client_worker(target, spec, options), case)
+            return of_clients.shrink(client_worker(target, spec, options), case)
         failed.note += " (not at every run of the same walk)"
         return case.play, failed
     with one_worker(target, spec, options) as worker:

@@ -38,7 +38,8 @@ ROOMS = {
     ),
     "conformance/run": ("pychat/spec", "conformance/cases", "conformance/engine", "conformance/client"),
     "conformance/walk": (
-        "pychat/spec", "conformance/oracle", "conformance/cases", "conformance/engine", "conformance/run",
+        "pychat/spec", "conformance/oracle", "conformance/cases", "conformance/engine", "conformance/client",
+        "conformance/run",
     ),
     "conformance/explain": ("pychat/spec", "conformance/oracle", "conformance/cases", "conformance/engine"),
     "conformance/export": ("pychat/spec", "conformance/oracle", "conformance/cases", "conformance/engine"),

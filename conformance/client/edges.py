@@ -5,6 +5,7 @@ Knows no verb and no state.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from conformance.cases.matrix import ANY_LINE
@@ -20,7 +21,8 @@ from .cells import ClientCells, received, sent, typed
 from .contract import LOST
 
 EOF = "EOF"  # the message in the ids of cases about the end of a stream
-LATER = "XYZZY"  # a verb of no spec, and no word of any type of words
+VERBS = ("XYZZY", "xyzzy")  # of no spec
+LATER = VERBS[0]  # a word too many, and one of no type of words
 
 
 class Edges(ClientCells):
@@ -113,11 +115,16 @@ class Edges(ClientCells):
         """Frames of a later version that are as long as a frame may be; one octet more is too long."""
         most, state = self.spec.framing.max_octets, self.spec.initial
         rules = ("R-FRAME-4", "R-CLIENT-12")
+        verb = next((word for word in VERBS if re.fullmatch(self.spec.framing.verb, word)), None)
+        if verb is None:
+            return
         for name, ending in (("longest-frame", b"\n"), ("longest-frame-crlf", b"\r\n")):
-            octets = f"{LATER} ".encode().ljust(most - len(ending), b"x") + ending
+            if ending not in self.spec.framing.accepts:
+                continue
+            octets = f"{verb} ".encode().ljust(most - len(ending), b"x") + ending
             title = f"a frame of {most} octets is not too long"
             yield self._cell(state, ANY_LINE, name, title, rules, [], _raw(octets))
-        octets = f"{LATER} ".encode().ljust(most, b"x") + b"\n"
+        octets = f"{verb} ".encode().ljust(most, b"x") + b"\n"
         title, rules = f"the client closes after a frame of {most + 1} octets", ("R-CLIENT-10", "R-FRAME-4")
         yield self._cell(state, ANY_LINE, "too-long-by-one", title, rules, [], _raw(octets), *self._closed())
 

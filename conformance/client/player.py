@@ -136,12 +136,12 @@ class ClientPlayer:
 
     def _frame(self, wanted: bytes) -> None:
         """The client's next frame is this one."""
-        got = self._next_frame(own=not wanted.startswith(self.barrier.verb.encode()))
+        got = self._next_frame(wanted)
         if got != wanted:
             raise MismatchError(f"c > {quote(wanted)}", f"c > {quote(got)}" if got is not None else self._nothing())
 
-    def _next_frame(self, *, own: bool = True) -> bytes | None:
-        """The client's next frame. `own`: a barrier request of the client's own is answered, and does not count."""
+    def _next_frame(self, wanted: bytes = b"") -> bytes | None:
+        """The client's next frame. A barrier request that is not wanted is its own: it is answered, and not counted."""
         started = time.monotonic()
         deadline = started + self.patience
         frames, wire = self.process.frames, self.process.wire
@@ -151,7 +151,7 @@ class ClientPlayer:
             said = parse_request(self.spec, frame)
             if isinstance(said, Faulty):
                 raise MismatchError("a request of the spec", f"c > {quote(frame)} ({said.fault})")
-            if not own or said.verb != self.barrier.verb:
+            if frame == wanted or said.verb != self.barrier.verb:
                 return frame
             self.notes.append(f"the client sent {quote(frame)} by itself, and was answered")
             self._answer(self.barrier.answer(next(iter(said.values.values()))))
@@ -284,7 +284,7 @@ class ClientPlayer:
         command = self.contract.command(self.barrier.verb, {self.barrier.field.name: token})
         assert command is not None, "the contract has a command for the barrier"
         self.process.type(command)
-        got = self._next_frame(own=False)
+        got = self._next_frame(self._request(token))
         if got is None and self.process.wire.end is not None:
             self._over = self._gone = True
         elif got != self._request(token):

@@ -214,7 +214,9 @@ class Worker:
 def _is_doubtful(case: Case, result: Result) -> bool:
     """Whether time may have failed the case: it is about time or amounts, or a wait has run out on a busy machine."""
     failed = result.verdict in (Verdict.FAIL, Verdict.BLOCKED) and not result.unreached
-    return result.excused or (failed and (case.slow or (result.timed_out and result.late >= LATE)))
+    timed = case.play is not None and case.slow
+    waited = result.timed_out and (case.slow or result.late >= LATE)
+    return result.excused or (failed and (timed or waited))
 
 
 def _shortened(play: Play, spec: Spec, judged: Spec) -> str:

@@ -14,8 +14,8 @@ from conformance.engine.verdict import Verdict
 from conformance.run import Options, client_worker, run_suite
 from conformance.suite import client_cases, select
 from pychat.spec import Spec
-from tools.selftest.client_variants.table import find
 from tools.selftest.subjects import command
+from tools.selftest.variants.client.table import find
 
 ASKED = ("PAIRED/LEAVE/only-one-unanswered", "NAMED/CHAT/leave-waits-for-chat", "CONNECTED/LINE/no-request")
 

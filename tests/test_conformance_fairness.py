@@ -30,8 +30,8 @@ from conformance.run import Options, run_suite
 from conformance.suite import select as selected
 from conformance.suite import server_cases
 from pychat.spec import Spec
-from tools.selftest.variants.table import VARIANTS, find
-from tools.selftest.variants.trials import command, judge
+from tools.selftest.variants.server.table import VARIANTS, find
+from tools.selftest.variants.trials import judge
 
 from .conftest import SPEC_FILE, changed
 from .test_conformance_verdicts import hello, polite, scripted
@@ -291,7 +291,7 @@ def test_a_shutdown_that_takes_longer_than_it_may_fails(monkeypatch: pytest.Monk
     hurried = changed("shutdown: {seconds: 5,", "shutdown: {seconds: 1,")
     variant = find("stop-4s")
     assert variant is not None
-    slow = Command(command(variant).replace("--spec {spec}", ""))  # it takes four of the five seconds that it knows of
+    slow = Command(variant.command.replace("--spec {spec}", ""))  # it takes four of the five seconds that it knows of
     (case,) = selected(server_cases(hurried, ("whole",)), ["*/STOP/shutting-down"])
     (result,) = run_suite(slow, [case], Options(patience=60.0), spec=hurried)
     assert result.verdict in (Verdict.FAIL, Verdict.NOT_TESTED), result.words

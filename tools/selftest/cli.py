@@ -12,6 +12,8 @@ import click
 from pychat.command import Group, say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pychat.spec import Spec
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -122,41 +124,49 @@ def foreign(name: str | None, patterns: tuple[str, ...], listed: bool, verbose: 
 
 
 @main.command(epilog=EXITS)
+@click.argument("side", type=click.Choice(["server", "client", "all"]), default="all")
 @click.option("--select", "patterns", multiple=True, metavar="PATTERN", help="Only these variants: 'answers-*'.")
 @click.option("--cases", "selected_cases", multiple=True, metavar="PATTERN", help="Only these cases: 'PAIRED/*'.")
 @click.option("--list", "listed", is_flag=True, help="Print the variants, and judge none.")
 @SPEC
-def variants(patterns: tuple[str, ...], selected_cases: tuple[str, ...], listed: bool, spec_file: Path | None) -> None:
+def variants(
+    side: str, patterns: tuple[str, ...], selected_cases: tuple[str, ...], listed: bool, spec_file: Path | None
+) -> None:
     """Legal variants must pass.
 
-    A variant is a right server that does what the protocol leaves open in another way: it answers late, one octet at
+    A variant is a right program that does what the protocol leaves open in another way: it answers late, one octet at
     a time, with other words, and so on. Each is judged by all cases.
     """
-    from conformance.suite import SelectionError, select, server_cases
+    from conformance.suite import SelectionError, client_cases, select, server_cases
 
-    from .variants.table import VARIANTS
-    from .variants.trials import Judged, judge_all, row
+    from .variants.client.table import VARIANTS as CLIENTS
+    from .variants.server.table import VARIANTS as SERVERS
+    from .variants.trials import Variant, judge_all, row
 
     spec = _spec(spec_file)
-    chosen = [each for each in VARIANTS if any(fnmatch.fnmatchcase(each.name, p) for p in patterns or ("*",))]
-    if not chosen:
-        raise Misuse(f"no variant is called {patterns[0]}; there are {', '.join(each.name for each in VARIANTS)}")
-    if listed:
-        say("\n".join(f"{each.name}: {each.about}" for each in chosen))
-        return
-    try:
-        cases = select(server_cases(spec), selected_cases)
-    except SelectionError as error:
-        raise Misuse(str(error)) from None
-
-    def on_judged(judged: Judged) -> None:
-        say(row(judged))
-
-    say(f"{'variant':24} | {'wrong':>8} | seconds")
-    judged = judge_all(chosen, cases, spec, spec_file, on_judged)
-    bad = [each for each in judged if not each.good]
-    say(f"{len(bad)} of {len(judged)} variants got a wrong verdict, by {len(cases)} cases each")
-    sys.exit(1 if bad else 0)
+    sides: dict[str, Sequence[Variant]] = {"server": SERVERS, "client": CLIENTS}
+    good, found = True, False
+    for each_side, known in sides.items():
+        chosen = [each for each in known if any(fnmatch.fnmatchcase(each.name, p) for p in patterns or ("*",))]
+        if side not in (each_side, "all") or not chosen:
+            continue
+        found = True
+        if listed:
+            say("\n".join(f"{each_side} {each.name}: {each.about}" for each in chosen))
+            continue
+        cases = server_cases(spec) if each_side == "server" else client_cases(spec)
+        try:
+            cases = select(cases, selected_cases)
+        except SelectionError as error:
+            raise Misuse(str(error)) from None
+        say(f"{each_side:24} | {'wrong':>8} | seconds")
+        judged = judge_all(chosen, cases, spec, spec_file, lambda one: say(row(one)))
+        bad = [each for each in judged if not each.good]
+        say(f"{len(bad)} of {len(judged)} {each_side} variants got a wrong verdict, by {len(cases)} cases each")
+        good = good and not bad
+    if not found:
+        raise Misuse(f"no variant is called {patterns[0]}; --list names them all")
+    sys.exit(0 if good else 1)
 
 
 @main.command(epilog=EXITS)

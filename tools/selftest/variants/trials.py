@@ -1,13 +1,12 @@
-"""Each legal variant judged whole: which verdicts no right server may get. Knows no verb and no state."""
+"""Each legal variant judged whole: which verdicts no right program may get. Knows no verb and no state."""
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from conformance.cases.case import Case
 from conformance.engine.target import Command, StartError
@@ -16,12 +15,23 @@ from conformance.run import Options, run_suite
 from pychat.spec import Spec
 from tools.selftest.trials import wrong
 
-from .table import Variant
+
+class Variant(Protocol):
+    """A right program. `jobs` workers judge it in a time that somebody waits for."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def about(self) -> str: ...
+    @property
+    def command(self) -> str: ...
+    @property
+    def jobs(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What became of a variant. `wrong` are the results that no right server may get."""
+    """What became of a variant. `wrong` are the results that no right program may get."""
 
     variant: Variant
     wrong: list[Result]
@@ -34,18 +44,12 @@ class Judged:
         return not self.wrong and not self.note
 
 
-def command(variant: Variant) -> str:
-    """How a variant is started."""
-    words = f"--variant {variant.name} --host {{host}} --port {{port}} --spec {{spec}} --max-connections {{max}}"
-    return f"{shlex.quote(sys.executable)} -m tools.selftest.variants {words}"
-
-
 def judge(variant: Variant, cases: Sequence[Case], spec: Spec, spec_file: Path | None = None) -> Judged:
     """Judges one variant by these cases."""
     started = time.monotonic()
     options = Options(jobs=variant.jobs, spec_file=spec_file)
     try:
-        results = run_suite(Command(command(variant)), cases, options, spec=spec)
+        results = run_suite(Command(variant.command), cases, options, spec=spec)
     except StartError as error:
         return Judged(variant, [], 0, time.monotonic() - started, str(error))
     busy = sum(result.excused for result in results)

@@ -1,4 +1,4 @@
-"""One variant as a program: `python -m tools.selftest.client_variants --variant NAME HOST PORT`."""
+"""One variant as a program: `python -m tools.selftest.variants.client --variant NAME HOST PORT`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .table import find
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m tools.selftest.client_variants", description="A right client.")
+    parser = argparse.ArgumentParser(prog="python -m tools.selftest.variants.client", description="A right client.")
     parser.add_argument("--variant", required=True)
     parser.add_argument("--spec")
     parser.add_argument("host")

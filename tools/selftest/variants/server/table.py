@@ -1,13 +1,15 @@
-"""All legal variants, as rows. Knows no verb and no state."""
+"""All legal variants of servers, as rows. Knows no verb and no state."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 from dataclasses import dataclass
 
 from tools.selftest.mutants.server.__main__ import Sockets
 from tools.selftest.mutants.server.engine import Server
 
-from . import servers as do
+from . import engines as do
 from .link import Flow, Link
 
 
@@ -26,6 +28,12 @@ class Variant:
     start: float = 0.0
     host: str = ""
     jobs: int = 2
+
+    @property
+    def command(self) -> str:
+        """How it is started."""
+        words = f"--variant {self.name} --host {{host}} --port {{port}} --spec {{spec}} --max-connections {{max}}"
+        return f"{shlex.quote(sys.executable)} -m tools.selftest.variants.server {words}"
 
 
 def answers(seconds: float) -> Link:

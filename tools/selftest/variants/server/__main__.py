@@ -1,4 +1,4 @@
-"""One variant as a program: `python -m tools.selftest.variants --variant NAME --port 0`. Prints where it listens."""
+"""One variant as a program: `python -m tools.selftest.variants.server --variant NAME --port 0`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DRAIN = 3.0  # seconds for what is still in the relay when the server has ended
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m tools.selftest.variants", description="A right server.")
+    parser = argparse.ArgumentParser(prog="python -m tools.selftest.variants.server", description="A right server.")
     parser.add_argument("--variant", required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)

@@ -27,7 +27,7 @@ class Variant:
     def command(self) -> str:
         """How it is started."""
         return (
-            f"{shlex.quote(sys.executable)} -m tools.selftest.client_variants --variant {self.name} --spec {{spec}} "
+            f"{shlex.quote(sys.executable)} -m tools.selftest.variants.client --variant {self.name} --spec {{spec}} "
             "{host} {port}"
         )
 

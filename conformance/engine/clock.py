@@ -2,7 +2,7 @@
 
 Only the server sees when a clock begins, so two moments are taken, of which one is certainly before it and one
 certainly not: a deadline looks early only against the first, and late only against the second. Lateness is forgiven
-the spec's tolerance, and one second for a busy machine.
+the spec's tolerance, and a little for a busy machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .failures import MismatchError, OvertakenError
 from .inbox import Inbox
 from .stage import Stage
 
-BUSY = 1.0  # seconds of lateness that are forgiven a busy machine
+BUSY = 0.6  # seconds of lateness that are forgiven a busy machine
 CLOCKS = 0.05  # seconds by which two clocks may differ
 SHORT = 0.05  # the part of a linger that may be missing: nobody waits for its exact end
 ASKED = 0.1  # seconds between two octets that test whether the other side still reads

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from conformance.cli import main
 from conformance.grade import pages, sheet
 from conformance.grade.folder import Submission, SubmissionError, submissions, unpack
-from conformance.grade.marks import Mark, count, in_common, points_of, verdict_of
+from conformance.grade.marks import Mark, count, in_common, verdict_of
 
 MANY = 1 << 20
 
@@ -184,17 +184,21 @@ def test_a_page_escapes_all_that_it_shows() -> None:
         assert "\x1b" not in text
 
 
-def test_points_are_the_share_of_the_cases_that_were_asked() -> None:
-    """Not tested: not counted. Not run, because the time was over: counted, without points."""
-    rules = {"R-A-1": {"level": "MUST", "text": "a", "of": "server"}}
-    case = {"type": "case", "rule": "R-A-1", "level": "MUST", "id": "A/B", "wanted": "w", "got": "g", "note": ""}
-    header = {"planned": ["1", "2", "3", "4", "5"], "rules": rules}
+def test_what_was_earned_is_a_part_of_each_rule() -> None:
+    """Each rule counts alike. Not tested: costs nothing. Not run, because the time was over: earns nothing."""
+    rules = {rule: {"level": "MUST", "text": "a", "of": "server"} for rule in ("R-A-1", "R-A-2")}
+    shows = {"A/B/1": "R-A-1", "A/B/2": "R-A-1", "A/B/3": "R-A-1", "A/B/4": "R-A-1", "A/B/5": "R-A-2"}
+    header = {"planned": [*shows, "A/B/5@octet"], "rules": rules, "shows": shows}
+    verdicts = {"A/B/1": "pass", "A/B/2": "fail", "A/B/3": "not-tested", "A/B/5": "pass"}
+    words = {"type": "case", "level": "MUST", "wanted": "w", "got": "g", "note": ""}
+    cases = [{**words, "id": id_, "rule": shows[id_], "verdict": verdict} for id_, verdict in verdicts.items()]
     mark = Mark("a", "key", "x")
-    verdicts = ("pass", "pass-nonstrict", "fail", "not-tested")
-    count(mark, [header, *({**case, "verdict": verdict} for verdict in verdicts)], level="must")
-    assert (mark.passed, mark.failed, mark.planned, mark.groups) == (2, 1, 4, {"R-A": (2, 1)})
-    assert points_of(mark, 10) == 5
-    assert points_of(Mark("b", "key", "x"), 10) == 0
+    count(mark, [header, *cases], level="must")
+    assert (mark.passed, mark.failed, mark.groups) == (2, 1, {"R-A": (2, 1)})
+    assert mark.earned == (2 / 4 + 0) / 2
+    whole = [*cases, {**cases[-1], "segment": "octet"}]
+    count(mark, [header, *whole], level="must")
+    assert mark.earned == (2 / 4 + 1) / 2
 
 
 def test_a_failure_in_common_names_its_submissions_once() -> None:

@@ -31,7 +31,7 @@ from pychat.spec import Spec
 
 from . import inside, pages, sheet
 from .folder import Submission, SubmissionError
-from .marks import NOT_UNPACKED, Mark, count, points_of, read_lines, verdict_of
+from .marks import NOT_UNPACKED, Mark, count, read_lines, verdict_of
 from .sandbox import IsolationError, missing, outside
 
 # -P: the grader may stand in a folder of submissions, and a module of that name there must not be imported
@@ -101,7 +101,7 @@ class Course:
         known = None if self.again or not key else Mark.load(folder / "mark.json", key)
         if known is not None:
             mark = known
-            mark.points = points_of(mark, self.points)
+            mark.points = round(self.points * mark.earned, 2)
         elif key:
             judged = self._judge(submission, folder, key)
             if judged is None:
@@ -144,7 +144,7 @@ class Course:
         mark = Mark(submission.name, key, verdict, final, note="; ".join(filter(None, notes)))
         mark.seconds, mark.build = round(time.monotonic() - started, 1), found.get("build", "")
         count(mark, read_lines(folder / "record.json"), level=job.level)
-        mark.points = points_of(mark, self.points)
+        mark.points = round(self.points * mark.earned, 2)
         with contextlib.suppress(OSError, RecordError):
             report = reports.maker("html")(Record.load(folder / "record.json"))
             reports.replace(folder / "report.html", report)

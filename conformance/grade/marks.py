@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.engine.verdict import Verdict
+from conformance.results.points import Earned, group_of
 from conformance.results.record import judgement
 
 OUT_OF_TIME, NOT_BUILT, NOT_STARTED = "time is over", "was not built", "would not start"
@@ -24,13 +25,15 @@ SHOWN = 200  # octets of a text of a failure
 class Mark:
     """One line of the sheet. `groups` has (passed, failed) by group of rules, `failures` the cases by rule.
 
-    `complete`: the same files would give the same, so it is not judged again.
+    `earned` is the part of all points, from 0 to 1. `complete`: the same files would give the same, so it is not judged
+    again.
     """
 
     submission: str
     key: str
     verdict: str
     complete: bool = False
+    earned: float = 0.0
     points: float = 0.0
     seconds: float = 0.0
     note: str = ""
@@ -97,11 +100,9 @@ def count(mark: Mark, lines: Sequence[dict[str, Any]], *, level: str) -> None:
     mark.planned = planned
     mark.passed = sum(passed for passed, _ in mark.groups.values())
     mark.failed = sum(failed for _, failed in mark.groups.values())
-
-
-def points_of(mark: Mark, whole: float) -> float:
-    """Of so many points for a whole run: each case that counts has the same share."""
-    return round(whole * mark.passed / mark.planned, 2) if mark.planned else 0.0
+    earned = Earned(header, cases)
+    counted = [rule for rule in earned.rules if header["rules"][rule]["level"] in levels]
+    mark.earned = float(earned.part(counted)) if mark.passed else 0.0
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -117,11 +118,6 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return lines
-
-
-def group_of(rule: str) -> str:
-    """The group of a rule: its id without the number."""
-    return rule.rpartition("-")[0] or rule
 
 
 def visible_start(text: str) -> str:

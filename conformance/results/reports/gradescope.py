@@ -2,9 +2,7 @@
 
 Source: https://gradescope-autograders.readthedocs.io/en/latest/specs/, section "Output format".
 
-A group's share of the points is its share of the rules, so that many cases of one rule weigh no more than a few of
-another. Within a group each rule counts alike, and within a rule each case: it has passed when it has passed however
-its octets were cut. What could not be tested from outside costs no points.
+A group's share of the points is its share of the rules; `conformance.results.points` says what a rule has earned.
 
 Written after every case too: a case that has not run yet has no points, so a crash or a time-out of the grader leaves
 those that were earned.
@@ -19,48 +17,32 @@ from typing import Any
 
 from conformance.engine.verdict import Verdict
 from conformance.results.causes import facts_of_line, grouped
+from conformance.results.points import COSTS_NOTHING, Earned
 from conformance.results.record import Record
 
 SO_FAR = True
 POINTS = "100"
 CENTS = 100  # the smallest part of a point, so that no sum is rounded
 SHOWN = 5  # causes in the output of a test
-COSTS_NOTHING = (Verdict.PASS, Verdict.NONSTRICT, Verdict.XFAIL, Verdict.NOT_TESTED, Verdict.NOT_APPLICABLE)
 Line = dict[str, Any]
-Group = dict[str, list[str]]  # rule -> the ids of its cases
 
 
 def make(record: Record) -> str:
     """The results so far."""
-    groups = _groups(record.header["shows"])
-    cuts: dict[str, int] = {}
-    for key in record.header["planned"]:
-        id_ = key.partition("@")[0]
-        cuts[id_] = cuts.get(id_, 0) + 1
-    done: dict[str, list[Line]] = {}
-    for case in record.cases:
-        done.setdefault(case["id"], []).append(case)
+    earned = Earned(record.header, record.cases)
     total = int(record.header["options"].get("points", POINTS)) * CENTS
-    shares = _shares(total, [len(group) for group in groups.values()])
+    shares = _shares(total, [len(rules) for rules in earned.groups.values()])
     tests = [
-        _test(record, name, group, share, cuts, done)
-        for (name, group), share in zip(groups.items(), shares, strict=True)
+        _test(record, name, rules, share, earned)
+        for (name, rules), share in zip(earned.groups.items(), shares, strict=True)
     ]
     state = "" if record.footer.get("complete") else " The run is not whole."
-    output = f"{len(done)} of {len(cuts)} cases were run.{state}"
+    output = f"{len(earned.done)} of {len(earned.cuts)} cases were run.{state}"
     score = sum(round(test["score"] * CENTS) for test in tests) / CENTS
     report: dict[str, Any] = {"score": score, "output": output, "output_format": "text", "visibility": "visible"}
     if record.footer:
         report["execution_time"] = record.footer["seconds"]
     return json.dumps({**report, "tests": tests}, indent=1) + "\n"
-
-
-def _groups(shows: dict[str, str]) -> dict[str, Group]:
-    """The rules that cases show, by the part of their ids before the number, and the ids of their cases."""
-    groups: dict[str, Group] = {}
-    for id_, rule in shows.items():
-        groups.setdefault(rule.rpartition("-")[0] or rule, {}).setdefault(rule, []).append(id_)
-    return dict(sorted(groups.items()))
 
 
 def _shares(total: int, weights: Sequence[int]) -> list[int]:
@@ -73,21 +55,15 @@ def _shares(total: int, weights: Sequence[int]) -> list[int]:
     return shares
 
 
-def _test(
-    record: Record, name: str, group: Group, share: int, cuts: dict[str, int], done: dict[str, list[Line]]
-) -> dict[str, Any]:
-    def passed(id_: str) -> bool:
-        some = done.get(id_, [])
-        return len(some) == cuts[id_] and all(Verdict(case["verdict"]) in COSTS_NOTHING for case in some)
-
-    ids = [id_ for rule in group.values() for id_ in rule]
-    good = sum(map(passed, ids))
-    earned = sum(Fraction(sum(map(passed, rule)), len(rule)) for rule in group.values()) / len(group)
-    bad = [case for id_ in ids for case in done.get(id_, []) if Verdict(case["verdict"]) not in COSTS_NOTHING]
-    run = sum(id_ in done for id_ in ids)
-    lines = [f"{good} of {len(ids)} cases passed, {run} were run. They show {', '.join(sorted(group))}."]
+def _test(record: Record, name: str, rules: Sequence[str], share: int, earned: Earned) -> dict[str, Any]:
+    ids = [id_ for rule in rules for id_ in earned.rules[rule]]
+    good = sum(map(earned.has_passed, ids))
+    bad = [case for id_ in ids for case in earned.done.get(id_, []) if Verdict(case["verdict"]) not in COSTS_NOTHING]
+    run = sum(id_ in earned.done for id_ in ids)
+    lines = [f"{good} of {len(ids)} cases passed, {run} were run. They show {', '.join(sorted(rules))}."]
     return {
-        "name": f"{name}: {len(group)} {'rule' if len(group) == 1 else 'rules'}", "score": int(share * earned) / CENTS,
+        "name": f"{name}: {len(rules)} {'rule' if len(rules) == 1 else 'rules'}",
+        "score": int(share * earned.part(rules)) / CENTS,
         "max_score": share / CENTS, "status": "passed" if good == len(ids) else "failed",
         "output": "\n".join([*lines, *_failures(record, bad)]), "output_format": "text", "visibility": "visible",
     }  # fmt: skip

@@ -84,6 +84,13 @@ class Timers(Cells):
             draft = Draft(self.spec).enter(SUBJECT).wait(SUBJECT, timer, NEAR).send(SUBJECT, line)
             title = f"{timer.name} is not prolonged by {name.replace('-', ' ')}"
             yield self._play(timer, f"after-{name}", title, draft.run_out(SUBJECT, timer))
+        for row in (row for rows in self.spec.states[self.spec.initial].recv.values() for row in rows):
+            found = self.paths.to_row(self.spec.initial, row)
+            if row.error is not None and found is not None and found[0]:  # it takes others who have done something
+                draft = Draft(self.spec, found[0]).enter(SUBJECT).wait(SUBJECT, timer, NEAR).send(SUBJECT, found[1])
+                title = f"{timer.name} is not prolonged by {row.verb}, {row.error}"
+                name = f"after-{row.verb.lower()}-{row.error}"
+                yield self._play(timer, name, title, draft.run_out(SUBJECT, timer))
         half = self._half(start, SUBJECT)
         if half is not None:
             draft = Draft(self.spec).enter(SUBJECT).wait(SUBJECT, timer, NEAR).send(SUBJECT, half[:2])

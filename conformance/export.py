@@ -103,7 +103,7 @@ def _action(action: do.Action) -> dict[str, Any]:
         case do.Clock():
             due = _due(action.due) if action.due is not None else None
             fields = _fields(action)
-            return {**fields, "share": fields.pop("part"), "due": due}
+            return {"share": fields.pop("part"), **fields, "due": due}
         case do.Race():
             branches = [
                 {"due": {who: [*map(_due, dues)] for who, dues in branch.dues}, "then": _ops(branch.then)}

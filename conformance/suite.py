@@ -23,7 +23,7 @@ from .cases.reader import shipped_plays
 from .cases.timers import Timers
 from .client.matrix import ClientMatrix
 from .oracle.judgeable import require_judgeable
-from .scenes import bursts, crowds, limits
+from .scenes import bursts, crowds, limits, stopping
 
 FAMILIES = (
     Matrix,
@@ -35,6 +35,9 @@ FAMILIES = (
     Flow,
     Lifetime,
 )  # what makes the cells for servers from a spec
+
+
+SCENES = (bursts, crowds, limits, stopping)
 
 
 class SelectionError(Exception):
@@ -52,7 +55,14 @@ def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Cas
     require_judgeable(spec)
     cells = [play for family in FAMILIES for play in family(spec).plays()]
     found = _cases(spec, "server", cells, [*shipped_plays(spec), *example_plays(spec)], segments)
-    return [*found, *unaskable(spec), *bursts.scenes(spec), *crowds.scenes(spec), *limits.scenes(spec)]
+    return [
+        *found,
+        *unaskable(spec),
+        *bursts.scenes(spec),
+        *crowds.scenes(spec),
+        *limits.scenes(spec),
+        *stopping.scenes(spec),
+    ]
 
 
 def client_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Case]:

@@ -85,7 +85,8 @@ class Backlog:
         questions = _questions(reader)
         try:
             while (number < total or wanted) and not more:
-                came = self._next(reader)
+                behind = self.count - bool(self.rest) - number  # whole lines that were not looked at
+                came = self._next(reader, whole=behind > 0 or (behind == 0 and bool(wanted)))
                 whole, ending, rest = (rest + came).rpartition(b"\n")
                 octets = questions.sub(b"", whole + ending)
                 if came and not octets and len(rest) <= reader.spec.framing.max_octets:
@@ -130,11 +131,14 @@ class Backlog:
         sender.stuck = False
         self.transcript.note(sender.wire.who, "#", text=f"{self.refusals} lines were refused")
 
-    def _next(self, reader: Inbox) -> bytes:
-        """The next octets to the reader, none at its end or if none come; meanwhile the sender sends its rest."""
+    def _next(self, reader: Inbox, *, whole: bool = False) -> bytes:
+        """The next octets to the reader, none at its end or if none come; meanwhile the sender sends its rest.
+
+        But not while only `whole` lines are looked at: they must come although the sender sends nothing more.
+        """
         deadline = self.stage.deadline()
         while not reader.ended and time.monotonic() < deadline:
-            if self.rest:
+            if self.rest and not whole:
                 self.rest = self.rest[self.sender.wire.offer(self.rest) :]
             octets = reader.wire.read(min(deadline, time.monotonic() + (MOMENT if self.rest else STUCK)))
             if octets:

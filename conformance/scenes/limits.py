@@ -75,6 +75,9 @@ def _share(worker: Worker, stage: Stage) -> None:
     unit = stage.inbox("x").next(stage.deadline())
     if unit is not None or not stage.inbox("x").ended:
         raise MismatchError("x < the end of the stream", f"x < {unit}" if unit else "nothing")
+    stage.inbox("a0").wire.finish()
+    if not _is_admitted(stage, "y"):
+        raise MismatchError(f"room for one more from {address}, where one has gone", "no answer")
     stage.address = ("127.0.0.1", port)
     for number in range(most - share):
         if not _answered(stage, f"b{number}"):

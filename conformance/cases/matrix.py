@@ -154,13 +154,14 @@ class Matrix(Cells):
             yield Variant(f"unknown-{reply.lower()}", line, (verb.rule,), f"{reply} is a word of the server's")
         for name, word in (
             ("verb", "XYZZY"), ("prefix", any_verb[:-1]), ("longer-verb", f"{any_verb}S"), ("http", "GET / HTTP/1.1"),
+            ("verb-and-space", "XYZZY "), ("verb-and-tab", "XYZZY \t"),
         ):  # fmt: skip
             if word.split(" ")[0] not in self.spec.requests:
                 yield Variant(f"unknown-{name}", word.encode() + self.ending, (verb.rule,), f"{word} is no request")
         for name, text in (
             ("empty", ""), ("space", " "), ("lower-case", any_verb.lower()), ("mixed-case", any_verb.capitalize()),
             ("leading-space", f" {any_verb}"), ("digit", "1"), ("tab", f"{any_verb}\tx"), ("not-ascii", "ÄÖÜ"),
-            ("nul", f"{any_verb}\0"), ("lone-cr", f"{any_verb}\r{any_verb}"), ("null", "\0"),
+            ("space-behind", f"{any_verb.lower()} "), ("nul", f"{any_verb}\0"), ("lone-cr", f"{any_verb}\r{any_verb}"), ("null", "\0"),
         ):  # fmt: skip
             if self.spec.framing.any_case and text.upper() == any_verb:
                 continue

@@ -32,6 +32,7 @@ from .subjects import Side, command, subjects
 
 PATIENCE = 2.0  # seconds; a mutant that answers nothing costs them once
 CALM_SECONDS = 10.0  # that a failure waits for a machine that is not late, before it is confirmed
+OFTEN = 3  # cases that fail once each, and not again: a mistake that depends on chance
 BLOCKED_ENOUGH = 4  # cases that could not be asked, after which the others of their kind are not asked
 EQUIVALENT = {  # the mutants whose change nothing can show, each with the reason
     "codes-compared": "no server may send a code that is not in the spec's tables, so no rule says what comes of it",
@@ -113,8 +114,9 @@ def try_mutant(
 ) -> Trial:
     """Judges a mutant until a case fails twice. A case that could not be asked kills no mutant.
 
-    `target` is how it is started, if it is none of the mutable programs.
+    `target` is how it is started, if it is none of the mutable programs: then a crash is what its mistake has led to.
     """
+    ours = target is None
     started = time.monotonic()
     target = target or Command(command(side, mutant.name, changed=spec_file is not None))
     options = Options(jobs=1, fail_fast=True, patience=PATIENCE, spec_file=spec_file)
@@ -133,10 +135,11 @@ def try_mutant(
                 asked += len(results)
                 failed = [result for result in results if result.verdict.bad]
                 for killer in failed:  # a failure that is not there again was none of the mutant
-                    if killer.confirmed or _fails_again(target, waiting[killer.key], options, spec):
-                        crashed = "Traceback (most recent call last)" in killer.stderr
-                        return ends(note=f"it crashed: {killer.stderr.strip()}") if crashed else ends(killer)
                     once.append(killer.key)
+                    again = killer.confirmed or _fails_again(target, waiting[killer.key], options, spec)
+                    if again or len(once) >= OFTEN:
+                        crashed = ours and "Traceback (most recent call last)" in killer.stderr
+                        return ends(note=f"it crashed: {killer.stderr.strip()}") if crashed else ends(killer)
             except StartError as error:
                 return ends(note=f"it would not start: {error}")
             bug = next((result for result in results if result.verdict is Verdict.ERROR), None)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pytest
-
 from conformance.cases.case import Case
-from conformance.cases.play import CLIENT, USER, Play, Step
+from conformance.cases.play import CLIENT, Play, Step
 from conformance.client.walks import walks
 from conformance.suite import client_cases
 from pychat.spec import Spec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import textwrap
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 from pychat.spec import Spec
 
 from .cases.case import Case
-from .cases.play import LEGEND, USER, Play
+from .cases.play import LEGEND, USER, Play, Step
 from .engine import actions as do
 from .engine.actions import shown
 from .engine.script import Compiler
@@ -18,6 +19,7 @@ from .oracle.frames import quote, shortened, visible
 from .oracle.model import Due
 
 WIDTH = 100
+ALIKE = 4  # steps that are alike are shown, besides the first one
 NUMBER = 1  # names in an explanation end in it
 SINCE = {  # when the clocks of the spec's timers begin
     "accept": "{}'s connection was accepted", "silence": "{}'s last octet", "goodbye": "the last frame to {}",
@@ -60,11 +62,22 @@ def _wrapped(text: str, indent: str, later: str | None = None) -> list[str]:
 
 
 def _script(play: Play) -> Iterator[str]:
-    for index, step in enumerate(play.steps):
-        if index == play.setup and play.setup:
+    """The steps, a line for each; of many that are alike but for a number, the first and the last one."""
+    lines = [_step(step) for step in play.steps]
+    for begin, end in ((0, play.setup), (play.setup, len(lines))):
+        if begin == play.setup and play.setup:
             yield "--- now it is judged"
-        text = visible(str(step))
-        yield text if len(text) <= WIDTH else f"{text[: WIDTH - 20]} … ({len(step.octets)} octets)"
+        for _, alike in itertools.groupby(lines[begin:end], lambda line: re.sub("[0-9]+", "0", line)):
+            first, *others = alike
+            yield first
+            if len(others) > ALIKE:
+                yield f"… ({len(others) - 1} more like these)"
+            yield from others[-1:] if len(others) > ALIKE else others
+
+
+def _step(step: Step) -> str:
+    text = visible(str(step))
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 20]} … ({len(step.octets)} octets)"
 
 
 def _expected(spec: Spec, play: Play) -> Iterator[str]:
@@ -129,7 +142,12 @@ def _due(who: str, due: Due) -> str:
 def _contract(spec: Spec, case: Case) -> Iterator[str]:
     """For a client: what the line contract says about the commands that are typed."""
     steps = case.play.steps if case.of == "client" and case.play is not None else ()
-    typed = {step.text.split(" ")[0] for step in steps if step.who == USER and step.kind in ("send", "flood")}
+    typed = {
+        line.split(" ")[0]
+        for step in steps
+        if step.who == USER and step.kind in ("send", "flood")
+        for line in (step.octets.decode(errors="replace") or step.text).split("\n")
+    }
     found = [words for words in spec.contract.statements if any(f"`{command}`" in words for command in typed)]
     yield from found
 

@@ -102,6 +102,6 @@ def _unaskable(spec: Spec, id_: str, title: str, rule: str, profile: str, reason
 
 
 def level_of(spec: Spec, rules: Iterable[str]) -> str:
-    """The strongest level of these rules."""
+    """The level of a case that shows these rules: SHOULD if one of them is, since it fails for want of that one too."""
     levels = [spec.rules[rule].level for rule in rules]
-    return next(level for level in ("MUST", "SHOULD", "MAY") if level in levels)
+    return next(level for level in ("SHOULD", "MUST", "MAY") if level in levels)

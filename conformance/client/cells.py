@@ -152,6 +152,20 @@ class ClientCells(Cells):
             and move.here in (None, here)
         )
 
+    def _can_be(self, world: World, form: Form, values: Mapping[str, str]) -> bool:
+        """Whether the users in this push are others than the client, and its partner only where that is told of it."""
+        partner = world.connections.get(world.open(SUBJECT).partner or "")
+        of_partner = any(move.mirrored and "link" not in move.effects for move in self.moves if move.key == form.key)
+        known = [world.open(SUBJECT), *([partner] if partner is not None and not of_partner else [])]
+        names = [values[field] for field in form.fields_of(self.spec.names)]
+        return not any(self.spec.name_type.same(name, user.name or "") for name in names for user in known)
+
+    def goodbyes(self, state: str) -> list[str]:
+        """The codes with which a server may end a connection in this state whatever its client does."""
+        stop = [goodbye.code for goodbye in self.spec.goodbyes.values() if goodbye.when == "stop"]
+        late = [timer for timer in self.spec.timers.values() if timer.states is None or state in timer.states]
+        return list(dict.fromkeys([*stop, *(timer.goodbye for timer in late if timer.goodbye is not None)]))
+
     # Frames
 
     def _plain(self, form: Form) -> dict[str, str]:

@@ -12,7 +12,7 @@ from conformance.cases.matrix import ANY_LINE
 from conformance.cases.play import CLIENT, USER, Play, Step
 from conformance.cases.values import values_of
 from conformance.oracle.frames import ANY_WORDS, parse_reply, parse_request, write_form
-from conformance.oracle.lines import SUBJECT
+from conformance.oracle.lines import CAST, SUBJECT
 from conformance.oracle.model import Due, Items, Text, World
 from pychat.spec.forms import Form, Push, Type
 from pychat.spec.model import Outcome
@@ -23,6 +23,7 @@ from .contract import LOST
 EOF = "EOF"  # the message in the ids of cases about the end of a stream
 VERBS = ("XYZZY", "xyzzy")  # of no spec
 LATER = VERBS[0]  # a word too many, and one of no type of words
+MANY = 300  # users in a long list, which is longer than the longest frame
 
 
 class Edges(ClientCells):
@@ -35,6 +36,7 @@ class Edges(ClientCells):
         yield from self._longest_frames()
         yield from self._words()
         yield from self._asked()
+        yield from self._long_lists()
         yield from self._ends()
         yield from self._quits()
 
@@ -83,7 +85,7 @@ class Edges(ClientCells):
                     frame = received(write_form(push.form, values), self.spec)
                     if push.reply is not None:
                         due = [frame, sent(push.reply.fill(values).encode() + self.ending)]
-                    elif self._may_come(world, push.form, values):
+                    elif self._may_come(world, push.form, values) and self._can_be(world, push.form, values):
                         due = self.given(Text(frame.text))
                     else:
                         continue
@@ -130,9 +132,9 @@ class Edges(ClientCells):
 
     def _words(self) -> Iterator[Play]:
         """The words of a goodbye and of a refusal, which no program compares, at their edges."""
-        for goodbye in list(self.spec.goodbyes.values())[:1] if self.spec.goodbye.fields else ():
+        for code in self.goodbyes(self.spec.initial)[:1] if self.spec.goodbye.fields else ():
             for name, words in self._wordings(self.spec.goodbye):
-                frame, *printed = self.given(Text(self.spec.goodbye_line(goodbye.code, words)))
+                frame, *printed = self.given(Text(self.spec.goodbye_line(code, words)))
                 due = [frame, Step(CLIENT, "end"), *printed]
                 title, verb = f"the goodbye has words that are {name.replace('-', ' ')}", self.spec.goodbye.verb
                 yield self._cell(self.spec.initial, verb, f"words-{name}", title, ("R-ANS-5",), [], *due)
@@ -196,7 +198,7 @@ class Edges(ClientCells):
                 title = f"the client closes after an answer to {verb} with {name.replace('-', ' ')}"
                 last = self._closing(wrong)
                 yield self._cell(state, verb, name, title, ("R-CLIENT-10",), steps, *asked, *items, *printed, *last)
-            for name, ends in self._endings():
+            for name, ends in self._endings(state):
                 title = f"the connection ends, {name.replace('-', ' ')}, before the answer to {verb}"
                 yield self._cell(state, verb, f"unanswered-{name}", title, ("R-ANS-5",), steps, *asked, *ends)
             yield from self._input_ends(state, verb, "unanswered-input-ends", [*steps, *asked], world, answered)
@@ -219,16 +221,46 @@ class Edges(ClientCells):
             yield "wrong-count", write_form(got.reply.form, {**values, "count": str(int(values["count"]) + 1)})
         yield from self._wrong(got.reply.form, values)
 
+    def _long_lists(self) -> Iterator[Play]:
+        """A list of many users in one segment, and the same list again: each user once, the client among them."""
+        for state, row, _, _, line, command in self._requests():
+            if self.spec.requests[row.verb].item is None or any(
+                effect.kind == "list" and effect.entry for effect in row.effects
+            ):
+                continue
+            world, steps = self._led_into(state)
+            self._fill(world)
+            given = [step for due in world.feed(SUBJECT, line)[SUBJECT] for step in self.given(due)]
+            listed = _raw(b"".join(step.octets for step in given if step.who == CLIENT))
+            printed = [step for step in given if step.who == USER]
+            due = [*[typed(command)] * 2, *[sent(line)] * 2, *[listed] * 2, *printed * 2]
+            title = f"a list of {MANY} users more is printed, and the same list again"
+            yield self._cell(state, row.verb, "a-long-list", title, ("R-FRAME-6", "R-FRAME-8"), steps, *due)
+
+    def _fill(self, world: World) -> None:
+        """Many users come into the world of the client; the first half of them are linked, each with the next one."""
+        kind, me = self.spec.name_type, world.open(SUBJECT)
+        stem = next(good for good in kind.good if kind.accepts(f"{good}-{MANY}") or kind.accepts(f"{good}{MANY}"))
+        stem += "-" if kind.accepts(f"{stem}-{MANY}") else ""
+        users = [world.open(f"{CAST[-1]}{number}") for number in range(MANY)]
+        for number, user in enumerate(users):
+            user.state, user.name = me.state, f"{stem}{number}"
+        linked = iter(users[: MANY // 2] if self.spec.linked_states else [])
+        for user, other in zip(linked, linked, strict=False):
+            user.tie(other.id, caller=True)
+            other.tie(user.id, caller=True)
+            user.state = other.state = self.spec.linked_states[0]
+
     # Ends
 
-    def _endings(self) -> Iterator[tuple[str, list[Step]]]:
-        """How a server ends the connection in the middle of something."""
+    def _endings(self, state: str) -> Iterator[tuple[str, list[Step]]]:
+        """How a server ends the connection in the middle of something, in this state."""
         lost = f"{LOST} {ANY_WORDS}"
         said = Step(USER, "receive", lost.encode(), lost)
         yield "closed", [Step(CLIENT, "end"), said]
         yield "reset", [Step(CLIENT, "cut"), said]
-        for goodbye in list(self.spec.goodbyes.values())[:1]:
-            frame, *printed = self.given(Text(self.spec.goodbye_line(goodbye.code, goodbye.words)))
+        for code in self.goodbyes(state)[:1]:
+            frame, *printed = self.given(Text(self.spec.goodbye_line(code)))
             yield "with-a-goodbye", [frame, Step(CLIENT, "end"), *printed]
 
     def _ends(self) -> Iterator[Play]:
@@ -236,7 +268,7 @@ class Edges(ClientCells):
         for view, path in self.views.items():
             world, steps = self._led(path)
             yield from self._input_ends(view, EOF, "input-ends", steps, world, [])
-            for name, ends in list(self._endings())[:2]:
+            for name, ends in list(self._endings(view.partition("+")[0]))[:2]:
                 title = f"the connection is {name} by the server in {view}"
                 yield self._cell(view, EOF, f"server-{name}", title, ("R-ANS-5",), steps, *ends)
 
@@ -259,7 +291,7 @@ class Edges(ClientCells):
         if verb is None or command is None:
             return
         asked = [typed(command), sent(write_form(self.spec.requests[verb].form, {}).encode() + self.ending)]
-        for name, ends in self._endings():
+        for name, ends in self._endings(self.spec.initial):
             title = f"the connection ends, {name.replace('-', ' ')}, instead of the answer to {verb}"
             yield self._cell(self.spec.initial, verb, f"unanswered-{name}", title, ("R-ANS-5",), [], *asked, *ends)
         for view, push, values in self._places():

@@ -111,6 +111,11 @@ class ClientPlayer:
     # What the user and the server do
 
     def _type(self, step: Step) -> None:
+        """The user types. Commands behind a quit in the same step may be refused, sooner or later, or ignored."""
+        quits = self.contract.command(self.spec.quit_verb, {}) if self.spec.quit_verb is not None else None
+        lines = _typed(step).split("\n")
+        if quits in lines:
+            self._late += [line.split(" ")[0] for line in lines[lines.index(quits) + 1 :] if line]
         self.process.write(step.octets)
 
     def _flood(self, step: Step) -> None:
@@ -330,8 +335,9 @@ class ClientPlayer:
         more = next((frame for frame in self.process.frames if not self._is_own_probe(frame)), None)
         if code == 0 and more is not None:
             raise MismatchError("nothing more sent", f"c > {quote(more)}")
-        if self.process.lines:
-            raise MismatchError("nothing more printed", f"u < {self.process.lines[0]}")
+        line = next((line for line in self.process.lines if not self._is_late(line)), None)
+        if line is not None:
+            raise MismatchError("nothing more printed", f"u < {line}")
 
     def _is_own_probe(self, frame: bytes) -> bool:
         """Whether this is a barrier request that the client may send by itself."""

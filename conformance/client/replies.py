@@ -65,13 +65,21 @@ class Replies(ClientCells):
 
     def _goodbyes(self) -> Iterator[Play]:
         """The server's last frame in every view."""
-        codes = [goodbye.code for goodbye in self.spec.goodbyes.values() if goodbye.when not in ("full", "share")]
-        for (view, path), code in zip(self.views.items(), itertools.cycle(codes)):
-            _, steps = self._led(path)
+        at_once = [goodbye.code for goodbye in self.spec.goodbyes.values() if goodbye.when in ("full", "share")]
+        found = [(view, code, "comes") for view, code in self._goodbye_in_each_view()]
+        for view, code, name in [*found, *((self.spec.initial, code, f"comes-{code}") for code in at_once)]:
+            _, steps = self._led(self.views[view])
             frame, *printed = self.given(Text(self.spec.goodbye_line(code, ODD_WORDS)))
             due = [frame, Step(CLIENT, "end"), *printed]
             title = f"{code} in {view} ends the connection"
-            yield self._cell(view, self.spec.goodbye.verb, "comes", title, ("R-ANS-5",), steps, *due)
+            yield self._cell(view, self.spec.goodbye.verb, name, title, ("R-ANS-5",), steps, *due)
+
+    def _goodbye_in_each_view(self) -> Iterator[tuple[str, str]]:
+        """Each view with the code of a goodbye that may come there; the codes take turns."""
+        for turn, view in enumerate(self.views):
+            codes = self.goodbyes(view.partition("+")[0])
+            if codes:
+                yield view, codes[turn % len(codes)]
 
     def _unknown(self) -> Iterator[Play]:
         """Frames of a later version, in every view: nothing follows from them."""

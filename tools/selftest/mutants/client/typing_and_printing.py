@@ -334,6 +334,14 @@ class GoesOnAfterQuit(Client):
         self.quitting |= quitting
 
 
+@table.step(Client.finish, near="*/QUIT/then-the-input-ends")
+def quits_twice(self: Client) -> None:
+    """Asks for the end again when the input ends behind the last request."""
+    quitting, self.quitting = self.quitting, False
+    Client.finish(self)
+    self.quitting |= quitting
+
+
 @table.engine("end-overtakes", near="*/EOF/*held")
 class EndOvertakes(Client):
     """Asks for the end at once, before what is held."""

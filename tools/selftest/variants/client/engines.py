@@ -15,6 +15,20 @@ class Refuses(Client):
         return self.does(wish.verb, "relay") and super().must_wait(wish)
 
 
+class RefusesBehindQuit(Client):
+    """It refuses what is typed behind the last request, where others ignore it."""
+
+    def command(self, line: bytes) -> None:
+        word = self.line(line).partition(" ")[0]
+        if self.quitting and not self.over and word:
+            self.refuse(word, "the conversation ends")
+        super().command(line)
+
+    def finish(self) -> None:
+        if not self.quitting:
+            super().finish()
+
+
 class SpeaksAtOnce(Client):
     """A line follows its call, or the request to leave, at once (R-CLIENT-4); the server decides about it."""
 

@@ -35,6 +35,7 @@ class Variant:
 VARIANTS: tuple[Variant, ...] = (
     Variant("plain", "As the mutants' client is: it holds what may be allowed later"),
     Variant("refuses", "Holds nothing: what is not allowed now is refused", engines.Refuses),
+    Variant("refuses-behind-quit", "Refuses what is typed behind `quit`", engines.RefusesBehindQuit),
     Variant("speaks-at-once", "A line follows its call at once", engines.SpeaksAtOnce),
     Variant("other-words", "Long words for people, in UTF-8", engines.OtherWords),
     Variant("probes", "Sends a probe of its own", engines.Probes),

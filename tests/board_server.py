@@ -30,11 +30,13 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--spec", default=str(BOARD))
+    parser.add_argument("--max-connections", type=int, default=1000)
     options = parser.parse_args()
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
-    with Server(load(options.spec), "127.0.0.1", options.port, do=do) as server:
+    spec, most = load(options.spec), options.max_connections
+    with Server(spec, "127.0.0.1", options.port, max_connections=most, do=do) as server:
         print(f"listening on {server.address[0]}:{server.address[1]}", flush=True)
         over.wait()
 

@@ -67,7 +67,9 @@ def test_the_notice_board_is_judged_over_sockets(cases: list[Case], board: Spec)
 
     Left out here: its octets one by one or in one segment with others, and its timers.
     """
-    command = Command(f"{sys.executable} -m tests.board_server --port {{port}} --spec {{spec}}")
+    command = Command(
+        f"{sys.executable} -m tests.board_server --port {{port}} --spec {{spec}} --max-connections {{max}}"
+    )
     results = run_suite(command, cases, OPTIONS, spec=board)
     assert len(results) > 320
     assert not [result.words for result in results if result.verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE)]

@@ -161,7 +161,8 @@ class Matrix(Cells):
         for name, text in (
             ("empty", ""), ("space", " "), ("lower-case", any_verb.lower()), ("mixed-case", any_verb.capitalize()),
             ("leading-space", f" {any_verb}"), ("digit", "1"), ("tab", f"{any_verb}\tx"), ("not-ascii", "ÄÖÜ"),
-            ("space-behind", f"{any_verb.lower()} "), ("nul", f"{any_verb}\0"), ("lone-cr", f"{any_verb}\r{any_verb}"), ("null", "\0"),
+            ("space-behind", f"{any_verb.lower()} "), ("nul", f"{any_verb}\0"), ("lone-cr", f"{any_verb}\r{any_verb}"),
+            ("null", "\0"),
         ):  # fmt: skip
             if self.spec.framing.any_case and text.upper() == any_verb:
                 continue

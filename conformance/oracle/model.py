@@ -157,6 +157,8 @@ class World(Knowledge):
         elif timer.goodbye is not None:
             self._say_goodbye(connection, timer.goodbye)
         else:
+            if timer.since != "full":  # one that does not read sees no end
+                self._give(who, End())
             self._end(connection, timer.gone)
         return self._told()
 

@@ -112,7 +112,6 @@ SAYS: dict[type, Callable[[Any], str]] = {
     do.Open: lambda action: f"{action.who} opens a connection" + ("" if action.admitted else ", one too many"),
     do.Await: lambda action: f"the {action.timer} timer of {action.who} runs out",
     do.Pause: lambda action: f"{action.who} stops reading",
-    do.Sip: lambda action: f"{action.who} reads {action.octets} octets of what waits for it",
     do.Flood: lambda action: f"{action.who} > {action.lines.form} again and again, until the server takes no more",
     do.ReadOn: lambda action: (
         f"{action.who} reads on, and gets each {action.lines.form} that was not refused, in order"

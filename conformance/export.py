@@ -24,7 +24,7 @@ NUMBER = 271828  # makes the names of a case unique; a runner puts another numbe
 TOKEN = "{token}"  # noqa: S105  # of the barrier, no secret
 NAMES = {  # how an action is called in the document
     do.Send: "send", do.Finish: "finish", do.Reset: "reset", do.SendLate: "send-late", do.Open: "open",
-    do.Pause: "pause", do.Sip: "read-some", do.Clock: "clock", do.Await: "await-timer", do.Flood: "flood",
+    do.Pause: "pause", do.Clock: "clock", do.Await: "await-timer", do.Flood: "flood",
     do.ReadOn: "read-on", do.Refused: "refused", do.Signal: "signal", do.Exit: "exit", do.Settle: "settle",
     do.Receive: "receive", do.Quiet: "quiet", do.Race: "race",
 }  # fmt: skip

@@ -55,7 +55,6 @@ def faults(tmp_path: Path, spec: Spec, text: str) -> str:
         (HEAD + "      - a@ teatime\n", 6, "there is no timer teatime; there are registration"),
         (HEAD + "      - a@ half probe\n", 6, "there is no timer half probe"),
         (HEAD + "      - a>* MSG hello\n", 6, "many lines have one number"),
-        (HEAD + "      - a. many\n", 6, "so many octets are read: a number of them"),
         (HEAD + "      - server! KILL\n", 6, "there is no signal KILL; there is TERM"),
         (HEAD + "      - a! TERM\n", 6, "nobody else has them"),
         (HEAD + "      - a- now\n", 6, "this step has a text"),

@@ -48,13 +48,6 @@ def test_a_clock_that_runs_cannot_be_waited_for_beyond_its_end(spec: Spec) -> No
         Compiler(spec, play, number=1).compile()
 
 
-def test_octets_are_sipped_only_while_reading_is_stopped(spec: Spec) -> None:
-    """A connection that reads has nothing that waits."""
-    play = Play("NAMED/TIME/x", "T", ("R-FLOW-4",), (Step("a", "open"), Step("a", "sip", text="1")))
-    with pytest.raises(ContradictionError, match="a reads all that comes"):
-        Compiler(spec, play, number=1).compile()
-
-
 def test_short_timers_keep_what_the_cases_need(tmp_path: Path) -> None:
     """A second question in one silence comes before its end, and a full queue outlasts a clock that stands still."""
     timers = quicken(shipped_file(), tmp_path).timers

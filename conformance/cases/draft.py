@@ -77,10 +77,6 @@ class Draft:
         """What becomes of the lines: they come, or are refused."""
         return self._step(who, "lines", form)
 
-    def sip(self, who: str, octets: int) -> Draft:
-        """So many of the octets that wait are read."""
-        return self._step(who, "sip", str(octets))
-
     def stop(self) -> Draft:
         """The server gets the signal that ends it."""
         return self._step("server", "signal", "TERM").due(self.world.stop())

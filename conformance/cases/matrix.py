@@ -6,6 +6,7 @@ here it is only decided what to ask. Knows no socket.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -135,12 +136,16 @@ class Matrix(Cells):
                     title = f"{verb} in {configuration} has no place"
                     yield self._cell(configuration, verb, Variant(rule.error, self.line(request), (rule.rule,), title))
 
-    # Lines that are no request, in every state
+    # Lines that are no request, in every state: at one of the ends of a link, and in turn at another one
 
     def _lines(self) -> Iterator[Play]:
-        for configuration in self.paths.configurations:
-            for variant in self._faulty_lines(configuration.partition("+")[0]):
-                yield self._cell(configuration, ANY_LINE, variant)
+        for state in self.spec.live_states:
+            ends = [name for name in self.paths.configurations if name.partition("+")[0] == state]
+            whole = next((name for name in ends if name == state), None)
+            turns = itertools.cycle([name for name in ends if name != whole] or ends)
+            for variant in self._faulty_lines(state) if ends else ():
+                for configuration in dict.fromkeys(filter(None, (whole, next(turns)))):
+                    yield self._cell(configuration, ANY_LINE, variant)
 
     def _faulty_lines(self, state: str) -> Iterator[Variant]:
         encoding, verb, syntax = (self.spec.fault_rule(fault, state) for fault in ("encoding", "verb", "syntax"))

@@ -25,7 +25,6 @@ Time. A clock begins where the spec says: with the accept, a call, a's last octe
 
 Amounts. `{n}` is a number, made as long as its field may be.
     b-            b stops reading                      a>* MSG {n}        a sends such lines until no more are taken
-    b. 4096       b reads so many of the octets that wait for it
     b<* MSG {n}   b reads again: each of these lines comes to it, once and in order, except those that were refused
     a<* ERR …     each of these lines that the server had not taken yet is refused so, and a is read again
 
@@ -55,7 +54,7 @@ import yaml
 from pychat.spec import Spec
 
 StepKind = Literal[
-    "send", "finish", "reset", "late", "flood", "receive", "end", "cut", "lines", "unprinted", "open", "pause", "sip",
+    "send", "finish", "reset", "late", "flood", "receive", "end", "cut", "lines", "unprinted", "open", "pause",
     "clock", "silent", "state", "together", "signal", "exit",
 ]  # fmt: skip
 Lane = Literal["shared", "quick", "alone"]  # a server for many cases; one with short timers; one for this case alone
@@ -68,7 +67,7 @@ SERVER = "server"  # in a server's play: the program that gets a signal, and end
 NUMBER = "{n}"  # in the form of many lines
 MARKS: dict[str, StepKind] = {
     ">": "send", ">|": "finish", ">!": "reset", ">>": "late", ">*": "flood", "<": "receive", "<|": "end", "<!": "cut",
-    "<*": "lines", "<~": "unprinted", "+": "open", "-": "pause", ".": "sip", "@": "clock", "~": "silent", "=": "state",
+    "<*": "lines", "<~": "unprinted", "+": "open", "-": "pause", "@": "clock", "~": "silent", "=": "state",
     "!": "signal", "|": "exit",
 }  # fmt: skip
 LEGEND = {  # the marks that a reader meets most

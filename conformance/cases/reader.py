@@ -190,8 +190,6 @@ class _Reader:
             clock = CLOCK.fullmatch(step.text)
             if clock is None or clock["timer"] not in self.spec.timers:
                 yield f"there is no timer {step.text}; there are {', '.join(self.spec.timers)}"
-        if step.kind == "sip" and not NUMBERS.fullmatch(step.text):
-            yield "so many octets are read: a number of them"
         if step.kind == "signal" and step.text not in SIGNALS:
             yield f"there is no signal {step.text}; there is {', '.join(SIGNALS)}"
         if step.kind == "flood" and step.text.count(NUMBER) != 1:

@@ -339,14 +339,11 @@ class Timers(Cells):
         name, reader = world.configuration(SUBJECT), world.connections[OTHER].state
         if timer.states is not None and reader not in timer.states:
             return
-        for variant, title in (("", "reads nothing"), ("after-an-octet", "reads one octet, which is too little")):
-            draft = relay.draft()
-            if variant:
-                draft.wait(OTHER, timer, PART).sip(OTHER, 1)
-            refusal = relay.refusal(draft.run_out(OTHER, timer).world)
-            if refusal is not None:
-                title = f"{timer.name}: a client is lost that {title}"
-                yield self._play(timer, variant, title, draft.lines(SUBJECT, refusal), name)
+        draft = relay.draft()
+        refusal = relay.refusal(draft.run_out(OTHER, timer).world)
+        if refusal is not None:
+            title = f"{timer.name}: a client is lost that reads nothing"
+            yield self._play(timer, "", title, draft.lines(SUBJECT, refusal), name)
         draft = relay.draft().wait(OTHER, timer, 0.4).lines(OTHER, relay.becomes)
         draft.pause(OTHER).flood(SUBJECT, relay.form).wait(OTHER, timer, 0.7).lines(OTHER, relay.becomes)
         title = f"{timer.name} begins again when the queue has fallen below its mark meanwhile"

@@ -56,14 +56,6 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class Sip:
-    """So many of the octets that wait are read, and are looked at when `ReadOn` comes."""
-
-    who: str
-    octets: int
-
-
-@dataclass(frozen=True, slots=True)
 class Clock:
     """A part of a timer's time passes, or all of it: then `due` comes to `watched`, nothing where it is None."""
 
@@ -173,7 +165,7 @@ class Race:
 
 
 Action = (
-    Send | Finish | Reset | SendLate | Open | Pause | Sip | Clock | Await | Flood | ReadOn | Refused | Signal | Exit
+    Send | Finish | Reset | SendLate | Open | Pause | Clock | Await | Flood | ReadOn | Refused | Signal | Exit
     | Settle | Receive | Quiet | Race
 )  # fmt: skip
 

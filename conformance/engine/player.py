@@ -40,7 +40,7 @@ class Player:
             do.Open: self._open, do.Settle: self._settle, do.Receive: self._receive, do.Quiet: self._quiet,
             do.Race: self._race, do.Clock: self._clock,
             do.Await: lambda action: clock.await_end(stage, action),
-            do.Pause: self._pause, do.Sip: self._sip, do.Flood: self._flood,
+            do.Pause: self._pause, do.Flood: self._flood,
             do.ReadOn: self._read_on, do.Refused: self._refused, do.Signal: self._signal, do.Exit: self._exit,
         }  # fmt: skip
 
@@ -133,11 +133,6 @@ class Player:
             bystander.wire.close()
             del self.stage.inboxes[BYSTANDER]
         self.backlog.fill(lambda: self.barrier(self.stage.inbox(BYSTANDER)))
-
-    def _sip(self, action: do.Sip) -> None:
-        wire = self.stage.inbox(action.who).wire
-        if not wire.sip(action.octets, self.stage.deadline()):
-            raise MismatchError(f"{action.octets} octets to {action.who}, which wait for it", "fewer")
 
     def _read_on(self, action: do.ReadOn) -> None:
         assert self.backlog is not None

@@ -89,7 +89,7 @@ class Compiler:
             "send": lambda step: self._send(step.who, self.names.in_request(step.octets)), "finish": self._leave,
             "reset": self._leave, "late": lambda step: self._add(do.SendLate(step.who, step.octets)),
             "receive": self._receive, "end": self._end, "cut": self._end, "silent": self._silent, "state": self._state,
-            "together": self._race, "open": self._open, "pause": self._pause, "sip": self._sip, "clock": self._clock,
+            "together": self._race, "open": self._open, "pause": self._pause, "clock": self._clock,
             "flood": self._flood, "lines": self._lines,
             "signal": self._signal, "exit": lambda step: self._add(do.Exit()),
         }  # fmt: skip
@@ -208,12 +208,6 @@ class Compiler:
         self.rule = ""
         self._add(do.Pause(step.who))
         self.not_reading.add(step.who)
-
-    def _sip(self, step: Step) -> None:
-        if step.who not in self.not_reading:
-            raise self._contradiction(f"{step.who} reads all that comes")
-        self._settle("")
-        self._add(do.Sip(step.who, int(step.text)))
 
     def _flood(self, step: Step) -> None:
         """One line tells what becomes of all of them, since they change nothing."""

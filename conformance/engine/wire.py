@@ -65,8 +65,7 @@ class Wire:
         self.end: EndKind | None = None
         self.finished = False
         self.left = False  # this end has reset it: when the other end sees that is not known
-        self.pause = False  # what comes is not read, but for sips
-        self.sips = b""  # … what was read so
+        self.pause = False  # what comes is not read
         stream.setblocking(False)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -119,24 +118,6 @@ class Wire:
         self.transcript.note(self.who, "#", text="reads no more")
         self.pause = True
 
-    def sip(self, count: int, deadline: float) -> bool:
-        """Reads and keeps so many octets, although reading is stopped; whether they came before the deadline."""
-        wanted = len(self.sips) + count
-        while len(self.sips) < wanted:
-            try:
-                octets = self.stream.recv(min(CHUNK, wanted - len(self.sips)))
-            except BlockingIOError:
-                if self._wait(write=False, deadline=deadline):
-                    continue
-                return False
-            except OSError:
-                return False
-            if not octets:
-                return False
-            self.sips += octets
-        self.transcript.note(self.who, "#", text=f"reads {count} octets")
-        return True
-
     def read_on(self) -> None:
         """What comes is read again."""
         self.pause = False
@@ -160,10 +141,6 @@ class Wire:
 
     def read(self, deadline: float) -> bytes:
         """The next octets; none when the deadline has passed or the stream has ended (`end` tells)."""
-        if self.sips and not self.pause:
-            octets, self.sips = self.sips, b""
-            self.transcript.note(self.who, self.got, octets)
-            return octets
         while self.end is None and not self.pause:
             try:
                 octets = self.stream.recv(CHUNK)

@@ -34,7 +34,7 @@ from .segments import Capture
 from .specs import candidates, with_true_examples
 from .test_dissector_walk import Walk
 
-SPECS = 20  # that are valid, in the gate
+SPECS = 10  # that are valid, in the gate
 SERVER_CASES = 25  # of each spec, and …
 CLIENT_CASES = 1
 STATES = 1500  # of the model check

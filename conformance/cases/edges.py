@@ -39,7 +39,7 @@ class Edges(Cells):
         self.taking = next((row.verb for _, row in spec.outcomes() if row.does("bind")), None)
 
     def plays(self) -> list[Play]:
-        found = [*self._fields(), self._verbs(), self._encodings()]
+        found = [*self._fields(), *filter(None, (self._verbs(), self._encodings()))]
         if self.taking is not None and self.paths.named is not None:
             found += [*self._names(), *self._freed()]
         return self.numbered(found, self.syntax)
@@ -60,9 +60,10 @@ class Edges(Cells):
                     tuple(filter(kind.accepts, values)) if field.type == self.spec.names and verb == self.taking else ()
                 )
                 play = self._many(verb, verb, f"{field.name}-edges", title, lines)
-                yield replace(play, written=written)
+                if play is not None:
+                    yield replace(play, written=written)
 
-    def _verbs(self) -> Play:
+    def _verbs(self) -> Play | None:
         """What is like a request, and begins with no verb of one, or not with one space behind it."""
         title = "Words that are like verbs, what is like the space behind a verb, and frames of the server"
         return self._many(barrier_verb(self.spec), ANY_LINE, "verb-edges", title, self._like_requests())
@@ -84,16 +85,18 @@ class Edges(Cells):
                 values = {field.name: self.spec.types[field.type].good[:1] for field in reply.form.fields}
                 yield write_form(reply.form, {name: good[0] if good else "x" for name, good in values.items()}).encode()
 
-    def _encodings(self) -> Play:
+    def _encodings(self) -> Play | None:
         verb = barrier_verb(self.spec)
         lines = [b"", b"x"] if not self.spec.requests[verb].form.fields else [b"", f"{verb} x".encode()]
         many = (start + octets + end for octets in NO_UTF8 for start, end in ((lines[0], b""), (lines[1], b"y")))
         title = "What is no UTF-8, from the first to the last of each range, alone and in a request"
         return self._many(verb, ANY_LINE, "not-utf8-edges", title, many)
 
-    def _many(self, verb: str, message: str, variant: str, title: str, lines: Iterable[bytes]) -> Play:
+    def _many(self, verb: str, message: str, variant: str, title: str, lines: Iterable[bytes]) -> Play | None:
         """Lines, where most faults are allowed; on a new connection where one more would be too many."""
         place = self._place(verb)
+        if place is None:
+            return None
         path = self.paths.to_success(place, verb) or self.paths.to_configuration(place)
         world, who, number = World(self.spec), SUBJECT, 0
         for move in path:
@@ -131,7 +134,7 @@ class Edges(Cells):
             state, message, variant, title, tuple(rules), self.steps(path), steps, segments=("whole",), at_once=True
         )
 
-    def _place(self, verb: str) -> str:
+    def _place(self, verb: str) -> str | None:
         """The configuration in which the request is sent again and again: it succeeds, and most faults are allowed."""
 
         def worth(configuration: str) -> tuple[bool, int]:
@@ -139,8 +142,8 @@ class Edges(Cells):
             succeeds = self.paths.to_success(configuration, verb) is not None
             return succeeds, budget.faults if budget is not None else 1 << 20
 
-        places = self.paths.configurations
-        return max((each for each in places if verb in self.spec.states[each.partition("+")[0]].recv), key=worth)
+        recv = {each: self.spec.states[each.partition("+")[0]].recv for each in self.paths.configurations}
+        return max((each for each in recv if verb in recv[each]), key=worth, default=None)
 
     # Names
 

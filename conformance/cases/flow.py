@@ -14,6 +14,7 @@ from conformance.oracle.lines import SUBJECT, Path
 from conformance.oracle.model import Due, Text, World
 from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
+from pychat.spec.forms import Type
 
 from .draft import Draft
 from .matrix import ANY_LINE, END, Cells
@@ -55,12 +56,12 @@ class Flow(Cells):
                 continue
             for request in self.spec.requests.values():
                 kind = self.spec.last_type(request.form)
-                if kind is None or not kind.rest_of_line or len(request.form.fields) > 1:
+                if kind is None or not kind.rest_of_line or len(request.form.fields) > 1 or not _is_padded(kind):
                     continue
                 form = f"{request.verb} {NUMBER}"
                 after = world.copy()
                 text = _only(after.feed(SUBJECT, _octets(self.spec, form)), OTHER)
-                if text is not None and after.key() == world.key() and text.endswith(" 1"):
+                if text is not None and after.key() == world.key() and text.split(" ")[1:] == ["1"]:
                     return Relay(self.spec, path, form, f"{text[:-1]}{NUMBER}")
         return None
 
@@ -77,7 +78,7 @@ class Flow(Cells):
         if not barrier.is_echo:
             return
         kind = self.spec.types[barrier.field.type]
-        if not kind.accepts("1".ljust(kind.octets[1], ".")):
+        if not _is_padded(kind):
             return
         form, answer = f"{barrier.verb} {NUMBER}", barrier.answer("1")
         draft = Draft(self.spec, self.paths.to_configuration(home)).pause(SUBJECT).flood(SUBJECT, form)
@@ -135,6 +136,11 @@ class Flow(Cells):
             "R-FLOW-2", "R-FLOW-3", "R-MSG-4",
             mistakes=("Not reading from a client that does not read: then it cannot leave.",),
         )  # fmt: skip
+
+
+def _is_padded(kind: Type) -> bool:
+    """Whether a number can be made as long as a value of this type may be."""
+    return kind.accepts("1".ljust(kind.octets[1], "."))
 
 
 def _octets(spec: Spec, form: str) -> bytes:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import collections
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import get_args
 
 from pychat.spec import Spec, shipped, shipped_file
 
 from .cases.case import Case
+from .cases.play import Lane
 from .client.worker import ClientWorker
 from .engine import programs
+from .engine.apart import WorkerApart
 from .engine.needs import Offer
 from .engine.preflight import preflight
 from .engine.quick import quicken
 from .engine.target import Address, Command, Target, command_values
 from .engine.verdict import Result, Verdict
 from .engine.worker import Worker
+from .oracle.names import share_numbers
 
 HOPELESS = 0.5  # seconds of patience with a server that answers no barrier
 TIMED = 64  # workers for the cases that mostly wait
@@ -112,13 +116,10 @@ def run_suite(
             asked.append(case)
     asked.sort(key=lambda case: not case.slow)  # the longest first
     with contextlib.ExitStack() as stack:
-        if not asked:
-            assignments = []
-        elif asked[0].of == "client":
-            assignments = _client_workers(target, spec, options, asked)
-        else:
-            assignments = _server_workers(target, spec, options, asked, stack)
-        _run_workers(assignments, run)
+        if asked and asked[0].of == "client":
+            _run_workers(_client_workers(target, spec, options, asked), run)
+        elif asked:
+            _run_workers(_server_workers(target, spec, options, asked, stack), run)
     order = {case.key: number for number, case in enumerate(cases)}
     return sorted(run.results, key=lambda result: order[result.key])
 
@@ -151,34 +152,46 @@ def _client_workers(target: Target, spec: Spec, options: Options, cases: Sequenc
 
 def _server_workers(
     target: Target, spec: Spec, options: Options, cases: Sequence[Case], stack: contextlib.ExitStack
-) -> list[Assignment]:
+) -> Iterator[Assignment]:
     """A server for each worker, and if it can be told its timers one with short timers for the cases of time."""
-    ordinary = Queue(case for case in cases if case.lane != "quick")
-    timed = Queue(case for case in cases if case.lane == "quick")
-    workers = [stack.enter_context(one_worker(target, spec, options)) for _ in range(options.jobs)]
-    workers[0].address()
-    findings, conditions = preflight(workers[0]), workers[0].conditions
+    lanes = {lane: Queue(case for case in cases if case.lane == lane) for lane in get_args(Lane)}
+    shared, timed = lanes["shared"], lanes["quick"]
+    first = stack.enter_context(one_worker(target, spec, options))
+    first.address()
+    first.findings = findings = preflight(first)
+    first.patience = options.patience if findings.barrier else min(options.patience, HOPELESS)
     if str(findings):
         options.on_note(str(findings))
-    pace = workers[0].conditions.fastest
-    more = workers_for(pace, options.jobs, len(ordinary)) - options.jobs
-    workers += [stack.enter_context(one_worker(target, spec, options)) for _ in range(more)]
-    seconds = len(ordinary) * TRIPS * pace / len(workers)
+    pace = first.conditions.fastest
+    count = workers_for(pace, options.jobs, len(shared))
+    others = [stack.enter_context(_apart(first, shared, part, count)) for part in range(1, count)]
+    share_numbers(0, count)
+    seconds = len(shared) * TRIPS * pace / count
     if seconds > WORTH_SAYING:
         options.on_note(
-            f"an answer takes {1000 * pace:.0f} ms, so with {len(workers)} workers this takes about {_rounded(seconds)}"
+            f"an answer takes {1000 * pace:.0f} ms, so with {count} workers this takes about {_rounded(seconds)}"
         )
-    for worker in workers:
-        worker.findings, worker.conditions = findings, conditions
-        worker.patience = options.patience if findings.barrier else min(options.patience, HOPELESS)
-    if not timed or not any(map(workers[0].offer.tells, spec.timers)):
-        return [*((worker, (ordinary,)) for worker in workers[:-1]), (workers[-1], (ordinary, timed))]
-    quick = replace(
-        _quick_worker(target, spec, options, stack, findings.answer), findings=findings, conditions=conditions
-    )
-    timed = Queue(sorted(timed, key=lambda case: -case.waits(quick.spec)))  # the longest first
-    timers = [(replace(quick), (timed,)) for _ in range(min(len(timed), TIMED))]
-    return [*((worker, (ordinary,)) for worker in workers), *timers]
+    has_quick = bool(timed) and any(map(first.offer.tells, spec.timers))
+    yield first, (shared,) if has_quick else (shared, timed)
+    yield from ((worker, (shared,)) for worker in others)
+    yield replace(first), (lanes["alone"],)
+    if has_quick:
+        quick = _quick_worker(target, spec, options, stack, findings.answer)
+        quick = replace(quick, findings=findings, conditions=first.conditions)
+        timed = Queue(sorted(timed, key=lambda case: -case.waits(quick.spec)))  # the longest first
+        yield from ((replace(quick), (timed,)) for _ in range(min(len(timed), TIMED)))
+
+
+@contextlib.contextmanager
+def _apart(first: Worker, cases: Iterable[Case], part: int, parts: int) -> Iterator[WorkerApart]:
+    """A worker like the first one, in a process of its own."""
+    values = {each.name: getattr(first, each.name) for each in fields(first) if each.init}
+    worker = WorkerApart(**values)
+    worker.begin(cases, part, parts)
+    try:
+        yield worker
+    finally:
+        worker.stop()
 
 
 def workers_for(pace: float, jobs: int, cases: int) -> int:
@@ -207,18 +220,16 @@ def _quick_worker(target: Target, spec: Spec, options: Options, stack: contextli
     )  # fmt: skip
 
 
-def _run_workers(assignments: Sequence[Assignment], run: Run) -> None:
+def _run_workers(assignments: Iterable[Assignment], run: Run) -> None:
     """A thread for each worker, born and joined here; it ends with its empty queues, or when the run is stopped."""
-    threads = [
-        threading.Thread(target=_work, args=(*assignment, run), name=f"judge-{number}")
-        for number, assignment in enumerate(assignments)
-    ]
-    for thread in threads:
-        thread.start()
+    threads = []
     try:
+        for number, assignment in enumerate(assignments):  # some begin while others are still made ready
+            threads.append(threading.Thread(target=_work, args=(*assignment, run), name=f"judge-{number}"))
+            threads[-1].start()
         for thread in threads:
             thread.join()
-    except KeyboardInterrupt:
+    except BaseException:
         run.stopped = True
         for thread in threads:
             thread.join()

@@ -309,9 +309,9 @@ def test_a_probe_changes_nothing(little: Spec) -> None:
     world = World(little)
     world.open(SUBJECT)
     before = world.key()
-    request = probe_for(world, SUBJECT)
-    assert request is not None
-    world.feed(SUBJECT, request)
+    probe = probe_for(world, SUBJECT)
+    assert probe is not None
+    world.feed(SUBJECT, probe.request)
     assert world.key() == before
 
 
@@ -328,14 +328,14 @@ def test_probes_tell_every_configuration_from_every_other(spec: Spec) -> None:
         for step in paths_of(spec).to_configuration(configuration):
             world.feed(step.who, step.octets)
         world.open(SUBJECT)
-        request = probe_for(world, SUBJECT)
-        assert request is not None
+        probe = probe_for(world, SUBJECT)
+        assert probe is not None
         for other in configurations(spec):
             elsewhere = World(spec)
             for step in paths_of(spec).to_configuration(other):
                 elsewhere.feed(step.who, step.octets)
             elsewhere.open(SUBJECT)
-            answers[configuration, other] = str(elsewhere.feed(SUBJECT, request))
+            answers[configuration, other] = str(elsewhere.feed(SUBJECT, probe.request))
     for configuration, other in answers:
         if configuration != other and {configuration, other} not in UNLIKE:
             assert answers[configuration, configuration] != answers[configuration, other]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from conformance.oracle.lines import SUBJECT, Path
+from conformance.oracle.model import World
 
 from .draft import Draft
 from .matrix import Cells
@@ -104,11 +105,12 @@ class Lifetime(Cells):
 
     def _crowd(self) -> Draft:
         """One in as many states as three can be in, one in the middle of a line, one that has said nothing."""
-        draft = Draft(self.spec, max((path for _, path in self.paths.worlds), key=self._states))
+        draft = Draft(self.spec, max(self.paths.worlds, key=_variety)[1])
         half = next(self.paths.lines(SUBJECT))[:2]
         return draft.open("e").send("d", half)
 
-    def _states(self, path: Path) -> tuple[int, int]:
-        """How many configurations there are after a path; of two with as many, the shorter one is better."""
-        world = Draft(self.spec, path).world
-        return len({world.configuration(who) for who in world.connections}), -len(path)
+
+def _variety(found: tuple[World, Path]) -> tuple[int, int]:
+    """How many configurations those who have moved are in; of two paths with as many, the shorter one is better."""
+    world, path = found
+    return len({world.configuration(move.who) for move in path}), -len(path)

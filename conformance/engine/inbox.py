@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from conformance.oracle.frames import matches, parse_reply, quote
+from conformance.oracle.frames import Received, matches, parse_reply, quote
 from conformance.oracle.model import Due, Items, Text
 from conformance.oracle.names import shared_types
 from conformance.oracle.probe import Barrier
@@ -144,8 +144,7 @@ class Inbox:
         return f"{self.wire.who} < {ends[self.wire.end]}" if self.wire.end else "nothing"
 
     def _line(self, line: bytes) -> None:
-        unit = self._read(line)
-        got = parse_reply(self.spec, unit.text) if unit.flaw is None else None
+        unit, got = self._read(line)
         if self._items and self._is_endless(self._items[0]) and (got is None or got.reply.kind != "item"):
             self._unit(Unit("", tuple(self._items)))
             self._items = []
@@ -187,7 +186,8 @@ class Inbox:
         got = parse_reply(self.spec, item)
         return got is not None and got.reply.verb is not None and self.spec.requests[got.reply.verb].answer is None
 
-    def _read(self, line: bytes) -> Unit:
+    def _read(self, line: bytes) -> tuple[Unit, Received | None]:
+        """A line as a unit, and which frame it is."""
         flaw, carriage = None, self.spec.framing.writes == b"\r\n"
         if carriage and not line.endswith(b"\r"):
             flaw = "ended by LF alone; a server writes CRLF"
@@ -196,12 +196,13 @@ class Inbox:
         try:
             text = line.decode()
         except UnicodeDecodeError:
-            return Unit(quote(line), flaw="not UTF-8")
+            return Unit(quote(line), flaw="not UTF-8"), None
         if flaw is None and len(line) + len(self.spec.framing.writes) > self.spec.framing.max_octets:
             flaw = "longer than any frame"
-        if flaw is None and parse_reply(self.spec, text) is None:
+        got = parse_reply(self.spec, text) if flaw is None else None
+        if flaw is None and got is None:
             flaw = "no frame that a server may send"
-        return Unit(text, flaw=flaw)
+        return Unit(text, flaw=flaw), got
 
     def _unit(self, unit: Unit) -> None:
         self.units.append(unit)
@@ -220,12 +221,13 @@ def difference(spec: Spec, due: Due, unit: Unit) -> str | None:
 
 def _other_listing(spec: Spec, due: Items, answer: str, items: tuple[str, ...]) -> str | None:
     """Those of other plays may be listed too; those of this play must be listed once each, as they are due."""
-    own = [_key(spec, item) for item in due.items]
-    seen = [item for item in items if _key(spec, item) in own]
+    shared = shared_types(spec)
+    own = [_key(spec, item, shared) for item in due.items]
+    keys = [_key(spec, item, shared) for item in items]
+    seen = [item for item, key in zip(items, keys, strict=True) if key in own]
     others = len(items) - len(due.items)
     if not _are_same(due.items, seen):
         return f"{' / '.join(seen) or 'none of them'} and {len(items) - len(seen)} others"
-    keys = [_key(spec, item) for item in items]
     if len(set(own)) == len(own) and len(set(keys)) < len(keys):
         return "one that is listed twice"
     if not due.answer:
@@ -252,9 +254,9 @@ def _are_same(wanted: Iterable[str], seen: Iterable[str]) -> bool:
     return not left
 
 
-def _key(spec: Spec, item: str) -> tuple[str, ...]:
-    """What tells an item of a play from those of other plays: its users, and what else is unique, without case."""
-    reply, shared = spec.reply_of(item), shared_types(spec)
+def _key(spec: Spec, item: str, shared: set[str]) -> tuple[str, ...]:
+    """What tells an item of a play from those of other plays: its values of `shared` types, without case."""
+    reply = spec.reply_of(item)
     parts = reply.form.parts if reply is not None else ()
     words = zip(parts, item.split(" ", max(0, len(parts) - 1)), strict=False)
     fields = ((part.type, word) for part, word in words if isinstance(part, Field))

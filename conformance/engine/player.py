@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from conformance.oracle.frames import quote
@@ -196,25 +196,33 @@ class Player:
         everybody = list(self.stage.inboxes.values())
         if any(each.wire.who in self.mute or each.is_unsure for each in everybody):
             return False
-        for other in everybody:
-            if other is inbox:
-                continue
+        others = [other for other in everybody if other is not inbox]
+        for other in others:
             if other.wire.finished:
                 self._wait_end(other)
-            if not other.ended and not self.barrier(other):
-                return False
-        return inbox.ask(self.stage.deadline())
+        return self.barrier(*others) and inbox.ask(self.stage.deadline())
 
-    def barrier(self, inbox: Inbox) -> bool:
-        """Whether everything that this connection has sent is handled: its barrier was answered, or it has ended."""
-        if not inbox.ask(self.stage.deadline()):
-            return inbox.ended
-        answered = inbox.wait(lambda: not inbox.tokens, self.stage.deadline())
-        self.late |= not answered
-        return answered
+    def barrier(self, *inboxes: Inbox) -> bool:
+        """Whether all that these connections have sent is handled: each one's barrier was answered, or it has ended."""
+        return self._unanswered(inboxes) is None
 
-    def _require_barrier(self, inbox: Inbox) -> None:
-        if not inbox.ended and not inbox.wire.finished and not self.barrier(inbox):
+    def _unanswered(self, inboxes: Iterable[Inbox]) -> Inbox | None:
+        """The first whose barrier is not answered, None where all are. All are asked before one is waited for."""
+        waiting = []
+        for inbox in inboxes:
+            if not inbox.ended:
+                if not inbox.ask(self.stage.deadline()) and not inbox.ended:
+                    return inbox
+                waiting.append(inbox)
+        for inbox in waiting:
+            if not inbox.wait(lambda inbox=inbox: not inbox.tokens, self.stage.deadline()):  # type: ignore[misc]
+                self.late = True
+                return inbox
+        return None
+
+    def _require_barriers(self, inboxes: Iterable[Inbox]) -> None:
+        inbox = self._unanswered(inbox for inbox in inboxes if not inbox.wire.finished)
+        if inbox is not None:
             raise MismatchError(f"an answer to {inbox.wire.who}'s {self.stage.barrier.verb}", "none")
 
     def _settle(self, action: do.Settle) -> None:
@@ -258,11 +266,10 @@ class Player:
     def _quiet(self, action: do.Quiet) -> None:
         """Nothing is left, on any of these connections, after all of them have answered a barrier."""
         inboxes = [self.stage.inboxes[who] for who in action.who if who in self.stage.inboxes]
+        self._require_barriers(inboxes)
+        if len(inboxes) > 1:
+            self.barrier(*(inbox for inbox in inboxes if inbox.may_ask))  # what the others have sent may have come here
         for inbox in inboxes:
-            self._require_barrier(inbox)
-        for inbox in inboxes:
-            if len(inboxes) > 1 and not inbox.ended:
-                self.barrier(inbox)
             if inbox.units:
                 raise MismatchError(f"nothing more to {inbox.wire.who}", inbox.seen)
             if inbox.ended and inbox.rest:
@@ -275,8 +282,7 @@ class Player:
             self._acts[type(send)](send)
         inboxes = list(self.stage.inboxes.values())
         for _ in range(2):  # the second round sees what the first one's requests and ends have pushed
-            for inbox in inboxes:
-                self._require_barrier(inbox)
+            self._require_barriers(inboxes)
             for inbox in inboxes:
                 if inbox.wire.finished:
                     self._wait_end(inbox)

@@ -12,6 +12,7 @@ import contextlib
 import io
 import itertools
 import marshal
+import multiprocessing
 import os
 import secrets
 import select
@@ -116,7 +117,7 @@ class _Keeper:
 
     def __init__(self, *, subreaper: bool = HAVE_SUBREAPER) -> None:
         self.socket, theirs = socket.socketpair()
-        self._lock = threading.Lock()  # guards sending
+        self._lock = multiprocessing.Lock()  # guards sending, by forks of this process too
         file = str(Path(__file__).with_name("keeper.py"))
         words = [sys.executable, "-I", "-S", file, str(theirs.fileno()), *([] if subreaper else ["group"])]
         with theirs:

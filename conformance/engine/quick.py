@@ -22,6 +22,7 @@ NEXT = 2.5  # seconds between two timers of one kind
 AT_ONCE = 0.02  # seconds of an answer for which these times are long enough
 ANSWERS = 6  # for each second more, so many times as long: several answers must come in a part of a timer
 MOST = 5.0  # times as long at most
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the one in C is not everywhere
 
 
 def quicken(spec_file: Path, folder: Path, answer: float = 0.0) -> Spec:
@@ -37,7 +38,7 @@ def quicken(spec_file: Path, folder: Path, answer: float = 0.0) -> Spec:
         kind = _kind(timer)
         data["timers"][timer.name]["after"] = f"{round(min(timer.after, longer * seconds[kind]) * 1000)} ms"
         seconds[kind] += NEXT
-    octets = yaml.safe_dump(data, sort_keys=False, width=120).encode("ascii")
+    octets = yaml.dump(data, Dumper=DUMPER, sort_keys=False, width=120).encode("ascii")
     path = folder / "quick.yaml"
     path.write_bytes(octets)
     return loads(octets, str(path))

@@ -15,7 +15,7 @@ from conformance.oracle.frames import Parsed, matches, parse_reply, parse_reques
 from conformance.oracle.lines import Path
 from conformance.oracle.model import Cut, Due, End, Items, Text, World
 from conformance.oracle.names import Names, unique_number
-from conformance.oracle.probe import Barrier, lister, probe_for
+from conformance.oracle.probe import Barrier, Probe, lister, probe_for
 from pychat.spec import Spec
 
 from . import actions as do
@@ -82,7 +82,9 @@ class Compiler:
         self.not_reading: set[str] = set()  # connections that do not read now
         self.stuck = ""  # the connection from which the server does not read now
         self.flood: Sample | None = None
-        self.rng = random.Random(play.id)  # where the octets are cut; a walk's id stays when it is shrunk
+        self.rng = random.Random(
+            play.id if segment == "random" else 0
+        )  # where the octets are cut; a walk's id stays when it is shrunk
         self.linked: set[str] = set()  # connections that were linked
         self.held: dict[str, bytes] = {}  # the rest of the octets of each that is sent later
         self._makers: dict[StepKind, Callable[[Step], None]] = {
@@ -381,26 +383,31 @@ class Compiler:
         configuration = self.world.configuration(step.who)
         if configuration != step.text:
             raise self._contradiction(f"by its model {step.who} is in {configuration}")
-        self._probe(step.who)
-
-    def _probe(self, who: str) -> None:
-        request = probe_for(self.world, who)
-        configuration = self.world.configuration(who)
-        if request is not None and configuration not in self.findings.distrusted:
-            part, self.part = self.part, "probe" if self.part == "probe" else "setup"
+        probe = self._probe_of(step.who)
+        if probe is not None:
             self.probing = True
-            self._send(who, request)
-            self.part = part
+            self._send_probe(step.who, probe)
             self._receive_all()
             self.probing = False
 
-    def _receive_all(self) -> None:
-        for who, dues in self.due.items():
+    def _probe_of(self, who: str) -> Probe | None:
+        """The request that is answered so in no other state; None where there is none, or its answer is distrusted."""
+        distrusted = self.world.configuration(who) in self.findings.distrusted
+        return None if distrusted else probe_for(self.world, who)
+
+    def _send_probe(self, who: str, probe: Probe) -> None:
+        part, self.part = self.part, "probe" if self.part == "probe" else "setup"
+        self._send(who, probe.request)
+        self.part = part
+
+    def _receive_all(self, *whose: str) -> None:
+        """What is due is received, on these connections or on all."""
+        for who in whose or self.due:
             if who in self.not_reading:
                 continue
-            for due in dues:
+            for due in self.due.get(who, ()):
                 self._add(do.Receive(who, due))
-            dues.clear()
+            self.due[who] = []
 
     def _final_probes(self) -> None:
         """What is still due; a probe of each connection's state; the listing; and nothing else."""
@@ -408,17 +415,28 @@ class Compiler:
         self._send_held()
         self._receive_all()
         live = [who for who in self.world.connections if self.world.is_open(who) and who not in self.not_reading]
-        for who in live:
-            self.step = Step(who, "state", text=self.world.configuration(who))
-            self._probe(who)
+        probes = {who: probe for who in live if (probe := self._probe_of(who)) is not None}
+        steps = {who: Step(who, "state", text=self.world.configuration(who)) for who in probes}
+        alone = [who for who, probe in probes.items() if not probe.told]
+        self.probing = True
+        for who in alone:  # nobody else hears of these: all are sent before the first answer is waited for
+            self.step = steps[who]
+            self._send_probe(who, probes[who])
+            self.unsettled.discard(who)
+        for who in alone:
+            self.step = steps[who]
+            self._receive_all(who)
+        for who in [who for who in probes if who not in alone]:
+            self.step = steps[who]
+            self._send_probe(who, probes[who])
+            self._receive_all()
         request = lister(self.spec) if self.findings.listing else None
         listers = [who for who in live if request and self.world.connections[who].name is not None]
         if listers and request:
             self.step = Step(listers[0], "send", request, request.decode().strip())
-            self.probing = True
             self._send(listers[0], request)
             self._receive_all()
-            self.probing = False
+        self.probing = False
         readers = tuple(who for who in self.world.connections if who not in self.not_reading)
         self.step = Step(",".join(readers), "silent")
         self._add(do.Quiet(readers))

@@ -18,6 +18,8 @@ EndKind = Literal["FIN", "RST"]
 CHUNK = 1 << 16
 KEPT_ENTRIES = 400  # of a transcript; a flood must not fill the report
 KEPT_OCTETS = 4096  # of one entry
+EDGE = 100  # octets at either end of what is sent octet by octet …
+MIDDLE = 7  # … between which so many go at a time: each one of a long line would take long
 SENT = 1 << 17  # SO_SNDBUF in octets of a connection that offers more than is taken
 
 
@@ -72,13 +74,15 @@ class Wire:
     def send(self, octets: bytes, deadline: float, step: int = 0) -> int:
         """How many octets the system took before the deadline, `step` at a time (0: as many as it takes).
 
-        After the other end has closed, the rest counts as taken; reading shows how it closed.
+        In the middle of a long line some more go at a time. After the other end has closed, the rest counts as taken;
+        reading shows how it closed.
         """
         self.transcript.note(self.who, self.sent, octets, "octet by octet" if step == 1 else "")
         view, sent = memoryview(octets), 0
         while sent < len(octets):
             try:
-                sent += self.stream.send(view[sent : sent + step] if step else view[sent:])
+                some = step * MIDDLE if EDGE <= sent < len(octets) - EDGE else step
+                sent += self.stream.send(view[sent : sent + some] if step else view[sent:])
             except BlockingIOError:
                 if not self._wait(write=True, deadline=deadline):
                     self.transcript.note(self.who, "#", text=f"only {sent} of {len(octets)} octets were taken")

@@ -76,7 +76,10 @@ class Knowledge:
         """The user of a name, in whatever case."""
         fold = self.spec.name_type.fold
         folded = fold(name)
-        return next((p for p in self.connections.values() if p.name is not None and fold(p.name) == folded), None)
+        for connection in self.connections.values():
+            if connection.name is not None and fold(connection.name) == folded:
+                return connection
+        return None
 
     def _holds(self, condition: Condition, connection: Connection | None, values: Mapping[str, str]) -> bool:
         """Whether a condition holds; `connection` is the own one, None in an invariant."""

@@ -7,8 +7,8 @@ script knows when.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from pychat.spec import Spec
 from pychat.spec.forms import ANY_VERB, Form, Template
@@ -96,7 +96,7 @@ class World(Knowledge):
             if full:
                 self._turn_away(self.connections[who], "full")
             for template in self.spec.greeting if not full else ():
-                self._give(who, Text(self._fill(template, {})))
+                self._give(who, Text, self._fill(template, {}))
         return self.connections[who]
 
     def enter(self, who: str) -> dict[str, list[Due]]:
@@ -132,7 +132,7 @@ class World(Knowledge):
         connection.finished = True
         if connection.state != self.spec.final:
             self._end(connection, self.spec.ending.gone)
-            self._give(who, End())
+            self._give(who, End)
         return self._told()
 
     def reset(self, who: str) -> dict[str, list[Due]]:
@@ -149,7 +149,7 @@ class World(Knowledge):
         self._begin(timer.rule)
         connection = self.open(who)
         if timer.since == "goodbye":
-            self._give(who, Cut())
+            self._give(who, Cut)
         elif connection.state == self.spec.final or (timer.states is not None and connection.state not in timer.states):
             pass  # it has been stopped
         elif timer.row is not None:
@@ -158,7 +158,7 @@ class World(Knowledge):
             self._say_goodbye(connection, timer.goodbye)
         else:
             if timer.since != "full":  # one that does not read sees no end
-                self._give(who, End())
+                self._give(who, End)
             self._end(connection, timer.gone)
         return self._told()
 
@@ -187,8 +187,8 @@ class World(Knowledge):
         """An event begins: nothing is due by it yet."""
         self._due, self.rule = {}, rule
 
-    def _give(self, who: str, due: Due) -> None:
-        self._due.setdefault(who, []).append(replace(due, rule=self.rule))
+    def _give(self, who: str, kind: Callable[..., Due], *words: object) -> None:
+        self._due.setdefault(who, []).append(kind(*words, rule=self.rule))
 
     def _told(self) -> dict[str, list[Due]]:
         """What is due after an event."""
@@ -201,13 +201,13 @@ class World(Knowledge):
         if goodbye is not None:
             self._say_goodbye(connection, goodbye.code)
         else:
-            self._give(connection.id, End())
+            self._give(connection.id, End)
             self._end(connection, self.spec.ending.gone if tell else None)
 
     def _say_goodbye(self, connection: Connection, code: str) -> None:
         if self.spec.goodbye.parts:
-            self._give(connection.id, Text(self.spec.goodbye_line(code, ANY_WORDS)))
-        self._give(connection.id, End())
+            self._give(connection.id, Text, self.spec.goodbye_line(code, ANY_WORDS))
+        self._give(connection.id, End)
         self._end(connection, self.spec.goodbyes[code].gone)
 
     def _judge(self, connection: Connection, said: Parsed | Faulty) -> Decision:
@@ -236,7 +236,7 @@ class World(Knowledge):
         self._apply(connection, decision.row, dict(said.values))
 
     def _refuse(self, connection: Connection, verb: str, code: str) -> None:
-        self._give(connection.id, Text(self.spec.refusal_line(verb, code, connection.name or ANY_VERB, ANY_WORDS)))
+        self._give(connection.id, Text, self.spec.refusal_line(verb, code, connection.name or ANY_VERB, ANY_WORDS))
 
     def _fault(self, connection: Connection, verb: str, fault: FaultRule) -> None:
         self._refuse(connection, verb, fault.error)
@@ -287,14 +287,14 @@ class World(Knowledge):
         given = {column.name: change.values[column.name] for change in changes for column in change.given}
         values |= given | self._names(me or connection.name, partner)
         if row.answer is not None and not row.does("list"):
-            self._give(connection.id, Text(self._fill(row.answer, values)))
+            self._give(connection.id, Text, self._fill(row.answer, values))
         self._tell_partner(partner, row.partner, values)
         self._tell_changes(changes, row.cause or "")
         for tell in row.tells:
             self._tell(connection, tell, values)
         self._move(connection, row.to)
         if row.to == self.spec.final:
-            self._give(connection.id, End())
+            self._give(connection.id, End)
 
     def _fill(self, template: Template, values: Mapping[str, str]) -> str:
         return template.fill({"profiles": self.profiles, **values})
@@ -354,7 +354,7 @@ class World(Knowledge):
         values["count"] = str(len(items))
         answer = self._fill(row.answer, values) if row.answer is not None else ""
         if items or answer:
-            self._give(connection.id, Items(tuple(items), answer))
+            self._give(connection.id, Items, tuple(items), answer)
 
     def _items(self, form: Form, tuples: list[dict[str, str]]) -> list[str]:
         """An item for each tuple; with the field count one for all that differ in no other field."""
@@ -385,24 +385,24 @@ class World(Knowledge):
     def _tell_partner(self, partner: Connection | None, what: PartnerEffect | None, values: Mapping[str, str]) -> None:
         if partner is None or what is None:
             return
-        self._give(partner.id, Text(self._fill(what.push, values)))
+        self._give(partner.id, Text, self._fill(what.push, values))
         self._move(partner, what.to)
 
     def _tell(self, connection: Connection, tell: Tell, values: Mapping[str, str]) -> None:
         if tell.entry is None:
             user = self.user_named(values[tell.field or ""])
             if user is not None:
-                self._give(user.id, Text(self._fill(tell.push, values)))
+                self._give(user.id, Text, self._fill(tell.push, values))
             return
         relation = self.spec.relations[tell.entry.relation]
         found = self.tables.find(relation.name, self.wanted(tell.entry, connection, values))
         if tell.kind == "each":
             for one in found:
-                self._give(connection.id, Text(self._fill(tell.push, {**values, **self.shown(relation, one)})))
+                self._give(connection.id, Text, self._fill(tell.push, {**values, **self.shown(relation, one)}))
             return
         for who in self._users(relation, found):
             if who != connection.id:
-                self._give(who, Text(self._fill(tell.push, values)))
+                self._give(who, Text, self._fill(tell.push, values))
 
     def _users(self, relation: Relation, found: Iterable[Tuple]) -> list[str]:
         """The users in these tuples, each of them once."""
@@ -422,7 +422,7 @@ class World(Knowledge):
             told = self._users(relation, self.tables.find(relation.name, wanted)) if change.push is not None else []
             for who in told:
                 if who not in self._users(relation, [change.found]) and change.push is not None:
-                    self._give(who, Text(self._fill(change.push, {**change.values, "cause": cause})))
+                    self._give(who, Text, self._fill(change.push, {**change.values, "cause": cause}))
 
     def _end(self, connection: Connection, reason: str | None) -> None:
         """The connection ends without a request; without a reason nobody is told."""

@@ -21,6 +21,12 @@ def unique_number() -> int:
     return next(_numbers)
 
 
+def share_numbers(part: int, parts: int) -> None:
+    """From now on this process takes each number whose place is `part`, from 0, among `parts` of them."""
+    global _numbers
+    _numbers = itertools.count(next(_numbers) + part, parts)
+
+
 def names_of(spec: Spec, count: int) -> list[str]:
     """So many different names of users, no two the same without regard to case; the spec's own samples first.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from pychat.spec import Spec
 from pychat.spec.forms import Field, Request, Variable
@@ -135,17 +136,36 @@ def configurations(spec: Spec) -> list[str]:
     ]
 
 
-_chosen: dict[tuple[str, str], int | None] = {}
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A request that is answered in one state as in no other, and changes nothing. `told`: others hear of it."""
+
+    request: bytes
+    told: bool
 
 
-def probe_for(world: World, who: str) -> bytes | None:
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The number of a candidate, and whether others hear of it."""
+
+    index: int
+    told: bool
+
+
+_chosen: dict[tuple[str, str], _Choice | None] = {}
+
+
+def probe_for(world: World, who: str) -> Probe | None:
     """The request that is answered in the state of `who` as in no other; None where no request distinguishes states."""
     spec = world.spec
     key = (spec.sha256, world.configuration(who))
     if key not in _chosen:
         _chosen[key] = _choose(world, who)
-    index = _chosen[key]
-    return None if index is None else next(itertools.islice(candidates(spec, world.connections[who].name), index, None))
+    choice = _chosen[key]
+    if choice is None:
+        return None
+    found = itertools.islice(candidates(spec, world.connections[who].name), choice.index, None)
+    return Probe(next(found), choice.told)
 
 
 def candidates(spec: Spec, own: str | None) -> Iterator[bytes]:
@@ -158,22 +178,23 @@ def candidates(spec: Spec, own: str | None) -> Iterator[bytes]:
         yield write_form(request.form, values).encode() + spec.framing.writes
 
 
-def _choose(world: World, who: str) -> int | None:
-    """The number of the candidate that distinguishes most other configurations; of those, one that is no fault."""
+def _choose(world: World, who: str) -> _Choice | None:
+    """The candidate that distinguishes most other configurations; of those, one that is no fault."""
     here = _with_phantom(world)
     others = list(_imagined(here, who))
-    best: tuple[int, int, int] | None = None
+    best: tuple[int, int, int, bool] | None = None
     for index, request in enumerate(candidates(world.spec, world.connections[who].name)):
         after = here.copy()
-        seen = _visible(after.feed(who, request))
+        dues = after.feed(who, request)
+        seen = _visible(dues)
         alone = world.copy()  # where the phantom's name is free
         alone.feed(who, request)
         if after.key() != here.key() or alone.key() != world.key():
             continue
         same = sum(_visible(other.copy().feed(who, request)) == seen for other in others)
         faulty = after.connections[who].faults > here.connections[who].faults
-        best = min(best or (len(others), 1, 0), (same, int(faulty), index))
-    return best[2] if best is not None and best[0] < len(others) else None
+        best = min(best or (len(others), 1, 0, False), (same, int(faulty), index, bool(dues.keys() - {who})))
+    return _Choice(*best[2:]) if best is not None and best[0] < len(others) else None
 
 
 def _visible(dues: dict[str, list[Due]]) -> object:

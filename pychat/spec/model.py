@@ -399,7 +399,10 @@ class Spec:
         return next((goodbye for goodbye in self.goodbyes.values() if goodbye.when == when), None)
 
     def budget(self, state: str) -> Budget | None:
-        return next((budget for budget in self.budgets if state in budget.states), None)
+        for budget in self.budgets:
+            if state in budget.states:
+                return budget
+        return None
 
 
 P = TypeVar("P")

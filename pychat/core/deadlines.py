@@ -30,6 +30,7 @@ class Deadlines:
         self._linger = next((timer.after for timer in spec.timers.values() if timer.since == "goodbye"), 0.0)
         self._stalled = max((timer.after for timer in self._timers if timer.since == "full"), default=self._linger)
         self._mark = spec.limits.queue_mark
+        self._look = max(spec.limits.tolerance / 2, 0.05)  # seconds between two looks at what a full queue's peer takes
 
     # What happens to a connection
 
@@ -109,6 +110,8 @@ class Deadlines:
         due = min((self._of(connection, timer, 1 << index) for index, timer in enumerate(self._timers)), default=NEVER)
         if connection.fired & ~self._lasting:  # its silence may end, and the next one begin, from now on
             due = min(due, now + self._soonest)
+        if connection.full_since is not None:  # what its peer takes counts from when it is seen, so it is seen soon
+            due = min(due, now + self._look)
         return due
 
     def fire(self, connection: Connection, now: float) -> Iterator[tuple[Timer, float]]:

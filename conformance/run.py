@@ -6,7 +6,7 @@ import collections
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -16,20 +16,19 @@ from .cases.case import Case
 from .cases.play import Lane
 from .client.worker import ClientWorker
 from .engine import programs
-from .engine.apart import WorkerApart
+from .engine.apart import workers_apart
 from .engine.needs import Offer
 from .engine.preflight import preflight
 from .engine.quick import quicken
 from .engine.target import Address, Command, Target, command_values
 from .engine.verdict import Result, Verdict
 from .engine.worker import Worker
-from .oracle.names import share_numbers
 
 HOPELESS = 0.5  # seconds of patience with a server that answers no barrier
 TIMED = 64  # workers for the cases that mostly wait
 MOST = 16  # workers, each with a server, where answers are slow …
 PACE = 0.004  # … against so many seconds
-TRIPS = 9  # answers that a case waits for, one after the other
+TRIPS = 17  # answers that a case waits for, one after the other
 WORTH_SAYING = 20.0  # seconds that a run takes, from which on it is said before
 GIVE_UP = 10  # cases in a row that could not be asked, after which the rest is not asked
 
@@ -164,8 +163,7 @@ def _server_workers(
         options.on_note(str(findings))
     pace = first.conditions.fastest
     count = workers_for(pace, options.jobs, len(shared))
-    others = [stack.enter_context(_apart(first, shared, part, count)) for part in range(1, count)]
-    share_numbers(0, count)
+    others = stack.enter_context(workers_apart(first, shared, count - 1))
     seconds = len(shared) * TRIPS * pace / count
     if seconds > WORTH_SAYING:
         options.on_note(
@@ -180,18 +178,6 @@ def _server_workers(
         quick = replace(quick, findings=findings, conditions=first.conditions)
         timed = Queue(sorted(timed, key=lambda case: -case.waits(quick.spec)))  # the longest first
         yield from ((replace(quick), (timed,)) for _ in range(min(len(timed), TIMED)))
-
-
-@contextlib.contextmanager
-def _apart(first: Worker, cases: Iterable[Case], part: int, parts: int) -> Iterator[WorkerApart]:
-    """A worker like the first one, in a process of its own."""
-    values = {each.name: getattr(first, each.name) for each in fields(first) if each.init}
-    worker = WorkerApart(**values)
-    worker.begin(cases, part, parts)
-    try:
-        yield worker
-    finally:
-        worker.stop()
 
 
 def workers_for(pace: float, jobs: int, cases: int) -> int:

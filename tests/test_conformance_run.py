@@ -7,15 +7,20 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from conformance.cases.case import Case
+from conformance.engine import programs
+from conformance.engine.target import Address
 from conformance.engine.verdict import Result, Verdict
-from conformance.run import MOST, Options, Run, workers_for
+from conformance.run import MOST, Options, Run, run_suite, workers_for
+from conformance.suite import select, server_cases
+from pychat.spec import Spec
 
-from .conftest import ROOT
+from .conftest import ROOT, Stage
 
 SERVER = f"{sys.executable} -m pychat server --host {{host}} --port {{port}} --spec {{spec}}"
 
@@ -48,6 +53,33 @@ def test_fail_fast_ends_at_a_failure_and_not_at_a_case_that_was_blocked() -> Non
 def test_a_server_that_answers_slowly_gets_more_workers(pace: float, jobs: int, cases: int, workers: int) -> None:
     """Never fewer than were asked for, nor more than there are cases or than a machine bears."""
     assert workers_for(pace, jobs, cases) == workers
+
+
+def test_workers_in_several_processes_share_one_server(start: Callable[..., Stage], spec: Spec) -> None:
+    """No two of them make the same name, so that they do not meet at a server that all of them use."""
+    address = start().server.address
+    cases = select(server_cases(spec, ("whole",)), ["NAMED/CHAT/*", "PAIRED/MSG/*"])
+    results = run_suite(
+        Address(*address), [case for case in cases if case.lane == "shared"], Options(jobs=4), spec=spec
+    )
+    assert len(results) > 50
+    assert {result.words for result in results if not result.verdict.good} == set()
+
+
+def test_a_process_of_the_judge_that_is_killed_is_an_error(start: Callable[..., Stage], spec: Spec) -> None:
+    """Its cases are the judge's own failure, and the run goes on."""
+    cases = select(server_cases(spec, ("whole",)), ["NAMED/CHAT/*"])
+
+    def kill(_: Result) -> None:
+        for fork in programs.forks:
+            os.kill(fork, signal.SIGKILL)
+
+    results = run_suite(Address(*start().server.address), cases, Options(jobs=2, on_result=kill), spec=spec)
+    assert len(results) == len(cases)
+    assert {result.note for result in results if result.verdict is Verdict.ERROR} == {
+        "a process of the judge has ended"
+    }
+    assert programs.forks == set()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -110,6 +110,7 @@ def tools(folder: Path, port: int) -> dict[str, tuple[list[str], float]]:
     capture = [sys.executable, "-m", "tools.capture", "--out", out]
     return {
         "judge server": ([*judge, "server", "--segment", "whole", "--spec", str(LITTLE), "--cmd", server], 1.5),
+        "judge server --jobs 3": ([*judge, "server", "--jobs", "3", "--spec", str(LITTLE), "--cmd", server], 1.5),
         "judge client": ([*judge, "client", "--segment", "whole", "--spec", str(LITTLE), "--cmd", client], 1.5),
         "capture": ([*capture, "--scenario", "chat"], 2.0),
         "capture --attach": ([*capture, "--attach", str(port), "--interface", "lo"], 1.0),
@@ -131,7 +132,9 @@ def check(tool: str, ran: Ran) -> None:
         assert ran.complaint.splitlines()[-1].endswith(": stopped; nothing is left behind")
 
 
-@pytest.mark.parametrize("tool", ["judge server", "judge client", "capture", "capture --attach", "bench"])
+@pytest.mark.parametrize(
+    "tool", ["judge server", "judge server --jobs 3", "judge client", "capture", "capture --attach", "bench"]
+)
 def test_a_signal_at_any_moment_leaves_nothing(
     tool: str, start: Callable[..., Stage], tmp_path: Path, rounds: int, seed: int
 ) -> None:

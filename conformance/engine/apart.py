@@ -6,22 +6,24 @@ of it. It ends when the pipe does, also in the middle of a case; its programs th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 from conformance.cases.case import Case
 from conformance.oracle.names import share_numbers
 
+from . import programs
 from .conditions import Conditions
 from .keeper import STOPS
-from .verdict import Result
+from .verdict import Result, Verdict
 from .worker import Worker
 
 _pipes: list[Connection] = []  # this process's ends; a later fork closes its copies, or nobody would see an end
@@ -35,7 +37,7 @@ class WorkerApart(Worker):
     pipe: Connection | None = field(default=None, init=False)
     process: int = field(default=0, init=False)
 
-    def begin(self, cases: Iterable[Case], part: int, parts: int) -> None:
+    def begin(self, cases: Mapping[str, Case], part: int, parts: int) -> None:
         """Forks the process, which may be asked for these cases; it makes one `part` of the `parts` of all names."""
         ours, theirs = Pipe()
         with warnings.catch_warnings():  # other threads of this process hold no lock that the fork needs
@@ -45,19 +47,23 @@ class WorkerApart(Worker):
             theirs.close()
             self.pipe = ours
             _pipes.append(ours)
+            programs.forks.add(self.process)
             return
         try:
             for pipe in (ours, *_pipes):
                 pipe.close()
             share_numbers(part, parts)
-            _serve(theirs, super()._once, {case.key: case for case in cases}, self.conditions)
+            _serve(theirs, super()._once, cases, self.conditions)
         finally:
             os._exit(0)
 
     def _once(self, case: Case) -> Result:
         assert self.pipe is not None
-        self.pipe.send(case.key)
-        result, slowest, fastest = self.pipe.recv()
+        try:
+            self.pipe.send(case.key)
+            result, slowest, fastest = self.pipe.recv()
+        except (EOFError, OSError):
+            return Result.of(case, Verdict.ERROR, "a process of the judge has ended")
         for seconds in filter(None, (slowest, fastest)):
             self.conditions.saw(seconds)
         assert isinstance(result, Result)
@@ -69,9 +75,26 @@ class WorkerApart(Worker):
             self.pipe.close()
             self.pipe = None
             os.waitpid(self.process, 0)
+            programs.forks.discard(self.process)
 
 
-def _serve(pipe: Connection, once: Callable[[Case], Result], cases: dict[str, Case], conditions: Conditions) -> None:
+@contextlib.contextmanager
+def workers_apart(first: Worker, cases: Iterable[Case], count: int) -> Iterator[list[WorkerApart]]:
+    """So many workers like the first one, which may be asked for these cases, each in a process of its own."""
+    by_key = {case.key: case for case in cases}
+    values = {each.name: getattr(first, each.name) for each in fields(first) if each.init}
+    with contextlib.ExitStack() as stack:
+        workers = []
+        for part in range(1, count + 1):
+            worker = WorkerApart(**values)
+            worker.begin(by_key, part, count + 1)
+            stack.callback(worker.stop)
+            workers.append(worker)
+        share_numbers(0, count + 1)
+        yield workers
+
+
+def _serve(pipe: Connection, once: Callable[[Case], Result], cases: Mapping[str, Case], conditions: Conditions) -> None:
     """Tries the cases that are asked for, until the pipe ends."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # the end of the pipe says when to end
     asked: queue.SimpleQueue[str] = queue.SimpleQueue()

@@ -97,9 +97,13 @@ def _beginning(stage: Stage, who: str, timer: Timer, backlog: Backlog | None) ->
 
 
 def _wait(stage: Stage, inbox: Inbox, until: float) -> None:
-    """Waits for anything on this connection. The others are read too, so that they answer what the server asks."""
-    while not inbox.units and not inbox.ended and time.monotonic() < until:
-        stage.pump(until)
+    """Waits for anything on this connection. The others are read too, so that they answer what the server asks.
+
+    What is there already is read although the time may be over: it took long to come to this step.
+    """
+    while not inbox.units and not inbox.ended:
+        if not stage.pump(until) and time.monotonic() >= until:
+            break
 
 
 def _expect_nothing(stage: Stage, inbox: Inbox, until: float, over: float = math.inf) -> None:

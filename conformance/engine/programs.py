@@ -36,6 +36,7 @@ NO_SUBREAPER = (
     "this system has no subreaper: a program that leaves its process group (setsid, double fork) is not ended with it"
 )
 stopping = threading.Event()  # a signal has come: what a program does from now on may be an effect of it
+forks: set[int] = set()  # the process ids of this tool's own forks, which end with it
 _LAST_WORDS = 3.0  # seconds for what is said before the end
 _CLEANING_SECONDS = 30.0  # for the keeper, when it has ended all programs, to undo what was announced
 _parked = threading.Event()  # the main thread does nothing any more
@@ -303,6 +304,10 @@ def _await_signals(name: str, stops: set[signal.Signals]) -> None:
     assert main is not None
     signal.pthread_kill(main, signal.SIGUSR1)  # it would complain of programs that end
     _parked.wait(0.1)
+    for fork in forks:
+        with contextlib.suppress(OSError):  # it has ended
+            os.kill(fork, signal.SIGKILL)
+            os.waitpid(fork, 0)
     left = "nothing is left behind" if _shared.close() else "something of what it has started could not be ended"
     clear = "\r\x1b[K" if os.isatty(2) else ""
     with contextlib.suppress(OSError):

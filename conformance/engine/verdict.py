@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from conformance.cases.case import Case
-from conformance.oracle.frames import visible, visible_lines
+from conformance.oracle.frames import shortened, visible, visible_lines
 
 from .wire import Entry, Transcript
+
+
+LONGEST = 1000  # characters of what was wanted or got: a list of many users is cut in the middle
 
 
 class Verdict(StrEnum):
@@ -106,7 +109,7 @@ class Result:
         self.entries, self.left_out, self.frames = transcript.entries, transcript.left_out, transcript.got
         self.late = transcript.late
         for name in ("title", "step", "wanted", "got", "cause"):
-            setattr(self, name, visible(getattr(self, name)))
+            setattr(self, name, shortened(visible(getattr(self, name)), LONGEST))
         self.note, self.stderr = visible_lines(self.note), visible_lines(self.stderr)
 
 

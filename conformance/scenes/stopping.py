@@ -1,6 +1,7 @@
 """A scene about a server that is stopped while lines wait for a connection: they come, and then the goodbye.
 
-No script can tell how many lines were taken before the signal came.
+No script can tell how many lines were taken before the signal came. Between the lines their sender asks what is
+answered at once: a line before an answered request was taken.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import time
 from collections.abc import Iterator
 
 from conformance.cases.case import Case
-from conformance.cases.flow import OTHER, Flow
+from conformance.cases.draft import Draft
+from conformance.cases.flow import OTHER, Flow, Relay
 from conformance.cases.play import Play
 from conformance.engine.actions import Numbered
 from conformance.engine.failures import MismatchError, NotTestedError
@@ -20,18 +22,24 @@ from conformance.engine.stage import Stage
 from conformance.engine.worker import Worker
 from conformance.oracle.frames import ANY_WORDS, matches, quote
 from conformance.oracle.lines import SUBJECT
+from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
 
 from .common import expect, scene
 
 RULE = "R-CLOSE-4"
 NEARLY = 0.7  # of the time for a shutdown: a server that ends later without a goodbye had too much to send
+PAUSE = 0.2  # of the time for a shutdown, before the slow reader reads on
+BLOCK = 1 << 16  # octets between two requests of the sender
+OFFERED = 40 << 20  # octets; the system holds some megabytes for each of the two connections
+STUCK = 0.4  # seconds in which nothing was taken of a sender that has to wait
 
 
 def scenes(spec: Spec) -> Iterator[Case]:
     """The scene, where the spec has its rule, lines that are relayed, and a goodbye for a shutdown."""
     relay, goodbye = Flow(spec).relay(), spec.goodbye_when("stop")
-    if relay is not None and goodbye is not None and RULE in spec.rules and spec.goodbye.parts:
+    judgeable = Barrier(spec).is_echo and RULE in spec.rules and spec.goodbye.parts
+    if relay is not None and goodbye is not None and judgeable:
         id_ = f"{spec.initial}/STOP/with-lines-that-wait"
         title = "A server that is stopped sends what waits for a slow reader, then the goodbye, to its sender too"
         yield scene(spec, id_, title, (RULE,), _stopped, "alone")
@@ -40,27 +48,52 @@ def scenes(spec: Spec) -> Iterator[Case]:
 def _stopped(worker: Worker, stage: Stage) -> None:
     if stage.process is None:
         raise NotTestedError("its shutdown: only a server that was started with --cmd is stopped")
-    relay = Flow(worker.judged).relay()
+    relay, goodbye = Flow(worker.spec).relay(), worker.spec.goodbye_when("stop")
     assert relay is not None, "the case is made where there is one"
-    play = Play("LEAD/IN/lines", "lines that wait", (), tuple(relay.draft().steps))
-    compiler = Compiler(worker.spec, play, profiles=worker.profiles)
-    player = Player(stage)
-    player.play(compiler.compile(probes=False))
-    assert player.backlog is not None, "the play fills a queue"
-    lines = Numbered(relay.becomes, player.backlog.lines.width, worker.spec.framing.writes)
+    assert goodbye is not None
+    draft = Draft(worker.spec, relay.path).pause(OTHER)
+    play = Play("LEAD/IN/lines", "the way to lines that wait", (), tuple(draft.steps))
+    Player(stage).play(Compiler(worker.spec, play, profiles=worker.profiles).compile(probes=False))
+    taken, width = _fill(stage, relay)
     stage.inbox(SUBJECT).units.clear()  # what came on the way
-    stage.transcript.note("#", "#", text="SIGTERM to the server")
+    stage.transcript.note("#", "#", text=f"SIGTERM to the server, which has taken {taken} lines")
     stage.process.popen.signal(signal.SIGTERM)
     told = time.monotonic()
-    goodbye = worker.spec.goodbye_when("stop")
-    assert goodbye is not None
+    while time.monotonic() < told + PAUSE * worker.spec.limits.shutdown:
+        stage.pump(told + PAUSE * worker.spec.limits.shutdown)
     words = worker.spec.goodbye_line(goodbye.code, ANY_WORDS)
-    _read_all(stage, lines, words, told)
+    _read_all(stage, Numbered(relay.becomes, width, worker.spec.framing.writes), taken, words, told)
     expect(stage, SUBJECT, words)
 
 
-def _read_all(stage: Stage, lines: Numbered, words: str, told: float) -> None:
-    """The lines that were taken, in order, at least as many as keep a sender waiting; then the goodbye."""
+def _fill(stage: Stage, relay: Relay) -> tuple[int, int]:
+    """Sends lines until their sender is not read: how many were certainly taken, and the octets of a number in them."""
+    spec, sender = stage.spec, stage.inbox(SUBJECT)
+    kind = spec.last_type(spec.requests[relay.form.partition(" ")[0]].form)
+    assert kind is not None, "the line ends in a value"
+    lines = Numbered(relay.form, kind.octets[1], spec.framing.writes)
+    size = len(lines.octets(0))
+    asked: list[int] = []  # how many lines come before each request
+    number, taken = 0, True
+    stage.transcript.quiet = True
+    while taken and number * size < OFFERED:
+        block = [lines.octets(number + place) for place in range(-(-BLOCK // size))]
+        number += len(block)
+        token = sender.barrier.token()
+        sender.tokens.append(token)
+        asked.append(number)
+        octets = b"".join(block) + sender.barrier.request(token)
+        taken = sender.send(octets, time.monotonic() + STUCK + stage.conditions.slack)
+        sender.drain()
+    sender.wait(lambda: not sender.tokens, time.monotonic() + STUCK + stage.conditions.slack)
+    stage.transcript.quiet = False
+    sender.stuck = not taken
+    answered = len(asked) - len(sender.tokens)
+    return asked[answered - 1] if answered else 0, lines.width
+
+
+def _read_all(stage: Stage, lines: Numbered, taken: int, words: str, told: float) -> None:
+    """The lines that were taken, in order, perhaps some more; then the goodbye."""
     inbox, number, octets = stage.inbox(OTHER), 0, b""
     inbox.wire.read_on()
     stage.transcript.quiet = True
@@ -77,5 +110,5 @@ def _read_all(stage: Stage, lines: Numbered, words: str, told: float) -> None:
         if time.monotonic() - told > NEARLY * stage.spec.limits.shutdown and (not octets or wanted.startswith(octets)):
             raise NotTestedError(f"its shutdown: it sends less than what waits in {stage.spec.limits.shutdown:g} s")
         raise MismatchError(shown, f"{OTHER} < {quote(octets, 120)} behind {number} lines" if octets else inbox.seen)
-    if number * len(wanted) <= stage.spec.limits.queue_mark:
-        raise MismatchError(shown, f"{number} lines, which are fewer than keep a sender waiting")
+    if number < taken:
+        raise MismatchError(shown, f"{number} lines, though a request behind {taken} was answered before")

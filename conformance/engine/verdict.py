@@ -11,7 +11,6 @@ from conformance.oracle.frames import shortened, visible, visible_lines
 
 from .wire import Entry, Transcript
 
-
 LONGEST = 1000  # characters of what was wanted or got: a list of many users is cut in the middle
 
 

@@ -82,11 +82,13 @@ def wrong(results: Iterable[Result]) -> list[Result]:
 def batches(cases: Sequence[Case], mutant: Mutant[Any], first: str = "") -> list[list[Case]]:
     """The cases in the order in which they are likely to kill: near to the change, the plays, the rest, the slow ones.
 
-    All at once where nothing is known of the change. `first` is a pattern; one case of it comes before all: that of the
+    Where nothing is known of the change, only those that wait for timers come later. `first` is a pattern; one case of it comes before all: that of the
     barrier, without which nothing can be asked.
     """
     if not mutant.near:
-        return [sorted(cases, key=lambda case: not fnmatch.fnmatchcase(case.id, first))]
+        ordered = sorted(cases, key=lambda case: not fnmatch.fnmatchcase(case.id, first))
+        split = [[case for case in ordered if (case.lane == "quick") == timed] for timed in (False, True)]
+        return [batch for batch in split if batch]
     near = {case.key for case in cases if mutant.near and fnmatch.fnmatchcase(case.id, mutant.near)}
     quickly = {case.key for case in cases if case.key in near and not case.slow} or near
     begin = next((case.key for case in cases if first and fnmatch.fnmatchcase(case.id, first)), "")

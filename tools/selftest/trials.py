@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from conformance.cases.case import Case
@@ -82,11 +83,12 @@ def wrong(results: Iterable[Result]) -> list[Result]:
 def batches(cases: Sequence[Case], mutant: Mutant[Any], first: str = "") -> list[list[Case]]:
     """The cases in the order in which they are likely to kill: near to the change, the plays, the rest, the slow ones.
 
-    Where nothing is known of the change, only those that wait for timers come later. `first` is a pattern; one case of it comes before all: that of the
-    barrier, without which nothing can be asked.
+    Where nothing is known of the change they are mixed, and those that wait for timers come later. `first` is a
+    pattern; one case of it comes before all: that of the barrier, without which nothing can be asked.
     """
     if not mutant.near:
-        ordered = sorted(cases, key=lambda case: not fnmatch.fnmatchcase(case.id, first))
+        mixed = Random(mutant.name).sample(cases, len(cases))  # those that look at one thing lie together
+        ordered = sorted(mixed, key=lambda case: not fnmatch.fnmatchcase(case.id, first))
         split = [[case for case in ordered if (case.lane == "quick") == timed] for timed in (False, True)]
         return [batch for batch in split if batch]
     near = {case.key for case in cases if mutant.near and fnmatch.fnmatchcase(case.id, mutant.near)}

@@ -26,7 +26,7 @@ from .engine.worker import Worker
 
 HOPELESS = 0.5  # seconds of patience with a server that answers no barrier
 TIMED = 64  # workers for the cases that mostly wait
-MOST = 16  # workers, each with a server, where answers are slow …
+MOST = 32  # workers, each with a server, where answers are slow …
 PACE = 0.004  # … against so many seconds
 TRIPS = 17  # answers that a case waits for, one after the other
 WORTH_SAYING = 20.0  # seconds that a run takes, from which on it is said before

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from conformance.cases.play import NUMBER, WALK, Play, Segment, Step, StepKind, send
@@ -20,10 +20,9 @@ from pychat.spec import Spec
 
 from . import actions as do
 from .actions import shown
+from .at_once import at_once
 from .failures import ContradictionError
 from .needs import EVERYTHING_WORKS, Findings
-
-SEGMENT = 16_384  # octets that are sent before their answers are read
 
 
 def leading(spec: Spec, path: Path) -> Play:
@@ -109,7 +108,7 @@ class Compiler:
         if probes and (not steps or steps[-1].kind != "together"):
             self._final_probes()
         if self.play.at_once:
-            self.script.ops = list(_at_once(self.script.ops))
+            self.script.ops = list(at_once(self.script.ops))
         return self.script
 
     def _add(self, action: do.Action) -> None:
@@ -469,35 +468,6 @@ class Compiler:
         rules = {taken.who: taken.rule for taken in other.world.decisions[fed:]}
         other._final_probes()
         return do.Branch(frozen, tuple(other.script.ops), tuple(rules.items())), frozen
-
-
-def _at_once(ops: Iterable[do.Op]) -> Iterator[do.Op]:
-    """The same actions; what one connection sends in the play goes in one segment, before what is due by it."""
-    batch: list[do.Op] = []
-    for op in ops:
-        if batch and not _joins(op, batch):
-            yield from _joined(batch)
-            batch = []
-        if op.part == "play" and (batch or isinstance(op.action, do.Send)):
-            batch.append(op)
-        else:
-            yield op
-    yield from _joined(batch)
-
-
-def _joins(op: do.Op, batch: list[do.Op]) -> bool:
-    sends = [each.action for each in batch if isinstance(each.action, do.Send)]
-    if isinstance(op.action, do.Send):
-        octets = len(op.action.octets) + sum(len(send.octets) for send in sends)
-        return op.part == "play" and op.action.who == sends[0].who and octets <= SEGMENT
-    return op.part == "play" and isinstance(op.action, do.Receive)
-
-
-def _joined(batch: list[do.Op]) -> Iterator[do.Op]:
-    sends = [op.action for op in batch if isinstance(op.action, do.Send)]
-    if sends:
-        yield replace(batch[0], action=replace(sends[0], octets=b"".join(send.octets for send in sends)))
-    yield from (op for op in batch if not isinstance(op.action, do.Send))
 
 
 def _sender(step: Step) -> tuple[str, bool]:

@@ -12,10 +12,10 @@ from pychat.spec import Spec
 
 from .cases.case import Case, cases_of, unaskable
 from .cases.counting import Counting
-from .cases.crowds import Crowds
 from .cases.edges import Edges
 from .cases.flow import Flow
 from .cases.histories import Histories
+from .cases.keeping import Keeping
 from .cases.lifetime import Lifetime
 from .cases.matrix import Matrix
 from .cases.play import SEGMENTS, Play, Segment, example_plays
@@ -30,7 +30,7 @@ FAMILIES = (
     Edges,
     Counting,
     Histories,
-    Crowds,
+    Keeping,
     Timers,
     Flow,
     Lifetime,

@@ -22,7 +22,7 @@ ALPHABET = 26  # names of two letters more, so that no two are the same
 SPARE = 8  # connections besides the crowd
 
 
-class Crowds(Cells):
+class Keeping(Cells):
     """The cells about relations that keep the last users for one, for servers that are told their limit."""
 
     def plays(self) -> list[Play]:

@@ -25,18 +25,7 @@ from .client.matrix import ClientMatrix
 from .oracle.judgeable import require_judgeable
 from .scenes import bursts, crowds, limits, stopping
 
-FAMILIES = (
-    Matrix,
-    Edges,
-    Counting,
-    Histories,
-    Keeping,
-    Timers,
-    Flow,
-    Lifetime,
-)  # what makes the cells for servers from a spec
-
-
+FAMILIES = (Matrix, Edges, Counting, Histories, Keeping, Timers, Flow, Lifetime)  # make the cells for servers
 SCENES = (bursts, crowds, limits, stopping)
 
 
@@ -55,14 +44,7 @@ def server_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Cas
     require_judgeable(spec)
     cells = [play for family in FAMILIES for play in family(spec).plays()]
     found = _cases(spec, "server", cells, [*shipped_plays(spec), *example_plays(spec)], segments)
-    return [
-        *found,
-        *unaskable(spec),
-        *bursts.scenes(spec),
-        *crowds.scenes(spec),
-        *limits.scenes(spec),
-        *stopping.scenes(spec),
-    ]
+    return [*found, *unaskable(spec), *(case for room in SCENES for case in room.scenes(spec))]
 
 
 def client_cases(spec: Spec, segments: Sequence[Segment] = SEGMENTS) -> list[Case]:

@@ -88,7 +88,7 @@ def batches(cases: Sequence[Case], mutant: Mutant[Any], first: str = "") -> list
     """
     if not mutant.near:
         mixed = Random(mutant.name).sample(cases, len(cases))  # those that look at one thing lie together
-        ordered = sorted(mixed, key=lambda case: not fnmatch.fnmatchcase(case.id, first))
+        ordered = sorted(mixed, key=lambda case: (not fnmatch.fnmatchcase(case.id, first), case.segment != "whole"))
         split = [[case for case in ordered if (case.lane == "quick") == timed] for timed in (False, True)]
         return [batch for batch in split if batch]
     near = {case.key for case in cases if mutant.near and fnmatch.fnmatchcase(case.id, mutant.near)}

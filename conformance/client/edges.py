@@ -14,7 +14,7 @@ from conformance.cases.values import values_of
 from conformance.oracle.frames import ANY_WORDS, parse_reply, parse_request, write_form
 from conformance.oracle.lines import CAST, SUBJECT
 from conformance.oracle.model import Due, Items, Text, World
-from pychat.spec.forms import Form, Push, Type
+from pychat.spec.forms import Field, Form, Push, Type
 from pychat.spec.model import Outcome
 
 from .cells import ClientCells, received, sent, typed
@@ -112,6 +112,15 @@ class Edges(ClientCells):
         if not form.fields or not self.spec.types[form.fields[-1].type].rest_of_line:
             yield "word-too-many", f"{line} {LATER}"
             yield "space-too-many", f"{line} "
+        if isinstance(form.parts[-1], Field):
+            less = write_form(Form(form.parts[:-1]), values)
+            yield from (
+                (n, t) for n, t in (("last-field-missing", less), ("last-field-empty", f"{less} ")) if self._is_none(t)
+            )
+
+    def _is_none(self, line: str) -> bool:
+        """Whether a line is no frame that a server may send."""
+        return parse_reply(self.spec, line) is None
 
     def _longest_frames(self) -> Iterator[Play]:
         """Frames of a later version that are as long as a frame may be; one octet more is too long."""
@@ -138,6 +147,8 @@ class Edges(ClientCells):
                 due = [frame, Step(CLIENT, "end"), *printed]
                 title, verb = f"the goodbye has words that are {name.replace('-', ' ')}", self.spec.goodbye.verb
                 yield self._cell(self.spec.initial, verb, f"words-{name}", title, ("R-ANS-5",), [], *due)
+            values = {"code": code, "words": self.spec.goodbyes[code].words}
+            yield from self._refused_forms(self.spec.initial, verb, self.spec.goodbye, values, [])
         for state, row in self.spec.outcomes():
             found = self.paths.to_row(state, row) if row.error is not None and state in self.configurations else None
             command = self.command_for(found[1]) if found is not None and self._is_open(found[0]) else None
@@ -154,7 +165,21 @@ class Edges(ClientCells):
                 )
             title = f"{row.error} has any words"
             yield self._cell(state, row.verb, "any-words", title, ("R-ANS-5", "R-FRAME-8"), steps, *due)
+            refusal = self.spec.refusal_line(row.verb, row.error, world.open(SUBJECT).name or "")
+            got = parse_reply(self.spec, refusal)
+            if got is not None:
+                asked = [*steps, typed(command), sent(found[1])]
+                yield from self._refused_forms(state, row.verb, got.reply.form, dict(got.values), asked)
             return
+
+    def _refused_forms(
+        self, state: str, verb: str, form: Form, values: dict[str, str], steps: list[Step]
+    ) -> Iterator[Play]:
+        """A goodbye or a refusal with one thing that is wrong."""
+        for name, line in self._wrong(form, values):
+            title = f"the client closes after {form.verb} with {name.replace('-', ' ')}"
+            id_ = f"{form.verb.lower()}-{name}"
+            yield self._cell(state, verb, id_, title, ("R-CLIENT-10", "R-FRAME-8"), steps, *self._closing(line))
 
     def _wordings(self, form: Form) -> Iterator[tuple[str, str]]:
         kind = self.spec.types[form.fields[-1].type]

@@ -184,6 +184,8 @@ class Client:
             if found := form.fullmatch(text):
                 if kind == "msg" and len(found[1].encode()) > 2000:
                     raise BrokenProtocolError("a text is too long")
+                if kind in ("err", "bye") and len(text[found.end(found.re.groups) :].encode()) > 201:
+                    raise BrokenProtocolError("the words are too long")
                 with self.lock:
                     self.check_list(kind)
                     getattr(self, "on_" + kind)(*found.groups())

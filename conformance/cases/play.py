@@ -38,6 +38,7 @@ For clients the suite plays the server: `c>` is what it must get, `c<` what it s
                   it, it may also be sent now, but never later
     c>? c<? u<?   the same as without the mark, but only if that command was held (with `c>?` behind it: was sent)
     c-            the server stops reading             u>* say {n}        the user types such lines, till none is taken
+    c>* MSG {n}   the server reads on, and each of these lines comes so, once and in order
     u<~ "octets"  these octets are never printed; `terminal: true` in the header: it prints to a terminal
 """
 

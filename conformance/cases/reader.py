@@ -30,7 +30,7 @@ NUMBERS = re.compile("[1-9][0-9]{0,7}")  # of octets
 OCTETS = {"send", "late", "receive", "unprinted"}  # steps whose text may be octets between quotes
 CLIENT_STEPS = {  # the kinds of steps of a client's play
     USER: {"send", "finish", "receive", "silent", "flood", "unprinted", "exit"},
-    CLIENT: {"send", "finish", "reset", "receive", "end", "cut", "silent", "pause"},
+    CLIENT: {"send", "finish", "reset", "receive", "end", "cut", "silent", "pause", "flood"},
 }
 ID = re.compile(r"[A-Za-z]+/[A-Za-z]+/[a-z0-9-]+")
 STEP = re.compile(

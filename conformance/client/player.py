@@ -46,6 +46,8 @@ class ClientPlayer:
             str
         ] = []  # the words of commands that were neither sent nor refused; they may still be refused
         self._slowest = 0.0  # seconds that the client took for a step
+        self._typed, self._width = 0, 1  # the lines of a flood, and how wide the numbers in them are
+        self._rest = b""  # what is still to be typed of the last one
         self._never: list[bytes] = []  # octets that are not printed
         self._over = False
         self._gone = False  # the client has closed the connection where it may
@@ -59,7 +61,7 @@ class ClientPlayer:
             "send": lambda step: self._frame(step.octets.removesuffix(spec.framing.writes)),
             "receive": lambda step: self._give(step.octets), "end": self._leave, "cut": self._leave,
             "finish": lambda _: self._end(), "reset": lambda _: self._end(), "silent": lambda _: self._hush(),
-            "pause": lambda _: process.wire.stop_reading(),
+            "pause": lambda _: process.wire.stop_reading(), "flood": self._read_on,
         }  # fmt: skip
 
     def play(self, play: Play) -> None:
@@ -121,8 +123,28 @@ class ClientPlayer:
     def _flood(self, step: Step) -> None:
         """The user types until nothing more is taken."""
         lines = Numbered(step.text, self.contract.width(step.text), b"\n")
-        taken, _ = pour(lines, OFFERED, lambda octets: self.process.offer(octets, HUSH))
+        taken, waiting = pour(lines, OFFERED, lambda octets: self.process.offer(octets, HUSH))
         self.process.transcript.note(USER, "#", text=f"{taken} octets of commands were taken")
+        size = len(lines.octets(0))
+        self._typed, self._width = -(-taken // size), lines.width
+        self._rest = waiting[: self._typed * size - taken]
+
+    def _read_on(self, step: Step) -> None:
+        """The server reads on: what was typed comes, each line of it once and in order."""
+        process, lines = self.process, Numbered(step.text, self._width, b"")
+        process.wire.read_on()
+        process.transcript.note(CLIENT, "#", text=f"reads on: {self._typed} lines were typed")
+        process.transcript.quiet = True
+        for number in range(self._typed):
+            if number == self._typed - 1:
+                process.write(self._rest)  # of the last line; the client takes commands again
+            process.wait(lambda: bool(process.frames), time.monotonic() + self.patience)
+            wanted = lines.text(number).encode()
+            if not process.frames or process.frames[0] != wanted:
+                got = f"c > {quote(process.frames[0], 60)}" if process.frames else "nothing"
+                raise MismatchError(f"c > {quote(wanted, 60)}, line {number + 1} of {self._typed}", got)
+            process.frames.popleft()
+        process.transcript.quiet = False
 
     def _give(self, octets: bytes) -> None:
         """The server sends."""

@@ -19,7 +19,7 @@ from collections import deque
 
 MAX_FRAME = 4096
 MAX_HELD = 100  # commands that wait for an answer; then stdin is not read
-MAX_UNSENT = 65_536  # octets; a server that asks for more than it reads is left
+MAX_UNSENT = 65_536  # octets; then no command is taken, and a server that asks for more than it reads is left
 PATIENCE = 5.0  # seconds that the server has to answer QUIT
 
 NAME = r"[A-Za-z][A-Za-z0-9_-]{0,31}"
@@ -113,6 +113,7 @@ class Client:
             if word not in COMMANDS:
                 show(f"refused {word.encode(errors='replace').decode()} there is no such command")
                 return
+            self.changed.wait_for(lambda: self.over or len(self.unsent) < MAX_UNSENT)
             verb, form = COMMANDS[word]
             if (form is None and space) or (form and not re.fullmatch(form, field)) or not is_text(field):
                 if verb != "CHAT":
@@ -167,7 +168,7 @@ class Client:
         return verb != "LEAVE" or self.state == "PAIRED"
 
     def send(self, frame: str) -> None:
-        if len(self.unsent) > MAX_UNSENT:
+        if len(self.unsent) > 2 * MAX_UNSENT:
             raise BrokenProtocolError("the server does not read")
         self.unsent += frame.encode() + b"\n"
         self.changed.notify_all()
@@ -329,6 +330,7 @@ class Client:
                 if self.over:
                     return
                 octets, self.unsent = self.unsent, b""
+                self.changed.notify_all()
             try:
                 self.sock.sendall(octets)
             except OSError:

@@ -184,14 +184,18 @@ def steady(command: str | None, runs: int, busy: int, jobs: int, spec_file: Path
     from conformance.run import Options
     from conformance.suite import server_cases
 
-    from .steady import run_again
+    from .steady import Run, run_again
     from .subjects import subjects
 
     spec = _spec(spec_file)
     cases = server_cases(spec)
 
-    def on_run(number: int, seconds: float, changed: int) -> None:
-        say(f"run {number:3}  {seconds:5.1f} s  {changed} verdicts changed")
+    withheld = 0
+
+    def on_run(run: Run) -> None:
+        nonlocal withheld
+        withheld += run.withheld
+        say(f"run {run.number:3}  {run.seconds:5.1f} s  {run.changed} verdicts changed, {run.withheld} withheld")
 
     target = Command(command or next(iter(subjects("server").values())))
     options = Options(jobs=jobs, spec_file=spec_file)
@@ -201,7 +205,10 @@ def steady(command: str | None, runs: int, busy: int, jobs: int, spec_file: Path
         raise Misuse(str(error)) from None
     for key, verdicts in changed.items():
         say(f"{key}: {' '.join(verdicts)}")
-    say(f"{runs} runs of {len(cases)} cases beside {busy} busy processes: {len(changed)} changed verdicts")
+    say(
+        f"{runs} runs of {len(cases)} cases beside {busy} busy processes: {len(changed)} changed verdicts, "
+        f"{withheld} withheld because the machine was too busy"
+    )
     sys.exit(1 if changed else 0)
 
 

@@ -6,12 +6,23 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from conformance.cases.case import Case
 from conformance.engine import programs
 from conformance.engine.target import Target
 from conformance.run import Options, run_suite
 from pychat.spec import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run: how many verdicts were not those of the first one, and how many cases the machine left without one."""
+
+    number: int
+    seconds: float
+    changed: int
+    withheld: int
 
 
 @contextlib.contextmanager
@@ -31,18 +42,20 @@ def run_again(
     *,
     runs: int,
     processes: int,
-    on_run: Callable[[int, float, int], None],
+    on_run: Callable[[Run], None],
 ) -> dict[str, list[str]]:
     """The cases whose verdict was not the same in every run, with all their verdicts.
 
-    `on_run` is told of each run: its number, its seconds, and how many verdicts were not those of the first one.
+    Where the judge says that the machine was too busy for a case, it gives no verdict. `on_run` is told of each run.
     """
     seen: dict[str, list[str]] = {case.key: [] for case in cases}
     with busy(processes):
         for number in range(1, runs + 1):
             started = time.monotonic()
-            for result in run_suite(target, cases, options, spec=spec):
+            results = run_suite(target, cases, options, spec=spec)
+            given = [result for result in results if not result.excused]
+            for result in given:
                 seen[result.key].append(result.verdict.value)
-            changed = sum(verdicts[-1] != verdicts[0] for verdicts in seen.values())
-            on_run(number, time.monotonic() - started, changed)
+            changed = sum(seen[result.key][-1] != seen[result.key][0] for result in given)
+            on_run(Run(number, time.monotonic() - started, changed, len(results) - len(given)))
     return {key: verdicts for key, verdicts in seen.items() if len(set(verdicts)) > 1}

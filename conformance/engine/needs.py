@@ -43,8 +43,10 @@ class Findings:
         """What does not work, for a person; nothing if all does."""
         if not self.barrier:
             return "nothing can be proved without the barrier"
-        parts = ["the listing"] * (not self.listing) + [f"the probe of {name}" for name in sorted(self.distrusted)]
-        return f"not used to look at other cases, because it fails its own: {', '.join(parts)}" if parts else ""
+        parts = ["the list of users"] * (not self.listing)
+        parts += [f"the answer that shows whether a connection is {name}" for name in sorted(self.distrusted)]
+        words = "some answers are wrong at the first try, so they are not used as a proof in cases about others"
+        return f"{words}: {', '.join(parts)}" if parts else ""
 
 
 NO_OFFER, EVERYTHING_WORKS = Offer(), Findings()

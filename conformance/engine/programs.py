@@ -142,7 +142,7 @@ class _Keeper:
             _readable(self.socket, time.monotonic() + KILL_SECONDS + _CLEANING_SECONDS)  # its end is the keeper's
         self.socket.close()
         try:
-            return self._process.wait(1) == 0
+            return self._process.wait(KILL_SECONDS) == 0
         except subprocess.TimeoutExpired:
             return False
 

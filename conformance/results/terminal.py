@@ -27,20 +27,21 @@ CUTS = {  # how the octets of a case are cut, for a person
     "random": "at random places",
 }  # fmt: skip
 LONG = 10  # seconds of waiting that are worth a hint
+TELL = 30.0  # seconds between two lines about the progress, where there is no terminal
 SHOWN = 16  # entries of a transcript
 COLOURS = {"good": "32", "bad": "31", "open": "33", "dim": "2", "bold": "1"}
 KIND = {"cell": "cells", "play": "plays", "scene": "scenes", "walk": "walks"}
 
 
 class Terminal:
-    """Writes to `out`; progress goes to `err` and only if it is a terminal."""
+    """Writes to `out`; progress goes to `err`: at once if it is a terminal, else a line now and then."""
 
     def __init__(self, out: TextIO | None = None, err: TextIO | None = None, *, colour: bool | None = None) -> None:
         self.out, self.err = out or sys.stdout, err or sys.stderr
         self.colour = self.out.isatty() if colour is None else colour
         self._live = self.err.isatty()
         self._done = self._bad = 0
-        self._shown = 0.0
+        self._shown, self._told = 0.0, time.monotonic()
 
     def paint(self, kind: str, text: str) -> str:
         return f"\x1b[{COLOURS[kind]}m{text}\x1b[0m" if self.colour else text
@@ -57,6 +58,10 @@ class Terminal:
             self._shown = now
             failed = f", {self._bad} failed" if self._bad else ""
             self.err.write(f"\r\x1b[K{self._done}/{planned} {result.key[:60]}{failed}")
+            self.err.flush()
+        elif not self._live and now - self._told > TELL:
+            self._told = now
+            self.err.write(f"{self._done} of {planned} cases, {self._bad} failed\n")
             self.err.flush()
 
     def close_progress(self) -> None:

@@ -109,6 +109,9 @@ def _read_all(stage: Stage, lines: Numbered, taken: int, words: str, told: float
     if not matches(words, last):
         if time.monotonic() - told > NEARLY * stage.spec.limits.shutdown and (not octets or wanted.startswith(octets)):
             raise NotTestedError(f"its shutdown: it sends less than what waits in {stage.spec.limits.shutdown:g} s")
-        raise MismatchError(shown, f"{OTHER} < {quote(octets, 120)} behind {number} lines" if octets else inbox.seen)
+        half = next((size for size in range(len(wanted) - 1, 0, -1) if octets.startswith(wanted[:size])), 0)
+        where = f"after {half} octets of line {number + 1}" if half else f"behind {number} lines"
+        rest = octets[half:]
+        raise MismatchError(shown, f"{OTHER} < {quote(rest, 120)} {where}" if rest else f"{inbox.seen} {where}")
     if number < taken:
         raise MismatchError(shown, f"{number} lines, though a request behind {taken} was answered before")

@@ -47,7 +47,7 @@ def _environment() -> Environment:
     found = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    found.filters |= {"spans": spans, "plain": plain, "grammar": grammar, "faint": faint}
+    found.filters |= {"spans": spans, "plain": plain, "grammar": grammar, "program": program, "faint": faint}
     found.tests["block"] = lambda block, name: type(block).__name__ == name
     return found
 
@@ -68,6 +68,13 @@ def spans(words: Spans) -> Markup:
         shown = "".join(_linked_span(span) for span in group)
         parts.append({"code": f"<code>{shown}</code>", "strong": f"<strong>{shown}</strong>", "text": shown}[style])
     return Markup("".join(parts))  # noqa: S704  # escaped above
+
+
+def program(line: Spans) -> Markup:
+    """A line of pseudo-code, whose words are one element; a comment is grey."""
+    shown = "".join(map(_linked_span, line))
+    before, mark, comment = shown.rpartition("  # ")
+    return Markup(f'{before}  <span class="comment"># {comment}</span>' if mark else shown)  # noqa: S704  # escaped above
 
 
 def _linked_span(span: Span) -> str:

@@ -130,7 +130,7 @@ def _answer_words(sources: PageSources, request: Request) -> Spans:
 
 
 def _rows(sources: PageSources, request: Request) -> Table:
-    groups = _grouped(sources, request.verb)
+    groups = sources.grouped(request.verb)
     rows = []
     for states, outcomes in groups:
         for outcome in outcomes:
@@ -144,14 +144,6 @@ def _rows(sources: PageSources, request: Request) -> Table:
             anchor = sources.anchors.outcome(states[0] if len(groups) > 1 else None, outcome)
             rows.append(TableRow(cells, anchor, "refusal" if outcome.error else ""))
     return Table(("in", "when", "answer", "then", "row and rule"), tuple(rows))
-
-
-def _grouped(sources: PageSources, verb: str) -> list[tuple[list[str], tuple[Outcome, ...]]]:
-    """The rows of a request with all states that have the same ones."""
-    groups: dict[tuple[Outcome, ...], list[str]] = {}
-    for state in sources.legal(verb):
-        groups.setdefault(sources.spec.states[state].recv[verb], []).append(state)
-    return [(states, rows) for rows, states in groups.items()]
 
 
 def _variables(sources: PageSources, request: Request) -> list[Block]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pychat.core.machine import client_machine, server_machine
+from pychat.core.machine import ENDING, client_machine, server_machine
 from pychat.spec.model import Outcome, State
 
 from .content import (
@@ -23,6 +23,7 @@ from .content import (
     sentence,
     text,
 )
+from .machines import OTHER_END as OF_THE_PARTNER
 from .machines import changes
 from .phrases import duration, unique
 from .sources import PageSources
@@ -33,8 +34,9 @@ STATES = (
 )
 SERVER = (
     "A connection as the server sees it. A change is named for the row that makes it: the request, and which of its "
-    "outcomes it was. One that ends in `partner` is a row of the other end, `ending` is an end without a request."
+    "outcomes it was. {} is an end without a request."
 )
+OTHER_END = " A name that ends in {} is a row of the other end."
 CLIENT = (
     "The same connection as its client sees it. A client moves only on what it gets: a change is named for the words "
     "that the frame begins with."
@@ -45,8 +47,8 @@ INSIDE = "{}. What changes no state stands in the box of the state."
 def section(sources: PageSources, title: Spans) -> Section:
     """Diagrams, states, and both tables."""
     parts = (
-        _machine(sources, "server-machine", "The server's machine", SERVER, server_machine(sources.spec)),
-        _machine(sources, "client-machine", "The client's machine", CLIENT, client_machine(sources.spec)),
+        _machine(sources, "server-machine", "The server's machine", _server(sources), server_machine(sources.spec)),
+        _machine(sources, "client-machine", "The client's machine", text(CLIENT), client_machine(sources.spec)),
         *(_state(sources, state) for state in sources.spec.states.values()),
         Section(
             "matrix",
@@ -75,7 +77,13 @@ def _known(sources: PageSources) -> Spans:
     return both(known)
 
 
-def _machine(sources: PageSources, anchor: str, title: str, words: str, machine: Any) -> Section:
+def _server(sources: PageSources) -> Spans:
+    """How the server's changes are named."""
+    words = sentence(SERVER, code(ENDING))
+    return words + sentence(OTHER_END, code(f"/{OF_THE_PARTNER}")) if sources.spec.linked_states else words
+
+
+def _machine(sources: PageSources, anchor: str, title: str, words: Spans, machine: Any) -> Section:
     rows = [
         TableRow(
             (
@@ -87,7 +95,7 @@ def _machine(sources: PageSources, anchor: str, title: str, words: str, machine:
         for edge in changes(machine)
     ]
     diagram = Diagram(anchor, INSIDE.format(title), (Table(("from", "by", "to"), tuple(rows)),))
-    return Section(anchor, text(title), (Paragraph(text(words)), diagram), "the state diagram")
+    return Section(anchor, text(title), (Paragraph(words), diagram), "the state diagram")
 
 
 def _state(sources: PageSources, state: State) -> Section:

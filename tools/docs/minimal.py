@@ -40,6 +40,7 @@ ORDER = (
     "everything can be done by hand; the others keep it standing among clients that are slow, silent or many."
 )
 LOCKED = "under the lock"
+COMMENTS = 56  # the column where they begin
 NOT_LATER = ("goodbye",)  # what a timer measures since the last frame belongs to the close, not to the time
 
 
@@ -47,7 +48,10 @@ def section(sources: PageSources) -> Section:
     """The order of work, and the pseudo-code."""
     left = both([link("its timers", "timers"), link("its limits", "limits")])
     words = sentence(WORDS, left, code("c"), code(LOCKED))
-    parts = (_order(sources), Section("minimal-engine", text("The engine"), (Program(tuple(_engine(sources))),)))
+    parts = (
+        _order(sources),
+        Section("minimal-engine", text("The engine"), (Program(tuple(map(_aligned, _engine(sources)))),)),
+    )
     rows = Section("minimal-rows", text("What each request does"), (*_before_rows(), Program(tuple(_rows(sources)))))
     return Section("minimal", text("A minimal server"), (Paragraph(words),), "pseudo-code and steps", (*parts, rows))
 
@@ -68,7 +72,7 @@ def _order(sources: PageSources) -> Section:
     blocks: list[Block] = [Paragraph(text(ORDER.format(len(tonight)))), Table(head, tuple(rows))]
     tried = piped(sources.spec, [sources.sent_example(verb) for verb in _always(sources)])
     if tried:
-        blocks.insert(1, Paragraph(sentence("The first step works when this prints the answers: {}", code(tried))))
+        blocks[1:1] = [Paragraph(text("The first step works when this prints its answers:")), Program((text(tried),))]
     return Section("minimal-order", text("In which order to build it"), tuple(blocks), "what is needed tonight")
 
 
@@ -142,9 +146,9 @@ def _engine(sources: PageSources) -> Iterator[Spans]:
         yield sentence("    send(c, {})", sources.anchors.template(template))
     yield from _lines(
         f"    until c.state is {spec.final}:",
-        "        octets = receive from c                       # waits, without the lock",
+        "        octets = receive from c  # waits, without the lock",
         "        if c has ended its sending half:",
-        f"            {LOCKED}: end(c, {spec.ending.gone})            # what has no ending is dropped",
+        f"            {LOCKED}: end(c, {spec.ending.gone})  # what has no ending is dropped",
         "        else if the connection is broken:",
         f"            {LOCKED}: end(c, {spec.ending.gone})",
         "            close the socket; stop",
@@ -168,15 +172,20 @@ def _shared(sources: PageSources) -> Iterator[Spans]:
     """What all connections share."""
     spec = sources.spec
     folded = ", without regard to case" if spec.name_type.fold_case else ""
-    yield text("users = empty" + _note("users", f"from a name{folded}, to its connection"))
+    yield text(f"users = empty  # from a name{folded}, to its connection")
     for relation in spec.relations.values():
         kept = [f"of each {column.name} the last {column.keep}" for column in relation.columns if column.keep]
-        yield sentence("{} = empty{}", sources.relation(relation.name), text(_note(relation.name, "; ".join(kept))))
+        yield sentence("{} = empty{}", sources.relation(relation.name), text("  # " + "; ".join(kept) if kept else ""))
 
 
-def _note(name: str, words: str) -> str:
-    """A comment behind `name = empty`."""
-    return f"{' ' * (42 - len(name))}# {words}" if words else ""
+def _aligned(line: Spans) -> Spans:
+    """The line with its comment, if it has one, in the column of all comments."""
+    before, mark, comment = plain(line).partition("  # ")
+    if not mark:
+        return line
+    last = line[-1].text.removesuffix(f"{mark}{comment}")
+    gap = " " * max(2, COMMENTS - len(before))
+    return (*line[:-1], *text(f"{last}{gap}# {comment}"))
 
 
 def _framing(sources: PageSources) -> Iterator[Spans]:
@@ -216,7 +225,7 @@ def _handle(sources: PageSources) -> Iterator[Spans]:
     kept = _in(sources, [budget for budget in spec.budgets if budget.in_a_row])
     if kept:
         yield sentence("    if c.state is {}: c.faults = 0", kept)
-    yield text("    do the first row of the request in c.state that fits      # they follow below")
+    yield text("    do the first row of the request in c.state that fits  # they follow below")
     if len(spec.budgets) > 1:
         yield text("    if c.state is now one with another number of faults: c.faults = 0")
     yield from _lines("", "fault(c, error):")
@@ -224,7 +233,7 @@ def _handle(sources: PageSources) -> Iterator[Spans]:
     refusal = (
         code(" ".join(parts), sources.anchors.frame(spec.refusal.key)) if parts else text("the refusal of the error")
     )
-    which = "          # <verb>: see the table of errors" if spec.refusal.type_of("verb") is not None else ""
+    which = "  # <verb>: see the table of errors" if spec.refusal.type_of("verb") is not None else ""
     yield sentence("    send(c, {}){}", refusal, text(which))
     uncounted = {verb for fault in spec.faults for verb in fault.uncounted}
     if spec.budgets and uncounted:
@@ -258,7 +267,7 @@ def _ends(sources: PageSources) -> Iterator[Spans]:
         yield (*text("    "), *sources.phrases.other_end(ending.partner, "that end"))
     yield text("")
     if spec.goodbyes:
-        words = f"    end(c, the reason of the {{}})           # what the {spec.link.name} is told stands there"
+        words = f"    end(c, the reason of the {{}})  # what the {spec.link.name} is told stands there"
         yield text("goodbye(c, code):")
         yield sentence(words if told else "    end(c, the cause)", *((link("goodbye", "goodbyes"),) if told else ()))
         yield sentence(
@@ -273,7 +282,7 @@ def _ends(sources: PageSources) -> Iterator[Spans]:
         f"    receive and discard, until c ends its own half{waits}",
         "    close the socket",
         "",
-        "send(c, frame):                                   # a thread or a loop writes the queue to the network",
+        "send(c, frame):  # a thread or a loop writes the queue to the network",
         f"    append the frame and {_ending(spec.framing.writes)} to the send queue of c",
     )
 

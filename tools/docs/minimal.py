@@ -42,6 +42,7 @@ ORDER = (
 LOCKED = "under the lock"
 COMMENTS = 56  # the column where they begin
 NOT_LATER = ("goodbye",)  # what a timer measures since the last frame belongs to the close, not to the time
+LATER = ("full", "share", "stop")  # causes of a goodbye that no frame has
 
 
 def section(sources: PageSources) -> Section:
@@ -68,7 +69,7 @@ def _order(sources: PageSources) -> Section:
             [*((*step, "tonight") for step in tonight), *((*step, "later") for step in later)], 1
         )
     ]
-    head = ("step", "what to build", "needed", *(("the judge's --select",) if judged else ()))
+    head = ("step", "what to build", "needed", *(("with the judge",) if judged else ()))
     blocks: list[Block] = [Paragraph(text(ORDER.format(len(tonight)))), Table(head, tuple(rows))]
     tried = piped(sources.spec, [sources.sent_example(verb) for verb in _always(sources)])
     if tried:
@@ -89,7 +90,7 @@ def _tonight(sources: PageSources) -> Iterator[tuple[Spans, Spans]]:
     first = sentence("{}: cut the stream into lines", link("frames", "framing"))
     if always:
         first = sentence("{}; {}, which have a place in any state", first, both([*map(phrases.request, always)]))
-    select = join([code(f"'*/{verb}/*'") for verb in always], " ")
+    select = join([code(f"--select '*/{verb}/*'") for verb in always], " ")
     yield first, select or text("–")
     errors = sentence("{}: what is wrong with any frame, in its order", link("errors", "errors"))
     budgets = both([link(budget.rule, budget.rule) for budget in spec.budgets])
@@ -99,7 +100,7 @@ def _tonight(sources: PageSources) -> Iterator[tuple[Spans, Spans]]:
             phrases.request(verb) for verb in spec.requests if verb in spec.states[state].recv and verb not in always
         ]
         if own:
-            yield sentence("{}: {}", phrases.state(state), join(own)), code(f"'{state}/*'")
+            yield sentence("{}: {}", phrases.state(state), join(own)), code(f"--select '{state}/*'")
     yield (
         sentence("{}: the end of a stream, a reset, the last frame", link("how a connection ends", "goodbyes")),
         text("–"),
@@ -113,7 +114,7 @@ def _later(sources: PageSources) -> Iterator[tuple[Spans, Spans]]:
         for timer in spec.timers.values()
         if timer.since not in NOT_LATER
     ]
-    yield sentence("{}: {}", link("time", "timers"), join(timers, "; ")), code("'*/TIME/*'")
+    yield sentence("{}: {}", link("time", "timers"), join(timers, "; ")), code("--select '*/TIME/*'")
     yield sentence("{}: two marks for each send queue", link("limits and slow readers", "limits")), text("–")
     stops = [sources.phrases.bye(goodbye.code) for goodbye in spec.goodbyes.values() if goodbye.when in LATER]
     if stops:
@@ -121,9 +122,6 @@ def _later(sources: PageSources) -> Iterator[tuple[Spans, Spans]]:
             sentence("{}, when there are too many connections, or when the server is stopped", one_of(stops)),
             text("–"),
         )
-
-
-LATER = ("full", "share", "stop")  # causes of a goodbye that no frame has
 
 
 # The engine
@@ -275,11 +273,13 @@ def _ends(sources: PageSources) -> Iterator[Spans]:
         )
         yield text("")
     linger = next((timer for timer in spec.timers.values() if timer.since == "goodbye"), None)
-    waits = f" or the network takes nothing for {duration(linger.after)}" if linger is not None else ""
+    most = duration(linger.after) if linger is not None else ""
     yield from _lines(
         "close(c):",
-        "    send all that is queued, then end the sending half: shutdown for writing",
-        f"    receive and discard, until c ends its own half{waits}",
+        "    send all that is queued" + (f", until the network takes nothing of it for {most}" if most else ""),
+        "    end the sending half: shutdown for writing",
+        "    receive and discard until c ends its own half"
+        + (f", but for {most} at most, whatever comes" if most else ""),
         "    close the socket",
         "",
         "send(c, frame):  # a thread or a loop writes the queue to the network",

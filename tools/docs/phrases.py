@@ -301,7 +301,7 @@ class Phrases:
             "profiles": sentence("what the server offers: {}", code(" ".join(self.spec.profiles))),
             "reason": text("why the connection ended"),
             "cause": text("why it is so"),
-            "number": text("1, 2, 3, …"),
+            "number": text("1, 2, 3, …, or any other value of its type"),
         } | dict(columns or {})
         used = {part.name for template in templates for part in template.parts if isinstance(part, Variable)}
         return join([sentence("{} is {}", code(f"<{name}>"), known[name]) for name in known if name in used], "; ")

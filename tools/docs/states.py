@@ -30,13 +30,13 @@ from .sources import PageSources
 
 STATES = (
     "A connection is in one state. Beside it the server knows {}, and nothing else. A request that has no place in the "
-    "state is refused and changes nothing."
+    "state is refused, and changes nothing of this."
 )
 SERVER = (
     "A connection as the server sees it. A change is named for the row that makes it: the request, and which of its "
     "outcomes it was. {} is an end without a request."
 )
-OTHER_END = " A name that ends in {} is a row of the other end."
+OTHER_END = " A name that ends in {}, in the drawing: of the partner, is a row of the other end."
 CLIENT = (
     "The same connection as its client sees it. A client moves only on what it gets: a change is named for the words "
     "that the frame begins with."

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from pychat.spec import Spec
 
-from .content import Facts, Paragraph, Section, Spans, both, code, link, one_of, sentence, text
+from .content import Facts, Paragraph, Section, Spans, both, code, join, link, one_of, sentence, text
 from .phrases import FAULTS
 from .sources import PageSources
 
-WORDS = "Each of these words has one meaning on this page."
+WORDS = "What the words of this page mean where it speaks of connections and frames."
 Definition = Callable[[PageSources], Spans]
 
 
@@ -32,7 +32,7 @@ def _end(sources: PageSources) -> Spans:
 
 
 def _fault(sources: PageSources) -> Spans:
-    kinds = one_of([text(FAULTS[kind]) for kind in dict.fromkeys(rule.fault for rule in sources.spec.faults)])
+    kinds = join([text(FAULTS[kind]) for kind in dict.fromkeys(rule.fault for rule in sources.spec.faults)], "; ")
     counted = ", and is not counted" if sources.spec.budgets else ""
     return sentence(
         f"What can be wrong with any frame: {{}} ({{}}). What a request's own table refuses is no fault{counted}.",

@@ -37,7 +37,8 @@ WORDS = (
 )
 ORDER = (
     "Each step can be tried before the next one is begun. The first {} are needed tonight, for a server with which "
-    "everything can be done by hand; the others keep it standing among clients that are slow, silent or many."
+    "everything can be done by hand; the others keep it standing among clients that are slow, silent or many. A case "
+    "that fails by then, and is about time, slow readers or the stop, is for later."
 )
 LOCKED = "under the lock"
 COMMENTS = 56  # the column where they begin

@@ -185,9 +185,11 @@ def _client_lines(sources: PageSources) -> Section:
     """What a client does with each line that may come, those that this page does not know among them."""
     spec = sources.spec
     close = text("a fault of the server: the client should close the connection")
+    wants = any(push.reply is not None for push in spec.pushes.values())
+    taken = text("takes it, and moves as its table says" + ("; answers a push that wants an answer" if wants else ""))
     lists = any(request.item is not None and request.answer is not None for request in spec.requests.values())
     rows = [
-        (text("a frame of this page, of its form, that may come now"), text("takes it, and moves as its table says")),
+        (text("a frame of this page, of its form, that may come now"), taken),
         (
             sentence(
                 "a frame of this page that cannot come now: its cell in the {} is empty, what it needs does not "

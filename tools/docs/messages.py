@@ -14,6 +14,7 @@ from .content import (
     Table,
     TableRow,
     Wire,
+    both,
     code,
     join,
     link,
@@ -25,6 +26,12 @@ from .content import (
 from .occasions import occasions, only_while
 from .phrases import octets
 from .sources import PageSources
+
+WORDS = "Each frame that travels, by the direction in which it travels. A word in angle brackets is a field."
+OF_BOTH = (
+    " Both sides send {}: alone, such a name means the request of a client; what the server sends is called a push, an "
+    "answer, or the server's."
+)
 
 
 def section(sources: PageSources) -> Section:
@@ -53,8 +60,14 @@ def section(sources: PageSources) -> Section:
         "pushes and the goodbye",
         tuple(_goodbye(sources, reply) if reply.kind == "goodbye" else _push(sources, reply) for reply in pushed),
     )
-    words = text("Each frame that travels, by the direction in which it travels. A word in angle brackets is a field.")
+    words = (*text(WORDS), *_of_both(sources))
     return Section("messages", text("Messages"), (Paragraph(words),), "every frame", (requests, answers, pushes))
+
+
+def _of_both(sources: PageSources) -> Spans:
+    """What a name means that is both a request's and the server's."""
+    shared = [code(verb) for verb in sources.spec.requests if verb in sources.spec.replies]
+    return sentence(OF_BOTH, both(shared)) if shared else ()
 
 
 def _overview(sources: PageSources) -> Table:

@@ -11,7 +11,7 @@ from .phrases import FAULTS
 from .sources import PageSources
 
 WORDS = "What the words of this page mean where it speaks of connections and frames."
-Definition = Callable[[PageSources], Spans]
+Definition = str | Callable[[PageSources], Spans]
 
 
 def _linked(spec: Spec) -> bool:
@@ -68,67 +68,53 @@ def _view(sources: PageSources) -> Spans:
     )
 
 
-TERMS: dict[str, tuple[Callable[[Spec], bool], Definition]] = {
-    "answer": (
-        lambda spec: True,
-        lambda sources: text(
-            "The frame with which the server answers a request; when it succeeds, its own, else a refusal."
-        ),
-    ),
-    "budget": (lambda spec: bool(spec.budgets), _budget),
-    "end": (_linked, _end),
-    "fault": (lambda spec: True, _fault),
-    "frame": (lambda spec: True, lambda sources: text("One line with its ending, in either direction.")),
-    "goodbye": (lambda spec: bool(spec.goodbyes), _goodbye),
-    "item": (
-        lambda spec: any(request.item is not None for request in spec.requests.values()),
-        lambda sources: text("One of the frames of a list. What ends the list is the answer, if the request has one."),
-    ),
-    "link": (_linked, _link),
-    "push": (
-        lambda spec: bool(spec.pushes),
-        lambda sources: text("A frame that the server sends by itself: it answers no request of its receiver."),
-    ),
-    "refusal": (
-        lambda spec: True,
-        lambda sources: text(
-            "The answer to a request that does not succeed, or to a line that is no request; it has a code."
-        ),
-    ),
-    "relation": (
-        lambda spec: bool(spec.relations),
-        lambda sources: text("A table of tuples that connections share; each tuple has a value for each column."),
-    ),
-    "reply": (lambda spec: True, _reply),
-    "request": (lambda spec: True, lambda sources: text("A frame of a client.")),
-    "row": (
-        lambda spec: True,
-        lambda sources: text(
-            "A line of a request's table: in which state and when it is taken, what is answered, and what is done."
-        ),
-    ),
-    "send queue": (
-        lambda spec: True,
-        lambda sources: text("What the server has still to send to a connection, and the network has not taken yet."),
-    ),
-    "state": (
-        lambda spec: True,
-        lambda sources: sentence("{}: which requests have rows, and which pushes may come.", one_of(_states(sources))),
-    ),
-    "verb": (lambda spec: True, lambda sources: text("The first word of a frame.")),
-    "view": (lambda spec: True, _view),
+def _state(sources: PageSources) -> Spans:
+    states = [sources.phrases.state(name) for name in sources.spec.states]
+    return sentence("{}: which requests have rows, and which pushes may come.", one_of(states))
+
+
+TERMS: dict[str, Definition] = {
+    "answer": "The frame with which the server answers a request; when it succeeds, its own, else a refusal.",
+    "budget": _budget,
+    "end": _end,
+    "fault": _fault,
+    "frame": "One line with its ending, in either direction.",
+    "goodbye": _goodbye,
+    "item": "One of the frames of a list. What ends the list is the answer, if the request has one.",
+    "link": _link,
+    "push": "A frame that the server sends by itself: it answers no request of its receiver.",
+    "refusal": "The answer to a request that does not succeed, or to a line that is no request; it has a code.",
+    "relation": "A table of tuples that connections share; each tuple has a value for each column.",
+    "reply": _reply,
+    "request": "A frame of a client.",
+    "row": "A line of a request's table: in which state and when it is taken, what is answered, and what is done.",
+    "send queue": "What the server has still to send to a connection, and the network has not taken yet.",
+    "state": _state,
+    "verb": "The first word of a frame.",
+    "view": _view,
 }
-"""What each word means, and the specs that use it."""
+"""What each word of the spec language means."""
 
-
-def _states(sources: PageSources) -> list[Spans]:
-    return [sources.phrases.state(name) for name in sources.spec.states]
+USED: dict[str, Callable[[Spec], bool]] = {
+    "budget": lambda spec: bool(spec.budgets),
+    "end": _linked,
+    "goodbye": lambda spec: bool(spec.goodbyes),
+    "item": lambda spec: any(request.item is not None for request in spec.requests.values()),
+    "link": _linked,
+    "push": lambda spec: bool(spec.pushes),
+    "relation": lambda spec: bool(spec.relations),
+}
+"""Whether a spec has what a word stands for; every spec has the others."""
 
 
 def section(sources: PageSources) -> Section:
     """All words in the order of the alphabet."""
     spec = sources.spec
-    found = {word: say(sources) for word, (used, say) in TERMS.items() if used(spec)}
+    found = {
+        word: text(said) if isinstance(said, str) else said(sources)
+        for word, said in TERMS.items()
+        if word not in USED or USED[word](spec)
+    }
     found |= {word: sources.anchors.prose(doc) for word, doc in spec.glossary.items()}
     rows = tuple(sorted(found.items(), key=lambda item: item[0].removeprefix("to ").lower()))
     return Section("glossary", text("Glossary"), (Paragraph(text(WORDS)), Facts(rows)), "what the words mean")

@@ -37,9 +37,9 @@ WORDS = (
 )
 ORDER = (
     "Each step can be tried before the next one is begun. The first {} are needed tonight, for a server with which "
-    "everything can be done by hand; the others keep it standing among clients that are slow, silent or many. A case "
-    "that fails by then, and is about time, slow readers or the stop, is for later."
+    "everything can be done by hand; the others keep it standing among clients that are slow, silent or many."
 )
+JUDGED = " A case that fails by then, and is about time, slow readers or the stop, is for later."
 LOCKED = "under the lock"
 COMMENTS = 56  # the column where they begin
 NOT_LATER = ("goodbye",)  # what a timer measures since the last frame belongs to the close, not to the time
@@ -71,7 +71,10 @@ def _order(sources: PageSources) -> Section:
         )
     ]
     head = ("step", "what to build", "needed", *(("with the judge",) if judged else ()))
-    blocks: list[Block] = [Paragraph(text(ORDER.format(len(tonight)))), Table(head, tuple(rows))]
+    blocks: list[Block] = [
+        Paragraph(text(ORDER.format(len(tonight)) + (JUDGED if judged else ""))),
+        Table(head, tuple(rows)),
+    ]
     tried = piped(sources.spec, [sources.sent_example(verb) for verb in _always(sources)])
     if tried:
         blocks[1:1] = [Paragraph(text("The first step works when this prints its answers:")), Program((text(tried),))]
@@ -173,7 +176,7 @@ def _shared(sources: PageSources) -> Iterator[Spans]:
     folded = ", without regard to case" if spec.name_type.fold_case else ""
     yield text(f"users = empty  # from a name{folded}, to its connection")
     for relation in spec.relations.values():
-        kept = [f"of each {column.name} the last {column.keep}" for column in relation.columns if column.keep]
+        kept = [f"the last {column.keep} tuples of each {column.name}" for column in relation.columns if column.keep]
         yield sentence("{} = empty{}", sources.relation(relation.name), text("  # " + "; ".join(kept) if kept else ""))
 
 

@@ -36,18 +36,20 @@ SERVER = (
     "A connection as the server sees it. A change is named for the row that makes it: the request, and which of its "
     "outcomes it was. {} is an end without a request."
 )
-OTHER_END = " A name that ends in {}, in the drawing: of the partner, is a row of the other end."
+OTHER_END = " A name that ends in {} is a row of the other end."
 CLIENT = (
     "The same connection as its client sees it. A client moves only on what it gets: a change is named for the words "
     "that the frame begins with."
 )
 INSIDE = "{}. What changes no state stands in the box of the state."
+SERVERS = "server-machine"
+PARTNERS = " A row of the other end is one of the partner."
 
 
 def section(sources: PageSources, title: Spans) -> Section:
     """Diagrams, states, and both tables."""
     parts = (
-        _machine(sources, "server-machine", "The server's machine", _server(sources), server_machine(sources.spec)),
+        _machine(sources, SERVERS, "The server's machine", _server(sources), server_machine(sources.spec)),
         _machine(sources, "client-machine", "The client's machine", text(CLIENT), client_machine(sources.spec)),
         *(_state(sources, state) for state in sources.spec.states.values()),
         Section(
@@ -94,7 +96,8 @@ def _machine(sources: PageSources, anchor: str, title: str, words: Spans, machin
         )
         for edge in changes(machine)
     ]
-    diagram = Diagram(anchor, INSIDE.format(title), (Table(("from", "by", "to"), tuple(rows)),))
+    caption = INSIDE.format(title) + (PARTNERS if sources.spec.linked_states and anchor == SERVERS else "")
+    diagram = Diagram(anchor, caption, (Table(("from", "by", "to"), tuple(rows)),))
     return Section(anchor, text(title), (Paragraph(words), diagram), "the state diagram")
 
 

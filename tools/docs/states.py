@@ -195,7 +195,7 @@ def _client_lines(sources: PageSources) -> Section:
         (text("a frame of this page, of its form, that may come now"), taken),
         (
             sentence(
-                "a frame of this page that cannot come now: its cell in the {} is empty, what it needs does not "
+                "a frame of this page that cannot come now: its cell in the {} has a dash, what it needs does not "
                 "hold, or it answers no request",
                 link("table above", "client-matrix"),
             ),

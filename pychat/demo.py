@@ -76,8 +76,8 @@ PLAY = (
     Scene(
         "Bob answers",
         "A chat begins for you when you say {accept}. Bob hears Alice, but is not heard before Bob has said it too: "
-        "else a line that was meant for another user could reach Alice. A refusal changes nothing, and the connection "
-        "stays open. Alice is told of the answer.",
+        "else a line that was meant for another user could reach Alice. This refusal changes nothing, and the "
+        "connection stays open. Alice is told of the answer.",
         (
             Turn(BOB, "relay", "Wait, who is this?", frames=1),
             Turn(BOB, "accept", ALICE, frames=1),

@@ -309,6 +309,10 @@ CONTROLS: Mapping[str, Control] = {
         lambda: changed("of: [HELLO, NAME, CHAT, LEAVE]", "of: [HELLO, NAME, CHAT]"),
         Violation(properties.OTHER_CHAT, "PAIRED LEAVE/declined if a partner and not answered"),
     ),
+    "a refused CHAT takes nothing back": Control(
+        lambda: without_effects("PAIRED", "CHAT", "already-paired", "retract"),
+        Violation(properties.STRAY, "PAIRED CHAT/already-paired"),
+    ),
     "no CHAT in PAIRED": Control(
         lambda: without(shipped(), "PAIRED", "CHAT", "accepted", "confirmed", "already-paired"),
         Violation(properties.UNSPECIFIED, "CHAT in PAIRED"),

@@ -115,7 +115,7 @@ def change_limits(data: Data, dice: Random) -> None:
 def change_a_budget(data: Data, dice: Random) -> None:
     budget = dice.choice(data["budgets"])
     budget["faults"] = dice.choice([1, 2, 3, 7, 40])
-    budget["counted"] = dice.choice(["in-all", "in-a-row"])
+    budget["counted"] = dice.choice(["in-all", "in-succession"])
     if dice.random() < 0.5:
         budget["in"] = dice.sample(live(data), dice.randint(1, len(live(data))))
 

@@ -299,7 +299,10 @@ def run(*words: str) -> tuple[int, str]:
 def test_the_command_says_what_holds() -> None:
     code, said = run("--clients", "2", "--queue", "1/1")
     assert code == command.SOUND
-    assert "holds     misdelivered line: " in said
+    assert re.search(r"holds +misdelivered line: ", said)
+    assert "A state is what the server and each client know" in said
+    assert "at most 1 to the server and 1 to the client" in said
+    assert "not refuted" not in said
     assert re.search(r"\b([0-9]+) of \1 rows fired", said)
 
 
@@ -315,6 +318,29 @@ def test_the_command_says_when_it_has_not_seen_all() -> None:
     code, said = run("--limit", "50")
     assert code == command.INCOMPLETE
     assert "not all states were seen" in said
+    verdicts = re.findall(r"^  (not refuted yet|holds) +[\w ]+: ", said, re.MULTILINE)
+    assert verdicts.count("holds") == 1  # what the tables alone show
+    assert verdicts.count("not refuted yet") == len(PROPERTIES) - 1
+
+
+def test_the_command_does_not_say_that_each_row_fires_where_it_was_not_asked() -> None:
+    """A search that begins when all have names does not see the rows before."""
+    code, said = run("--named", "--queue", "1/1")
+    assert code == command.SOUND
+    assert re.search(r"not asked +row that never fires: ", said)
+
+
+def test_a_refusal_that_takes_nothing_back_is_found(tmp_path: Path) -> None:
+    """Without `do: [retract]` a line for another user reaches the partner: no client that keeps the rules shows it."""
+    file = tmp_path / "kept.yaml"
+    text = SPEC_FILE.read_text(encoding="utf-8")
+    assert text.count("do: [retract], ") == 1
+    file.write_text(text.replace("do: [retract], ", ""), encoding="utf-8")
+    code, said = run("--queue", "1/1", "--spec", str(file))
+    assert code == command.FAULTY
+    assert "line after another name: PAIRED CHAT/already-paired" in said
+    assert re.search(r"CHAT alice ─▶.*already-paired", said)
+    assert re.search(r"MSG for alice ─▶.*relayed", said)
 
 
 @pytest.mark.parametrize(

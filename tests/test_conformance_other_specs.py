@@ -154,7 +154,7 @@ def test_two_lists_have_their_own_items() -> None:
 
 def test_a_budget_of_several_states_counts_on_from_one_to_the_other() -> None:
     """The hub and the model agree: only another budget begins anew."""
-    spec = made("faults: 3, counted: in-a-row", "faults: 3, counted: in-all")
+    spec = made("faults: 3, counted: in-succession", "faults: 3, counted: in-all")
     table, world = Table(spec), World(spec)
     for line in ("?", "iam ann", "?"):
         assert "farewell" not in table.say("a", line)

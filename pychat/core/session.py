@@ -293,6 +293,8 @@ class Session:
         verb = got.fields[got.shape.verb] if got.shape.verb is not None else self._refusable(code)
         refusals = self.protocol.refusals
         moves = (*refusals.get((self.state, code, verb), ()), *refusals.get((self.state, code, None), ()))
+        if not moves and code not in self.protocol.spec.errors:
+            moves = (Move(self.state, got.shape.reply.key, code=code),)  # a later version may add codes
         if not moves:
             raise got.unexpected(f"{verb} cannot be refused so in {self.state}")
         move = self._fitting(got, moves)

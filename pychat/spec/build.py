@@ -140,6 +140,8 @@ class _Builder(RowBuilder):
             chapters=chapters,
             security=tuple(data.get("security", ())),
             hints=tuple(data.get("hints", ())),
+            choices=tuple(data.get("choices", ())),
+            glossary=dict(data.get("glossary", {})),
             numbers=numbers,
             places={
                 path: f"{self.document.source}:{place.line}:{place.column}"

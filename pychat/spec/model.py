@@ -261,6 +261,8 @@ class Spec:
     chapters: Mapping[str, Chapter]
     security: tuple[str, ...]
     hints: tuple[str, ...]
+    choices: tuple[str, ...]
+    glossary: Mapping[str, str]
     numbers: Mapping[tuple[str, ...], int | float | str] = field(repr=False)
     places: Mapping[tuple[str | int, ...], str] = field(default_factory=dict, repr=False, compare=False)
 

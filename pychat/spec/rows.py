@@ -247,5 +247,5 @@ class RowBuilder(RelationBuilder):
     def _budget(self, path: Path, value: dict[str, Any]) -> Budget:
         self._known((*path, "goodbye"), value["goodbye"], self.goodbyes, "goodbye")
         states = self._states((*path, "in"), value["in"])
-        in_a_row = value["counted"] == "in-a-row"
+        in_a_row = value["counted"] == "in-succession"
         return Budget(states, value["faults"], in_a_row, value["goodbye"], self._rule_of(path, value))

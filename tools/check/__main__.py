@@ -14,12 +14,18 @@ from pychat.command import Command, say
 from pychat.spec import Spec, SpecError, load, shipped
 
 from .explore import Bounds, Search, SearchResult
-from .properties import PROPERTIES
+from .properties import AMBIGUOUS, NEVER, PROPERTIES
 from .rows import Tables, UnsupportedSpecError, compile_tables
 from .trace import Trace, trace
 
 SOUND, FAULTY, MISUSE, INCOMPLETE = range(4)  # exit codes
 QUEUE = re.compile(r"([1-9])/([1-9])")
+WORDS = (
+    "A state is what the server and each client know at one moment, with the frames in the queues between them.\n"
+    "A queue holds the frames that one side has sent and the other has not yet taken; for each connection at most "
+    "{up} to the server and {down} to the client."
+)
+CUT_SHORT = "The search was cut short: not all states were seen, so nothing is proved."
 REPORT_SECONDS = 5.0  # between two lines of progress
 
 File = click.Path(dir_okay=False, path_type=Path)
@@ -60,6 +66,9 @@ def main(
     export: Path | None,
 ) -> None:
     """Search every state that a server and a few clients can come to, over bounded queues, built from the spec.
+
+    A state is what the server and each client know at one moment, with the frames in the queues between them. A queue
+    holds the frames that one side has sent and the other has not yet taken.
 
     Prints a shortest trace to each fault. Exits with 0 if there is none, with 1 if there is one, with 2 on misuse, and
     with 3 if --limit ended the search before all was seen.
@@ -108,18 +117,28 @@ def _summary(spec: Spec, tables: Tables, found: SearchResult, traces: list[Trace
     names = f"{bounds.clients} client{'s' if bounds.clients > 1 else ''}"
     size = f"{found.states:,} states, {found.steps:,} steps, depth {found.depth}, {found.seconds:.1f} s"
     lines = [f"{spec.title} {spec.version}: {names}, queues of {bounds.up} up and {bounds.down} down: {size}"]
-    if not found.complete:
-        lines.append("not all states were seen")
-    broken = Counter(each.violation.property for each in traces)
-    for name, sentence in PROPERTIES.items():
-        said = f"{broken[name]} faults" if broken[name] > 1 else "1 fault" if broken[name] else "holds"
-        lines.append(f"  {said:9} {name}: {sentence}")
     if bounds.wild:
         lines[0] += f"; {bounds.wild} without rules"
+    lines += [WORDS.format(up=bounds.up, down=bounds.down)]
+    lines += ["Every state within these bounds was seen." if found.complete else CUT_SHORT]
+    broken = Counter(each.violation.property for each in traces)
+    for name, sentence in PROPERTIES.items():
+        faults = f"{broken[name]} fault{'s' if broken[name] > 1 else ''}"
+        said = faults if broken[name] else _verdict(name, found)
+        lines.append(f"  {said:15} {name}: {sentence}")
     rows = [row for row in tables.rows if not row.misplaced]
     fired = sum(row.index in found.fired for row in rows)
     lines.append(f"  {fired} of {len(rows)} rows fired")
     return "\n".join(lines)
+
+
+def _verdict(name: str, found: SearchResult) -> str:
+    """What a search says about a property against which it has found nothing."""
+    if name == AMBIGUOUS:
+        return "holds"  # it is seen in the tables alone
+    if not found.complete:
+        return "not refuted yet"
+    return "not asked" if name == NEVER and found.bounds.named else "holds"  # rows before the names did not fire
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pychat.spec.terms import OF_A_RELATION, Condition
 
 from .client import Client
-from .properties import ANSWERS, ASYMMETRIC, BELIEF, INVARIANT, VIEWS, Violation
+from .properties import ANSWERS, ASYMMETRIC, BELIEF, INVARIANT, STRAY, VIEWS, Violation
 from .relations import Asker, Kind
 from .rows import Row, Tables, UnsupportedSpecError
 from .server import Server, ServerStep, Violations
@@ -131,6 +131,40 @@ class Model:
             for row in self.server.choose(endpoint, sent, asker, False, ()):
                 yield sent, row, tuple(self.server.violations_of_taking(endpoint, sent, row))
 
+    def strays(self, endpoint: Endpoint) -> Iterator[tuple[list[tuple[SentRequest, Row, Endpoint]], Violation]]:
+        """Each way in which a client without rules gets a line to its partner after it has named another user.
+
+        Its requests with their rows, and the endpoint after each. No rule of clients allows the first of them, so the
+        search does not meet them: they are tried at each endpoint that has a partner and nothing on its way. The other
+        user is the client itself, which is there however few connections there are.
+        """
+        if endpoint.partner == NOBODY or not endpoint.accepted or endpoint.up or endpoint.down:
+            return
+        for verb in self.tables.verbs.values():
+            if not verb.accepts or verb.name_field is None or (endpoint.state, verb.verb) in self.server.relational:
+                continue
+            for words in range(len(verb.words)):
+                named = SentRequest(verb.verb, endpoint.name, words)
+                for row, after in self._taken(endpoint, named):
+                    if after.partner == endpoint.partner:
+                        for line, relaying, last in self._lines(after):
+                            yield [(named, row, after), (line, relaying, last)], Violation(STRAY, str(row))
+
+    def _lines(self, endpoint: Endpoint) -> Iterator[tuple[SentRequest, Row, Endpoint]]:
+        """The lines that reach the partner of an endpoint now, with the rows that take them there."""
+        for verb in self.tables.verbs.values():
+            if verb.relays and (endpoint.state, verb.verb) not in self.server.relational:
+                name = endpoint.name if verb.name_field else NOBODY
+                line = SentRequest(verb.verb, name, meant_name=endpoint.name)
+                yield from ((line, row, after) for row, after in self._taken(endpoint, line) if row.relays)
+
+    def _taken(self, endpoint: Endpoint, sent: SentRequest) -> Iterator[tuple[Row, Endpoint]]:
+        """The rows that a request of this endpoint meets, and the endpoint after each of them."""
+        holder = endpoint.me if sent.name == endpoint.name else NOBODY
+        for step in self.server.take(endpoint._replace(up=(sent,)), holder, endpoint.state in self.linked, ()):
+            if step.endpoint is not None:
+                yield self.tables.rows[step.row], step.endpoint._replace(down=())
+
     # What must hold at each endpoint by itself
 
     def violations(self, endpoint: Endpoint) -> Iterator[Violation]:
@@ -153,6 +187,7 @@ class Model:
                 yield Violation(VIEWS, f"in {endpoint.state}")
         for _, _, violations in self.inert_requests(endpoint):
             yield from violations
+        yield from (violation for _, violation in self.strays(endpoint))
 
     # What must hold between endpoints
 

@@ -10,6 +10,7 @@ UNPLACED = "reply without a place"
 ANSWERS = "one answer to each request"
 ASYMMETRIC = "asymmetric link"
 MISDELIVERED = "misdelivered line"
+STRAY = "line after another name"
 OTHER_CHAT = "end of another chat"
 OTHER_CALL = "answer to another call"
 VIEWS = "differing views"
@@ -27,6 +28,10 @@ PROPERTIES: Mapping[str, str] = {
     ANSWERS: "Each request gets exactly one answer, in the order of the requests.",
     ASYMMETRIC: "Partners are each other's partner, and both are in a state that holds the link.",
     MISDELIVERED: "A line reaches only the partner for whom its sender meant it, in the chat that its sender saw.",
+    STRAY: (
+        "Also of a client that keeps no rule: a line reaches the partner only while the last request that calls or "
+        "answers named that partner."
+    ),
     OTHER_CHAT: "A request ends only the chat that its sender saw when it was sent.",
     OTHER_CALL: "A request that answers a call answers only that call, and never begins a chat.",
     VIEWS: "When a client has read what is on its way, it sees itself as the server does.",

@@ -197,6 +197,13 @@ def _last_steps(
                 yield Action("send", endpoint.me, sent), state, state
                 yield Action("take", endpoint.me, sent, row.index), state, state
                 return
+        for requests, stray in search.model.strays(endpoint):
+            if stray == violation:
+                for sent, row, after in requests:
+                    yield Action("send", endpoint.me, sent), state, state
+                    before, state = state, state.with_changes([after], state.facts)
+                    yield Action("take", endpoint.me, sent, row.index), before, state
+                return
 
 
 def _standing(answered: bool, accepted: bool) -> str:

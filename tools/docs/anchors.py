@@ -16,6 +16,8 @@ _PROSE = re.compile(
     r"|(?P<caps>\b[A-Z][A-Z]+(?: (?:[A-Z]+|[a-z]+(?:-[a-z]+)*)\b)?)"
     r"|(?P<code>\b[a-z]+(?:-[a-z]+)+\b)"
 )
+_KINDS = re.compile(r"(?:\b(request|push|answer|state) |\b(server's|client's) )$")
+"""The word before a name that says which of two things of this name is meant; without one it is the request."""
 _LEVELS = re.compile(r"\b(MUST NOT|MUST|SHOULD NOT|SHOULD|MAY)\b")
 
 
@@ -120,11 +122,17 @@ class Anchors:
     # Prose
 
     def prose(self, words: str) -> Spans:
-        """Prose of the spec: quoted words are code, and each name is a link."""
+        """Prose of the spec: quoted words are code, and each name is a link.
+
+        A name that is both a request and something that the server sends leads to the request, unless `push`, `answer`
+        or `server's` stands before it.
+        """
         spans: list[Span] = []
         last = 0
         for found in _PROSE.finditer(words):
-            for start, end, span in self._spans(found):
+            before = _KINDS.search(words, 0, found.start())
+            kind = before[1] or before[2] if before is not None else ""
+            for start, end, span in self._spans(found, kind):
                 if start > last:
                     spans.append(Span(words[last:start]))
                 spans.append(span)
@@ -144,19 +152,19 @@ class Anchors:
             spans += [Span(part, "strong" if index % 2 else "text") for index, part in enumerate(parts) if part]
         return tuple(spans)
 
-    def _spans(self, found: re.Match[str]) -> list[tuple[int, int, Span]]:
+    def _spans(self, found: re.Match[str], kind: str) -> list[tuple[int, int, Span]]:
         start, end = found.span()
         if found["quoted"] is not None:
-            return [(start, end, Span(found["quoted"], "code", self.find(found["quoted"])))]
+            return [(start, end, Span(found["quoted"], "code", self.find(found["quoted"], kind)))]
         if found["rule"] is not None:
             known = found["rule"] in self.spec.rules
             return [(start, end, Span(found["rule"], "text", found["rule"]))] if known else []
         if found["code"] is not None:
             target = self._code(found["code"])
             return [(start, end, Span(found["code"], "code", target))] if target else []
-        return self._capitals(start, found["caps"])
+        return self._capitals(start, found["caps"], kind)
 
-    def _capitals(self, start: int, words: str) -> list[tuple[int, int, Span]]:
+    def _capitals(self, start: int, words: str, kind: str) -> list[tuple[int, int, Span]]:
         first, _, second = words.partition(" ")
         if (second and words in self.spec.replies) or (
             first == self.spec.goodbye.verb and second in self.spec.goodbyes
@@ -164,7 +172,9 @@ class Anchors:
             return [(start, start + len(words), Span(words, "code", self.find(words)))]
         spans = []
         for word in re.finditer(r"[A-Z]+|[a-z-]+", words):
-            target = self.find(word[0]) if word[0].isupper() or "-" in word[0] else None
+            target = (
+                self.find(word[0], kind if not word.start() else "") if word[0].isupper() or "-" in word[0] else None
+            )
             if target is not None:
                 spans.append((start + word.start(), start + word.end(), Span(word[0], "code", target)))
         return spans
@@ -174,19 +184,26 @@ class Anchors:
             return self.error(word)
         return self.goodbye(word) if word in self.spec.goodbyes else None
 
-    def find(self, words: str) -> str | None:
-        """The anchor of the thing that has this name, None if there is none."""
+    def find(self, words: str, kind: str = "") -> str | None:
+        """The anchor of the thing that has this name, None if there is none. `kind`: the word before the name."""
         spec = self.spec
+        reply = spec.reply_of(words)
+        if reply is not None and (kind == reply.kind or kind == "server's"):
+            return self.reply(reply)
+        if words in spec.requests and kind in ("request", "client's"):
+            return self.request(words)
         if words in spec.states:
             return self.state(words)
         if words in spec.requests:
             return self.request(words)
         if words in spec.types:
             return None  # an ordinary word: only a form leads to a type
+        holder = next((type_.name for type_ in spec.types.values() if words in type_.one_of), None)
+        if holder is not None and words in spec.goodbyes:
+            return self.type(holder)  # the goodbye of this name has the verb before it
         parts = words.split(" ")
         if parts[0] == spec.goodbye.verb and len(parts) > 1 and parts[1] in spec.goodbyes:
             return self.goodbye(parts[1])
         if parts[0] in spec.requests:
             return self.request(parts[0])
-        reply = spec.reply_of(words)
         return self._code(words) if reply is None else self.frame(reply.key)

@@ -126,6 +126,13 @@ class Grammar:
 
 
 @dataclass(frozen=True, slots=True)
+class Program:
+    """Pseudo-code, a line each; leading spaces say how deep."""
+
+    lines: tuple[Spans, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Wire:
     """A frame on the wire: its sender and its octets."""
 
@@ -181,14 +188,18 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Diagram:
-    """A drawing of the HTML page, by its name; `fallback` stands in its place on a page without drawings."""
+    """A drawing of the HTML page, by its name.
+
+    On a page without pictures, `fallback` or `text` stands in its place: blocks, or the lines of a drawing.
+    """
 
     name: str
     caption: str
     fallback: tuple[Block, ...] = ()
+    text: tuple[str, ...] = ()
 
 
-Block: TypeAlias = Paragraph | Listing | Facts | Table | Grammar | Wire | Rules | Conversation | Diagram
+Block: TypeAlias = Paragraph | Listing | Facts | Table | Grammar | Program | Wire | Rules | Conversation | Diagram
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from .cases import CaseText
 from .content import Block, Grammar, Page, Rules, Section, Span, Spans, Table, TableRow, plain
 
 HERE = Path(__file__).parent
+_HYPHENED = re.compile(r"[\w*/]+(?:-[\w*/]+)+")
+_UPPER_HYPHENED = re.compile(r"\b[A-Z]+(?:-[A-Z0-9]+)+\b")
 _ABNF = re.compile(
     r'(?P<string>%s"[^"]*"|"[^"]*")|(?P<comment>;[^\n]*)|(?P<octets>%x[0-9A-F.-]+)|(?P<name>[A-Za-z][A-Za-z0-9-]*)'
 )
@@ -47,7 +49,7 @@ def _environment() -> Environment:
     found = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    found.filters |= {"spans": spans, "plain": plain, "grammar": grammar, "faint": faint}
+    found.filters |= {"spans": spans, "plain": plain, "grammar": grammar, "program": program, "faint": faint}
     found.tests["block"] = lambda block, name: type(block).__name__ == name
     return found
 
@@ -70,8 +72,17 @@ def spans(words: Spans) -> Markup:
     return Markup("".join(parts))  # noqa: S704  # escaped above
 
 
+def program(line: Spans) -> Markup:
+    """A line of pseudo-code, whose words are one element; a comment is grey."""
+    shown = "".join(map(_linked_span, line))
+    before, mark, comment = shown.rpartition(" # ")
+    return Markup(f'{before} <span class="comment"># {comment}</span>' if mark else shown)  # noqa: S704  # escaped above
+
+
 def _linked_span(span: Span) -> str:
     shown = escape(span.text)
+    broken = _HYPHENED if span.style == "code" else _UPPER_HYPHENED  # neither is broken at its hyphens
+    shown = broken.sub(r'<span class="word">\g<0></span>', shown)
     return f'<a href="#{escape(span.target)}">{shown}</a>' if span.target else shown
 
 

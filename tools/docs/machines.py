@@ -146,7 +146,7 @@ def _svg(source: str, name: str) -> str:
     svg = re.sub(r' (?:id|xlink:title|font-family)="[^"]*"', "", svg)
     svg = re.sub(
         r'<svg width="(\d+)pt" height="\d+pt"',
-        rf'<svg class="machine" role="img" aria-label="{name}" style="width:\1pt"',
+        rf'<svg class="machine" role="img" aria-label="{name}" style="--width:\1pt"',
         svg,
     )
     svg = svg.replace('xmlns:xlink="http://www.w3.org/1999/xlink"', "").replace("xlink:href", "href")

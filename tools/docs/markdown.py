@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from .content import (
@@ -13,6 +14,7 @@ from .content import (
     Listing,
     Page,
     Paragraph,
+    Program,
     Rules,
     Section,
     Span,
@@ -75,6 +77,8 @@ def _block(block: Block) -> list[str]:
             return _table(block)
         case Grammar():
             return ["```abnf", block.text, "```"]
+        case Program():
+            return ["```text", *(plain(line) for line in block.lines), "```"]
         case Wire():
             return _wire(block)
         case Rules():
@@ -82,7 +86,8 @@ def _block(block: Block) -> list[str]:
         case Conversation():
             return _conversation(block)
         case Diagram():
-            return [line for inner in block.fallback for line in _block(inner)]
+            drawn = ["```text", *block.text, "```"] if block.text else []
+            return drawn + [line for inner in block.fallback for line in _block(inner)]
 
 
 def _facts(facts: Facts) -> list[str]:
@@ -92,11 +97,16 @@ def _facts(facts: Facts) -> list[str]:
 def _table(table: Table) -> list[str]:
     lines = [_row(list(table.head)), _row(["---"] * len(table.head))]
     for row in table.rows:
-        cells = [spans(cell) for cell in row.cells]
+        cells = [_in_a_cell(spans(cell)) for cell in row.cells]
         if row.anchor:
             cells[0] = f'<a id="{row.anchor}"></a>{cells[0]}'
         lines.append(_row(cells))
     return lines
+
+
+def _in_a_cell(words: str) -> str:
+    """Words as a table may hold them: a bar would end their cell."""
+    return re.sub(r"(?<!\\)\|", r"\|", words)
 
 
 def _row(cells: list[str]) -> str:
@@ -161,10 +171,9 @@ def _span(span: Span) -> str:
 
 
 def _code(words: str) -> str:
-    """Code, as a table may hold it: a bar would end its cell."""
+    """Code; what stands in it is what is read, a backslash too."""
     if not words.strip():
         return words
-    words = words.replace("|", "\\|")
     fence = "``" if "`" in words else "`"
     pad = " " if words.startswith((" ", "`")) and words.endswith((" ", "`")) else ""
     return f"{fence}{pad}{words}{pad}{fence}"

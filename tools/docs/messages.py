@@ -14,6 +14,7 @@ from .content import (
     Table,
     TableRow,
     Wire,
+    both,
     code,
     join,
     link,
@@ -25,6 +26,12 @@ from .content import (
 from .occasions import occasions, only_while
 from .phrases import octets
 from .sources import PageSources
+
+WORDS = "Each frame that travels, by the direction in which it travels. A word in angle brackets is a field."
+OF_BOTH = (
+    " Both sides send {}: alone, such a name means the request of a client; what the server sends is called a push, an "
+    "answer, or the server's."
+)
 
 
 def section(sources: PageSources) -> Section:
@@ -53,8 +60,14 @@ def section(sources: PageSources) -> Section:
         "pushes and the goodbye",
         tuple(_goodbye(sources, reply) if reply.kind == "goodbye" else _push(sources, reply) for reply in pushed),
     )
-    words = text("Each frame that travels, by the direction in which it travels. A word in angle brackets is a field.")
+    words = (*text(WORDS), *_of_both(sources))
     return Section("messages", text("Messages"), (Paragraph(words),), "every frame", (requests, answers, pushes))
+
+
+def _of_both(sources: PageSources) -> Spans:
+    """What a name means that is both a request's and the server's."""
+    shared = [code(verb) for verb in sources.spec.requests if verb in sources.spec.replies]
+    return sentence(OF_BOTH, both(shared)) if shared else ()
 
 
 def _overview(sources: PageSources) -> Table:
@@ -130,7 +143,7 @@ def _answer_words(sources: PageSources, request: Request) -> Spans:
 
 
 def _rows(sources: PageSources, request: Request) -> Table:
-    groups = _grouped(sources, request.verb)
+    groups = sources.grouped(request.verb)
     rows = []
     for states, outcomes in groups:
         for outcome in outcomes:
@@ -144,14 +157,6 @@ def _rows(sources: PageSources, request: Request) -> Table:
             anchor = sources.anchors.outcome(states[0] if len(groups) > 1 else None, outcome)
             rows.append(TableRow(cells, anchor, "refusal" if outcome.error else ""))
     return Table(("in", "when", "answer", "then", "row and rule"), tuple(rows))
-
-
-def _grouped(sources: PageSources, verb: str) -> list[tuple[list[str], tuple[Outcome, ...]]]:
-    """The rows of a request with all states that have the same ones."""
-    groups: dict[tuple[Outcome, ...], list[str]] = {}
-    for state in sources.legal(verb):
-        groups.setdefault(sources.spec.states[state].recv[verb], []).append(state)
-    return [(states, rows) for rows, states in groups.items()]
 
 
 def _variables(sources: PageSources, request: Request) -> list[Block]:

@@ -93,5 +93,5 @@
     requestAnimationFrame(() => { due = false; mark(); });
   }, { passive: true });
   mark();
-  addEventListener("beforeprint", () => document.querySelectorAll("details:not(.shown)").forEach((part) => { part.open = true; }));
+  addEventListener("beforeprint", () => document.querySelectorAll("details:not(.shown, .transcript, .same)").forEach((part) => { part.open = true; }));
 })();

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import messages, reference
+from . import glossary, messages, minimal, reference
 from .anchors import slug
+from .by_hand import typed
 from .content import (
     Block,
     Conversation,
@@ -30,6 +31,7 @@ from .content import (
     text,
 )
 from .interactions import Arrow, Interaction
+from .ladder import ladder
 from .sources import PageSources
 
 MARKS = {"send": ">", "finish": ">|", "reset": ">!", "receive": "<", "end": "<|"}
@@ -40,15 +42,17 @@ WITHOUT_TEXT = {
 }
 BY_HAND = (
     "Nothing but a terminal is needed. With a server on your machine, {} is a client: what you type is a frame when "
-    "you press Enter, and what appears is what the server says. Open one terminal for each person, and type the lines "
-    "that are marked; the others are the answers."
+    "you press Enter, and what appears is what the server says. {} ends the sending half at the end of the input; some "
+    "netcats do that by themselves, or have another option for it. Open one terminal for each person, and type the "
+    "lines that are marked; the others are what comes."
 )
 FLOW = "The same conversation, as it flows between the people and the server. Time runs downwards. {}"
 PLAYED = "Each of them was played against the shipped server when this page was made."
 REPLAYED = "Each of them is what the shipped server's core did with these frames when this page was made."
 READING = (
-    "{} {} is what alice sends, {} what she gets next. A connection without a name has a letter. Where two arrows "
-    "cross, two frames were on their way at the same time."
+    "{} {} is what alice sends, {} what alice gets next. A connection without a name has a letter. Where two arrows "
+    "cross in a picture, two frames were on their way at the same time; a drawing of characters has such a frame "
+    "twice: dotted where it is sent, and dotted with a head where the server handles it."
 )
 RULES = (
     "The key words MUST, MUST NOT, SHOULD, SHOULD NOT and MAY are those of RFC 2119 and RFC 8174. The ids never "
@@ -86,15 +90,19 @@ def _sections(sources: PageSources) -> Iterator[Section]:
     for name in ("relations", "errors", "goodbyes", "timers", "limits", "client"):
         if reference.has(sources.spec, name):
             yield reference.section(sources, name)
+    yield minimal.section(sources)
     if sources.spec.examples:
         yield _examples(sources)
     yield _rules(sources)
     if sources.spec.hints:
         yield _listing(sources, "hints", "Hints for implementers", sources.spec.hints)
+    if sources.spec.choices:
+        yield _listing(sources, "choices", "What is up to the implementation", sources.spec.choices)
     if sources.spec.contract.commands:
         yield _contract(sources)
     if sources.spec.security:
         yield _listing(sources, "security", "Security considerations", sources.spec.security)
+    yield glossary.section(sources)
     yield _history(sources)
 
 
@@ -108,26 +116,30 @@ def _start(sources: PageSources) -> Section:
     chapters = [name for name in sources.spec.chapters if name not in reference.PARTS]
     ends = [link("the end of a connection", "goodbyes"), link("time", "timers"), link("limits", "limits")]
     counted = ", and what is counted" if sources.spec.budgets else ""
-    examples = "{} – each with its drawing, the crossings among them."
+    examples = "{} – each with its drawing, the crossings among them;"
     order = (
         sentence("{} – how octets become lines, and lines become requests;", link("frames", "framing")),
         sentence("{} – each frame, with what comes of it in each state;", link("messages", "messages")),
         *(sentence("{};", link(_in_a_sentence(reference.title(sources, name)), name)) for name in chapters),
         sentence(f"{{}} – what is checked in which order{counted};", link("errors", "errors")),
-        sentence("{}, {} and {}." if first is None else "{}, {} and {};", *ends),
+        sentence("{}, {} and {};", *ends),
         *((sentence(examples, link("conversations", "examples")),) if first is not None else ()),
+        sentence("{} – pseudo-code, and what to write first.", link("a minimal server", "minimal")),
     )
     conversation: tuple[Block, ...] = ()
     if first is not None:
         conversation = (
-            Paragraph(sentence(BY_HAND, code(f"nc 127.0.0.1 {sources.spec.transport.port}"))),
+            Paragraph(sentence(BY_HAND, code(typed(sources.spec)), code("-N"))),
             _conversation(sources, first, typed=True),
             Paragraph(sentence(FLOW, sources.anchors.prose(first.example.doc))),
             _sequence(first),
         )
+    words = link("glossary", "glossary")
     blocks: tuple[Block, ...] = (
         *conversation,
-        Paragraph(text("To write a client or a server, read on in this order:")),
+        Paragraph(
+            sentence("What a word means stands in the {}. To write a client or a server, read on in this order:", words)
+        ),
         Listing(order),
     )
     return Section("start", text("Start here"), blocks, "a first conversation by hand")
@@ -154,7 +166,7 @@ def _words(sources: PageSources, arrow: Arrow) -> Spans:
 
 
 def _sequence(interaction: Interaction) -> Diagram:
-    return Diagram(f"sequence-{interaction.example.id}", interaction.example.title)
+    return Diagram(f"sequence-{interaction.example.id}", interaction.example.title, text=ladder(interaction))
 
 
 def _examples(sources: PageSources) -> Section:

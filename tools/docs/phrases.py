@@ -194,7 +194,10 @@ class Phrases:
             case "unlink":
                 return text(f"the other end, if there still is one, has no {self.partner} any more")
             case "release":
-                return text("the name is free")
+                gone = any(column.type == "user" for one in self.spec.relations.values() for column in one.keys)
+                return text(
+                    "the name is free" + (", and each tuple with this user in its key is dropped" if gone else "")
+                )
             case _:
                 return sentence("{} for each user, oneself too", self._item(verb))
 
@@ -247,6 +250,16 @@ class Phrases:
         return (*code(" ".join([*shown[:-1], ""])), *self.error(error))
 
     def then(self, outcome: Outcome) -> Spans:
+        """What a row does besides its answer."""
+        parts = self.changes(outcome)
+        if outcome.fails is not None:
+            failed = self.refusal(outcome.fails, outcome.verb)
+            parts.append(sentence("it is answered when this is on disk, and with {} if the disk fails", failed))
+        if outcome.to == self.spec.final:
+            parts.append(text("the server closes the connection"))
+        return join(parts, "; ") if parts else text("nothing changes")
+
+    def changes(self, outcome: Outcome) -> list[Spans]:
         """What a row changes and tells: state, name and link, relations, the other end, other users."""
         parts = [sentence("this connection is {}", self.state(outcome.to))] if outcome.to is not None else []
         parts += self.effects(outcome)
@@ -257,12 +270,7 @@ class Phrases:
         parts += [self.tell(tell) for tell in outcome.tells]
         if outcome.cause is not None:
             parts.append(sentence("the cause is {}", code(outcome.cause)))
-        if outcome.fails is not None:
-            failed = self.refusal(outcome.fails, outcome.verb)
-            parts.append(sentence("it is answered when this is on disk, and with {} if the disk fails", failed))
-        if outcome.to == self.spec.final:
-            parts.append(text("the server closes the connection"))
-        return join(parts, "; ") if parts else text("nothing changes")
+        return parts
 
     def effects(self, row: Outcome | Ending) -> list[Spans]:
         """What a row, or the end of a connection, changes; nothing of a link that no state holds."""
@@ -293,7 +301,7 @@ class Phrases:
             "profiles": sentence("what the server offers: {}", code(" ".join(self.spec.profiles))),
             "reason": text("why the connection ended"),
             "cause": text("why it is so"),
-            "number": text("1, 2, 3, …"),
+            "number": text("1, 2, 3, …, or any other value of its type"),
         } | dict(columns or {})
         used = {part.name for template in templates for part in template.parts if isinstance(part, Variable)}
         return join([sentence("{} is {}", code(f"<{name}>"), known[name]) for name in known if name in used], "; ")
@@ -310,7 +318,7 @@ class Phrases:
     def budget(self, budget: Budget) -> Spans:
         """The number of faults that a state allows."""
         states = join([self.state(name) for name in self.spec.states if name in budget.states], " and ")
-        counted = "in a row" if budget.in_a_row else "in all"
+        counted = "in succession" if budget.in_a_row else "in all"
         refusal = code(self.spec.refusal.verb) if self.spec.refusal.parts else text("refusal")
         words = f"In {{}}: fault number {budget.faults}, counted {counted}, gets its own {{}}, and {{}} after it. {{}}"
         return sentence(words, states, refusal, self.bye(budget.goodbye), link(budget.rule, budget.rule))

@@ -154,7 +154,7 @@ def _errors(sources: PageSources) -> Section:
     for error in spec.errors.values():
         rows = (outcome for _, outcome in spec.outcomes())
         verbs = dict.fromkeys(row.verb for row in rows if error.code in (row.error, row.fails))
-        answers = text("any frame") if error.general else join([sources.phrases.request(name) for name in verbs])
+        answers = text("any line") if error.general else join([sources.phrases.request(name) for name in verbs])
         cells_ = (code(error.code), answers, sources.anchors.prose(error.doc), text(error.words))
         codes.append(TableRow(cells_, sources.anchors.error(error.code)))
     return _chapter(

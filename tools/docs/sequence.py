@@ -66,7 +66,7 @@ class _Layout:
     def _drop(self, arrow: Arrow, fall: float) -> float:
         """How much lower a label ends than it begins: a crossing line needs that room below the line it crosses."""
         distance = abs(self.columns[arrow.who] - self.columns[""])
-        return len(_label(arrow)) * LETTER * fall / distance
+        return len(placed_label(arrow)) * LETTER * fall / distance
 
     def _free(self, who: str, last: dict[str, float]) -> float:
         """The first height at which an end may do something: lines of two people never lie over each other."""
@@ -76,28 +76,31 @@ class _Layout:
 
 def draw(interaction: Interaction) -> str:
     """The example as an SVG element."""
-    people = list(interaction.people)
-    left, right = people[:1], people[1:]
-    if len(people) > 3:
-        left, right = people[:2], people[2:]
+    left, right = sides(list(interaction.people))
     columns, width = _columns(interaction, left, right)
     layout = _Layout(interaction, {**dict.fromkeys(left, -1), **dict.fromkeys(right, 1)}, columns)
     layout.place()
     head = (
         f'<svg class="sequence" role="img" aria-label="{html.escape(interaction.example.title)}" '
         f'viewBox="0 0 {width:g} {layout.height:g}" '
-        f'style="width:{width:g}px;min-width:{min(width, NARROW):g}px" xmlns="http://www.w3.org/2000/svg">'
+        f'style="--width:{width:g}px;min-width:{min(width, NARROW):g}px" xmlns="http://www.w3.org/2000/svg">'
     )
     parts = [head, *_lifelines(interaction, columns, layout.height)]
     parts += [_arrow(line, columns) for line in layout.lines]
     return "".join([*parts, "</svg>"])
 
 
+def sides(people: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Who stands on the left of the server, and who on the right."""
+    first = 2 if len(people) > 3 else 1
+    return people[:first], people[first:]
+
+
 def _columns(interaction: Interaction, left: Sequence[str], right: Sequence[str]) -> tuple[dict[str, float], float]:
     """The place of each lifeline, "" for the server's, as wide as the labels between them need it."""
     longest: dict[str, int] = {}
     for arrow in interaction.arrows:
-        longest[arrow.who] = max(longest.get(arrow.who, 0), len(_label(arrow)))
+        longest[arrow.who] = max(longest.get(arrow.who, 0), len(placed_label(arrow)))
     gaps = {who: min(max(longest[who] * LETTER + 96, GAP[0]), GAP[1]) for who in interaction.people}
     columns: dict[str, float] = {}
     x = float(SIDE)
@@ -136,7 +139,7 @@ def _arrow(line: _Line, columns: dict[str, float]) -> str:
     if kind == "out" and arrow.cause is None:
         kind = "out alone"
     shaft = f'<line class="frame {kind}" x1="{x1:g}" y1="{line.start:g}" x2="{tip:g}" y2="{line.end:g}"/>'
-    text = _text(_label(arrow), person, server, line, outward)
+    text = _text(placed_label(arrow), person, server, line, outward)
     mark = ""
     if arrow.kind == "reset":
         mark = f'<path class="cross" d="M{person - 5:g} {line.start - 5:g}l10 10m0 -10l-10 10"/>'
@@ -169,7 +172,8 @@ def _text(label: str, person: float, server: float, line: _Line, outward: bool) 
     )
 
 
-def _label(arrow: Arrow) -> str:
+def placed_label(arrow: Arrow) -> str:
+    """What stands at an arrow: the frame without the words of a refusal, cut where it is long."""
     words = {"finish": "ends its sending half", "reset": "reset", "end": "end of the stream"}
     label = words.get(arrow.kind, arrow.label)
     return label if len(label) <= LONGEST else label[: LONGEST - 1] + "…"

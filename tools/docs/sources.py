@@ -137,6 +137,13 @@ class PageSources:
         """The states that have rows for a request."""
         return [name for name in self.spec.live_states if verb in self.spec.states[name].recv]
 
+    def grouped(self, verb: str) -> list[tuple[list[str], tuple[Outcome, ...]]]:
+        """The rows of a request with all states that have the same ones."""
+        groups: dict[tuple[Outcome, ...], list[str]] = {}
+        for state in self.legal(verb):
+            groups.setdefault(self.spec.states[state].recv[verb], []).append(state)
+        return [(states, rows) for rows, states in groups.items()]
+
     def misplaced(self, state: str, verb: str) -> str:
         """The error of a request that has no rows in the state."""
         rule = self.spec.first_fault(state, None, verb)

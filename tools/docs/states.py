@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pychat.core.machine import client_machine, server_machine
+from pychat.core.machine import ENDING, client_machine, server_machine
 from pychat.spec.model import Outcome, State
 
 from .content import (
@@ -23,29 +23,34 @@ from .content import (
     sentence,
     text,
 )
+from .machines import OTHER_END as OF_THE_PARTNER
 from .machines import changes
 from .phrases import duration, unique
 from .sources import PageSources
 
 STATES = (
     "A connection is in one state. Beside it the server knows {}, and nothing else. A request that has no place in the "
-    "state is refused and changes nothing."
+    "state is refused, and changes nothing of this."
 )
 SERVER = (
-    "A connection as the server sees it. An arrow is named for the row that moves the connection: the request, and "
-    "which of its outcomes it was. What leaves the state as it is stands in the state."
+    "A connection as the server sees it. A change is named for the row that makes it: the request, and which of its "
+    "outcomes it was. {} is an end without a request."
 )
+OTHER_END = " A name that ends in {} is a row of the other end."
 CLIENT = (
-    "The same connection as its client sees it. A client moves only on what it gets: an arrow is named for the words "
+    "The same connection as its client sees it. A client moves only on what it gets: a change is named for the words "
     "that the frame begins with."
 )
+INSIDE = "{}. What changes no state stands in the box of the state."
+SERVERS = "server-machine"
+PARTNERS = " A row of the other end is one of the partner."
 
 
 def section(sources: PageSources, title: Spans) -> Section:
     """Diagrams, states, and both tables."""
     parts = (
-        _machine(sources, "server-machine", "The server's machine", SERVER, server_machine(sources.spec)),
-        _machine(sources, "client-machine", "The client's machine", CLIENT, client_machine(sources.spec)),
+        _machine(sources, SERVERS, "The server's machine", _server(sources), server_machine(sources.spec)),
+        _machine(sources, "client-machine", "The client's machine", text(CLIENT), client_machine(sources.spec)),
         *(_state(sources, state) for state in sources.spec.states.values()),
         Section(
             "matrix",
@@ -59,6 +64,7 @@ def section(sources: PageSources, title: Spans) -> Section:
             (_client_matrix(sources),),
             "a client's state × message table",
         ),
+        _client_lines(sources),
     )
     known = Paragraph(sentence(STATES, _known(sources)))
     return Section("states", title, (*sources.chapter("states"), known), "what is legal when", parts)
@@ -73,7 +79,13 @@ def _known(sources: PageSources) -> Spans:
     return both(known)
 
 
-def _machine(sources: PageSources, anchor: str, title: str, words: str, machine: Any) -> Section:
+def _server(sources: PageSources) -> Spans:
+    """How the server's changes are named."""
+    words = sentence(SERVER, code(ENDING))
+    return words + sentence(OTHER_END, code(f"/{OF_THE_PARTNER}")) if sources.spec.linked_states else words
+
+
+def _machine(sources: PageSources, anchor: str, title: str, words: Spans, machine: Any) -> Section:
     rows = [
         TableRow(
             (
@@ -84,8 +96,9 @@ def _machine(sources: PageSources, anchor: str, title: str, words: str, machine:
         )
         for edge in changes(machine)
     ]
-    diagram = Diagram(anchor, title, (Table(("from", "by", "to"), tuple(rows)),))
-    return Section(anchor, text(title), (Paragraph(text(words)), diagram), "the state diagram")
+    caption = INSIDE.format(title) + (PARTNERS if sources.spec.linked_states and anchor == SERVERS else "")
+    diagram = Diagram(anchor, caption, (Table(("from", "by", "to"), tuple(rows)),))
+    return Section(anchor, text(title), (Paragraph(words), diagram), "the state diagram")
 
 
 def _state(sources: PageSources, state: State) -> Section:
@@ -118,7 +131,7 @@ def _facts(sources: PageSources, state: State) -> list[tuple[str, Spans]]:
     facts.append(("may push", join([sources.frame_link(key) for key in keys]) or text("nothing")))
     budget = spec.budget(state.name)
     if budget is not None:
-        counted = "in a row" if budget.in_a_row else "in all"
+        counted = "in succession" if budget.in_a_row else "in all"
         words = f"number {budget.faults} {counted} ends the connection; {{}}"
         facts.append(("faults", sentence(words, link(budget.rule, budget.rule))))
     for timer in spec.timers.values():
@@ -169,3 +182,45 @@ def _client_cell(sources: PageSources, state: str, key: str) -> Spans:
     targets = dict.fromkeys(move.to for move in sources.moves if move.state == state and move.key == key)
     words = [text("stays") if to is None else sentence("→ {}", sources.phrases.state(to)) for to in targets]
     return join(words, " or ") or text("–")
+
+
+def _client_lines(sources: PageSources) -> Section:
+    """What a client does with each line that may come, those that this page does not know among them."""
+    spec = sources.spec
+    close = text("a fault of the server: the client should close the connection")
+    wants = any(push.reply is not None for push in spec.pushes.values())
+    taken = text("takes it, and moves as its table says" + ("; answers a push that wants an answer" if wants else ""))
+    lists = any(request.item is not None and request.answer is not None for request in spec.requests.values())
+    rows = [
+        (text("a frame of this page, of its form, that may come now"), taken),
+        (
+            sentence(
+                "a frame of this page that cannot come now: its cell in the {} has a dash, what it needs does not "
+                "hold, or it answers no request",
+                link("table above", "client-matrix"),
+            ),
+            close,
+        ),
+        (text("the verb of a frame of this page, but not of its form, or with other words behind the verb"), close),
+        (
+            sentence(
+                "another word of the form of a verb, {}, with anything behind it: a push, or another frame, of a later "
+                "version",
+                code(spec.framing.verb),
+            ),
+            text("ignores the line: it sends nothing, and nothing that it knows changes"),
+        ),
+        *(((text("the same, between the items of a list and its answer"), close),) if lists else ()),
+        (
+            text(
+                "a refusal" + (" or a goodbye" if spec.goodbyes else "") + " with a code that this page does not have"
+            ),
+            text("takes it like any other code"),
+        ),
+        (text("anything else: an empty line, a first word that is no verb, octets that are not UTF-8"), close),
+        (text(f"{spec.framing.max_octets} octets without an LF"), close),
+    ]
+    table = Table(("what comes", "what a client does"), tuple(TableRow(row) for row in rows))
+    words = Paragraph(text("A client tells frames from one another by the words that they begin with."))
+    title = text("What a client does with each line that comes")
+    return Section("client-lines", title, (words, table), "pushes that it does not know among them")

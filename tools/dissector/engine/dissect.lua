@@ -1,7 +1,7 @@
 -- The dissector: cuts the octets of TCP into frames; the other parts read, follow and show them. What is found when a
 -- packet is seen first is kept by packet, call and frame, and shown when the packet is seen again.
 
-local spec, frames, connections, requests, replies, showing = ...
+local spec, gaps, frames, connections, requests, replies, showing = ...
 
 local proto = showing.proto
 
@@ -12,8 +12,7 @@ local tcp_stream = Field.new("tcp.stream")
 local tcp_completeness = Field.new("tcp.completeness")
 local tcp_position = Field.new("tcp.seq")
 local tcp_octets = Field.new("tcp.len")
-local tcp_analysis = Field.new("tcp.analysis.flags")
-local tcp_lost = Field.new("tcp.analysis.lost_segment")
+local tcp_acknowledged = Field.new("tcp.ack")
 local tcp_fin = Field.new("tcp.flags.fin")
 
 -- The innermost value, if a packet has TCP inside TCP.
@@ -41,7 +40,7 @@ function proto.init()
   connections.reset()
 end
 
-local SYN = 1 -- in tcp.completeness
+local SYN, FIN = 1, 16 -- in tcp.completeness
 local EPHEMERAL = 32768 -- the least port that systems give to clients (Linux; RFC 6335 has 49152)
 
 -- Whether the capture has the connection from its SYN on, and these octets are its first. Without the fields of TCP:
@@ -94,9 +93,9 @@ local function connect(pinfo, stream, by_client, started)
   local address, port = tostring(pinfo.dst), pinfo.dst_port
   if not by_client then address, port = tostring(pinfo.src), pinfo.src_port end
   local conn = connections.connection(address .. " " .. port, stream, started)
-  conn.address, conn.port, conn.noted = address, port, 0
+  conn.address, conn.port = address, port
   conn.client_port = by_client and pinfo.src_port or pinfo.dst_port
-  conn.ends = {client = {synced = started}, server = {synced = started}}
+  conn.directions = gaps.directions(started and value_of(tcp_position) and 1 or nil) -- relative numbers begin with 1
   streams[stream] = conn
   return conn
 end
@@ -106,14 +105,18 @@ local function is_client(conn, pinfo)
   return tostring(pinfo.src) ~= conn.address
 end
 
--- A gap in the capture: the next line may be the rest of a line.
-local function note_loss(conn, number)
-  if number <= conn.noted then return end
-  conn.noted = number
-  if tcp_analysis() and tcp_lost() then
-    connections.lost(conn)
-    conn.ends.client.synced, conn.ends.server.synced = false, false
+-- What has come of a segment when it is seen first: the number of its first octet, and how many of its octets are a
+-- repetition. What the capture lacks before it makes the connection unknown.
+local function place(conn, side, pinfo, tvb)
+  local first, repeated, lost = gaps.arrive(conn.directions, side, {
+    number = value_of(tcp_position), octets = value_of(tcp_octets), ack = value_of(tcp_acknowledged),
+    ended = math.floor((value_of(tcp_completeness) or 0) / FIN) % 2 == 1,
+    length = tvb:reported_len(), whole = tvb:offset() == 0,
+  })
+  for _, each in ipairs(lost) do
+    connections.lost(conn, each)
   end
+  return first, repeated
 end
 
 -- Frames -------------------------------------------------------------------------------------------------------------
@@ -137,12 +140,12 @@ local follow = {client = requests.follow, server = replies.follow}
 local function first_pass(conn, side, piece, pinfo)
   local line, what = piece.line, piece.what
   local record = {number = pinfo.number, time = pinfo.rel_ts}
-  local stretch = conn.ends[side]
+  local stretch = conn.directions[side]
   local continues = stretch.long
   stretch.long = what == "long" and piece.octets == #line or nil
   local frame = what == "whole" and not continues and read[side](line) or nil
   if frame and (stretch.synced or not frame.fault and frame.form) then
-    follow[side](conn, frame, record)
+    follow[side](conn, frame, record, stretch.synced)
     if side == "server" and piece.crlf ~= spec.writes_crlf and not frame.fault then
       local why = piece.crlf and "it is CRLF" or "it is LF alone"
       connections.violation(record, "wrong-ending", side, why, spec.ending_rule)
@@ -165,15 +168,15 @@ end
 -- them; the rest is done on the second pass, which is in order too.
 
 -- The records of the frames of this call: a new list on the first pass, nil if that was missed. A call is known by the
--- place and the first of its octets; their number differs between the passes.
-local function records_of(pinfo, tvb, pieces)
-  local number, offset, line = pinfo.number, tvb:offset(), pieces[1].line
+-- place and its first line; the number of octets differs between the passes.
+local function records_of(pinfo, tvb, octets)
+  local number, offset, line = pinfo.number, tvb:offset(), octets:match("^[^\n]*")
   local records, others = calls[number], nil
   while records and not (records.offset == offset and records.line == line) do
     records, others = records.others, records
   end
   if records or number < latest then return records, false end
-  records, latest = {offset = offset, line = line}, number
+  records, latest = {offset = offset, line = line, repeated = 0}, number
   if others then others.others = records else calls[number] = records end
   return records, true
 end
@@ -186,10 +189,10 @@ local function wait_for_rest(pinfo, tvb, first)
   return true
 end
 
--- The frames of a segment: {line, crlf, what, offset, octets}. Asks TCP for what is missing at the end.
-local function pieces_of(tvb, pinfo)
-  local octets, pieces = tvb:raw(0, tvb:len()), {}
-  local first = 1
+-- The frames of a segment from the octet `first` on: {line, crlf, what, offset, octets}, and how many octets were taken.
+-- Asks TCP for what is missing at the end.
+local function pieces_of(tvb, octets, pinfo, first)
+  local pieces = {}
   while first <= #octets do
     local last, what = cut(octets, first)
     if what == "partial" and wait_for_rest(pinfo, tvb, first) then break end
@@ -198,16 +201,21 @@ local function pieces_of(tvb, pinfo)
     pieces[#pieces + 1] = {line = line, crlf = crlf, what = what, offset = first - 1, octets = last - first + 1}
     first = last + 1
   end
-  return pieces
+  return pieces, first - 1
 end
 
 local function dissect(tvb, pinfo, tree, conn)
-  note_loss(conn, pinfo.number)
-  local pieces = pieces_of(tvb, pinfo)
-  if #pieces == 0 then return end
-  local records, is_new = records_of(pinfo, tvb, pieces)
-  if not records then return end
+  local octets = tvb:raw(0, tvb:len())
+  local records, is_new = records_of(pinfo, tvb, octets)
+  if not records then
+    pieces_of(tvb, octets, pinfo, 1)
+    return
+  end
   local side = is_client(conn, pinfo) and "client" or "server"
+  local direction, begun = conn.directions[side], nil
+  if is_new then begun, records.repeated = place(conn, side, pinfo, tvb) end
+  local pieces, taken = pieces_of(tvb, octets, pinfo, records.repeated + 1)
+  if is_new and taken >= records.repeated then direction.done = begun + taken end
   local looked_at, words, who = tree:referenced(myself), {}, nil
   for index, piece in ipairs(pieces) do
     local record, frame = records[index], nothing
@@ -225,14 +233,18 @@ local function dissect(tvb, pinfo, tree, conn)
       showing.show(item, range, piece.line, frame, record, side)
     end
   end
-  showing.set_columns(pinfo, who, words)
+  if is_new and tvb:len() < tvb:reported_len() then -- the rest was not recorded
+    connections.lost(conn, side)
+    direction.synced = false
+  end
+  if who then showing.set_columns(pinfo, who, words) end
 end
 
 function proto.dissector(tvb, pinfo, tree)
   if tvb:len() == 0 then return 0 end
   local stream = value_of(tcp_stream)
   if not stream then
-    pieces_of(tvb, pinfo)
+    pieces_of(tvb, tvb:raw(0, tvb:len()), pinfo, 1)
     return tvb:len()
   end
   local conn = streams[stream]

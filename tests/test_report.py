@@ -26,9 +26,10 @@ from tools.report.packets import Line
 from tools.report.pdf import pdf
 from tools.report.reading import read
 from tools.report.render import plain
-from tools.report.tshark import PREFERENCES, ReportError, version
+from tools.report.tshark import ReportError, version
 from tools.report.tshark import Tshark as Reader
 from tools.vocabulary import Vocabulary
+from tools.wireshark import options
 
 from .conftest import ROOT, need, output
 from .dissection import Tshark
@@ -64,7 +65,7 @@ def truth(name: str) -> dict[str, Any]:
     return dict(result)
 
 
-AS_REPORTED = ["-n", *(word for preference in PREFERENCES for word in ("-o", preference))]  # tshark's options
+AS_REPORTED = ["-n", *options()]  # tshark's options
 
 
 def ask(shark: Tshark, name: str, display_filter: str, *fields: str) -> list[list[str]]:
@@ -281,7 +282,9 @@ def lines_in(capture: Path, folder: Path) -> list[Line]:
     need("tshark")
     dissector = folder / "dissector.lua"
     dissector.write_text(script(shipped()), encoding="utf-8")
-    return read(Reader(capture, dissector, shipped().protocol, version()), shipped().protocol, quiet).lines
+    return read(
+        Reader(capture, dissector, shipped().protocol, version(), shipped().transport.port), shipped().protocol, quiet
+    ).lines
 
 
 # What is left out of a call that is answered and then left by the caller, and what the report says of it.

@@ -31,7 +31,7 @@ def analyse(path: Path, spec: Spec, say: Callable[[str], None], decode_as: tuple
     with tempfile.TemporaryDirectory(prefix="pychat-report-") as folder:
         dissector = Path(folder) / f"{spec.protocol}.lua"
         dissector.write_text(script(spec), encoding="utf-8")
-        reader = Tshark(path, dissector, spec.protocol, tshark_version, decode_as=decode_as)
+        reader = Tshark(path, dissector, spec.protocol, tshark_version, spec.transport.port, decode_as=decode_as)
         capture = read(reader, spec.protocol, say)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         findings = Findings(capture, spec, Vocabulary.of(spec), digest)

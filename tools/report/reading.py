@@ -11,6 +11,7 @@ from .packets import ACK, ANALYSIS, SYN, Line, Packet, sources
 from .tshark import ReportError, Tshark
 
 Endpoint = tuple[str, int]
+_PORTS_SHOWN = 10  # in a message
 
 # The dissector's own fields, the attributes of a line for them, and how they are read. What else it has are the fields
 # of the protocol's messages.
@@ -40,10 +41,10 @@ def read(tshark: Tshark, protocol: str, say: Callable[[str], None]) -> Capture:
     say(f"{total:,} packets; reading what of them is {protocol}")
     numbered = {packet.number: packet for packet in packets}
     lines = _lines(tshark, protocol, numbered)
-    ports = _mistaken(packets)
-    if ports:
-        say(f"once more: the server is at port {', '.join(str(port) for port in sorted(ports))}")
-        tshark = replace(tshark, ports=tuple(sorted(ports)))
+    named = _to_be_named(packets, tshark.port)
+    if named:
+        say(f"once more: the server is at {', '.join(f'{address} port {port}' for address, port in named)}")
+        tshark = replace(tshark, servers=named)
         for packet in packets:
             packet.lines = []
         lines = _lines(tshark, protocol, numbered)
@@ -87,23 +88,28 @@ def _servers(packets: list[Packet]) -> list[Endpoint]:
     return list(found)
 
 
-def _mistaken(packets: list[Packet]) -> set[int]:
-    """The ports of all servers, when the dissector has taken the opener of a connection for one; else none.
+def _to_be_named(packets: list[Packet], port: int) -> tuple[Endpoint, ...]:
+    """All servers, when the dissector has to be told of one; else none.
 
-    Some lines can come from either side. Who sends the SYN is the client.
+    At another port than the protocol's, it recognises a server by a frame that may come late in a connection. And some
+    lines can come from either side: it may have taken the opener of a connection for the server. Whoever sends the SYN is
+    the client.
     """
-    opened: dict[int, tuple[str, int]] = {}
+    opened: dict[int, Endpoint] = {}
     for packet in packets:
         if packet.has(SYN) and not packet.has(ACK) and packet.stream >= 0:
             opened.setdefault(packet.stream, (packet.src, packet.sport))
-    ports: set[int] = set()
-    wrong = False
+    servers: dict[Endpoint, None] = {}
+    mistaken = False
     for packet in packets:
-        if packet.lines and packet.stream in opened:
-            by_client = (packet.src, packet.sport) == opened[packet.stream]
-            ports.add(packet.dport if by_client else packet.sport)
-            wrong = wrong or packet.lines[0].from_client != by_client
-    return ports if wrong else set()
+        if packet.lines:
+            source, target = (packet.src, packet.sport), (packet.dst, packet.dport)
+            by_client = packet.lines[0].from_client
+            if packet.stream in opened and by_client != (source == opened[packet.stream]):
+                mistaken, by_client = True, not by_client
+            servers[target if by_client else source] = None
+    elsewhere = any(server_port != port for _, server_port in servers)
+    return tuple(servers) if mistaken or elsewhere else ()
 
 
 def _turn(packets: list[Packet], servers: list[Endpoint]) -> None:
@@ -121,11 +127,23 @@ def _why_nothing(tshark: Tshark, total: int, packets: list[Packet], protocol: st
     if any("tls" in packet.protocols.split(":") for packet in packets):
         return (
             f"{tshark.capture} holds TLS, which cannot be read, and nothing of {protocol} in the clear. Record the "
-            "server's plain port, or give tshark the keys (Wireshark: Preferences, Protocols, TLS)"
+            "connections before they are encrypted, at the server's plain port"
         )
     if any(packet.captured < packet.length for packet in packets):
         return f"{tshark.capture} holds no {protocol}; its packets are cut off. Record it with a larger snap length"
-    return f"{tshark.capture} holds no {protocol} in its {total} packets. Record it with `python -m tools.capture`"
+    ports = sorted({min(packet.sport, packet.dport) for packet in packets if packet.payload})
+    if not ports:
+        return (
+            f"{tshark.capture} holds no {protocol} in its {total} packets, and no octets of TCP at all. Record it with "
+            "`python -m tools.capture`"
+        )
+    listed = ", ".join(map(str, ports[:_PORTS_SHOWN])) + (" …" if len(ports) > _PORTS_SHOWN else "")
+    name = str(ports[0]) if len(ports) == 1 else "PORT"
+    return (
+        f"{tshark.capture} has no connection with a frame that only {protocol} has, in {total} packets (TCP ports: "
+        f"{listed}). If a server of {protocol} is among them, name its port: --decode-as tcp.port=={name},{protocol}; "
+        "else record one with `python -m tools.capture`"
+    )
 
 
 def _lines(tshark: Tshark, protocol: str, packets: Mapping[int, Packet]) -> list[Line]:

@@ -4,8 +4,10 @@
 -- Each frame has a record: number, time, before and after (views), kind (where it differs from the frame's), verb (of
 -- the request that it is or answers), request and response (the other record), relayed_from and relayed_to, rule,
 -- violations ({code, why, by, rule}).
--- A connection without its beginning in the capture, or with a gap, is not `sure`: then a frame that may answer an
--- unseen request is no violation. A connection without a gap since its beginning is `whole`.
+-- What the capture lacks is unknown, not wrong. A connection that the capture has without a gap is `whole`: all of its
+-- requests are known, and which of them each answer is for. Its state is known from the server's frames alone. After
+-- a frame of which only the end may be in the capture, its view is a guess: `possible` then has the states that it can be in
+-- without that frame, and the view is believed again when they are a single one without the link.
 
 local spec, views = ...
 
@@ -46,21 +48,48 @@ end
 local function connection(server, stream, started)
   servers[server] = servers[server] or {names = {}}
   return {
-    server = servers[server], stream = stream, view = started and views.fresh or views.blank, sure = started,
-    whole = started, pending = queue(), turn = 0, lines = queue(), probes = queue(), spent = {},
+    server = servers[server], stream = stream, view = started and views.fresh or views.blank, whole = started,
+    pending = queue(), turn = 0, lines = queue(), probes = queue(), spent = {},
   }
 end
 
--- Octets are missing: only the name of the connection is still known.
-local function lost(conn)
-  conn.view = views.changed(views.blank, {user = conn.view.user})
-  conn.sure, conn.whole, conn.previous, conn.listing, conn.must_end = false, false, nil, nil, nil
-  conn.pending, conn.lines, conn.probes, conn.turn = queue(), queue(), queue(), 0
+-- Octets of one side are missing. Without some of the server's frames, only the connection's name is still known.
+local function lost(conn, side)
+  conn.whole, conn.previous, conn.listing, conn.must_end, conn.doubtful = false, nil, nil, nil, nil
+  if side == "server" then
+    conn.view = views.changed(views.blank, {user = conn.view.user or nil})
+    conn.pending, conn.turn, conn.over, conn.possible = queue(), 0, nil, nil
+  end
+end
+
+-- A frame of the server changes the states that a connection can be in, where its view is a guess.
+local function narrow(conn, event, step)
+  local states = views.after(conn.possible, event, step)
+  conn.possible = states.empty and views.every or states
+  local only = conn.possible.only
+  if only and not spec.linked[only] then
+    conn.view, conn.possible = views.changed(conn.view, {states = conn.possible}), nil
+  end
 end
 
 local function violation(record, code, by, why, rule)
   record.violations = record.violations or {}
   table.insert(record.violations, {code = code, by = by, why = why, rule = rule})
+end
+
+-- The answer to a request that was sent after a doubtful line came out: all that this connection has said before is in
+-- the capture, and the line is not among it.
+local function settle(conn, request)
+  local left = {}
+  for _, line in ipairs(conn.doubtful) do
+    if line.record.number < request.number then
+      local why = "the partner has sent no such line that was not delivered before"
+      violation(line.record, "unknown-line", "server", why)
+    else
+      left[#left + 1] = line
+    end
+  end
+  conn.doubtful = #left > 0 and left or nil
 end
 
 local function change(conn, changes)
@@ -120,6 +149,17 @@ local function fault_in(state, fault, verb)
       return row
     end
   end
+end
+
+-- The same if the rows of all these states have one error; nil if the error depends on the state.
+local function agreed_fault(states, fault, verb)
+  local found
+  for state in pairs(states.has) do
+    local row = spec.rows[state] and fault_in(state, fault, verb)
+    if row and found and row.error ~= found.error then return nil end
+    found = row or found
+  end
+  return found
 end
 
 -- The same in the first of several states in which there is one.
@@ -184,7 +224,8 @@ local function perform(conn, does, value)
 end
 
 return {
-  reset = reset, connection = connection, lost = lost, fold = fold, put = put, drop = drop, violation = violation,
-  change = change, holds = holds, decided = decided, fault_in = fault_in, fault_row = fault_row, meet = meet,
+  reset = reset, connection = connection, lost = lost, narrow = narrow, settle = settle, fold = fold, put = put, drop = drop, violation = violation,
+  change = change, holds = holds, decided = decided, fault_in = fault_in, fault_row = fault_row,
+  agreed_fault = agreed_fault, meet = meet,
   alone = alone, release = release, perform = perform,
 }

@@ -1,7 +1,7 @@
 -- The dissector: cuts the octets of TCP into frames; the other parts read, follow and show them. What is found when a
 -- packet is seen first is kept by packet, call and frame, and shown when the packet is seen again.
 
-local spec, frames, recognition, connections, requests, replies, showing = ...
+local spec, gaps, frames, recognition, connections, requests, replies, showing = ...
 
 local proto = showing.proto
 
@@ -12,8 +12,7 @@ local tcp_stream = Field.new("tcp.stream")
 local tcp_completeness = Field.new("tcp.completeness")
 local tcp_position = Field.new("tcp.seq")
 local tcp_octets = Field.new("tcp.len")
-local tcp_analysis = Field.new("tcp.analysis.flags")
-local tcp_lost = Field.new("tcp.analysis.lost_segment")
+local tcp_acknowledged = Field.new("tcp.ack")
 local tcp_fin = Field.new("tcp.flags.fin")
 
 -- The innermost value, if a packet has TCP inside TCP.
@@ -46,7 +45,7 @@ function proto.init()
   connections.reset()
 end
 
-local SYN = 1 -- in tcp.completeness
+local SYN, FIN = 1, 16 -- in tcp.completeness
 
 -- Whether the capture has the connection from its SYN on, and these octets are its first.
 local function from_the_start(tvb)
@@ -99,9 +98,9 @@ local function connect(pinfo, stream, by_client, started)
   local address, port = tostring(pinfo.dst), pinfo.dst_port
   if not by_client then address, port = tostring(pinfo.src), pinfo.src_port end
   local conn = connections.connection(address .. " " .. port, stream, started)
-  conn.address, conn.port, conn.noted = address, port, 0
+  conn.address, conn.port = address, port
   conn.client_port = by_client and pinfo.src_port or pinfo.dst_port
-  conn.ends = {client = {synced = started}, server = {synced = started}}
+  conn.directions = gaps.directions(started and 1 or nil) -- Wireshark's relative numbers begin with 1
   streams[stream] = conn
   return conn
 end
@@ -111,18 +110,31 @@ local function is_client(conn, pinfo)
   return tostring(pinfo.src) ~= conn.address
 end
 
--- Whether TCP misses octets before this packet.
-local function is_after_loss()
-  return tcp_analysis() ~= nil and tcp_lost() ~= nil
+-- What `gaps.lua` asks of a segment.
+local function segment_of(tvb)
+  return {
+    number = value_of(tcp_position), octets = value_of(tcp_octets), ack = value_of(tcp_acknowledged),
+    ended = math.floor(value_of(tcp_completeness) / FIN) % 2 == 1,
+    length = tvb:reported_len(), captured = tvb:len(), whole = tvb:offset() == 0,
+  }
 end
 
--- A gap in the capture: the next line may be the rest of a line.
-local function note_loss(conn, number, lost)
-  if number <= conn.noted then return end
-  conn.noted = number
-  if lost then
-    connections.lost(conn)
-    conn.ends.client.synced, conn.ends.server.synced = false, false
+-- What has come of a segment: the number of its first octet, and how many of its octets are a repetition. Where octets
+-- before it are missing, the connection becomes unknown.
+local function place(conn, side, segment)
+  local first, repeated, lost = gaps.arrive(conn.directions, side, segment)
+  for _, each in ipairs(lost) do
+    connections.lost(conn, each)
+  end
+  return first, repeated
+end
+
+-- The frames of a segment are followed; what was not recorded of it comes next.
+local function leave(conn, side, segment, done)
+  conn.directions[side].done = done
+  if segment.captured < segment.length then
+    conn.directions[side].synced = false
+    connections.lost(conn, side)
   end
 end
 
@@ -147,12 +159,12 @@ local follow = {client = requests.follow, server = replies.follow}
 local function first_pass(conn, side, piece, pinfo)
   local line, what = piece.line, piece.what
   local record = {number = pinfo.number, time = pinfo.rel_ts}
-  local stretch = conn.ends[side]
+  local stretch = conn.directions[side]
   local continues = stretch.long
   stretch.long = what == "long" and piece.octets == #line or nil
   local frame = what == "whole" and not continues and read[side](line) or nil
   if frame and (stretch.synced or not frame.fault and frame.form) then
-    follow[side](conn, frame, record)
+    follow[side](conn, frame, record, stretch.synced)
     if side == "server" and piece.crlf ~= spec.writes_crlf and not frame.fault then
       local why = piece.crlf and "it is CRLF" or "it is LF alone"
       connections.violation(record, "wrong-ending", side, why, spec.ending_rule)
@@ -175,16 +187,16 @@ end
 -- them; the rest is done on the second pass, which is in order too.
 
 -- The records of the frames of this call: a new list on the first pass, nil if that was missed. A call is known by the
--- place and the first of its octets; their number differs between the passes.
-local function records_of(pinfo, tvb, pieces)
-  local number, offset, line = pinfo.number, tvb:offset(), pieces[1].line
+-- place and its first line; the number of its octets differs between the passes.
+local function records_of(pinfo, tvb)
+  local number, offset, line = pinfo.number, tvb:offset(), tvb:raw(0, tvb:len()):match("^[^\n]*")
   local records, others = calls[number], nil
   while records and not (records.offset == offset and records.line == line) do
     records, others = records.others, records
   end
   if records or number < latest then return records, false end
   latest = number
-  return {offset = offset, line = line}, true, others
+  return {offset = offset, line = line, repeated = 0}, true, others
 end
 
 -- Keeps the new records of a call after the `others` of its packet.
@@ -200,11 +212,11 @@ local function wait_for_rest(pinfo, tvb, first)
   return true
 end
 
--- The frames of a segment: {line, crlf, what, offset, octets}. Asks TCP for what is missing at the end, if that may be
--- waited for.
-local function pieces_of(tvb, pinfo, may_wait)
+-- The frames of a segment behind its repeated octets: {line, crlf, what, offset, octets}, and how many octets were taken.
+-- Asks TCP for what is missing at the end, if that may be waited for.
+local function pieces_of(tvb, pinfo, repeated, may_wait)
   local octets, pieces = tvb:raw(0, tvb:len()), {}
-  local first = 1
+  local first = repeated + 1
   while first <= #octets do
     local last, what = cut(octets, first)
     local waits = what == "partial" and (not may_wait or may_wait(octets:sub(first)))
@@ -214,17 +226,19 @@ local function pieces_of(tvb, pinfo, may_wait)
     pieces[#pieces + 1] = {line = line, crlf = crlf, what = what, offset = first - 1, octets = last - first + 1}
     first = last + 1
   end
-  return pieces
+  return pieces, first - 1
 end
 
 local function dissect(tvb, pinfo, tree, conn)
-  note_loss(conn, pinfo.number, is_after_loss())
-  local pieces = pieces_of(tvb, pinfo)
-  if #pieces == 0 then return end
-  local records, is_new, others = records_of(pinfo, tvb, pieces)
+  local records, is_new, others = records_of(pinfo, tvb)
+  local side, segment, begun = is_client(conn, pinfo) and "client" or "server", nil, nil
+  if is_new then
+    keep(pinfo, records, others)
+    segment = segment_of(tvb)
+    begun, records.repeated = place(conn, side, segment)
+  end
+  local pieces, taken = pieces_of(tvb, pinfo, records and records.repeated or 0)
   if not records then return end
-  if is_new then keep(pinfo, records, others) end
-  local side = is_client(conn, pinfo) and "client" or "server"
   local looked_at, words, who = tree:referenced(myself), {}, nil
   for index, piece in ipairs(pieces) do
     local record, frame = records[index], nothing
@@ -242,7 +256,8 @@ local function dissect(tvb, pinfo, tree, conn)
       showing.show(item, range, piece.line, frame, record, side)
     end
   end
-  showing.set_columns(pinfo, who, words)
+  if is_new then leave(conn, side, segment, begun + taken) end
+  if who then showing.set_columns(pinfo, who, words) end
 end
 
 local function looks_like_tls(octets) -- the beginning of a record, RFC 8446, section 5.1
@@ -256,7 +271,7 @@ local function take(tvb, pinfo, tree)
   local conn = streams[stream]
   if not conn and looks_like_tls(octets) then return 0 end
   if not stream then
-    pieces_of(tvb, pinfo)
+    pieces_of(tvb, pinfo, 0)
     return tvb:len()
   end
   conn = conn or connect(pinfo, stream, sent_by_client(pinfo, octets), from_the_start(tvb))
@@ -270,10 +285,10 @@ proto.dissector = take -- for the ports of the preference and of `Decode As`
 -- What may be ours is held: nobody else gets it, and nothing is shown of it until the connection is recognised. Then what
 -- was held is followed, and is shown when its packets are seen again.
 
-local function hold(found, pinfo, pieces, records)
+local function hold(found, pinfo, tvb, pieces, taken, records)
   found.held[#found.held + 1] = {
-    number = pinfo.number, rel_ts = pinfo.rel_ts, source = ends_of(pinfo), pieces = pieces, records = records,
-    lost = is_after_loss(),
+    number = pinfo.number, rel_ts = pinfo.rel_ts, source = ends_of(pinfo), segment = segment_of(tvb),
+    pieces = pieces, taken = taken, records = records,
   }
 end
 
@@ -283,10 +298,12 @@ local function recognised(found, pinfo, stream, server)
   local conn = connect(pinfo, stream, source ~= server, found.started)
   servers[server] = true
   for _, call in ipairs(found.held) do
-    note_loss(conn, call.number, call.lost)
+    local side = call.source == server and "server" or "client"
+    local begun, repeated = place(conn, side, call.segment)
     for index, piece in ipairs(call.pieces) do
-      call.records[index] = first_pass(conn, call.source == server and "server" or "client", piece, call)
+      if piece.offset >= repeated then call.records[index] = first_pass(conn, side, piece, call) end
     end
+    leave(conn, side, call.segment, begun + call.taken)
   end
   candidates[stream] = nil
   return conn
@@ -297,9 +314,9 @@ local function look(found, tvb, pinfo, stream)
   local source, target = ends_of(pinfo)
   local server = servers[target] and target or servers[source] and source
   if server then return true, recognised(found, pinfo, stream, server) end
-  local pieces = pieces_of(tvb, pinfo, recognition.may_begin)
+  local pieces, taken = pieces_of(tvb, pinfo, 0, recognition.may_begin)
   if #pieces == 0 then return true end
-  local records, is_new, others = records_of(pinfo, tvb, pieces)
+  local records, is_new, others = records_of(pinfo, tvb)
   if not is_new then return false end
   local verdict
   verdict, server = recognition.judge(found, source, target, pieces)
@@ -307,7 +324,7 @@ local function look(found, tvb, pinfo, stream)
     return true, recognised(found, pinfo, stream, server)
   elseif verdict == "perhaps" then
     keep(pinfo, records, others)
-    hold(found, pinfo, pieces, records)
+    hold(found, pinfo, tvb, pieces, taken, records)
     return true
   end
   found.foreign, found.started = verdict == "foreign", false
@@ -331,7 +348,7 @@ proto:register_heuristic("tcp", function(tvb, pinfo, tree)
     end
     pinfo.conversation = proto
   elseif not mine then
-    local pieces = pieces_of(tvb, pinfo, recognition.may_begin)
+    local pieces = pieces_of(tvb, pinfo, 0, recognition.may_begin)
     return #pieces == 0 or recognition.judge(recognition.candidate(false), 1, 2, pieces) ~= "unlike"
   end
   return take(tvb, pinfo, tree) > 0 -- `proto.dissector` would be one layer more, which may not ask for the rest

@@ -16,8 +16,8 @@ from tools.report.tshark import version
 from tools.wireshark import options
 
 from .conftest import ROOT, output
+from .damage import Recorded, recorded, write
 from .dissection import Seen, Tshark, by_stream, chat, play, written
-from .rewriting import Recorded, packets, write
 from .segments import Capture, Flow
 
 CAPTURES = ROOT / "tests" / "data" / "captures"
@@ -32,15 +32,16 @@ def taken_ports() -> tuple[int, ...]:
 
 def at_each_port(name: str, folder: Path, at_most: int) -> tuple[Path, Path, int]:
     """The first TCP packets of a recording, the same with its server at every port in turn, and the port it had."""
-    recorded = [packet for packet in packets(CAPTURES / name, folder) if packet.ports][:at_most]
-    port = server_port(recorded)
-    moved = [packet.at_ports({port: other}) for packet in recorded for other in taken_ports()]
-    return write(recorded, folder / "one.pcap"), write(moved, folder / "all.pcap"), port
+    packets = [packet for packet in recorded(CAPTURES / name) if packet.ends][:at_most]
+    port = server_port(packets)
+    moved = [packet.at_ports({port: other}) for packet in packets for other in taken_ports()]
+    return write(packets, folder / "one.pcap"), write(moved, folder / "all.pcap"), port
 
 
-def server_port(recorded: Iterable[Recorded]) -> int:
+def server_port(packets: Iterable[Recorded]) -> int:
     """The port at an end of most packets."""
-    return Counter(port for packet in recorded for port in packet.ports or ()).most_common(1)[0][0]
+    ends = [end for packet in packets for end in packet.ends or ()]
+    return Counter(int.from_bytes(end[-2:]) for end in ends).most_common(1)[0][0]
 
 
 def test_a_server_is_found_at_every_port(shark: Tshark, tmp_path: Path) -> None:
@@ -95,10 +96,10 @@ def test_tls_is_tls_at_every_port(shark: Tshark, tmp_path: Path) -> None:
     """At the protocol's own port, too, with the preferences of the tools and without them."""
     _, every, port = at_each_port("tls.pcapng", tmp_path, 12)
     own = shark.spec.transport.port
-    recorded = [packet.at_ports({port: own}) for packet in packets(CAPTURES / "tls.pcapng", tmp_path) if packet.ports]
+    moved = [packet.at_ports({port: own}) for packet in recorded(CAPTURES / "tls.pcapng")]
     for capture, words, wanted in (
         (every, options(), set(taken_ports())),
-        (write(recorded, tmp_path / "own.pcap"), [], {own}),
+        (write(moved, tmp_path / "own.pcap"), [], {own}),
     ):
         rows = shark.run(capture, *words, "-Y", "tls", "-T", "fields", "-e", "tcp.srcport", "-e", "tcp.dstport")
         ports = {int(port) for row in rows.splitlines() for port in row.split("\t")}

@@ -115,6 +115,11 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+
+
 def first_of(shown: Sequence[object], found: Sequence[object]) -> str:
     """The note in the caption of a table that is cut: ` (the first 30 of 45)`; empty when all are shown."""
     return f" (the first {len(shown)} of {len(found)})" if len(found) > len(shown) else ""

@@ -43,6 +43,8 @@ ANALYSIS = {
     "tcp.analysis.keep_alive_ack": ("keep-alive ACK", "the answer to a keep-alive"),
     "tcp.analysis.reused_ports": ("ports reused", "a connection with the same addresses and ports as an earlier one"),
 }
+ASKS = frozenset({1, 135})  # ARP's opcode, ICMPv6's type: asks for the hardware address of a neighbour
+TELLS = frozenset({2, 136})  # tells it
 RETRANSMISSIONS = frozenset(name for name in ANALYSIS if name.endswith("retransmission"))
 
 
@@ -80,16 +82,22 @@ class Packet:
     length: int = _read(0, int, "frame.len")
     captured: int = _read(0, int, "frame.cap_len")
     eth_src: str = _read("", str, "eth.src", "sll.src.eth")
+    eth_dst: str = _read("", str, "eth.dst")
+    vlan: int | None = _read(None, int, "vlan.id")  # the outer tag of several
     src: str = _read("", str, "ip.src", "ipv6.src", "arp.src.proto_ipv4")
     dst: str = _read("", str, "ip.dst", "ipv6.dst", "arp.dst.proto_ipv4")
     version: int = _read(0, int, "ip.version", "ipv6.version")
     ttl: int = _read(0, int, "ip.ttl", "ipv6.hlim")
-    ip_id: str = _read("", str, "ip.id", "ipv6.flow")
+    ip_id: str = _read("", str, "ip.id")
     df: bool = _read(False, _true, "ip.flags.df")
     ip_checksum_ok: bool | None = _read(None, _checked, "ip.checksum.status")
     ip_length: int = _read(0, int, "ip.len", "ipv6.plen")
     fragment: bool = _read(False, _true, "ip.flags.mf", "ipv6.fraghdr.more")
+    flow_label: str = _read("", str, "ipv6.flow")
     protocols: str = _read("", str, "frame.protocols")
+    neighbour: int = _read(0, int, "arp.opcode", "icmpv6.type")  # ASKS, TELLS, or another type of ICMPv6
+    about: str = _read("", str, "arp.dst.proto_ipv4", "icmpv6.nd.ns.target_address", "icmpv6.nd.na.target_address")
+    hardware: str = _read("", str, "arp.src.hw_mac", "icmpv6.opt.linkaddr")
     stream: int = _read(-1, int, "tcp.stream")
     sport: int = _read(0, int, "tcp.srcport")
     dport: int = _read(0, int, "tcp.dstport")

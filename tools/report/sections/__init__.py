@@ -20,6 +20,7 @@ SECTIONS = (
     "small",
     "transport",
     "network",
+    "routing",
     "session",
     "calls",
     "talk",

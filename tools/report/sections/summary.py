@@ -11,6 +11,7 @@ from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import RETRANSMISSIONS
 from tools.report.sections.calls import summed
+from tools.report.sections.routing import hop_field
 
 _NAMES_SHOWN = 8
 
@@ -101,19 +102,21 @@ def _repairs(findings: Findings) -> Paragraph:
 
 def _route(findings: Findings) -> Paragraph:
     clients = {one.client[0] for one in findings.connections}
-    away = {sender.hops for sender in findings.senders if sender.address in clients}
+    packets = [packet for packet in findings.packets if packet.from_client]
+    version = packets[0].version if packets else findings.packets[0].version
+    name, field = hop_field(version)
+    packets = [packet for packet in packets if packet.version == version]
+    away = {sender.hops for sender in findings.senders if sender.address in clients and sender.version == version}
     if away == {0}:
-        words = "Every packet still has its initial TTL: there is no router between the clients and the capture point."
+        words = (
+            f"Every packet of a client has its initial {name}: no router is between the clients and the capture point."
+        )
     else:
         near, far = min(away, default=0), max(away, default=0)
         hops = plural(near, "router") if near == far else f"{near} to {far} routers"
-        words = f"By their TTL, the clients' packets passed {hops} before the capture point."
-    packets = [packet for packet in findings.packets if packet.from_client]
-    version = packets[0].version if packets else 6
-    field = "ip.ttl" if version == 4 else "ipv6.hlim"
-    packets = [packet for packet in packets if packet.version == version]
+        words = f"By their {name}, the clients' packets passed {hops} before the capture point."
     if not packets:
-        return Paragraph(words, findings.select(field, []))
+        return Paragraph("No packet of a client is in this capture.", findings.select(field, []))
     least = min(packet.ttl for packet in packets)
     servers = " || ".join(f"tcp.dstport == {port}" for port in sorted({end[1] for end in findings.capture.servers}))
     chosen = [packet for packet in packets if packet.ttl == least]

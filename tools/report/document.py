@@ -50,13 +50,17 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A numbered figure: an SVG drawing; `alt` describes it for readers who cannot see it."""
+    """A numbered figure: an SVG drawing; `alt` describes it for readers who cannot see it.
+
+    `strips` are SVG drawings that stand below it without a gap. Pages may break between them, and then `svg` stands
+    above the next one again.
+    """
 
     caption: str
     svg: str
     alt: str
     evidence: Evidence | None = None
-    width: int = 100  # percent of the text's width
+    strips: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

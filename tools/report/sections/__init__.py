@@ -22,6 +22,7 @@ SECTIONS = (
     "network",
     "routing",
     "session",
+    "patterns",
     "calls",
     "talk",
     "closing",

@@ -10,7 +10,7 @@ from tools.report.document import Block, Column, Paragraph, Section, Table, firs
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 
-_SHOWN = 30
+_SHOWN = 200
 # How calls ended, for one of them and for several.
 _SUMMED: dict[Outcome, tuple[str, str]] = {
     "answered": ("was answered", "were answered"),

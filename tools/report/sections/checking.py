@@ -8,7 +8,7 @@ from tools.report.document import Block, Column, Paragraph, Section, Table, firs
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 
-_COMMENTS_SHOWN = 30
+_COMMENTS_SHOWN = 200
 
 
 def sections(findings: Findings) -> list[Section]:

@@ -8,7 +8,7 @@ from tools.report.analysis.transport import Spread
 from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, numbers, plural, quoted, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.ladder import ladders
+from tools.report.ladder import ladder
 
 
 def sections(findings: Findings) -> list[Section]:
@@ -34,26 +34,23 @@ def _chosen(findings: Findings) -> Call | None:
 
 
 def _ladder(findings: Findings, chat: Call) -> list[Block]:
-    drawings = ladders(findings, chat)
+    head, *strips = ladder(findings, chat)
     streams = chat.streams[:2]
     evidence = Evidence.showing(
         f"tcp.stream in {{{', '.join(map(str, streams))}}}",
         [packet for packet in findings.packets if packet.stream in streams],
     )
-    blocks: list[Block] = []
-    for index, svg in enumerate(drawings):
-        part = f" ({index + 1} of {len(drawings)})" if len(drawings) > 1 else ""
-        blocks.append(
-            Figure(
-                f"Chat {chat.number} between {chat.caller} and {chat.called}{part}. Above each arrow the lines of the "
-                "chat (blue from a client, green from the server), below it TCP's flags and relative numbers. In a "
-                "long chat, bare acknowledgements are left out",
-                svg,
-                f"Ladder diagram of the packets between {chat.caller}, the server and {chat.called}",
-                evidence if index == len(drawings) - 1 else None,
-            )
+    return [
+        Figure(
+            f"Chat {chat.number} between {chat.caller} and {chat.called}. Above each arrow the lines of the protocol "
+            "(blue from a client, green from the server), below it TCP's flags and relative numbers. In a long chat, "
+            "bare acknowledgements are left out",
+            head,
+            f"Ladder diagram of the packets between {chat.caller}, the server and {chat.called}",
+            evidence,
+            strips,
         )
-    return blocks
+    ]
 
 
 def _requests(findings: Findings) -> list[Block]:

@@ -9,7 +9,7 @@ from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import ACK, RST, SYN, Packet
 
-_SHOWN = 40
+_SHOWN = 200
 _LISTED = 15  # connections whose frames a filter can name one by one
 
 

@@ -10,7 +10,7 @@ from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Packet
 
-_SHOWN = 30
+_SHOWN = 200
 # The fields of a header, and their meaning.
 _IPV4 = (
     ("ip.version", "Version", "IP version 4"),

@@ -100,7 +100,7 @@ def _path_drawing(clients: list[Sender], server: Sender, name: str) -> str:
     sheet.text(690, middle - 3, server.address, 10, INK, "middle")
     away = "the capture point" if not server.hops else f"{plural(server.hops, 'router')} away"
     sheet.text(690, middle + 12, f"server: {name} {server.ttls[-1]}, {away}", 8, FAINT, "middle")
-    sheet.height = max(sheet.height, middle + 24)
+    sheet.height = max(sheet.height, middle + 24) + 4
     return sheet.svg()
 
 

@@ -102,6 +102,10 @@ def _figure(shown: list[tuple[Direction, Packet, Held | None]]) -> Figure:
             if wait is not None:
                 axes.axvspan(0, 1000 * wait.waited, color=RULE, alpha=0.35, linewidth=0)
                 axes.text(500 * wait.waited, top * 0.55, f"{seconds(wait.waited)}\nheld back", ha="center", fontsize=8)
+            elif sent:
+                took = sent[-1].time - sent[0].time if len(sent) > 1 else 0.0
+                words = f"{plural(len(sent), 'segment')}\nin {seconds(took)}"
+                axes.text(1000 * (sent[-1].time - first.time) + 4, top * 0.55, words, fontsize=8)
             for packet in acks:
                 axes.axvline(1000 * (packet.time - first.time), color=GREEN, linewidth=0.9, linestyle=":")
             axes.vlines(

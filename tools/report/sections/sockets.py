@@ -6,7 +6,7 @@ from tools.report.analysis.connections import Connection, bracketed
 from tools.report.document import Column, Paragraph, Section, Table, first_of, numbers, octets, plural, quoted, seconds
 from tools.report.findings import Findings
 
-_SHOWN = 40
+_SHOWN = 200
 
 
 def sections(findings: Findings) -> list[Section]:

@@ -20,7 +20,8 @@ from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.plots import COLOURS, plot, steps, thinned, titled
 
-_SHOWN = 30
+_DRAWN = 30
+_SHOWN = 200
 _LISTED = 60  # frames that a filter can name one by one
 
 
@@ -50,11 +51,12 @@ def _chats(findings: Findings) -> list[Block]:
                 "goes on" if chat.over is None else f"{chat.going} (frame {chat.over.frame})",
             )
         )
-    people = list(dict.fromkeys(line.speaker for chat in shown for line in chat.said))[:_SHOWN]
-    said = [line for chat in shown for line in chat.said]
+    drawn = findings.chats[:_DRAWN]
+    people = list(dict.fromkeys(line.speaker for chat in drawn for line in chat.said))[:_DRAWN]
+    said = [line for chat in drawn for line in chat.said]
 
     def draw(axes: Any) -> None:
-        for index, chat in enumerate(shown):
+        for index, chat in enumerate(drawn):
             for row, who in enumerate(people):
                 points = thinned(chat.by(who), 1500 // len(people) + 2)
                 axes.scatter(
@@ -70,7 +72,7 @@ def _chats(findings: Findings) -> list[Block]:
         axes.invert_yaxis()
         axes.margins(y=0.2)
         axes.set_xlabel("seconds since the first packet")
-        if len(shown) <= 8:
+        if len(drawn) <= 8:
             axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=8, borderaxespad=0.2, handletextpad=0.1)
 
     blocks: list[Block] = [

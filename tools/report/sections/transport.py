@@ -15,7 +15,7 @@ from tools.report.plots import dots, plot, steps, thinned, titled
 
 _DRAWN = 2
 _BINS = 40
-_ROWS = 30
+_ROWS = 200
 _BULK = 8000  # octets from which a direction is a transfer rather than a talk
 _PLOTTED = RETRANSMISSIONS | {"tcp.analysis.zero_window"}  # what makes a connection worth a plot
 

@@ -133,8 +133,8 @@ def _shown(lines: Sequence[Line]) -> list[str]:
 def _draw(sheet: Drawing, row: DiagramRow, ends: Sequence[Connection], findings: Findings) -> None:
     bottom = sheet.height
     if row.packet is None:
-        words = f"{plural(row.skipped, 'segment')} with payload omitted"
-        sheet.text(_middle() - 10, 14, words, 9.5, FAINT, "middle", background="#ffffff")
+        omitted = f"{plural(row.skipped, 'segment')} with payload omitted"
+        sheet.text(_middle() - 10, 14, omitted, 9.5, FAINT, "middle", background="#ffffff")
         sheet.height = bottom
         return
     packet, connection = row.packet, row.connection

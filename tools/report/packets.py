@@ -8,40 +8,58 @@ from typing import Any
 
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 
-# What Wireshark's TCP analysis says of a packet: the field, its name, and what it means.
+# What Wireshark's TCP analysis says of a packet: the field, its name for one and for several, and what it means.
 ANALYSIS = {
-    "tcp.analysis.retransmission": ("retransmission", "the same octets were sent before"),
+    "tcp.analysis.retransmission": ("retransmission", "retransmissions", "the same octets were sent before"),
     "tcp.analysis.fast_retransmission": (
         "fast retransmission",
+        "fast retransmissions",
         "retransmitted after duplicate ACKs, before the timeout",
     ),
     "tcp.analysis.spurious_retransmission": (
         "spurious retransmission",
+        "spurious retransmissions",
         "retransmitted although it was already acknowledged",
     ),
-    "tcp.analysis.out_of_order": ("out of order", "arrived after a segment with a higher sequence number"),
+    "tcp.analysis.out_of_order": (
+        "segment out of order",
+        "segments out of order",
+        "arrived after a segment with a higher sequence number",
+    ),
     "tcp.analysis.lost_segment": (
         "previous segment not captured",
+        "segments after one that was not captured",
         "the segment before this one was not captured",
     ),
     "tcp.analysis.ack_lost_segment": (
-        "acknowledges an unseen segment",
+        "ACK of an unseen segment",
+        "ACKs of unseen segments",
         "acknowledges octets that were not captured",
     ),
     "tcp.analysis.duplicate_ack": (
         "duplicate ACK",
+        "duplicate ACKs",
         "the receiver repeats its last acknowledgement: a segment is missing",
     ),
-    "tcp.analysis.zero_window": ("zero window", "the receive buffer is full: the sender must stop"),
-    "tcp.analysis.window_full": ("window full", "the sender has filled the receiver's window"),
-    "tcp.analysis.zero_window_probe": ("zero window probe", "asks whether the window is open again"),
-    "tcp.analysis.window_update": ("window update", "the receiver has room again"),
+    "tcp.analysis.zero_window": ("zero window", "zero windows", "the receive buffer is full: the sender must stop"),
+    "tcp.analysis.window_full": ("full window", "full windows", "the sender has filled the receiver's window"),
+    "tcp.analysis.zero_window_probe": (
+        "zero window probe",
+        "zero window probes",
+        "asks whether the window is open again",
+    ),
+    "tcp.analysis.window_update": ("window update", "window updates", "the receiver has room again"),
     "tcp.analysis.keep_alive": (
         "keep-alive",
+        "keep-alives",
         "asks whether the other endpoint is there (or whether its window is open)",
     ),
-    "tcp.analysis.keep_alive_ack": ("keep-alive ACK", "the answer to a keep-alive"),
-    "tcp.analysis.reused_ports": ("ports reused", "a connection with the same addresses and ports as an earlier one"),
+    "tcp.analysis.keep_alive_ack": ("keep-alive ACK", "keep-alive ACKs", "the answer to a keep-alive"),
+    "tcp.analysis.reused_ports": (
+        "reuse of ports",
+        "reuses of ports",
+        "a connection with the same addresses and ports as an earlier one",
+    ),
 }
 ASKS = frozenset({1, 135})  # ARP's opcode, ICMPv6's type: asks for the hardware address of a neighbour
 TELLS = frozenset({2, 136})  # tells it

@@ -1,4 +1,4 @@
-"""The PDF: typst with named fonts, and nothing else of the machine or the day, so the same report has the same octets."""
+"""The PDF: typst with named fonts, and nothing else of the machine or the day: the same report has the same octets."""
 
 from __future__ import annotations
 

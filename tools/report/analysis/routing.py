@@ -30,8 +30,9 @@ class Decision:
 
     `next_hop` is None where no ARP or Neighbour Discovery of this capture names the owner of `hardware`. `on_link`:
     the packets go to the destination itself (True) or to a router (False); None where the capture does not show it.
-    `back`: the hardware addresses from which the packets of these destinations arrive. `near`: addresses on the host's link. `prefix`: the least and the
-    greatest length that the host's on-link prefix can have, None where nothing bounds it.
+    `back`: the hardware addresses from which the packets of these destinations arrive. `near`: addresses on the
+    host's link. `prefix`: the least and the greatest length that the host's on-link prefix can have, None where
+    nothing bounds it.
     """
 
     host: str

@@ -50,7 +50,7 @@ def steps(packets: Sequence[Packet]) -> list[Step]:
     """The segments that change a state, in the order of the capture."""
     state = _before(packets)
     fins: dict[str, int] = {}
-    found = []
+    found: list[Step] = []
     closed = closing(packets)
     crossing = closed.first.number if closed is not None and closed.how == "simultaneous" else None
     for packet in packets:

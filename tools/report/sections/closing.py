@@ -28,8 +28,7 @@ def sections(findings: Findings) -> list[Section]:
         *_segments(findings, closed),
         _table(findings, closed),
     ]
-    for one in _examples(findings, closed):
-        blocks.append(_detail(one, closed[one.stream]))
+    blocks += [_detail(one, closed[one.stream]) for one in _examples(findings, closed)]
     return [Section("Closing the connections", blocks)]
 
 
@@ -55,21 +54,21 @@ def _words(how: str, one: Connection, found: Closing) -> str:
     other = found.second.sender
     if how == "combined":
         return (
-            f"three segments. In stream {one.stream}, frame {second} is the acknowledgement of the FIN in frame {first} "
-            f"and the {other}'s own FIN in one: the {other}'s program had closed its socket, or ended, before "
+            f"three segments. In stream {one.stream}, frame {second} is the acknowledgement of the FIN in frame "
+            f"{first} and the {other}'s own FIN in one: the {other}'s program had closed its socket, or ended, before "
             "TCP sent an acknowledgement alone, which it may delay (RFC 1122: by less than 500 ms)."
         )
     if how == "separate":
         return (
             f"four segments. In stream {one.stream}, frame {found.acknowledged.number} acknowledges the FIN in frame "
-            f"{first}, and the {other}'s own FIN came {seconds(found.waited)} later, in frame {second}: its program had "
-            "not closed its socket yet. Meanwhile the connection was half-closed: the {other} in CLOSE-WAIT, the "
+            f"{first}, and the {other}'s own FIN came {seconds(found.waited)} later, in frame {second}: its program "
+            f"had not closed its socket yet. Meanwhile the connection was half-closed: the {other} in CLOSE-WAIT, the "
             f"{found.first.sender} in FIN-WAIT-2."
         )
     return (
-        f"four segments since both ends closed at the same time. In stream {one.stream}, the FIN in frame {second} does "
-        f"not acknowledge the one in frame {first}: it was sent before that one had arrived. Both ends pass CLOSING "
-        "and end in TIME-WAIT."
+        f"four segments since both ends closed at the same time. In stream {one.stream}, the FIN in frame {second} "
+        f"does not acknowledge the one in frame {first}: it was sent before that one had arrived. Both ends pass "
+        "CLOSING and end in TIME-WAIT."
     )
 
 

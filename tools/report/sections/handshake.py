@@ -155,10 +155,15 @@ def _options(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> T
     )
 
 
+def _power(shift: int) -> str:
+    """`2¹⁰`."""
+    return "2" + str(shift).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
 def _words(options: Options) -> tuple[str, ...]:
     return (
         f"{options.mss:,}" if options.mss is not None else "–",
-        f"2^{options.shift} = × {2**options.shift:,}" if options.shift is not None else "–",
+        f"{_power(options.shift)} = × {2**options.shift:,}" if options.shift is not None else "–",
         "permitted" if options.sack else "no",
         "yes" if options.timestamps else "no",
         f"{options.window:,}",
@@ -186,9 +191,9 @@ def _scaling(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> l
     later = next((p for p in one.packets if not p.from_client and not p.has(SYN) and not p.has(RST)), None)
     words = (
         f"{why} Both SYNs of stream {one.stream} carry it, so it is in force, for each direction with its sender's "
-        f"shift: the client multiplies by 2^{shake.client.shift} = {2**shake.client.shift:,}, the server by "
-        f"2^{shake.server.shift} = {2**shake.server.shift:,}. The windows in the SYNs themselves are never scaled. The "
-        f"client's field of {third.window_raw:,} in frame {third.number} means {third.window_raw:,} × "
+        f"shift: the client multiplies by {_power(shake.client.shift)} = {2**shake.client.shift:,}, the server by "
+        f"{_power(shake.server.shift)} = {2**shake.server.shift:,}. The windows in the SYNs themselves are never "
+        f"scaled. The client's field of {third.window_raw:,} in frame {third.number} means {third.window_raw:,} × "
         f"{2**shake.client.shift:,} = {third.window:,} octets"
     )
     frames = [shake.syn, shake.syn_ack, shake.ack]

@@ -1,4 +1,4 @@
-"""The patterns of the session, each with its figure: request and answer, push, relay, think time, silence, keep-alive."""
+"""The patterns of the session: request and answer, push, relay, think time, silence and keep-alive."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def _pushes(findings: Findings) -> list[Block]:
     names = listed([f"{count:,} {quoted(verb)}" for verb, count in counts.most_common()])
     return [
         Paragraph(
-            f"Push: the server sends a line that this client has not asked for. {plural(len(pushed), 'push', 'pushes')} "
-            f"{'was' if len(pushed) == 1 else 'were'} sent: {names}. A client must read at any time, not only after a "
-            "request.",
+            "Push: the server sends a line that this client has not asked for. "
+            f"{plural(len(pushed), 'push', 'pushes')} {'was' if len(pushed) == 1 else 'were'} sent: {names}. A client "
+            "must read at any time, not only after a request.",
             evidence,
         )
     ]
@@ -171,7 +171,7 @@ def _probes(findings: Findings) -> list[Block]:
     evidence = findings.pushed(words.probe)
     kept = f"Keep-alive of the protocol: after silence, the server sends {quoted(words.probe)}"
     if not probes:
-        return [Paragraph(f"{kept}. None was due in this capture, or none was sent.", evidence)]
+        return [Paragraph(f"{kept}. This capture holds none.", evidence)]
     answered = sum(_answered(line, findings.lines, words.probed) for line in probes)
     if len(probes) == 1:
         result = "It was answered" if answered else "It was not answered"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pychat.spec.forms import ANY_VERB
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, plural, quoted
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Line

@@ -1,4 +1,4 @@
-"""Routing: the path by the TTL, the next hop and the way back by Ethernet addresses, and how neighbours are resolved."""
+"""Routing: the path by the TTL, the next hop and the way back by Ethernet addresses, and ARP."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ def _states(findings: Findings) -> list[Block]:
             Evidence.frames_alone(moves) if len(moves) <= _LISTED else None,
         ),
         Table(
-            "The same in figures: how long each connection was in each state, and the frames of the changes (the "
-            "first is its first packet)",
+            "How long each connection was in each state, and the frames of the changes (the first frame is that of the "
+            "connection's first packet)",
             (Column("Who"), Column("States", share=3), Column("Frames", share=1)),
             table,
             small=True,

@@ -41,7 +41,7 @@ def sections(findings: Findings) -> list[Section]:
         blocks.append(_off(quick, early[id(quick)]))
     if slow is not None and waits[id(slow)]:
         wait = max(waits[id(slow)], key=lambda wait: wait.waited)
-        pair = [(slow, wait.before, wait)]
+        pair: list[tuple[Direction, Packet, Held | None]] = [(slow, wait.before, wait)]
         if quick is not None and early[id(quick)]:
             first = next(packet for packet in quick.segments if packet.number == early[id(quick)][0])
             pair.append((quick, first, None))
@@ -75,8 +75,8 @@ def _told(direction: Direction, wait: Held) -> Paragraph:
 def _off(direction: Direction, frames: list[int]) -> Paragraph:
     return Paragraph(
         f"Nagle's algorithm is off in stream {direction.connection.stream} ({direction.name}): "
-        f"{plural(len(frames), 'small segment')} {'was' if len(frames) == 1 else 'were'} sent while an earlier small one "
-        "was unacknowledged, which the algorithm forbids.",
+        f"{plural(len(frames), 'small segment')} {'was' if len(frames) == 1 else 'were'} sent while an earlier small "
+        "one was unacknowledged, which the algorithm forbids.",
         Evidence.frames_alone(frames),
     )
 
@@ -105,7 +105,9 @@ def _figure(shown: list[tuple[Direction, Packet, Held | None]]) -> Figure:
             elif sent:
                 took = sent[-1].time - sent[0].time if len(sent) > 1 else 0.0
                 words = f"{plural(len(sent), 'segment')}\nin {seconds(took)}"
-                axes.text(1000 * (sent[-1].time - first.time) + 4, top * 0.55, words, fontsize=8)
+                axes.text(
+                    1000 * (sent[-1].time - first.time) + 4, top * 0.55, words, fontsize=8, backgroundcolor="white"
+                )
             for packet in acks:
                 axes.axvline(1000 * (packet.time - first.time), color=GREEN, linewidth=0.9, linestyle=":")
             axes.vlines(
@@ -121,9 +123,9 @@ def _figure(shown: list[tuple[Direction, Packet, Held | None]]) -> Figure:
             titled(axes, f"{direction.name}: {state}", "ms", "lines in the segment")
 
     return Figure(
-        f"Segments and acknowledgements with Nagle's algorithm{' (left) and without it (right)' if len(shown) > 1 else ''}. "
-        "Blue: segments with payload, as high as the number of lines in them; green: acknowledgements without payload "
-        "from the other end",
+        "Segments and acknowledgements with Nagle's "
+        f"algorithm{' (left) and without it (right)' if len(shown) > 1 else ''}. Blue: segments with payload, as high "
+        "as the number of lines in them; green: acknowledgements without payload from the other end",
         plot(draw, columns=len(drawn), height=2.0),
         "Bars along the time: with Nagle's algorithm one line, a pause and many lines; without it one line at a time",
         Evidence.frames_alone(frames),
@@ -137,8 +139,8 @@ def _late(findings: Findings, late: DelayedAcks) -> Paragraph:
     return Paragraph(
         f"{plural(spread.count, 'acknowledgement')} without payload {'was' if spread.count == 1 else 'were'} delayed: "
         f"{'it' if spread.count == 1 else 'they'} came {times} after the segment. The path does not take that long, "
-        f"since prompt acknowledgements of the same endpoints took {seconds(late.prompt.median)} (median). The receiver "
-        "waited for data to send the acknowledgement with, and none came. "
+        f"since prompt acknowledgements of the same endpoints took {seconds(late.prompt.median)} (median). The "
+        "receiver waited for data to send the acknowledgement with, and none came. "
         f"{plural(with_data, 'acknowledgement')} of this capture did travel with payload.",
         late.evidence,
     )

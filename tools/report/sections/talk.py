@@ -48,7 +48,7 @@ def _chats(findings: Findings) -> list[Block]:
                 seconds(chat.lasted),
                 f"{len(one)} / {len(other)}",
                 f"{octets(sum(line.octets for line in one))} / {octets(sum(line.octets for line in other))}",
-                "goes on" if chat.over is None else f"{chat.going} (frame {chat.over.frame})",
+                "open at the end of the capture" if chat.over is None else f"{chat.going} (frame {chat.over.frame})",
             )
         )
     drawn = findings.chats[:_DRAWN]
@@ -77,9 +77,9 @@ def _chats(findings: Findings) -> list[Block]:
 
     blocks: list[Block] = [
         Table(
-            f"The chats{first_of(shown, findings.chats)}: calls that were answered. Each counts from the frame of the "
-            "answer until one of the two has gone. Lines and octets, also those that were said while it rang: by the "
-            "caller / by the called",
+            f"The chats{first_of(shown, findings.chats)}: calls that were answered. A chat lasts from the frame "
+            "of the answer to the first frame that shows an end. Lines and octets are those of the caller / of the "
+            "called user, with what was sent while it rang",
             (
                 Column("Chat", "right"),
                 Column("Caller → called", share=1),

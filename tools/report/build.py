@@ -16,6 +16,7 @@ from tools.vocabulary import Vocabulary
 
 from .analysis import session
 from .analysis.connections import bracketed
+from .appendix import with_appendix
 from .document import Document, plural, quoted
 from .findings import Findings
 from .reading import read
@@ -41,7 +42,7 @@ def analyse(path: Path, spec: Spec, say: Callable[[str], None], decode_as: tuple
             title="Analysis of a chat on the wire",
             subtitle=f"{spec.title}: TCP traffic from the handshake to the conversation",
             facts=_facts(findings),
-            sections=sections,
+            sections=with_appendix(sections),
             data=_data(findings),
         )
 

@@ -54,6 +54,11 @@ class Findings:
         return [connection for connection in self.connections if connection.lines]
 
     @cached_property
+    def established(self) -> list[Connection]:
+        """The connections without the attempts that were refused."""
+        return [connection for connection in self.connections if connection.close.how != "refused"]
+
+    @cached_property
     def by_stream(self) -> dict[int, Connection]:
         return {connection.stream: connection for connection in self.connections}
 

@@ -56,7 +56,7 @@ def read(tshark: Tshark, protocol: str, say: Callable[[str], None]) -> Capture:
     return Capture(tshark, packets, lines, total, servers)
 
 
-_FIELDS = [*(name for _, fields, _, _ in sources(Packet) for name in fields), *ANALYSIS]
+_FIELDS = list(dict.fromkeys([*(name for _, fields, _, _ in sources(Packet) for name in fields), *ANALYSIS]))
 # For each attribute of a packet the columns that may hold it, how it is read, and its value when all are empty.
 _COLUMNS = [
     (attribute, [_FIELDS.index(name) for name in names], parse, default)

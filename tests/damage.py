@@ -84,9 +84,7 @@ def recorded(path: Path) -> tuple[Recorded, ...]:
     while at < len(octets):
         seconds, nanoseconds, captured, length = struct.unpack_from("<IIII", octets, at)
         at += 16
-        found.append(
-            Recorded(len(found) + 1, seconds * 10**9 + nanoseconds, octets[at : at + captured], length)
-        )
+        found.append(Recorded(len(found) + 1, seconds * 10**9 + nanoseconds, octets[at : at + captured], length))
         at += captured
     return tuple(found)
 

@@ -24,7 +24,9 @@ def path_of(name: str) -> Path:
     return next(CAPTURES.glob(f"{name}.pcap*"))
 
 
-def accusations(shark: Tshark, variants: Sequence[Sequence[Recorded]], folder: Path, *options: str) -> list[Counter[Accusation]]:
+def accusations(
+    shark: Tshark, variants: Sequence[Sequence[Recorded]], folder: Path, *options: str
+) -> list[Counter[Accusation]]:
     """What the dissector finds wrong in each of several variants of a capture, which are read in one run."""
     packets, origins = worlds(variants)
     name = shark.spec.protocol

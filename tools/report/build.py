@@ -69,6 +69,7 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
 def _data(findings: Findings) -> dict[str, Any]:
     """What programs read: the figures behind the sections."""
     return {
+        "preferences": findings.tshark.preferences[1::2],
         "capture": {"packets": findings.capture.total, "sha256": findings.digest, "seconds": findings.duration},
         "connections": [
             {

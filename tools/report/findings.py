@@ -11,6 +11,7 @@ from tools.vocabulary import Vocabulary
 from .analysis import network, segments, transport
 from .analysis.calls import Call, Missed, Said, calls, missed
 from .analysis.connections import Connection, connections
+from .analysis.gaps import Gaps, gaps
 from .analysis.session import Requests, Violation, requests, violations
 from .evidence import Evidence
 from .packets import SYN, Line, Packet
@@ -57,6 +58,11 @@ class Findings:
     def established(self) -> list[Connection]:
         """The connections without the attempts that were refused."""
         return [connection for connection in self.connections if connection.close.how != "refused"]
+
+    @cached_property
+    def gaps(self) -> list[Gaps]:
+        """What the capture lacks of each connection."""
+        return [gaps(connection) for connection in self.connections]
 
     @cached_property
     def by_stream(self) -> dict[int, Connection]:

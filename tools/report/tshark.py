@@ -34,6 +34,7 @@ class Tshark:
     port: int  # the protocol's own: what comes there is of the protocol
     servers: tuple[tuple[str, int], ...] = ()  # address and port of those that the dissector is told of
     decode_as: tuple[str, ...] = ()
+    waits: bool = True  # for octets that are missing; else what comes after them is read at once
 
     @property
     def command(self) -> list[str]:
@@ -50,6 +51,8 @@ class Tshark:
         if self.servers:
             named = [f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address, port in self.servers]
             own.append(f"{self.protocol}.servers:{','.join(named)}")
+        if not self.waits:
+            own.append("tcp.reassemble_out_of_order:FALSE")
         return options(*own)
 
     def rows(self, fields: Sequence[str], progress: Callable[[int], None]) -> Iterator[list[str]]:

@@ -13,6 +13,7 @@ from tools.report.findings import Findings
 SECTIONS = (
     "summary",
     "checking",
+    "gaps",
     "sockets",
     "handshake",
     "flows",

@@ -9,6 +9,7 @@ from tools.report.document import Block, Column, Paragraph, Section, Table, firs
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Line
+from tools.report.sections.gaps import lacking
 
 _SHOWN = 200
 
@@ -98,7 +99,13 @@ def _who(findings: Findings, line: Line) -> str:
 
 def _violations(findings: Findings) -> list[Block]:
     if not findings.violations:
-        return [Paragraph("No frame of the protocol breaks the specification, from either side.", findings.violating)]
+        words = "No frame of the protocol breaks the specification, from either side."
+        if lacking(findings):
+            words = (
+                "No frame of the protocol in this capture is known to break the specification. Where packets are missing, "
+                "not every one could be checked."
+            )
+        return [Paragraph(words, findings.violating)]
     first = findings.violations[0]
     rows = [
         (

@@ -11,6 +11,7 @@ from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import RETRANSMISSIONS
 from tools.report.sections.calls import summed
+from tools.report.sections.gaps import lacking
 from tools.report.sections.routing import hop_field
 
 _NAMES_SHOWN = 8
@@ -183,8 +184,14 @@ def _ended(how: str, words: str, count: int) -> str:
 
 
 def _legal(findings: Findings) -> Paragraph:
+    if not findings.violations and lacking(findings):
+        words = (
+            "No line of the protocol is known to break the specification; where packets are missing, not every line could be "
+            "checked (see “What the capture lacks”)."
+        )
+        return Paragraph(words, findings.violating)
     if not findings.violations:
-        return Paragraph("Every frame of the protocol is legal in its state.", findings.violating)
+        return Paragraph("Every line of the protocol is legal in its state.", findings.violating)
     first = findings.violations[0]
     return Paragraph(
         f"{plural(len(findings.violations), 'frame')} of the protocol broke the specification. The first one is in "

@@ -15,9 +15,8 @@ from tools.dissector.script import script
 from tools.vocabulary import Vocabulary
 
 from .analysis import session
-from .analysis.connections import bracketed
 from .appendix import with_appendix
-from .document import Document, plural, quoted
+from .document import Document, bracketed, plural, quoted
 from .findings import Findings
 from .reading import read
 from .sections import SECTIONS, sections_of

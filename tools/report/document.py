@@ -103,6 +103,12 @@ class Document:
     data: dict[str, Any] = field(default_factory=dict)
 
 
+def bracketed(end: tuple[str, int]) -> str:
+    """An end as people write it: `10.0.0.1:8255`, `[::1]:8255`."""
+    address, port = end
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 def quoted(text: str, most: int = 0) -> str:
     """Text of a capture as code within a text; cut after `most` characters."""
     text = shortened(text, most) if most else text

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from tools.vocabulary import Vocabulary
 
 from .analysis.calls import Call
-from .analysis.connections import Connection, bracketed
-from .document import plural, shortened
+from .analysis.connections import Connection
+from .document import bracketed, plural, shortened
 from .drawing import ACCENT, FAINT, GREEN, INK, RED, RULE, Drawing
 from .findings import Findings
 from .packets import ACK, FIN, RETRANSMISSIONS, RST, SYN, Line, Packet
@@ -50,7 +50,7 @@ def _strip(height: float) -> Drawing:
 
 def _ends(findings: Findings, chat: Call) -> list[int]:
     """The caller's stream first."""
-    return sorted(chat.streams, key=lambda stream: findings.by_stream[stream].user != chat.caller)[:2]
+    return sorted(chat.streams, key=lambda stream: findings.by_stream[stream].who != chat.caller)[:2]
 
 
 def _rows(ends: Sequence[Connection], chat: Call, words: Vocabulary) -> list[DiagramRow]:
@@ -94,7 +94,7 @@ def _matters(packet: Packet, chat: Call, words: Vocabulary) -> bool:
     if packet.has(SYN) or packet.has(FIN) or packet.has(RST):
         return True
     return any(
-        line.chat == chat.number or line.request in (words.name, words.call, words.quit) for line in packet.lines
+        line.talk == chat.number or line.request in (words.name, words.call, words.quit) for line in packet.lines
     )
 
 

@@ -184,6 +184,9 @@ class Line:
     violation: str = _read("", str, "violation")
     violation_by: str = _read("", str, "violation_by")
     values: dict[str, str] = field(default_factory=dict)
+    who: str = ""  # the connection's user, also where only later lines tell its name; else the client's end
+    other: str = ""  # the same for the partner in a chat
+    talk: int | None = None  # the chat; the lowest of its numbers where the dissector had several
 
     @property
     def from_client(self) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .analysis.holes import holes
+from .analysis.inference import complete
+from .document import bracketed
 from .packets import ACK, ANALYSIS, SYN, Line, Packet, sources
 from .tshark import ReportError, Tshark
 
@@ -61,6 +63,8 @@ def read(tshark: Tshark, protocol: str, say: Callable[[str], None]) -> Capture:
             tshark, lines = other, others
         _give(lines, numbered)
     say(f"{len(lines):,} frames of {protocol}")
+    begun = {packet.stream for packet in packets if packet.has(SYN)}
+    complete(lines, begun, {line.stream: _client(numbered[line.number], by_client=line.from_client) for line in lines})
     return Capture(tshark, packets, lines, total, servers)
 
 
@@ -94,6 +98,11 @@ def _servers(packets: list[Packet]) -> list[Endpoint]:
             one, other = (packet.dst, packet.dport), (packet.src, packet.sport)
             found.setdefault(one if packet.lines[0].from_client else other)
     return list(found)
+
+
+def _client(packet: Packet, *, by_client: bool) -> str:
+    """The client's end of a packet, as `10.0.0.1:40001`."""
+    return bracketed((packet.src, packet.sport) if by_client else (packet.dst, packet.dport))
 
 
 def _to_be_named(packets: list[Packet], port: int) -> tuple[Endpoint, ...]:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pychat.spec import Spec
 from pychat.spec.view import Move, moves
-from tools.report.evidence import Evidence
+from tools.report.evidence import Evidence, among
 from tools.report.packets import Line
 from tools.vocabulary import Vocabulary
 
@@ -131,8 +131,8 @@ def calls(lines: Sequence[Line], spec: Spec, words: Vocabulary) -> list[Call]:
     """The calls in the order in which the capture shows them."""
     by_number: dict[int, list[Line]] = {}
     for line in lines:
-        if line.chat is not None:
-            by_number.setdefault(line.chat, []).append(line)
+        if line.talk is not None:
+            by_number.setdefault(line.talk, []).append(line)
     goings = [move for move in moves(spec) if move.key == words.gone and move.by == "partner"]
     return [_call(number, own, goings, spec, words) for number, own in sorted(by_number.items())]
 
@@ -156,7 +156,7 @@ def _call(number: int, lines: list[Line], goings: Sequence[Move], spec: Spec, wo
         outcome=_outcome(going, answer, caller),
         last=lines[-1].time,
         said=said,
-        evidence=Evidence.showing(f"{spec.protocol}.chat == {number}", lines),
+        evidence=_evidence(lines, spec.protocol),
     )
     thoughts = list(call.think_times())
     for who in dict.fromkeys(line.speaker for line in said):
@@ -166,25 +166,33 @@ def _call(number: int, lines: list[Line], goings: Sequence[Move], spec: Spec, wo
     return call
 
 
+def _evidence(lines: Sequence[Line], protocol: str) -> Evidence:
+    """The lines that the dissector shows as this chat, and those that are known to belong to it since they came out in it."""
+    numbers = sorted({line.chat for line in lines if line.chat is not None})
+    others = sorted({line.number for line in lines if line.chat is None})
+    parts = [among(f"{protocol}.chat", numbers)] + ([among("frame.number", others)] if others else [])
+    return Evidence.showing(" || ".join(parts), lines)
+
+
 def _ends(lines: Sequence[Line], spec: Spec, words: Vocabulary) -> tuple[str, str, bool]:
     """The caller and the called user, and whether the capture tells which is which."""
     for line in lines:
         if not line.from_client and line.verb == words.called:
-            return line.partner, line.user, True
+            return line.other, line.who, True
         if not line.from_client and line.verb == words.accepted:
-            return line.user, line.partner, True
+            return line.who, line.other, True
     first = lines[0]
     if first.kind != "answer" or first.request != words.call or first.state not in spec.states:
-        return first.user, first.partner, False
+        return first.who, first.other, False
     if first.state == first.state_after:
-        return first.partner, first.user, True  # an answer to a call that the capture does not have
-    return first.user, first.partner, True
+        return first.other, first.who, True  # an answer to a call that the capture does not have
+    return first.who, first.other, True
 
 
 def _answer(lines: Sequence[Line], caller: str, called: str, words: Vocabulary) -> Line | None:
     """The frame that shows an answer: the push to the caller, what the called user gets for it, or a line of it."""
-    to_caller = [line for line in lines if line.kind == "push" and line.user == caller]
-    own = [line for line in lines if line.kind == "answer" and line.request == words.call and line.user == called]
+    to_caller = [line for line in lines if line.kind == "push" and line.who == caller]
+    own = [line for line in lines if line.kind == "answer" and line.request == words.call and line.who == called]
     told = [line for line in to_caller if line.verb == words.accepted]
     heard = [line for line in to_caller if line.verb == words.heard]
     return next(iter([*told, *own, *heard]), None)
@@ -195,7 +203,7 @@ def _talk(lines: Sequence[Line], words: Vocabulary) -> Line | None:
     hearers: set[str] = set()
     for line in lines:
         if line.kind == "push" and line.verb == words.heard:
-            hearers.add(line.user)
+            hearers.add(line.who)
             if len(hearers) == 2:
                 return line
     return None
@@ -218,7 +226,7 @@ def _end(lines: Sequence[Line], words: Vocabulary) -> Line | None:
 def _going(end: Line, goings: Sequence[Move], spec: Spec, words: Vocabulary) -> Going:
     """What the frame that shows the end says of it."""
     if end.verb != words.gone:  # its own request, or the server's last frame
-        return Going(end.user, end.request or end.value("code"), "left" if end.request == words.leave else "lost")
+        return Going(end.who, end.request or end.value("code"), "left" if end.request == words.leave else "lost")
     who = end.value(spec.pushes[words.gone].form.field_of(spec.names) or "")
     for move in goings:
         if all(end.value(name) in values for name, values in move.words):
@@ -253,7 +261,7 @@ def _said(lines: Sequence[Line], words: Vocabulary) -> list[Said]:
                 refused[line.number] -= 1
                 continue
             text = line.whole.partition(" ")[2]
-            one = Said(line.number, line.time, line.user, text, line.length)
+            one = Said(line.number, line.time, line.who, text, line.length)
             said.append(one)
             waiting.setdefault(line.number, []).append(one)
         elif line.verb == words.heard and not line.from_client and line.relayed_from is not None:
@@ -273,9 +281,9 @@ def missed(lines: Sequence[Line], spec: Spec, words: Vocabulary) -> list[Missed]
     found = []
     for line in tells:
         caller = line.value(field_name)
-        own = [refusal for refusal, user in refusals if same(refusal.user, caller) and same(user, line.user)]
+        own = [refusal for refusal, user in refusals if same(refusal.who, caller) and same(user, line.who)]
         nearest = min(own, key=lambda refusal: abs(refusal.time - line.time), default=None)
-        found.append(Missed(line.number, line.time, line.user, caller, nearest.number if nearest else None))
+        found.append(Missed(line.number, line.time, line.who, caller, nearest.number if nearest else None))
     return found
 
 

@@ -102,7 +102,9 @@ def _place(
     last_of = {packet.number: packet.seq + packet.payload for packet in segments}
     holes_left = list(missing)
     for line in lines:
-        while holes_left and position + line.length > holes_left[0][0] and last_of.get(line.number, 0) > holes_left[0][1]:
+        while (
+            holes_left and position + line.length > holes_left[0][0] and last_of.get(line.number, 0) > holes_left[0][1]
+        ):
             position = max(position, holes_left.pop(0)[1])
         end = position + line.length
         frames = []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tools.report.analysis.connections import Connection, bracketed
+from tools.report.analysis.connections import Connection
 from tools.report.document import (
     Column,
     Paragraph,
     Section,
     Table,
+    bracketed,
     first_of,
     listed,
     numbers,

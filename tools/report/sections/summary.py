@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tools.report.analysis.connections import bracketed
 from tools.report.analysis.transport import Spread
-from tools.report.document import Facts, Paragraph, Section, listed, plural, quoted, seconds
+from tools.report.document import Facts, Paragraph, Section, bracketed, listed, plural, quoted, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import RETRANSMISSIONS

@@ -84,8 +84,9 @@ def _data(findings: Findings) -> dict[str, Any]:
                 "close": asdict(one.close),
                 "states": [asdict(period) for period in session.periods(one)],
                 "unreadable": one.unreadable,
+                "gaps": [asdict(hole) for hole in gap.holes],
             }
-            for one in findings.connections
+            for one, gap in zip(findings.connections, findings.gaps, strict=True)
         ],
         "calls": [asdict(call) | {"ringing": call.ringing, "lasted": call.lasted} for call in findings.calls],
         "missed": [asdict(missed) for missed in findings.missed],

@@ -79,7 +79,8 @@ class Findings:
 
     @cached_property
     def calls(self) -> list[Call]:
-        return calls(self.lines, self.spec, self.words)
+        partial = {gap.connection.stream for gap in self.gaps if not gap.whole}
+        return calls(self.lines, self.spec, self.words, partial)
 
     @cached_property
     def chats(self) -> list[Call]:

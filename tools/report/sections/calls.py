@@ -18,6 +18,10 @@ _SUMMED: dict[Outcome, tuple[str, str]] = {
     "unanswered": ("was not answered in time", "were not answered in time"),
     "hung up": ("was ended by its caller while it rang", "were ended by their callers while they rang"),
     "lost": ("ended with a connection while it rang", "ended with a connection while they rang"),
+    "unknown": (
+        "ended, and whether it was answered cannot be known",
+        "ended, and whether they were answered cannot be known",
+    ),
     "open": ("is neither answered nor over", "are neither answered nor over"),
 }
 
@@ -103,6 +107,10 @@ def _waits(findings: Findings) -> list[Paragraph]:
 
 
 def _ended(call: Call) -> str:
+    if call.outcome == "unknown":
+        return f"{call.going} (whether it was answered cannot be known)"
+    if call.outcome == "answered" and not call.shown:
+        return "answered (both have heard the other)"
     if call.outcome in ("answered", "declined"):
         return f"{call.outcome} by {call.called}"
     if call.outcome == "hung up":

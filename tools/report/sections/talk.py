@@ -43,9 +43,9 @@ def _chats(findings: Findings) -> list[Block]:
             (
                 str(chat.number),
                 f"{chat.caller} {'→' if chat.shown else '–'} {chat.called}",
-                findings.since(chat.answered.time),
+                findings.since(chat.answered.time) if chat.shown else f"before {findings.since(chat.answered.time)}",
                 str(chat.answered.frame),
-                seconds(chat.lasted),
+                seconds(chat.lasted) if chat.shown else f"at least {seconds(chat.lasted)}",
                 f"{len(one)} / {len(other)}",
                 f"{octets(sum(line.octets for line in one))} / {octets(sum(line.octets for line in other))}",
                 "open at the end of the capture" if chat.over is None else f"{chat.going} (frame {chat.over.frame})",

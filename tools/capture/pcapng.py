@@ -1,4 +1,4 @@
-"""Comments, names, cuts and counts of lost packets in a pcapng file. Knows blocks and options, and nothing of what a packet holds.
+"""Comments, names, cuts and counts of lost packets in a pcapng file. Knows blocks, and nothing of what a packet holds.
 
 The blocks are those of draft-ietf-opsawg-pcapng; a block is type (32 bits), length (32), body, length (32).
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 SECTION, INTERFACE, NAMES, STATISTICS, PACKET = 0x0A0D0D0A, 1, 4, 5, 6
 _LITTLE = 0x1A2B3C4D
-# Options that count packets which are not in the file: of statistics, of a packet. The last value of each interface counts.
+# Options that count packets which are not in the file: two of an interface's statistics, and one of a packet.
 _DROPPED_BY_INTERFACE, _DROPPED_BY_SYSTEM, _DROPPED_BEFORE = 5, 7, 4
 _COMMENT, _HARDWARE, _SYSTEM = 1, 2, 3
 _IPV4_NAME, _IPV6_NAME = 1, 2

@@ -72,7 +72,8 @@ class Call:
     `shown`: the capture shows which of the two has called. `rang`: the called user is told. `answered`: the frame that
     shows an answer. `over`: the first one that shows that an end has gone (`going`). `outcome` is how the call
     ended: `hung up` by the caller, `lost` when a connection ended while it rang, `open` when the capture shows neither
-    an answer nor an end, `unknown` when it shows an end, and its answer may be missing. `last` is the time of the last line, in seconds since the epoch.
+    an answer nor an end, `unknown` when it shows an end, and its answer may be missing. `last` is the time of the last
+    line, in seconds since the epoch.
     """
 
     number: int
@@ -173,7 +174,7 @@ def _call(
 
 
 def _evidence(lines: Sequence[Line], protocol: str) -> Evidence:
-    """The lines that the dissector shows as this chat, and those that are known to belong to it since they came out in it."""
+    """The lines that the dissector shows as this chat, and those that belong to it since they came out in it."""
     numbers = sorted({line.chat for line in lines if line.chat is not None})
     others = sorted({line.number for line in lines if line.chat is None})
     parts = [among(f"{protocol}.chat", numbers)] + ([among("frame.number", others)] if others else [])

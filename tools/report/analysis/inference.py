@@ -1,4 +1,4 @@
-"""What later lines tell of earlier ones, where the capture lacks the beginning: names, partners, and which chats are one.
+"""What later lines tell of earlier ones where the beginning is missing: names, partners, and which chats are one.
 
 The dissector shows what is known when a line comes; a report can look ahead. Nothing that a line shows is changed.
 """
@@ -6,6 +6,7 @@ The dissector shows what is known when a line comes; a report can look ahead. No
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 
 from tools.report.packets import Line
 
@@ -38,13 +39,11 @@ def _talks(lines: Sequence[Line], streams: Mapping[int, list[Line]]) -> dict[int
     """
     parents = {line.chat: line.chat for line in lines if line.chat is not None}
     for own in streams.values():
-        before: Line | None = None
-        for line in own:
-            if line.relayed_from is not None and before is not None and before.state_after == line.state_after:
-                if before.chat is not None and line.chat is not None:
-                    low, high = sorted((_root(parents, before.chat), _root(parents, line.chat)))
-                    parents[high] = low
-            before = line
+        for before, line in pairwise(own):
+            stays = before.state_after == line.state_after
+            if line.relayed_from is not None and stays and before.chat is not None and line.chat is not None:
+                low, high = sorted((_root(parents, before.chat), _root(parents, line.chat)))
+                parents[high] = low
     return parents
 
 

@@ -44,10 +44,10 @@ def _summed(findings: Findings) -> str:
             "missed packets without payload cannot be known."
         )
     return (
-        "This capture is not complete. In this report, a statement is seen (packets show it), inferred (it says from "
-        "what), or it says that something cannot be known. Where octets are missing, what comes after them is judged only as "
-        "far as the rest shows it: nobody is said to have broken the specification because a packet is missing. All counts are "
-        "of what the capture holds; there may have been more."
+        "This capture is not complete. A statement of this report is seen (packets show it), inferred (it says from "
+        "what), or it says that something cannot be known. Where octets are missing, what comes after them is judged "
+        "only as far as the rest shows it: nobody is said to have broken the specification because a packet is "
+        "missing. All counts are of what the capture holds; there may have been more."
     )
 
 
@@ -95,14 +95,14 @@ def _consequences(found: Sequence[Hole], findings: Findings) -> Iterator[Paragra
     by_client = sorted({hole.stream for hole in found if hole.from_client})
     if by_server:
         yield Paragraph(
-            f"{_streams(by_server)}: what the server said in a hole cannot be known. After it, the state of the connection "
-            "is unknown until later lines of the server tell it (inferred from them)."
+            f"{_streams(by_server)}: what the server said in a hole cannot be known. After it, the state of the "
+            "connection is unknown until later lines of the server tell it (inferred from them)."
         )
     if by_client:
         yield Paragraph(
-            f"{_streams(by_client)}: what the client asked for in a hole cannot be known. Which requests the later answers "
-            "are for is inferred from their order and their words, and so are response times; the state is still seen, since "
-            "the server's lines tell it."
+            f"{_streams(by_client)}: what the client asked for in a hole cannot be known. Which requests the later "
+            "answers are for is inferred from their order and their words, and so are response times. The state is "
+            "still seen, since the server's lines tell it."
         )
     if not findings.tshark.waits:
         yield Paragraph(
@@ -132,8 +132,11 @@ def _rest(findings: Findings) -> list[Block]:
             (
                 "The beginning",
                 _of(late),
-                "Seen: no SYN. Names, states and chats from before are known only as far as later lines tell them "
-                "(inferred); the rest cannot be known. Durations count from the first packet in the capture.",
+                (
+                    "Seen: no SYN. Names, states and chats from before are inferred, as far as later lines tell them: "
+                    "pushes that name the partner, and lines that come out at one other connection alone. The rest "
+                    "cannot be known. Durations count from the first packet in the capture."
+                ),
             )
         )
     for side, other in (("client", "server"), ("server", "client")):
@@ -194,12 +197,12 @@ def _recorder(findings: Findings) -> list[Block]:
     """What the recorder itself has counted."""
     count = dropped(findings.tshark.capture)
     if count is None:
-        words = "The file has no count of packets that the recorder lost: whether it lost any is known only by what is missing."
+        words = "The file has no count of packets that the recorder lost: only what is missing can show it."
     elif count == 0:
         words = "By the file's own counters, the recorder lost no packet."
     else:
         words = (
-            f"By the file's own counters, the recorder lost {plural(count, 'packet')}. Which ones they were cannot be known; "
-            "those of the chat show as holes above if they had payload."
+            f"By the file's own counters, the recorder lost {plural(count, 'packet')}. Which ones they were cannot be "
+            "known; those of the chat with payload show as holes above."
         )
     return [Paragraph(words)]

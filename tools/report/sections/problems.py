@@ -102,8 +102,8 @@ def _violations(findings: Findings) -> list[Block]:
         words = "No frame of the protocol breaks the specification, from either side."
         if lacking(findings):
             words = (
-                "No frame of the protocol in this capture is known to break the specification. Where packets are missing, "
-                "not every one could be checked."
+                "No frame of the protocol in this capture is known to break the specification. Where packets are "
+                "missing, not every one could be checked."
             )
         return [Paragraph(words, findings.violating)]
     first = findings.violations[0]

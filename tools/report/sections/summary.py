@@ -185,8 +185,8 @@ def _ended(how: str, words: str, count: int) -> str:
 def _legal(findings: Findings) -> Paragraph:
     if not findings.violations and lacking(findings):
         words = (
-            "No line of the protocol is known to break the specification; where packets are missing, not every line could be "
-            "checked (see “What the capture lacks”)."
+            "No line of the protocol is known to break the specification; where packets are missing, not every line "
+            "could be checked (see “What the capture lacks”)."
         )
         return Paragraph(words, findings.violating)
     if not findings.violations:

@@ -32,7 +32,7 @@ PREFERENCES = (
 
 
 def options(*more: str) -> list[str]:
-    """These preferences and more of them, `name:value`, as words of a command line; a later one takes an earlier's place."""
+    """These preferences and more, `name:value`, as words of a command line; a later one takes an earlier one's place."""
     by_name = {preference.partition(":")[0]: preference for preference in (*PREFERENCES, *more)}
     return [word for preference in by_name.values() for word in ("-o", preference)]
 

@@ -52,8 +52,8 @@ and a display filter (`tshark -2 -Y pychat`; without the filter, tshark's first 
 So is the violation unknown-line: only later packets prove that no packet with the line is missing.
 
 What the capture lacks is unknown, not wrong. Where octets of a client are missing (a hole in its sequence numbers,
-octets that were acknowledged unseen, packets that were cut), nobody can tell which request an answer is for, and what the
-client may send: only faults of a line by itself are violations from there on. The state goes on, since the server's
+octets that were acknowledged unseen, packets that were cut), nobody can tell which request an answer is for, and what
+the client may send: only faults of a line by itself are violations from there on. The state goes on, since the server's
 frames tell it. Where octets of the server are missing, or the capture begins in mid-stream, the state is unknown until
 the server's frames tell it again. Names and partners are then inferred: from a push that names the partner, and from a
 line that comes out, within a second, at one connection alone.

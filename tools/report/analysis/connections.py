@@ -218,6 +218,8 @@ def _ending(packets: Sequence[Packet], fins: list[tuple[int, str]], resets: list
     by = fins[0][1]
     if resets:
         return "reset", f"FIN by the {by} first, then a RST by the {resets[0][1]}"
+    if len({packet.sender for packet in packets}) == 1:
+        return "half-closed", f"FIN by the {by}; the other direction is not in the capture"
     if len({side for _, side in fins}) == 1:
         return "half-closed", f"FIN by the {by}; the other half is still open"
     return "fin", f"FIN, {by} first"

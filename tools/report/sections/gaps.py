@@ -24,16 +24,24 @@ _HOW = {
 def sections(findings: Findings) -> list[Section]:
     """Always there: that nothing is missing is a finding too."""
     blocks: list[Block] = [Paragraph(_summed(findings)), *_holes(findings), *_rest(findings), *_recorder(findings)]
+    if findings.unplaced:
+        blocks.append(_unplaced(findings))
     return [Section("What the capture lacks", blocks, 2)]
+
+
+def _unplaced(findings: Findings) -> Paragraph:
+    count = len(findings.unplaced)
+    return Paragraph(
+        f"{plural(count, 'line')} of text {'was' if count == 1 else 'were'} sent to partners that the capture does not "
+        "show: no frame tells the chat, and no connection of the capture got the line. The sections on chats leave them "
+        "out.",
+        Evidence.frames_alone(line.number for line in findings.unplaced),
+    )
 
 
 def lacking(findings: Findings) -> bool:
     """Whether anything of the chat's connections is missing before the capture's end."""
-    return any(not gap.whole for gap in _established(findings))
-
-
-def _established(findings: Findings) -> list[Gaps]:
-    return [gap for gap in findings.gaps if gap.connection.close.how != "refused"]
+    return bool(findings.partial)
 
 
 def _summed(findings: Findings) -> str:
@@ -122,7 +130,7 @@ def _streams(numbers: Sequence[int]) -> str:
 def _rest(findings: Findings) -> list[Block]:
     """Beginnings, ends, directions and cut packets."""
     rows: list[tuple[str, str, str]] = []
-    established = _established(findings)
+    established = findings.established_gaps
     late = [gap for gap in established if not gap.begun]
     one_way = [gap for gap in established if gap.one_way]
     cut = [gap for gap in established if gap.cut]

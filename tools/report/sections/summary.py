@@ -24,9 +24,9 @@ def sections(findings: Findings) -> list[Section]:
             [
                 Facts(
                     (
-                        (f"{len(findings.people):,}", "users with a name"),
+                        (f"{len(findings.people):,}", _names(findings)),
                         (f"{len(findings.chats):,}", "private chats (calls that were answered)"),
-                        (f"{len(findings.said):,}", "lines of chat text"),
+                        (f"{len(findings.said) + len(findings.unplaced):,}", "lines of chat text"),
                         (f"{len(findings.established):,}", "TCP connections" + _refused(findings)),
                         (f"{len(findings.packets):,}", "packets of the chat"),
                         (f"{len(findings.lines):,}", "lines of the protocol, in both directions"),
@@ -47,6 +47,13 @@ def sections(findings: Findings) -> list[Section]:
     ]
 
 
+def _names(findings: Findings) -> str:
+    unknown = sum(not findings.by_stream[stream].user for stream in findings.partial)
+    if not unknown:
+        return "users with a name"
+    return f"users whose name is known; {plural(unknown, 'connection')} more may have one"
+
+
 def _refused(findings: Findings) -> str:
     refused = len(findings.connections) - len(findings.established)
     return f" (and {plural(refused, 'refused attempt')})" if refused else ""
@@ -58,7 +65,8 @@ def _who(findings: Findings) -> Paragraph:
     if len(names) > _NAMES_SHOWN:
         shown.append(f"{len(names) - _NAMES_SHOWN} more")
     servers = listed([quoted(bracketed(end)) for end in findings.capture.servers[:3]])
-    who = f"{listed(shown)} used" if names else "Clients without a name used"
+    unknown = "Clients whose names cannot be known used" if findings.partial else "Clients without a name used"
+    who = f"{listed(shown)} used" if names else unknown
     count = len(findings.established)
     over = "over one TCP connection"
     if count != 1:
@@ -72,6 +80,14 @@ def _who(findings: Findings) -> Paragraph:
 def _chatted(findings: Findings) -> str:
     said, chats = len(findings.said), len(findings.chats)
     lines = f"{plural(len(findings.lines), 'line')} of the protocol"
+    if not said and findings.unplaced:
+        count = len(findings.unplaced)
+        return (
+            f"{plural(count, 'line')} of text {'was' if count == 1 else 'were'} sent, in which chats cannot be known; "
+            f"the capture holds {lines}."
+        )
+    if not said and findings.partial:
+        return f"The capture shows no line of text; it holds {lines}."
     if not said:
         return f"Nobody chatted; the capture holds {lines}."
     where = f"in {plural(chats, 'private chat')}" if chats else "to partners that had not answered"
@@ -159,7 +175,7 @@ def _route(findings: Findings) -> Paragraph:
         hops = plural(near, "router") if near == far else f"{near} to {far} routers"
         words = f"By their {name}, the clients' packets passed {hops} before the capture point."
     if not packets:
-        return Paragraph("No packet of a client is in this capture.", findings.select(field, []))
+        return Paragraph("No packet of a client is in this capture, so how far away they are cannot be known.")
     least = min(packet.ttl for packet in packets)
     servers = " || ".join(f"tcp.dstport == {port}" for port in sorted({end[1] for end in findings.capture.servers}))
     chosen = [packet for packet in packets if packet.ttl == least]

@@ -15,8 +15,9 @@ from tempfile import TemporaryDirectory
 
 from .conftest import output
 
+LINKS = {"ethernet": 1, "cooked": 113, "cooked2": 276, "raw": 101, "null": 0, "loop": 108}  # LINKTYPE_ of pcap
 _NANOSECONDS = 0xA1B23C4D
-_ETHERNET, _HEADER = 1, 14
+_ETHERNET, _HEADER = LINKS["ethernet"], 14
 _OTHER = bytes.maketrans(b"aeiouAEIOU", b"eioauEIOAU")
 _IPV4, _IPV6 = b"\x08\x00", b"\x86\xdd"
 
@@ -130,3 +131,20 @@ def worlds(variants: Sequence[Sequence[Recorded]]) -> tuple[list[Recorded], list
             packets.append(replace(packet, octets=bytes(octets), time=packet.time + world * 10**12))
             origins.append((world, packet.number))
     return packets, origins
+
+
+def relinked(packets: Sequence[Recorded], link: str) -> list[Recorded]:
+    """The same packets as another link layer would have recorded them. IP packets only."""
+    found = []
+    for packet in packets:
+        kind, body = packet.octets[12:14], packet.octets[_HEADER:]
+        family = 2 if kind == _IPV4 else 24  # AF_INET, and AF_INET6 of NetBSD and OpenBSD
+        head = {
+            "cooked": struct.pack(">HHH8s", 0, 1, 6, packet.octets[6:12] + bytes(2)) + kind,
+            "cooked2": kind + struct.pack(">HIHBB8s", 0, 1, 1, 0, 6, packet.octets[6:12] + bytes(2)),
+            "raw": b"",
+            "null": struct.pack("<I", family),
+            "loop": struct.pack(">I", family),
+        }[link]
+        found.append(replace(packet, octets=head + body, length=packet.length - _HEADER + len(head)))
+    return found

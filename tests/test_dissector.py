@@ -313,7 +313,7 @@ def test_a_capture_that_begins_within_a_frame(shark: Tshark, tmp_path: Path) -> 
 
 
 def test_lost_repeated_and_overtaken_segments(shark: Tshark, tmp_path: Path) -> None:
-    """A request in a gap leaves the state to what the server says; a repetition is shown once; late ones have a place."""
+    """In a gap of the client the server tells the state; a repetition is shown once; late ones have a place."""
     spec = shark.spec
     capture = Capture()
     flow = capture.flow(spec.transport.port).open()

@@ -11,7 +11,7 @@ import pytest
 
 from .conftest import ROOT
 from .damage import Recorded, recorded, worlds, write
-from .dissection import Tshark, _experts, _listed
+from .dissection import Tshark
 
 CAPTURES = ROOT / "tests" / "data" / "captures"
 RECORDED = ["chat", "calls", "segmentation", "trouble", "nagle", "loss", "loopback6"]
@@ -36,7 +36,7 @@ def accusations(
         layers = packet["_source"]["layers"]
         world, _ = origins[int(layers["frame"]["frame.number"]) - 1]
         ports = f"{layers['tcp']['tcp.srcport']} > {layers['tcp']['tcp.dstport']}"
-        for layer in _listed(layers[name]):
+        for layer in layers[name] if isinstance(layers[name], list) else [layers[name]]:
             codes = layer.get(f"{name}.violation", ())
             for code in [codes] if isinstance(codes, str) else codes:
                 found[world][ports, layer[f"{name}.line"], code] += 1

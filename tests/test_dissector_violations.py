@@ -126,7 +126,7 @@ def test_each_violation_has_a_case() -> None:
 
 
 def test_a_line_that_the_partner_never_sent(shark: Tshark, tmp_path: Path) -> None:
-    """Where both ends are in the capture, an altered line shows, once the next answer proves that no packet is missing."""
+    """Where both ends are in the capture, an altered line shows once the next answer proves that nothing is missing."""
     capture = Capture()
     alice, bob = chat(capture, shark.spec)
     alice.client("MSG one", "MSG two")

@@ -16,7 +16,7 @@ PREFERENCES = (
     "ip.tso_support:TRUE",  # a packet of a sender that leaves segmentation to its network card has no length in IP
     "ipv6.defragment:TRUE",
     "ipv6.tso_support:TRUE",
-    "tcp.check_checksum:TRUE",
+    "tcp.check_checksum:FALSE",  # a sender that leaves checksums to its network card is recorded with wrong ones
     "tcp.analyze_sequence_numbers:TRUE",
     "tcp.relative_sequence_numbers:TRUE",
     "tcp.default_window_scaling:Not known",
@@ -32,8 +32,9 @@ PREFERENCES = (
 
 
 def options(*more: str) -> list[str]:
-    """These preferences and more of them, `name:value`, as words of a command line of tshark or Wireshark."""
-    return [word for preference in (*PREFERENCES, *more) for word in ("-o", preference)]
+    """These preferences and more, `name:value`, as words of a command line; a later one replaces an earlier one."""
+    by_name = {preference.partition(":")[0]: preference for preference in (*PREFERENCES, *more)}
+    return [word for preference in by_name.values() for word in ("-o", preference)]
 
 
 def environment(folder: Path) -> dict[str, str]:

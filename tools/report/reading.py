@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .analysis.holes import holes
+from .analysis.inference import complete
+from .document import bracketed
 from .packets import ACK, ANALYSIS, SYN, Line, Packet, sources
 from .tshark import ReportError, Tshark
 
@@ -41,22 +44,31 @@ def read(tshark: Tshark, protocol: str, say: Callable[[str], None]) -> Capture:
     say(f"{total:,} packets; reading what of them is {protocol}")
     numbered = {packet.number: packet for packet in packets}
     lines = _lines(tshark, protocol, numbered)
+    _give(lines, numbered)
     named = _to_be_named(packets, tshark.port)
     if named:
         say(f"once more: the server is at {', '.join(f'{address} port {port}' for address, port in named)}")
         tshark = replace(tshark, servers=named)
-        for packet in packets:
-            packet.lines = []
         lines = _lines(tshark, protocol, numbered)
+        _give(lines, numbered)
     if not lines:
         raise ReportError(_why_nothing(tshark, total, packets, protocol))
-    say(f"{len(lines):,} frames of {protocol}")
     servers = _servers(packets)
     _turn(packets, servers)
+    if _has_holes(packets, servers):
+        say("octets are missing: once more, without a wait for them")
+        other = replace(tshark, waits=False)
+        others = _lines(other, protocol, numbered)
+        if _readable(others) > _readable(lines):
+            tshark, lines = other, others
+        _give(lines, numbered)
+    say(f"{len(lines):,} frames of {protocol}")
+    begun = {packet.stream for packet in packets if packet.has(SYN)}
+    complete(lines, begun, {line.stream: _client(numbered[line.number], by_client=line.from_client) for line in lines})
     return Capture(tshark, packets, lines, total, servers)
 
 
-_FIELDS = [*(name for _, fields, _, _ in sources(Packet) for name in fields), *ANALYSIS]
+_FIELDS = list(dict.fromkeys([*(name for _, fields, _, _ in sources(Packet) for name in fields), *ANALYSIS]))
 # For each attribute of a packet the columns that may hold it, how it is read, and its value when all are empty.
 _COLUMNS = [
     (attribute, [_FIELDS.index(name) for name in names], parse, default)
@@ -86,6 +98,11 @@ def _servers(packets: list[Packet]) -> list[Endpoint]:
             one, other = (packet.dst, packet.dport), (packet.src, packet.sport)
             found.setdefault(one if packet.lines[0].from_client else other)
     return list(found)
+
+
+def _client(packet: Packet, *, by_client: bool) -> str:
+    """The client's end of a packet, as `10.0.0.1:40001`."""
+    return bracketed((packet.src, packet.sport) if by_client else (packet.dst, packet.dport))
 
 
 def _to_be_named(packets: list[Packet], port: int) -> tuple[Endpoint, ...]:
@@ -119,6 +136,20 @@ def _turn(packets: list[Packet], servers: list[Endpoint]) -> None:
         packet.from_client = (packet.src, packet.sport) not in known
 
 
+def _has_holes(packets: list[Packet], servers: list[Endpoint]) -> bool:
+    """Whether octets are missing that never come: Wireshark would wait for them to the end of the capture."""
+    known, streams = set(servers), dict[int, list[Packet]]()
+    for packet in packets:
+        if packet.stream >= 0 and known & {(packet.src, packet.sport), (packet.dst, packet.dport)}:
+            streams.setdefault(packet.stream, []).append(packet)
+    return any(holes(own, from_client=side) for own in streams.values() for side in (True, False))
+
+
+def _readable(lines: list[Line]) -> int:
+    """How many lines are whole, or begin in the capture."""
+    return sum(line.kind != "fragment" for line in lines)
+
+
 def _why_nothing(tshark: Tshark, total: int, packets: list[Packet], protocol: str) -> str:
     if not total:
         return f"{tshark.capture} holds no packets"
@@ -147,7 +178,7 @@ def _why_nothing(tshark: Tshark, total: int, packets: list[Packet], protocol: st
 
 
 def _lines(tshark: Tshark, protocol: str, packets: Mapping[int, Packet]) -> list[Line]:
-    """The lines of the capture, each added to its packet; tshark's JSON keeps every value with its line."""
+    """The lines of the capture; tshark's JSON keeps every value with its line."""
     lines: list[Line] = []
     words = [*tshark.command, "-T", "ek", "-J", f"frame {protocol}", "-Y", protocol]
     for text in tshark.lines(words):
@@ -156,9 +187,16 @@ def _lines(tshark: Tshark, protocol: str, packets: Mapping[int, Packet]) -> list
             packet = packets[int(layers["frame"]["frame_frame_number"])]
             found = layers.get(protocol, [])
             trees = found if isinstance(found, list) else [found]
-            packet.lines = [_line(packet, tree, protocol) for tree in trees]
-            lines += packet.lines
+            lines += [_line(packet, tree, protocol) for tree in trees]
     return lines
+
+
+def _give(lines: list[Line], packets: Mapping[int, Packet]) -> None:
+    """Gives each line to its packet, and to no other one."""
+    for packet in packets.values():
+        packet.lines = []
+    for line in lines:
+        packets[line.number].lines.append(line)
 
 
 def _line(packet: Packet, tree: dict[str, Any], protocol: str) -> Line:

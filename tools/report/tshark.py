@@ -33,23 +33,31 @@ class Tshark:
     port: int  # the protocol's own: what comes there is of the protocol
     servers: tuple[tuple[str, int], ...] = ()  # address and port of those that the dissector is told of
     decode_as: tuple[str, ...] = ()
+    waits: bool = True  # for octets that are missing; else what comes after them is read at once
 
     @property
     def command(self) -> list[str]:
         """The words that every run begins with. Checksums are verified, names are not looked up."""
         words = ["tshark", "-n", "-r", str(self.capture), "-X", f"lua_script:{self.dissector}"]
-        words += options(*self.own_preferences)
+        words += self.preferences
         for rule in self.decode_as:
             words += ["-d", rule]
         return words
 
     @property
+    def preferences(self) -> list[str]:
+        """All preferences as words of the command line, the same for tshark and Wireshark."""
+        return options(*self.own_preferences)
+
+    @property
     def own_preferences(self) -> list[str]:
-        """The dissector's preferences, `name:value`."""
+        """What this capture needs besides the preferences of all tools, `name:value`."""
         found = [f"{self.protocol}.ports:{self.port}"]
         if self.servers:
             named = [f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address, port in self.servers]
             found.append(f"{self.protocol}.servers:{','.join(named)}")
+        if not self.waits:
+            found.append("tcp.reassemble_out_of_order:FALSE")
         return found
 
     def rows(self, fields: Sequence[str], progress: Callable[[int], None]) -> Iterator[list[str]]:

@@ -303,6 +303,14 @@ local function refused_verb(conn, code)
   return spec.any_verb
 end
 
+-- A request that was refused since it names its own sender tells the sender's name.
+local function learn_name(conn, row, entry)
+  for _, condition in ipairs(row.when and row.when.all or {}) do
+    local name = entry and condition.kind == "oneself" and entry.values[condition.field]
+    if name and not conn.view.user and not conn.whole then connections.name_user(conn, name) end
+  end
+end
+
 function handlers.refusal(conn, frame, record)
   local form = frame.form
   local code = form.error or frame.values[form.code]
@@ -330,6 +338,7 @@ function handlers.refusal(conn, frame, record)
     end, "wrong-outcome", code .. " for " .. verb)
     record.rule = row and row.rule
     if row then
+      learn_name(conn, row, entry)
       perform(conn, row.does, function() end)
       own_tuples(conn, row, entry)
     end
@@ -387,7 +396,10 @@ end
 -- that sent it may be missing, which the partner's next packets will show.
 local function match_line(conn, frame, record)
   local peer = conn.peer
-  if not peer then return end
+  if not peer then
+    peer = connections.speaker(conn, frame.values, record.time)
+    if not (peer and connections.recognise(conn, peer)) then return end
+  end
   for index = peer.lines.first, peer.lines.last do
     local entry = peer.lines[index]
     local same = not entry.refused
@@ -413,13 +425,15 @@ function handlers.push(conn, frame, record)
     return violation(record, "wrong-push", "server", "no row has these words")
   end
   record.rule = cause.rule
+  if cause.me and (cause.does.accept or cause.does.unlink) then connections.learn_partner(conn, frame.values[cause.me]) end
+  record.before = conn.view
   if wrong and not conn.possible then violation(record, "wrong-push", "server", wrong, cause.rule) end
   move(conn, record, form.key .. " " .. number, pushed(cause), "wrong-push", form.key)
   if cause.does.link then
     connections.meet(conn, cause.me and frame.values[cause.me])
     change(conn, {accepted = false, answered = false, here = true})
   elseif cause.does.unlink then
-    change(conn, connections.alone)
+    connections.part(conn)
   elseif cause.does.accept then
     change(conn, {here = true})
   elseif cause.does.relay then

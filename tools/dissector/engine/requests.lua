@@ -112,7 +112,10 @@ local function follow(conn, frame, record, synced)
     judge_request(conn, frame, record)
     match_probe(conn, frame, record)
     entry.silent = not frame.form.answered
-    if frame.form.relays and not was_doubtful(conn, entry) then put(conn.lines, entry) end
+    if frame.form.relays and not was_doubtful(conn, entry) then
+      put(conn.lines, entry)
+      if not conn.whole and not conn.peer then connections.say(conn, entry) end
+    end
     conn.silenced = synced and frame.form.ends
   end
   put(conn.pending, entry)

@@ -45,6 +45,7 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("HOME", home)
         patch.setenv("XDG_CONFIG_HOME", os.path.join(home, ".config"))
         patch.setenv("XDG_CACHE_HOME", cache)
+        patch.delenv("WIRESHARK_CONFIG_DIR", raising=False)
         yield
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from pychat.spec import Spec
 from pychat.spec.documents import Example
 from tools.dissector.profile import write_profile
 from tools.dissector.script import script
+from tools.wireshark import environment
 
 from .segments import Capture, Flow, Side
 
@@ -50,15 +50,13 @@ class Tshark:
         self.spec = spec
         self.script = folder / f"{spec.protocol}.lua"
         self.script.write_text(script(spec), encoding="utf-8")
-        self._home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder / "config")}
-        write_profile(spec, folder / "config" / "wireshark" / "profiles" / "chat")
+        self._environment = environment(folder)
+        write_profile(spec, Path(self._environment["WIRESHARK_CONFIG_DIR"]) / "profiles" / "chat")
 
-    def run(self, capture: Path, *options: str, **environment: str) -> str:
+    def run(self, capture: Path, *options: str, **variables: str) -> str:
         """What tshark prints. Any complaint of it fails the test."""
         words = ["tshark", "-X", f"lua_script:{self.script}", "-r", str(capture), *options]
-        done = subprocess.run(
-            words, capture_output=True, text=True, env=os.environ | self._home | environment, check=False
-        )
+        done = subprocess.run(words, capture_output=True, text=True, env=self._environment | variables, check=False)
         complaints = [line for line in done.stderr.splitlines() if line and not line.startswith("Running as user")]
         assert (done.returncode, complaints) == (0, []), done.stderr
         assert "Lua Error" not in done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -201,3 +202,30 @@ def compare(frame: Seen, truth: Truth, *, delays: bool) -> None:
     wanted = None if frame["kind"] in ("push", "goodbye") or truth.request is None else str(truth.request)
     if not delays:  # else a line may reach the partner after the refusal of a later one: nobody can tell them apart
         assert frame.get("request_in") == wanted, str(frame)
+
+
+@pytest.mark.parametrize("which", ["pychat", "little", "board"])
+def test_a_gap_in_a_conversation_accuses_nobody(which: str, tmp_path: Path) -> None:
+    """Whatever the clients do and wherever segments are missing: no violation that is not in the whole capture."""
+    spec = load(ROOT / ("spec" if which == "pychat" else "tests") / f"{which}.yaml")
+    shark = Tshark(spec, tmp_path)
+    for seed in range(21, 24):
+        capture = Capture()
+        walks = [Walk(spec, capture, number, delays=bool(number % 2)) for number in range(seed * 10, seed * 10 + 6)]
+        for walk in walks:
+            walk.go(120)
+        whole = blamed(shark.frames(written(capture, tmp_path)), range(1, len(capture.packets) + 1))
+        rng = random.Random(seed)
+        kept = [number for number in range(1, len(capture.packets) + 1) if rng.random() > 0.03]
+        capture.packets = [capture.packets[number - 1] for number in kept]
+        assert blamed(shark.frames(written(capture, tmp_path)), kept) <= whole
+
+
+def blamed(frames: list[Seen], numbers: Sequence[int]) -> set[tuple[int, str, str]]:
+    """The violations: the packet's number in the whole capture, the line and the code."""
+    return {
+        (numbers[frame.number - 1], frame["line"], code)
+        for frame in frames
+        for code in frame.fields.get("violation", "").split(",")
+        if code
+    }

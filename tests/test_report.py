@@ -17,18 +17,20 @@ import pytest
 
 from pychat.spec import Spec, shipped
 from tools.dissector.script import script
-from tools.report.analysis.calls import calls
+from tools.report.analysis.calls import Call
 from tools.report.build import analyse
 from tools.report.document import Column, Document, Paragraph, Section, Table, quoted, seconds
 from tools.report.evidence import Evidence, among, ranges
+from tools.report.findings import Findings
 from tools.report.html import html
 from tools.report.packets import Line
 from tools.report.pdf import pdf
 from tools.report.reading import read
 from tools.report.render import plain
-from tools.report.tshark import PREFERENCES, ReportError, version
+from tools.report.tshark import ReportError, version
 from tools.report.tshark import Tshark as Reader
 from tools.vocabulary import Vocabulary
+from tools.wireshark import options
 
 from .conftest import ROOT, need, output
 from .dissection import Tshark
@@ -64,7 +66,7 @@ def truth(name: str) -> dict[str, Any]:
     return dict(result)
 
 
-AS_REPORTED = ["-n", *(word for preference in PREFERENCES for word in ("-o", preference))]  # tshark's options
+AS_REPORTED = ["-n", *options()]  # tshark's options
 
 
 def ask(shark: Tshark, name: str, display_filter: str, *fields: str) -> list[list[str]]:
@@ -87,13 +89,16 @@ def evidences(document: dict[str, Any]) -> Iterator[tuple[str, str, list[int]]]:
 # --- Every figure can be checked ------------------------------------------------------------------------------------
 
 
-def shown_by_wireshark(capture: Path, shark: Tshark, filters: list[str], folder: Path) -> dict[int, list[int]]:
+def shown_by_wireshark(
+    capture: Path, shark: Tshark, filters: list[str], folder: Path, preferences: list[str]
+) -> dict[int, list[int]]:
     """The frames that each filter shows, in one pass."""
     asked = folder / "filters"
     asked.write_text("\n".join(filters) + "\n", encoding="utf-8")
     script = f"lua_script:{ROOT / 'tests' / 'data' / 'asked.lua'}"
     shown: dict[int, list[int]] = {}
-    for line in shark.run(capture, *AS_REPORTED, "-q", "-X", script, FILTERS=str(asked)).splitlines():
+    as_reported = [word for preference in preferences for word in ("-o", preference)]
+    for line in shark.run(capture, "-n", *as_reported, "-q", "-X", script, FILTERS=str(asked)).splitlines():
         number, _, frame = line.partition("\t")
         assert number.isdigit(), f"Wireshark does not understand a filter: {line}"
         shown.setdefault(int(number), []).append(int(frame))
@@ -101,8 +106,10 @@ def shown_by_wireshark(capture: Path, shark: Tshark, filters: list[str], folder:
 
 
 def check_evidence(capture: Path, shark: Tshark, folder: Path) -> int:
-    cited = list(evidences(plain(report_on(capture))))
-    shown = shown_by_wireshark(capture, shark, [display_filter for _, display_filter, _ in cited], folder)
+    document = plain(report_on(capture))
+    cited = list(evidences(document))
+    filters = [display_filter for _, display_filter, _ in cited]
+    shown = shown_by_wireshark(capture, shark, filters, folder, document["data"]["preferences"])
     for index, (about, display_filter, frames) in enumerate(cited, 1):
         assert shown.get(index, []) == frames, f"{about}: {display_filter}"
     return len(cited)
@@ -276,12 +283,14 @@ def test_a_call_rings_as_long_as_tshark_says(shark: Tshark) -> None:
         assert call["ringing"] == pytest.approx(ringing, abs=1e-5)
 
 
-def lines_in(capture: Path, folder: Path) -> list[Line]:
-    """The lines of a capture as the report reads them."""
+def calls_in(path: Path, folder: Path) -> tuple[list[Call], list[Line]]:
+    """The calls and the lines of a capture as the report reads them."""
     need("tshark")
     dissector = folder / "dissector.lua"
     dissector.write_text(script(shipped()), encoding="utf-8")
-    return read(Reader(capture, dissector, shipped().protocol, version()), shipped().protocol, quiet).lines
+    reader = Reader(path, dissector, shipped().protocol, version(), shipped().transport.port)
+    findings = Findings(read(reader, shipped().protocol, quiet), shipped(), WORDS, "")
+    return findings.calls, findings.lines
 
 
 # What is left out of a call that is answered and then left by the caller, and what the report says of it.
@@ -290,7 +299,7 @@ MISSING = [
     pytest.param(["ACCEPTED bob"], "answered", "OK CHAT alice", id="the push of the answer"),
     pytest.param(["bob"], "answered", "ACCEPTED bob", id="the called user's connection"),
     pytest.param(["alice"], "answered", "OK CHAT alice", id="the caller's connection"),
-    pytest.param(["ACCEPTED bob", "OK CHAT alice"], "open", None, id="each frame that shows the answer"),
+    pytest.param(["ACCEPTED bob", "OK CHAT alice"], "unknown", None, id="each frame that shows the answer"),
     pytest.param(["bob", "ACCEPTED bob", "OK LEAVE"], "open", None, id="answer and end"),
 ]
 
@@ -329,8 +338,7 @@ def test_a_gap_accuses_nobody(missing: list[str], outcome: str, answer: str | No
     for name in flows:  # what shows a gap
         client(name, "PING t")
         server(name, "PONG t")
-    seen = lines_in(capture.write(tmp_path / "gap.pcap"), tmp_path)
-    (call,) = calls(seen, shipped(), WORDS)
+    (call,), seen = calls_in(capture.write(tmp_path / "gap.pcap"), tmp_path)
     assert (call.caller, call.called, call.outcome) == ("alice", "bob", outcome)
     assert (call.answered and call.answered.frame) == (frames[answer] if answer else None)
     assert [line.violation for line in seen if line.violation] == []
@@ -356,7 +364,7 @@ def test_one_connection_tells_how_a_call_ended(
     flow = capture.flow(shipped().transport.port).open()
     for line in [f"> NAME {user}", f"< OK NAME {user}", *lines]:
         (flow.client if line[0] == ">" else flow.server)(line[2:])
-    (call,) = calls(lines_in(capture.write(tmp_path / "one.pcap"), tmp_path), shipped(), WORDS)
+    (call,), _ = calls_in(capture.write(tmp_path / "one.pcap"), tmp_path)
     assert (call.caller, call.called) == ("alice", "bob")
     assert (call.outcome, str(call.going)) == (outcome, end)
 
@@ -367,7 +375,7 @@ def test_who_has_called_is_not_guessed(tmp_path: Path) -> None:
     flow = capture.flow(shipped().transport.port)
     flow.client("CHAT alice")
     flow.server("OK CHAT alice")
-    (call,) = calls(lines_in(capture.write(tmp_path / "begun.pcap"), tmp_path), shipped(), WORDS)
+    (call,), _ = calls_in(capture.write(tmp_path / "begun.pcap"), tmp_path)
     assert not call.shown
     assert (call.answered, call.outcome) == (None, "open")
 

@@ -216,10 +216,10 @@ def start(
     return Program(pid, control, ours)
 
 
-def run(words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def run(words: Sequence[str], env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Runs a program to its end, and gives its code and output. Raises OSError for what cannot be executed."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        with start(words, stdout=out.fileno(), stderr=err.fileno()) as program:
+        with start(words, stdout=out.fileno(), stderr=err.fileno(), env=env) as program:
             code = program.wait()
         assert code is not None
         out.seek(0)

@@ -1,4 +1,4 @@
-"""Comments, names and cuts in a pcapng file. Knows blocks and options, and nothing of what a packet holds.
+"""Comments, names, cuts and counts of lost packets in a pcapng file. Knows blocks, and nothing of what a packet holds.
 
 The blocks are those of draft-ietf-opsawg-pcapng; a block is type (32 bits), length (32), body, length (32).
 """
@@ -10,8 +10,10 @@ import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-SECTION, INTERFACE, NAMES, PACKET = 0x0A0D0D0A, 1, 4, 6
+SECTION, INTERFACE, NAMES, STATISTICS, PACKET = 0x0A0D0D0A, 1, 4, 5, 6
 _LITTLE = 0x1A2B3C4D
+# Options that count packets which are not in the file: two of an interface's statistics, and one of a packet.
+_DROPPED_BY_INTERFACE, _DROPPED_BY_SYSTEM, _DROPPED_BEFORE = 5, 7, 4
 _COMMENT, _HARDWARE, _SYSTEM = 1, 2, 3
 _IPV4_NAME, _IPV6_NAME = 1, 2
 
@@ -46,6 +48,47 @@ def rewrite(source: Path, target: Path, comments: Mapping[int, str], names: Mapp
         written += _block(kind, body)
     target.write_bytes(written)
     return number
+
+
+def dropped(path: Path) -> int | None:
+    """How many packets the recorder has lost, by its own count; None where the file has no count (a pcap never has)."""
+    octets = path.read_bytes()
+    if len(octets) < 28 or struct.unpack_from("<I", octets)[0] != SECTION:
+        return None
+    found: dict[tuple[int, int], int] = {}  # by interface and option
+    order, at = "<", 0
+    while at + 12 <= len(octets):
+        (kind,) = struct.unpack_from(f"{order}I", octets, at)
+        if kind == SECTION:
+            order = "<" if struct.unpack_from("<I", octets, at + 8)[0] == _LITTLE else ">"
+        (length,) = struct.unpack_from(f"{order}I", octets, at + 4)
+        if length < 12 or at + length > len(octets):
+            break
+        body = octets[at + 8 : at + length - 4]
+        if kind == STATISTICS and len(body) >= 12:
+            (interface,) = struct.unpack_from(f"{order}I", body)
+            for code, value in _counts(body[12:], order):
+                if code in (_DROPPED_BY_INTERFACE, _DROPPED_BY_SYSTEM):
+                    found[interface, code] = value
+        elif kind == PACKET and len(body) >= 20:
+            interface, _, _, captured = struct.unpack_from(f"{order}4I", body)
+            for code, value in _counts(body[20 + captured + (-captured % 4) :], order):
+                if code == _DROPPED_BEFORE:
+                    found[interface, 0] = found.get((interface, 0), 0) + value
+        at += length
+    return sum(found.values()) if found else None
+
+
+def _counts(options: bytes, order: str) -> Iterator[tuple[int, int]]:
+    """The options that hold a number of 64 bits."""
+    at = 0
+    while at + 4 <= len(options):
+        code, length = struct.unpack_from(f"{order}HH", options, at)
+        if code == 0:
+            return
+        if length == 8 and at + 12 <= len(options):
+            yield code, struct.unpack_from(f"{order}Q", options, at + 4)[0]
+        at += 4 + length + (-length % 4)
 
 
 def _blocks(octets: bytes) -> Iterator[tuple[int, bytes]]:

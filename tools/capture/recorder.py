@@ -8,7 +8,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from conformance.engine import programs
@@ -96,11 +96,11 @@ class Recorder:
         return complaint
 
 
-def run(words: Sequence[str], about: str) -> str:
+def run(words: Sequence[str], about: str, env: Mapping[str, str] | None = None) -> str:
     """What a program of Wireshark's prints. Raises CaptureError with what it complains about."""
     if shutil.which(words[0]) is None:
         raise CaptureError(f"{words[0]} is missing: apt-get install tshark")
-    done = programs.run(words)
+    done = programs.run(words, env)
     if done.returncode != 0:
         raise CaptureError(f"{about}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout

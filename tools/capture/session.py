@@ -13,6 +13,7 @@ from pathlib import Path
 
 from conformance.engine import programs
 from pychat.spec import shipped
+from tools.wireshark import environment, options
 
 from . import pcapng
 from .network import CaptureError, Host, Network, loopback, namespaces, namespaces_possible
@@ -144,18 +145,18 @@ def _finish(
     pcapng.rewrite(raw, bare, {}, {}, until=token)
     comments: dict[int, str] = {}
     for begun, mark in marks:
-        number = _first(bare, f"frame.time_epoch >= {begun:.6f} && ({mark.display_filter})", taken=comments)
-        comments[number] = mark.words
+        found = _first(bare, f"frame.time_epoch >= {begun:.6f} && ({mark.display_filter})", comments, folder)
+        comments[found] = mark.words
     done = folder / "done.pcapng"
     count = pcapng.rewrite(raw, done, comments, network.names, until=token)
     _deliver(done, out)
     return count
 
 
-def _first(capture: Path, display_filter: str, taken: dict[int, str]) -> int:
+def _first(capture: Path, display_filter: str, taken: dict[int, str], folder: Path) -> int:
     """The first frame that a filter finds and that has no comment yet. Raises CaptureError when there is none."""
-    words = ["tshark", "-r", str(capture), "-Y", display_filter, "-T", "fields", "-e", "frame.number"]
-    for line in run(words, f"cannot look for `{display_filter}`").splitlines():
+    words = ["tshark", "-n", "-r", str(capture), *options(), "-Y", display_filter, "-T", "fields", "-e", "frame.number"]
+    for line in run(words, f"cannot look for `{display_filter}`", environment(folder)).splitlines():
         if int(line) not in taken:
             return int(line)
     raise CaptureError(f"what should have happened is not in the capture: `{display_filter}`")

@@ -55,9 +55,12 @@ def personal_folders() -> tuple[Path, Path]:
     """Where Wireshark looks for this user's Lua plugins and profiles. Raises ClickException without tshark."""
     if shutil.which("tshark") is None:
         raise click.ClickException("--install asks tshark for its folders, and there is no tshark; use --out")
-    folders = os.fsdecode(subprocess.run(["tshark", "-G", "folders"], capture_output=True, check=True).stdout)
-    found = dict(re.findall(r"^([^:\n]+):\s+(.+)$", folders, re.MULTILINE))
-    return Path(found["Personal Lua Plugins"]), Path(found["Personal configuration"]) / "profiles"
+    done = subprocess.run(["tshark", "-G", "folders"], capture_output=True, check=False)
+    found = dict(re.findall(r"^([^:\n]+):\s+(.+)$", os.fsdecode(done.stdout), re.MULTILINE))
+    try:
+        return Path(found["Personal Lua Plugins"]), Path(found["Personal configuration"]) / "profiles"
+    except KeyError as missing:
+        raise click.ClickException(f"`tshark -G folders` names no {missing}; use --out and --profile") from None
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pychat.spec import Spec
+from tools.wireshark import PREFERENCES
 
 # Colours: name, filter, background, foreground. The first filter that a packet passes decides.
 _COLOURS = (
@@ -56,7 +57,7 @@ def write_profile(spec: Spec, directory: Path) -> None:
     preferences = [
         f"gui.column.format: {columns}",
         "nameres.network_name: FALSE",
-        "tcp.reassemble_out_of_order: TRUE",  # a frame survives segments that overtook one another
+        *(preference.replace(":", ": ", 1) for preference in PREFERENCES),
     ]
     texts = {"colorfilters": colours, "dfilter_buttons": buttons, "dfilters": filters, "preferences": preferences}
     directory.mkdir(parents=True, exist_ok=True)

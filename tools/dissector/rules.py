@@ -133,6 +133,7 @@ def _type(type_: Type) -> Data:
         "least": type_.octets[0],
         "most": type_.octets[1],
         "rest": type_.rest_of_line,
+        "closed": bool(type_.one_of),
         "fold": type_.fold_case,
     }
 

@@ -10,13 +10,15 @@ from .rules import lua, rules
 
 ENGINE = Path(__file__).with_name("engine")
 PARTS = (  # the parts of the engine in the order in which they require one another, and what each is given
+    ("gaps", ""),
     ("frames", "spec, rex_pcre2"),
+    ("recognition", "spec, frames"),
     ("views", "spec"),
     ("connections", "spec, views"),
     ("requests", "spec, views, connections"),
     ("replies", "spec, views, connections"),
     ("showing", "spec"),
-    ("dissect", "spec, frames, connections, requests, replies, showing"),
+    ("dissect", "spec, gaps, frames, recognition, connections, requests, replies, showing"),
 )
 HEADER = """\
 -- {title}: a dissector for Wireshark 4, written by `python -m tools.dissector`. Do not edit it: change the spec.

@@ -15,8 +15,8 @@ from tools.dissector.script import script
 from tools.vocabulary import Vocabulary
 
 from .analysis import session
-from .analysis.connections import bracketed
-from .document import Document, plural, quoted
+from .appendix import with_appendix
+from .document import Document, bracketed, plural, quoted
 from .findings import Findings
 from .reading import read
 from .sections import SECTIONS, sections_of
@@ -31,7 +31,7 @@ def analyse(path: Path, spec: Spec, say: Callable[[str], None], decode_as: tuple
     with tempfile.TemporaryDirectory(prefix="pychat-report-") as folder:
         dissector = Path(folder) / f"{spec.protocol}.lua"
         dissector.write_text(script(spec), encoding="utf-8")
-        reader = Tshark(path, dissector, spec.protocol, tshark_version, decode_as=decode_as)
+        reader = Tshark(path, dissector, spec.protocol, tshark_version, spec.transport.port, decode_as=decode_as)
         capture = read(reader, spec.protocol, say)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         findings = Findings(capture, spec, Vocabulary.of(spec), digest)
@@ -41,7 +41,7 @@ def analyse(path: Path, spec: Spec, say: Callable[[str], None], decode_as: tuple
             title="Analysis of a chat on the wire",
             subtitle=f"{spec.title}: TCP traffic from the handshake to the conversation",
             facts=_facts(findings),
-            sections=sections,
+            sections=with_appendix(sections),
             data=_data(findings),
         )
 
@@ -68,6 +68,7 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
 def _data(findings: Findings) -> dict[str, Any]:
     """What programs read: the figures behind the sections."""
     return {
+        "preferences": findings.tshark.preferences[1::2],
         "capture": {"packets": findings.capture.total, "sha256": findings.digest, "seconds": findings.duration},
         "connections": [
             {
@@ -83,8 +84,9 @@ def _data(findings: Findings) -> dict[str, Any]:
                 "close": asdict(one.close),
                 "states": [asdict(period) for period in session.periods(one)],
                 "unreadable": one.unreadable,
+                "gaps": [asdict(hole) for hole in gap.holes],
             }
-            for one in findings.connections
+            for one, gap in zip(findings.connections, findings.gaps, strict=True)
         ],
         "calls": [asdict(call) | {"ringing": call.ringing, "lasted": call.lasted} for call in findings.calls],
         "missed": [asdict(missed) for missed in findings.missed],

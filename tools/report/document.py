@@ -50,13 +50,17 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A numbered figure: an SVG drawing; `alt` describes it for readers who cannot see it."""
+    """A numbered figure: an SVG drawing; `alt` describes it for readers who cannot see it.
+
+    `strips` are SVG drawings that stand below it without a gap. Pages may break between them, and then `svg` stands
+    above the next one again.
+    """
 
     caption: str
     svg: str
     alt: str
     evidence: Evidence | None = None
-    width: int = 100  # percent of the text's width
+    strips: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,12 @@ class Document:
     data: dict[str, Any] = field(default_factory=dict)
 
 
+def bracketed(end: tuple[str, int]) -> str:
+    """An end as people write it: `10.0.0.1:8255`, `[::1]:8255`."""
+    address, port = end
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 def quoted(text: str, most: int = 0) -> str:
     """Text of a capture as code within a text; cut after `most` characters."""
     text = shortened(text, most) if most else text
@@ -113,6 +123,11 @@ def shortened(text: str, most: int) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """`1 frame`, `2 frames`, `1,024 frames`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
 
 def first_of(shown: Sequence[object], found: Sequence[object]) -> str:

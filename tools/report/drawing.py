@@ -9,6 +9,9 @@ RED, GREEN, ORANGE, VIOLET = "#b3312c", "#2c7a4b", "#b86e00", "#6b4c9a"
 _MONO = "'DejaVu Sans Mono', Menlo, Consolas, monospace"
 
 
+_ADVANCE = 0.602  # width of a character of DejaVu Sans Mono, for a size of 1
+
+
 class Drawing:
     """Shapes on a sheet of this width; the height grows with them. Coordinates in pixels, from the upper left."""
 
@@ -53,8 +56,12 @@ class Drawing:
         colour: str = INK,
         anchor: str = "start",
         bold: bool = False,
+        background: str = "",
     ) -> None:
-        """Words with their base line at `y`; `anchor` is start, middle or end."""
+        """Words with their base line at `y`; `anchor` is start, middle or end. A middle one may have a background."""
+        if background:
+            width = len(words) * size * _ADVANCE + size
+            self.box(x - width / 2, y - size, width, size * 1.4, background, background, 0)
         weight = ' font-weight="bold"' if bold else ""
         self._shapes.append(
             f'<text x="{x:.1f}" y="{y:.1f}" font-family="{_MONO}" font-size="{size}" fill="{colour}" '
@@ -62,17 +69,10 @@ class Drawing:
         )
         self._grow(y + size * 0.3)
 
-    def over(self, background: Drawing) -> str:
-        """The SVG with the shapes of `background` behind its own."""
-        self._shapes[:0] = background._shapes
-        self._grow(background.height)
-        return self.svg()
-
     def svg(self) -> str:
-        height = self.height + 4
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {height:.0f}" '
-            f'width="{self.width:g}" height="{height:.0f}">' + "".join(self._shapes) + "</svg>"
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height:.0f}" '
+            f'width="{self.width:g}" height="{self.height:.0f}">' + "".join(self._shapes) + "</svg>"
         )
 
     def _grow(self, y: float) -> None:

@@ -11,6 +11,7 @@ from tools.vocabulary import Vocabulary
 from .analysis import network, segments, transport
 from .analysis.calls import Call, Missed, Said, calls, missed
 from .analysis.connections import Connection, connections
+from .analysis.gaps import Gaps, gaps
 from .analysis.session import Requests, Violation, requests, violations
 from .evidence import Evidence
 from .packets import SYN, Line, Packet
@@ -54,6 +55,35 @@ class Findings:
         return [connection for connection in self.connections if connection.lines]
 
     @cached_property
+    def established(self) -> list[Connection]:
+        """The connections without the attempts that were refused."""
+        return [connection for connection in self.connections if connection.close.how != "refused"]
+
+    @cached_property
+    def gaps(self) -> list[Gaps]:
+        """What the capture lacks of each connection."""
+        return [gaps(connection) for connection in self.connections]
+
+    @cached_property
+    def partial(self) -> frozenset[int]:
+        """The streams of which something is missing between their beginning and their last packet."""
+        return frozenset(gap.connection.stream for gap in self.established_gaps if not gap.whole)
+
+    @cached_property
+    def established_gaps(self) -> list[Gaps]:
+        """The same as `gaps` without the attempts that were refused."""
+        return [gap for gap in self.gaps if gap.connection.close.how != "refused"]
+
+    @cached_property
+    def unplaced(self) -> list[Line]:
+        """What was said where the capture does not show in which chat, or whether it was refused."""
+        return [
+            line
+            for line in self.lines
+            if line.from_client and line.verb == self.words.say and line.talk is None and line.stream in self.partial
+        ]
+
+    @cached_property
     def by_stream(self) -> dict[int, Connection]:
         return {connection.stream: connection for connection in self.connections}
 
@@ -68,7 +98,7 @@ class Findings:
 
     @cached_property
     def calls(self) -> list[Call]:
-        return calls(self.lines, self.spec, self.words)
+        return calls(self.lines, self.spec, self.words, self.partial)
 
     @cached_property
     def chats(self) -> list[Call]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tools.vocabulary import Vocabulary
 
 from .analysis.calls import Call
-from .analysis.connections import Connection, bracketed
-from .document import plural, shortened
+from .analysis.connections import Connection
+from .document import bracketed, plural, shortened
 from .drawing import ACCENT, FAINT, GREEN, INK, RED, RULE, Drawing
 from .findings import Findings
 from .packets import ACK, FIN, RETRANSMISSIONS, RST, SYN, Line, Packet
 
 _WIDTH, _LEFT, _RIGHT, _FRAME, _TIME = 800, 186, 738, 40, 104
-_TALLEST = 520  # pixels of a diagram: two fit on a page
-_MOST = 4 * _TALLEST  # pixels of all diagrams of a chat
+_MOST = 1700  # pixels of a diagram: two pages
 _TALL, _LOW, _LINE_STEP = 31, 22, 12
 _MARKED = RETRANSMISSIONS | {"tcp.analysis.duplicate_ack", "tcp.analysis.zero_window"}  # drawn in red
 
@@ -31,27 +29,28 @@ class DiagramRow:
     skipped: int = 0
 
 
-def ladders(findings: Findings, chat: Call) -> list[str]:
-    """The diagrams of one chat, as many as it needs pages."""
+def ladder(findings: Findings, chat: Call) -> list[str]:
+    """The diagram of one chat in strips that stand one below the other: its head, and one for each row."""
     ends = [findings.by_stream[stream] for stream in _ends(findings, chat)]
-    rows = _rows(ends, chat, findings.words)
-    drawings: list[str] = []
-    sheet = _sheet(ends)
-    whole = sum(_height(row.packet) for row in rows)
-    room = _TALLEST - sheet.height - _TALL  # a row is not cut, so a diagram may be higher than its share by nearly one
-    tallest = sheet.height + whole / math.ceil(whole / room) + _TALL
-    for row in rows:
-        if sheet.height + _height(row.packet) > tallest:
-            drawings.append(_finished(sheet))
-            sheet = _sheet(ends)
+    strips = [_head(ends)]
+    for row in _rows(ends, chat, findings.words):
+        sheet = _strip(_height(row.packet))
         _draw(sheet, row, ends, findings)
-    drawings.append(_finished(sheet))
-    return drawings
+        strips.append(sheet.svg())
+    return strips
+
+
+def _strip(height: float) -> Drawing:
+    """A sheet of this height, with the lifelines of the three ends behind what will be drawn."""
+    sheet = Drawing(_WIDTH)
+    for x in (_LEFT, _middle(), _RIGHT):
+        sheet.line(x, 0, x, height, RULE, 1.2)
+    return sheet
 
 
 def _ends(findings: Findings, chat: Call) -> list[int]:
     """The caller's stream first."""
-    return sorted(chat.streams, key=lambda stream: findings.by_stream[stream].user != chat.caller)[:2]
+    return sorted(chat.streams, key=lambda stream: findings.by_stream[stream].who != chat.caller)[:2]
 
 
 def _rows(ends: Sequence[Connection], chat: Call, words: Vocabulary) -> list[DiagramRow]:
@@ -95,11 +94,11 @@ def _matters(packet: Packet, chat: Call, words: Vocabulary) -> bool:
     if packet.has(SYN) or packet.has(FIN) or packet.has(RST):
         return True
     return any(
-        line.chat == chat.number or line.request in (words.name, words.call, words.quit) for line in packet.lines
+        line.talk == chat.number or line.request in (words.name, words.call, words.quit) for line in packet.lines
     )
 
 
-def _sheet(ends: Sequence[Connection]) -> Drawing:
+def _head(ends: Sequence[Connection]) -> str:
     sheet = Drawing(_WIDTH)
     heads = [(_LEFT, ends[0].who, bracketed(ends[0].client)), (_middle(), "server", bracketed(ends[0].server))]
     if len(ends) > 1:
@@ -110,7 +109,7 @@ def _sheet(ends: Sequence[Connection]) -> Drawing:
     sheet.text(_FRAME, 28, "frame", 9.5, FAINT, "end")
     sheet.text(_TIME, 28, "seconds", 9.5, FAINT, "end")
     sheet.height = 36
-    return sheet
+    return sheet.svg()
 
 
 def _middle() -> float:
@@ -132,12 +131,10 @@ def _shown(lines: Sequence[Line]) -> list[str]:
 
 
 def _draw(sheet: Drawing, row: DiagramRow, ends: Sequence[Connection], findings: Findings) -> None:
-    top = sheet.height
-    bottom = top + _height(row.packet)
+    bottom = sheet.height
     if row.packet is None:
-        sheet.text(
-            _middle() - 10, top + 14, f"({plural(row.skipped, 'segment')} with payload omitted)", 9.5, FAINT, "middle"
-        )
+        omitted = f"{plural(row.skipped, 'segment')} with payload omitted"
+        sheet.text(_middle() - 10, 14, omitted, 9.5, FAINT, "middle", background="#ffffff")
         sheet.height = bottom
         return
     packet, connection = row.packet, row.connection
@@ -165,12 +162,3 @@ def _transport(packet: Packet) -> str:
     if packet.has(ACK):
         words += f"  ack {packet.ack}"
     return words + (f"  len {packet.payload}" if packet.payload else "")
-
-
-def _finished(sheet: Drawing) -> str:
-    """The sheet with its lifelines, which run behind everything else."""
-    bottom = sheet.height + 4
-    lifelines = Drawing(_WIDTH)
-    for x in (_LEFT, _middle(), _RIGHT):
-        lifelines.line(x, 34, x, bottom, RULE, 1.2)
-    return sheet.over(lifelines)

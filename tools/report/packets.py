@@ -8,41 +8,61 @@ from typing import Any
 
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 
-# What Wireshark's TCP analysis says of a packet: the field, its name, and what it means.
+# What Wireshark's TCP analysis says of a packet: the field, its name for one and for several, and what it means.
 ANALYSIS = {
-    "tcp.analysis.retransmission": ("retransmission", "the same octets were sent before"),
+    "tcp.analysis.retransmission": ("retransmission", "retransmissions", "the same octets were sent before"),
     "tcp.analysis.fast_retransmission": (
         "fast retransmission",
+        "fast retransmissions",
         "retransmitted after duplicate ACKs, before the timeout",
     ),
     "tcp.analysis.spurious_retransmission": (
         "spurious retransmission",
+        "spurious retransmissions",
         "retransmitted although it was already acknowledged",
     ),
-    "tcp.analysis.out_of_order": ("out of order", "arrived after a segment with a higher sequence number"),
+    "tcp.analysis.out_of_order": (
+        "segment out of order",
+        "segments out of order",
+        "arrived after a segment with a higher sequence number",
+    ),
     "tcp.analysis.lost_segment": (
         "previous segment not captured",
+        "segments after one that was not captured",
         "the segment before this one was not captured",
     ),
     "tcp.analysis.ack_lost_segment": (
-        "acknowledges an unseen segment",
+        "ACK of an unseen segment",
+        "ACKs of unseen segments",
         "acknowledges octets that were not captured",
     ),
     "tcp.analysis.duplicate_ack": (
         "duplicate ACK",
+        "duplicate ACKs",
         "the receiver repeats its last acknowledgement: a segment is missing",
     ),
-    "tcp.analysis.zero_window": ("zero window", "the receive buffer is full: the sender must stop"),
-    "tcp.analysis.window_full": ("window full", "the sender has filled the receiver's window"),
-    "tcp.analysis.zero_window_probe": ("zero window probe", "asks whether the window is open again"),
-    "tcp.analysis.window_update": ("window update", "the receiver has room again"),
+    "tcp.analysis.zero_window": ("zero window", "zero windows", "the receive buffer is full: the sender must stop"),
+    "tcp.analysis.window_full": ("full window", "full windows", "the sender has filled the receiver's window"),
+    "tcp.analysis.zero_window_probe": (
+        "zero window probe",
+        "zero window probes",
+        "asks whether the window is open again",
+    ),
+    "tcp.analysis.window_update": ("window update", "window updates", "the receiver has room again"),
     "tcp.analysis.keep_alive": (
         "keep-alive",
+        "keep-alives",
         "asks whether the other endpoint is there (or whether its window is open)",
     ),
-    "tcp.analysis.keep_alive_ack": ("keep-alive ACK", "the answer to a keep-alive"),
-    "tcp.analysis.reused_ports": ("ports reused", "a connection with the same addresses and ports as an earlier one"),
+    "tcp.analysis.keep_alive_ack": ("keep-alive ACK", "keep-alive ACKs", "the answer to a keep-alive"),
+    "tcp.analysis.reused_ports": (
+        "reuse of ports",
+        "reuses of ports",
+        "a connection with the same addresses and ports as an earlier one",
+    ),
 }
+ASKS = frozenset({1, 135})  # ARP's opcode, ICMPv6's type: asks for the hardware address of a neighbour
+TELLS = frozenset({2, 136})  # tells it
 RETRANSMISSIONS = frozenset(name for name in ANALYSIS if name.endswith("retransmission"))
 
 
@@ -80,16 +100,22 @@ class Packet:
     length: int = _read(0, int, "frame.len")
     captured: int = _read(0, int, "frame.cap_len")
     eth_src: str = _read("", str, "eth.src", "sll.src.eth")
+    eth_dst: str = _read("", str, "eth.dst")
+    vlan: int | None = _read(None, int, "vlan.id")  # the outer tag of several
     src: str = _read("", str, "ip.src", "ipv6.src", "arp.src.proto_ipv4")
     dst: str = _read("", str, "ip.dst", "ipv6.dst", "arp.dst.proto_ipv4")
     version: int = _read(0, int, "ip.version", "ipv6.version")
     ttl: int = _read(0, int, "ip.ttl", "ipv6.hlim")
-    ip_id: str = _read("", str, "ip.id", "ipv6.flow")
+    ip_id: str = _read("", str, "ip.id")
     df: bool = _read(False, _true, "ip.flags.df")
     ip_checksum_ok: bool | None = _read(None, _checked, "ip.checksum.status")
     ip_length: int = _read(0, int, "ip.len", "ipv6.plen")
     fragment: bool = _read(False, _true, "ip.flags.mf", "ipv6.fraghdr.more")
+    flow_label: str = _read("", str, "ipv6.flow")
     protocols: str = _read("", str, "frame.protocols")
+    neighbour: int = _read(0, int, "arp.opcode", "icmpv6.type")  # ASKS, TELLS, or another type of ICMPv6
+    about: str = _read("", str, "arp.dst.proto_ipv4", "icmpv6.nd.ns.target_address", "icmpv6.nd.na.target_address")
+    hardware: str = _read("", str, "arp.src.hw_mac", "icmpv6.opt.linkaddr")
     stream: int = _read(-1, int, "tcp.stream")
     sport: int = _read(0, int, "tcp.srcport")
     dport: int = _read(0, int, "tcp.dstport")
@@ -158,6 +184,9 @@ class Line:
     violation: str = _read("", str, "violation")
     violation_by: str = _read("", str, "violation_by")
     values: dict[str, str] = field(default_factory=dict)
+    who: str = ""  # the connection's user, also where only later lines tell its name; else the client's end
+    other: str = ""  # the same for the partner in a chat
+    talk: int | None = None  # the chat; the lowest of its numbers where the dissector had several
 
     @property
     def from_client(self) -> bool:

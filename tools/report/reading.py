@@ -7,10 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .analysis.holes import holes
+from .analysis.inference import complete
+from .document import bracketed
 from .packets import ACK, ANALYSIS, SYN, Line, Packet, sources
 from .tshark import ReportError, Tshark
 
 Endpoint = tuple[str, int]
+_PORTS_SHOWN = 10  # in a message
 
 # The dissector's own fields, the attributes of a line for them, and how they are read. What else it has are the fields
 # of the protocol's messages.
@@ -40,22 +44,31 @@ def read(tshark: Tshark, protocol: str, say: Callable[[str], None]) -> Capture:
     say(f"{total:,} packets; reading what of them is {protocol}")
     numbered = {packet.number: packet for packet in packets}
     lines = _lines(tshark, protocol, numbered)
-    ports = _mistaken(packets)
-    if ports:
-        say(f"once more: the server is at port {', '.join(str(port) for port in sorted(ports))}")
-        tshark = replace(tshark, ports=tuple(sorted(ports)))
-        for packet in packets:
-            packet.lines = []
+    _give(lines, numbered)
+    named = _to_be_named(packets, tshark.port)
+    if named:
+        say(f"once more: the server is at {', '.join(f'{address} port {port}' for address, port in named)}")
+        tshark = replace(tshark, servers=named)
         lines = _lines(tshark, protocol, numbered)
+        _give(lines, numbered)
     if not lines:
         raise ReportError(_why_nothing(tshark, total, packets, protocol))
-    say(f"{len(lines):,} frames of {protocol}")
     servers = _servers(packets)
     _turn(packets, servers)
+    if _has_holes(packets, servers):
+        say("octets are missing: once more, without a wait for them")
+        other = replace(tshark, waits=False)
+        others = _lines(other, protocol, numbered)
+        if _readable(others) > _readable(lines):
+            tshark, lines = other, others
+        _give(lines, numbered)
+    say(f"{len(lines):,} frames of {protocol}")
+    begun = {packet.stream for packet in packets if packet.has(SYN)}
+    complete(lines, begun, {line.stream: _client(numbered[line.number], by_client=line.from_client) for line in lines})
     return Capture(tshark, packets, lines, total, servers)
 
 
-_FIELDS = [*(name for _, fields, _, _ in sources(Packet) for name in fields), *ANALYSIS]
+_FIELDS = list(dict.fromkeys([*(name for _, fields, _, _ in sources(Packet) for name in fields), *ANALYSIS]))
 # For each attribute of a packet the columns that may hold it, how it is read, and its value when all are empty.
 _COLUMNS = [
     (attribute, [_FIELDS.index(name) for name in names], parse, default)
@@ -87,23 +100,33 @@ def _servers(packets: list[Packet]) -> list[Endpoint]:
     return list(found)
 
 
-def _mistaken(packets: list[Packet]) -> set[int]:
-    """The ports of all servers, when the dissector has taken the opener of a connection for one; else none.
+def _client(packet: Packet, *, by_client: bool) -> str:
+    """The client's end of a packet, as `10.0.0.1:40001`."""
+    return bracketed((packet.src, packet.sport) if by_client else (packet.dst, packet.dport))
 
-    Some lines can come from either side. Who sends the SYN is the client.
+
+def _to_be_named(packets: list[Packet], port: int) -> tuple[Endpoint, ...]:
+    """All servers, when the dissector has to be told of one; else none.
+
+    At another port than the protocol's, it recognises a server by a frame that may come late in a connection. And some
+    lines can come from either side: it may have taken the opener of a connection for the server. The sender of the SYN
+    is the client.
     """
-    opened: dict[int, tuple[str, int]] = {}
+    opened: dict[int, Endpoint] = {}
     for packet in packets:
         if packet.has(SYN) and not packet.has(ACK) and packet.stream >= 0:
             opened.setdefault(packet.stream, (packet.src, packet.sport))
-    ports: set[int] = set()
-    wrong = False
+    servers: dict[Endpoint, None] = {}
+    mistaken = False
     for packet in packets:
-        if packet.lines and packet.stream in opened:
-            by_client = (packet.src, packet.sport) == opened[packet.stream]
-            ports.add(packet.dport if by_client else packet.sport)
-            wrong = wrong or packet.lines[0].from_client != by_client
-    return ports if wrong else set()
+        if packet.lines:
+            source, target = (packet.src, packet.sport), (packet.dst, packet.dport)
+            by_client = packet.lines[0].from_client
+            if packet.stream in opened and by_client != (source == opened[packet.stream]):
+                mistaken, by_client = True, not by_client
+            servers[target if by_client else source] = None
+    elsewhere = any(server_port != port for _, server_port in servers)
+    return tuple(servers) if mistaken or elsewhere else ()
 
 
 def _turn(packets: list[Packet], servers: list[Endpoint]) -> None:
@@ -111,6 +134,20 @@ def _turn(packets: list[Packet], servers: list[Endpoint]) -> None:
     known = set(servers)
     for packet in packets:
         packet.from_client = (packet.src, packet.sport) not in known
+
+
+def _has_holes(packets: list[Packet], servers: list[Endpoint]) -> bool:
+    """Whether octets are missing that never come: Wireshark would wait for them to the end of the capture."""
+    known, streams = set(servers), dict[int, list[Packet]]()
+    for packet in packets:
+        if packet.stream >= 0 and known & {(packet.src, packet.sport), (packet.dst, packet.dport)}:
+            streams.setdefault(packet.stream, []).append(packet)
+    return any(holes(own, from_client=side) for own in streams.values() for side in (True, False))
+
+
+def _readable(lines: list[Line]) -> int:
+    """How many lines are whole, or begin in the capture."""
+    return sum(line.kind != "fragment" for line in lines)
 
 
 def _why_nothing(tshark: Tshark, total: int, packets: list[Packet], protocol: str) -> str:
@@ -121,15 +158,27 @@ def _why_nothing(tshark: Tshark, total: int, packets: list[Packet], protocol: st
     if any("tls" in packet.protocols.split(":") for packet in packets):
         return (
             f"{tshark.capture} holds TLS, which cannot be read, and nothing of {protocol} in the clear. Record the "
-            "server's plain port, or give tshark the keys (Wireshark: Preferences, Protocols, TLS)"
+            "connections before they are encrypted, at the server's plain port"
         )
     if any(packet.captured < packet.length for packet in packets):
         return f"{tshark.capture} holds no {protocol}; its packets are cut off. Record it with a larger snap length"
-    return f"{tshark.capture} holds no {protocol} in its {total} packets. Record it with `python -m tools.capture`"
+    ports = sorted({min(packet.sport, packet.dport) for packet in packets if packet.payload})
+    if not ports:
+        return (
+            f"{tshark.capture} holds no {protocol} in its {total} packets, and no octets of TCP at all. Record it with "
+            "`python -m tools.capture`"
+        )
+    listed = ", ".join(map(str, ports[:_PORTS_SHOWN])) + (" …" if len(ports) > _PORTS_SHOWN else "")
+    name = str(ports[0]) if len(ports) == 1 else "PORT"
+    return (
+        f"{tshark.capture} has no connection with a frame that only {protocol} has, in {total} packets (TCP ports: "
+        f"{listed}). If a server of {protocol} is among them, name its port: --decode-as tcp.port=={name},{protocol}; "
+        "else record one with `python -m tools.capture`"
+    )
 
 
 def _lines(tshark: Tshark, protocol: str, packets: Mapping[int, Packet]) -> list[Line]:
-    """The lines of the capture, each added to its packet; tshark's JSON keeps every value with its line."""
+    """The lines of the capture; tshark's JSON keeps every value with its line."""
     lines: list[Line] = []
     words = [*tshark.command, "-T", "ek", "-J", f"frame {protocol}", "-Y", protocol]
     for text in tshark.lines(words):
@@ -138,9 +187,16 @@ def _lines(tshark: Tshark, protocol: str, packets: Mapping[int, Packet]) -> list
             packet = packets[int(layers["frame"]["frame_frame_number"])]
             found = layers.get(protocol, [])
             trees = found if isinstance(found, list) else [found]
-            packet.lines = [_line(packet, tree, protocol) for tree in trees]
-            lines += packet.lines
+            lines += [_line(packet, tree, protocol) for tree in trees]
     return lines
+
+
+def _give(lines: list[Line], packets: Mapping[int, Packet]) -> None:
+    """Gives each line to its packet, and to no other one."""
+    for packet in packets.values():
+        packet.lines = []
+    for line in lines:
+        packets[line.number].lines.append(line)
 
 
 def _line(packet: Packet, tree: dict[str, Any], protocol: str) -> Line:

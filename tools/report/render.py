@@ -60,8 +60,9 @@ def _print(block: dict[str, Any], drawings: dict[str, str]) -> None:
         if len(evidence["filter"]) > _LONGEST_FILTER:
             evidence["filter"] = evidence["filter"][:_LONGEST_FILTER].rsplit(" ", 1)[0] + " … (whole in the JSON)"
     if block["kind"] == "figure":
-        block["file"] = f"figure{len(drawings) + 1}.svg"
-        drawings[block["file"]] = block.pop("svg")
+        svgs = [block.pop("svg"), *block.pop("strips")]
+        block["files"] = [f"drawing{len(drawings) + index}.svg" for index in range(len(svgs))]
+        drawings.update(zip(block["files"], svgs, strict=True))
     elif block["kind"] == "table":
         block["rows"] = [[_breakable(cell) for cell in row] for row in block["rows"]]
 

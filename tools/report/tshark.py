@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -11,12 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.wireshark import environment, options
+
 from .evidence import among
 
 _BETWEEN_FIELDS = "\x1e"  # no field of the lower layers has it
-# Lost segments come again later: without the first one, what follows a hole would be read as another frame.
-PREFERENCES = ("tcp.reassemble_out_of_order:TRUE", "ip.check_checksum:TRUE", "tcp.check_checksum:TRUE")
-_LOWER = [word for preference in PREFERENCES for word in ("-o", preference)]
 _REPORT_EVERY = 20_000  # rows between two words of progress
 
 
@@ -32,29 +30,42 @@ class Tshark:
     dissector: Path
     protocol: str
     version: str  # tshark's own
-    ports: tuple[int, ...] = ()  # servers' ports, where the dissector would otherwise take the server for a client
+    port: int  # the protocol's own: what comes there is of the protocol
+    servers: tuple[tuple[str, int], ...] = ()  # address and port of those that the dissector is told of
     decode_as: tuple[str, ...] = ()
+    waits: bool = True  # for octets that are missing; else what comes after them is read at once
 
     @property
     def command(self) -> list[str]:
         """The words that every run begins with. Checksums are verified, names are not looked up."""
-        words = ["tshark", "-n", "-r", str(self.capture), "-X", f"lua_script:{self.dissector}", *self.preferences]
+        words = ["tshark", "-n", "-r", str(self.capture), "-X", f"lua_script:{self.dissector}"]
+        words += self.preferences
         for rule in self.decode_as:
             words += ["-d", rule]
         return words
 
     @property
     def preferences(self) -> list[str]:
-        """The preferences as words of the command line, the same for tshark and Wireshark."""
-        own = [f"{self.protocol}.ports:{','.join(str(port) for port in self.ports)}"] if self.ports else []
-        return [word for preference in own for word in ("-o", preference)] + _LOWER
+        """All preferences as words of the command line, the same for tshark and Wireshark."""
+        return options(*self.own_preferences)
+
+    @property
+    def own_preferences(self) -> list[str]:
+        """What this capture needs besides the preferences of all tools, `name:value`."""
+        found = [f"{self.protocol}.ports:{self.port}"]
+        if self.servers:
+            named = [f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address, port in self.servers]
+            found.append(f"{self.protocol}.servers:{','.join(named)}")
+        if not self.waits:
+            found.append("tcp.reassemble_out_of_order:FALSE")
+        return found
 
     def rows(self, fields: Sequence[str], progress: Callable[[int], None]) -> Iterator[list[str]]:
         """For each packet the first value of each field, "" without one. Nothing is kept. Raises ReportError.
 
         These are fields of the lower layers: the dissector stays away, which makes it quick.
         """
-        words = ["tshark", "-n", "-r", str(self.capture), *_LOWER, *_as_rows(fields)]
+        words = ["tshark", "-n", "-r", str(self.capture), *options(), *_as_rows(fields)]
         for number, line in enumerate(self.lines(words), 1):
             yield line.split(_BETWEEN_FIELDS)
             if number % _REPORT_EVERY == 0:
@@ -63,18 +74,17 @@ class Tshark:
     def few(self, fields: Sequence[str], frames: Sequence[int]) -> dict[int, list[str]]:
         """The same for a few frames. Reads no further than the last of them."""
         wanted = among("frame.number", sorted(frames))
-        words = ["tshark", "-n", "-r", str(self.capture), *_LOWER, "-c", str(max(frames)), "-Y", wanted]
+        words = ["tshark", "-n", "-r", str(self.capture), *options(), "-c", str(max(frames)), "-Y", wanted]
         rows = [line.split(_BETWEEN_FIELDS) for line in self.lines([*words, *_as_rows(["frame.number", *fields])])]
         return {int(row[0]): row[1:] for row in rows}
 
     def lines(self, words: Sequence[str]) -> Iterator[str]:
         """What tshark prints, line by line. Raises ReportError when it ends with a complaint.
 
-        The user's own preferences and plugins stay away: they change figures, and an installed dissector would be a
-        second one of the same name.
+        The user's own settings and plugins stay away: they change figures, and an installed dissector would be a second
+        one of the same name.
         """
-        home = str(self.dissector.parent)
-        alone = os.environ | {"HOME": home, "XDG_CONFIG_HOME": home}
+        alone = environment(self.dissector.parent)
         with tempfile.TemporaryFile() as complaints:
             process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=complaints, env=alone)
             assert process.stdout is not None
@@ -99,8 +109,13 @@ class Tshark:
             )
         if "isn't a capture file" in text or "not a capture file" in text or "format TShark understands" in text:
             raise ReportError(f"{self.capture} is not a capture; give a .pcapng or .pcap file of dumpcap or Wireshark")
-        if "Lua Error" in text or ("lua" in text.lower() and "error" in text.lower()):
-            raise ReportError(f"the dissector does not load: {said[0]}")
+        if "two protocols with the same" in text:
+            raise ReportError(
+                f"a dissector of {self.protocol} is installed for all users, which keeps out the one of this report. "
+                "Remove it: `tshark -G folders` names its directory, Global Lua Plugins"
+            )
+        if str(self.dissector) in text:  # another plugin may be broken; that is nothing to this report
+            raise ReportError(f"the dissector does not load: {text[text.index(str(self.dissector)) :][:300]}")
         if code not in (0, None):
             raise ReportError(f"tshark cannot read {self.capture}: {said[-1] if said else f'exit code {code}'}")
 

@@ -1,7 +1,7 @@
 -- The dissector: cuts the octets of TCP into frames; the other parts read, follow and show them. What is found when a
 -- packet is seen first is kept by packet, call and frame, and shown when the packet is seen again.
 
-local spec, frames, connections, requests, replies, showing = ...
+local spec, gaps, frames, recognition, connections, requests, replies, showing = ...
 
 local proto = showing.proto
 
@@ -12,8 +12,7 @@ local tcp_stream = Field.new("tcp.stream")
 local tcp_completeness = Field.new("tcp.completeness")
 local tcp_position = Field.new("tcp.seq")
 local tcp_octets = Field.new("tcp.len")
-local tcp_analysis = Field.new("tcp.analysis.flags")
-local tcp_lost = Field.new("tcp.analysis.lost_segment")
+local tcp_acknowledged = Field.new("tcp.ack")
 local tcp_fin = Field.new("tcp.flags.fin")
 
 -- The innermost value, if a packet has TCP inside TCP.
@@ -28,37 +27,32 @@ end
 
 -- Connections --------------------------------------------------------------------------------------------------------
 
-local streams = {}
+local streams = {} -- those of the protocol
+local candidates = {} -- those that nothing has been found out of, or that are foreign
 local calls = {} -- packet → the records of its first call; they lead to those of its others
 local latest = 0 -- the last packet that was followed
 local myself -- this dissector, which Wireshark knows once the script is loaded
-local servers = {} -- addresses with ports where the protocol was recognised
-local begun = {} -- the pairs of ends that have sent data, where TCP's fields are missing
+local servers = {} -- addresses with ports: those of the preference, and those that were recognised
+local named = {} -- those of the preference
+local ports = DissectorTable.get("tcp.port")
 
 function proto.init()
-  streams, calls, latest, servers, begun = {}, {}, 0, {}, {}
+  streams, candidates, calls, latest, servers = {}, {}, {}, 0, {}
+  for server in pairs(named) do
+    servers[server] = true
+  end
   myself = Dissector.get(spec.protocol)
   connections.reset()
 end
 
-local SYN = 1 -- in tcp.completeness
-local EPHEMERAL = 32768 -- the least port that systems give to clients (Linux; RFC 6335 has 49152)
+local SYN, FIN = 1, 16 -- in tcp.completeness
 
--- Whether the capture has the connection from its SYN on, and these octets are its first. Without the fields of TCP:
--- whether these ends have sent nothing before.
-local function from_the_start(pinfo, tvb)
-  local completeness = value_of(tcp_completeness)
-  if completeness then -- what is reassembled ends in the segment
-    local last, octets = value_of(tcp_position) + value_of(tcp_octets), tvb:reported_len()
-    local most = tvb:offset() == 0 and value_of(tcp_octets) or 1
-    return completeness % 2 == SYN and last - octets >= 1 and last - octets <= most
-  end
-  local ends = {tostring(pinfo.src) .. " " .. pinfo.src_port, tostring(pinfo.dst) .. " " .. pinfo.dst_port}
-  table.sort(ends)
-  local key = table.concat(ends, " ")
-  local first = not begun[key]
-  begun[key] = true
-  return first
+-- Whether the capture has the connection from its SYN on, and these octets are its first.
+local function from_the_start(tvb)
+  -- what is reassembled ends in the segment
+  local last, octets = value_of(tcp_position) + value_of(tcp_octets), tvb:reported_len()
+  local most = tvb:offset() == 0 and value_of(tcp_octets) or 1
+  return value_of(tcp_completeness) % 2 == SYN and last - octets >= 1 and last - octets <= most
 end
 
 -- A line without the CR of its ending, and whether it had one.
@@ -67,24 +61,34 @@ local function bare(line)
   return line, false
 end
 
--- Whether `read` finds no fault in any complete line, and how many fields they have.
-local function all_right(octets, read)
-  local fields
-  for line in octets:gmatch("([^\n]*)\n") do
-    local frame = read(bare(line))
-    if frame.fault or not frame.form then return false, 0 end
-    fields = (fields or 0) + #frame.spans
-  end
-  return fields ~= nil, fields or 0
+-- Whether the port is one of the preference, or of `Decode As`.
+local function is_ours(port)
+  return tostring(ports:get_dissector(port)) == tostring(myself)
 end
 
--- Whether the client sent these octets: by the server's port if it is known, else by the frames, else by the port
--- numbers, since servers have the lower ones.
-local function sent_by_client(pinfo, octets)
-  local port = pinfo.match_uint
-  if pinfo.src_port ~= pinfo.dst_port and (port == pinfo.dst_port or port == pinfo.src_port) then
-    return port == pinfo.dst_port
+-- The two ends of a packet: address and port.
+local function ends_of(pinfo)
+  return tostring(pinfo.src) .. " " .. pinfo.src_port, tostring(pinfo.dst) .. " " .. pinfo.dst_port
+end
+
+-- Whether `read` finds no fault in any complete line.
+local function all_right(octets, read)
+  local found = false
+  for line in octets:gmatch("([^\n]*)\n") do
+    local frame = read(bare(line))
+    if frame.fault or not frame.form then return false end
+    found = true
   end
+  return found
+end
+
+-- Whether the client sent these octets: by the server's address and port if they are known, else by the frames, else by
+-- the port numbers, since servers have the lower ones.
+local function sent_by_client(pinfo, octets)
+  local source, target = ends_of(pinfo)
+  if servers[source] ~= servers[target] then return servers[target] ~= nil end
+  local from_ours, to_ours = is_ours(pinfo.src_port), is_ours(pinfo.dst_port)
+  if from_ours ~= to_ours then return to_ours end
   local requests, replies = all_right(octets, frames.request), all_right(octets, frames.reply)
   if requests ~= replies then return requests end
   return pinfo.dst_port <= pinfo.src_port
@@ -94,9 +98,9 @@ local function connect(pinfo, stream, by_client, started)
   local address, port = tostring(pinfo.dst), pinfo.dst_port
   if not by_client then address, port = tostring(pinfo.src), pinfo.src_port end
   local conn = connections.connection(address .. " " .. port, stream, started)
-  conn.address, conn.port, conn.noted = address, port, 0
+  conn.address, conn.port = address, port
   conn.client_port = by_client and pinfo.src_port or pinfo.dst_port
-  conn.ends = {client = {synced = started}, server = {synced = started}}
+  conn.directions = gaps.directions(started and 1 or nil) -- Wireshark's relative numbers begin with 1
   streams[stream] = conn
   return conn
 end
@@ -106,13 +110,31 @@ local function is_client(conn, pinfo)
   return tostring(pinfo.src) ~= conn.address
 end
 
--- A gap in the capture: the next line may be the rest of a line.
-local function note_loss(conn, number)
-  if number <= conn.noted then return end
-  conn.noted = number
-  if tcp_analysis() and tcp_lost() then
-    connections.lost(conn)
-    conn.ends.client.synced, conn.ends.server.synced = false, false
+-- What `gaps.lua` asks of a segment.
+local function segment_of(tvb)
+  return {
+    number = value_of(tcp_position), octets = value_of(tcp_octets), ack = value_of(tcp_acknowledged),
+    ended = math.floor(value_of(tcp_completeness) / FIN) % 2 == 1,
+    length = tvb:reported_len(), captured = tvb:len(), whole = tvb:offset() == 0,
+  }
+end
+
+-- What has come of a segment: the number of its first octet, and how many of its octets are a repetition. Where octets
+-- before it are missing, the connection becomes unknown.
+local function place(conn, side, segment)
+  local first, repeated, lost = gaps.arrive(conn.directions, side, segment)
+  for _, each in ipairs(lost) do
+    connections.lost(conn, each)
+  end
+  return first, repeated
+end
+
+-- The frames of a segment are followed; what was not recorded of it comes next.
+local function leave(conn, side, segment, done)
+  conn.directions[side].done = done
+  if segment.captured < segment.length then
+    conn.directions[side].synced = false
+    connections.lost(conn, side)
   end
 end
 
@@ -137,12 +159,12 @@ local follow = {client = requests.follow, server = replies.follow}
 local function first_pass(conn, side, piece, pinfo)
   local line, what = piece.line, piece.what
   local record = {number = pinfo.number, time = pinfo.rel_ts}
-  local stretch = conn.ends[side]
+  local stretch = conn.directions[side]
   local continues = stretch.long
   stretch.long = what == "long" and piece.octets == #line or nil
   local frame = what == "whole" and not continues and read[side](line) or nil
   if frame and (stretch.synced or not frame.fault and frame.form) then
-    follow[side](conn, frame, record)
+    follow[side](conn, frame, record, stretch.synced)
     if side == "server" and piece.crlf ~= spec.writes_crlf and not frame.fault then
       local why = piece.crlf and "it is CRLF" or "it is LF alone"
       connections.violation(record, "wrong-ending", side, why, spec.ending_rule)
@@ -165,17 +187,21 @@ end
 -- them; the rest is done on the second pass, which is in order too.
 
 -- The records of the frames of this call: a new list on the first pass, nil if that was missed. A call is known by the
--- place and the first of its octets; their number differs between the passes.
-local function records_of(pinfo, tvb, pieces)
-  local number, offset, line = pinfo.number, tvb:offset(), pieces[1].line
+-- place and its first line; the number of its octets differs between the passes.
+local function records_of(pinfo, tvb)
+  local number, offset, line = pinfo.number, tvb:offset(), tvb:raw(0, tvb:len()):match("^[^\n]*")
   local records, others = calls[number], nil
   while records and not (records.offset == offset and records.line == line) do
     records, others = records.others, records
   end
   if records or number < latest then return records, false end
-  records, latest = {offset = offset, line = line}, number
-  if others then others.others = records else calls[number] = records end
-  return records, true
+  latest = number
+  return {offset = offset, line = line, repeated = 0}, true, others
+end
+
+-- Keeps the new records of a call after the `others` of its packet.
+local function keep(pinfo, records, others)
+  if others then others.others = records else calls[pinfo.number] = records end
 end
 
 -- Whether to wait for the rest of a frame.
@@ -186,28 +212,33 @@ local function wait_for_rest(pinfo, tvb, first)
   return true
 end
 
--- The frames of a segment: {line, crlf, what, offset, octets}. Asks TCP for what is missing at the end.
-local function pieces_of(tvb, pinfo)
+-- The frames of a segment behind its repeated octets: {line, crlf, what, offset, octets}, and how many octets were taken.
+-- Asks TCP for what is missing at the end, if that may be waited for.
+local function pieces_of(tvb, pinfo, repeated, may_wait)
   local octets, pieces = tvb:raw(0, tvb:len()), {}
-  local first = 1
+  local first = repeated + 1
   while first <= #octets do
     local last, what = cut(octets, first)
-    if what == "partial" and wait_for_rest(pinfo, tvb, first) then break end
+    local waits = what == "partial" and (not may_wait or may_wait(octets:sub(first)))
+    if waits and wait_for_rest(pinfo, tvb, first) then break end
     local line, crlf = octets:sub(first, last), false
     if octets:byte(last) == 10 then line, crlf = bare(line:sub(1, -2)) end
     pieces[#pieces + 1] = {line = line, crlf = crlf, what = what, offset = first - 1, octets = last - first + 1}
     first = last + 1
   end
-  return pieces
+  return pieces, first - 1
 end
 
 local function dissect(tvb, pinfo, tree, conn)
-  note_loss(conn, pinfo.number)
-  local pieces = pieces_of(tvb, pinfo)
-  if #pieces == 0 then return end
-  local records, is_new = records_of(pinfo, tvb, pieces)
+  local records, is_new, others = records_of(pinfo, tvb)
+  local side, segment, begun = is_client(conn, pinfo) and "client" or "server", nil, nil
+  if is_new then
+    keep(pinfo, records, others)
+    segment = segment_of(tvb)
+    begun, records.repeated = place(conn, side, segment)
+  end
+  local pieces, taken = pieces_of(tvb, pinfo, records and records.repeated or 0)
   if not records then return end
-  local side = is_client(conn, pinfo) and "client" or "server"
   local looked_at, words, who = tree:referenced(myself), {}, nil
   for index, piece in ipairs(pieces) do
     local record, frame = records[index], nothing
@@ -225,62 +256,109 @@ local function dissect(tvb, pinfo, tree, conn)
       showing.show(item, range, piece.line, frame, record, side)
     end
   end
-  showing.set_columns(pinfo, who, words)
+  if is_new then leave(conn, side, segment, begun + taken) end
+  if who then showing.set_columns(pinfo, who, words) end
 end
 
-function proto.dissector(tvb, pinfo, tree)
-  if tvb:len() == 0 then return 0 end
-  local stream = value_of(tcp_stream)
+local function looks_like_tls(octets) -- the beginning of a record, RFC 8446, section 5.1
+  return octets:find("^[\20-\23]\3[\0-\4]") ~= nil
+end
+
+-- What comes here is of the protocol, if it is no TLS. Returns its octets.
+local function take(tvb, pinfo, tree)
+  local octets, stream = tvb:raw(0, tvb:len()), value_of(tcp_stream)
+  if octets == "" then return 0 end
+  local conn = streams[stream]
+  if not conn and looks_like_tls(octets) then return 0 end
   if not stream then
-    pieces_of(tvb, pinfo)
+    pieces_of(tvb, pinfo, 0)
     return tvb:len()
   end
-  local conn = streams[stream]
-    or connect(pinfo, stream, sent_by_client(pinfo, tvb:raw(0, tvb:len())), from_the_start(pinfo, tvb))
+  conn = conn or connect(pinfo, stream, sent_by_client(pinfo, octets), from_the_start(tvb))
   dissect(tvb, pinfo, tree, conn)
   return tvb:len()
 end
 
--- Recognises the protocol on any port: all lines of the segment must be frames of one side, without a fault. A
--- connection begins with a frame that a client may send first, unless a server may send it too and this port is none
--- that systems give to clients; frames of the server, and later frames, must have a field. A server that was recognised
--- at the beginning of a connection is known from then on. Returns the side or nil, and whether a connection begins here.
-local function recognise(pinfo, tvb)
-  local source, target = tostring(pinfo.src) .. " " .. pinfo.src_port, tostring(pinfo.dst) .. " " .. pinfo.dst_port
-  local octets, started = tvb:raw(0, tvb:len()), from_the_start(pinfo, tvb)
-  if servers[target] then return "client", target, started end
-  if servers[source] then return "server", source, started end
-  local requests, request_fields = all_right(octets, frames.request)
-  local replies, reply_fields = all_right(octets, frames.reply)
-  if requests and started and spec.rows[spec.initial][frames.request_verb(bare(octets:match("^[^\n]*")))] then
-    if replies and pinfo.src_port < EPHEMERAL and pinfo.dst_port >= EPHEMERAL then return "server", source, true end
-    return "client", target, true
+proto.dissector = take -- for the ports of the preference and of `Decode As`
+
+-- Recognition --------------------------------------------------------------------------------------------------------
+-- What may be ours is held: nobody else gets it, and nothing is shown of it until the connection is recognised. Then what
+-- was held is followed, and is shown when its packets are seen again.
+
+local function hold(found, pinfo, tvb, pieces, taken, records)
+  found.held[#found.held + 1] = {
+    number = pinfo.number, rel_ts = pinfo.rel_ts, source = ends_of(pinfo), segment = segment_of(tvb),
+    pieces = pieces, taken = taken, records = records,
+  }
+end
+
+-- The connection of a candidate that was recognised.
+local function recognised(found, pinfo, stream, server)
+  local source = ends_of(pinfo)
+  local conn = connect(pinfo, stream, source ~= server, found.started)
+  servers[server] = true
+  for _, call in ipairs(found.held) do
+    local side = call.source == server and "server" or "client"
+    local begun, repeated = place(conn, side, call.segment)
+    for index, piece in ipairs(call.pieces) do
+      if piece.offset >= repeated then call.records[index] = first_pass(conn, side, piece, call) end
+    end
+    leave(conn, side, call.segment, begun + call.taken)
   end
-  local by_client, by_server = request_fields > 0, reply_fields > 0
-  if by_client and by_server then by_client = pinfo.dst_port <= pinfo.src_port end
-  if by_client then return "client", target, started end
-  if by_server then return "server", source, false end
+  candidates[stream] = nil
+  return conn
+end
+
+-- Whether these octets of a candidate belong to the protocol, or may do so, and the connection if it is recognised.
+local function look(found, tvb, pinfo, stream)
+  local source, target = ends_of(pinfo)
+  local server = servers[target] and target or servers[source] and source
+  if server then return true, recognised(found, pinfo, stream, server) end
+  local pieces, taken = pieces_of(tvb, pinfo, 0, recognition.may_begin)
+  if #pieces == 0 then return true end
+  local records, is_new, others = records_of(pinfo, tvb)
+  if not is_new then return false end
+  local verdict
+  verdict, server = recognition.judge(found, source, target, pieces)
+  if verdict == "ours" then
+    return true, recognised(found, pinfo, stream, server)
+  elseif verdict == "perhaps" then
+    keep(pinfo, records, others)
+    hold(found, pinfo, tvb, pieces, taken, records)
+    return true
+  end
+  found.foreign, found.started = verdict == "foreign", false
+  if found.foreign then found.held = {} end
+  return false
 end
 
 proto:register_heuristic("tcp", function(tvb, pinfo, tree)
   if tvb:len() == 0 then return false end
   local stream = value_of(tcp_stream)
-  if not (stream and streams[stream]) then
-    local side, server, started = recognise(pinfo, tvb)
-    if not side then return false end
-    servers[server] = servers[server] or started
-    if stream then connect(pinfo, stream, side == "client", started) end
+  local mine = streams[stream] ~= nil or is_ours(pinfo.src_port) or is_ours(pinfo.dst_port)
+  if not mine and stream then
+    local found = candidates[stream] or recognition.candidate(from_the_start(tvb))
+    found.held = found.held or {}
+    candidates[stream] = found
+    local may_be = not found.foreign and look(found, tvb, pinfo, stream)
+    mine = streams[stream] ~= nil
+    if not mine then
+      if not may_be then pinfo.desegment_offset, pinfo.desegment_len = 0, 0 end
+      return may_be
+    end
+    pinfo.conversation = proto
+  elseif not mine then
+    local pieces = pieces_of(tvb, pinfo, 0, recognition.may_begin)
+    return #pieces == 0 or recognition.judge(recognition.candidate(false), 1, 2, pieces) ~= "unlike"
   end
-  pinfo.conversation = proto
-  proto.dissector(tvb, pinfo, tree)
-  return true
+  return take(tvb, pinfo, tree) > 0 -- `proto.dissector` would be one layer more, which may not ask for the rest
 end)
 
 -- Preferences --------------------------------------------------------------------------------------------------------
 
-local ports = DissectorTable.get("tcp.port")
 local taken = tostring(spec.port)
 proto.prefs.ports = Pref.range("TCP ports", taken, "The ports of servers; others are recognised by what is said", 65535)
+proto.prefs.servers = Pref.string("Servers", "", "Servers at other ports: 192.0.2.1:80, [2001:db8::1]:80")
 ports:add(taken, proto)
 
 function proto.prefs_changed()
@@ -289,5 +367,9 @@ function proto.prefs_changed()
     if taken ~= "" then ports:remove(taken, proto) end
     if wanted ~= "" then ports:add(wanted, proto) end
     taken = wanted
+  end
+  named = {}
+  for address, port in proto.prefs.servers:gmatch("%[?([%x.:]+)%]?:(%d+)") do
+    named[address .. " " .. port] = true
   end
 end

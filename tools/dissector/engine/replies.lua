@@ -2,7 +2,8 @@
 -- Knows no Wireshark.
 --
 -- The server's frames come in the order of its decisions, so the view before each frame is the server's state when it
--- decided.
+-- decided. Where requests are missing, nobody can tell which one an answer is for, and where the view is a guess, whether
+-- a frame has its place: neither is judged there.
 
 local spec, views, connections = ...
 
@@ -24,17 +25,27 @@ local function better(conn, chosen, index)
   return chosen and chosen > conn.turn and chosen or index
 end
 
--- Takes the request of an answer out of the queue; also returns the request that the answer overtook.
-local function take(conn, verb, refused)
+-- Whether an answer can be for a request: it has no other value in a field of the same name.
+local function may_answer(frame, entry)
+  for name, value in pairs(frame.values) do
+    local asked = entry.values[name]
+    if asked and fold(asked) ~= fold(value) then return false end
+  end
+  return true
+end
+
+-- Takes the request of an answer out of the queue; also returns the request that the answer overtook. Where requests are
+-- missing, those before it were answered unseen.
+local function take(conn, frame, verb, refused)
   local pending, silent, chosen, overtaken = conn.pending, nil, nil, nil
   for index = pending.first, pending.last do
     local entry = pending[index]
     if entry.silent then
       if refused and entry.verb == verb and not entry.record.relayed_to then silent = better(conn, silent, index) end
-    elseif silent or entry.verb == verb then
+    elseif silent or entry.verb == verb and (conn.whole or refused or may_answer(frame, entry)) then
       chosen = silent or index
       break
-    else
+    elseif conn.whole then
       overtaken = overtaken or entry
     end
   end
@@ -56,17 +67,18 @@ local function take(conn, verb, refused)
 end
 
 local function answered(conn, frame, record, verb, refused)
-  local entry, overtaken = take(conn, verb, refused)
+  local entry, overtaken = take(conn, frame, verb, refused)
   if not entry then
     if refused and (conn.doubts or 0) > 0 then
       conn.doubts = conn.doubts - 1
-    elseif conn.sure then
+    elseif conn.whole then
       violation(record, "unexpected-answer", "server", "no request before it is unanswered")
     end
     return nil
   end
   record.request, entry.record.response = entry.record, record
-  if overtaken and conn.sure then
+  if conn.doubtful and conn.whole then connections.settle(conn, entry.record) end
+  if overtaken then
     local why = ("%s in frame %d has no answer yet"):format(overtaken.verb, overtaken.record.number)
     violation(record, "out-of-order", "server", why)
   end
@@ -87,17 +99,18 @@ local function spend(conn, fault, verb)
   conn.row_broken = false
 end
 
--- Moves the connection to `states`. If the table does not lead there, that is a violation, and the frame is believed.
+-- Moves the connection to the states to which the table leads. If it leads to none, that is a violation, and the frame
+-- is believed.
 local function move(conn, record, event, step, code, what)
   local states = views.after(conn.view.states, event, step)
   if states.empty then
-    violation(record, code, "server", ("%s has no place in %s"):format(what, conn.view.states.text))
+    if not conn.possible then
+      violation(record, code, "server", ("%s has no place in %s"):format(what, conn.view.states.text))
+    end
     states = views.after(views.every, event, step)
-    if states.empty then return end
   end
-  if states ~= conn.view.states then
-    change(conn, {states = states})
-  end
+  if not states.empty and states ~= conn.view.states then change(conn, {states = states}) end
+  if conn.possible then connections.narrow(conn, event, step) end
 end
 
 -- The first row that `fits` and is not excluded, in a state that the connection can be in.
@@ -116,7 +129,7 @@ end
 
 -- An outcome is right if no condition before it in the table holds, and its own can.
 local function judge_outcome(conn, record, entry, verb, fits)
-  if not (entry and conn.view.states.only) then return end
+  if not (entry and conn.whole and conn.view.states.only) then return end
   local why, rule
   for _, row in ipairs(spec.rows[conn.view.states.only][verb] or {}) do
     local held = holds(row.when, conn.view, entry.values)
@@ -142,6 +155,7 @@ local function expected(conn, entry, row, variable)
 end
 
 local function judge_values(conn, record, entry, row, frame)
+  if not conn.whole then return end
   for _, part in ipairs(row.answer) do
     if type(part) == "table" then
       local found, wanted, exact = frame.values[part.field], part.word, true
@@ -149,8 +163,6 @@ local function judge_values(conn, record, entry, row, frame)
       if wanted and found and wanted ~= found and (exact or fold(wanted) ~= fold(found)) then
         local why = ("%s is %s and must be %s"):format(part.field, found, wanted)
         violation(record, "wrong-value", "server", why, row.rule)
-      elseif wanted and found and part.variable ~= "count" then
-        conn.sure = true -- it echoes this request, so whatever was sent before it has been answered
       end
     end
   end
@@ -171,7 +183,7 @@ function handlers.answer(conn, frame, record)
   local entry = answered(conn, frame, record, verb)
   record.verb, conn.listing, conn.previous = verb, nil, nil
   spend(conn)
-  if entry and entry.fault then
+  if entry and entry.fault and conn.whole then
     local fault = fault_row(before, entry.fault, entry.verb) or {error = entry.fault}
     violation(record, "wrong-outcome", "server", "the request has the fault " .. fault.error, fault.rule)
   end
@@ -225,7 +237,7 @@ function handlers.item(conn, frame, record)
     local first = frame.spans[1]
     local entry = endless(conn, verb, first and frame.values[first[1].name] or "")
     record.request = entry and entry.record
-    if not entry and conn.sure then
+    if not entry and conn.whole then
       violation(record, "unexpected-answer", "server", "no request before it has such items")
     end
     return
@@ -240,7 +252,7 @@ function handlers.item(conn, frame, record)
   if entry and entry.verb == verb then
     entry.items = (entry.items or 0) + 1
     conn.listing, record.request = entry, entry.record
-  elseif conn.sure then
+  elseif conn.whole then
     violation(record, "unexpected-answer", "server", "no request before it has such items")
   end
 end
@@ -291,6 +303,14 @@ local function refused_verb(conn, code)
   return spec.any_verb
 end
 
+-- A request that was refused since it names its own sender tells the sender's name.
+local function learn_name(conn, row, entry)
+  for _, condition in ipairs(row.when and row.when.all or {}) do
+    local name = entry and condition.kind == "oneself" and entry.values[condition.field]
+    if name and not conn.view.user and not conn.whole then connections.name_user(conn, name) end
+  end
+end
+
 function handlers.refusal(conn, frame, record)
   local form = frame.form
   local code = form.error or frame.values[form.code]
@@ -301,12 +321,12 @@ function handlers.refusal(conn, frame, record)
   if not spec.errors[code] then
     violation(record, "unknown-code", "server", "there is no error " .. code)
   elseif fault_of_error[code] then
-    general_refusal(conn, record, entry, code, verb)
+    general_refusal(conn, record, conn.whole and entry or nil, code, verb)
   else
     local function refuses(row) return row.error == code end
     local row = find_row(conn, conn.view.states, verb, entry and entry.values or {}, refuses)
     local fault = entry and entry.fault and fault_row(conn.view.states, entry.fault, verb)
-    if fault then
+    if fault and conn.whole then
       violation(record, "wrong-outcome", "server", "the fault is " .. fault.error, fault.rule)
     elseif row then
       judge_outcome(conn, record, entry, verb, refuses)
@@ -318,6 +338,7 @@ function handlers.refusal(conn, frame, record)
     end, "wrong-outcome", code .. " for " .. verb)
     record.rule = row and row.rule
     if row then
+      learn_name(conn, row, entry)
       perform(conn, row.does, function() end)
       own_tuples(conn, row, entry)
     end
@@ -371,10 +392,14 @@ local function cause_of(conn, frame)
   return chosen, number, wrong
 end
 
--- A line from the partner: links it with the request that sent it.
+-- A line from the partner: links it with the request that sent it. A line that was not sent is one in doubt: the packet
+-- that sent it may be missing, which the partner's next packets will show.
 local function match_line(conn, frame, record)
   local peer = conn.peer
-  if not peer then return end
+  if not peer then
+    peer = connections.speaker(conn, frame.values, record.time)
+    if not (peer and connections.recognise(conn, peer)) then return end
+  end
   for index = peer.lines.first, peer.lines.last do
     local entry = peer.lines[index]
     local same = not entry.refused
@@ -387,7 +412,8 @@ local function match_line(conn, frame, record)
     end
   end
   if peer.whole and conn.whole then
-    violation(record, "unknown-line", "server", "the partner has sent no such line that was not delivered before")
+    peer.doubtful = peer.doubtful or {}
+    table.insert(peer.doubtful, {record = record, values = frame.values})
   end
 end
 
@@ -399,13 +425,15 @@ function handlers.push(conn, frame, record)
     return violation(record, "wrong-push", "server", "no row has these words")
   end
   record.rule = cause.rule
-  if wrong then violation(record, "wrong-push", "server", wrong, cause.rule) end
+  if cause.me and (cause.does.accept or cause.does.unlink) then connections.learn_partner(conn, frame.values[cause.me]) end
+  record.before = conn.view
+  if wrong and not conn.possible then violation(record, "wrong-push", "server", wrong, cause.rule) end
   move(conn, record, form.key .. " " .. number, pushed(cause), "wrong-push", form.key)
   if cause.does.link then
     connections.meet(conn, cause.me and frame.values[cause.me])
     change(conn, {accepted = false, answered = false, here = true})
   elseif cause.does.unlink then
-    change(conn, connections.alone)
+    connections.part(conn)
   elseif cause.does.accept then
     change(conn, {here = true})
   elseif cause.does.relay then
@@ -443,13 +471,15 @@ function handlers.goodbye(conn, frame, record)
   conn.over, conn.silenced = true, true
 end
 
-local function follow(conn, frame, record)
+-- `synced`: whether the frame's beginning is in the capture; else it may be the end of another one, and what it says is
+-- a guess.
+local function follow(conn, frame, record, synced)
   record.before, record.after = conn.view, conn.view
   if conn.over then
     violation(record, "after-the-end", "server", "nothing may follow it")
     return
   end
-  local must_end, listing = conn.must_end, conn.listing
+  local must_end, listing, silenced = conn.must_end, conn.listing, conn.silenced
   if frame.fault then
     local row = fault_row(views.every, frame.fault, spec.any_verb)
     violation(record, row.error, "server", frame.why, row.rule)
@@ -466,6 +496,9 @@ local function follow(conn, frame, record)
   if listing and record.request ~= listing.record then
     local why = ("the items for frame %d are not at their end"):format(listing.record.number)
     violation(record, "interrupted", "server", why)
+  end
+  if not synced then
+    conn.possible, conn.over, conn.silenced, record.violations = views.every, nil, silenced, nil
   end
   record.after = conn.view
 end

@@ -35,8 +35,10 @@ local function unanswered(conn, verbs)
   end
 end
 
--- The rules for clients. A frame that crossed a push is right if it was right before the push.
+-- The rules for clients, where all frames of both sides are known. A frame that crossed a push is right if it was right
+-- before the push.
 local function judge_request(conn, frame, record)
+  if not conn.whole then return end
   local view, verb, client = conn.view, frame.echo, spec.client
   local other = client.one_unanswered[verb] and unanswered(conn, client.one_unanswered)
   if other then
@@ -80,7 +82,22 @@ local function match_probe(conn, frame, record)
   end
 end
 
-local function follow(conn, frame, record)
+-- Links a line that came out before this, in the order of the packets, with the request that sent it.
+local function was_doubtful(conn, entry)
+  for index, line in ipairs(conn.doubtful or {}) do
+    local same = true
+    for name, value in pairs(line.values) do
+      same = same and entry.values[name] == value
+    end
+    if same then
+      line.record.relayed_from, entry.record.relayed_to = entry.record, line.record
+      return table.remove(conn.doubtful, index)
+    end
+  end
+end
+
+-- `synced`: whether the frame's beginning is in the capture; else it may be the end of another one.
+local function follow(conn, frame, record, synced)
   record.before, record.after = conn.view, conn.view
   if conn.silenced then
     record.kind = "discarded"
@@ -89,14 +106,17 @@ local function follow(conn, frame, record)
   local entry = {record = record, verb = frame.echo, fault = frame.fault, values = frame.values}
   record.verb = frame.form and frame.echo
   if frame.fault then
-    local row = fault_row(conn.view.states, frame.fault, frame.echo) or fault_row(views.every, frame.fault, frame.echo)
-    violation(record, row.error, "client", frame.why, row.rule)
+    local row = connections.agreed_fault(conn.possible or conn.view.states, frame.fault, frame.echo)
+    if row then violation(record, row.error, "client", frame.why, row.rule) end
   else
     judge_request(conn, frame, record)
     match_probe(conn, frame, record)
     entry.silent = not frame.form.answered
-    if frame.form.relays then put(conn.lines, entry) end
-    conn.silenced = frame.form.ends
+    if frame.form.relays and not was_doubtful(conn, entry) then
+      put(conn.lines, entry)
+      if not conn.whole and not conn.peer then connections.say(conn, entry) end
+    end
+    conn.silenced = synced and frame.form.ends
   end
   put(conn.pending, entry)
 end

@@ -7,20 +7,20 @@ are missing, a call has no answer and no end, and nobody is said to have done an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
 from pychat.spec import Spec
 from pychat.spec.view import Move, moves
-from tools.report.evidence import Evidence
+from tools.report.evidence import Evidence, among
 from tools.report.packets import Line
 from tools.vocabulary import Vocabulary
 
 from .transport import Spread
 
-Outcome = Literal["answered", "declined", "unanswered", "hung up", "lost", "open"]
+Outcome = Literal["answered", "declined", "unanswered", "hung up", "lost", "open", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,13 @@ class Going:
     """The user whose end has gone, and why: the reason that its partner was told, else the request or the goodbye.
 
     `how`: by the request that ends a chat, by the timer of a call that is not answered, or with the connection.
+    `unanswered`: it can only be so if the call was not answered.
     """
 
     who: str
     why: str
     how: Literal["left", "timer", "lost"]
+    unanswered: bool = False
 
     def __str__(self) -> str:
         return f"{self.who} {self.why}".strip()
@@ -70,7 +72,8 @@ class Call:
     `shown`: the capture shows which of the two has called. `rang`: the called user is told. `answered`: the frame that
     shows an answer. `over`: the first one that shows that an end has gone (`going`). `outcome` is how the call
     ended: `hung up` by the caller, `lost` when a connection ended while it rang, `open` when the capture shows neither
-    an answer nor an end. `last` is the time of the last line, in seconds since the epoch.
+    an answer nor an end, `unknown` when it shows an end, and its answer may be missing. `last` is the time of the last
+    line, in seconds since the epoch.
     """
 
     number: int
@@ -96,7 +99,9 @@ class Call:
     @property
     def ringing(self) -> float | None:
         """For how many seconds it rang; None where the capture does not show when it began or ended."""
-        return None if self.rang is None or self.decided is None else self.decided.time - self.rang.time
+        if self.rang is None or self.decided is None or self.outcome == "unknown":
+            return None
+        return self.decided.time - self.rang.time
 
     @property
     def lasted(self) -> float:
@@ -127,17 +132,19 @@ class Missed:
     refused: int | None
 
 
-def calls(lines: Sequence[Line], spec: Spec, words: Vocabulary) -> list[Call]:
-    """The calls in the order in which the capture shows them."""
+def calls(lines: Sequence[Line], spec: Spec, words: Vocabulary, partial: Collection[int] = ()) -> list[Call]:
+    """The calls in the order in which the capture shows them. `partial`: the streams of which it lacks something."""
     by_number: dict[int, list[Line]] = {}
     for line in lines:
-        if line.chat is not None:
-            by_number.setdefault(line.chat, []).append(line)
+        if line.talk is not None:
+            by_number.setdefault(line.talk, []).append(line)
     goings = [move for move in moves(spec) if move.key == words.gone and move.by == "partner"]
-    return [_call(number, own, goings, spec, words) for number, own in sorted(by_number.items())]
+    return [_call(number, own, goings, spec, words, partial) for number, own in sorted(by_number.items())]
 
 
-def _call(number: int, lines: list[Line], goings: Sequence[Move], spec: Spec, words: Vocabulary) -> Call:
+def _call(
+    number: int, lines: list[Line], goings: Sequence[Move], spec: Spec, words: Vocabulary, partial: Collection[int]
+) -> Call:
     caller, called, shown = _ends(lines, spec, words)
     answer = _answer(lines, caller, called, words) if shown else _talk(lines, words)
     end = _end(lines, words)
@@ -153,10 +160,10 @@ def _call(number: int, lines: list[Line], goings: Sequence[Move], spec: Spec, wo
         answered=Moment.of(answer),
         over=Moment.of(end),
         going=going,
-        outcome=_outcome(going, answer, caller),
+        outcome=_outcome(going, answer, caller, sure=shown and not any(line.stream in partial for line in lines)),
         last=lines[-1].time,
         said=said,
-        evidence=Evidence.showing(f"{spec.protocol}.chat == {number}", lines),
+        evidence=_evidence(lines, spec.protocol),
     )
     thoughts = list(call.think_times())
     for who in dict.fromkeys(line.speaker for line in said):
@@ -166,25 +173,33 @@ def _call(number: int, lines: list[Line], goings: Sequence[Move], spec: Spec, wo
     return call
 
 
+def _evidence(lines: Sequence[Line], protocol: str) -> Evidence:
+    """The lines that the dissector shows as this chat, and those that belong to it since they came out in it."""
+    numbers = sorted({line.chat for line in lines if line.chat is not None})
+    others = sorted({line.number for line in lines if line.chat is None})
+    parts = [among(f"{protocol}.chat", numbers)] + ([among("frame.number", others)] if others else [])
+    return Evidence.showing(" || ".join(parts), lines)
+
+
 def _ends(lines: Sequence[Line], spec: Spec, words: Vocabulary) -> tuple[str, str, bool]:
     """The caller and the called user, and whether the capture tells which is which."""
     for line in lines:
         if not line.from_client and line.verb == words.called:
-            return line.partner, line.user, True
+            return line.other, line.who, True
         if not line.from_client and line.verb == words.accepted:
-            return line.user, line.partner, True
+            return line.who, line.other, True
     first = lines[0]
     if first.kind != "answer" or first.request != words.call or first.state not in spec.states:
-        return first.user, first.partner, False
+        return first.who, first.other, False
     if first.state == first.state_after:
-        return first.partner, first.user, True  # an answer to a call that the capture does not have
-    return first.user, first.partner, True
+        return first.other, first.who, True  # an answer to a call that the capture does not have
+    return first.who, first.other, True
 
 
 def _answer(lines: Sequence[Line], caller: str, called: str, words: Vocabulary) -> Line | None:
     """The frame that shows an answer: the push to the caller, what the called user gets for it, or a line of it."""
-    to_caller = [line for line in lines if line.kind == "push" and line.user == caller]
-    own = [line for line in lines if line.kind == "answer" and line.request == words.call and line.user == called]
+    to_caller = [line for line in lines if line.kind == "push" and line.who == caller]
+    own = [line for line in lines if line.kind == "answer" and line.request == words.call and line.who == called]
     told = [line for line in to_caller if line.verb == words.accepted]
     heard = [line for line in to_caller if line.verb == words.heard]
     return next(iter([*told, *own, *heard]), None)
@@ -195,7 +210,7 @@ def _talk(lines: Sequence[Line], words: Vocabulary) -> Line | None:
     hearers: set[str] = set()
     for line in lines:
         if line.kind == "push" and line.verb == words.heard:
-            hearers.add(line.user)
+            hearers.add(line.who)
             if len(hearers) == 2:
                 return line
     return None
@@ -218,25 +233,38 @@ def _end(lines: Sequence[Line], words: Vocabulary) -> Line | None:
 def _going(end: Line, goings: Sequence[Move], spec: Spec, words: Vocabulary) -> Going:
     """What the frame that shows the end says of it."""
     if end.verb != words.gone:  # its own request, or the server's last frame
-        return Going(end.user, end.request or end.value("code"), "left" if end.request == words.leave else "lost")
+        return Going(end.who, end.request or end.value("code"), "left" if end.request == words.leave else "lost")
     who = end.value(spec.pushes[words.gone].form.field_of(spec.names) or "")
     for move in goings:
         if all(end.value(name) in values for name, values in move.words):
             why = " ".join(end.value(name) for name, _ in move.words)
-            return Going(who, why, "left" if move.verb == words.leave else "timer" if _of_timer(move) else "lost")
+            how: Literal["left", "timer", "lost"] = "lost"
+            if move.verb == words.leave:
+                how = "left"
+            elif _of_timer(move):
+                how = "timer"
+            return Going(who, why, how, _rings(move))
     return Going(who, "", "lost")
 
 
 def _of_timer(move: Move) -> bool:
     """Whether a timer ends a call that is not answered: no request does it, and it depends on the answer."""
-    return move.verb is None and (move.here is False or ("not answered", True) in move.known)
+    return move.verb is None and _rings(move)
 
 
-def _outcome(going: Going | None, answer: Line | None, caller: str) -> Outcome:
+def _rings(move: Move) -> bool:
+    """Whether a move is possible only while the call is not answered."""
+    return move.here is False or ("not answered", True) in move.known
+
+
+def _outcome(going: Going | None, answer: Line | None, caller: str, *, sure: bool) -> Outcome:
+    """`sure`: the capture has all that was said, and shows the caller; else a call may have been answered unseen."""
     if answer is not None:
         return "answered"
     if going is None:
         return "open"
+    if not sure and not going.unanswered:
+        return "unknown"
     if going.how == "left":
         return "hung up" if going.who == caller else "declined"
     return "unanswered" if going.how == "timer" else "lost"
@@ -253,7 +281,7 @@ def _said(lines: Sequence[Line], words: Vocabulary) -> list[Said]:
                 refused[line.number] -= 1
                 continue
             text = line.whole.partition(" ")[2]
-            one = Said(line.number, line.time, line.user, text, line.length)
+            one = Said(line.number, line.time, line.who, text, line.length)
             said.append(one)
             waiting.setdefault(line.number, []).append(one)
         elif line.verb == words.heard and not line.from_client and line.relayed_from is not None:
@@ -273,9 +301,9 @@ def missed(lines: Sequence[Line], spec: Spec, words: Vocabulary) -> list[Missed]
     found = []
     for line in tells:
         caller = line.value(field_name)
-        own = [refusal for refusal, user in refusals if same(refusal.user, caller) and same(user, line.user)]
+        own = [refusal for refusal, user in refusals if same(refusal.who, caller) and same(user, line.who)]
         nearest = min(own, key=lambda refusal: abs(refusal.time - line.time), default=None)
-        found.append(Missed(line.number, line.time, line.user, caller, nearest.number if nearest else None))
+        found.append(Missed(line.number, line.time, line.who, caller, nearest.number if nearest else None))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tools.report.document import bracketed
 from tools.report.evidence import Evidence
 from tools.report.packets import ACK, FIN, RST, SYN, Line, Packet
 from tools.report.reading import Capture, Endpoint
@@ -95,12 +96,6 @@ class Connection:
     def direction(self, *, from_client: bool) -> str:
         """`alice → server`, `server → alice`."""
         return f"{self.who} → server" if from_client else f"server → {self.who}"
-
-
-def bracketed(end: Endpoint) -> str:
-    """An end as people write it: `10.0.0.1:8255`, `[::1]:8255`."""
-    address, port = end
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def connections(capture: Capture) -> list[Connection]:
@@ -223,6 +218,8 @@ def _ending(packets: Sequence[Packet], fins: list[tuple[int, str]], resets: list
     by = fins[0][1]
     if resets:
         return "reset", f"FIN by the {by} first, then a RST by the {resets[0][1]}"
+    if len({packet.sender for packet in packets}) == 1:
+        return "half-closed", f"FIN by the {by}; the other direction is not in the capture"
     if len({side for _, side in fins}) == 1:
         return "half-closed", f"FIN by the {by}; the other half is still open"
     return "fin", f"FIN, {by} first"

@@ -22,3 +22,9 @@ class Coverage:
         self._starts[low:high] = [min([start, *(first for first, _ in touched)])]
         self._ends[low:high] = [max([end, *(last for _, last in touched)])]
         return end - start - seen
+
+    def missing(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The spans between `start` and `end` that were not seen."""
+        edges = [start, *(edge for span in zip(self._starts, self._ends, strict=True) for edge in span), end]
+        spans = zip(edges[::2], edges[1::2], strict=True)
+        return [(max(first, start), min(last, end)) for first, last in spans if max(first, start) < min(last, end)]

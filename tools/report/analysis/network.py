@@ -1,4 +1,4 @@
-"""The network layer: addresses, TTL and route, identification, fragments, checksums and hardware addresses."""
+"""The network layer: addresses, TTL, identification, fragments, checksums and hardware addresses of each sender."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import pairwise
 from tools.report.evidence import Evidence, among
 from tools.report.packets import Packet
 
-_INITIAL_TTLS = (64, 128, 255)  # of Unix, Windows, routers
+INITIAL_TTLS = (64, 128, 255)  # of Unix, Windows, routers
 
 
 @dataclass(slots=True)
@@ -26,6 +26,7 @@ class Sender:
     hardware: list[str]
     ids: str
     df: int
+    flow_labels: int
     fragments: int
     checksums_good: int
     checksums_bad: int
@@ -43,7 +44,7 @@ def senders(packets: Sequence[Packet]) -> list[Sender]:
 def _sender(address: str, sent: Sequence[Packet]) -> Sender:
     ttls = Counter(packet.ttl for packet in sent)
     top = max(ttls)
-    start = next((value for value in _INITIAL_TTLS if value >= top), 255)
+    start = next((value for value in INITIAL_TTLS if value >= top), 255)
     family = "ipv6" if ":" in address else "ip"
     streams = sorted({packet.stream for packet in sent})
     return Sender(
@@ -56,6 +57,7 @@ def _sender(address: str, sent: Sequence[Packet]) -> Sender:
         hardware=sorted({packet.eth_src for packet in sent if packet.eth_src}),
         ids=_identification(sent),
         df=sum(packet.df for packet in sent),
+        flow_labels=len({packet.flow_label for packet in sent if int(packet.flow_label or "0", 0)}),
         fragments=sum(packet.fragment for packet in sent),
         checksums_good=sum(packet.ip_checksum_ok is True for packet in sent),
         checksums_bad=sum(packet.ip_checksum_ok is False for packet in sent),
@@ -64,9 +66,9 @@ def _sender(address: str, sent: Sequence[Packet]) -> Sender:
 
 
 def _identification(sent: Sequence[Packet]) -> str:
-    """How the identification goes on from packet to packet."""
+    """How the identification goes on from packet to packet of a connection; empty in IPv6, which has none."""
     if sent[0].version == 6:
-        return "none in IPv6"
+        return ""
     by_stream: dict[int, list[int]] = {}
     for packet in sent:
         by_stream.setdefault(packet.stream, []).append(int(packet.ip_id or "0", 0))
@@ -79,5 +81,5 @@ def _identification(sent: Sequence[Packet]) -> str:
         return "one packet"
     usual, count = steps.most_common(1)[0]
     share = count / steps.total()
-    words = {"the same": "always the same", "+1": "+1 a packet", "up": "grows", "jumps": "jumps"}[usual]
+    words = {"the same": "constant", "+1": "+1 per packet", "up": "increases", "jumps": "random"}[usual]
     return words if share > 0.98 else f"{words} ({share:.0%})"

@@ -11,6 +11,7 @@ from tools.report.packets import Line, Packet
 
 from .connections import Connection
 from .coverage import Coverage
+from .holes import holes
 from .transport import data
 
 
@@ -73,7 +74,8 @@ def directions(connection: Connection) -> list[Direction]:
 def _direction(connection: Connection, *, from_client: bool) -> Direction:
     segments = _new(data(connection.packets, from_client=from_client))
     lines = [line for line in connection.lines if line.from_client == from_client]
-    placed, certain = _place(lines, segments)
+    missing = [(hole.start, hole.start + hole.octets) for hole in holes(connection.packets, from_client=from_client)]
+    placed, certain = _place(lines, segments, missing)
     return Direction(connection, from_client, segments, placed, certain)
 
 
@@ -84,15 +86,26 @@ def _new(packets: Sequence[Packet]) -> list[Packet]:
     return sorted(kept, key=lambda packet: (packet.seq, packet.number))
 
 
-def _place(lines: Sequence[Line], segments: Sequence[Packet]) -> tuple[list[Placed], bool]:
-    """Counts the lines' lengths along the stream, and looks up which segments lie there."""
+def _place(
+    lines: Sequence[Line], segments: Sequence[Packet], missing: Sequence[tuple[int, int]]
+) -> tuple[list[Placed], bool]:
+    """Counts the lines' lengths along the stream, and looks up which segments lie there.
+
+    Behind octets that are missing, the count begins anew.
+    """
     if not segments or not lines:
         return [], False
     starts = [packet.seq for packet in segments]
     position = segments[0].seq
     placed = []
     certain = True
+    last_of = {packet.number: packet.seq + packet.payload for packet in segments}
+    holes_left = list(missing)
     for line in lines:
+        while (
+            holes_left and position + line.length > holes_left[0][0] and last_of.get(line.number, 0) > holes_left[0][1]
+        ):
+            position = max(position, holes_left.pop(0)[1])
         end = position + line.length
         frames = []
         index = max(0, bisect_right(starts, position) - 1)

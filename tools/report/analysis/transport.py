@@ -18,6 +18,7 @@ class Sign:
 
     name: str
     words: str
+    several: str
     meaning: str
     evidence: Evidence
 
@@ -50,10 +51,10 @@ def signs(connections: Sequence[Connection]) -> list[Sign]:
     """The kinds of events that occur, in the order of ANALYSIS."""
     scope = streams_filter(connections)
     found = []
-    for name, (words, meaning) in ANALYSIS.items():
+    for name, (words, several, meaning) in ANALYSIS.items():
         packets = [packet for one in connections for packet in one.packets if name in packet.analysis]
         if packets:
-            found.append(Sign(name, words, meaning, Evidence.showing(f"{name} && {scope}", packets)))
+            found.append(Sign(name, words, several, meaning, Evidence.showing(f"{name} && {scope}", packets)))
     return found
 
 

@@ -13,6 +13,7 @@ from tools.report.findings import Findings
 SECTIONS = (
     "summary",
     "checking",
+    "gaps",
     "sockets",
     "handshake",
     "flows",
@@ -20,7 +21,9 @@ SECTIONS = (
     "small",
     "transport",
     "network",
+    "routing",
     "session",
+    "patterns",
     "calls",
     "talk",
     "closing",

@@ -10,7 +10,7 @@ from tools.report.document import Block, Column, Paragraph, Section, Table, firs
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 
-_SHOWN = 30
+_SHOWN = 200
 # How calls ended, for one of them and for several.
 _SUMMED: dict[Outcome, tuple[str, str]] = {
     "answered": ("was answered", "were answered"),
@@ -18,6 +18,10 @@ _SUMMED: dict[Outcome, tuple[str, str]] = {
     "unanswered": ("was not answered in time", "were not answered in time"),
     "hung up": ("was ended by its caller while it rang", "were ended by their callers while they rang"),
     "lost": ("ended with a connection while it rang", "ended with a connection while they rang"),
+    "unknown": (
+        "ended, and whether it was answered cannot be known",
+        "ended, and whether they were answered cannot be known",
+    ),
     "open": ("is neither answered nor over", "are neither answered nor over"),
 }
 
@@ -69,11 +73,17 @@ def summed(findings: Findings) -> Paragraph:
     """How many calls there were, and what became of them."""
     shown = [call for call in findings.calls if call.shown]
     counts = Counter(call.outcome for call in shown)
-    ends = [f"{count} {_SUMMED[how][count > 1]}" for how, count in sorted(counts.items(), key=lambda pair: -pair[1])]
-    words = plural(len(shown), "call") + (f": {', '.join(ends)}." if ends else ".")
+    if len(counts) == 1 and len(shown) > 1:
+        words = f"{'Both' if len(shown) == 2 else f'All {len(shown):,}'} calls {_SUMMED[shown[0].outcome][1]}."
+    elif len(shown) == 1:
+        words = f"The only call {_SUMMED[shown[0].outcome][0]}."
+    else:
+        ends = [f"{count} {_SUMMED[how][count > 1]}" for how, count in counts.most_common()]
+        words = f"{plural(len(shown), 'call')}: {', '.join(ends)}." if shown else ""
     rest = len(findings.calls) - len(shown)
     if rest:
-        words += f" Of {rest} more, the capture does not show who called."
+        words += f" The capture does not show the caller of {plural(rest, 'call')}{' more' if shown else ''}."
+    words = words.strip()
     lines = [line for line in findings.lines if line.chat is not None]
     return Paragraph(words, Evidence.showing(f"{findings.protocol}.chat", lines))
 
@@ -86,13 +96,21 @@ def _waits(findings: Findings) -> list[Paragraph]:
     spread = Spread.of([wait for wait in waits if wait is not None])
     if spread is None:
         return []
-    words = f"{plural(spread.count, 'call')} rang until the caller was told of the answer, for {seconds(spread.least)}"
-    if spread.count > 1:
-        words += f" to {seconds(spread.most)}; the median is {seconds(spread.median)}"
-    return [Paragraph(f"{words}.", evidence)]
+    if spread.count == 1:
+        words = f"The caller waited {seconds(spread.least)} for the answer."
+    else:
+        words = (
+            f"The callers waited {seconds(spread.least)} to {seconds(spread.most)} for the answer "
+            f"({spread.count:,} calls, median {seconds(spread.median)})."
+        )
+    return [Paragraph(words, evidence)]
 
 
 def _ended(call: Call) -> str:
+    if call.outcome == "unknown":
+        return f"{call.going} (whether it was answered cannot be known)"
+    if call.outcome == "answered" and not call.shown:
+        return "answered (both have heard the other)"
     if call.outcome in ("answered", "declined"):
         return f"{call.outcome} by {call.called}"
     if call.outcome == "hung up":
@@ -121,8 +139,8 @@ def _missed(findings: Findings) -> list[Block]:
     ]
     return [
         Table(
-            f"Missed calls{first_of(shown, missed)}: users in a chat who were told that somebody had called. The last "
-            "column is the frame in which the caller was refused",
+            f"Missed calls{first_of(shown, missed)}: the push that tells a user in a chat of a refused call. The last "
+            "column is the frame of the refusal",
             (
                 *numbers("Frame", "Time"),
                 Column("Missed by", share=1),

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from datetime import UTC, datetime
 
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, octets, plural, quoted
+from tools.report.document import (
+    Block,
+    Column,
+    Paragraph,
+    Section,
+    Table,
+    first_of,
+    listed,
+    numbers,
+    octets,
+    plural,
+    quoted,
+)
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
+from tools.wireshark import PREFERENCES
 
-_COMMENTS_SHOWN = 30
+_COMMENTS_SHOWN = 200
 
 
 def sections(findings: Findings) -> list[Section]:
@@ -24,8 +39,9 @@ def sections(findings: Findings) -> list[Section]:
             "How to open the capture with the dissector and the preferences of this report",
             (Column("Step"), Column("Command", share=1, code=True)),
             (
-                ("Write the dissector", f"python -m tools.dissector --out {findings.protocol}.lua"),
+                ("Install the dissector and its profile", "python -m tools.dissector --install"),
                 ("Open the capture", _wireshark(findings)),
+                ("What the profile sets", ", ".join(PREFERENCES)),
             ),
         ),
         _file(findings),
@@ -45,8 +61,8 @@ def sections(findings: Findings) -> list[Section]:
 
 
 def _wireshark(findings: Findings) -> str:
-    preferences = " ".join(findings.tshark.preferences)
-    return f"wireshark -X lua_script:{findings.protocol}.lua {preferences} {findings.tshark.capture.name}"
+    own = [word for preference in findings.tshark.own_preferences for word in ("-o", preference)]
+    return shlex.join(["wireshark", "-C", findings.spec.title, *own, findings.tshark.capture.name])
 
 
 def _file(findings: Findings) -> Table:
@@ -73,10 +89,17 @@ def _file(findings: Findings) -> Table:
 def _counted(findings: Findings) -> str:
     capture = findings.capture
     words = f"{capture.total:,}, of which {len(findings.packets):,} belong to the chat's TCP connections"
-    rest = capture.total - len(findings.packets)
-    return words + (
-        f"; {plural(rest, 'other')} (such as ARP) {'is' if rest == 1 else 'are'} not counted below" if rest else ""
+    own = {packet.number for packet in findings.packets}
+    others = Counter(
+        packet.protocols.rpartition(":")[2].upper() for packet in capture.packets if packet.number not in own
     )
+    unnamed = capture.total - len(findings.packets) - others.total()
+    if unnamed:
+        others["of other protocols"] += unnamed
+    if not others:
+        return words
+    names = listed([f"{count:,} {name}" for name, count in others.most_common(5)])
+    return f"{words}; not counted below: {names}{' …' if len(others) > 5 else ''}"
 
 
 def _link(findings: Findings) -> str:
@@ -84,6 +107,7 @@ def _link(findings: Findings) -> str:
     names = first.protocols.split(":")
     if names[0] == "eth":
         same = {packet.src for packet in findings.packets} == {"127.0.0.1"}
-        return "Ethernet" + (" frames of the loopback interface" if same or first.src == first.dst else "")
+        tagged = ", with 802.1Q tags (VLAN)" if any(packet.vlan is not None for packet in findings.packets) else ""
+        return "Ethernet" + (" frames of the loopback interface" if same or first.src == first.dst else tagged)
     words = {"sll": "Linux “cooked” capture", "null": "BSD loopback", "raw": "raw IP", "ip": "raw IP", "ipv6": "raw IP"}
     return words.get(names[0], names[0])

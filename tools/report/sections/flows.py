@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from tools.report.analysis.calls import Call
-from tools.report.analysis.session import ANSWERS
 from tools.report.analysis.transport import Spread
-from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, numbers, plural, quoted, seconds
+from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, numbers, quoted, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.ladder import ladders
+from tools.report.ladder import ladder
 
 
 def sections(findings: Findings) -> list[Section]:
@@ -34,26 +33,23 @@ def _chosen(findings: Findings) -> Call | None:
 
 
 def _ladder(findings: Findings, chat: Call) -> list[Block]:
-    drawings = ladders(findings, chat)
+    head, *strips = ladder(findings, chat)
     streams = chat.streams[:2]
     evidence = Evidence.showing(
         f"tcp.stream in {{{', '.join(map(str, streams))}}}",
         [packet for packet in findings.packets if packet.stream in streams],
     )
-    blocks: list[Block] = []
-    for index, svg in enumerate(drawings):
-        part = f" ({index + 1} of {len(drawings)})" if len(drawings) > 1 else ""
-        blocks.append(
-            Figure(
-                f"Chat {chat.number} between {chat.caller} and {chat.called}{part}. Above each arrow the lines of the "
-                "chat (blue from a client, green from the server), below it TCP's flags and relative numbers. In a "
-                "long chat, bare acknowledgements are left out",
-                svg,
-                f"Ladder diagram of the packets between {chat.caller}, the server and {chat.called}",
-                evidence if index == len(drawings) - 1 else None,
-            )
+    return [
+        Figure(
+            f"Chat {chat.number} between {chat.caller} and {chat.called}. Above each arrow the lines of the protocol "
+            "(blue from a client, green from the server), below it TCP's flags and relative numbers. In a long chat, "
+            "bare acknowledgements are left out",
+            head,
+            f"Ladder diagram of the packets between {chat.caller}, the server and {chat.called}",
+            evidence,
+            strips,
         )
-    return blocks
+    ]
 
 
 def _requests(findings: Findings) -> list[Block]:
@@ -61,16 +57,17 @@ def _requests(findings: Findings) -> list[Block]:
         (
             request.verb,
             str(request.sent),
-            str(request.granted) if request.granted or request.refused else "–",
+            "–" if request.verb in (findings.words.say, findings.words.probed) else str(request.granted),
             str(request.refused),
             *_spread(request.delay),
         )
         for request in findings.requests
     ]
     _, evidence = findings.of_kind("request")
-    answered = [line for line in findings.lines if line.delay is not None and line.kind in ANSWERS]
+    say = findings.words.say
     table = Table(
-        "Requests of the clients, their outcome, and the response time (from request to answer, at the capture point)",
+        "Requests of the clients, their outcome, and the response time (from request to answer, at the capture "
+        f"point). A {quoted(say)} that succeeds has no answer (–): it is relayed",
         (
             Column("Request", code=True, share=1),
             *numbers("Sent", "Granted", "Refused", "Least", "Median", "95 %", "Most"),
@@ -78,30 +75,7 @@ def _requests(findings: Findings) -> list[Block]:
         rows,
         evidence,
     )
-    blocks: list[Block] = [table]
-    name = findings.protocol
-    spread = Spread.of([line.delay for line in answered if line.delay is not None])
-    if spread is not None:
-        blocks.append(
-            Paragraph(
-                f"{plural(spread.count, 'answer')} came {seconds(spread.least)} to {seconds(spread.most)} after the "
-                f"request; the median is {seconds(spread.median)}.",
-                Evidence.showing(f'{name}.time && ({name}.kind == "answer" || {name}.kind == "refusal")', answered),
-            )
-        )
-    relayed = [line for line in findings.lines if line.relay_time is not None]
-    spread = Spread.of([line.relay_time for line in relayed if line.relay_time is not None])
-    if spread is not None:
-        blocks.append(
-            Paragraph(
-                f"{plural(spread.count, 'line')} reached the partner. The relay time, from the last segment of a line "
-                f"to the server to its last segment to the partner, was {seconds(spread.least)} to "
-                f"{seconds(spread.most)}, median {seconds(spread.median)}. A {quoted(findings.words.say)} that "
-                "succeeds has no answer.",
-                Evidence.showing(f"{findings.protocol}.relay_time", relayed),
-            )
-        )
-    return blocks
+    return [table]
 
 
 def _spread(delay: Spread | None) -> tuple[str, str, str, str]:

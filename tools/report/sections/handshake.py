@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from tools.report.analysis.connections import Connection, Handshake, Options
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, plural, seconds
+from tools.report.analysis.tcp_states import steps
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, plural, quoted, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import ACK
+from tools.report.packets import ACK, RST, SYN, Packet
 
-_SHOWN = 40
+_SHOWN = 200
 _LISTED = 15  # connections whose frames a filter can name one by one
 
 
@@ -28,9 +29,10 @@ def sections(findings: Findings) -> list[Section]:
         return [Section("The three-way handshake", blocks)]
     blocks += [
         _detail(*whole[0]),
-        _arithmetic(whole[0][1]),
+        _arithmetic(*whole[0]),
         _table(findings, whole),
         _options(findings, whole),
+        *_scaling(findings, whole),
         *_payload(whole),
         *_missing(findings),
     ]
@@ -39,6 +41,7 @@ def sections(findings: Findings) -> list[Section]:
 
 def _detail(one: Connection, shake: Handshake) -> Table:
     three = [packet for packet in one.packets if packet.number in (shake.syn, shake.syn_ack, shake.ack)]
+    states = {step.packet.number: step for step in steps(one.packets)}
     rows = [
         (
             str(packet.number),
@@ -49,30 +52,44 @@ def _detail(one: Connection, shake: Handshake) -> Table:
             str(packet.ack_raw) if packet.has(ACK) else "–",
             f"{packet.seq} / {packet.ack if packet.has(ACK) else '–'}",
             f"{packet.window_raw:,}",
+            states[packet.number].client if packet.number in states else "=",
+            states[packet.number].server if packet.number in states else "=",
         )
         for packet in three
     ]
     return Table(
         f"The handshake of {one.who} (stream {one.stream}), segment by segment. Time in seconds since the SYN; window "
-        "as written in the header",
+        "as written in the header; client and server: TCP's state once the segment has arrived, inferred. Before the "
+        "SYN the client is CLOSED and the server in LISTEN",
         (
             *numbers("Frame", "Time"),
             Column("Direction"),
             Column("Flags"),
             *numbers("Sequence number", "Acknowledgement", "Relative", "Window"),
+            Column("Client"),
+            Column("Server"),
         ),
         rows,
         shake.evidence,
+        small=True,
     )
 
 
-def _arithmetic(shake: Handshake) -> Paragraph:
+def _farther(one: Connection, shake: Handshake) -> str:
+    """What the two parts of the round trip say of the capture point; nothing on the loopback interface."""
+    if one.client[0] == one.server[0]:
+        return ""
+    near, far = ("server", "client") if shake.server_took < shake.client_took else ("client", "server")
+    ratio = max(shake.server_took, shake.client_took) / max(min(shake.server_took, shake.client_took), 1e-9)
+    return f": the capture point is nearer to the {near} than to the {far}" if ratio >= 4 else ""
+
+
+def _arithmetic(one: Connection, shake: Handshake) -> Paragraph:
     return Paragraph(
         f"Frame {shake.syn_ack} acknowledges {shake.syn_ack_acks} = {shake.client_isn} + 1, and frame {shake.ack} "
         f"acknowledges {shake.ack_acks} = {shake.server_isn} + 1. The initial round-trip time, from the SYN to the "
         f"third segment, is {seconds(shake.rtt)}: {seconds(shake.server_took)} from the SYN to its answer and "
-        f"{seconds(shake.client_took)} from there to the ACK, measured at the capture point. The longer part belongs "
-        "to the endpoint that is farther away.",
+        f"{seconds(shake.client_took)} from there to the ACK, measured at the capture point{_farther(one, shake)}.",
         shake.evidence,
     )
 
@@ -138,28 +155,84 @@ def _options(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> T
     )
 
 
+def _power(shift: int) -> str:
+    """`2¹⁰`."""
+    return "2" + str(shift).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
 def _words(options: Options) -> tuple[str, ...]:
     return (
         f"{options.mss:,}" if options.mss is not None else "–",
-        f"2^{options.shift} = × {2**options.shift:,}" if options.shift is not None else "–",
+        f"{_power(options.shift)} = × {2**options.shift:,}" if options.shift is not None else "–",
         "permitted" if options.sack else "no",
         "yes" if options.timestamps else "no",
         f"{options.window:,}",
     )
 
 
-def _payload(whole: list[tuple[Connection, Handshake]]) -> list[Block]:
-    sizes = [shake.client.mss for _, shake in whole if shake.client.mss is not None]
-    if not sizes or not any(shake.client.timestamps and shake.server.timestamps for _, shake in whole):
-        return []
-    mss = min(sizes)
+def _scaling(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> list[Block]:
+    """What window scale does, on the numbers of one connection."""
+    both = next((pair for pair in whole if None not in (pair[1].client.shift, pair[1].server.shift)), None)
+    why = (
+        "The header's window field has 16 bits, so on its own a receiver can offer at most 65,535 octets. The option "
+        "window scale (RFC 7323) lets it count in larger units."
+    )
+    if both is None:
+        return [
+            Paragraph(
+                f"{why} No connection of this capture has the option in both SYNs, so no window is scaled.",
+                findings.select("tcp.options.wscale.shift && tcp.flags.syn == 1", _with_shift(findings)),
+            )
+        ]
+    one, shake = both
+    third = next(packet for packet in one.packets if packet.number == shake.ack)
+    assert shake.client.shift is not None
+    assert shake.server.shift is not None
+    later = next((p for p in one.packets if not p.from_client and not p.has(SYN) and not p.has(RST)), None)
+    words = (
+        f"{why} Both SYNs of stream {one.stream} carry it, so it is in force, for each direction with its sender's "
+        f"shift: the client multiplies by {_power(shake.client.shift)} = {2**shake.client.shift:,}, the server by "
+        f"{_power(shake.server.shift)} = {2**shake.server.shift:,}. The windows in the SYNs themselves are never "
+        f"scaled. The client's field of {third.window_raw:,} in frame {third.number} means {third.window_raw:,} × "
+        f"{2**shake.client.shift:,} = {third.window:,} octets"
+    )
+    frames = [shake.syn, shake.syn_ack, shake.ack]
+    if later is not None:
+        words += (
+            f", the server's {later.window_raw:,} in frame {later.number} means {later.window_raw:,} × "
+            f"{2**shake.server.shift:,} = {later.window:,} octets"
+        )
+        frames.append(later.number)
     return [
         Paragraph(
-            f"The MSS of {mss:,} octets is the MTU minus the IP and TCP headers. Both endpoints use timestamps, an "
-            f"option of 12 octets (with padding) in every later segment, so a segment carries at most {mss - 12:,} "
-            "octets of payload."
+            f"{words}. In Wireshark: {quoted('tcp.window_size_value')} is the field, {quoted('tcp.window_size')} the "
+            "product. Without the SYNs in the capture, the factor is unknown.",
+            Evidence.frames_alone(frames),
         )
     ]
+
+
+def _with_shift(findings: Findings) -> list[Packet]:
+    return [packet for packet in findings.packets if packet.has(SYN) and packet.shift is not None]
+
+
+def _payload(whole: list[tuple[Connection, Handshake]]) -> list[Block]:
+    one, shake = whole[0]
+    sizes = [options.mss for options in (shake.client, shake.server) if options.mss is not None]
+    if not sizes:
+        return []
+    mss = min(sizes)
+    header = 40 if ":" in one.client[0] else 20
+    words = (
+        f"The MSS of {mss:,} octets in stream {one.stream} is what is left of a packet of {mss + header + 20:,} octets "
+        f"(the MTU) after the IPv{6 if header == 40 else 4} header of {header} and the TCP header of 20."
+    )
+    if shake.client.timestamps and shake.server.timestamps:
+        words += (
+            " Both endpoints use timestamps, an option of 12 octets (with padding) in every later segment, so a "
+            f"segment carries at most {mss - 12:,} octets of payload."
+        )
+    return [Paragraph(words, Evidence.frames_alone([shake.syn, shake.syn_ack]))]
 
 
 def _missing(findings: Findings) -> list[Block]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pychat.spec.forms import ANY_VERB
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, plural, quoted
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Line
+from tools.report.sections.gaps import lacking
 
-_SHOWN = 30
+_SHOWN = 200
 
 
 def sections(findings: Findings) -> list[Section]:
@@ -71,22 +72,6 @@ def _refusals(findings: Findings) -> list[Block]:
                 evidence,
             )
         )
-    probes = [line for line in findings.lines if line.verb == findings.words.probe and not line.from_client]
-    if probes:
-        answered = sum(
-            any(
-                other.verb == findings.words.probed and other.stream == line.stream and other.number > line.number
-                for other in findings.lines
-            )
-            for line in probes[:200]
-        )
-        blocks.append(
-            Paragraph(
-                f"After silence, the server sent {plural(len(probes), 'probe')}; {answered} of them "
-                f"{'was' if answered == 1 else 'were'} answered.",
-                findings.pushed(findings.words.probe),
-            )
-        )
     return blocks
 
 
@@ -114,7 +99,13 @@ def _who(findings: Findings, line: Line) -> str:
 
 def _violations(findings: Findings) -> list[Block]:
     if not findings.violations:
-        return [Paragraph("No frame of the protocol breaks the specification, from either side.", findings.violating)]
+        words = "No frame of the protocol breaks the specification, from either side."
+        if lacking(findings):
+            words = (
+                "No frame of the protocol in this capture is known to break the specification. Where packets are "
+                "missing, not every one could be checked."
+            )
+        return [Paragraph(words, findings.violating)]
     first = findings.violations[0]
     rows = [
         (

@@ -15,6 +15,7 @@ from tools.report.findings import Findings
 from tools.report.packets import Packet
 from tools.report.plots import COLOURS, plot
 
+_SHOWN = 200
 _MOST_DRAWN = 14
 
 
@@ -54,7 +55,7 @@ def _best(findings: Findings, measure: Callable[[Direction], int]) -> Direction 
 
 def _table(findings: Findings) -> Table:
     rows = []
-    for one in findings.directions[:40]:
+    for one in findings.directions[:_SHOWN]:
         sizes = [packet.payload for packet in one.segments]
         rows.append(
             (

@@ -10,7 +10,8 @@ from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.plots import COLOURS, bars, plot, swatches
 
-_SHOWN = 30
+_DRAWN = 30
+_SHOWN = 200
 _LISTED = 60  # frames that a filter can name one by one
 
 
@@ -20,7 +21,7 @@ def sections(findings: Findings) -> list[Section]:
 
 
 def _states(findings: Findings) -> list[Block]:
-    shown = findings.speaking[:_SHOWN]
+    shown = findings.speaking[:_DRAWN]
     names = [*findings.spec.states, "unknown"]
     colours = dict(zip(names, ("#b9c4ce", "#7fb08f", COLOURS[0], "#3a3f45", "#e0b0ae"), strict=False))
     rows = [periods(one) for one in shown]
@@ -36,7 +37,8 @@ def _states(findings: Findings) -> list[Block]:
         axes.set_xlabel("seconds since the first packet")
 
     table = []
-    for one, row in zip(shown, rows, strict=True):
+    for one in findings.speaking[:_SHOWN]:
+        row = periods(one)
         words = " → ".join(f"{period.state} {seconds(period.ended - period.begun)}" for period in row)
         table.append((one.who, words, ", ".join(str(period.frame) for period in row)))
     return [
@@ -51,8 +53,8 @@ def _states(findings: Findings) -> list[Block]:
             Evidence.frames_alone(moves) if len(moves) <= _LISTED else None,
         ),
         Table(
-            "The same in figures: how long each connection was in each state, and the frames of the changes (the "
-            "first is its first packet)",
+            "How long each connection was in each state, and the frames of the changes (the first frame is that of the "
+            "connection's first packet)",
             (Column("Who"), Column("States", share=3), Column("Frames", share=1)),
             table,
             small=True,

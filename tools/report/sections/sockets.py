@@ -2,39 +2,63 @@
 
 from __future__ import annotations
 
-from tools.report.analysis.connections import Connection, bracketed
-from tools.report.document import Column, Paragraph, Section, Table, first_of, numbers, octets, plural, quoted, seconds
+from tools.report.analysis.connections import Connection
+from tools.report.document import (
+    Column,
+    Paragraph,
+    Section,
+    Table,
+    bracketed,
+    first_of,
+    listed,
+    numbers,
+    octets,
+    plural,
+    quoted,
+    seconds,
+)
 from tools.report.findings import Findings
 
-_SHOWN = 40
+_SHOWN = 200
 
 
 def sections(findings: Findings) -> list[Section]:
     """The table of connections."""
     servers = sorted({one.server for one in findings.connections})
     ports = sorted({one.client[1] for one in findings.connections})
-    server_words = ", ".join(quoted(bracketed(end)) for end in servers)
-    packets = findings.packets
+    ends = "endpoint" if len(servers) == 1 else "endpoints"
+    chosen = f"{ports[0]} here" if len(ports) == 1 else f"{ports[0]} to {ports[-1]} here"
     return [
         Section(
             "Ports and socket connections",
             [
                 Paragraph(
                     "A TCP connection is identified by four values: the IP address and the port of each endpoint. All "
-                    f"connections of this chat share the server's endpoint, {server_words}; the client's endpoint "
-                    f"distinguishes them. The client's system chooses an ephemeral port ({ports[0]} to {ports[-1]} "
-                    "here), while the server's port must be known in advance.",
-                    findings.select("tcp", packets),
+                    f"connections of this chat have the server's {ends}, "
+                    f"{listed([quoted(bracketed(end)) for end in servers])}, on one side; the client's endpoint "
+                    f"distinguishes them. The client's system chooses an ephemeral port ({chosen}), while the server's "
+                    "port must be known in advance.",
+                    findings.select("tcp", findings.packets),
                 ),
                 _table(findings),
-                Paragraph(
-                    "The server has one listening socket and, for each connection, one more socket with the same "
-                    f"local address and port: {plural(len(findings.connections), 'connection')} in this capture, at "
-                    f"most {_at_once(findings.connections)} of them open at the same time."
-                ),
+                Paragraph(_sockets(findings)),
             ],
         )
     ]
+
+
+def _sockets(findings: Findings) -> str:
+    count, most = len(findings.established), _at_once(findings.established)
+    words = (
+        "A server has one listening socket and, for each connection, one more socket with the same local address and "
+        f"port: {plural(count, 'connection')} in this capture"
+    )
+    if count > 1:
+        words += f", of which {'all' if most == count else f'at most {most}'} were open at the same time"
+    refused = len(findings.connections) - count
+    if refused:
+        words += f". {plural(refused, 'attempt')} to connect found no listening socket at that port (refused)"
+    return f"{words}."
 
 
 def _table(findings: Findings) -> Table:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tools.report.analysis.connections import bracketed
 from tools.report.analysis.transport import Spread
-from tools.report.document import Facts, Paragraph, Section, plural, quoted, seconds
+from tools.report.document import Facts, Paragraph, Section, bracketed, listed, plural, quoted, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import RETRANSMISSIONS
 from tools.report.sections.calls import summed
+from tools.report.sections.gaps import lacking
+from tools.report.sections.routing import hop_field
 
 _NAMES_SHOWN = 8
 
@@ -23,14 +24,14 @@ def sections(findings: Findings) -> list[Section]:
             [
                 Facts(
                     (
-                        (f"{len(findings.people):,}", "users with a name"),
+                        (f"{len(findings.people):,}", _names(findings)),
                         (f"{len(findings.chats):,}", "private chats (calls that were answered)"),
-                        (f"{len(findings.said):,}", "lines of chat text"),
-                        (f"{len(findings.connections):,}", "TCP connections"),
+                        (f"{len(findings.said) + len(findings.unplaced):,}", "lines of chat text"),
+                        (f"{len(findings.established):,}", "TCP connections" + _refused(findings)),
                         (f"{len(findings.packets):,}", "packets of the chat"),
-                        (f"{len(findings.lines):,}", "frames of the protocol"),
+                        (f"{len(findings.lines):,}", "lines of the protocol, in both directions"),
                         (seconds(findings.duration), "from the first packet to the last"),
-                        (str(len(findings.violations)), "frames that break the protocol"),
+                        (str(len(findings.violations)), "lines that break the specification"),
                     )
                 ),
                 _who(findings),
@@ -46,31 +47,80 @@ def sections(findings: Findings) -> list[Section]:
     ]
 
 
+def _names(findings: Findings) -> str:
+    unknown = sum(not findings.by_stream[stream].user for stream in findings.partial)
+    if not unknown:
+        return "users with a name"
+    return f"users whose name is known; {plural(unknown, 'connection')} more may have one"
+
+
+def _refused(findings: Findings) -> str:
+    refused = len(findings.connections) - len(findings.established)
+    return f" (and {plural(refused, 'refused attempt')})" if refused else ""
+
+
 def _who(findings: Findings) -> Paragraph:
     names = findings.people
-    shown = ", ".join(quoted(name) for name in names[:_NAMES_SHOWN])
-    rest = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    servers = " and ".join(quoted(bracketed(end)) for end in findings.capture.servers[:3])
-    people = f"{shown}{rest} used" if names else "Clients without a name used"
+    shown = [quoted(name) for name in names[:_NAMES_SHOWN]]
+    if len(names) > _NAMES_SHOWN:
+        shown.append(f"{len(names) - _NAMES_SHOWN} more")
+    servers = listed([quoted(bracketed(end)) for end in findings.capture.servers[:3]])
+    unknown = "Clients whose names cannot be known used" if findings.partial else "Clients without a name used"
+    who = f"{listed(shown)} used" if names else unknown
+    count = len(findings.established)
+    over = "over one TCP connection"
+    if count != 1:
+        over = "each over its own TCP connection" if count == len(names) else f"over {count:,} TCP connections"
     return Paragraph(
-        f"{people} the chat server at {servers}, each over its own TCP connection. In "
-        f"{plural(len(findings.chats), 'private chat')} they said "
-        f"{plural(sum(len(chat.said) for chat in findings.chats), 'line')}; the protocol needed "
-        f"{plural(len(findings.lines), 'line')} of text for that, in both directions.",
+        f"{who} the chat server at {servers}, {over}. {_chatted(findings)}",
         Evidence.showing(findings.protocol, findings.lines),
+    )
+
+
+def _chatted(findings: Findings) -> str:
+    said, chats = len(findings.said), len(findings.chats)
+    lines = f"{plural(len(findings.lines), 'line')} of the protocol"
+    if not said and findings.unplaced:
+        count = len(findings.unplaced)
+        return (
+            f"{plural(count, 'line')} of text {'was' if count == 1 else 'were'} sent, in which chats cannot be known; "
+            f"the capture holds {lines}."
+        )
+    if not said and findings.partial:
+        return f"The capture shows no line of text; it holds {lines}."
+    if not said:
+        return f"Nobody chatted; the capture holds {lines}."
+    where = f"in {plural(chats, 'private chat')}" if chats else "to partners that had not answered"
+    return (
+        f"{plural(said, 'line')} of text {'was' if said == 1 else 'were'} sent {where}; with requests, answers and "
+        f"pushes, that took {lines} in both directions."
     )
 
 
 def _began(findings: Findings) -> Paragraph:
     whole = [one for one in findings.connections if one.handshake is not None]
     trips = Spread.of([one.handshake.rtt for one in whole if one.handshake and one.handshake.rtt is not None])
-    words = (
-        f"{plural(len(whole), 'connection')} of {len(findings.connections)} began with a complete three-way handshake"
-    )
+    words = f"The capture holds the whole three-way handshake of {_of(len(whole), len(findings.established))}"
+    refused = len(findings.connections) - len(findings.established)
     if trips is not None:
-        words += f"; the initial round-trip time was {seconds(trips.least)} to {seconds(trips.most)}"
-        words += f", median {seconds(trips.median)}"
+        words += "; the initial round-trip time was "
+        words += (
+            seconds(trips.least)
+            if trips.count == 1
+            else (f"{seconds(trips.least)} to {seconds(trips.most)} (median {seconds(trips.median)})")
+        )
+    if refused:
+        words += f". {plural(refused, 'attempt')} to connect {'was' if refused == 1 else 'were'} refused"
     return Paragraph(words + ".", findings.syns)
+
+
+def _of(count: int, whole: int) -> str:
+    """`all 5 connections`, `2 of the 5 connections`, `none of the 5 connections`, `the only connection`."""
+    if whole == 1:
+        return "the only connection" if count else "no connection"
+    if count == whole:
+        return "both connections" if whole == 2 else f"all {whole:,} connections"
+    return f"{f'{count:,}' if count else 'none'} of the {whole:,} connections"
 
 
 def _cut(findings: Findings) -> Paragraph:
@@ -78,11 +128,12 @@ def _cut(findings: Findings) -> Paragraph:
     shared = sum(one.sharing for one in findings.directions)
     carriers = [packet for packet in findings.packets if packet.payload]
     largest = max((packet.payload for packet in carriers), default=0)
+    over = f"{plural(spanning, 'line')} spanned more than one segment" if spanning else "No line spanned two segments"
+    with_others = f"{plural(shared, 'line')} shared a segment with others" if shared else "no line shared a segment"
+    lesson = " Segment boundaries are not line boundaries: a receiver must split the stream at the line ends."
     return Paragraph(
         f"TCP carried these lines in {plural(len(carriers), 'segment')} with payload, the largest of {largest:,} "
-        f"octets. {plural(spanning, 'line')} spanned more than one segment, and {plural(shared, 'line')} shared "
-        "a segment with others: segment boundaries are not line boundaries, so a receiver must split the stream at "
-        "the line ends itself.",
+        f"octets. {over}, and {with_others}.{lesson if spanning or shared else ''}",
         findings.select("tcp.len > 0", carriers),
     )
 
@@ -91,29 +142,40 @@ def _repairs(findings: Findings) -> Paragraph:
     marked = [packet for packet in findings.packets if packet.analysis & RETRANSMISSIONS]
     evidence = findings.select("tcp.analysis.retransmission", marked)
     if not marked:
-        return Paragraph("TCP retransmitted nothing: Wireshark's TCP analysis finds no retransmission.", evidence)
-    names = ", ".join(f"{len(sign.evidence.frames)} × {sign.words}" for sign in findings.signs)
-    return Paragraph(
-        f"TCP retransmitted {plural(len(marked), 'segment')}. In all, Wireshark's TCP analysis finds {names}.",
-        evidence,
-    )
+        return Paragraph("Wireshark marks no retransmission.", evidence)
+    fast = sum("tcp.analysis.fast_retransmission" in packet.analysis for packet in marked)
+    words = f"Wireshark marks {plural(len(marked), 'retransmission')}"
+    if fast == len(marked):
+        words += ", a fast one" if fast == 1 else ", all of them fast"
+    elif fast:
+        words += f", {fast} of them fast"
+    others = [
+        plural(len(sign.evidence.frames), sign.words, sign.several)
+        for sign in findings.signs
+        if sign.name not in RETRANSMISSIONS
+    ]
+    return Paragraph(f"{words}{f'; besides them {listed(others)}' if others else ''}.", evidence)
 
 
 def _route(findings: Findings) -> Paragraph:
     clients = {one.client[0] for one in findings.connections}
-    away = {sender.hops for sender in findings.senders if sender.address in clients}
-    if away == {0}:
-        words = "Every packet still has its initial TTL: there is no router between the clients and the capture point."
+    packets = [packet for packet in findings.packets if packet.from_client]
+    version = packets[0].version if packets else findings.packets[0].version
+    name, field = hop_field(version)
+    packets = [packet for packet in packets if packet.version == version]
+    away = {sender.hops for sender in findings.senders if sender.address in clients and sender.version == version}
+    if all(packet.src == packet.dst for packet in findings.packets):
+        words = "Client and server have the same address: the packets never left their host (loopback interface)."
+    elif away == {0}:
+        words = (
+            f"Every packet of a client has its initial {name}: no router is between the clients and the capture point."
+        )
     else:
         near, far = min(away, default=0), max(away, default=0)
         hops = plural(near, "router") if near == far else f"{near} to {far} routers"
-        words = f"By their TTL, the clients' packets passed {hops} before the capture point."
-    packets = [packet for packet in findings.packets if packet.from_client]
-    version = packets[0].version if packets else 6
-    field = "ip.ttl" if version == 4 else "ipv6.hlim"
-    packets = [packet for packet in packets if packet.version == version]
+        words = f"By their {name}, the clients' packets passed {hops} before the capture point."
     if not packets:
-        return Paragraph(words, findings.select(field, []))
+        return Paragraph("No packet of a client is in this capture, so how far away they are cannot be known.")
     least = min(packet.ttl for packet in packets)
     servers = " || ".join(f"tcp.dstport == {port}" for port in sorted({end[1] for end in findings.capture.servers}))
     chosen = [packet for packet in packets if packet.ttl == least]
@@ -121,14 +183,30 @@ def _route(findings: Findings) -> Paragraph:
 
 
 def _closed(findings: Findings) -> Paragraph:
-    counts = Counter(one.close.words for one in findings.connections)
-    words = "; ".join(f"{count} × {text}" for text, count in counts.items())
-    return Paragraph(f"How the connections ended: {words}.", findings.ends)
+    counts = Counter((one.close.how, one.close.words) for one in findings.connections)
+    parts = [_ended(how, words, count) for (how, words), count in counts.most_common()]
+    return Paragraph(f"The ends of the connections: {'; '.join(parts)}.", findings.ends)
+
+
+def _ended(how: str, words: str, count: int) -> str:
+    """`4 were closed with FIN, by the server first`, `1 was refused`."""
+    was = f"{count:,} {'was' if count == 1 else 'were'}"
+    if how == "fin":
+        return f"{was} closed with {words.replace(', ', ', by the ')}"
+    if how == "half-closed":
+        return f"{was} half-closed ({words})"
+    return f"{count:,} ended with {words}" if words.startswith("FIN") else f"{was} {words}"
 
 
 def _legal(findings: Findings) -> Paragraph:
+    if not findings.violations and lacking(findings):
+        words = (
+            "No line of the protocol is known to break the specification; where packets are missing, not every line "
+            "could be checked (see “What the capture lacks”)."
+        )
+        return Paragraph(words, findings.violating)
     if not findings.violations:
-        return Paragraph("Every frame of the protocol is legal in its state.", findings.violating)
+        return Paragraph("Every line of the protocol is legal in its state.", findings.violating)
     first = findings.violations[0]
     return Paragraph(
         f"{plural(len(findings.violations), 'frame')} of the protocol broke the specification. The first one is in "

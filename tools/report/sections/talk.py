@@ -20,7 +20,8 @@ from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.plots import COLOURS, plot, steps, thinned, titled
 
-_SHOWN = 30
+_DRAWN = 30
+_SHOWN = 200
 _LISTED = 60  # frames that a filter can name one by one
 
 
@@ -42,19 +43,20 @@ def _chats(findings: Findings) -> list[Block]:
             (
                 str(chat.number),
                 f"{chat.caller} {'→' if chat.shown else '–'} {chat.called}",
-                findings.since(chat.answered.time),
+                findings.since(chat.answered.time) if chat.shown else f"before {findings.since(chat.answered.time)}",
                 str(chat.answered.frame),
-                seconds(chat.lasted),
+                seconds(chat.lasted) if chat.shown else f"at least {seconds(chat.lasted)}",
                 f"{len(one)} / {len(other)}",
                 f"{octets(sum(line.octets for line in one))} / {octets(sum(line.octets for line in other))}",
-                "goes on" if chat.over is None else f"{chat.going} (frame {chat.over.frame})",
+                "open at the end of the capture" if chat.over is None else f"{chat.going} (frame {chat.over.frame})",
             )
         )
-    people = list(dict.fromkeys(line.speaker for chat in shown for line in chat.said))[:_SHOWN]
-    said = [line for chat in shown for line in chat.said]
+    drawn = findings.chats[:_DRAWN]
+    people = list(dict.fromkeys(line.speaker for chat in drawn for line in chat.said))[:_DRAWN]
+    said = [line for chat in drawn for line in chat.said]
 
     def draw(axes: Any) -> None:
-        for index, chat in enumerate(shown):
+        for index, chat in enumerate(drawn):
             for row, who in enumerate(people):
                 points = thinned(chat.by(who), 1500 // len(people) + 2)
                 axes.scatter(
@@ -70,14 +72,14 @@ def _chats(findings: Findings) -> list[Block]:
         axes.invert_yaxis()
         axes.margins(y=0.2)
         axes.set_xlabel("seconds since the first packet")
-        if len(shown) <= 8:
+        if len(drawn) <= 8:
             axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=8, borderaxespad=0.2, handletextpad=0.1)
 
     blocks: list[Block] = [
         Table(
-            f"The chats{first_of(shown, findings.chats)}: calls that were answered. Each counts from the frame of the "
-            "answer until one of the two has gone. Lines and octets, also those that were said while it rang: by the "
-            "caller / by the called",
+            f"The chats{first_of(shown, findings.chats)}: calls that were answered. A chat lasts from the frame "
+            "of the answer to the first frame that shows an end. Lines and octets are those of the caller / of the "
+            "called user, with what was sent while it rang",
             (
                 Column("Chat", "right"),
                 Column("Caller → called", share=1),

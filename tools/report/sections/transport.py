@@ -15,7 +15,7 @@ from tools.report.plots import dots, plot, steps, thinned, titled
 
 _DRAWN = 2
 _BINS = 40
-_ROWS = 30
+_ROWS = 200
 _BULK = 8000  # octets from which a direction is a transfer rather than a talk
 _PLOTTED = RETRANSMISSIONS | {"tcp.analysis.zero_window"}  # what makes a connection worth a plot
 
@@ -73,12 +73,18 @@ def _four_plots(one: Connection, *, from_client: bool) -> Figure:
 
     return Figure(
         f"{who} (stream {one.stream}): time–sequence graph, throughput, round-trip times of acknowledgements, and "
-        f"window. Time since the connection's first packet; shown are the {seconds(min(high - low, whole))} of "
-        f"{seconds(whole)} in which most octets were sent",
+        f"window. Time since the connection's first packet; {_part(high - low, whole)}",
         plot(draw, rows=2, columns=2, height=3.5),
         f"Four plots of the octets from {who} over time",
         one.evidence,
     )
+
+
+def _part(shown: float, whole: float) -> str:
+    """Which part of a connection's time a plot shows, both in seconds; the margin is no part of it."""
+    if shown >= whole * 0.9:
+        return f"the whole connection is shown, {seconds(whole)}"
+    return f"shown are the {seconds(shown)} of {seconds(whole)} in which most octets were sent"
 
 
 def _busy(sent: Sequence[Packet], start: float) -> tuple[float, float]:
@@ -150,8 +156,8 @@ def _round_trips(findings: Findings) -> list[Block]:
     return [
         Paragraph(
             "The time from a segment to its acknowledgement, measured at the capture point. ACKs of the client "
-            "measure the path to the client and back; ACKs of the server the path to the server. A delayed ACK (40 ms "
-            "and more) waits for data to be sent with."
+            "measure the path to the client and back, ACKs of the server the path to the server. A delayed "
+            "acknowledgement adds its delay, 40 ms and more on Linux."
         ),
         Table(
             "Round-trip times of acknowledgements by connection: how many, the median and the longest",
@@ -223,7 +229,7 @@ def _retransmissions(findings: Findings) -> Table:
                 f"{packet.payload:,}",
                 str(same.number) if same else "not captured",
                 seconds(packet.time - same.time) if same else "–",
-                "duplicate ACKs" if "tcp.analysis.fast_retransmission" in packet.analysis else "timer",
+                "duplicate ACKs" if "tcp.analysis.fast_retransmission" in packet.analysis else "cannot be determined",
             )
         )
     return Table(

@@ -1,0 +1,77 @@
+"""Octets that were sent and that no packet of a capture has, by TCP's sequence numbers. Knows no line of the chat.
+
+An octet was sent when a later one of its direction was, or when the other end has acknowledged it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tools.report.packets import FIN, RST, SYN, Packet
+
+from .coverage import Coverage
+
+_HALF = 2**31  # a relative sequence number above is one before the first packet
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Octets of one direction that no packet has: relative sequence number and count, and the frame that shows it."""
+
+    stream: int
+    from_client: bool
+    start: int
+    octets: int
+    shown_by: int
+    how: Literal["sequence", "acknowledged", "cut"]
+
+
+def missing_octets(packet: Packet) -> int:
+    """How many octets of a packet's payload were not recorded."""
+    return min(packet.payload, packet.length - packet.captured)
+
+
+def holes(packets: Sequence[Packet], *, from_client: bool) -> list[Hole]:
+    """The octets of one direction of a connection that were sent and are not in the capture."""
+    seen = Coverage()
+    fin: int | None = None
+    end = start = None  # of what was sent, as far as these packets show
+    sent: list[tuple[int, Packet]] = []  # how far the direction had come with each packet that shows it
+    cut = False
+    for packet in packets:
+        if packet.from_client == from_client:
+            first = _signed(packet.seq) + packet.has(SYN)
+            recorded = packet.payload - missing_octets(packet)
+            cut = cut or recorded < packet.payload
+            seen.add(first, first + recorded)
+            if packet.has(SYN) or start is None or (first < start and packet.payload):
+                start = first
+            if packet.has(FIN):
+                fin = first + packet.payload
+            reached = first + packet.payload if packet.payload else first
+        elif packet.ack and not packet.has(RST):
+            reached = _signed(packet.ack)
+        else:
+            continue
+        if end is None or reached > end:
+            end = reached
+            sent.append((reached, packet))
+    if start is None or end is None:
+        return []
+    stream = packets[0].stream
+    found = []
+    for first, last in seen.missing(start, end if fin is None else min(end, fin)):
+        packet = next(packet for reached, packet in sent if reached > first)
+        own = packet.from_client == from_client
+        how: Literal["sequence", "acknowledged", "cut"] = "sequence" if own else "acknowledged"
+        if own and missing_octets(packet) and _signed(packet.seq) <= first < _signed(packet.seq) + packet.payload:
+            how = "cut"
+        found.append(Hole(stream, from_client, first, last - first, packet.number, how))
+    return found
+
+
+def _signed(number: int) -> int:
+    """A relative sequence number; one before the first packet is negative."""
+    return number if number < _HALF else number - 2**32

@@ -1,0 +1,272 @@
+"""Routing: the path by the TTL, the next hop and the way back by Ethernet addresses, and ARP."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+from tools.report.analysis.network import Sender
+from tools.report.analysis.routing import Decision, decisions, neighbours
+from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, plural, quoted
+from tools.report.drawing import ACCENT, FAINT, INK, Drawing
+from tools.report.evidence import Evidence
+from tools.report.findings import Findings
+from tools.report.packets import ASKS, TELLS, Packet
+
+_DRAWN = 8
+_NEIGHBOURS = 200
+_EVERYBODY = "ff:ff:ff:ff:ff:ff"
+_GROUPS = ("33:33:", "01:00:5e:")  # Ethernet addresses of multicast groups of IPv6 and IPv4
+
+
+def sections(findings: Findings) -> list[Section]:
+    """The path, then each decision on it that the capture shows, then the neighbours' addresses."""
+    if _local(findings):
+        return [Section("Routing", [_loopback(findings)])]
+    made = [Section("Routing", _path(findings))]
+    found = decisions(findings.senders, findings.packets, findings.capture.packets)
+    made.append(Section("The routing decision and the way back", _decided(findings, found), 2))
+    return made + _neighbours(findings)
+
+
+def _local(findings: Findings) -> bool:
+    """Whether each packet goes from an address to itself."""
+    return all(packet.src == packet.dst for packet in findings.packets)
+
+
+def _loopback(findings: Findings) -> Paragraph:
+    return Paragraph(
+        "Client and server have the same address. The host's local routing table delivers such packets through the "
+        "loopback interface: no router, no link and no address resolution is involved.",
+        findings.select("tcp", findings.packets),
+    )
+
+
+def hop_field(version: int) -> tuple[str, str]:
+    """The field that each router decrements: its name in IP, and in Wireshark."""
+    return ("hop limit", "ipv6.hlim") if version == 6 else ("TTL", "ip.ttl")
+
+
+def _path(findings: Findings) -> list[Block]:
+    servers = {end[0] for end in findings.capture.servers}
+    clients = [sender for sender in findings.senders if sender.address not in servers]
+    hosts = [sender for sender in findings.senders if sender.address in servers]
+    version = findings.senders[0].version
+    name, _ = hop_field(version)
+    long = "hop limit" if version == 6 else "time to live (TTL)"
+    blocks: list[Block] = [
+        Paragraph(
+            f"Each router decrements the {long} by one. A sender starts at 64 (Unix), 128 (Windows) or 255, so: "
+            f"routers passed = the likely initial value minus the {name} seen at the capture point."
+        )
+    ]
+    if hosts and clients:
+        blocks.append(
+            Figure(
+                f"The path of the packets, inferred from the {name} at the capture point",
+                _path_drawing(clients[:_DRAWN], hosts[0], name),
+                "Clients on the left, the routers that their packets have passed, and the server on the right",
+                _path_evidence(findings, clients),
+            )
+        )
+    return blocks
+
+
+def _path_evidence(findings: Findings, clients: list[Sender]) -> Evidence:
+    addresses = {sender.address for sender in clients}
+    ports = ", ".join(str(port) for port in sorted({end[1] for end in findings.capture.servers}))
+    packets = [packet for packet in findings.packets if packet.src in addresses]
+    return findings.select(f"tcp.dstport in {{{ports}}}", packets)
+
+
+def _path_drawing(clients: list[Sender], server: Sender, name: str) -> str:
+    sheet = Drawing(800)
+    step = 34
+    middle = 20 + step * len(clients) / 2
+    routed = max(sender.hops for sender in clients)
+    for index, sender in enumerate(clients):
+        y = 14 + index * step
+        sheet.box(4, y, 250, 26)
+        sheet.text(12, y + 17, sender.address, 10)
+        sheet.text(246, y + 17, f"{name} {sender.start}", 9, FAINT, "end")
+        sheet.line(254, y + 13, 365 if routed else 584, middle, ACCENT, 1)
+    if routed:
+        sheet.box(365, middle - 20, 110, 40, "#ffffff", ACCENT)
+        sheet.text(420, middle - 3, plural(routed, "router"), 11, ACCENT, "middle", bold=True)
+        sheet.text(420, middle + 12, f"{name} − {routed}", 9, FAINT, "middle")
+        sheet.line(475, middle, 584, middle, ACCENT, 1)
+        ttls = sorted({ttl for sender in clients for ttl in sender.ttls})
+        sheet.text(530, middle - 6, f"{name} {', '.join(map(str, ttls))}", 9, FAINT, "middle")
+    sheet.box(584, middle - 20, 212, 40)
+    sheet.text(690, middle - 3, server.address, 10, INK, "middle")
+    away = "the capture point" if not server.hops else f"{plural(server.hops, 'router')} away"
+    sheet.text(690, middle + 12, f"server: {name} {server.ttls[-1]}, {away}", 8, FAINT, "middle")
+    sheet.height = max(sheet.height, middle + 24) + 4
+    return sheet.svg()
+
+
+def _decided(findings: Findings, found: list[Decision]) -> list[Block]:
+    blocks: list[Block] = [
+        Paragraph(
+            "A host compares the destination with the prefixes of its routes, and the longest one that matches wins. "
+            "If it is the prefix of its own link (on-link), the next hop is the destination itself; else it is the "
+            "router that the route names. The IP packet keeps its addresses; the Ethernet frame is addressed to the "
+            "next hop. So the Ethernet destination shows each host's decision."
+        )
+    ]
+    if not found:
+        words = "This capture does not show a next hop: it has no Ethernet addresses of two hosts on one link"
+        if findings.packets[0].eth_src and not any(packet.eth_dst for packet in findings.packets):
+            words = "This capture does not show the next hop: its link layer has only the sender's hardware address"
+        return [*blocks, Paragraph(f"{words}, so neither the route nor the way back can be determined.")]
+    for one in found[:_DRAWN]:
+        blocks += _decision(findings, one)
+    return blocks
+
+
+def _decision(findings: Findings, one: Decision) -> list[Block]:
+    family = "ipv6" if ":" in one.host else "ip"
+    count = len(one.destinations)
+    where = one.destinations[0] if count == 1 else f"{count} addresses ({', '.join(one.destinations[:5])}"
+    where += "" if count == 1 else " …)" if count > 5 else ")"
+    words = f"{one.host} sends {plural(len(one.packets), 'packet')} for {where} to the Ethernet address "
+    words += f"{quoted(one.hardware)}. "
+    if one.on_link:
+        words += "That is the destination's own: it is on the same link (an on-link route matches)."
+    elif one.on_link is False and one.next_hop is not None:
+        words += (
+            f"Frame {one.next_hop.frame} says that this is the address of {one.next_hop.address}: the next hop, a "
+            "router, which is not the destination."
+        )
+    elif one.on_link is False:
+        words += (
+            "It is a router's, since it stands for hosts that are elsewhere. No frame of this capture names its IP "
+        )
+        words += "address."
+    else:
+        words += "Whether that is the destination's or a router's cannot be determined."
+    blocks: list[Block] = [
+        Paragraph(words, findings.select(f"{family}.src == {one.host} && eth.dst == {one.hardware}", one.packets))
+    ]
+    if one.prefix is not None:
+        blocks.append(_prefix(findings, one, one.prefix))
+    blocks.append(_way_back(findings, one, family))
+    return blocks
+
+
+def _prefix(findings: Findings, one: Decision, bounds: tuple[int, int]) -> Paragraph:
+    least, greatest = bounds
+    widest, narrowest = (ip_network(f"{one.host}/{length}", strict=False) for length in bounds)
+    prefix = f"{widest}" if least == greatest else f"something from {widest} to {narrowest}"
+    arp = ":" not in one.host
+    near = ", ".join(one.near)
+    return Paragraph(
+        f"The prefix is inferred, since no packet carries a route. {'ARP' if arp else 'Neighbour Discovery'} shows "
+        f"{near} on the link of {one.host}, and the destinations are elsewhere, so its on-link prefix is {prefix}. "
+        f"The destinations lie outside it: another route matched, such as the default route "
+        f"{'0.0.0.0/0' if arp else '::/0'}. Which one cannot be determined.",
+        _resolving(_resolutions(findings, arp=arp), arp=arp),
+    )
+
+
+def _way_back(findings: Findings, one: Decision, family: str) -> Paragraph:
+    back = [
+        packet
+        for packet in findings.packets
+        if packet.dst == one.host and packet.src in one.destinations and packet.eth_src
+    ]
+    words = "The way back: this capture holds no packet from there."
+    if one.back == [one.hardware]:
+        words = "The way back: the packets from there come from the same Ethernet address"
+        if one.on_link is False:
+            words += ", so they pass the same router at this hop. What lies beyond it cannot be determined"
+        words += "."
+    elif one.back:
+        words = (
+            f"The way back is another one: the packets from there come from {', '.join(map(quoted, one.back))}. "
+            "Routing is asymmetric here."
+        )
+    sources = ", ".join(one.destinations)
+    return Paragraph(words, findings.select(f"{family}.dst == {one.host} && {family}.src in {{{sources}}}", back))
+
+
+def _resolutions(findings: Findings, *, arp: bool) -> list[Packet]:
+    """The packets of ARP, or of Neighbour Discovery."""
+    every = [packet for packet in findings.capture.packets if packet.neighbour in ASKS | TELLS]
+    return [packet for packet in every if ("arp" in packet.protocols.split(":")) == arp]
+
+
+def _resolving(found: list[Packet], *, arp: bool) -> Evidence:
+    return Evidence.showing("arp" if arp else "icmpv6.type in {135, 136}", found)
+
+
+def _neighbours(findings: Findings) -> list[Section]:
+    """ARP and Neighbour Discovery: who asks for whose hardware address, and for which packet."""
+    made = []
+    for arp in (True, False):
+        found = _resolutions(findings, arp=arp)
+        if found:
+            title = "Address resolution (ARP)" if arp else "Address resolution (Neighbour Discovery)"
+            made.append(Section(title, _resolution(findings, found, arp=arp), 2))
+    return made
+
+
+def _resolution(findings: Findings, found: list[Packet], *, arp: bool) -> list[Block]:
+    shown = found[:_NEIGHBOURS]
+    rows = []
+    for packet in shown:
+        asks = packet.neighbour in ASKS
+        before = _before(findings, packet) if asks else None
+        owner = packet.src if arp else packet.about
+        sender = packet.src if packet.src != "::" else "no address yet"
+        rows.append(
+            (
+                str(packet.number),
+                f"asks for {packet.about}" if asks else f"{owner} is at {packet.hardware or 'an address not given'}",
+                sender,
+                _receiver(packet),
+                f"frame {before.number}" if before is not None else "–",
+            )
+        )
+    name = "ARP (RFC 826)" if arp else "Neighbour Discovery (RFC 4861), IPv6's replacement for ARP,"
+    whole = "everybody" if arp else "the group of hosts whose addresses end in the same 24 bits"
+    return [
+        Paragraph(
+            "An Ethernet frame needs the hardware (MAC) address of the next hop, which may be unknown. "
+            f"{name} resolves it: a request to {whole} and an answer to the one that asked. A request to a single "
+            "host confirms an entry of the cache. Only neighbours on the same link are resolved: the destination "
+            "itself if it is on-link, else the router."
+        ),
+        Table(
+            f"{'ARP requests and replies' if arp else 'Neighbour solicitations and advertisements'}"
+            f"{first_of(shown, found)}. The last column is the next frame that is sent to the address in question",
+            (
+                Column("Frame", "right"),
+                Column("Says", share=1.6),
+                Column("Sender", share=1.1),
+                Column("Sent to", share=1),
+                Column("Next packet", share=0.7),
+            ),
+            rows,
+            _resolving(found, arp=arp),
+            small=True,
+        ),
+    ]
+
+
+def _receiver(packet: Packet) -> str:
+    if packet.eth_dst == _EVERYBODY:
+        return "everybody (broadcast)"
+    return f"group {packet.eth_dst}" if packet.eth_dst.startswith(_GROUPS) else packet.eth_dst or "–"
+
+
+def _before(findings: Findings, asked: Packet) -> Packet | None:
+    """The next packet of the chat that the host which asks sends to the neighbour."""
+    owners = {one.hardware for one in neighbours(findings.capture.packets) if one.address == asked.about}
+    return next(
+        (
+            packet
+            for packet in findings.packets
+            if packet.number > asked.number and packet.eth_src == asked.eth_src and packet.eth_dst in owners
+        ),
+        None,
+    )

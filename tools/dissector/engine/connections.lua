@@ -218,7 +218,11 @@ end
 -- A push names the partner, whom the capture may not have named before.
 local function learn_partner(conn, name)
   if conn.view.partner ~= nil then return end
-  if conn.view.chat and conn.peer then
+  local other = conn.server.names[fold(name)]
+  if conn.chat and other and other.chat == conn.chat then -- neither has been in another chat since
+    conn.peer = other
+    change(conn, {partner = name, chat = conn.chat.id, peer = other.stream})
+  elseif conn.view.chat and conn.peer then
     change(conn, {partner = name})
     if not conn.peer.view.user then name_user(conn.peer, name) end
   else

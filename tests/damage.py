@@ -7,7 +7,7 @@ side. Knows Ethernet, IP, and what `editcap` writes; knows no line of the chat.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -49,6 +49,18 @@ class Recorded:
 
     def snapped(self, most: int) -> Recorded:
         return replace(self, octets=self.octets[:most])
+
+    def at_ports(self, moved: Mapping[int, int]) -> Recorded:
+        """With other ports, and TCP's checksum adjusted (RFC 1624)."""
+        if self.ends is None:
+            return self
+        start, octets = _transport(self.octets), bytearray(self.octets)
+        ports = struct.unpack_from(">HH", octets, start)
+        struct.pack_into(">HH", octets, start, *(moved.get(port, port) for port in ports))
+        (checksum,) = struct.unpack_from(">H", octets, start + 16)
+        difference = sum(moved.get(port, port) - port for port in ports)
+        struct.pack_into(">H", octets, start + 16, (checksum - difference) % 0xFFFF)
+        return replace(self, octets=bytes(octets))
 
     def changed(self) -> Recorded:
         """With other letters in its payload."""

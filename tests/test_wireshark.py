@@ -78,7 +78,8 @@ def test_these_settings_do_change_what_tshark_shows(hostile: dict[str, str], spe
     """Else the test above would show nothing."""
     dissector = tmp_path / "mine.lua"
     dissector.write_text(script(spec))
-    words = [need("tshark"), "-X", f"lua_script:{dissector}", "-r", CAPTURES / "chat.pcapng", "-Y", spec.protocol]
+    capture = str(CAPTURES / "chat.pcapng")
+    words = [need("tshark"), "-X", f"lua_script:{dissector}", "-r", capture, "-Y", spec.protocol]
     assert run(*words, env=environment(tmp_path / "none")).stdout
     assert not run(*words, env=hostile).stdout
 
@@ -88,11 +89,11 @@ def test_a_recording_finds_its_frames_whatever_the_user_has_set(
 ) -> None:
     """The comments of a recording stand at the frames that a filter finds."""
     need("tshark")
-    asked = (CAPTURES / "chat.pcapng", "tcp.seq == 0 && tcp.flags.ack == 0", {}, tmp_path)
-    found = session._first(*asked)
+    capture, syn = CAPTURES / "chat.pcapng", "tcp.seq == 0 && tcp.flags.ack == 0"
+    found = session._first(capture, syn, {}, tmp_path)
     for name, value in hostile.items():
         monkeypatch.setenv(name, value)
-    assert session._first(*asked) == found
+    assert session._first(capture, syn, {}, tmp_path) == found
 
 
 def test_the_dissector_is_installed_beside_a_broken_plugin(hostile: dict[str, str]) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-# What the figures rest on, stated although most of it is Wireshark's default: a default may change, and whoever repeats a
-# run may have others.
+# What the figures rest on. Most of it is Wireshark's default, and is stated all the same: a default may change, and the
+# Wireshark of a reader may be set in another way.
 PREFERENCES = (
     "ip.check_checksum:TRUE",
     "ip.defragment:TRUE",
@@ -32,7 +32,7 @@ PREFERENCES = (
 
 
 def options(*more: str) -> list[str]:
-    """These preferences and more, `name:value`, as words of a command line; a later one takes an earlier one's place."""
+    """These preferences and more, `name:value`, as words of a command line; a later one replaces an earlier one."""
     by_name = {preference.partition(":")[0]: preference for preference in (*PREFERENCES, *more)}
     return [word for preference in by_name.values() for word in ("-o", preference)]
 
@@ -40,7 +40,7 @@ def options(*more: str) -> list[str]:
 def environment(folder: Path) -> dict[str, str]:
     """The environment of a run that sees no settings, profiles, plugins and name files but those in `folder`.
 
-    `folder` may be empty. Where Wireshark's programs run as root, they load the plugins of the whole system all the same.
+    `folder` may be empty. Wireshark's programs load the plugins of the whole system all the same when they run as root.
     """
     kept = {
         name: value

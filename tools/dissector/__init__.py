@@ -47,6 +47,11 @@ and, where they are known:
 `pychat.violation` alone is a display filter for whatever breaks the spec; a refusal or a goodbye has an expert
 information of its own (pychat.expert.refusal, pychat.expert.goodbye) and no violation, if it is right.
 
+A connection at one of the ports of the preference `pychat.ports`, or with a server of `pychat.servers` (192.0.2.1:80,
+[2001:db8::1]:80), is the protocol's. Any other one is recognised by a frame with two words that the spec fixes, if its
+server has said nothing before that the spec does not have; at the ports of other dissectors, Wireshark asks for that
+only with its preference `tcp.try_heuristic_first`. What came before that frame is shown when it is read again.
+
 What points forward is known when the whole capture has been read: always in Wireshark, and in tshark with two passes
 and a display filter (`tshark -2 -Y pychat`; without the filter, tshark's first pass has no fields of TCP to look at).
 So is the violation unknown-line: only later packets prove that no packet with the line is missing.

@@ -109,8 +109,8 @@ def _to_be_named(packets: list[Packet], port: int) -> tuple[Endpoint, ...]:
     """All servers, when the dissector has to be told of one; else none.
 
     At another port than the protocol's, it recognises a server by a frame that may come late in a connection. And some
-    lines can come from either side: it may have taken the opener of a connection for the server. Whoever sends the SYN is
-    the client.
+    lines can come from either side: it may have taken the opener of a connection for the server. The sender of the SYN
+    is the client.
     """
     opened: dict[int, Endpoint] = {}
     for packet in packets:

@@ -38,21 +38,27 @@ class Tshark:
     @property
     def command(self) -> list[str]:
         """The words that every run begins with. Checksums are verified, names are not looked up."""
-        words = ["tshark", "-n", "-r", str(self.capture), "-X", f"lua_script:{self.dissector}", *self.preferences]
+        words = ["tshark", "-n", "-r", str(self.capture), "-X", f"lua_script:{self.dissector}"]
+        words += self.preferences
         for rule in self.decode_as:
             words += ["-d", rule]
         return words
 
     @property
     def preferences(self) -> list[str]:
-        """The preferences as words of the command line, the same for tshark and Wireshark."""
-        own = [f"{self.protocol}.ports:{self.port}"]
+        """All preferences as words of the command line, the same for tshark and Wireshark."""
+        return options(*self.own_preferences)
+
+    @property
+    def own_preferences(self) -> list[str]:
+        """What this capture needs besides the preferences of all tools, `name:value`."""
+        found = [f"{self.protocol}.ports:{self.port}"]
         if self.servers:
             named = [f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address, port in self.servers]
-            own.append(f"{self.protocol}.servers:{','.join(named)}")
+            found.append(f"{self.protocol}.servers:{','.join(named)}")
         if not self.waits:
-            own.append("tcp.reassemble_out_of_order:FALSE")
-        return options(*own)
+            found.append("tcp.reassemble_out_of_order:FALSE")
+        return found
 
     def rows(self, fields: Sequence[str], progress: Callable[[int], None]) -> Iterator[list[str]]:
         """For each packet the first value of each field, "" without one. Nothing is kept. Raises ReportError.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -20,6 +21,7 @@ from tools.report.document import (
 )
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
+from tools.wireshark import PREFERENCES
 
 _COMMENTS_SHOWN = 200
 
@@ -37,8 +39,9 @@ def sections(findings: Findings) -> list[Section]:
             "How to open the capture with the dissector and the preferences of this report",
             (Column("Step"), Column("Command", share=1, code=True)),
             (
-                ("Write the dissector", f"python -m tools.dissector --out {findings.protocol}.lua"),
+                ("Install the dissector and its profile", "python -m tools.dissector --install"),
                 ("Open the capture", _wireshark(findings)),
+                ("What the profile sets", ", ".join(PREFERENCES)),
             ),
         ),
         _file(findings),
@@ -58,8 +61,8 @@ def sections(findings: Findings) -> list[Section]:
 
 
 def _wireshark(findings: Findings) -> str:
-    preferences = " ".join(findings.tshark.preferences)
-    return f"wireshark -X lua_script:{findings.protocol}.lua {preferences} {findings.tshark.capture.name}"
+    own = [word for preference in findings.tshark.own_preferences for word in ("-o", preference)]
+    return shlex.join(["wireshark", "-C", findings.spec.title, *own, findings.tshark.capture.name])
 
 
 def _file(findings: Findings) -> Table:

@@ -236,8 +236,8 @@ def test_nagles_algorithm_is_found_where_it_was_on() -> None:
     """On for the client without TCP_NODELAY, off for the other one: what the scenario did, found in its segments."""
     really = {event["user"]: event["nodelay"] for event in truth("nagle.pcapng")["events"]}
     texts = sentences(section(report("nagle.pcapng"), NAGLE))
-    found = {who: state == "off" for text in texts
-             for state, who in re.findall(r"^Nagle's algorithm is (on|off) in stream \d+ \((\S+) → server\)", text)}  # fmt: skip
+    told = re.compile(r"^Nagle's algorithm is (on|off) in stream \d+ \((\S+) → server\)")
+    found = {who: state == "off" for text in texts for state, who in told.findall(text)}
     assert found == really
     (held,) = [block for block in section(report("nagle.pcapng"), NAGLE)["blocks"] if " is on in " in str(block)]
     assert len(frames_of(held)) == 3

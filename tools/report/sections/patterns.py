@@ -241,8 +241,8 @@ def _figure(findings: Findings) -> Figure:
         swatches(axes, {kind: colour for kind, colour in _COLOURS.items() if points[kind]})
 
     return Figure(
-        f"The lines of each connection over time, coloured by pattern{first_of(shown, findings.speaking)} (TCP stream "
-        "in brackets; grey: the connection is open)",
+        f"The lines of each connection over time, coloured by pattern{first_of(shown, findings.speaking)}. TCP stream "
+        "in brackets; grey while the connection is open",
         plot(draw, height=0.9 + 0.2 * len(shown)),
         "For each connection a grey bar, with a coloured mark for each line of the protocol",
         _cited(findings, lines, shown),

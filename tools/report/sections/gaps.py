@@ -32,9 +32,8 @@ def sections(findings: Findings) -> list[Section]:
 def _unplaced(findings: Findings) -> Paragraph:
     count = len(findings.unplaced)
     return Paragraph(
-        f"{plural(count, 'line')} of text {'was' if count == 1 else 'were'} sent to partners that the capture does not "
-        "show: no frame tells the chat, and no connection of the capture got the line. The sections on chats leave them "
-        "out.",
+        f"{plural(count, 'line')} of text {'was' if count == 1 else 'were'} sent to partners that the capture lacks: "
+        "no frame tells the chat, and no connection of the capture got the line. The sections on chats leave them out.",
         Evidence.frames_alone(line.number for line in findings.unplaced),
     )
 

@@ -193,7 +193,11 @@ local function pair(conn, other, chat)
     if not one.view.user and two.view.partner then name_user(one, two.view.partner) end
   end
   for one, two in pairs({[conn] = other, [other] = conn}) do
-    change(one, {partner = one.view.partner or two.view.user or nil, chat = chat.id, peer = two.stream})
+    local changes = {peer = two.stream}
+    if one.view.partner ~= false then -- else it has gone already
+      changes.partner, changes.chat = one.view.partner or two.view.user or nil, chat.id
+    end
+    change(one, changes)
   end
 end
 

@@ -47,6 +47,11 @@ class Recorded:
         start = _transport(self.octets)
         return start + (self.octets[start + 12] >> 4) * 4
 
+    @property
+    def flags(self) -> int:
+        """TCP's flags."""
+        return self.octets[_transport(self.octets) + 13]
+
     def snapped(self, most: int) -> Recorded:
         return replace(self, octets=self.octets[:most])
 

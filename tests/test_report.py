@@ -39,7 +39,7 @@ from .segments import Capture
 CAPTURES = ROOT / "tests" / "data" / "captures"
 RECORDED = [
     "chat.pcapng", "calls.pcapng", "segmentation.pcapng", "trouble.pcapng", "nagle.pcapng", "loss.pcapng",
-    "loopback6.pcap",
+    "loopback6.pcap", "routed6.pcapng",
 ]  # fmt: skip
 WORDS = Vocabulary.of(shipped())
 

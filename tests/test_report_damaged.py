@@ -19,6 +19,7 @@ from tools.report.tshark import ReportError, Tshark, version
 from .conftest import need
 from .damage import LINKS, Recorded, recorded, relinked, write
 from .dissection import Tshark as Shark
+from .segments import FIN
 from .test_report import CAPTURES, RECORDED, WORDS, quiet, shown_by_wireshark, truth
 
 UNDRAWN = ["summary", "checking", "gaps", "sockets", "calls", "closing", "problems"]  # sections without a plot
@@ -128,6 +129,16 @@ def test_packets_that_were_cut_are_told(tmp_path: Path) -> None:
     cut = sum(packet.ends is not None and max(packet.payload, 70) < len(packet.octets) for packet in whole)
     assert f"The ends of {cut} packets" in said_by(found, "gaps")
     assert found.violations == []
+
+
+def test_a_fin_that_is_missing_leaves_no_half_open_connection(tmp_path: Path) -> None:
+    """It was acknowledged, so nobody says that this half is still open."""
+    whole = chat()
+    fins = [packet for packet in whole if packet.ends and packet.flags & FIN]
+    for packet in fins[:4]:
+        found = findings([each for each in whole if each is not packet], tmp_path / "fin.pcap")
+        assert {one.close.how for one in found.connections} == {"fin", "unknown"}, packet.number
+        assert "still open" not in said_by(found, "closing") + said_by(found, "summary")
 
 
 @pytest.mark.parametrize("side", ["client", "server"])

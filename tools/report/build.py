@@ -58,7 +58,7 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
         ),
         (
             "Content",
-            f"{plural(len(findings.packets), 'packet')} on {plural(len(findings.connections), 'TCP connection')}",
+            f"{plural(len(findings.packets), 'packet')} on {plural(len(findings.established), 'TCP connection')}",
         ),
         ("Read with", f"TShark {findings.tshark.version} and the dissector made from the protocol's specification"),
         ("Checkable", "below each statement: frame numbers, and the display filter that shows them"),

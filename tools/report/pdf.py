@@ -19,9 +19,9 @@ from .render import printed
 
 _LAYOUT = Path(__file__).with_name("report.typ")
 # What people write and typst's own fonts do not have: of each line the first file that is installed. The first ones are
-# of Debian's packages fonts-droid-fallback and fonts-symbola.
+# of Debian's packages fonts-wqy-microhei and fonts-symbola.
 _FONTS = (
-    ("DroidSansFallbackFull.ttf", "NotoSansCJK-Regular.ttc"),  # Chinese, Japanese, Korean
+    ("wqy-microhei.ttc", "NotoSansCJK-Regular.ttc"),  # Chinese, Japanese, Korean
     ("Symbola_hint.ttf", "Symbola.ttf"),  # emoji and other symbols, in one colour
 )
 _INVISIBLE = frozenset("\n\u200b")

@@ -193,7 +193,11 @@ local function pair(conn, other, chat)
     if not one.view.user and two.view.partner then name_user(one, two.view.partner) end
   end
   for one, two in pairs({[conn] = other, [other] = conn}) do
-    change(one, {partner = one.view.partner or two.view.user or nil, chat = chat.id, peer = two.stream})
+    local changes = {peer = two.stream}
+    if one.view.partner ~= false then -- else it has gone already
+      changes.partner, changes.chat = one.view.partner or two.view.user or nil, chat.id
+    end
+    change(one, changes)
   end
 end
 
@@ -218,7 +222,11 @@ end
 -- A push names the partner, whom the capture may not have named before.
 local function learn_partner(conn, name)
   if conn.view.partner ~= nil then return end
-  if conn.view.chat and conn.peer then
+  local other = conn.server.names[fold(name)]
+  if conn.chat and other and other.chat == conn.chat then -- neither has been in another chat since
+    conn.peer = other
+    change(conn, {partner = name, chat = conn.chat.id, peer = other.stream})
+  elseif conn.view.chat and conn.peer then
     change(conn, {partner = name})
     if not conn.peer.view.user then name_user(conn.peer, name) end
   else

@@ -11,6 +11,7 @@ from tools.report.packets import ACK, FIN, RST, SYN, Line, Packet
 from tools.report.reading import Capture, Endpoint
 
 from .coverage import Coverage
+from .holes import holes
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ class Handshake:
 
 @dataclass(slots=True)
 class Close:
-    """How a connection ended. `how` is fin, reset, refused, half-closed or open; `by` is client or server."""
+    """How a connection ended. `how` is fin, reset, refused, half-closed, open or unknown; `by` is client or server."""
 
     how: str
     by: str
@@ -218,8 +219,11 @@ def _ending(packets: Sequence[Packet], fins: list[tuple[int, str]], resets: list
     by = fins[0][1]
     if resets:
         return "reset", f"FIN by the {by} first, then a RST by the {resets[0][1]}"
-    if len({packet.sender for packet in packets}) == 1:
-        return "half-closed", f"FIN by the {by}; the other direction is not in the capture"
     if len({side for _, side in fins}) == 1:
+        other = "server" if by == "client" else "client"
+        if len({packet.sender for packet in packets}) == 1:
+            return "unknown", f"FIN by the {by}; the other direction is not in the capture"
+        if any(hole.how == "acknowledged" for hole in holes(packets, from_client=other == "client")[-1:]):
+            return "unknown", f"FIN by the {by}; whether the {other} sent one cannot be known"
         return "half-closed", f"FIN by the {by}; the other half is still open"
     return "fin", f"FIN, {by} first"

@@ -35,7 +35,7 @@ def gaps(connection: Connection) -> Gaps:
     return Gaps(
         connection=connection,
         begun=any(packet.has(SYN) for packet in packets),
-        ended=connection.close.how not in ("open", "half-closed"),
+        ended=connection.close.how not in ("open", "half-closed", "unknown"),
         one_way="" if len(sides) == 2 else sides.pop(),
         holes=[] if refused else [hole for side in (True, False) for hole in holes(packets, from_client=side)],
         cut=[packet for packet in packets if missing_octets(packet)],

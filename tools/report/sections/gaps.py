@@ -32,9 +32,8 @@ def sections(findings: Findings) -> list[Section]:
 def _unplaced(findings: Findings) -> Paragraph:
     count = len(findings.unplaced)
     return Paragraph(
-        f"{plural(count, 'line')} of text {'was' if count == 1 else 'were'} sent to partners that the capture does not "
-        "show: no frame tells the chat, and no connection of the capture got the line. The sections on chats leave them "
-        "out.",
+        f"{plural(count, 'line')} of text {'was' if count == 1 else 'were'} sent to partners that the capture lacks: "
+        "no frame tells the chat, and no connection of the capture got the line. The sections on chats leave them out.",
         Evidence.frames_alone(line.number for line in findings.unplaced),
     )
 
@@ -48,8 +47,7 @@ def _summed(findings: Findings) -> str:
     if not lacking(findings):
         return (
             "Of the chat's connections nothing is missing: each begins with its SYN, both directions are in the "
-            "capture, and by the sequence numbers and acknowledgements no octet is missing. Whether the recorder has "
-            "missed packets without payload cannot be known."
+            "capture, and by the sequence numbers and acknowledgements no octet is missing."
         )
     return (
         "This capture is not complete. A statement of this report is seen (packets show it), inferred (it says from "
@@ -205,7 +203,10 @@ def _recorder(findings: Findings) -> list[Block]:
     """What the recorder itself has counted."""
     count = dropped(findings.tshark.capture)
     if count is None:
-        words = "The file has no count of packets that the recorder lost: only what is missing can show it."
+        words = (
+            "The file has no count of packets that the recorder lost. Whether packets without payload are missing "
+            "cannot be known."
+        )
     elif count == 0:
         words = "By the file's own counters, the recorder lost no packet."
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -142,7 +142,9 @@ def _keeping(findings: Findings) -> list[Block]:
     evidence = findings.select("tcp.analysis.keep_alive", marked)
     if not marked:
         return [Paragraph("TCP keep-alive: Wireshark marks no segment as one.", evidence)]
-    probes = [packet for packet in marked if _closed(findings.by_stream[packet.stream], packet)]
+    streams = {packet.stream for packet in marked}
+    full = {packet.number for stream in streams for packet in _to_zero_window(findings.by_stream[stream])}
+    probes = [packet for packet in marked if packet.number in full]
     words = f"TCP keep-alive: Wireshark marks {plural(len(marked), 'segment')} as such"
     if len(probes) == len(marked):
         words += ", sent while the other end's window was zero: they ask whether the window is open again"
@@ -154,14 +156,13 @@ def _keeping(findings: Findings) -> list[Block]:
     return [Paragraph(f"{words}.", evidence)]
 
 
-def _closed(connection: Connection, probe: Packet) -> bool:
-    """Whether the other end had said before this segment that its window is zero."""
-    before = [
-        packet
-        for packet in connection.packets
-        if packet.number < probe.number and packet.from_client != probe.from_client
-    ]
-    return bool(before) and before[-1].window == 0
+def _to_zero_window(connection: Connection) -> Iterator[Packet]:
+    """The segments that were sent after the other end had said that its window is zero."""
+    window = {True: 1, False: 1}  # by whether the client has said it; before that, open
+    for packet in connection.packets:
+        if window[not packet.from_client] == 0:
+            yield packet
+        window[packet.from_client] = packet.window
 
 
 def _probes(findings: Findings) -> list[Block]:
@@ -172,7 +173,7 @@ def _probes(findings: Findings) -> list[Block]:
     kept = f"Keep-alive of the protocol: after silence, the server sends {quoted(words.probe)}"
     if not probes:
         return [Paragraph(f"{kept}. This capture holds none.", evidence)]
-    answered = sum(_answered(line, findings.lines, words.probed) for line in probes)
+    answered = _answered(findings.lines, words.probe, words.probed)
     if len(probes) == 1:
         result = "It was answered" if answered else "It was not answered"
     elif answered == len(probes):
@@ -184,15 +185,17 @@ def _probes(findings: Findings) -> list[Block]:
     return [Paragraph(f"{kept}, {plural(len(probes), 'time')} here. {result} in this capture.", evidence)]
 
 
-def _answered(probe: Line, lines: Sequence[Line], verb: str) -> bool:
-    """Whether the client of a probe sent the answer before the next probe."""
+def _answered(lines: Sequence[Line], probe: str, answer: str) -> int:
+    """How many probes of the server were answered by their client before the next one."""
+    waiting: set[int] = set()
+    count = 0
     for line in lines:
-        if line.stream == probe.stream and line.number > probe.number:
-            if line.from_client and line.verb == verb:
-                return True
-            if not line.from_client and line.verb == probe.verb:
-                return False
-    return False
+        if line.verb == probe and not line.from_client:
+            waiting.add(line.stream)
+        elif line.verb == answer and line.from_client and line.stream in waiting:
+            waiting.discard(line.stream)
+            count += 1
+    return count
 
 
 def _range(spread: Spread) -> str:
@@ -238,8 +241,8 @@ def _figure(findings: Findings) -> Figure:
         swatches(axes, {kind: colour for kind, colour in _COLOURS.items() if points[kind]})
 
     return Figure(
-        f"The lines of each connection over time, coloured by pattern{first_of(shown, findings.speaking)} (TCP stream "
-        "in brackets; grey: the connection is open)",
+        f"The lines of each connection over time, coloured by pattern{first_of(shown, findings.speaking)}. TCP stream "
+        "in brackets; grey while the connection is open",
         plot(draw, height=0.9 + 0.2 * len(shown)),
         "For each connection a grey bar, with a coloured mark for each line of the protocol",
         _cited(findings, lines, shown),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from ipaddress import ip_network
 
 from tools.report.analysis.network import Sender
@@ -213,9 +214,9 @@ def _neighbours(findings: Findings) -> list[Section]:
 def _resolution(findings: Findings, found: list[Packet], *, arp: bool) -> list[Block]:
     shown = found[:_NEIGHBOURS]
     rows = []
+    following = _following(findings, shown)
     for packet in shown:
         asks = packet.neighbour in ASKS
-        before = _before(findings, packet) if asks else None
         owner = packet.src if arp else packet.about
         sender = packet.src if packet.src != "::" else "no address yet"
         rows.append(
@@ -224,7 +225,7 @@ def _resolution(findings: Findings, found: list[Packet], *, arp: bool) -> list[B
                 f"asks for {packet.about}" if asks else f"{owner} is at {packet.hardware or 'an address not given'}",
                 sender,
                 _receiver(packet),
-                f"frame {before.number}" if before is not None else "–",
+                f"frame {following[packet.number]}" if packet.number in following else "–",
             )
         )
     name = "ARP (RFC 826)" if arp else "Neighbour Discovery (RFC 4861), IPv6's replacement for ARP,"
@@ -259,14 +260,19 @@ def _receiver(packet: Packet) -> str:
     return f"group {packet.eth_dst}" if packet.eth_dst.startswith(_GROUPS) else packet.eth_dst or "–"
 
 
-def _before(findings: Findings, asked: Packet) -> Packet | None:
-    """The next packet of the chat that the host which asks sends to the neighbour."""
-    owners = {one.hardware for one in neighbours(findings.capture.packets) if one.address == asked.about}
-    return next(
-        (
-            packet
-            for packet in findings.packets
-            if packet.number > asked.number and packet.eth_src == asked.eth_src and packet.eth_dst in owners
-        ),
-        None,
-    )
+def _following(findings: Findings, found: list[Packet]) -> dict[int, int]:
+    """For each request, the next frame of the chat that the host which asks sends to the neighbour in question."""
+    owners: dict[str, set[str]] = {}
+    for one in neighbours(findings.capture.packets):
+        owners.setdefault(one.address, set()).add(one.hardware)
+    sent: dict[tuple[str, str], list[int]] = {}
+    for packet in findings.packets:
+        sent.setdefault((packet.eth_src, packet.eth_dst), []).append(packet.number)
+    following = {}
+    for asked in found:
+        if asked.neighbour in ASKS:
+            pairs = [sent.get((asked.eth_src, owner), []) for owner in owners.get(asked.about, ())]
+            later = [frames[at] for frames in pairs if (at := bisect_right(frames, asked.number)) < len(frames)]
+            if later:
+                following[asked.number] = min(later)
+    return following

@@ -30,6 +30,9 @@ def _states(findings: Findings) -> list[Block]:
         [(period.begun - findings.start, period.ended - period.begun, period.state) for period in row] for row in rows
     ]
     moves = [line.number for line in findings.lines if line.state != line.state_after]
+    known = sum(
+        line.state != line.state_after and "unknown" not in (line.state, line.state_after) for line in findings.lines
+    )
 
     def draw(axes: Any) -> None:
         bars(axes, [f"{one.who} ({one.stream})" for one in shown], spans, colours)
@@ -44,7 +47,7 @@ def _states(findings: Findings) -> list[Block]:
     return [
         Paragraph(
             "A connection is always in one state of the specification. Only the server's answers and pushes change "
-            f"it, never a request alone. {plural(len(moves), 'line')} of this capture changed a state."
+            f"it, never a request alone. {plural(known, 'line')} of this capture changed a state."
         ),
         Figure(
             f"The states of the connections over time{first_of(shown, findings.speaking)} (TCP stream in brackets)",

@@ -54,7 +54,10 @@ def _sockets(findings: Findings) -> str:
         f"port: {plural(count, 'connection')} in this capture"
     )
     if count > 1:
-        words += f", of which {'all' if most == count else f'at most {most}'} were open at the same time"
+        together = "at most one of them" if most == 1 else f"at most {most} of them"
+        if most == count:
+            together = "both of them" if count == 2 else "all of them"
+        words += f", {together} open at the same time"
     refused = len(findings.connections) - count
     if refused:
         words += f". {plural(refused, 'attempt')} to connect found no listening socket at that port (refused)"

@@ -135,13 +135,17 @@ def _patterns(findings: Findings) -> list[Block]:
         )
 
     def draw(panels: Any) -> None:
-        panels[0].hist([line.octets for line in said], bins=20, color=COLOURS[0], edgecolor="white", linewidth=0.4)
+        sizes = [line.octets for line in said]
+        around = max(0.0, (20 - max(sizes) + min(sizes)) / 2)  # lines of one length are a bar, not the whole panel
+        span = (min(sizes) - around, max(sizes) + around)
+        panels[0].hist(sizes, bins=20, range=span, color=COLOURS[0], edgecolor="white", linewidth=0.4)
         titled(panels[0], "Line lengths", "octets with the verb and the LF", "lines")
         times = sorted(line.took * 1e3 for line in said if line.took is not None)
         if times:
             points = thinned(times)
             steps(panels[1], [(time, (index + 1) / len(points)) for index, time in enumerate(points)], COLOURS[1])
-            panels[1].set_xscale("log")
+            if times[-1] > 10 * times[0] > 0:
+                panels[1].set_xscale("log")
         titled(panels[1], "Relay time", "ms from the sender's segment to the partner's", "share of lines")
 
     evidence = _passed_on(findings)

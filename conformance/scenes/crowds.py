@@ -231,7 +231,9 @@ def _check(crowd: Crowd, units: list[Unit], gone: set[str], *, left: bool = Fals
         missing, more = users - gone - {*found}, {*found} & gone if left else set()
         if missing or more or len(found) != len({*found}):
             wrong = sorted(missing or more or {name for name in found if found.count(name) > 1})
-            raise MismatchError(f"a list with {len(users - gone)} users, each of them once", f"not so {wrong[:3]}")
+            what = "without" if missing else "with those that have gone," if more else "with more than once"
+            named = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} others" if len(wrong) > 3 else "")
+            raise MismatchError(f"a list with {len(users - gone)} users, each of them once", f"one {what} {named}")
         count = parse_reply(crowd.spec, unit.text)
         numbers = [value for value in (count.values.values() if count is not None else ()) if value.isdecimal()]
         if numbers and numbers != [str(len(unit.items))]:

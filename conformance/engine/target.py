@@ -6,6 +6,7 @@ Nothing here knows a frame; that a server listens is shown by a connection that 
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import select
@@ -46,6 +47,10 @@ FOR_SERVERS = {  # the placeholders of a command, besides the spec's timers
     "max": "the most connections that it admits",
 }  # fmt: skip
 FOR_CLIENTS = {"host": "the server's address", "port": "the server's port", "spec": "the file of the spec to follow"}
+
+
+# Programs that start at once: more of them than there are cores make each other late. For all forks of this process.
+_starting = multiprocessing.BoundedSemaphore(max(2, os.cpu_count() or 1))
 
 
 class CommandError(Exception):
@@ -157,7 +162,8 @@ class Command:
     def start(self, **values: str) -> Running:
         problem = ""
         for _ in range(ATTEMPTS):
-            process, problem = self._try({"host": "127.0.0.1", **values})
+            with _starting:
+                process, problem = self._try({"host": "127.0.0.1", **values})
             if process is not None:
                 return process
             if "address already in use" not in problem.lower():

@@ -107,7 +107,7 @@ class Lifetime(Cells):
         """One in as many states as three can be in, one in the middle of a line, one that has said nothing."""
         draft = Draft(self.spec, max(self.paths.worlds, key=_variety)[1])
         half = next(self.paths.lines(SUBJECT))[:2]
-        return draft.open("e").send("d", half)
+        return draft.open("e").open("d").send("d", half)  # one that is not accepted yet would get no goodbye
 
 
 def _variety(found: tuple[World, Path]) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,14 @@ from conformance.cases.flow import Flow
 from conformance.cases.lifetime import Lifetime
 from conformance.cases.play import Play, Step
 from conformance.cases.timers import Timers
+from conformance.engine.actions import Numbered
+from conformance.engine.backlog import Backlog
 from conformance.engine.failures import ContradictionError
+from conformance.engine.inbox import Inbox
 from conformance.engine.quick import quicken
 from conformance.engine.script import Compiler
+from conformance.engine.stage import Stage
+from conformance.engine.wire import Wire
 from pychat.spec import Spec, load, shipped_file
 
 from .conftest import ROOT
@@ -54,3 +60,30 @@ def test_short_timers_keep_what_the_cases_need(tmp_path: Path) -> None:
     assert timers["silence"].after >= 3 * timers["probe"].after
     assert timers["stalled"].after > 2 * timers["probe"].after
     assert timers["registration"].after < timers["probe"].after
+
+
+def test_a_server_that_takes_more_is_full_from_then_on(spec: Spec) -> None:
+    """Its clock begins anew then, and each octet that it took still belongs to a line that is counted."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+        theirs, _ = listener.accept()
+    with ours, theirs:
+        stage = Stage(spec, ("127.0.0.1", 0))
+        inbox = Inbox(spec, Wire("a", ours, stage.transcript), stage.barrier)
+        backlog = Backlog(inbox, Numbered("MSG {n}", 200, b"\n"), stage)
+        backlog.fill(lambda: True)
+        count, stuck = backlog.count, backlog.stuck
+        backlog.top_up()
+        assert (backlog.count, backlog.stuck) == (count, stuck)
+        got = 0
+        while not inbox.wire.has_room(0):
+            got += len(theirs.recv(1 << 16))
+        backlog.top_up()
+        assert backlog.count > count
+        assert backlog.stuck > stuck
+        due = backlog.count * len(backlog.lines.octets(0)) - len(backlog.rest)
+        while got < due:
+            got += len(theirs.recv(1 << 16))
+        theirs.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)

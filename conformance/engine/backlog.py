@@ -38,6 +38,13 @@ def pour(lines: Numbered, most: int, offer: Callable[[bytes], int]) -> tuple[int
     return taken, waiting
 
 
+def _require_end(taken: int) -> None:
+    """Raises MismatchError for a server that has taken more octets than the system's buffers can hold."""
+    if taken >= OFFERED:
+        more = f"one that took {taken >> 20} MiB for a connection that reads nothing"
+        raise MismatchError("a server that stops reading", more)
+
+
 class Backlog:
     """The lines that one connection sends until no more are taken. Raises MismatchError."""
 
@@ -64,15 +71,27 @@ class Backlog:
             return sent
 
         taken, waiting = pour(self.lines, OFFERED, offer)
-        if taken >= OFFERED:
-            more = f"one that took {taken >> 20} MiB for a connection that reads nothing"
-            raise MismatchError("a server that stops reading", more)
+        _require_end(taken)
         self.stuck = time.monotonic()
         size = len(self.lines.octets(0))
         self.count = -(-taken // size)
         self.rest = waiting[: self.count * size - taken]
         self.sender.stuck, self.sender.sent_at = True, self.stuck
         self.transcript.note(wire.who, "#", text=f"{taken} octets were taken, then no more")
+
+    def top_up(self) -> None:
+        """Offers more where the server has taken more meanwhile, as on a busy machine; then it is stuck from now on."""
+        size = len(self.lines.octets(0))
+        while self.sender.wire.has_room(0):
+            more = b"".join(self.lines.octets(self.count + place) for place in range(-(-BLOCK // size)))
+            sent = self.sender.wire.offer(self.rest + more)
+            if not sent:
+                return
+            new = max(0, sent - len(self.rest))
+            self.rest = (self.rest + more)[sent : len(self.rest) + -(-new // size) * size]
+            self.count += -(-new // size)
+            self.stuck = self.sender.sent_at = time.monotonic()
+            _require_end(self.count * size)
 
     def read_on(self, reader: Inbox, lines: Numbered) -> None:
         """Each line that was not refused comes to the reader, in order; after CHECKED of them it stops reading."""

@@ -21,6 +21,7 @@ from .stage import Stage
 BUSY = 0.6  # seconds of lateness that are forgiven a busy machine
 CLOCKS = 0.05  # seconds by which two clocks may differ
 SHORT = 0.05  # the part of a linger that may be missing: nobody waits for its exact end
+LOOK = 0.3  # seconds between two looks at whether a server takes more of what it did not read
 ASKED = 0.1  # seconds between two octets that test whether the other side still reads
 
 
@@ -45,7 +46,10 @@ def watch(stage: Stage, action: Clock, backlog: Backlog | None) -> None:
             _expect_nothing(stage, inbox, last + action.part * timer.after, first + max(1, action.part) * timer.after)
     else:
         wanted = f"{shown(action.watched, action.due)} after {timer.after:g} s"
-        _wait(stage, inbox, latest)
+        if timer.since == "full" and backlog is not None:
+            _wait_full(stage, inbox, backlog, latest - last)
+        else:
+            _wait(stage, inbox, latest)
         elapsed = time.monotonic() - first
         if not inbox.units and not inbox.ended:
             raise MismatchError(wanted, f"nothing for {elapsed:.2f} s")
@@ -104,6 +108,14 @@ def _wait(stage: Stage, inbox: Inbox, until: float) -> None:
     while not inbox.units and not inbox.ended:
         if not stage.pump(until) and time.monotonic() >= until:
             break
+
+
+def _wait_full(stage: Stage, inbox: Inbox, backlog: Backlog, seconds: float) -> None:
+    """Waits until the queue has been full for so long; where the server takes more meanwhile, it was not full yet."""
+    while not inbox.units and not inbox.ended and time.monotonic() < backlog.stuck + seconds:
+        _wait(stage, inbox, min(time.monotonic() + LOOK, backlog.stuck + seconds))
+        if not inbox.units and not inbox.ended:
+            backlog.top_up()
 
 
 def _expect_nothing(stage: Stage, inbox: Inbox, until: float, over: float = math.inf) -> None:

@@ -38,12 +38,13 @@ def watch(stage: Stage, action: Clock, backlog: Backlog | None) -> None:
     elif timer.since == "goodbye":
         _expect_reset(inbox, timer, first, latest)
     elif action.due is None:
+        until = last + action.part * timer.after
         if action.part > 1:
-            _require_room(stage, last + action.part * timer.after, backlog)
-        if action.part == 1:
+            _expect_standstill(stage, inbox, until, first + action.part * timer.after, backlog)
+        elif action.part == 1:
             _expect_nothing(stage, inbox, latest)
         else:
-            _expect_nothing(stage, inbox, last + action.part * timer.after, first + max(1, action.part) * timer.after)
+            _expect_nothing(stage, inbox, until, first + timer.after)
     else:
         wanted = f"{shown(action.watched, action.due)} after {timer.after:g} s"
         if timer.since == "full" and backlog is not None:
@@ -128,11 +129,17 @@ def _expect_nothing(stage: Stage, inbox: Inbox, until: float, over: float = math
         raise MismatchError(f"nothing to {inbox.wire.who} for {until - began:.2f} s", inbox.seen)
 
 
-def _require_room(stage: Stage, until: float, backlog: Backlog | None) -> None:
-    """The queue that keeps the server from reading stays full until then, and its own time is not over."""
+def _expect_standstill(stage: Stage, inbox: Inbox, until: float, over: float, backlog: Backlog | None) -> None:
+    """Nothing comes until then, as the server does not read: its queue stays full, and its own time is not over."""
     ends = [timer.after for timer in stage.spec.timers.values() if timer.since == "full"]
     if backlog is not None and ends and backlog.began + min(ends) < until:
         raise OvertakenError("a clock that stands still: it took too long to fill the queue on this machine")
+    try:
+        _expect_nothing(stage, inbox, until, over)
+    except MismatchError:
+        if backlog is None or not backlog.sender.wire.has_room(0):
+            raise
+        raise OvertakenError("a clock that stands still: the server has read on meanwhile, so it ran") from None
 
 
 def _expect_reset(inbox: Inbox, timer: Timer, first: float, latest: float) -> None:

@@ -116,18 +116,6 @@ class LateCloser(Sockets):
             super().close_when_due(conn)
 
 
-class ClosesRefused(Sockets):
-    """A connection that is one too many is closed at once."""
-
-    def accept(self) -> None:
-        before = set(self.sockets)
-        super().accept()
-        for conn in set(self.sockets) - before:
-            if conn.over:
-                self.send(conn)
-                self.close(conn)
-
-
 class Stopper(Sockets):
     """It sees a signal late: `asked` is when the signal came."""
 

@@ -69,7 +69,6 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("linger-short", "Lingers for just under its time", sockets=do.ShortLinger),
     Variant("closes-late", "Closes its end 1.5 s after the last frame", sockets=do.LateCloser),
     Variant("counts-until-closed", "A connection counts until its socket is closed", do.CountsUntilClosed),
-    Variant("refused-closed-at-once", "Closes at once what is one too many", sockets=do.ClosesRefused),
     Variant("stop-polled", "Looks once in a second for SIGTERM", sockets=do.PollsEachSecond),
     Variant("stop-4s", "Says goodbye 4 s after SIGTERM", sockets=do.StopsSlowly),
     Variant("slow-start", "Listens after 3 s", start=3.0),

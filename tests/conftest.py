@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -177,6 +178,15 @@ class Peer:
             assert line not in ("<end>", "<reset>"), f"closed before the barrier, after {lines}"
             lines.append(line)
         return lines
+
+    def until(self, request: str, *lines: str) -> None:
+        """Asks until just these lines are the answer: another thread of the server may have something left to do."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            self.send(request)
+            if (answer := self.barrier()) == list(lines):
+                return
+            assert time.monotonic() < deadline, f"{request} is still answered with {answer}"
 
     def finish(self) -> None:
         """Ends the sending half."""

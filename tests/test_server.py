@@ -311,6 +311,7 @@ def test_resets_leak_neither_a_name_nor_a_descriptor_nor_a_thread(stage: Stage) 
         assert carol.line() == "OK NAME alice"
         if number % 2:
             bob.reset()
+            carol.until("WHO", "USER alice free", "OK WHO 1")
         else:
             bob.finish()
             assert bob.line() == "<end>"

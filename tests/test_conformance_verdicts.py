@@ -17,6 +17,7 @@ import pytest
 
 from conformance.cases.case import Case, cases_of
 from conformance.cases.play import Play, Step
+from conformance.engine.conditions import HANGS
 from conformance.engine.failures import (
     ContradictionError,
     ExcessError,
@@ -106,6 +107,50 @@ def hello(spec: Spec, *more: Step) -> Case:
 
 def judge(address: Address | Command, *cases: Case, patience: float = 1.0) -> list[Result]:
     return run_suite(address, cases, Options(patience=patience))
+
+
+HANGS_AT_HELLO = f"""{PYTHON} -c 'import socket, sys, threading
+def serve(stream):
+    for line in stream.makefile("rb"):
+        if line.startswith(b"HELLO"):
+            stuck.set()
+        if stuck.is_set():
+            threading.Event().wait()
+        stream.sendall(b"PONG " + line[5:] if line.startswith(b"PING ") else b"ERR * bad-syntax No.\\n")
+stuck = threading.Event()
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True: threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()' {{port}}"""
+
+
+def test_a_server_that_hangs_is_started_again_and_not_waited_for_long_after_some_times(spec: Spec) -> None:
+    """Its other cases are judged, and each that hangs it is not worth the whole patience."""
+    again = [replace(hello(spec), id=f"CONNECTED/HELLO/own-{number}") for number in range(HANGS + 1)]
+    results = judge(Command(HANGS_AT_HELLO), *again, patience=0.6)
+    assert all("answered nobody afterwards, and was started again" in result.note for result in results), results
+    assert [result.got for result in results] == ["nothing for 0.6 s"] * HANGS + ["nothing for 0.5 s"]
+
+
+def test_a_server_that_hangs_and_cannot_be_started_again_is_not_waited_for(spec: Spec) -> None:
+    """What is not asked any more is blocked, and says since when."""
+    stuck, over = threading.Event(), threading.Event()
+
+    def handle(_: socket.socket, line: bytes) -> bytes | None:
+        if line == b"HELLO 1":
+            stuck.set()
+        if stuck.is_set():
+            over.wait()
+        return polite(_, line)
+
+    others = [case for case in server_cases(spec, ("whole",)) if case.id.startswith("CONNECTED/LINE/unknown-")]
+    with scripted(handle) as address:
+        first, *later = judge(address, hello(spec), *others)
+        over.set()
+    assert first.verdict is Verdict.FAIL
+    assert "it answered nobody afterwards" in first.note
+    assert later
+    assert {(result.verdict, result.note) for result in later} == {
+        (Verdict.BLOCKED, "the server answers nobody since CONNECTED/HELLO/own: mend that first")
+    }
 
 
 def test_a_correct_answer_passes(spec: Spec) -> None:

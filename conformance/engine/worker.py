@@ -223,7 +223,7 @@ class Worker:
         result.stderr = running.stderr(self.said)
         if death:
             self.stop()
-        elif self.findings.barrier and not self.answers(HEALTH_SECONDS + self.conditions.slack):
+        elif self.findings.barrier and not self.answers(min(HEALTH_SECONDS, self.patience) + self.conditions.slack):
             self._hung(case, result, running)
 
     def _hung(self, case: Case, result: Result, running: Running) -> None:

@@ -125,7 +125,9 @@ while True: threading.Thread(target=serve, args=(listener.accept()[0],), daemon=
 def test_a_server_that_hangs_is_started_again_and_not_waited_for_long_after_some_times(spec: Spec) -> None:
     """Its other cases are judged, and each that hangs it is not worth the whole patience."""
     again = [replace(hello(spec), id=f"CONNECTED/HELLO/own-{number}") for number in range(HANGS + 1)]
-    results = judge(Command(HANGS_AT_HELLO), *again, patience=0.6)
+    worker = Worker(Command(HANGS_AT_HELLO), spec, patience=0.6)
+    results = [worker.verdict(case) for case in again]
+    worker.stop()
     assert all("answered nobody afterwards, and was started again" in result.note for result in results), results
     assert [result.got for result in results] == ["nothing for 0.6 s"] * HANGS + ["nothing for 0.5 s"]
 
@@ -143,7 +145,8 @@ def test_a_server_that_hangs_and_cannot_be_started_again_is_not_waited_for(spec:
 
     others = [case for case in server_cases(spec, ("whole",)) if case.id.startswith("CONNECTED/LINE/unknown-")]
     with scripted(handle) as address:
-        first, *later = judge(address, hello(spec), *others)
+        worker = Worker(address, spec, patience=0.6)
+        first, *later = [worker.verdict(case) for case in (hello(spec), *others)]
         over.set()
     assert first.verdict is Verdict.FAIL
     assert "it answered nobody afterwards" in first.note

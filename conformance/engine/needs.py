@@ -42,7 +42,7 @@ class Findings:
     def __str__(self) -> str:
         """What does not work, for a person; nothing if all does."""
         if not self.barrier:
-            return "nothing can be proved without the barrier"
+            return "the request that proves everything else is not answered as it must be: mend that first"
         parts = ["the list of users"] * (not self.listing)
         parts += [f"the answer that shows whether a connection is {name}" for name in sorted(self.distrusted)]
         words = "some answers are wrong at the first try, so they are not used as a proof in cases about others"

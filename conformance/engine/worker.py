@@ -15,7 +15,7 @@ from conformance.cases.play import Play
 from conformance.oracle.probe import barrier_verb
 from pychat.spec import Spec
 
-from .causes import cause
+from .causes import cause, goodbye_rule
 from .clock import BUSY, require_no_timer
 from .conditions import EXCUSE, LATE, Conditions
 from .failures import ExcessError, MismatchError, NotTestedError, OverlongError, UnreachableError, record_failure
@@ -156,6 +156,7 @@ class Worker:
                 self._play(case, stage)
         except Exception as problem:
             record_failure(result, problem)
+            result.broken = goodbye_rule(self.spec, case.state, result) or result.broken
         result.ms = round((time.monotonic() - transcript.started) * 1000, 1)
         if stage is not None:
             self._clean_up(case, result, stage)
@@ -219,7 +220,7 @@ class Worker:
         elif death:
             if result.verdict is Verdict.BLOCKED:
                 result.verdict, result.wanted = Verdict.FAIL, "a server that lives"
-            result.got = f"{result.got}: {death}" if result.got else death
+            result.got = f"{result.got}; then {death}" if result.got else death
         result.stderr = running.stderr(self.said)
         if death:
             self.stop()

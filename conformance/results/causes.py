@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -43,12 +44,13 @@ class Facts:
     text: str
     rules: frozenset[str]
     vague: bool
+    must: bool
     size: int
     place: tuple[int, ...]
 
 
 def grouped(failures: Iterable[T], facts: Callable[[T], Facts]) -> list[Cause[T]]:
-    """The causes; first that whose simplest case is the simplest of all.
+    """The causes; those of a MUST first, and that whose simplest case is the simplest of all.
 
     A case belongs to the cause of its first failure: when its octets are cut in another way, it may fail in another
     step, and is no mistake of its own.
@@ -66,18 +68,30 @@ def grouped(failures: Iterable[T], facts: Callable[[T], Facts]) -> list[Cause[T]
         for fact, failure in vague:
             clear = (some for some in groups.values() if any(fact.rules & other.rules for other, _ in some))
             (next(clear, None) or groups.setdefault(cause, [])).append((fact, failure))
+    heads = sorted(groups.values(), key=lambda some: not any(fact.must for fact, _ in some))
     return [
         Cause(some[0][0].text, tuple(each for _, each in some), {fact.id: tuple(cuts[fact.id]) for fact, _ in some})
-        for some in groups.values()
+        for some in map(_typical, heads)
     ]
+
+
+def _typical(some: list[tuple[Facts, T]]) -> list[tuple[Facts, T]]:
+    """A group; the simplest case of the message that most of them are about comes first, and not a rare one."""
+    messages = Counter(_message(fact) for fact, _ in some)
+    most = max(messages.values())
+    return sorted(some, key=lambda pair: messages[_message(pair[0])] < most)
+
+
+def _message(fact: Facts) -> str:
+    return fact.id.partition("/")[2].partition("/")[0]
 
 
 def facts_of_result(spec: Spec, result: Result) -> Facts:
     """What is looked at of a result."""
     order = place(result.id, [*spec.live_states, spec.final], messages_of(spec))
     size = len(result.entries) + result.left_out
-    rules = (result.rule, *result.rules)
-    return _facts(result.id, result.segment, result.verdict.value, result.cause, result.words, rules, size, order)
+    rules, must = (result.rule, *result.rules), result.level == "MUST"
+    return _facts(result.id, result.segment, result.verdict.value, result.cause, result.words, rules, must, size, order)
 
 
 def facts_of_line(header: dict[str, Any], case: dict[str, Any]) -> Facts:
@@ -85,12 +99,13 @@ def facts_of_line(header: dict[str, Any], case: dict[str, Any]) -> Facts:
     order = place(case["id"], header["states"], header["messages"])
     size = len(case["transcript"]) + case["left_out"]
     rules, words = (case["rule"], *case["rules"]), f"{case['got']} {case['note']}"
-    return _facts(case["id"], case["segment"], case["verdict"], case["cause"], words, rules, size, order)
+    must = case["level"] == "MUST"
+    return _facts(case["id"], case["segment"], case["verdict"], case["cause"], words, rules, must, size, order)
 
 
 def _facts(
-    id_: str, segment: str, verdict: str, cause: str, words: str, rules: tuple[str, ...], size: int,
-    order: tuple[int, int],
+    id_: str, segment: str, verdict: str, cause: str, words: str, rules: tuple[str, ...], must: bool,
+    size: int, order: tuple[int, int],
 ) -> Facts:  # fmt: skip
     text = cause or re.sub("[0-9]+", "0", words)  # the numbers in unique names are no cause
-    return Facts(id_, segment == "whole", (verdict, text), text, frozenset(rules), cause == RACES, size, order)
+    return Facts(id_, segment == "whole", (verdict, text), text, frozenset(rules), cause == RACES, must, size, order)

@@ -169,7 +169,12 @@ class Terminal:
             self.say(f"rules not exercised: {', '.join(open_)}")
         for rule in NOT_JUDGED.keys() & {rule.id for rule in spec.rules.values() if rule.of in (of, "both")}:
             self.say(f"not judged: {rule}, which {NOT_JUDGED[rule]}")
-        total = ", ".join(f"{number} {verdict}" for verdict, number in counts(results).items())
+        ids = len({result.id for result in results if result.verdict is Verdict.FAIL})
+        totals = [
+            f"{number} {verdict}" + (f" (of {ids} cases)" if verdict == Verdict.FAIL and ids < number else "")
+            for verdict, number in counts(results).items()
+        ]
+        total = ", ".join(totals)
         self.say(total or "nothing ran")
 
 

@@ -38,6 +38,7 @@ class Findings:
     listing: bool = True
     distrusted: frozenset[str] = frozenset()  # the configurations whose probe is answered wrongly
     answer: float = 0.0  # seconds of the slowest answer
+    opening: float = 0.0  # seconds for each of many connections that are opened at once
 
     def __str__(self) -> str:
         """What does not work, for a person; nothing if all does."""

@@ -30,7 +30,7 @@ from .wire import Transcript
 TIDY_SECONDS = 1.0  # for a server to close its ends after a case
 UNTIDY = 3  # cases after which it did not, from which on it is not waited for
 HEALTH_SECONDS = 2.0
-GLANCE = 0.1  # seconds for a server of which is known that it answers nobody
+GLANCE = 0.5  # seconds for a server of which is known that it answers nobody
 
 
 @dataclass

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from conformance.cases.case import Case
-from conformance.engine.failures import MismatchError, NotTestedError
+from conformance.engine.failures import MismatchError, NotTestedError, UnreachableError
 from conformance.engine.player import Player
 from conformance.engine.stage import Stage
 from conformance.engine.worker import Worker
@@ -66,6 +66,10 @@ def _share(worker: Worker, stage: Stage) -> None:
         raise NotTestedError("its share of one address: it may hold all connections")
     _, port = worker.restart(max=str(most), host="0.0.0.0")  # noqa: S104  # an address other than loopback is needed
     stage.address = (address, port)
+    try:
+        stage.inbox("a0")
+    except UnreachableError:
+        raise NotTestedError(f"its share of one address: told to listen on 0.0.0.0, it is not at {address}") from None
     for number in range(share):
         if not _is_admitted(stage, f"a{number}"):
             raise MismatchError(f"room for connection {number + 1} of {share} from {address}", "no answer")

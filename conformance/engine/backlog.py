@@ -94,7 +94,7 @@ class Backlog:
         stream = self.sender.wire.stream
         socket = socket_between(stream.getpeername()[1], stream.getsockname()[1])
         before, self.unread = self.unread, socket.unread if socket is not None else None
-        return self.unread is not None and self.unread != before
+        return self.unread is not None and (self.unread != before or self.unread == 0)
 
     def top_up(self) -> None:
         """Offers more where the server has taken more meanwhile, as on a busy machine; then it is stuck from now on."""

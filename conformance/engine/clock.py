@@ -30,6 +30,7 @@ def watch(stage: Stage, action: Clock, backlog: Backlog | None) -> None:
     timer = stage.spec.timers[action.timer]
     inbox = stage.inbox(action.watched)
     stage.begin_silence()
+    inbox.passive = timer.since == "accept"  # a silence may be asked about while its end is late, with short timers
     first, last = _beginning(stage, action.who, timer, backlog)
     latest = last + timer.after + stage.spec.limits.tolerance + BUSY + stage.conditions.slack
     if timer.since == "goodbye" and action.part < 1:

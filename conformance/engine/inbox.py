@@ -53,6 +53,7 @@ class Inbox:
         self._asked: deque[tuple[str, float]] = deque()  # barrier requests, and when they were sent
         self.notes: list[str] = []
         self.answers = True  # pushes that want a reply get it at once …
+        self.passive = False  # they are read and get none
         self.surprised = True  # … and are noted, unless a play tests silence
         self.sent_at = 0.0  # a moment before the last octets were sent
         self.moved_at = 0.0  # when the last frame came that was no such push
@@ -157,8 +158,8 @@ class Inbox:
                 if not self.answers:
                     self._unit(unit)
                     return
-                if self.partial or self.stuck:
-                    return  # its answer would stand in the middle of a line
+                if self.partial or self.stuck or self.passive:
+                    return  # its answer would stand in the middle of a line, or would be the first octet of all
                 answer = push.reply.fill(got.values).encode() + self.spec.framing.writes
                 self.send(answer, time.monotonic() + 1)
                 if self.surprised:

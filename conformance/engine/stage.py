@@ -71,7 +71,7 @@ class Stage:
         """From now on each connection answers what it is asked, and may be asked."""
         self.silent, self.watched = frozenset(), False
         for inbox in self.inboxes.values():
-            inbox.answers = True
+            inbox.answers, inbox.passive = True, False
 
     def inbox(self, who: str) -> Inbox:
         """The connection `who`, opened now if it is new. Raises UnreachableError."""

@@ -1,16 +1,21 @@
-"""A scene of random segments: lines cross in bursts, cut anywhere. A play cuts its octets in three ways only."""
+"""Scenes of many octets, which no play names: lines that cross in bursts, cut anywhere; what comes after the end."""
 
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from functools import partial
 
 from conformance.cases.case import Case
-from conformance.engine.failures import MismatchError
+from conformance.cases.draft import Draft
+from conformance.engine.backlog import STUCK
+from conformance.engine.failures import MismatchError, OvertakenError
+from conformance.engine.kernel import socket_between
 from conformance.engine.stage import Stage
 from conformance.engine.worker import Worker
 from conformance.oracle.frames import write_form
+from conformance.oracle.lines import SUBJECT
 from conformance.oracle.paths import paths_of
 from pychat.spec import Spec
 from pychat.spec.forms import Form
@@ -21,10 +26,20 @@ LINES = 400
 SIZES = (1, 2, 40, 300, 1999)  # octets of a text
 CUTS = (1, 3, 50, 4000, 20000)  # octets of a segment
 RULES = ("R-MSG-5", "R-FRAME-6")
+LATE = 1 << 24  # octets after the last frame, more than the system holds for both ends
+PART = 0.7  # of the time in which they are dropped, until when all of them must be taken
+LATE_RULE = "R-CLOSE-1"
 
 
 def scenes(spec: Spec) -> Iterator[Case]:
-    """The scene, where the spec has its rules, and lines that a partner gets as they are, numbers and all."""
+    """The scenes whose rules the spec has; bursts, where a partner gets lines as they are, numbers and all."""
+    named = paths_of(spec).named
+    last = _last_request(spec, named) if named is not None else None
+    lingers = any(timer.since == "goodbye" for timer in spec.timers.values())
+    if LATE_RULE in spec.rules and named is not None and last is not None and lingers:
+        run = partial(_late, named=named, last=last)
+        title = "All that comes after the last frame is dropped, however much"
+        yield scene(spec, f"{spec.final}/LINE/dropped-however-much", title, (LATE_RULE,), run)
     if not set(RULES) <= set(spec.rules):
         return
     for state, row in spec.outcomes():
@@ -77,3 +92,40 @@ def _bursts(worker: Worker, stage: Stage, state: str, form: Form) -> None:
     for who in ("b", "a"):
         for line in lines:
             expect(stage, who, line)
+
+
+def _last_request(spec: Spec, named: str) -> bytes | None:
+    """The request that ends the connection of a user, None in a spec without one."""
+    paths = paths_of(spec)
+    world = Draft(spec, paths.to_configuration(named)).world
+    for line in paths.lines(SUBJECT):
+        after = world.copy()
+        after.feed(SUBJECT, line)
+        if not after.is_open(SUBJECT):
+            return line
+    return None
+
+
+def _late(worker: Worker, stage: Stage, named: str, last: bytes) -> None:
+    """The server has said its last frame and reads on: what is sent is taken, until the time for it is over."""
+    lead(worker, stage, named)
+    inbox = stage.inbox(SUBJECT)
+    inbox.send(last, stage.deadline())
+    inbox.wait(lambda: False, stage.deadline())
+    seconds = min(timer.after for timer in stage.spec.timers.values() if timer.since == "goodbye")
+    stream, inbox.wire.end, taken = inbox.wire.stream, None, 0
+    stage.transcript.note(SUBJECT, "#", text=f"sends {LATE} octets after the end")
+    inbox.wire.send_little()
+    until, unread = time.monotonic() + PART * seconds, -1
+    while taken < LATE and inbox.wire.end is None and time.monotonic() < until:
+        taken += inbox.wire.offer(b"x" * min(LATE - taken, 1 << 18))
+        if not inbox.wire.has_room(STUCK):
+            theirs = socket_between(stream.getpeername()[1], stream.getsockname()[1])
+            if theirs is None or theirs.unread == unread > 0:
+                break
+            unread = theirs.unread
+    if taken < LATE and not inbox.wire.end and unread >= 0 and time.monotonic() >= until:
+        raise OvertakenError(f"octets that are dropped: the server reads {taken} of them in {PART * seconds:g} s")
+    if taken < LATE:
+        got = "a reset" if inbox.wire.end else "no more"
+        raise MismatchError(f"that {LATE} octets are read and dropped", f"{taken} of them were taken, then {got}")

@@ -68,7 +68,8 @@ class Sockets:
         with selectors.DefaultSelector() as selector:
             selector.register(self.listener, selectors.EVENT_READ)
             for conn, sock in self.sockets.items():
-                waiting = conn.finished or (not conn.over and self.engine.must_wait(conn))
+                kept = self.engine.must_wait(conn) if not conn.over else not self.engine.discards
+                waiting = conn.finished or kept
                 wanted = 0 if waiting else selectors.EVENT_READ
                 wanted |= selectors.EVENT_WRITE if conn.outbox else 0
                 if wanted:

@@ -188,6 +188,22 @@ class ClockNotCleared(Server):
                     self.run_out(conn, timer)
 
 
+@table.engine("only-what-speaks-is-late")
+class OnlyWhatSpeaksIsLate(Server):
+    """Looks at the time since the accept with the first octets: a connection that sends nothing stays."""
+
+    def start(self, conn: Connection, timer: Timer) -> float | None:
+        silent = timer.since == "accept" and conn.heard_at == conn.opened_at
+        return None if silent else super().start(conn, timer)
+
+
+@table.engine("reads-nothing-after-the-last-frame")
+class ReadsNothingAfterTheLastFrame(Server):
+    """Waits out the linger without reading what comes."""
+
+    discards = False
+
+
 @table.engine("last-accept-counts")
 class LastAcceptCounts(Server):
     """Keeps one clock since the accept: each new connection starts that of all."""

@@ -194,7 +194,7 @@ def conclusion(spec: Spec, results: Sequence[Result], *, of: str, code: int, sta
     blocked = sum(result.verdict is Verdict.BLOCKED for result in results)
     parts += [f"{blocked} blocked"] if blocked else []
     busy = sum(result.excused for result in results)
-    parts += [f"{busy} not tested, since the machine was too slow: run it again"] if busy else []
+    parts += [f"{busy} not tested, since the machine or the answers were too slow: run it again"] if busy else []
     open_ = len(rules_covered(spec, results, of)[1])
     parts += [f"{open_} rules not exercised"] if open_ else []
     joint = ", but " if code == 0 else ": "

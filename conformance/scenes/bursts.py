@@ -12,6 +12,7 @@ from conformance.cases.draft import Draft
 from conformance.engine.backlog import STUCK
 from conformance.engine.failures import MismatchError, OvertakenError
 from conformance.engine.kernel import socket_between
+from conformance.engine.player import Player
 from conformance.engine.stage import Stage
 from conformance.engine.worker import Worker
 from conformance.oracle.frames import write_form
@@ -27,6 +28,9 @@ SIZES = (1, 2, 40, 300, 1999)  # octets of a text
 CUTS = (1, 3, 50, 4000, 20000)  # octets of a segment
 RULES = ("R-MSG-5", "R-FRAME-6")
 LATE = 1 << 24  # octets after the last frame, more than the system holds for both ends
+HELD_RULES = ("R-FLOW-3", "R-FLOW-2")
+HELD = 8000  # lines that are offered one by one to a partner that does not read, at most …
+HELD_SECONDS = 5.0  # … and how long that may take
 PART = 0.7  # of the time in which they are dropped, until when all of them must be taken
 LATE_RULE = "R-CLOSE-1"
 
@@ -51,6 +55,10 @@ def scenes(spec: Spec) -> Iterator[Case]:
             title = "Lines cross in bursts, cut anywhere"
             run = partial(_bursts, state=state, form=form)
             yield scene(spec, f"{state}/{row.verb}/bursts-both-ways", title, RULES, run)
+            if set(HELD_RULES) <= set(spec.rules):
+                title = "A request behind a full queue is handled when there is room, though nothing more is sent"
+                run = partial(_held, state=state, form=form)
+                yield scene(spec, f"{state}/{row.verb}/held-until-there-is-room", title, HELD_RULES, run)
             return
 
 
@@ -92,6 +100,36 @@ def _bursts(worker: Worker, stage: Stage, state: str, form: Form) -> None:
     for who in ("b", "a"):
         for line in lines:
             expect(stage, who, line)
+
+
+def _held(worker: Worker, stage: Stage, state: str, form: Form) -> None:
+    """Each line is followed by a request of the judge, until that is not answered: then nothing more is sent."""
+    spec, patience = stage.spec, STUCK + stage.conditions.slack
+    _accept(stage, lead(worker, stage, state)["a"])
+    (sender, reader), count, began = (stage.inbox(who) for who in ("a", "b")), 0, time.monotonic()
+    Player(stage).barrier(sender, reader)
+    reader.wire.stop_reading()
+    stage.transcript.quiet = True
+    while not sender.tokens:
+        if count == HELD or time.monotonic() > began + HELD_SECONDS:
+            raise OvertakenError(f"a full queue: {count} lines were taken one by one, and it was not full")
+        line = write_form(form, {form.fields[0].name: _text(spec, form, count, max(SIZES))}).encode()
+        sender.tokens.append(stage.barrier.token())
+        together = line + spec.framing.writes + stage.barrier.request(sender.tokens[-1])
+        sender.send(together, stage.deadline())  # in one segment, so that nothing is left to come
+        count += 1
+        if not sender.wait(lambda: not sender.tokens, time.monotonic() + patience):
+            if sender.units:
+                raise MismatchError("a line that is passed on, or waits", sender.seen)
+            Player(stage).barrier(stage.inbox("judge"))  # it answers another connection
+            sender.drain()
+    stage.transcript.quiet = False
+    stage.transcript.note("a", "#", text=f"{count} lines were sent, the last of them is not handled: b reads on")
+    reader.wire.read_on()
+    for number in range(count):
+        expect(stage, "b", write_form(form, {form.fields[0].name: _text(spec, form, number, max(SIZES))}))
+    if not sender.wait(lambda: not sender.tokens, stage.deadline()):
+        raise MismatchError(f"an answer to the {stage.barrier.verb} that waited behind them", "nothing", HELD_RULES[0])
 
 
 def _last_request(spec: Spec, named: str) -> bytes | None:

@@ -164,6 +164,25 @@ def test_a_server_that_hangs_is_started_again_and_not_waited_for_long_after_some
     assert [result.got for result in results] == ["nothing for 0.6 s"] * HANGS + ["nothing for 0.5 s"]
 
 
+SENDS_UNDER_A_LOCK = f"""{PYTHON} -c 'import socket, sys, threading
+def serve(stream):
+    for line in stream.makefile("rb"):
+        with lock:
+            stream.sendall(b"PONG " + line[5:] if line.startswith(b"PING ") else b"OK " + line)
+lock = threading.Lock()
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True: threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()' {{port}}"""
+
+
+def test_a_server_that_waits_for_a_slow_reader_fails(spec: Spec) -> None:
+    """Nobody else is answered meanwhile: that is said, and not waited for without end."""
+    (slow,) = [case for case in server_cases(spec, ("whole",)) if case.id == "NAMED/LINE/slow-reader"]
+    worker = Worker(Command(SENDS_UNDER_A_LOCK), spec, patience=1.0)
+    result = worker.verdict(slow)
+    worker.stop()
+    assert (result.verdict, result.wanted) == (Verdict.FAIL, "an answer to another connection meanwhile")
+
+
 def test_a_server_that_hangs_and_cannot_be_started_again_is_not_waited_for(spec: Spec) -> None:
     """What is not asked any more is blocked, and says since when."""
     stuck, over = threading.Event(), threading.Event()

@@ -70,8 +70,10 @@ class Backlog:
             while not (sent := wire.offer(octets)) and wire.end is None:
                 self.stage.deadline()  # a server that takes a little now and then is not waited for without end
                 self._reads()
-                full = not wire.has_room(STUCK + self.stage.conditions.slack) and serves() and not wire.has_room(0)
-                if full and not self._reads():
+                full = not wire.has_room(STUCK + self.stage.conditions.slack)
+                if full and not serves():
+                    raise _waits_for_a_reader(self.stage.patience)
+                if full and not wire.has_room(0) and not self._reads():
                     return 0
                 if time.monotonic() - self.began > SLOW and self.taken < SLOW * MIB:
                     raise OvertakenError(f"a full queue: the server reads less than {MIB} octets in a second")
@@ -182,6 +184,12 @@ class Backlog:
             if octets:
                 return octets
         return b""
+
+
+def _waits_for_a_reader(seconds: float) -> MismatchError:
+    problem = MismatchError("an answer to another connection meanwhile", f"nothing for {seconds:g} s")
+    problem.timed_out = True
+    return problem
 
 
 def _questions(reader: Inbox) -> re.Pattern[bytes]:

@@ -40,7 +40,7 @@ from .sources import PageSources
 WORDS = (
     "This is a whole server, but for {}. {} stands for the connection whose frame is handled; it is also called this "
     "end. What is done {} is done for one connection at a time, and nothing waits there. Where a timer can end a "
-    "connection too, {}, {} and {} do nothing for one that is {} already."
+    "connection too, {} do nothing for one that is {} already."
 )
 ORDER = (
     "Each step can be tried before the next one is begun. The first {} are needed tonight, for a server with which "
@@ -63,9 +63,9 @@ LATER = ("full", "share", "stop")  # causes of a goodbye that no frame has
 def section(sources: PageSources) -> Section:
     """The order of work, and the pseudo-code."""
     left = both([link("its timers", "timers"), link("its limits", "limits")])
-    functions = [code("handle"), code("goodbye"), code("end")]
+    functions = both([code("handle"), *([code("goodbye")] if sources.spec.goodbyes else []), code("end")])
     words = sentence(
-        WORDS, left, code("c"), code("under the lock"), *functions, sources.phrases.state(sources.spec.final)
+        WORDS, left, code("c"), code("under the lock"), functions, sources.phrases.state(sources.spec.final)
     )
     reading = Listing((*map(text, READING), _short_forms(sources)))
     parts = (

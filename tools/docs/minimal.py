@@ -88,7 +88,7 @@ def _order(sources: PageSources) -> Iterator[Block]:
     tried = piped(sources.spec, [sources.sent_example(verb) for verb in _always(sources)])
     if tried:
         yield Paragraph(text(BY_HAND))
-        yield Program((text(tried),))
+        yield Program((code(tried),))
     steps = [*((*step, "tonight") for step in tonight), *((*step, "later") for step in later)]
     rows = [
         TableRow((text(str(number)), what, text(when), *((_selects(patterns),) if judged else ())))

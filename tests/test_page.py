@@ -205,6 +205,7 @@ def test_each_command_by_hand_works(made: Page, start: Callable[..., Stage]) -> 
         said.append(done.stdout)
     assert "PONG t1\nOK QUIT\n" in said
     assert "OK NAME a\nUSER a free\nOK WHO 1\n" in said
+    assert any(re.fullmatch(r"(ERR \* bad-syntax .*\n){5}BYE too-many-errors .*\n", words) for words in said)
 
 
 def test_a_command_sends_the_octets_of_its_frames(spec: Spec, start: Callable[..., Stage]) -> None:

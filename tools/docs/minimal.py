@@ -47,15 +47,17 @@ ORDER = (
     "everything can be done by hand; the others keep it standing among clients that are slow, silent or many."
 )
 JUDGED = (
-    " The judge can begin with the requests of the first state. A case of a step may need what a later one builds. "
-    "After the last step that is needed tonight, run it without {}: what still fails is about time, slow readers, a "
-    "full server or the shutdown."
+    " The judge can begin with the requests of the first state: {} takes the cases of a step, and may stand several "
+    "times. A case may need what a later step builds. After the last step that is needed tonight, run it without "
+    "{}: what still fails is about time, slow readers, a full server or the shutdown."
 )
 BY_HAND = "The first step works when this prints its answers:"
+REFUSED = "The second step works when this prints {} refusals, then {}:"
 READING = (
     "The first row that fits is done, and no other one.",
     "All that a row changes is changed before anything is sent.",
 )
+MOST_TYPED = 9  # faults in one command
 NOT_LATER = ("goodbye",)  # what a timer measures since the last frame belongs to the close, not to the time
 LATER = ("full", "share", "stop")  # causes of a goodbye that no frame has
 
@@ -84,21 +86,25 @@ def _order(sources: PageSources) -> Iterator[Block]:
     tonight, later = list(_tonight(sources)), list(_later(sources))
     judged = bool(sources.cases)
     words = text(ORDER.format(len(tonight)))
-    yield Paragraph((*words, *sentence(JUDGED, code("--select"))) if judged else words)
+    yield Paragraph((*words, *sentence(JUDGED, code("--select"), code("--select"))) if judged else words)
     tried = piped(sources.spec, [sources.sent_example(verb) for verb in _always(sources)])
     if tried:
         yield Paragraph(text(BY_HAND))
         yield Program((code(tried),))
+    budget = next((one for one in sources.spec.budgets if sources.spec.initial in one.states), None)
+    if budget is not None and budget.faults <= MOST_TYPED:
+        yield Paragraph(sentence(REFUSED, text(str(budget.faults)), sources.phrases.bye(budget.goodbye)))
+        yield Program((code(piped(sources.spec, [sources.spec.framing.writes] * budget.faults)),))
     steps = [*((*step, "tonight") for step in tonight), *((*step, "later") for step in later)]
     rows = [
         TableRow((text(str(number)), what, text(when), *((_selects(patterns),) if judged else ())))
         for number, (what, patterns, when) in enumerate(steps, 1)
     ]
-    yield Table(("step", "what to build", "needed", *(("with the judge",) if judged else ())), tuple(rows))
+    yield Table(("step", "what to build", "needed", *(("the judge's cases",) if judged else ())), tuple(rows))
 
 
 def _selects(patterns: Iterable[str]) -> Spans:
-    return join([code(f"--select '{pattern}'") for pattern in patterns], " ") or text("–")
+    return join([code(f"'{pattern}'") for pattern in patterns], " ") or text("–")
 
 
 def _always(sources: PageSources) -> list[str]:

@@ -204,8 +204,8 @@ def _client_lines(sources: PageSources) -> Section:
         (text("the verb of a frame of this page, but not of its form, or with other words behind the verb"), close),
         (
             sentence(
-                "another word of the form of a verb, {}, with any UTF-8 behind it: a push, or another frame, of a later "
-                "version",
+                "another word of the form of a verb, {}, with any UTF-8 behind it: a push, or another frame, of a "
+                "later version",
                 code(spec.framing.verb),
             ),
             text("ignores the line: it sends nothing, and nothing that it knows changes"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from pychat.spec import Spec
 from tools.dissector.script import script
 from tools.vocabulary import Vocabulary
 
-from .analysis import session
 from .appendix import with_appendix
 from .document import Document, bracketed, plural, quoted
 from .findings import Findings
@@ -69,6 +68,8 @@ def _data(findings: Findings) -> dict[str, Any]:
     """What programs read: the figures behind the sections."""
     return {
         "preferences": findings.tshark.preferences[1::2],
+        "counts": _counts(findings),
+        "proofs": [asdict(proof) for proof in findings.proofs],
         "capture": {"packets": findings.capture.total, "sha256": findings.digest, "seconds": findings.duration},
         "connections": [
             {
@@ -82,9 +83,13 @@ def _data(findings: Findings) -> dict[str, Any]:
                 "octets": [one.octets_up, one.octets_down],
                 "handshake": asdict(one.handshake) if one.handshake else None,
                 "close": asdict(one.close),
-                "states": [asdict(period) for period in session.periods(one)],
+                "states": [asdict(period) for period in findings.periods(one)],
                 "unreadable": one.unreadable,
                 "gaps": [asdict(hole) for hole in gap.holes],
+                "unseen": [asdict(each) for each in gap.unseen],
+                "begun": gap.begun,
+                "ended": gap.ended,
+                "one_way": gap.one_way,
             }
             for one, gap in zip(findings.connections, findings.gaps, strict=True)
         ],
@@ -113,3 +118,14 @@ def _data(findings: Findings) -> dict[str, Any]:
             for one in findings.directions
         ],
     }
+
+
+def _counts(findings: Findings) -> dict[str, Any]:
+    """Each main figure with its bound: `exact`, or `at least` where what is missing can make it larger."""
+
+    def shown(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: shown(each) for name, each in value.items()}
+        return {"value": value.value, "bound": "exact" if value.exact else "at least"}
+
+    return {each.name: shown(getattr(findings.counts, each.name)) for each in fields(findings.counts)}

@@ -11,8 +11,10 @@ from tools.vocabulary import Vocabulary
 from .analysis import network, segments, transport
 from .analysis.calls import Call, Missed, Said, calls, missed
 from .analysis.connections import Connection, connections
+from .analysis.counts import Counts, Lacks, counts
 from .analysis.gaps import Gaps, gaps
-from .analysis.session import Requests, Violation, requests, violations
+from .analysis.proofs import Proof, matched, proofs
+from .analysis.session import Period, Requests, Violation, periods, requests, violations
 from .evidence import Evidence
 from .packets import SYN, Line, Packet
 from .reading import Capture
@@ -47,7 +49,11 @@ class Findings:
 
     @cached_property
     def connections(self) -> list[Connection]:
-        return connections(self.capture)
+        found = connections(self.capture)
+        for one in found:
+            named = any(line.kind == "answer" and line.request == self.words.name for line in one.lines)
+            one.inferred = bool(one.user) and not named
+        return found
 
     @cached_property
     def speaking(self) -> list[Connection]:
@@ -75,13 +81,59 @@ class Findings:
         return [gap for gap in self.gaps if gap.connection.close.how != "refused"]
 
     @cached_property
+    def lacks(self) -> Lacks:
+        """Of which streams what is missing."""
+        clients, servers = set(), set()
+        for gap in self.established_gaps:
+            stream = gap.connection.stream
+            lost = {hole.from_client for hole in gap.holes}
+            if not gap.begun or True in lost or gap.one_way == "server":
+                clients.add(stream)
+            if not gap.begun or False in lost or gap.one_way == "client":
+                servers.add(stream)
+        still = {gap.connection.stream for gap in self.established_gaps if not gap.ended}
+        return Lacks(frozenset(clients), frozenset(servers), frozenset(still))
+
+    @cached_property
+    def counts(self) -> Counts:
+        """The main figures, each with whether what is missing can change it."""
+        unnamed = [one.stream for one in self.established if not one.user]
+        end = self.capture.packets[-1].time
+        return counts(
+            self.lines,
+            self.calls,
+            self.unplaced,
+            self.requests,
+            unnamed,
+            self.people,
+            len(self.established),
+            self.lacks,
+            end,
+        )
+
+    @cached_property
+    def proofs(self) -> list[Proof]:
+        """What must have been in the holes."""
+        return proofs(self.established_gaps, self.lines, self.calls, self.spec, self.words)
+
+    def periods(self, connection: Connection) -> list[Period]:
+        """The states of a connection over time."""
+        found = next((gap.holes for gap in self.gaps if gap.connection is connection), [])
+        return periods(connection, found)
+
+    @cached_property
     def unplaced(self) -> list[Line]:
-        """What was said where the capture does not show in which chat, or whether it was refused."""
-        return [
-            line
-            for line in self.lines
-            if line.from_client and line.verb == self.words.say and line.talk is None and line.stream in self.partial
-        ]
+        """What was said where the capture does not show in which chat, and shows no refusal."""
+        found = []
+        for one in self.connections:
+            if one.stream in self.partial:
+                refused = matched(one.lines)
+                found += [
+                    line
+                    for place, line in enumerate(one.lines)
+                    if line.from_client and line.verb == self.words.say and line.talk is None and place not in refused
+                ]
+        return sorted(found, key=lambda line: line.number)
 
     @cached_property
     def by_stream(self) -> dict[int, Connection]:

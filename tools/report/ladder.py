@@ -50,7 +50,7 @@ def _strip(height: float) -> Drawing:
 
 def _ends(findings: Findings, chat: Call) -> list[int]:
     """The caller's stream first."""
-    return sorted(chat.streams, key=lambda stream: findings.by_stream[stream].who != chat.caller)[:2]
+    return sorted(chat.streams, key=lambda stream: findings.by_stream[stream].name != chat.caller)[:2]
 
 
 def _rows(ends: Sequence[Connection], chat: Call, words: Vocabulary) -> list[DiagramRow]:

@@ -27,14 +27,14 @@ ANALYSIS = {
         "arrived after a segment with a higher sequence number",
     ),
     "tcp.analysis.lost_segment": (
-        "previous segment not captured",
-        "segments after one that was not captured",
-        "the segment before this one was not captured",
+        "jump in the sequence numbers",
+        "jumps in the sequence numbers",
+        "the octets before it had not been seen when it came: they were lost, are late, or were not recorded",
     ),
     "tcp.analysis.ack_lost_segment": (
-        "ACK of an unseen segment",
-        "ACKs of unseen segments",
-        "acknowledges octets that were not captured",
+        "ACK of unseen octets",
+        "ACKs of unseen octets",
+        "acknowledges octets that had not been seen when it came: they were not recorded, or are late",
     ),
     "tcp.analysis.duplicate_ack": (
         "duplicate ACK",
@@ -131,6 +131,9 @@ class Packet:
     shift: int | None = _read(None, int, "tcp.options.wscale.shift")
     sack: bool = _read(False, bool, "tcp.options.sack_perm")
     timestamps: bool = _read(False, bool, "tcp.options.timestamp.tsval")
+    stamp: int = _read(0, int, "tcp.options.timestamp.tsval")
+    echo: int = _read(0, int, "tcp.options.timestamp.tsecr")
+    checksum: str = _read("", str, "tcp.checksum")
     rtt: float | None = _read(None, float, "tcp.analysis.ack_rtt")
     initial_rtt: float | None = _read(None, float, "tcp.analysis.initial_rtt")
     in_flight: int | None = _read(None, int, "tcp.analysis.bytes_in_flight")

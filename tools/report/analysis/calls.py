@@ -44,6 +44,7 @@ class Said:
     speaker: str
     words: str
     octets: int
+    stream: int
     delivered: int | None = None
     took: float | None = None
 
@@ -281,7 +282,7 @@ def _said(lines: Sequence[Line], words: Vocabulary) -> list[Said]:
                 refused[line.number] -= 1
                 continue
             text = line.whole.partition(" ")[2]
-            one = Said(line.number, line.time, line.who, text, line.length)
+            one = Said(line.number, line.time, line.who, text, line.length, line.stream)
             said.append(one)
             waiting.setdefault(line.number, []).append(one)
         elif line.verb == words.heard and not line.from_client and line.relayed_from is not None:

@@ -13,6 +13,8 @@ from tools.report.reading import Capture, Endpoint
 from .coverage import Coverage
 from .holes import holes
 
+_TIMESTAMPS = 12  # octets of the option in every segment, with padding
+
 
 @dataclass(slots=True)
 class Options:
@@ -84,11 +86,26 @@ class Connection:
     octets_up: int
     octets_down: int
     unreadable: str = ""
+    inferred: bool = False  # the name: the capture lacks the answer that gave it
+
+    @property
+    def name(self) -> str:
+        """The user's name, or the client's end while it has none."""
+        return self.user or bracketed(self.client)
 
     @property
     def who(self) -> str:
-        """The user's name, or the client's end while it has none."""
-        return self.user or bracketed(self.client)
+        """The same, and whether the name is inferred."""
+        return f"{self.user} (inferred)" if self.inferred else self.name
+
+    @property
+    def full_segment(self) -> int:
+        """The payload of a full segment, in octets; 0 without a handshake."""
+        if self.handshake is None:
+            return 0
+        ends = (self.handshake.client, self.handshake.server)
+        option = _TIMESTAMPS if all(end.timestamps for end in ends) else 0
+        return min((end.mss for end in ends if end.mss is not None), default=0) - option
 
     @property
     def evidence(self) -> Evidence:

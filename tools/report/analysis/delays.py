@@ -16,7 +16,6 @@ LEAST, MOST = 0.035, 0.5  # seconds of a delayed acknowledgement: Linux waits 40
 _PROMPT = 0.010  # seconds within which the other acknowledgements came, so that the path is not what takes long
 _HELD = 0.020  # seconds without a segment from which one can be said to have been held back
 _AT_ONCE = 0.25  # share of that silence within which the segment must follow the acknowledgement, and two round trips
-_TIMESTAMPS = 12  # octets of the option in every segment, with padding
 
 
 @dataclass(slots=True)
@@ -50,7 +49,7 @@ def small_early(direction: Direction) -> list[int]:
     Nagle's algorithm forbids that, so it is off. The capture point does not matter: an acknowledgement that has not
     passed it yet has not reached the sender either, or was not sent.
     """
-    full = full_size(direction)
+    full = direction.connection.full_segment
     found = []
     before: Packet | None = None
     for packet in sorted(direction.segments, key=lambda packet: packet.number):
@@ -61,16 +60,6 @@ def small_early(direction: Direction) -> list[int]:
     return found
 
 
-def full_size(direction: Direction) -> int:
-    """The payload of a full segment, in octets; 0 without a handshake."""
-    shake = direction.connection.handshake
-    if shake is None:
-        return 0
-    sizes = [options.mss for options in (shake.client, shake.server) if options.mss is not None]
-    both = shake.client.timestamps and shake.server.timestamps
-    return min(sizes, default=0) - (_TIMESTAMPS if both else 0)
-
-
 def held(direction: Direction) -> list[Held]:
     """The segments that Nagle's algorithm can be inferred to have held back.
 
@@ -78,7 +67,7 @@ def held(direction: Direction) -> list[Held]:
     nothing; at once after that comes a segment that completes several lines.
     """
     connection = direction.connection
-    full = full_size(direction)
+    full = direction.connection.full_segment
     lines = direction.complete_in()
     trip = connection.handshake.rtt if connection.handshake and connection.handshake.rtt else 0.0
     found = []

@@ -8,6 +8,7 @@ from tools.report.packets import SYN, Packet
 
 from .connections import Connection
 from .holes import Hole, holes, missing_octets
+from .unseen import Unseen, unseen
 
 
 @dataclass(slots=True)
@@ -20,6 +21,7 @@ class Gaps:
     one_way: str
     holes: list[Hole]
     cut: list[Packet]
+    unseen: list[Unseen]
 
     @property
     def whole(self) -> bool:
@@ -39,4 +41,7 @@ def gaps(connection: Connection) -> Gaps:
         one_way="" if len(sides) == 2 else sides.pop(),
         holes=[] if refused else [hole for side in (True, False) for hole in holes(packets, from_client=side)],
         cut=[packet for packet in packets if missing_octets(packet)],
+        unseen=[
+            each for side in (True, False) for each in unseen(packets, from_client=side, full=connection.full_segment)
+        ],
     )

@@ -18,7 +18,12 @@ _HALF = 2**31  # a relative sequence number above is one before the first packet
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Octets of one direction that no packet has: relative sequence number and count, and the frame that shows it."""
+    """Octets of one direction that no packet has: relative sequence number and count, and the frame that shows it.
+
+    `after`: the last frame of that direction before it, by the sequence number; None where there is none. What was in
+    the hole passed between these two frames, and not before the time `since` (seconds since the epoch): the other end
+    had not got it a round trip later.
+    """
 
     stream: int
     from_client: bool
@@ -26,6 +31,8 @@ class Hole:
     octets: int
     shown_by: int
     how: Literal["sequence", "acknowledged", "cut"]
+    after: int | None = None
+    since: float = 0.0
 
 
 def missing_octets(packet: Packet) -> int:
@@ -68,8 +75,23 @@ def holes(packets: Sequence[Packet], *, from_client: bool) -> list[Hole]:
         how: Literal["sequence", "acknowledged", "cut"] = "sequence" if own else "acknowledged"
         if own and missing_octets(packet) and _signed(packet.seq) <= first < _signed(packet.seq) + packet.payload:
             how = "cut"
-        found.append(Hole(stream, from_client, first, last - first, packet.number, how))
+        after, since = _before(first, packet, packets, from_client=from_client)
+        found.append(Hole(stream, from_client, first, last - first, packet.number, how, after, since))
     return found
+
+
+def _before(start: int, shown_by: Packet, packets: Sequence[Packet], *, from_client: bool) -> tuple[int | None, float]:
+    """The last frame of a direction before a hole, and the time before which what was in the hole did not pass."""
+    after, since = None, packets[0].time
+    trip = next((packet.initial_rtt for packet in packets if packet.initial_rtt is not None), None)
+    for packet in packets:
+        if packet.number >= shown_by.number:
+            break
+        if packet.from_client == from_client and _signed(packet.seq) + packet.payload <= start:
+            after, since = packet.number, max(since, packet.time)
+        elif packet.from_client != from_client and trip is not None and packet.ack and _signed(packet.ack) <= start:
+            since = max(since, packet.time - trip)
+    return after, since
 
 
 def _signed(number: int) -> int:

@@ -10,8 +10,10 @@ from tools.report.evidence import Evidence
 from tools.report.packets import Line
 
 from .connections import Connection
+from .holes import Hole
 from .transport import Spread
 
+UNKNOWN = "unknown"  # the dissector's word for a state that the capture does not tell
 ANSWERS = frozenset({"answer", "refusal"})
 
 
@@ -75,18 +77,39 @@ def requests(lines: Sequence[Line], spec: Spec, protocol: str) -> list[Requests]
     return found
 
 
-def periods(connection: Connection) -> list[Period]:
-    """The states of a connection over time, as its lines show them; the last one lasts to its last packet."""
+def periods(connection: Connection, holes: Sequence[Hole] = ()) -> list[Period]:
+    """The states of a connection over time, as its lines show them; the last one lasts to its last packet.
+
+    From a hole in what the server says on, the state is unknown until a later line of the server tells it; `frame` is
+    then the one that shows the hole.
+    """
+    waiting = sorted((hole for hole in holes if not hole.from_client), key=lambda hole: hole.shown_by)
     found: list[Period] = []
     for line in connection.lines:
         if not found:
             found.append(Period(line.state, connection.first, line.time, connection.packets[0].number))
+        while (
+            waiting
+            and (waiting[0].after or 0) < line.number
+            and (not line.from_client or waiting[0].shown_by <= line.number)
+        ):
+            _lose(found, waiting.pop(0))
         if line.state_after != found[-1].state:
             found[-1].ended = line.time
             found.append(Period(line.state_after, line.time, line.time, line.number))
+    for hole in waiting if found else ():
+        _lose(found, hole)
     if found:
         found[-1].ended = connection.last
     return found
+
+
+def _lose(found: list[Period], hole: Hole) -> None:
+    """The state is unknown from this hole on, if the connection was not closed before it."""
+    begun = max(found[-1].begun, hole.since)
+    if found[-1].state != UNKNOWN and hole.octets > 1:
+        found[-1].ended = begun
+        found.append(Period(UNKNOWN, begun, begun, hole.shown_by))
 
 
 def violations(connections: Sequence[Connection]) -> list[Violation]:

@@ -7,11 +7,14 @@ from collections.abc import Iterator, Sequence
 from tools.capture.pcapng import dropped
 from tools.report.analysis.gaps import Gaps
 from tools.report.analysis.holes import Hole
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, listed, plural
+from tools.report.analysis.proofs import Proof
+from tools.report.analysis.unseen import Unseen
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, listed, plural, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Packet
 
+TITLE = "What the capture lacks"
 _SHOWN = 200
 _STREAMS_SHOWN = 8
 _HOW = {
@@ -23,10 +26,63 @@ _HOW = {
 
 def sections(findings: Findings) -> list[Section]:
     """Always there: that nothing is missing is a finding too."""
-    blocks: list[Block] = [Paragraph(_summed(findings)), *_holes(findings), *_rest(findings), *_recorder(findings)]
+    blocks: list[Block] = [
+        Paragraph(_summed(findings)),
+        *_holes(findings),
+        *_proofs(findings),
+        *_packets(findings),
+        *_rest(findings),
+        *_names(findings),
+        *_recorder(findings),
+    ]
     if findings.unplaced:
         blocks.append(_unplaced(findings))
-    return [Section("What the capture lacks", blocks, 2)]
+    return [Section(TITLE, blocks, 2)]
+
+
+def warning(findings: Findings) -> list[Block]:
+    """What stands before the first figure of a report, where the capture lacks something."""
+    lacks, words = findings.lacks, []
+    late = [gap.connection.stream for gap in findings.established_gaps if not gap.begun]
+    one_way = [gap.connection.stream for gap in findings.established_gaps if gap.one_way]
+    holed = sorted({hole.stream for gap in findings.established_gaps for hole in gap.holes if not gap.one_way})
+    unseen = sorted({each.stream for gap in findings.established_gaps for each in gap.unseen})
+    if holed:
+        words.append(f"octets are missing in {_streams(holed).lower()}")
+    if late:
+        words.append(f"{_streams(late).lower()} {'begins' if len(late) == 1 else 'begin'} before it")
+    if one_way:
+        words.append(f"it has one direction alone of {_streams(one_way).lower()}")
+    if words:
+        text = (
+            f"This capture is not complete: {listed(words)}. A count with “≥” is a lower bound, since what is missing can "
+            f"make it larger; the others are exact for the time of the capture. “{TITLE}” says what is seen, what is "
+            "inferred, and what cannot be known."
+        )
+        marks = [hole.shown_by for gap in findings.established_gaps for hole in gap.holes[:1]]
+        marks += [packet.number for packet in _firsts([gap for gap in findings.established_gaps if not gap.begun])]
+        return [Paragraph(text, Evidence.frames_alone(marks) if marks else None)]
+    if unseen:
+        text = (
+            f"Packets of {_streams(unseen).lower()} did not pass the capture point or were not recorded, as inferred "
+            f"from other fields; no octet of the chat is missing (see “{TITLE}”)."
+        )
+        return [Paragraph(text)]
+    if lacks.open:
+        count = len(lacks.open)
+        text = (
+            f"{plural(count, 'connection')} {'is' if count == 1 else 'are'} open when the capture ends. All counts are "
+            "of what happened until then; a count with “≥” may have become larger."
+        )
+        return [Paragraph(text)]
+    return []
+
+
+def note(findings: Findings) -> str:
+    """For a caption with counts: ` (≥: a lower bound, since packets are missing)`; empty where nothing is."""
+    if lacking(findings):
+        return f". ≥: a lower bound, since something of {_streams(sorted(findings.lacks.said)).lower()} is missing"
+    return ". ≥: until the end of the capture" if findings.lacks.open else ""
 
 
 def _unplaced(findings: Findings) -> Paragraph:
@@ -46,14 +102,14 @@ def lacking(findings: Findings) -> bool:
 def _summed(findings: Findings) -> str:
     if not lacking(findings):
         return (
-            "Of the chat's connections nothing is missing: each begins with its SYN, both directions are in the "
-            "capture, and by the sequence numbers and acknowledgements no octet is missing."
+            "Of the chat's connections no octet is missing: each begins with its SYN, both directions are in the "
+            "capture, and each octet that was sent or acknowledged is in one of the frames, by the sequence numbers."
         )
     return (
         "This capture is not complete. A statement of this report is seen (packets show it), inferred (it says from "
         "what), or it says that something cannot be known. Where octets are missing, what comes after them is judged "
         "only as far as the rest shows it: nobody is said to have broken the specification because a packet is "
-        "missing. All counts are of what the capture holds; there may have been more."
+        "missing. Connections of which no packet is in the capture cannot be known."
     )
 
 
@@ -66,19 +122,20 @@ def _holes(findings: Findings) -> list[Block]:
         (
             findings.by_stream[hole.stream].direction(from_client=hole.from_client) + f" (stream {hole.stream})",
             _range(hole),
-            str(hole.shown_by),
-            _HOW[hole.how],
+            f"{hole.after or 'the beginning'} – {hole.shown_by}",
+            _HOW[hole.how] + _confirmed(hole, findings),
         )
         for hole in shown
     ]
     return [
         Table(
             f"Octets that were sent and are not in the capture{first_of(shown, found)}: relative sequence numbers, and "
-            "the frame that shows that they were sent. Each is a hole that no retransmission in the capture fills",
+            "the frames between which they passed; the second one shows that they were sent. No retransmission in the "
+            "capture fills these holes",
             (
                 Column("Direction", share=1),
                 Column("Sequence numbers", "right"),
-                Column("Shown by frame", "right"),
+                Column("Between frames", "right"),
                 Column("How it is known", share=1.2),
             ),
             rows,
@@ -86,6 +143,149 @@ def _holes(findings: Findings) -> list[Block]:
             small=True,
         ),
         *_consequences(found, findings),
+    ]
+
+
+def _confirmed(hole: Hole, findings: Findings) -> str:
+    """What the identification says of it."""
+    same = next((each for each in _in_hole(hole, findings) if each.how == "identification"), None)
+    if same is None:
+        return ""
+    return (
+        f"; confirmed by the identification (ip.id), which leaves out {plural(same.packets, 'number')} between frames "
+        f"{same.after} and {same.before}"
+    )
+
+
+def _in_hole(hole: Hole, findings: Findings) -> list[Unseen]:
+    """Packets that are known by other fields to be missing in that place."""
+    own = next(gap.unseen for gap in findings.gaps if gap.connection.stream == hole.stream)
+    return [
+        each
+        for each in own
+        if each.from_client == hole.from_client and each.before > (hole.after or 0) and each.after < hole.shown_by
+    ]
+
+
+def _proofs(findings: Findings) -> list[Block]:
+    """What must have been in the holes."""
+    if not findings.proofs:
+        return []
+    shown = findings.proofs[:_SHOWN]
+    rows = [
+        (
+            findings.by_stream[proof.holes[0].stream].direction(from_client=proof.holes[0].from_client),
+            listed([_place(hole) for hole in proof.holes[:3]]) + (" …" if len(proof.holes) > 3 else ""),
+            _held(proof),
+            _since(proof),
+        )
+        for proof in shown
+    ]
+    cited = {frame for proof in shown for frame in (proof.about, proof.proven_by)}
+    return [
+        Table(
+            f"What must have been in the holes{first_of(shown, findings.proofs)}, inferred from later frames. Where "
+            "several holes are named, it was in one of them",
+            (
+                Column("Direction", share=0.8),
+                Column("Sequence numbers", "right"),
+                Column("Must have been there", share=1),
+                Column("Inferred from", share=1.5),
+            ),
+            rows,
+            Evidence.frames_alone(cited),
+            small=True,
+        )
+    ]
+
+
+def _place(hole: Hole) -> str:
+    return f"{hole.start}–{hole.start + hole.octets - 1}"
+
+
+def _held(proof: Proof) -> str:
+    if proof.kind == "answer":
+        return f"the answer to {quoted(proof.words)} (frame {proof.about})"
+    if proof.kind == "request":
+        return f"a request {quoted(proof.words)}"
+    if proof.kind == "push":
+        return f"the push {quoted(proof.words)}"
+    return f"the line {quoted(proof.words, 40)}"
+
+
+def _since(proof: Proof) -> str:
+    frame = proof.proven_by
+    if proof.kind == "answer":
+        return f"frame {frame} answers a later request, and answers keep the order of the requests"
+    if proof.kind == "request":
+        return f"frame {frame} answers it"
+    if proof.kind == "said":
+        return f"frame {frame} brings it to the partner"
+    if proof.kind == "relayed":
+        return f"it was sent in frame {proof.about}, and frame {frame} brings a later line of the same sender"
+    return f"frame {frame} shows this step of the call at the other end"
+
+
+def _packets(findings: Findings) -> list[Block]:
+    """Packets of which no octet is missing: acknowledgements, and segments whose octets came again."""
+    found = [
+        each
+        for gap in findings.established_gaps
+        for each in gap.unseen
+        if not any(each in _in_hole(hole, findings) for hole in gap.holes)
+    ]
+    if not found:
+        return []
+    shown = found[:_SHOWN]
+    rows = [
+        (
+            findings.by_stream[each.stream].direction(from_client=each.from_client) + f" (stream {each.stream})",
+            str(each.packets),
+            f"{each.after} – {each.before}",
+            f"inferred: the identification (ip.id) leaves out {plural(each.packets, 'number')}, and goes up by one per packet "
+            "otherwise"
+            if each.how == "identification"
+            else f"inferred: frame {each.shown_by} echoes a timestamp (tcp.options.timestamp.tsecr) that no packet of the "
+            "capture has, so the packet with it had arrived",
+        )
+        for each in shown
+    ]
+    return [
+        Table(
+            f"Packets that were sent and are not in the capture{first_of(shown, found)}, though all octets are: "
+            "acknowledgements, or segments whose octets came again. Round-trip times and the order of segments and "
+            "acknowledgements cannot be known exactly there",
+            (
+                Column("Direction", share=1),
+                Column("Packets", "right"),
+                Column("Between frames", "right"),
+                Column("How it is known", share=2),
+            ),
+            rows,
+            Evidence.frames_alone(frame for each in shown for frame in (each.after, each.before)),
+            small=True,
+        )
+    ]
+
+
+def _names(findings: Findings) -> list[Block]:
+    """The names that no answer of the capture gives to their connection."""
+    named = [one for one in findings.connections if one.inferred]
+    if not named:
+        return []
+    firsts = [next(line for line in one.lines if line.user) for one in named]
+    rows = [
+        (str(one.stream), quoted(one.user), f"inferred from frame {line.number}: {quoted(line.whole, 50)}")
+        for one, line in zip(named[:_SHOWN], firsts, strict=False)
+    ]
+    return [
+        Table(
+            f"Names that are inferred{first_of(rows, named)}: the capture lacks the answer that gave them. What this report "
+            "says of these users rests on that",
+            (Column("Stream", "right"), Column("User"), Column("How it is known", share=1)),
+            rows,
+            Evidence.frames_alone(line.number for line in firsts[:_SHOWN]),
+        )
     ]
 
 
@@ -204,8 +404,8 @@ def _recorder(findings: Findings) -> list[Block]:
     count = dropped(findings.tshark.capture)
     if count is None:
         words = (
-            "The file has no count of packets that the recorder lost. Whether packets without payload are missing "
-            "cannot be known."
+            "The file has no count of packets that the recorder lost. Packets without payload may be missing where no "
+            "other field tells of them."
         )
     elif count == 0:
         words = "By the file's own counters, the recorder lost no packet."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.report.analysis.session import periods
 from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, plural, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
@@ -24,7 +23,7 @@ def _states(findings: Findings) -> list[Block]:
     shown = findings.speaking[:_DRAWN]
     names = [*findings.spec.states, "unknown"]
     colours = dict(zip(names, ("#b9c4ce", "#7fb08f", COLOURS[0], "#3a3f45", "#e0b0ae"), strict=False))
-    rows = [periods(one) for one in shown]
+    rows = [findings.periods(one) for one in shown]
     used = {period.state for row in rows for period in row}
     spans = [
         [(period.begun - findings.start, period.ended - period.begun, period.state) for period in row] for row in rows
@@ -41,7 +40,7 @@ def _states(findings: Findings) -> list[Block]:
 
     table = []
     for one in findings.speaking[:_SHOWN]:
-        row = periods(one)
+        row = findings.periods(one)
         words = " → ".join(f"{period.state} {seconds(period.ended - period.begun)}" for period in row)
         table.append((one.who, words, ", ".join(str(period.frame) for period in row)))
     return [

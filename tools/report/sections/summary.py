@@ -10,7 +10,7 @@ from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import RETRANSMISSIONS
 from tools.report.sections.calls import summed
-from tools.report.sections.gaps import lacking
+from tools.report.sections.gaps import lacking, warning
 from tools.report.sections.routing import hop_field
 
 _NAMES_SHOWN = 8
@@ -18,20 +18,22 @@ _NAMES_SHOWN = 8
 
 def sections(findings: Findings) -> list[Section]:
     """The report in a minute."""
+    counts = findings.counts
     return [
         Section(
             "Summary",
             [
+                *warning(findings),
                 Facts(
                     (
-                        (f"{len(findings.people):,}", _names(findings)),
-                        (f"{len(findings.chats):,}", "private chats (calls that were answered)"),
-                        (f"{len(findings.said) + len(findings.unplaced):,}", "lines of chat text"),
-                        (f"{len(findings.established):,}", "TCP connections" + _refused(findings)),
-                        (f"{len(findings.packets):,}", "packets of the chat"),
-                        (f"{len(findings.lines):,}", "lines of the protocol, in both directions"),
+                        (str(counts.people), _names(findings)),
+                        (str(counts.chats), "private chats (calls that were answered)"),
+                        (str(counts.text), "lines of chat text"),
+                        (str(counts.connections), "TCP connections" + _refused(findings)),
+                        (f"{len(findings.packets):,}", "packets of the chat in the capture"),
+                        (str(counts.lines), "lines of the protocol, in both directions"),
                         (seconds(findings.duration), "from the first packet to the last"),
-                        (str(len(findings.violations)), "lines that break the specification"),
+                        (str(counts.violations), "lines that break the specification"),
                     )
                 ),
                 _who(findings),

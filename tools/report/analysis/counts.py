@@ -23,6 +23,11 @@ class Count:
     def __str__(self) -> str:
         return f"{self.value:,}" if self.exact else f"≥ {self.value:,}"
 
+    @property
+    def words(self) -> str:
+        """`15`, `at least 15`: within a sentence."""
+        return f"{self.value:,}" if self.exact else f"at least {self.value:,}"
+
 
 @dataclass(frozen=True, slots=True)
 class Lacks:
@@ -69,17 +74,26 @@ def counts(
     asked = not lacks.clients and not lacks.open
     said = [line for call in calls for line in call.said]
     taken = [line for line in said if not _may_be_refused(line, lacks, end)]
+    both = all(len(call.streams) == 2 for call in calls)
     return Counts(
         people=Count(len(people), not (lacks.said | lacks.open) & set(unnamed)),
         connections=Count(connections),
         calls=Count(len(calls), every),
         chats=Count(sum(call.answered is not None for call in calls), every),
-        text=Count(len(taken), asked and len(taken) == len(said) and not unplaced),
+        text=Count(len(taken), asked and both and len(taken) == len(said) and not unplaced),
         lines=Count(sum(line.kind != "fragment" for line in lines), every),
         violations=Count(sum(bool(line.violation) for line in lines), every),
         sent={each.verb: Count(each.sent, asked) for each in requests},
         granted={each.verb: Count(each.granted, every) for each in requests},
         refused={each.verb: Count(each.refused, every) for each in requests},
+    )
+
+
+def spoken(call: Call, who: str, streams: Collection[int], lacks: Lacks) -> Count:
+    """How many lines one end of a call has sent. `streams`: its own, or none if the capture lacks its connection."""
+    lost = lacks.clients | lacks.servers | lacks.open
+    return Count(
+        len(call.by(who)), (bool(streams) and not lost & set(streams)) or (call.over is not None and not lacks.said)
     )
 
 

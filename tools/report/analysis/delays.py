@@ -9,6 +9,7 @@ from tools.report.evidence import Evidence, among
 from tools.report.packets import ACK, FIN, RETRANSMISSIONS, RST, SYN, Packet
 
 from .connections import Connection
+from .gaps import Gaps
 from .segments import Direction
 from .transport import Spread
 
@@ -43,24 +44,31 @@ class DelayedAcks:
     evidence: Evidence
 
 
-def small_early(direction: Direction) -> list[int]:
+def small_early(direction: Direction, gap: Gaps) -> list[int]:
     """The frames of small segments that were sent while a small one before them was unacknowledged.
 
     Nagle's algorithm forbids that, so it is off. The capture point does not matter: an acknowledgement that has not
-    passed it yet has not reached the sender either, or was not sent.
+    passed it yet has not reached the sender either, or was not sent. Where the capture may lack it, nothing is
+    inferred.
     """
     full = direction.connection.full_segment
     found = []
     before: Packet | None = None
     for packet in sorted(direction.segments, key=lambda packet: packet.number):
         waiting = packet.in_flight is not None and packet.in_flight > packet.payload
-        if waiting and before is not None and before.payload < full and packet.payload < full:
+        if (
+            waiting
+            and before is not None
+            and before.payload < full
+            and packet.payload < full
+            and not gap.may_lack(before.number, packet.number, from_client=not direction.from_client)
+        ):
             found.append(packet.number)
         before = packet
     return found
 
 
-def held(direction: Direction) -> list[Held]:
+def held(direction: Direction, gap: Gaps) -> list[Held]:
     """The segments that Nagle's algorithm can be inferred to have held back.
 
     After a small segment its sender is silent until an acknowledgement without payload, which tells its program
@@ -90,29 +98,37 @@ def held(direction: Direction) -> list[Held]:
             and released.time - before.time >= _HELD
             and packet.time - released.time <= _AT_ONCE * (released.time - before.time) + 2 * trip
             and lines[packet.number] > 1
+            and not any(gap.may_lack(before.number, packet.number, from_client=side) for side in (True, False))
         ):
             found.append(Held(before, released, packet, lines[packet.number]))
         before, released = packet, None
     return found
 
 
-def delayed_acks(connections: Sequence[Connection]) -> DelayedAcks | None:
+def delayed_acks(gaps: Sequence[Gaps]) -> DelayedAcks | None:
     """The acknowledgements that were delayed, of ends whose other ones came promptly; None when there are none."""
     packets: list[Packet] = []
     prompt: list[float] = []
     parts = []
     for by_client in (True, False):
         streams = []
-        for one in connections:
+        for gap in gaps:
+            one = gap.connection
             own = [packet for packet in one.packets if packet.from_client == by_client and packet.rtt is not None]
             late = [packet for packet in own if _delayed(packet)]
-            if not late or _repaired(one) or min(packet.rtt or 0 for packet in own) > _PROMPT:
+            if (
+                not late
+                or gap.holes
+                or gap.unseen
+                or _repaired(one)
+                or min(packet.rtt or 0 for packet in own) > _PROMPT
+            ):
                 continue
             streams.append(one.stream)
             packets += late
             prompt += [packet.rtt for packet in own if packet.rtt is not None and packet.rtt <= _PROMPT]
         if streams:
-            ports = sorted({one.server[1] for one in connections if one.stream in streams})
+            ports = sorted({gap.connection.server[1] for gap in gaps if gap.connection.stream in streams})
             side = "tcp.dstport" if by_client else "tcp.srcport"
             parts.append(f"({among('tcp.stream', streams)} && {among(side, ports)})")
     spread = Spread.of([packet.rtt for packet in packets if packet.rtt is not None])

@@ -28,6 +28,13 @@ class Gaps:
         """Whether everything that was said on it from its beginning on is there."""
         return self.begun and not self.holes and not self.one_way
 
+    def may_lack(self, first: int, last: int, *, from_client: bool) -> bool:
+        """Whether a packet of one direction may be missing between two frames."""
+        return any(
+            lost.from_client == from_client and (lost.after or 0) < last and end > first
+            for lost, end in [(hole, hole.shown_by) for hole in self.holes] + [(one, one.before) for one in self.unseen]
+        )
+
 
 def gaps(connection: Connection) -> Gaps:
     """What this connection lacks in the capture."""

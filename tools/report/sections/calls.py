@@ -9,6 +9,7 @@ from tools.report.analysis.transport import Spread
 from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, plural, quoted, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
+from tools.report.sections.gaps import lacking, late
 
 _SHOWN = 200
 # How calls ended, for one of them and for several.
@@ -54,7 +55,7 @@ def _calls(findings: Findings) -> list[Block]:
         *_waits(findings),
         Table(
             f"The calls{first_of(shown, calls)}. A call rings from the frame that tells the called user of it until "
-            "the frame that shows its answer or its end. A dash: this frame is not in the capture",
+            "the frame that shows its answer or its end. A dash: this frame is not in the capture" + late(findings),
             (
                 Column("Call", "right"),
                 Column("Caller → called", share=1),
@@ -83,9 +84,13 @@ def summed(findings: Findings) -> Paragraph:
     rest = len(findings.calls) - len(shown)
     if rest:
         words += f" The capture does not show the caller of {plural(rest, 'call')}{' more' if shown else ''}."
-    words = words.strip()
+    if lacking(findings):
+        words = words.replace("calls ", "calls that the capture shows ", 1).replace(
+            "The only call ", "The only call that it shows "
+        )
+        words += " There may have been more."
     lines = [line for line in findings.lines if line.chat is not None]
-    return Paragraph(words, Evidence.showing(f"{findings.protocol}.chat", lines))
+    return Paragraph(words.strip(), Evidence.showing(f"{findings.protocol}.chat", lines))
 
 
 def _waits(findings: Findings) -> list[Paragraph]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tools.capture.pcapng import dropped
+from tools.report.analysis.connections import Connection
 from tools.report.analysis.gaps import Gaps
 from tools.report.analysis.holes import Hole
 from tools.report.analysis.proofs import Proof
@@ -12,7 +13,7 @@ from tools.report.analysis.unseen import Unseen
 from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, listed, plural, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import Packet
+from tools.report.packets import Line, Packet
 
 TITLE = "What the capture lacks"
 _SHOWN = 200
@@ -55,9 +56,9 @@ def warning(findings: Findings) -> list[Block]:
         words.append(f"it has one direction alone of {_streams(one_way).lower()}")
     if words:
         text = (
-            f"This capture is not complete: {listed(words)}. A count with “≥” is a lower bound, since what is missing can "
-            f"make it larger; the others are exact for the time of the capture. “{TITLE}” says what is seen, what is "
-            "inferred, and what cannot be known."
+            f"This capture is not complete: {listed(words)}. A count with “≥” is a lower bound, since what is missing "
+            f"can make it larger; the others are exact for the time of the capture. “{TITLE}” says what is seen, what "
+            "is inferred, and what cannot be known."
         )
         marks = [hole.shown_by for gap in findings.established_gaps for hole in gap.holes[:1]]
         marks += [packet.number for packet in _firsts([gap for gap in findings.established_gaps if not gap.begun])]
@@ -83,6 +84,16 @@ def note(findings: Findings) -> str:
     if lacking(findings):
         return f". ≥: a lower bound, since something of {_streams(sorted(findings.lacks.said)).lower()} is missing"
     return ". ≥: until the end of the capture" if findings.lacks.open else ""
+
+
+def late(findings: Findings) -> str:
+    """For a caption with frames that show something: it may have happened before."""
+    if not lacking(findings):
+        return ""
+    return (
+        f". Where packets of {_streams(sorted(findings.lacks.said)).lower()} are missing, it may have happened before "
+        "the frame that shows it"
+    )
 
 
 def _unplaced(findings: Findings) -> Paragraph:
@@ -242,11 +253,7 @@ def _packets(findings: Findings) -> list[Block]:
             findings.by_stream[each.stream].direction(from_client=each.from_client) + f" (stream {each.stream})",
             str(each.packets),
             f"{each.after} – {each.before}",
-            f"inferred: the identification (ip.id) leaves out {plural(each.packets, 'number')}, and goes up by one per packet "
-            "otherwise"
-            if each.how == "identification"
-            else f"inferred: frame {each.shown_by} echoes a timestamp (tcp.options.timestamp.tsecr) that no packet of the "
-            "capture has, so the packet with it had arrived",
+            _packet_shown(each),
         )
         for each in shown
     ]
@@ -268,25 +275,50 @@ def _packets(findings: Findings) -> list[Block]:
     ]
 
 
+def _packet_shown(each: Unseen) -> str:
+    if each.how == "identification":
+        return (
+            f"inferred: the identification (ip.id) leaves out {plural(each.packets, 'number')}, and goes up by one per "
+            "packet otherwise"
+        )
+    return (
+        f"inferred: frame {each.shown_by} echoes a timestamp (tcp.options.timestamp.tsecr) that no packet of the "
+        "capture has, so the packet with it had arrived"
+    )
+
+
 def _names(findings: Findings) -> list[Block]:
     """The names that no answer of the capture gives to their connection."""
     named = [one for one in findings.connections if one.inferred]
     if not named:
         return []
-    firsts = [next(line for line in one.lines if line.user) for one in named]
+    firsts = [_naming(one, findings) for one in named]
     rows = [
         (str(one.stream), quoted(one.user), f"inferred from frame {line.number}: {quoted(line.whole, 50)}")
         for one, line in zip(named[:_SHOWN], firsts, strict=False)
     ]
     return [
         Table(
-            f"Names that are inferred{first_of(rows, named)}: the capture lacks the answer that gave them. What this report "
-            "says of these users rests on that",
+            f"Names that are inferred{first_of(rows, named)}: the capture lacks the answer that gave them, and all "
+            "that is said of these users rests on that",
             (Column("Stream", "right"), Column("User"), Column("How it is known", share=1)),
             rows,
             Evidence.frames_alone(line.number for line in firsts[:_SHOWN]),
         )
     ]
+
+
+def _naming(one: Connection, findings: Findings) -> Line:
+    """The last line of the server that names a user before the name is known to be the connection's."""
+    known = next(line for line in one.lines if line.user)
+    same = findings.spec.name_type.same
+    naming = None
+    for line in findings.lines:
+        if line.number > known.number:
+            break
+        if not line.from_client and any(same(value, one.user) for value in line.values.values()):
+            naming = line
+    return naming or known
 
 
 def _range(hole: Hole) -> str:

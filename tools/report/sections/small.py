@@ -19,10 +19,11 @@ _BEFORE, _AFTER = 0.01, 0.03  # seconds around what a plot is about
 
 def sections(findings: Findings) -> list[Section]:
     """Nagle's algorithm where a direction shows it or shows that it is off, and delayed acknowledgements."""
-    early = {id(one): small_early(one) for one in findings.directions}
-    waits = {id(one): [] if early[id(one)] else held(one) for one in findings.directions}
+    gaps = {gap.connection.stream: gap for gap in findings.gaps}
+    early = {id(one): small_early(one, gaps[one.connection.stream]) for one in findings.directions}
+    waits = {id(one): [] if early[id(one)] else held(one, gaps[one.connection.stream]) for one in findings.directions}
     found = [one for one in findings.directions if early[id(one)] or waits[id(one)] or one.most_in_one > 1]
-    late = delayed_acks(findings.connections)
+    late = delayed_acks(findings.gaps)
     if not found and late is None:
         return []
     blocks: list[Block] = [

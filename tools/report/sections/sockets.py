@@ -69,7 +69,7 @@ def _table(findings: Findings) -> Table:
     rows = [
         (
             str(one.stream),
-            one.user or one.unreadable or "–",
+            (one.who if one.user else one.unreadable) or "–",
             bracketed(one.client),
             bracketed(one.server),
             findings.since(one.first),

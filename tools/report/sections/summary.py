@@ -33,7 +33,10 @@ def sections(findings: Findings) -> list[Section]:
                         (f"{len(findings.packets):,}", "packets of the chat in the capture"),
                         (str(counts.lines), "lines of the protocol, in both directions"),
                         (seconds(findings.duration), "from the first packet to the last"),
-                        (str(counts.violations), "lines that break the specification"),
+                        (
+                            f"{counts.violations.value:,}",
+                            f"lines {'that' if counts.violations.exact else 'known to'} break the specification",
+                        ),
                     )
                 ),
                 _who(findings),
@@ -51,9 +54,9 @@ def sections(findings: Findings) -> list[Section]:
 
 def _names(findings: Findings) -> str:
     unknown = sum(not findings.by_stream[stream].user for stream in findings.partial)
-    if not unknown:
-        return "users with a name"
-    return f"users whose name is known; {plural(unknown, 'connection')} more may have one"
+    inferred = len({one.user for one in findings.connections if one.inferred})
+    words = "users with a name" + (f", {inferred} of them inferred" if inferred else "")
+    return words + (f"; {plural(unknown, 'connection')} more may have one" if unknown else "")
 
 
 def _refused(findings: Findings) -> str:
@@ -73,6 +76,9 @@ def _who(findings: Findings) -> Paragraph:
     over = "over one TCP connection"
     if count != 1:
         over = "each over its own TCP connection" if count == len(names) else f"over {count:,} TCP connections"
+    inferred = {one.user for one in findings.connections if one.inferred}
+    if inferred and names:
+        over += f" (inferred names: {len(inferred)} of {len(names)})"
     return Paragraph(
         f"{who} the chat server at {servers}, {over}. {_chatted(findings)}",
         Evidence.showing(findings.protocol, findings.lines),
@@ -80,23 +86,25 @@ def _who(findings: Findings) -> Paragraph:
 
 
 def _chatted(findings: Findings) -> str:
-    said, chats = len(findings.said), len(findings.chats)
-    lines = f"{plural(len(findings.lines), 'line')} of the protocol"
-    if not said and findings.unplaced:
+    said, chats = findings.counts.text, findings.counts.chats
+    held = findings.counts.lines
+    lines = f"{held.words} line{'' if held.value == 1 else 's'} of the protocol"
+    if not said.value and findings.unplaced:
         count = len(findings.unplaced)
         return (
             f"{plural(count, 'line')} of text {'was' if count == 1 else 'were'} sent, in which chats cannot be known; "
             f"the capture holds {lines}."
         )
-    if not said and findings.partial:
+    if not said.value and findings.partial:
         return f"The capture shows no line of text; it holds {lines}."
-    if not said:
+    if not said.value:
         return f"Nobody chatted; the capture holds {lines}."
-    where = f"in {plural(chats, 'private chat')}" if chats else "to partners that had not answered"
-    return (
-        f"{plural(said, 'line')} of text {'was' if said == 1 else 'were'} sent {where}; with requests, answers and "
-        f"pushes, that took {lines} in both directions."
-    )
+    where = "to partners that had not answered"
+    if chats.value:
+        where = f"in {chats.words} private chat{'' if chats.value == 1 else 's'}"
+    one = said.value == 1
+    words = f"{said.words} line{'' if one else 's'} of text {'was' if one else 'were'} sent {where}"
+    return f"{words[0].upper()}{words[1:]}; with requests, answers and pushes, that took {lines} in both directions."
 
 
 def _began(findings: Findings) -> Paragraph:

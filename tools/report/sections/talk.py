@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tools.report.analysis.calls import Call
+from tools.report.analysis.counts import Count, spoken
 from tools.report.analysis.transport import Spread
 from tools.report.document import (
     Block,
@@ -19,6 +21,7 @@ from tools.report.document import (
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.plots import COLOURS, plot, steps, thinned, titled
+from tools.report.sections.gaps import lacking, late, note
 
 _DRAWN = 30
 _SHOWN = 200
@@ -46,7 +49,7 @@ def _chats(findings: Findings) -> list[Block]:
                 findings.since(chat.answered.time) if chat.shown else f"before {findings.since(chat.answered.time)}",
                 str(chat.answered.frame),
                 seconds(chat.lasted) if chat.shown else f"at least {seconds(chat.lasted)}",
-                f"{len(one)} / {len(other)}",
+                f"{_spoken(findings, chat, chat.caller)} / {_spoken(findings, chat, chat.called)}",
                 f"{octets(sum(line.octets for line in one))} / {octets(sum(line.octets for line in other))}",
                 "open at the end of the capture" if chat.over is None else f"{chat.going} (frame {chat.over.frame})",
             )
@@ -79,7 +82,7 @@ def _chats(findings: Findings) -> list[Block]:
         Table(
             f"The chats{first_of(shown, findings.chats)}: calls that were answered. A chat lasts from the frame "
             "of the answer to the first frame that shows an end. Lines and octets are those of the caller / of the "
-            "called user, with what was sent while it rang",
+            "called user, with what was sent while it rang" + note(findings) + late(findings),
             (
                 Column("Chat", "right"),
                 Column("Caller → called", share=1),
@@ -104,6 +107,15 @@ def _chats(findings: Findings) -> list[Block]:
     return blocks
 
 
+def _spoken(findings: Findings, chat: Call, who: str) -> str:
+    """How many lines one end of a chat has sent, or its partner has got where its own connection is not there."""
+    streams = [stream for stream in chat.streams if findings.by_stream[stream].name == who]
+    if streams or len(chat.streams) > 1:
+        return str(spoken(chat, who, streams, findings.lacks))
+    heard = [line for line in findings.lines if line.talk == chat.number and line.verb == findings.words.heard]
+    return f"≥ {sum(not line.from_client for line in heard):,}"
+
+
 def _passed_on(findings: Findings) -> Evidence:
     """The frames in which lines reached the partner."""
     frames = (line.number for line in findings.lines if line.relayed_from is not None)
@@ -124,7 +136,7 @@ def _patterns(findings: Findings) -> list[Block]:
         rows.append(
             (
                 who,
-                str(len(own)),
+                str(Count(len(own), not lacking(findings))),
                 octets(min(sizes)),
                 octets(sorted(sizes)[len(sizes) // 2]),
                 octets(max(sizes)),
@@ -152,7 +164,7 @@ def _patterns(findings: Findings) -> list[Block]:
     return [
         Table(
             "Lines of each user: number, their octets, lines a minute while in a chat, and the think time (from the "
-            "partner's line, or the answer to the call, to the next own line)",
+            "partner's line, or the answer to the call, to the next own line)" + note(findings),
             (
                 Column("Who", share=1),
                 *numbers(

@@ -48,7 +48,7 @@ def analyse(path: Path, spec: Spec, say: Callable[[str], None], decode_as: tuple
 def _facts(findings: Findings) -> list[tuple[str, str]]:
     begun = datetime.fromtimestamp(findings.start, UTC)
     return [
-        ("Capture", quoted(findings.tshark.capture.name)),
+        ("Capture", quoted(findings.capture.original.name)),
         ("Recorded", f"{begun:%d %B %Y, %H:%M:%S} UTC, {findings.duration:.1f} s"),
         ("Server", ", ".join(quoted(bracketed(end)) for end in findings.capture.servers[:3])),
         (
@@ -69,6 +69,7 @@ def _data(findings: Findings) -> dict[str, Any]:
     return {
         "preferences": findings.tshark.preferences[1::2],
         "counts": _counts(findings),
+        "prepared": [{"command": step.shown, "frames": list(step.frames)} for step in findings.capture.prepared],
         "proofs": [asdict(proof) for proof in findings.proofs],
         "capture": {"packets": findings.capture.total, "sha256": findings.digest, "seconds": findings.duration},
         "connections": [

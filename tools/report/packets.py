@@ -99,6 +99,7 @@ class Packet:
     time: float = _read(0.0, float, "frame.time_epoch")
     length: int = _read(0, int, "frame.len")
     captured: int = _read(0, int, "frame.cap_len")
+    interface: int = _read(0, int, "frame.interface_id")
     eth_src: str = _read("", str, "eth.src", "sll.src.eth")
     eth_dst: str = _read("", str, "eth.dst")
     vlan: int | None = _read(None, int, "vlan.id")  # the outer tag of several

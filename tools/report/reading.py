@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from .analysis.holes import holes
 from .analysis.inference import complete
 from .document import bracketed
 from .packets import ACK, ANALYSIS, SYN, Line, Packet, sources
+from .preparing import Preparation, alike, in_order, once
 from .tshark import ReportError, Tshark
 
 Endpoint = tuple[str, int]
@@ -23,24 +25,33 @@ _OWN = {name: (attribute, parse) for attribute, (name,), parse, _ in sources(Lin
 
 @dataclass(slots=True)
 class Capture:
-    """Everything that the analyses look at. `packets` are those of IP and ARP, in the order of the file."""
+    """Everything that the analyses look at. `packets` are those of IP and ARP, in the order of the file.
+
+    `prepared`: how that file was made of the `original` one, where this could not be read as it is.
+    """
 
     tshark: Tshark
     packets: list[Packet]
     lines: list[Line]
     total: int
     servers: list[Endpoint]
+    original: Path
+    prepared: list[Preparation]
 
 
 def read(tshark: Tshark, protocol: str, say: Callable[[str], None]) -> Capture:
     """The capture. Raises ReportError when it cannot be read or holds nothing of the protocol."""
-    packets: list[Packet] = []
-    total = 0
-    for row in tshark.rows(_FIELDS, lambda count: say(f"{count:,} packets read")):
-        total += 1
-        packet = _packet(row)
-        if packet is not None:
-            packets.append(packet)
+    original = tshark.capture
+    packets, total = _packets(tshark, say)
+    prepared: list[Preparation] = []
+    for prepare in (in_order, alike, once):
+        step = prepare(tshark.capture, tshark.dissector.parent, packets)
+        if step is not None:
+            say(step.what)
+            step.run()
+            prepared.append(step)
+            tshark = replace(tshark, capture=step.made)
+            packets, total = _packets(tshark, say)
     say(f"{total:,} packets; reading what of them is {protocol}")
     numbered = {packet.number: packet for packet in packets}
     lines = _lines(tshark, protocol, numbered)
@@ -65,7 +76,19 @@ def read(tshark: Tshark, protocol: str, say: Callable[[str], None]) -> Capture:
     say(f"{len(lines):,} frames of {protocol}")
     begun = {packet.stream for packet in packets if packet.has(SYN)}
     complete(lines, begun, {line.stream: _client(numbered[line.number], by_client=line.from_client) for line in lines})
-    return Capture(tshark, packets, lines, total, servers)
+    return Capture(tshark, packets, lines, total, servers, original, prepared)
+
+
+def _packets(tshark: Tshark, say: Callable[[str], None]) -> tuple[list[Packet], int]:
+    """The packets of IP and ARP, and how many packets there are in all."""
+    packets: list[Packet] = []
+    total = 0
+    for row in tshark.rows(_FIELDS, lambda count: say(f"{count:,} packets read")):
+        total += 1
+        packet = _packet(row)
+        if packet is not None:
+            packets.append(packet)
+    return packets, total
 
 
 _FIELDS = list(dict.fromkeys([*(name for _, fields, _, _ in sources(Packet) for name in fields), *ANALYSIS]))

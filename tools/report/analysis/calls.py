@@ -90,7 +90,16 @@ class Call:
     last: float
     said: list[Said]
     evidence: Evidence
+    named: list[str] = field(default_factory=list)  # the names of its ends that the capture tells
     thinking: dict[str, Spread] = field(default_factory=dict)
+    perhaps: int | None = (
+        None  # an earlier call that this one may be, since the capture shows neither end nor beginning
+    )
+
+    @property
+    def label(self) -> str:
+        """`3`, or `3 (or 1)`."""
+        return str(self.number) if self.perhaps is None else f"{self.number} (or {self.perhaps})"
 
     @property
     def decided(self) -> Moment | None:
@@ -140,7 +149,27 @@ def calls(lines: Sequence[Line], spec: Spec, words: Vocabulary, partial: Collect
         if line.talk is not None:
             by_number.setdefault(line.talk, []).append(line)
     goings = [move for move in moves(spec) if move.key == words.gone and move.by == "partner"]
-    return [_call(number, own, goings, spec, words, partial) for number, own in sorted(by_number.items())]
+    found: list[Call] = []
+    for number, own in sorted(by_number.items()):
+        call = _call(number, own, goings, spec, words, partial)
+        if call.rang is None and not (call.shown and _rung(own, call, words)):
+            same = next((each for each in reversed(found) if _may_be(each, call)), None)
+            call.perhaps = None if same is None else same.perhaps or same.number
+        found.append(call)
+    return found
+
+
+def _rung(lines: Sequence[Line], call: Call, words: Vocabulary) -> bool:
+    """Whether the caller's request is answered, with which a call begins."""
+    return any(line.kind == "answer" and line.request == words.call and line.who == call.caller for line in lines)
+
+
+def _may_be(earlier: Call, call: Call) -> bool:
+    """Whether nothing shows that two calls are not one."""
+    if earlier.over is not None or not set(earlier.streams) & set(call.streams):
+        return False
+    known = {end for each in (earlier, call) for end in each.named}
+    return len(known) <= 2
 
 
 def _call(
@@ -165,6 +194,7 @@ def _call(
         last=lines[-1].time,
         said=said,
         evidence=_evidence(lines, spec.protocol),
+        named=sorted({name for line in lines for name in (line.user, line.partner) if name}),
     )
     thoughts = list(call.think_times())
     for who in dict.fromkeys(line.speaker for line in said):

@@ -78,8 +78,8 @@ def counts(
     return Counts(
         people=Count(len(people), not (lacks.said | lacks.open) & set(unnamed)),
         connections=Count(connections),
-        calls=Count(len(calls), every),
-        chats=Count(sum(call.answered is not None for call in calls), every),
+        calls=Count(sum(call.perhaps is None for call in calls), every),
+        chats=Count(len({call.perhaps or call.number for call in calls if call.answered is not None}), every),
         text=Count(len(taken), asked and both and len(taken) == len(said) and not unplaced),
         lines=Count(sum(line.kind != "fragment" for line in lines), every),
         violations=Count(sum(bool(line.violation) for line in lines), every),

@@ -40,7 +40,7 @@ def _calls(findings: Findings) -> list[Block]:
     shown = calls[:_SHOWN]
     rows = [
         (
-            str(call.number),
+            call.label,
             f"{call.caller} {'→' if call.shown else '–'} {call.called}",
             findings.since(call.rang.time) if call.rang else "–",
             str(call.rang.frame) if call.rang else "–",

@@ -40,6 +40,7 @@ def sections(findings: Findings) -> list[Section]:
             (Column("Step"), Column("Command", share=1, code=True)),
             (
                 ("Install the dissector and its profile", "python -m tools.dissector --install"),
+                *((step.what, step.shown) for step in findings.capture.prepared),
                 ("Open the capture", _wireshark(findings)),
                 ("What the profile sets", ", ".join(PREFERENCES)),
             ),
@@ -70,7 +71,8 @@ def _file(findings: Findings) -> Table:
     cut = sum(packet.captured < packet.length for packet in capture.packets)
     begun = datetime.fromtimestamp(findings.start, UTC)
     rows = [
-        ("File", quoted(findings.tshark.capture.name) + f", {octets(findings.tshark.capture.stat().st_size)} octets"),
+        ("File", quoted(capture.original.name) + f", {octets(capture.original.stat().st_size)} octets"),
+        *[("Frame numbers", f"are those of {quoted(step.made.name)} (see above)") for step in capture.prepared[-1:]],
         ("SHA-256", quoted(findings.digest)),
         ("First packet", f"{begun:%Y-%m-%d %H:%M:%S}.{begun.microsecond:06d} UTC"),
         ("Duration", f"{findings.duration:.3f} s"),

@@ -44,6 +44,10 @@ def sections(findings: Findings) -> list[Section]:
 def warning(findings: Findings) -> list[Block]:
     """What stands before the first figure of a report, where the capture lacks something."""
     lacks, words = findings.lacks, []
+    made: list[Block] = [
+        Paragraph(f"{step.why} All frame numbers of this report are of the file that the command in Table 1 makes.")
+        for step in findings.capture.prepared
+    ]
     late = [gap.connection.stream for gap in findings.established_gaps if not gap.begun]
     one_way = [gap.connection.stream for gap in findings.established_gaps if gap.one_way]
     holed = sorted({hole.stream for gap in findings.established_gaps for hole in gap.holes if not gap.one_way})
@@ -62,21 +66,21 @@ def warning(findings: Findings) -> list[Block]:
         )
         marks = [hole.shown_by for gap in findings.established_gaps for hole in gap.holes[:1]]
         marks += [packet.number for packet in _firsts([gap for gap in findings.established_gaps if not gap.begun])]
-        return [Paragraph(text, Evidence.frames_alone(marks) if marks else None)]
+        return [*made, Paragraph(text, Evidence.frames_alone(marks) if marks else None)]
     if unseen:
         text = (
             f"Packets of {_streams(unseen).lower()} did not pass the capture point or were not recorded, as inferred "
             f"from other fields; no octet of the chat is missing (see “{TITLE}”)."
         )
-        return [Paragraph(text)]
+        return [*made, Paragraph(text)]
     if lacks.open:
         count = len(lacks.open)
         text = (
             f"{plural(count, 'connection')} {'is' if count == 1 else 'are'} open when the capture ends. All counts are "
             "of what happened until then; a count with “≥” may have become larger."
         )
-        return [Paragraph(text)]
-    return []
+        return [*made, Paragraph(text)]
+    return made
 
 
 def note(findings: Findings) -> str:
@@ -90,7 +94,9 @@ def late(findings: Findings) -> str:
     """For a caption with frames that show something: it may have happened before."""
     if not lacking(findings):
         return ""
-    return (
+    same = next((call for call in findings.calls if call.perhaps is not None), None)
+    again = f". {same.label}: nothing shows that this is another call than call {same.perhaps}" if same else ""
+    return again + (
         f". Where packets of {_streams(sorted(findings.lacks.said)).lower()} are missing, it may have happened before "
         "the frame that shows it"
     )
@@ -433,7 +439,7 @@ def _of(found: Sequence[Gaps]) -> str:
 
 def _recorder(findings: Findings) -> list[Block]:
     """What the recorder itself has counted."""
-    count = dropped(findings.tshark.capture)
+    count = dropped(findings.capture.original)
     if count is None:
         words = (
             "The file has no count of packets that the recorder lost. Packets without payload may be missing where no "

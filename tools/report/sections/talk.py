@@ -44,7 +44,7 @@ def _chats(findings: Findings) -> list[Block]:
         assert chat.answered is not None
         rows.append(
             (
-                str(chat.number),
+                chat.label,
                 f"{chat.caller} {'→' if chat.shown else '–'} {chat.called}",
                 findings.since(chat.answered.time) if chat.shown else f"before {findings.since(chat.answered.time)}",
                 str(chat.answered.frame),

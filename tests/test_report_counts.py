@@ -13,7 +13,7 @@ from tools.report.analysis.counts import Count
 from tools.report.findings import Findings
 from tools.report.reading import Capture
 
-from .damage import Recorded, recorded, worlds
+from .damage import recorded, worlds
 from .test_dissector_damaged import (
     Damage,
     Packets,

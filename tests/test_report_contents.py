@@ -86,12 +86,13 @@ OPENED = ["SYN-SENT/SYN-RECEIVED", "ESTABLISHED/SYN-RECEIVED", "ESTABLISHED/ESTA
         ),
         pytest.param(
             ["server FIN ACK 5 9", "client FIN ACK 9 5", "server ACK 6 10", "client ACK 10 6"],
-            ["ESTABLISHED/FIN-WAIT-1", "CLOSING/CLOSING", "TIME-WAIT/CLOSING", "TIME-WAIT/TIME-WAIT"],
+            ["ESTABLISHED/FIN-WAIT-1", "FIN-WAIT-1 → CLOSING/CLOSING", "TIME-WAIT/CLOSING", "TIME-WAIT/TIME-WAIT"],
             "simultaneous",
             id="both at once",
         ),
         pytest.param(["client RST 9 0"], ["CLOSED/CLOSED"], None, id="reset"),
-        pytest.param(["client FIN ACK 9 5"], ["FIN-WAIT-1/CLOSE-WAIT"], None, id="half-closed"),
+        pytest.param(["client FIN ACK 9 1"], ["FIN-WAIT-1/CLOSE-WAIT"], None, id="half-closed"),
+        pytest.param(["client FIN ACK 9 5"], ["unknown/unknown"], None, id="octets or a FIN of the server are missing"),
     ],
 )
 def test_each_close_passes_the_states_of_the_standard(rows: list[str], states: list[str], how: str | None) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +45,9 @@ def analyse(path: Path, spec: Spec, say: Callable[[str], None], decode_as: tuple
 
 
 def _facts(findings: Findings) -> list[tuple[str, str]]:
-    begun = datetime.fromtimestamp(findings.start, UTC)
     return [
         ("Capture", quoted(findings.capture.original.name)),
-        ("Recorded", f"{begun:%d %B %Y, %H:%M:%S} UTC, {findings.duration:.1f} s"),
+        ("Recorded", f"{findings.begun:%d %B %Y, %H:%M:%S} UTC, {findings.duration:.1f} s"),
         ("Server", ", ".join(quoted(bracketed(end)) for end in findings.capture.servers[:3])),
         (
             "People",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cached_property
 
 from pychat.spec import Spec
@@ -39,12 +41,17 @@ class Findings:
         return self.spec.protocol
 
     @cached_property
-    def start(self) -> float:
+    def start(self) -> Decimal:
         """The time of the first packet, seconds since the epoch."""
         return self.capture.packets[0].time
 
     @cached_property
-    def duration(self) -> float:
+    def begun(self) -> datetime:
+        """The same as a date; its fraction of a second is left out, since it would be rounded."""
+        return datetime.fromtimestamp(int(self.start), UTC)
+
+    @cached_property
+    def duration(self) -> Decimal:
         return self.capture.packets[-1].time - self.start
 
     @cached_property
@@ -221,7 +228,7 @@ class Findings:
         found = [line for line in self.lines if line.verb == key and not line.from_client]
         return Evidence.showing(f'{self.protocol}.verb == "{key}" && {self.protocol}.from == "server"', found)
 
-    def since(self, time: float) -> str:
+    def since(self, time: Decimal) -> str:
         """A time as seconds since the first packet."""
         return f"{time - self.start:.3f} s"
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from typing import Any
 
+_HALF = 2**31  # a relative number from here on is one before the first packet
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 
 # What Wireshark's TCP analysis says of a packet: the field, its name for one and for several, and what it means.
@@ -93,10 +95,10 @@ def sources(kind: type[Packet] | type[Line]) -> list[tuple[str, Sequence[str], C
 
 @dataclass(slots=True)
 class Packet:
-    """A packet. Times in seconds since the epoch, lengths in octets, sequence numbers relative unless raw."""
+    """A packet. Times in seconds since the epoch, exact; lengths in octets, sequence numbers relative unless raw."""
 
     number: int = _read(0, int, "frame.number")
-    time: float = _read(0.0, float, "frame.time_epoch")
+    time: Decimal = _read(Decimal(0), Decimal, "frame.time_epoch")
     length: int = _read(0, int, "frame.len")
     captured: int = _read(0, int, "frame.cap_len")
     interface: int = _read(0, int, "frame.interface_id")
@@ -135,8 +137,7 @@ class Packet:
     stamp: int = _read(0, int, "tcp.options.timestamp.tsval")
     echo: int = _read(0, int, "tcp.options.timestamp.tsecr")
     checksum: str = _read("", str, "tcp.checksum")
-    rtt: float | None = _read(None, float, "tcp.analysis.ack_rtt")
-    initial_rtt: float | None = _read(None, float, "tcp.analysis.initial_rtt")
+    rtt: Decimal | None = _read(None, Decimal, "tcp.analysis.ack_rtt")
     in_flight: int | None = _read(None, int, "tcp.analysis.bytes_in_flight")
     comment: str = _read("", str, "frame.comment")
     analysis: frozenset[str] = frozenset()
@@ -145,6 +146,21 @@ class Packet:
 
     def has(self, flag: int) -> bool:
         return bool(self.flags & flag)
+
+    @property
+    def first(self) -> int:
+        """The relative sequence number; negative when it is before that of the capture's first packet."""
+        return self.seq if self.seq < _HALF else self.seq - 2 * _HALF
+
+    @property
+    def after(self) -> int:
+        """The one after what it sends: its octets, and one each for SYN and FIN."""
+        return self.first + self.payload + self.has(SYN) + self.has(FIN)
+
+    @property
+    def acknowledged(self) -> int:
+        """The relative acknowledgement number, negative as `first` is; meaningless without the flag."""
+        return self.ack if self.ack < _HALF else self.ack - 2 * _HALF
 
     @property
     def sender(self) -> str:
@@ -167,7 +183,7 @@ class Line:
     """A frame of the chat protocol, in the packet with its last octet. `state` before it, `state_after` after it."""
 
     number: int
-    time: float
+    time: Decimal
     stream: int
     whole: str = _read("", str, "line")
     length: int = _read(0, int, "length")
@@ -181,9 +197,9 @@ class Line:
     partner: str = _read("", str, "partner")
     chat: int | None = _read(None, int, "chat")
     request_in: int | None = _read(None, int, "request_in")
-    delay: float | None = _read(None, float, "time")
+    delay: Decimal | None = _read(None, Decimal, "time")
     relayed_from: int | None = _read(None, int, "relayed_from")
-    relay_time: float | None = _read(None, float, "relay_time")
+    relay_time: Decimal | None = _read(None, Decimal, "relay_time")
     rule: str = _read("", str, "rule")
     violation: str = _read("", str, "violation")
     violation_by: str = _read("", str, "violation_by")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tools.wireshark import environment
 
+from .document import seconds
 from .evidence import among
 from .packets import Packet
 from .tshark import ReportError
@@ -158,7 +159,7 @@ def _others(group: Sequence[Packet], groups: Sequence[Sequence[Packet]]) -> list
 def _places(groups: Sequence[Sequence[Packet]]) -> str:
     """What the copies show of where they were recorded."""
     apart = statistics.median(abs(group[1].time - group[0].time) for group in groups)
-    words = f"Their times are {apart * 1e3:.3g} ms apart (median)"
+    words = f"Their times are {seconds(apart)} apart (median)"
     routers = Counter(max(packet.ttl for packet in group) - min(packet.ttl for packet in group) for group in groups)
     usual = routers.most_common(1)[0][0]
     if usual:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import pairwise
 from typing import Literal
 
@@ -28,7 +29,7 @@ class Moment:
     """The frame that shows something, and its time in seconds since the epoch."""
 
     frame: int
-    time: float
+    time: Decimal
 
     @classmethod
     def of(cls, line: Line | None) -> Moment | None:
@@ -40,13 +41,13 @@ class Said:
     """A line from one person to the other. `delivered` is None when it did not arrive within the capture."""
 
     frame: int
-    time: float
+    time: Decimal
     speaker: str
     words: str
     octets: int
     stream: int
     delivered: int | None = None
-    took: float | None = None
+    took: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Call:
     over: Moment | None
     going: Going | None
     outcome: Outcome
-    last: float
+    last: Decimal
     said: list[Said]
     evidence: Evidence
     named: list[str] = field(default_factory=list)  # the names of its ends that the capture tells
@@ -107,28 +108,28 @@ class Call:
         return self.answered or self.over
 
     @property
-    def ringing(self) -> float | None:
+    def ringing(self) -> Decimal | None:
         """For how many seconds it rang; None where the capture does not show when it began or ended."""
         if self.rang is None or self.decided is None or self.outcome == "unknown":
             return None
         return self.decided.time - self.rang.time
 
     @property
-    def lasted(self) -> float:
+    def lasted(self) -> Decimal:
         """The seconds from the answer until one end had gone, or to its last line; 0 without an answer."""
         if self.answered is None:
-            return 0.0
+            return Decimal(0)
         return (self.last if self.over is None else self.over.time) - self.answered.time
 
     def by(self, speaker: str) -> list[Said]:
         return [line for line in self.said if line.speaker == speaker]
 
-    def think_times(self) -> Iterator[tuple[str, float]]:
+    def think_times(self) -> Iterator[tuple[str, Decimal]]:
         """Who answered the other one's line, and after how many seconds. The time before the answer does not count."""
-        since = 0.0 if self.answered is None else self.answered.time
+        since = Decimal(0) if self.answered is None else self.answered.time
         for before, after in pairwise(self.said):
             if before.speaker != after.speaker:
-                yield after.speaker, max(0.0, after.time - max(before.time, since))
+                yield after.speaker, max(Decimal(0), after.time - max(before.time, since))
 
 
 @dataclass(slots=True)
@@ -136,7 +137,7 @@ class Missed:
     """A user was told of a call that was refused. `refused` is the frame in which the caller was."""
 
     frame: int
-    time: float
+    time: Decimal
     user: str
     caller: str
     refused: int | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from tools.report.document import bracketed
 from tools.report.evidence import Evidence
@@ -29,7 +30,11 @@ class Options:
 
 @dataclass(slots=True)
 class Handshake:
-    """The three segments, as frame numbers and absolute sequence numbers."""
+    """The three segments, as frame numbers and absolute sequence numbers.
+
+    `rtt`: the seconds from the SYN to the third segment, which Wireshark calls the initial round-trip time. It is the
+    sum of the server's part and the client's.
+    """
 
     syn: int
     syn_ack: int
@@ -41,9 +46,9 @@ class Handshake:
     ack_acks: int
     client: Options
     server: Options
-    rtt: float | None
-    server_took: float
-    client_took: float
+    rtt: Decimal
+    server_took: Decimal
+    client_took: Decimal
     evidence: Evidence
     repeated: int = 0  # SYNs before the one that was answered
 
@@ -75,8 +80,8 @@ class Connection:
     client: Endpoint
     server: Endpoint
     user: str
-    first: float
-    last: float
+    first: Decimal
+    last: Decimal
     packets: list[Packet]
     lines: list[Line]
     handshake: Handshake | None
@@ -191,9 +196,9 @@ def _handshake(number: int, packets: Sequence[Packet]) -> Handshake | None:
         syn_ack_acks=answer.ack_raw,
         ack_seq=third.seq_raw,
         ack_acks=third.ack_raw,
-        client=_options(syn),
-        server=_options(answer),
-        rtt=next((packet.initial_rtt for packet in packets if packet.initial_rtt is not None), None),
+        client=options_of(syn),
+        server=options_of(answer),
+        rtt=third.time - syn.time,
         server_took=answer.time - syn.time,
         client_took=third.time - answer.time,
         evidence=Evidence.showing(
@@ -204,7 +209,8 @@ def _handshake(number: int, packets: Sequence[Packet]) -> Handshake | None:
     )
 
 
-def _options(packet: Packet) -> Options:
+def options_of(packet: Packet) -> Options:
+    """What a SYN offers."""
     return Options(packet.mss, packet.shift, packet.sack, packet.timestamps, packet.window_raw)
 
 

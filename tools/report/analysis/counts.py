@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from tools.report.packets import Line
 
@@ -67,7 +68,7 @@ def counts(
     people: Collection[str],
     connections: int,
     lacks: Lacks,
-    end: float,
+    end: Decimal,
 ) -> Counts:
     """`unnamed`: the streams without a name. `people`: the names that are known. `end`: the time of the last packet."""
     every = not lacks.said and not lacks.open
@@ -97,7 +98,7 @@ def spoken(call: Call, who: str, streams: Collection[int], lacks: Lacks) -> Coun
     )
 
 
-def _may_be_refused(line: Said, lacks: Lacks, end: float) -> bool:
+def _may_be_refused(line: Said, lacks: Lacks, end: Decimal) -> bool:
     """Whether a line has not come out at the partner, and its refusal may be in what the capture lacks."""
     late = line.stream in lacks.open and end - line.time < _REFUSED_WITHIN
     return line.delivered is None and (line.stream in lacks.servers or late)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from tools.report.evidence import Evidence, among
 from tools.report.packets import ACK, FIN, RETRANSMISSIONS, RST, SYN, Packet
@@ -13,10 +14,12 @@ from .gaps import Gaps
 from .segments import Direction
 from .transport import Spread
 
-LEAST, MOST = 0.035, 0.5  # seconds of a delayed acknowledgement: Linux waits 40 ms, RFC 1122 allows less than 500 ms
-_PROMPT = 0.010  # seconds within which the other acknowledgements came, so that the path is not what takes long
-_HELD = 0.020  # seconds without a segment from which one can be said to have been held back
-_AT_ONCE = 0.25  # share of that silence within which the segment must follow the acknowledgement, and two round trips
+# Seconds of a delayed acknowledgement: Linux waits 40 ms, RFC 1122 allows less than 500 ms.
+LEAST, MOST = Decimal("0.035"), Decimal("0.5")
+_PROMPT = Decimal("0.010")  # seconds within which the others came, so that the path is not what takes long
+_HELD = Decimal("0.020")  # seconds without a segment from which one can be said to have been held back
+# Share of that silence within which the segment must follow the acknowledgement, besides two round trips.
+_AT_ONCE = Decimal("0.25")
 
 
 @dataclass(slots=True)
@@ -29,7 +32,7 @@ class Held:
     lines: int
 
     @property
-    def waited(self) -> float:
+    def waited(self) -> Decimal:
         """The seconds from the segment before it until it was sent."""
         return self.packet.time - self.before.time
 
@@ -77,7 +80,7 @@ def held(direction: Direction, gap: Gaps) -> list[Held]:
     connection = direction.connection
     full = direction.connection.full_segment
     lines = direction.complete_in()
-    trip = connection.handshake.rtt if connection.handshake and connection.handshake.rtt else 0.0
+    trip = connection.handshake.rtt if connection.handshake else Decimal(0)
     found = []
     before: Packet | None = None  # the last segment with payload,
     released: Packet | None = None  # and what acknowledges it
@@ -108,7 +111,7 @@ def held(direction: Direction, gap: Gaps) -> list[Held]:
 def delayed_acks(gaps: Sequence[Gaps]) -> DelayedAcks | None:
     """The acknowledgements that were delayed, of ends whose other ones came promptly; None when there are none."""
     packets: list[Packet] = []
-    prompt: list[float] = []
+    prompt: list[Decimal] = []
     parts = []
     for by_client in (True, False):
         streams = []

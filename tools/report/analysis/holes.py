@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 from tools.report.packets import FIN, RST, SYN, Packet
 
 from .coverage import Coverage
 
-_HALF = 2**31  # a relative sequence number above is one before the first packet
+_BEGINNING = 8  # packets among which a handshake is
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Hole:
     shown_by: int
     how: Literal["sequence", "acknowledged", "cut"]
     after: int | None = None
-    since: float = 0.0
+    since: Decimal = Decimal(0)
 
 
 def missing_octets(packet: Packet) -> int:
@@ -49,7 +50,7 @@ def holes(packets: Sequence[Packet], *, from_client: bool) -> list[Hole]:
     cut = False
     for packet in packets:
         if packet.from_client == from_client:
-            first = _signed(packet.seq) + packet.has(SYN)
+            first = packet.first + packet.has(SYN)
             recorded = packet.payload - missing_octets(packet)
             cut = cut or recorded < packet.payload
             seen.add(first, first + recorded)
@@ -59,7 +60,7 @@ def holes(packets: Sequence[Packet], *, from_client: bool) -> list[Hole]:
                 fin = first + packet.payload
             reached = first + packet.payload if packet.payload else first
         elif packet.ack and not packet.has(RST):
-            reached = _signed(packet.ack)
+            reached = packet.acknowledged
         else:
             continue
         if end is None or reached > end:
@@ -73,27 +74,33 @@ def holes(packets: Sequence[Packet], *, from_client: bool) -> list[Hole]:
         packet = next(packet for reached, packet in sent if reached > first)
         own = packet.from_client == from_client
         how: Literal["sequence", "acknowledged", "cut"] = "sequence" if own else "acknowledged"
-        if own and missing_octets(packet) and _signed(packet.seq) <= first < _signed(packet.seq) + packet.payload:
+        if own and missing_octets(packet) and packet.first <= first < packet.first + packet.payload:
             how = "cut"
         after, since = _before(first, packet, packets, from_client=from_client)
         found.append(Hole(stream, from_client, first, last - first, packet.number, how, after, since))
     return found
 
 
-def _before(start: int, shown_by: Packet, packets: Sequence[Packet], *, from_client: bool) -> tuple[int | None, float]:
+def _before(
+    start: int, shown_by: Packet, packets: Sequence[Packet], *, from_client: bool
+) -> tuple[int | None, Decimal]:
     """The last frame of a direction before a hole, and the time before which what was in the hole did not pass."""
     after, since = None, packets[0].time
-    trip = next((packet.initial_rtt for packet in packets if packet.initial_rtt is not None), None)
+    trip = _round_trip(packets)
     for packet in packets:
         if packet.number >= shown_by.number:
             break
-        if packet.from_client == from_client and _signed(packet.seq) + packet.payload <= start:
+        if packet.from_client == from_client and packet.first + packet.payload <= start:
             after, since = packet.number, max(since, packet.time)
-        elif packet.from_client != from_client and trip is not None and packet.ack and _signed(packet.ack) <= start:
+        elif packet.from_client != from_client and trip is not None and packet.ack and packet.acknowledged <= start:
             since = max(since, packet.time - trip)
     return after, since
 
 
-def _signed(number: int) -> int:
-    """A relative sequence number; one before the first packet is negative."""
-    return number if number < _HALF else number - 2**32
+def _round_trip(packets: Sequence[Packet]) -> Decimal | None:
+    """The seconds from the SYN to the third segment of the handshake, if all three are there."""
+    places = [packet for packet in packets[:_BEGINNING] if packet.from_client or packet.has(SYN)]
+    for syn, answer, third in zip(places, places[1:], places[2:], strict=False):
+        if syn.has(SYN) and syn.from_client and answer.has(SYN) and not answer.from_client and third.from_client:
+            return third.time - syn.time
+    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from pychat.spec import Spec
 from tools.report.evidence import Evidence
@@ -35,8 +36,8 @@ class Period:
     """A connection in one state. `frame` is the one that brought it there."""
 
     state: str
-    begun: float
-    ended: float
+    begun: Decimal
+    ended: Decimal
     frame: int
 
 
@@ -45,7 +46,7 @@ class Violation:
     """A frame that breaks the spec."""
 
     frame: int
-    time: float
+    time: Decimal
     who: str
     by: str
     violation: str

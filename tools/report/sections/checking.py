@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from datetime import UTC, datetime
 
 from tools.report.document import (
     Block,
@@ -69,12 +68,11 @@ def _wireshark(findings: Findings) -> str:
 def _file(findings: Findings) -> Table:
     capture = findings.capture
     cut = sum(packet.captured < packet.length for packet in capture.packets)
-    begun = datetime.fromtimestamp(findings.start, UTC)
     rows = [
         ("File", quoted(capture.original.name) + f", {octets(capture.original.stat().st_size)} octets"),
         *[("Frame numbers", f"are those of {quoted(step.made.name)} (see above)") for step in capture.prepared[-1:]],
         ("SHA-256", quoted(findings.digest)),
-        ("First packet", f"{begun:%Y-%m-%d %H:%M:%S}.{begun.microsecond:06d} UTC"),
+        ("First packet", f"{findings.begun:%Y-%m-%d %H:%M:%S}{str(findings.start % 1)[1:]} UTC"),
         ("Duration", f"{findings.duration:.3f} s"),
         ("Packets", _counted(findings)),
         ("Link layer", _link(findings)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -214,7 +215,7 @@ def _pattern(line: Line) -> str:
 
 def _figure(findings: Findings) -> Figure:
     shown = findings.speaking[:_DRAWN]
-    points: dict[str, list[tuple[float, int]]] = {kind: [] for kind in _COLOURS}
+    points: dict[str, list[tuple[Decimal, int]]] = {kind: [] for kind in _COLOURS}
     for row, one in enumerate(shown):
         for line in one.lines:
             if _pattern(line):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from tools.report.analysis.delays import DelayedAcks, Held, delayed_acks, held, piggybacked, small_early
@@ -14,7 +15,7 @@ from tools.report.packets import Packet
 from tools.report.plots import plot, titled
 
 _SHOWN = 200
-_BEFORE, _AFTER = 0.01, 0.03  # seconds around what a plot is about
+_BEFORE, _AFTER = Decimal("0.01"), Decimal("0.03")  # seconds around what a plot is about
 
 
 def sections(findings: Findings) -> list[Section]:
@@ -104,7 +105,7 @@ def _figure(shown: list[tuple[Direction, Packet, Held | None]]) -> Figure:
                 axes.axvspan(0, 1000 * wait.waited, color=RULE, alpha=0.35, linewidth=0)
                 axes.text(500 * wait.waited, top * 0.55, f"{seconds(wait.waited)}\nheld back", ha="center", fontsize=8)
             elif sent:
-                took = sent[-1].time - sent[0].time if len(sent) > 1 else 0.0
+                took = sent[-1].time - sent[0].time
                 words = f"{plural(len(sent), 'segment')}\nin {seconds(took)}"
                 axes.text(
                     1000 * (sent[-1].time - first.time) + 4, top * 0.55, words, fontsize=8, backgroundcolor="white"

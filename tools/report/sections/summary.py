@@ -109,7 +109,7 @@ def _chatted(findings: Findings) -> str:
 
 def _began(findings: Findings) -> Paragraph:
     whole = [one for one in findings.connections if one.handshake is not None]
-    trips = Spread.of([one.handshake.rtt for one in whole if one.handshake and one.handshake.rtt is not None])
+    trips = Spread.of([one.handshake.rtt for one in whole if one.handshake])
     words = f"The capture holds the whole three-way handshake of {_of(len(whole), len(findings.established))}"
     refused = len(findings.connections) - len(findings.established)
     if trips is not None:

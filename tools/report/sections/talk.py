@@ -152,7 +152,7 @@ def _patterns(findings: Findings) -> list[Block]:
         span = (min(sizes) - around, max(sizes) + around)
         panels[0].hist(sizes, bins=20, range=span, color=COLOURS[0], edgecolor="white", linewidth=0.4)
         titled(panels[0], "Line lengths", "octets with the verb and the LF", "lines")
-        times = sorted(line.took * 1e3 for line in said if line.took is not None)
+        times = sorted(1e3 * float(line.took) for line in said if line.took is not None)
         if times:
             points = thinned(times)
             steps(panels[1], [(time, (index + 1) / len(points)) for index, time in enumerate(points)], COLOURS[1])

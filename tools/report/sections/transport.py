@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from tools.report.analysis.connections import Connection
@@ -61,7 +62,7 @@ def _four_plots(one: Connection, *, from_client: bool) -> Figure:
     acks = [packet for packet in one.packets if packet.from_client != from_client]
     start = one.first
     low, high = _busy(sent, start)
-    whole = one.last - start
+    whole = float(one.last - start)
 
     def draw(panels: Any) -> None:
         _sequence(panels[0], sent, acks, start)
@@ -87,39 +88,44 @@ def _part(shown: float, whole: float) -> str:
     return f"shown are the {seconds(shown)} of {seconds(whole)} in which most octets were sent"
 
 
-def _busy(sent: Sequence[Packet], start: float) -> tuple[float, float]:
+def _busy(sent: Sequence[Packet], start: Decimal) -> tuple[float, float]:
     """The time in which all but a twentieth of the octets moved, with a margin; a talk is shown whole."""
     total = sum(packet.payload for packet in sent)
-    low, high, gone = sent[0].time, sent[-1].time, 0
+    low, high, gone = _after(sent[0], start), _after(sent[-1], start), 0
     if total > _BULK:
         for packet in sent:
             if gone <= total * 0.025:
-                low = packet.time
+                low = _after(packet, start)
             if gone <= total * 0.975:
-                high = packet.time
+                high = _after(packet, start)
             gone += packet.payload
     margin = max((high - low) * 0.06, 1e-4)
-    return low - start - margin, high - start + margin
+    return low - margin, high + margin
 
 
-def _sequence(axes: Any, sent: Sequence[Packet], acks: Sequence[Packet], start: float) -> None:
+def _after(packet: Packet, start: Decimal) -> float:
+    """The seconds from a time to a packet, as plots want them."""
+    return float(packet.time - start)
+
+
+def _sequence(axes: Any, sent: Sequence[Packet], acks: Sequence[Packet], start: Decimal) -> None:
     again = [packet for packet in sent if packet.analysis & RETRANSMISSIONS]
     first = thinned([packet for packet in sent if not packet.analysis & RETRANSMISSIONS])
     acknowledged = thinned([packet for packet in acks if packet.ack])
-    steps(axes, [(packet.time - start, packet.ack) for packet in acknowledged], GREEN, "acknowledged")
-    dots(axes, [(packet.time - start, packet.seq) for packet in first], ACCENT, "segment")
+    steps(axes, [(_after(packet, start), packet.ack) for packet in acknowledged], GREEN, "acknowledged")
+    dots(axes, [(_after(packet, start), packet.seq) for packet in first], ACCENT, "segment")
     if again:
-        dots(axes, [(packet.time - start, packet.seq) for packet in again], RED, "retransmission", "x")
+        dots(axes, [(_after(packet, start), packet.seq) for packet in again], RED, "retransmission", "x")
     titled(axes, "Time–sequence", "seconds", "relative sequence number")
     axes.legend(loc="best")
 
 
-def _throughput(axes: Any, sent: Sequence[Packet], start: float, low: float, high: float) -> None:
+def _throughput(axes: Any, sent: Sequence[Packet], start: Decimal, low: float, high: float) -> None:
     """Bits per second in bins, as many as make the plot readable."""
     width = (high - low) / _BINS
     counts = [0] * _BINS
     for packet in sent:
-        index = int((packet.time - start - low) / width)
+        index = int((_after(packet, start) - low) / width)
         if 0 <= index < _BINS:
             counts[index] += packet.payload
     edges = [low + index * width for index in range(_BINS)]
@@ -127,19 +133,19 @@ def _throughput(axes: Any, sent: Sequence[Packet], start: float, low: float, hig
     titled(axes, f"Throughput (bins of {seconds(width)})", "seconds", "Mbit/s of payload")
 
 
-def _rtt(axes: Any, acks: Sequence[Packet], start: float) -> None:
+def _rtt(axes: Any, acks: Sequence[Packet], start: Decimal) -> None:
     measured = thinned([packet for packet in acks if packet.rtt is not None])
-    dots(axes, [(packet.time - start, 1000 * (packet.rtt or 0)) for packet in measured], ORANGE)
+    dots(axes, [(_after(packet, start), 1000 * float(packet.rtt or 0)) for packet in measured], ORANGE)
     titled(axes, "Round-trip time", "seconds", "ms until the ACK")
     if measured:
         axes.set_yscale("log")
 
 
-def _window(axes: Any, acks: Sequence[Packet], sent: Sequence[Packet], start: float) -> None:
+def _window(axes: Any, acks: Sequence[Packet], sent: Sequence[Packet], start: Decimal) -> None:
     offered = thinned([packet for packet in acks if not packet.has(SYN) and not packet.has(RST)])
     flying = thinned([packet for packet in sent if packet.in_flight is not None])
-    steps(axes, [(packet.time - start, packet.window) for packet in offered], GREEN, "receiver's window")
-    dots(axes, [(packet.time - start, packet.in_flight or 0) for packet in flying], ACCENT, "in flight")
+    steps(axes, [(_after(packet, start), packet.window) for packet in offered], GREEN, "receiver's window")
+    dots(axes, [(_after(packet, start), packet.in_flight or 0) for packet in flying], ACCENT, "in flight")
     titled(axes, "Window", "seconds", "octets")
     axes.legend(loc="best")
 

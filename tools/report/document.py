@@ -146,6 +146,12 @@ def seconds(value: float | None) -> str:
     return f"{value:.3g} s" if value < 99.95 else f"{value:,.0f} s"
 
 
+def span(least: float, most: float) -> str:
+    """Two durations as `1.2 ms to 3 ms`, or as one where they read the same."""
+    first, last = seconds(least), seconds(most)
+    return first if first == last else f"{first} to {last}"
+
+
 def octets(count: float) -> str:
     """A number of octets with its thousands apart."""
     return f"{count:,.0f}"

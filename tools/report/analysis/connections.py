@@ -91,6 +91,11 @@ class Connection:
         return self.user or bracketed(self.client)
 
     @property
+    def label(self) -> str:
+        """`alice (0)`: who, and the TCP stream."""
+        return f"{self.who} ({self.stream})"
+
+    @property
     def evidence(self) -> Evidence:
         return Evidence.showing(f"tcp.stream == {self.stream}", self.packets)
 

@@ -14,8 +14,8 @@ def sections(findings: Findings) -> list[Section]:
     """One chat step by step, then all requests in figures."""
     blocks: list[Block] = [
         Paragraph(
-            f"Each client has a connection to the server only; the server relays a {quoted(findings.words.say)} to "
-            "the partner's connection. So one line between two users is two messages, on two TCP connections."
+            f"A client is connected to the server only. The server relays a {quoted(findings.words.say)} to the "
+            "partner on the partner's connection, so a line from one user to the other is on two TCP connections."
         )
     ]
     sections = [Section("Client–server message flows", [*blocks, *_requests(findings)])]
@@ -70,7 +70,7 @@ def _requests(findings: Findings) -> list[Block]:
         f"point). A {quoted(say)} that succeeds has no answer (–): it is relayed",
         (
             Column("Request", code=True, share=1),
-            *numbers("Sent", "Granted", "Refused", "Least", "Median", "95 %", "Most"),
+            *numbers("Sent", "Granted", "Refused", "Minimum", "Median", "95 %", "Maximum"),
         ),
         rows,
         evidence,

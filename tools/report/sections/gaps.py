@@ -46,8 +46,8 @@ def lacking(findings: Findings) -> bool:
 def _summed(findings: Findings) -> str:
     if not lacking(findings):
         return (
-            "Of the chat's connections nothing is missing: each begins with its SYN, both directions are in the "
-            "capture, and by the sequence numbers and acknowledgements no octet is missing."
+            "Nothing of the chat's connections is missing: each begins with its SYN, both directions are in the "
+            "capture, and neither the sequence numbers nor the acknowledgements show a missing octet."
         )
     return (
         "This capture is not complete. A statement of this report is seen (packets show it), inferred (it says from "
@@ -204,7 +204,7 @@ def _recorder(findings: Findings) -> list[Block]:
     count = dropped(findings.tshark.capture)
     if count is None:
         words = (
-            "The file has no count of packets that the recorder lost. Whether packets without payload are missing "
+            "The file does not say how many packets the recorder lost. Whether packets without payload are missing "
             "cannot be known."
         )
     elif count == 0:

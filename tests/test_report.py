@@ -432,8 +432,8 @@ def test_nagle_makes_fewer_segments_of_the_same_lines() -> None:
 def test_the_first_illegal_frame_is_named() -> None:
     text = json.dumps(report("trouble.pcapng")["sections"])
     first = report("trouble.pcapng")["data"]["violations"][0]
-    assert f"The first illegal frame is in frame {first['frame']}" in text
-    assert "No frame of the protocol breaks the specification" in json.dumps(report("chat.pcapng")["sections"])
+    assert f"The first violation is in frame {first['frame']}" in text
+    assert "No line of the protocol violates the specification" in json.dumps(report("chat.pcapng")["sections"])
 
 
 # --- Paper and screen -----------------------------------------------------------------------------------------------

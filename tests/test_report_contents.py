@@ -152,7 +152,7 @@ def test_the_next_hop_and_the_way_back_are_shown() -> None:
     text = " ".join(sentences(section(report("chat.pcapng"), "The routing decision and the way back")))
     assert "10.82.0.2 sends 89 packets for 5 addresses" in text
     assert "this is the address of 10.82.0.1: the next hop" in text
-    assert "from 10.82.0.0/24 to 10.82.0.0/30" in text
+    assert "between 10.82.0.0/24 (the widest possible) and 10.82.0.0/30" in text
     assert "they pass the same router" in text
 
 
@@ -286,8 +286,8 @@ def test_a_probe_of_a_closed_window_is_no_keep_alive() -> None:
     """Wireshark marks it as one; the window before it says what it is."""
     texts = sentences(section(report("trouble.pcapng"), "Patterns of the session"))
     (text,) = [text for text in texts if text.startswith("TCP keep-alive")]
-    assert "it asks whether the window is open again" in text
-    assert texts[-1].endswith("3 times here. 1 was answered, 2 not in this capture.")
+    assert "so it is a zero-window probe" in text
+    assert texts[-1].endswith("This capture holds 3; 1 was answered.")
 
 
 # --- Words ----------------------------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def test_the_link_layer_changes_nothing_above_it(name: str, link: str, tmp_path:
 def test_a_whole_capture_lacks_nothing(name: str, tmp_path: Path) -> None:
     """By sequence numbers, also where TCP has lost and sent again."""
     found = findings(chat(name.partition(".")[0]), tmp_path / "whole.pcap")
-    assert "nothing is missing" in said_by(found, "gaps")
+    assert "connections is missing" in said_by(found, "gaps")
     assert [gap.holes for gap in found.gaps] == [[]] * len(found.gaps)
 
 
@@ -117,7 +117,7 @@ def test_what_is_missing_is_told_with_what_follows(shark: Shark, tmp_path: Path)
     said = said_by(found, "gaps")
     for words in ("the state of the connection is unknown", "is inferred from their order", "acknowledged"):
         assert words in said
-    assert "is known to break the specification" in said_by(found, "summary")
+    assert "is known to violate the specification" in said_by(found, "summary")
     assert "is legal in its state" not in said_by(found, "summary")
     evidence_of(found, shark, tmp_path)
 

@@ -157,6 +157,12 @@ def exact(duration: Decimal) -> str:
     return f"{duration.scaleb(scale):,f} {unit}"
 
 
+def span(least: Decimal | float, most: Decimal | float) -> str:
+    """Two durations as `1.2 ms to 3 ms`, or as one where they read the same."""
+    first, last = seconds(least), seconds(most)
+    return first if first == last else f"{first} to {last}"
+
+
 def octets(count: float) -> str:
     """A number of octets with its thousands apart."""
     return f"{count:,.0f}"

@@ -10,7 +10,7 @@ from typing import Any
 from .document import Block, Document, Table
 from .evidence import Evidence, ranges
 
-_LONGEST_FILTER = 230  # characters on paper; the JSON has all of it
+_LONGEST_FILTER = 350  # characters that stand below a statement on paper; an appendix has longer ones
 _LONGEST_WORD = 24
 
 
@@ -31,12 +31,16 @@ def plain(document: Document) -> dict[str, Any]:
 def printed(document: Document, short: str) -> tuple[dict[str, Any], dict[str, str]]:
     """The document as the PDF's layout reads it, and the drawings by the names of their files."""
     drawings: dict[str, str] = {}
+    filters: list[str] = []
     result = plain(document)
     result["short"] = short
     del result["data"]
     for section in result["sections"]:
         for block in section["blocks"]:
-            _print(block, drawings)
+            _print(block, drawings, filters)
+    if filters:
+        blocks = [{"kind": "filter", "name": _name(index), "filter": one} for index, one in enumerate(filters)]
+        result["sections"].append({"title": "Appendix: long display filters", "level": 1, "blocks": blocks})
     return result, drawings
 
 
@@ -47,6 +51,10 @@ def _numbers(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_numbers(one) for one in value]
     return float(value) if isinstance(value, Decimal) else value
+
+
+def _name(index: int) -> str:
+    return f"Filter {index + 1}"
 
 
 def _plain(block: Block) -> dict[str, Any]:
@@ -62,13 +70,16 @@ def _evidence(evidence: Evidence | None) -> dict[str, Any] | None:
     return {"words": evidence.words, "filter": evidence.display_filter, "frames": ranges(evidence.frames)}
 
 
-def _print(block: dict[str, Any], drawings: dict[str, str]) -> None:
-    """Makes one block fit for paper: drawings become files, and nothing is too long to be broken."""
+def _print(block: dict[str, Any], drawings: dict[str, str], filters: list[str]) -> None:
+    """Makes one block fit for paper: drawings become files, long filters are collected, every word can be broken."""
     evidence = block["evidence"]
     if evidence is not None:
         del evidence["frames"]
         if len(evidence["filter"]) > _LONGEST_FILTER:
-            evidence["filter"] = evidence["filter"][:_LONGEST_FILTER].rsplit(" ", 1)[0] + " … (whole in the JSON)"
+            if evidence["filter"] not in filters:
+                filters.append(evidence["filter"])
+            evidence["words"] += f" — {_name(filters.index(evidence['filter']))} in the appendix"
+            evidence["filter"] = ""
     if block["kind"] == "figure":
         svgs = [block.pop("svg"), *block.pop("strips")]
         block["files"] = [f"drawing{len(drawings) + index}.svg" for index in range(len(svgs))]

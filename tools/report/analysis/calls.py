@@ -124,12 +124,12 @@ class Call:
     def by(self, speaker: str) -> list[Said]:
         return [line for line in self.said if line.speaker == speaker]
 
-    def think_times(self) -> Iterator[tuple[str, Decimal]]:
-        """Who answered the other one's line, and after how many seconds. The time before the answer does not count."""
+    def think_times(self) -> Iterator[tuple[Said, Decimal]]:
+        """Each line that follows one of the other user, and the seconds since that one, or since the call's answer."""
         since = Decimal(0) if self.answered is None else self.answered.time
         for before, after in pairwise(self.said):
             if before.speaker != after.speaker:
-                yield after.speaker, max(Decimal(0), after.time - max(before.time, since))
+                yield after, max(Decimal(0), after.time - max(before.time, since))
 
 
 @dataclass(slots=True)
@@ -199,7 +199,7 @@ def _call(
     )
     thoughts = list(call.think_times())
     for who in dict.fromkeys(line.speaker for line in said):
-        spread = Spread.of([gap for speaker, gap in thoughts if speaker == who])
+        spread = Spread.of([gap for line, gap in thoughts if line.speaker == who])
         if spread is not None:
             call.thinking[who] = spread
     return call

@@ -113,6 +113,11 @@ class Connection:
         return min((end.mss for end in ends if end.mss is not None), default=0) - option
 
     @property
+    def label(self) -> str:
+        """`alice (0)`: who, and the TCP stream."""
+        return f"{self.who} ({self.stream})"
+
+    @property
     def evidence(self) -> Evidence:
         return Evidence.showing(f"tcp.stream == {self.stream}", self.packets)
 

@@ -51,7 +51,7 @@ def sections(findings: Findings) -> list[Section]:
         shown = comments[:_COMMENTS_SHOWN]
         blocks.append(
             Table(
-                f"Comments that the capture carries on its frames{first_of(shown, comments)}",
+                f"Comments on frames, as stored in the capture{first_of(shown, comments)}",
                 (*numbers("Frame", "Time"), Column("Comment", share=1)),
                 [(str(packet.number), findings.since(packet.time), packet.comment) for packet in shown],
                 Evidence.showing("frame.comment", comments),
@@ -76,7 +76,7 @@ def _file(findings: Findings) -> Table:
         ("Duration", f"{findings.duration:.3f} s"),
         ("Packets", _counted(findings)),
         ("Link layer", _link(findings)),
-        ("Cut off by the snap length", f"{plural(cut, 'packet')}" if cut else "none: every packet is whole"),
+        ("Cut by the snap length", plural(cut, "packet") if cut else "no packet"),
         (
             "Protocol",
             f"{findings.spec.title}, version {findings.spec.version} ({quoted(findings.protocol)} in Wireshark)",
@@ -99,7 +99,7 @@ def _counted(findings: Findings) -> str:
     if not others:
         return words
     names = listed([f"{count:,} {name}" for name, count in others.most_common(5)])
-    return f"{words}; not counted below: {names}{' …' if len(others) > 5 else ''}"
+    return f"{words}. Not counted below: {names}{' …' if len(others) > 5 else ''}"
 
 
 def _link(findings: Findings) -> str:

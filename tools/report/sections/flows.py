@@ -17,8 +17,8 @@ def sections(findings: Findings) -> list[Section]:
     """One chat step by step, then all requests in figures."""
     blocks: list[Block] = [
         Paragraph(
-            f"Each client has a connection to the server only; the server relays a {quoted(findings.words.say)} to "
-            "the partner's connection. So one line between two users is two messages, on two TCP connections."
+            f"A client is connected to the server only. The server relays a {quoted(findings.words.say)} to the "
+            "partner on the partner's connection, so a line from one user to the other is on two TCP connections."
         )
     ]
     sections = [Section("Client–server message flows", [*blocks, *_requests(findings)])]

@@ -442,7 +442,7 @@ def _recorder(findings: Findings) -> list[Block]:
     count = dropped(findings.capture.original)
     if count is None:
         words = (
-            "The file has no count of packets that the recorder lost. Packets without payload may be missing where no "
+            "The file does not say how many packets the recorder lost. Packets without payload may be missing where no "
             "other field tells of them."
         )
     elif count == 0:

@@ -227,8 +227,8 @@ def _shared(findings: Findings, direction: Direction) -> list[Block]:
     more = f"; the first {len(rows)} are shown" if count > len(rows) else ""
     return [
         Paragraph(
-            f"Frame {number} carries {packet.payload:,} octets, in which {plural(count, 'line')} are complete. A "
-            "receiver that treats each segment as one line would lose all but the first.",
+            f"Frame {number} carries {packet.payload:,} octets of payload and completes {plural(count, 'line')}. A "
+            "receiver that treats each segment as one line would read them as one.",
             Evidence.frames_alone([number]),
         ),
         Table(
@@ -256,7 +256,7 @@ def _crumbs(placed: Placed) -> list[Block]:
         Paragraph(
             f"{quoted(placed.line.whole, 60)} has {placed.line.length:,} octets and spans "
             f"{plural(len(frames), 'segment')} (frames {shown}). It is complete in frame {placed.line.number}; before "
-            "that, the receiver cannot act on it.",
+            "that, the receiver must wait for the rest.",
             Evidence.frames_alone(frames),
         )
     ]

@@ -51,16 +51,16 @@ def _sockets(findings: Findings) -> str:
     count, most = len(findings.established), _at_once(findings.established)
     words = (
         "A server has one listening socket and, for each connection, one more socket with the same local address and "
-        f"port: {plural(count, 'connection')} in this capture"
+        f"port. This capture holds {plural(count, 'connection')}"
     )
     if count > 1:
-        together = "at most one of them" if most == 1 else f"at most {most} of them"
+        together = "only one of them was" if most == 1 else f"at most {most} of them were"
         if most == count:
-            together = "both of them" if count == 2 else "all of them"
-        words += f", {together} open at the same time"
+            together = "both of them were" if count == 2 else "all of them were"
+        words += f"; {together} open at the same time" if most > 1 else f"; {together} open at any time"
     refused = len(findings.connections) - count
     if refused:
-        words += f". {plural(refused, 'attempt')} to connect found no listening socket at that port (refused)"
+        words += f". {plural(refused, 'connection attempt')} found no listening socket at that port (refused)"
     return f"{words}."
 
 

@@ -31,7 +31,7 @@ def sections(findings: Findings) -> list[Section]:
         )
     ]
     for connection, from_client in _interesting(findings):
-        plots.append(_four_plots(connection, from_client=from_client))
+        plots += _four_plots(connection, from_client=from_client)
     return [
         Section("TCP over time", _round_trips(findings)),
         Section("Retransmissions and window events", _signs(findings), 2),
@@ -56,7 +56,8 @@ def _interesting(findings: Findings) -> list[tuple[Connection, bool]]:
     return sorted(directions, key=weight, reverse=True)[:_DRAWN]
 
 
-def _four_plots(one: Connection, *, from_client: bool) -> Figure:
+def _four_plots(one: Connection, *, from_client: bool) -> list[Figure]:
+    """Two figures of two plots each, of the same time."""
     who = one.direction(from_client=from_client)
     sent = data(one.packets, from_client=from_client)
     acks = [packet for packet in one.packets if packet.from_client != from_client]
@@ -64,21 +65,31 @@ def _four_plots(one: Connection, *, from_client: bool) -> Figure:
     low, high = _busy(sent, start)
     whole = float(one.last - start)
 
-    def draw(panels: Any) -> None:
+    def progress(panels: Any) -> None:
         _sequence(panels[0], sent, acks, start)
         _throughput(panels[1], sent, start, low, high)
-        _rtt(panels[2], acks, start)
-        _window(panels[3], acks, sent, start)
         for panel in panels:
             panel.set_xlim(low, high)
 
-    return Figure(
-        f"{who} (stream {one.stream}): time–sequence graph, throughput, round-trip times of acknowledgements, and "
-        f"window. Time since the connection's first packet; {_part(high - low, whole)}",
-        plot(draw, rows=2, columns=2, height=3.5),
-        f"Four plots of the octets from {who} over time",
-        one.evidence,
-    )
+    def answers(panels: Any) -> None:
+        _rtt(panels[0], acks, start)
+        _window(panels[1], acks, sent, start)
+        for panel in panels:
+            panel.set_xlim(low, high)
+
+    return [
+        Figure(
+            f"{words} of {who} (stream {one.stream}). Time since the connection's first packet; "
+            f"{_part(high - low, whole)}",
+            plot(draw, columns=2, height=1.8),
+            f"Two plots of the octets from {who} over time",
+            one.evidence,
+        )
+        for draw, words in (
+            (progress, "Time–sequence graph and throughput"),
+            (answers, "Round-trip times of acknowledgements, and window,"),
+        )
+    ]
 
 
 def _part(shown: float, whole: float) -> str:

@@ -15,6 +15,7 @@ from .analysis.calls import Call, Missed, Said, calls, missed
 from .analysis.connections import Connection, connections
 from .analysis.counts import Counts, Lacks, counts
 from .analysis.gaps import Gaps, gaps
+from .analysis.losses import Loss, losses
 from .analysis.proofs import Proof, matched, proofs
 from .analysis.session import Period, Requests, Violation, periods, requests, violations
 from .evidence import Evidence
@@ -122,6 +123,12 @@ class Findings:
     def proofs(self) -> list[Proof]:
         """What must have been in the holes."""
         return proofs(self.established_gaps, self.lines, self.calls, self.spec, self.words)
+
+    @cached_property
+    def losses(self) -> list[Loss]:
+        """The segments that came again or late."""
+        found = [loss for one in self.connections for loss in losses(one)]
+        return sorted(found, key=lambda loss: loss.packet.number)
 
     def periods(self, connection: Connection) -> list[Period]:
         """The states of a connection over time."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from tools.report.packets import FIN, RST, SYN, Packet
+from tools.report.packets import ACK, FIN, RST, SYN, Packet
 
 from .coverage import Coverage
 
@@ -34,6 +34,7 @@ class Hole:
     how: Literal["sequence", "acknowledged", "cut"]
     after: int | None = None
     since: Decimal = Decimal(0)
+    acknowledged: bool = False  # all of it, by the other end
 
 
 def missing_octets(packet: Packet) -> int:
@@ -68,6 +69,8 @@ def holes(packets: Sequence[Packet], *, from_client: bool) -> list[Hole]:
             sent.append((reached, packet))
     if start is None or end is None:
         return []
+    acks = (each.acknowledged for each in packets if each.from_client != from_client and each.has(ACK))
+    reached_by_acks = max(acks, default=None)
     stream = packets[0].stream
     found = []
     for first, last in seen.missing(start, end if fin is None else min(end, fin)):
@@ -76,8 +79,9 @@ def holes(packets: Sequence[Packet], *, from_client: bool) -> list[Hole]:
         how: Literal["sequence", "acknowledged", "cut"] = "sequence" if own else "acknowledged"
         if own and missing_octets(packet) and packet.first <= first < packet.first + packet.payload:
             how = "cut"
+        arrived = reached_by_acks is not None and reached_by_acks >= last
         after, since = _before(first, packet, packets, from_client=from_client)
-        found.append(Hole(stream, from_client, first, last - first, packet.number, how, after, since))
+        found.append(Hole(stream, from_client, first, last - first, packet.number, how, after, since, arrived))
     return found
 
 

@@ -20,6 +20,7 @@ SECTIONS = (
     "segmentation",
     "small",
     "transport",
+    "losses",
     "network",
     "routing",
     "session",

@@ -17,10 +17,12 @@ from tools.report.packets import Line, Packet
 
 TITLE = "What the capture lacks"
 _SHOWN = 200
+_FEW = 3  # holes that a sentence can name one by one
 _STREAMS_SHOWN = 8
 _HOW = {
     "sequence": "inferred: the sequence numbers go on behind them",
     "acknowledged": "inferred: they are acknowledged, and no packet has them",
+    "arrived": "inferred: the sequence numbers go on behind them, and they are acknowledged",
     "cut": "seen: the packet is longer than what was recorded of it",
 }
 
@@ -53,7 +55,7 @@ def warning(findings: Findings) -> list[Block]:
     holed = sorted({hole.stream for gap in findings.established_gaps for hole in gap.holes if not gap.one_way})
     unseen = sorted({each.stream for gap in findings.established_gaps for each in gap.unseen})
     if holed:
-        words.append(f"octets are missing in {_streams(holed).lower()}")
+        words.append(f"octets are missing in {_streams(holed).lower()}{_where(findings)}")
     if late:
         words.append(f"{_streams(late).lower()} {'begins' if len(late) == 1 else 'begin'} before it")
     if one_way:
@@ -81,6 +83,19 @@ def warning(findings: Findings) -> list[Block]:
         )
         return [*made, Paragraph(text)]
     return made
+
+
+def _where(findings: Findings) -> str:
+    """` (85 of the server, between frames 41 and 44)`, where there are few holes."""
+    found = [hole for gap in findings.established_gaps for hole in gap.holes if not gap.one_way]
+    if len(found) > _FEW:
+        return ""
+    places = [
+        f"{hole.octets:,} of the {'client' if hole.from_client else 'server'}, "
+        + (f"between frames {hole.after} and {hole.shown_by}" if hole.after else f"before frame {hole.shown_by}")
+        for hole in found
+    ]
+    return f" ({'; '.join(places)})"
 
 
 def note(findings: Findings) -> str:
@@ -140,7 +155,7 @@ def _holes(findings: Findings) -> list[Block]:
             findings.by_stream[hole.stream].direction(from_client=hole.from_client) + f" (stream {hole.stream})",
             _range(hole),
             f"{hole.after or 'the beginning'} – {hole.shown_by}",
-            _HOW[hole.how] + _confirmed(hole, findings),
+            _HOW["arrived" if hole.how == "sequence" and hole.acknowledged else hole.how] + _confirmed(hole, findings),
         )
         for hole in shown
     ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from pychat.spec import shipped
 from tools.report.analysis.counts import Count
+from tools.report.analysis.session import ANSWERS
 from tools.report.findings import Findings
 from tools.report.reading import Capture
 
@@ -82,10 +84,10 @@ def counted(found: Findings) -> dict[str, Count]:
     return counts
 
 
-def client(end: tuple[str, int]) -> tuple[str, int]:
+def client(end: tuple[str, int]) -> tuple[int, int]:
     """A client's end without what tells its world."""
     address, port = end
-    return address.rpartition("." if "." in address else ":")[2], port
+    return ip_address(address).packed[-1], port
 
 
 def false_in(found: Findings, whole: Findings) -> list[object]:
@@ -112,15 +114,40 @@ def test_a_count_is_right_or_a_lower_bound(name: str, tmp_path: Path, rounds: in
     """Whatever is damaged: many variants are read in one run, each with addresses of its own."""
     packets = [packet for packet in recorded(path_of(name)) if packet.ends is not None]
     named = list(variants_of(packets, EVERY if rounds == 1 else 7, seed))
-    shown, origins = worlds([packets, *(variant for _, variant in named)])
-    whole, *others = apart(findings(shown, tmp_path / "variants.pcap"), origins, len(named) + 1)
+    shown, origins = worlds([packets])
+    (whole,) = apart(findings(shown, tmp_path / "whole.pcap"), origins, 1)
+    shown, origins = worlds([variant for _, variant in named])
+    others = apart(findings(shown, tmp_path / "variants.pcap"), origins, len(named))
     wrong = {name: false_in(found, whole) for (name, _), found in zip(named, others, strict=True) if found.lines}
     assert {name: found for name, found in wrong.items() if found} == {}
     assert all(count.exact for count in counted(whole).values()) or whole.lacks.open
 
 
-def test_the_whole_of_the_captures_of_a_sample(tmp_path: Path) -> None:
-    """A capture that lacks nothing has exact counts alone, and no proof is needed."""
+@pytest.mark.parametrize("name", ["chat", "calls"])
+def test_what_must_have_been_in_a_hole_was_there(name: str, tmp_path: Path, rounds: int, seed: int) -> None:
+    """Each packet with payload is left out of one variant; what is inferred of it is in the lines that it had."""
+    packets = [packet for packet in recorded(path_of(name)) if packet.ends is not None]
+    whole = findings(packets, tmp_path / "whole.pcap")
+    places = [at for at, packet in enumerate(packets) if packet.payload < len(packet.octets)][:: 1 if rounds > 1 else 4]
+    shown, origins = worlds([without(packets, at) for at in places])
+    inferred = 0
+    for at, found in zip(places, apart(findings(shown, tmp_path / "holes.pcap"), origins, len(places)), strict=True):
+        lines = [line for line in whole.lines if line.number == at + 1]
+        for proof in found.proofs:
+            inferred += 1
+            words = {
+                "answer": [line.request for line in lines if line.kind in ANSWERS],
+                "request": [line.request for line in lines if line.from_client],
+                "said": [line.whole for line in lines],
+                "relayed": [line.whole.partition(" ")[2] for line in lines],
+                "push": [line.verb for line in lines if not line.from_client],
+            }[proof.kind]
+            assert proof.words in words, (packets[at].number, proof)
+    assert inferred > len(places) / 3
+
+
+def test_a_whole_capture_has_exact_counts_and_no_proof(tmp_path: Path) -> None:
+    """Nothing has to be inferred."""
     found = findings(recorded(path_of("chat")), tmp_path / "whole.pcap")
     assert all(count.exact for count in counted(found).values())
     assert found.proofs == []

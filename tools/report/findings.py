@@ -81,7 +81,7 @@ class Findings:
     @cached_property
     def partial(self) -> frozenset[int]:
         """The streams of which something is missing between their beginning and their last packet."""
-        return frozenset(gap.connection.stream for gap in self.established_gaps if not gap.whole)
+        return frozenset(gap.connection.stream for gap in self.established_gaps if not gap.whole) | self.lacks.said
 
     @cached_property
     def established_gaps(self) -> list[Gaps]:
@@ -99,6 +99,9 @@ class Findings:
                 clients.add(stream)
             if not gap.begun or False in lost or gap.one_way == "client":
                 servers.add(stream)
+        for loss in () if self.tshark.waits else self.losses:
+            if loss.fills:  # read as if it were missing
+                (clients if loss.packet.from_client else servers).add(loss.packet.stream)
         still = {gap.connection.stream for gap in self.established_gaps if not gap.ended}
         return Lacks(frozenset(clients), frozenset(servers), frozenset(still))
 

@@ -153,9 +153,9 @@ def calls(lines: Sequence[Line], spec: Spec, words: Vocabulary, partial: Collect
     found: list[Call] = []
     for number, own in sorted(by_number.items()):
         call = _call(number, own, goings, spec, words, partial)
-        if call.rang is None and not (call.shown and _rung(own, call, words)):
-            same = next((each for each in reversed(found) if _may_be(each, call)), None)
-            call.perhaps = None if same is None else same.perhaps or same.number
+        begun = call.rang is not None or (call.shown and _rung(own, call, words))
+        same = next((each for each in reversed(found) if _may_be(each, call, begun=begun)), None)
+        call.perhaps = None if same is None else same.perhaps or same.number
         found.append(call)
     return found
 
@@ -165,12 +165,14 @@ def _rung(lines: Sequence[Line], call: Call, words: Vocabulary) -> bool:
     return any(line.kind == "answer" and line.request == words.call and line.who == call.caller for line in lines)
 
 
-def _may_be(earlier: Call, call: Call) -> bool:
-    """Whether nothing shows that two calls are not one."""
-    if earlier.over is not None or not set(earlier.streams) & set(call.streams):
-        return False
+def _may_be(earlier: Call, call: Call, *, begun: bool) -> bool:
+    """Whether nothing shows that two calls are not one: two parts of it, or what its two ends show."""
     known = {end for each in (earlier, call) for end in each.named}
-    return len(known) <= 2
+    if len(known) > 2:
+        return False
+    if set(earlier.streams) & set(call.streams):
+        return earlier.over is None and not begun
+    return len(earlier.streams) == len(call.streams) == 1
 
 
 def _call(

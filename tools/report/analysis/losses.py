@@ -15,7 +15,7 @@ from tools.report.packets import Packet
 from .connections import Connection
 from .coverage import Coverage
 
-Place = Literal["before", "behind", "needless", "late", "unknown"]
+Place = Literal["before", "behind", "unacknowledged", "needless", "late", "unknown"]
 _SPACE = 2**16
 
 
@@ -23,14 +23,21 @@ _SPACE = 2**16
 class Loss:
     """A segment that came again or late. `other` is the copy before it, or the segment that it should precede.
 
-    `place`: its first copy was lost before the capture point, or behind it; or it was acknowledged before it came again
-    (`needless`); or it is no loss, but overtaken by others (`late`); or it cannot be known which of these.
+    `place`: its first copy was lost before the capture point, or behind it, since the receiver asked for it with
+    duplicate acknowledgements; or it was `unacknowledged` for another reason, such as a lost acknowledgement or
+    a receiver that was stopped; or it was acknowledged before it came again (`needless`); or it is no loss, but
+    overtaken by others (`late`); or it cannot be known which of these.
     """
 
     packet: Packet
     other: Packet
     place: Place
     inferred_from: Literal["identification", "timestamps", "sequence"]
+
+    @property
+    def fills(self) -> bool:
+        """Whether it fills a gap in the sequence numbers."""
+        return self.place in ("before", "late", "unknown")
 
 
 def losses(connection: Connection) -> list[Loss]:
@@ -42,20 +49,25 @@ def losses(connection: Connection) -> list[Loss]:
 def _losses(packets: Sequence[Packet], *, from_client: bool) -> list[Loss]:
     seen = Coverage()
     carriers: list[Packet] = []
+    asked: set[int] = set()  # sequence numbers in duplicate acknowledgements
     end, acknowledged = None, None
     found = []
     for packet in packets:
         if packet.from_client != from_client:
             acknowledged = packet.acknowledged if acknowledged is None else max(acknowledged, packet.acknowledged)
+            if "tcp.analysis.duplicate_ack" in packet.analysis:
+                asked.add(packet.acknowledged)
         elif packet.payload:
             last = packet.first + packet.payload
             new = seen.add(packet.first, last)
             if not new and packet.payload > 1:  # one octet again may be a keep-alive
-                again = acknowledged is not None and acknowledged >= last
+                place: Place = "behind" if packet.first in asked else "unacknowledged"
+                if acknowledged is not None and acknowledged >= last:
+                    place = "needless"
                 copies = (
                     one for one in reversed(carriers) if one.first < last and packet.first < one.first + one.payload
                 )
-                found.append(Loss(packet, next(copies), "needless" if again else "behind", "sequence"))
+                found.append(Loss(packet, next(copies), place, "sequence"))
             elif end is not None and packet.first < end and new:
                 overtaker = next((each for each in reversed(carriers) if each.first >= last), None)
                 if overtaker is not None:

@@ -10,7 +10,8 @@ from tools.report.findings import Findings
 _SHOWN = 200
 _PLACES: dict[Place, str] = {
     "before": "before the capture point: no earlier copy passed it",
-    "behind": "behind the capture point, or not acknowledged: a copy had passed, and no acknowledgement of it",
+    "behind": "behind the capture point: a copy had passed, and the receiver asks for it with duplicate ACKs",
+    "unacknowledged": "cannot be known: a copy had passed, and no acknowledgement of it",
     "needless": "nowhere: it was acknowledged before it came again",
     "late": "nowhere: it was sent before the other one, and overtaken",
     "unknown": "cannot be known: lost before the capture point, or overtaken",

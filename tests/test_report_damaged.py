@@ -21,7 +21,7 @@ from tools.report.tshark import ReportError, Tshark, version
 from .conftest import need
 from .damage import LINKS, Recorded, recorded, relinked, write
 from .dissection import Tshark as Shark
-from .segments import ACK, FIN
+from .segments import ACK, FIN, RST
 from .test_report import CAPTURES, RECORDED, WORDS, quiet, shown_by_wireshark, truth
 
 UNDRAWN = ["summary", "checking", "gaps", "sockets", "calls", "closing", "problems"]  # sections without a plot
@@ -141,6 +141,21 @@ def test_a_fin_that_is_missing_leaves_no_half_open_connection(tmp_path: Path) ->
         found = findings([each for each in whole if each is not packet], tmp_path / "fin.pcap")
         assert {one.close.how for one in found.connections} == {"fin", "unknown"}, packet.number
         assert "still open" not in said_by(found, "closing") + said_by(found, "summary")
+
+
+@pytest.mark.parametrize("kept", ["SYN", "RST"])
+def test_an_attempt_to_connect_is_no_connection(kept: str, tmp_path: Path) -> None:
+    """One packet alone of the refused attempt is there: what it was is inferred, or cannot be known."""
+    whole = [packet for packet in chat("trouble") if packet.ends is not None]
+    reset = [packet for packet in whole if packet.flags == RST | ACK][-1]
+    attempt = next(packet for packet in whole if packet.ends == (reset.ends or ())[::-1])
+    left_out = attempt if kept == "RST" else reset
+    found = findings([packet for packet in whole if packet is not left_out], tmp_path / "attempt.pcap")
+    assert [len(found.attempts(how)) for how in ("refused", "unanswered")] == [kept == "RST", kept == "SYN"]
+    really = findings(whole, tmp_path / "whole.pcap").counts.connections
+    assert (found.counts.connections.value, found.counts.connections.exact) == (really.value, kept == "RST")
+    said = said_by(found, "gaps") + said_by(found, "summary") + said_by(found, "closing") + said_by(found, "handshake")
+    assert ("Seen: SYNs and nothing else" in said) == (kept == "SYN")
 
 
 @pytest.mark.parametrize("side", ["client", "server"])

@@ -13,7 +13,7 @@ from tools.vocabulary import Vocabulary
 from .analysis import network, segments, transport
 from .analysis.calls import Call, Missed, Said, calls, missed
 from .analysis.connections import Connection, connections
-from .analysis.counts import Counts, Lacks, counts
+from .analysis.counts import Count, Counts, Lacks, counts
 from .analysis.gaps import Gaps, gaps
 from .analysis.losses import Loss, losses
 from .analysis.proofs import Proof, matched, proofs
@@ -22,6 +22,8 @@ from .evidence import Evidence
 from .packets import SYN, Line, Packet
 from .reading import Capture
 from .tshark import Tshark
+
+_ATTEMPTS = ("refused", "unanswered")  # how a connection that was not established ended
 
 
 @dataclass
@@ -70,8 +72,12 @@ class Findings:
 
     @cached_property
     def established(self) -> list[Connection]:
-        """The connections without the attempts that were refused."""
-        return [connection for connection in self.connections if connection.close.how != "refused"]
+        """The connections without the attempts that were refused or not answered."""
+        return [connection for connection in self.connections if connection.close.how not in _ATTEMPTS]
+
+    def attempts(self, how: str) -> list[Connection]:
+        """The attempts to connect that were `refused`, or that are `unanswered` in the capture."""
+        return [connection for connection in self.connections if connection.close.how == how]
 
     @cached_property
     def gaps(self) -> list[Gaps]:
@@ -85,8 +91,8 @@ class Findings:
 
     @cached_property
     def established_gaps(self) -> list[Gaps]:
-        """The same as `gaps` without the attempts that were refused."""
-        return [gap for gap in self.gaps if gap.connection.close.how != "refused"]
+        """The same as `gaps` without the attempts that were refused or not answered."""
+        return [gap for gap in self.gaps if gap.connection.close.how not in _ATTEMPTS]
 
     @cached_property
     def lacks(self) -> Lacks:
@@ -117,7 +123,7 @@ class Findings:
             self.requests,
             unnamed,
             self.people,
-            len(self.established),
+            Count(len(self.established), not self.attempts("unanswered")),
             self.lacks,
             end,
         )

@@ -61,7 +61,10 @@ class Handshake:
 
 @dataclass(slots=True)
 class Close:
-    """How a connection ended. `how` is fin, reset, refused, half-closed, open or unknown; `by` is client or server."""
+    """How a connection ended. `by` is client or server.
+
+    `how` is fin, reset, refused, half-closed, open, unanswered (nothing but SYNs is there) or unknown.
+    """
 
     how: str
     by: str
@@ -226,6 +229,8 @@ def _close(number: int, packets: Sequence[Packet]) -> Close:
     evidence = Evidence.of(
         f"tcp.stream == {number} && (tcp.flags.fin == 1 || tcp.flags.reset == 1)", (frame for frame, _ in marks)
     )
+    if not marks and all(packet.has(SYN) and packet.from_client for packet in packets):
+        return Close("unanswered", "", "without an answer to its SYN in the capture", None, evidence)
     if not marks:
         return Close("open", "", "still open at the end of the capture", None, evidence)
     first, by = marks[0]
@@ -237,12 +242,12 @@ def _ending(packets: Sequence[Packet], fins: list[tuple[int, str]], resets: list
     """How it ended and the words for it."""
     if not fins:
         by = resets[0][1]
-        if (
-            packets[0].has(SYN)
-            and not any(packet.has(SYN) and packet.has(ACK) for packet in packets)
-            and by == "server"
-        ):
-            return "refused", "refused: a RST answers the SYN"
+        answers = [packet for packet in packets if not packet.from_client]
+        if by == "server" and all(packet.has(RST) for packet in answers) and not any(one.payload for one in packets):
+            if packets[0].has(SYN):
+                return "refused", "refused: a RST answers the SYN"
+            if answers[0].seq_raw == 0:  # RFC 9293: what answers a segment without ACK
+                return "refused", "refused, as inferred from a RST with the sequence number 0"
         return "reset", f"reset by the {by}"
     by = fins[0][1]
     if resets:
@@ -253,5 +258,5 @@ def _ending(packets: Sequence[Packet], fins: list[tuple[int, str]], resets: list
             return "unknown", f"FIN by the {by}; the other direction is not in the capture"
         if any(hole.how == "acknowledged" for hole in holes(packets, from_client=other == "client")[-1:]):
             return "unknown", f"FIN by the {by}; whether the {other} sent one cannot be known"
-        return "half-closed", f"FIN by the {by}; the other half is still open"
+        return "half-closed", f"FIN by the {by}; none by the {other} until the end of the capture"
     return "fin", f"FIN, {by} first"

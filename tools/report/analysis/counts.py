@@ -66,7 +66,7 @@ def counts(
     requests: Sequence[Requests],
     unnamed: Collection[int],
     people: Collection[str],
-    connections: int,
+    connections: Count,
     lacks: Lacks,
     end: Decimal,
 ) -> Counts:
@@ -78,7 +78,7 @@ def counts(
     both = all(len(call.streams) == 2 for call in calls)
     return Counts(
         people=Count(len(people), not (lacks.said | lacks.open) & set(unnamed)),
-        connections=Count(connections),
+        connections=connections,
         calls=Count(sum(call.perhaps is None for call in calls), every),
         chats=Count(len({call.perhaps or call.number for call in calls if call.answered is not None}), every),
         text=Count(len(taken), asked and both and len(taken) == len(said) and not unplaced),

@@ -386,6 +386,7 @@ def _rest(findings: Findings) -> list[Block]:
     one_way = [gap for gap in established if gap.one_way]
     cut = [gap for gap in established if gap.cut]
     open_ = [gap for gap in established if not gap.ended]
+    silent = [gap for gap in findings.gaps if gap.connection.close.how == "unanswered"]
     if late:
         rows.append(
             (
@@ -426,13 +427,21 @@ def _rest(findings: Findings) -> list[Block]:
                 "Seen: no FIN of both sides and no RST. Whether and how these connections ended later cannot be known.",
             )
         )
+    if silent:
+        rows.append(
+            (
+                "The answer to a SYN",
+                _of(silent),
+                "Seen: SYNs and nothing else. Whether these connections were established cannot be known.",
+            )
+        )
     if not rows:
         return []
-    marks = [*_firsts(late), *_firsts(one_way), *(packet for gap in cut for packet in gap.cut)]
+    marks = [*_firsts(silent), *_firsts(late), *_firsts(one_way), *(packet for gap in cut for packet in gap.cut)]
     return [
         Table(
-            "What else is missing of the chat's connections. The frames are the first ones of connections without a "
-            "beginning or a direction, and the packets that were cut",
+            "What else is missing of the chat's connections. The frames are the first ones of connections without an "
+            "answer, a beginning or a direction, and the packets that were cut",
             (
                 Column("Missing", share=0.7),
                 Column("Of", share=0.7),

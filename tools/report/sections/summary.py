@@ -86,7 +86,7 @@ def _names(findings: Findings) -> tuple[str, str, str]:
 
 
 def _refused(findings: Findings) -> str:
-    refused = len(findings.connections) - len(findings.established)
+    refused = len(findings.attempts("refused"))
     return f" (and {plural(refused, 'refused attempt')})" if refused else ""
 
 
@@ -137,7 +137,7 @@ def _began(findings: Findings) -> Paragraph:
     whole = [one for one in findings.connections if one.handshake is not None]
     trips = Spread.of([one.handshake.rtt for one in whole if one.handshake])
     words = f"The capture holds the complete three-way handshake of {_of(len(whole), len(findings.established))}."
-    refused = len(findings.connections) - len(findings.established)
+    refused = len(findings.attempts("refused"))
     if trips is not None:
         words += f" The initial round-trip time is {span(trips.least, trips.most)}"
         words += "." if trips.count == 1 else f" (median {seconds(trips.median)})."
@@ -228,7 +228,7 @@ def _closed(findings: Findings) -> Paragraph:
     text = f"Of the {len(findings.established):,} {what}, {listed(parts)}." if len(parts) > 1 else ""
     if len(parts) == 1:
         text = f"{_all(len(findings.established))} {parts[0].partition(' ')[2]}."
-    refused = len(findings.connections) - len(findings.established)
+    refused = len(findings.attempts("refused"))
     if refused:
         text += f" {plural(refused, 'connection attempt')} {'was' if refused == 1 else 'were'} refused with a RST."
     return Paragraph(text.strip(), findings.ends)

@@ -67,6 +67,8 @@ def holes(packets: Sequence[Packet], *, from_client: bool) -> list[Hole]:
         if end is None or reached > end:
             end = reached
             sent.append((reached, packet))
+    if start is None and end is not None:  # one direction alone: what it acknowledges
+        start = min(each.acknowledged for each in packets if each.from_client != from_client and each.has(ACK))
     if start is None or end is None:
         return []
     acks = (each.acknowledged for each in packets if each.from_client != from_client and each.has(ACK))
@@ -90,13 +92,13 @@ def _before(
 ) -> tuple[int | None, Decimal]:
     """The last frame of a direction before a hole, and the time before which what was in the hole did not pass."""
     after, since = None, packets[0].time
-    trip = _round_trip(packets)
+    trip = _round_trip(packets) or Decimal(0)  # without the handshake, `since` is right to within a round trip
     for packet in packets:
         if packet.number >= shown_by.number:
             break
         if packet.from_client == from_client and packet.first + packet.payload <= start:
             after, since = packet.number, max(since, packet.time)
-        elif packet.from_client != from_client and trip is not None and packet.ack and packet.acknowledged <= start:
+        elif packet.from_client != from_client and packet.ack and packet.acknowledged <= start:
             since = max(since, packet.time - trip)
     return after, since
 

@@ -120,8 +120,9 @@ def late(findings: Findings) -> str:
 def _unplaced(findings: Findings) -> Paragraph:
     count = len(findings.unplaced)
     return Paragraph(
-        f"{plural(count, 'line')} of text {'was' if count == 1 else 'were'} sent to partners that the capture lacks: "
-        "no frame tells the chat, and no connection of the capture got the line. The sections on chats leave them out.",
+        f"The clients sent {plural(count, 'line')} of text of which no frame tells the chat, and which came out "
+        "nowhere in the capture. To whom they went, and whether they were refused, cannot be known. The sections on chats leave "
+        "them out.",
         Evidence.frames_alone(line.number for line in findings.unplaced),
     )
 
@@ -163,7 +164,7 @@ def _holes(findings: Findings) -> list[Block]:
         Table(
             f"Octets that were sent and are not in the capture{first_of(shown, found)}: relative sequence numbers, and "
             "the frames between which they passed; the second one shows that they were sent. No retransmission in the "
-            "capture fills these holes",
+            "capture fills these holes. A FIN counts as one octet",
             (
                 Column("Direction", share=1),
                 Column("Sequence numbers", "right"),

@@ -39,7 +39,10 @@ def sections(findings: Findings) -> list[Section]:
         )
     ]
     if not whole:
-        blocks.append(Paragraph("This capture holds no handshake: it begins after the connections were opened."))
+        words = "This capture holds no handshake: it begins after the connections were opened."
+        if findings.syns.frames:
+            words = "This capture holds no complete handshake, but some segments of it. The others are missing."
+        blocks.append(Paragraph(words, findings.syns))
         return [Section("The three-way handshake", blocks)]
     blocks += [
         _detail(*whole[0]),

@@ -17,6 +17,7 @@ from tools.report.evidence import Evidence, among
 from tools.report.findings import Findings
 from tools.report.packets import Line, Packet
 from tools.report.plots import grouped, legend, plot, thinned
+from tools.report.sections.gaps import lacking
 
 _DRAWN = 48
 _PANEL = 12  # connections in one panel of the drawing
@@ -144,7 +145,8 @@ def _silence(findings: Findings) -> list[Block]:
         )
     return [
         Paragraph(
-            f"{words}, in stream {one.stream} ({one.who}) between frames {before.number} and {after.number}.",
+            f"{words}, in stream {one.stream} ({one.who}) between frames {before.number} and {after.number}"
+            f"{'. Missing packets may lie in these gaps' if lacking(findings) else ''}.",
             Evidence.frames_alone([before.number, after.number]),
         )
     ]

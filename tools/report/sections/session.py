@@ -10,6 +10,7 @@ from tools.report.document import Block, Column, Figure, Paragraph, Section, Tab
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.plots import COLOURS, bars, grouped, legend, plot
+from tools.report.sections.gaps import lacking
 
 _DRAWN = 48
 _PANEL = 12  # connections in one panel of the drawing
@@ -41,15 +42,15 @@ def _states(findings: Findings) -> list[Block]:
     return [
         Paragraph(
             "A connection is always in one state of the specification. Only the server's answers and pushes change "
-            f"it, never a request alone. {plural(known, 'line')} of this capture "
-            f"{'changes' if known == 1 else 'change'} the state."
+            f"it, never a request alone. {plural(known, 'line') if known else 'No line'} of this capture "
+            f"{'changes' if known <= 1 else 'change'} the state{_seen(findings)}."
         ),
         Figure(
             f"The states of the connections over time{first_of(shown, findings.speaking)}{own_scale}. TCP stream in "
             "brackets. The frames are those that change a state",
             legend({name: colour for name, colour in colours.items() if name in used}),
             "For each connection a bar whose colours are its states",
-            Evidence.frames_alone(moves),
+            Evidence.frames_alone(moves) if moves else None,
             [_panel(findings, part, colours, labels) for part in parts],
         ),
         Table(
@@ -60,6 +61,13 @@ def _states(findings: Findings) -> list[Block]:
             small=True,
         ),
     ]
+
+
+def _seen(findings: Findings) -> str:
+    """Where packets are missing, states may have changed unseen."""
+    if not lacking(findings):
+        return ""
+    return " from one that is known to another. Where packets are missing, it is unknown until later lines tell it"
 
 
 def _panel(findings: Findings, shown: Sequence[Connection], colours: dict[str, str], labels: Sequence[str]) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from tools.report.analysis.connections import Connection
+from tools.report.analysis.counts import Count
 from tools.report.document import (
     Column,
     Paragraph,
@@ -12,12 +15,12 @@ from tools.report.document import (
     first_of,
     listed,
     numbers,
-    octets,
     plural,
     quoted,
     seconds,
 )
 from tools.report.findings import Findings
+from tools.report.sections.gaps import note
 
 _SHOWN = 200
 
@@ -74,15 +77,15 @@ def _table(findings: Findings) -> Table:
             bracketed(one.server),
             findings.since(one.first),
             seconds(one.last - one.first),
-            f"{one.packets_up} / {one.packets_down}",
-            f"{octets(one.octets_up)} / {octets(one.octets_down)}",
+            f"{_there(findings, one, one.packets_up, 'up')} / {_there(findings, one, one.packets_down, 'down')}",
+            f"{_there(findings, one, one.octets_up, 'up')} / {_there(findings, one, one.octets_down, 'down')}",
             one.close.how,
         )
         for one in shown
     ]
     return Table(
         f"The connections{first_of(shown, findings.connections)}. Packets and octets of payload: from the client / "
-        "from the server; retransmitted octets count once",
+        "from the server; retransmitted octets count once" + note(findings),
         (
             Column("Stream", "right"),
             Column("User", share=1.1),
@@ -98,6 +101,12 @@ def _table(findings: Findings) -> Table:
         ),
         small=True,
     )
+
+
+def _there(findings: Findings, one: Connection, count: int, way: Literal["up", "down"]) -> str:
+    """How much of one direction is in the capture, and whether there was more."""
+    lost = findings.lacks.clients if way == "up" else findings.lacks.servers
+    return str(Count(count, one.stream not in lost))
 
 
 def _at_once(connections: list[Connection]) -> int:

@@ -37,7 +37,7 @@ def sections(findings: Findings) -> list[Section]:
                             "private chat (a call that was answered)",
                             "private chats (calls that were answered)",
                         ),
-                        _counted(counts.text, "line of chat text", "lines of chat text"),
+                        _counted(counts.text, "line of chat text", "lines of chat text", _doubtful(findings)),
                         _counted(counts.connections, "TCP connection", "TCP connections", _refused(findings)),
                         _counted(
                             Count(len(findings.packets)),
@@ -85,6 +85,12 @@ def _names(findings: Findings) -> tuple[str, str, str]:
     return "user", "users", more
 
 
+def _doubtful(findings: Findings) -> str:
+    """What clients have sent besides, and what may have been refused."""
+    more = len(findings.said) + len(findings.unplaced) - findings.counts.text.value
+    return f"; {more:,} more may have been refused" if more else ""
+
+
 def _refused(findings: Findings) -> str:
     refused = len(findings.attempts("refused"))
     return f" (and {plural(refused, 'refused attempt')})" if refused else ""
@@ -118,8 +124,8 @@ def _chatted(findings: Findings) -> str:
     if not said.value and findings.unplaced:
         count = len(findings.unplaced)
         return (
-            f"{plural(count, 'line')} of text {'was' if count == 1 else 'were'} sent. To whom cannot be known. The "
-            f"capture holds {lines}."
+            f"{plural(count, 'line')} of text {'was' if count == 1 else 'were'} sent. To whom, and whether any was "
+            f"refused, cannot be known. The capture holds {lines}."
         )
     if not said.value and findings.partial:
         return f"The capture shows no line of text; it holds {lines}."

@@ -121,8 +121,8 @@ def _unplaced(findings: Findings) -> Paragraph:
     count = len(findings.unplaced)
     return Paragraph(
         f"The clients sent {plural(count, 'line')} of text of which no frame tells the chat, and which came out "
-        "nowhere in the capture. To whom they went, and whether they were refused, cannot be known. The sections on chats leave "
-        "them out.",
+        "nowhere in the capture. To whom they went, and whether they were refused, cannot be known. The sections on "
+        "chats leave them out.",
         Evidence.frames_alone(line.number for line in findings.unplaced),
     )
 

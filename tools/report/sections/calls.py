@@ -101,9 +101,8 @@ def summed(findings: Findings) -> Paragraph:
     if rest:
         words += f" The capture does not show the caller of {plural(rest, 'call')}{' more' if shown else ''}."
     if lacking(findings):
-        words = words.replace("calls ", "calls that the capture shows ", 1).replace(
-            "The only call ", "The only call that it shows "
-        )
+        which = "whose caller the capture shows" if rest else "that the capture shows"
+        words = words.replace("calls ", f"calls {which} ", 1).replace("The only call ", f"The only call {which} ", 1)
         words += " There may have been more."
     lines = [line for line in findings.lines if line.chat is not None]
     return Paragraph(words.strip(), Evidence.showing(f"{findings.protocol}.chat", lines))

@@ -361,8 +361,8 @@ def _consequences(found: Sequence[Hole], findings: Findings) -> Iterator[Paragra
     if by_client:
         yield Paragraph(
             f"{_streams(by_client)}: what the client asked for in a hole cannot be known. Which requests the later "
-            "answers are for is inferred from their order and their words, and so are response times. The state is "
-            "still seen, since the server's lines tell it."
+            "answers are for is inferred from their order and their words, and so are response times."
+            + ("" if by_server else " The state is still seen, since the server's lines tell it.")
         )
     if not findings.tshark.waits:
         yield Paragraph(

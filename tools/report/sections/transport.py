@@ -244,7 +244,7 @@ def _retransmissions(findings: Findings) -> Table:
                 one.direction(from_client=packet.from_client),
                 str(packet.seq),
                 f"{packet.payload:,}",
-                str(same.number) if same else "not captured",
+                str(same.number) if same else "no frame",
                 seconds(packet.time - same.time) if same else "–",
                 "duplicate ACKs" if "tcp.analysis.fast_retransmission" in packet.analysis else "cannot be determined",
             )

@@ -80,6 +80,7 @@ def _data(findings: Findings) -> dict[str, Any]:
                 "last": one.last,
                 "packets": [one.packets_up, one.packets_down],
                 "octets": [one.octets_up, one.octets_down],
+                "exact": [findings.whole(one.stream, from_client=side) for side in (True, False)],
                 "handshake": asdict(one.handshake) if one.handshake else None,
                 "close": asdict(one.close),
                 "states": [asdict(period) for period in findings.periods(one)],
@@ -106,6 +107,7 @@ def _data(findings: Findings) -> dict[str, Any]:
             {
                 "stream": one.connection.stream,
                 "from": one.sender,
+                "exact": findings.whole(one.connection.stream, from_client=one.from_client),
                 "segments": len(one.segments),
                 "lines": len(one.lines),
                 "spanning": [

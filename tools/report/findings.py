@@ -111,6 +111,10 @@ class Findings:
         still = {gap.connection.stream for gap in self.established_gaps if not gap.ended}
         return Lacks(frozenset(clients), frozenset(servers), frozenset(still))
 
+    def whole(self, stream: int, *, from_client: bool) -> bool:
+        """Whether the capture has all octets of one direction of a connection, from its beginning on."""
+        return stream not in (self.lacks.clients if from_client else self.lacks.servers)
+
     @cached_property
     def counts(self) -> Counts:
         """The main figures, each with whether what is missing can change it."""

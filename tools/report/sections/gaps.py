@@ -55,11 +55,11 @@ def warning(findings: Findings) -> list[Block]:
     holed = sorted({hole.stream for gap in findings.established_gaps for hole in gap.holes if not gap.one_way})
     unseen = sorted({each.stream for gap in findings.established_gaps for each in gap.unseen})
     if holed:
-        words.append(f"octets are missing in {_streams(holed).lower()}{_where(findings)}")
+        words.append(f"octets are missing in {streams_of(holed)}{_where(findings)}")
     if late:
-        words.append(f"{_streams(late).lower()} {'begins' if len(late) == 1 else 'begin'} before it")
+        words.append(f"{streams_of(late)} {'begins' if len(late) == 1 else 'begin'} before it")
     if one_way:
-        words.append(f"it has one direction alone of {_streams(one_way).lower()}")
+        words.append(f"it has one direction alone of {streams_of(one_way)}")
     if words:
         text = (
             f"This capture is not complete: {listed(words)}. A count with “≥” is a lower bound, since what is missing "
@@ -71,7 +71,7 @@ def warning(findings: Findings) -> list[Block]:
         return [*made, Paragraph(text, Evidence.frames_alone(marks) if marks else None)]
     if unseen:
         text = (
-            f"Packets of {_streams(unseen).lower()} did not pass the capture point or were not recorded, as inferred "
+            f"Packets of {streams_of(unseen)} did not pass the capture point or were not recorded, as inferred "
             f"from other fields; no octet of the chat is missing (see “{TITLE}”)."
         )
         return [*made, Paragraph(text)]
@@ -101,7 +101,7 @@ def _where(findings: Findings) -> str:
 def note(findings: Findings) -> str:
     """For a caption with counts: ` (≥: a lower bound, since packets are missing)`; empty where nothing is."""
     if lacking(findings):
-        return f". ≥: a lower bound, since something of {_streams(sorted(findings.lacks.said)).lower()} is missing"
+        return f". ≥: a lower bound, since something of {streams_of(sorted(findings.lacks.said))} is missing"
     return ". ≥: until the end of the capture" if findings.lacks.open else ""
 
 
@@ -112,7 +112,7 @@ def late(findings: Findings) -> str:
     same = next((call for call in findings.calls if call.perhaps is not None), None)
     again = f". {same.label}: nothing shows that this is another call than call {same.perhaps}" if same else ""
     return again + (
-        f". Where packets of {_streams(sorted(findings.lacks.said)).lower()} are missing, it may have happened before "
+        f". Where packets of {streams_of(sorted(findings.lacks.said))} are missing, it may have happened before "
         "the frame that shows it"
     )
 
@@ -355,13 +355,13 @@ def _consequences(found: Sequence[Hole], findings: Findings) -> Iterator[Paragra
     by_client = sorted({hole.stream for hole in found if hole.from_client})
     if by_server:
         yield Paragraph(
-            f"{_streams(by_server)}: what the server said in a hole cannot be known. After it, the state of the "
-            "connection is unknown until later lines of the server tell it (inferred from them)."
+            f"{streams_of(by_server).capitalize()}: what the server said in a hole cannot be known. After it, the "
+            "state of the connection is unknown until later lines of the server tell it (inferred from them)."
         )
     if by_client:
         yield Paragraph(
-            f"{_streams(by_client)}: what the client asked for in a hole cannot be known. Which requests the later "
-            "answers are for is inferred from their order and their words, and so are response times."
+            f"{streams_of(by_client).capitalize()}: what the client asked for in a hole cannot be known. Which "
+            "requests the later answers are for is inferred from their order and words, and so are response times."
             + ("" if by_server else " The state is still seen, since the server's lines tell it.")
         )
     if not findings.tshark.waits:
@@ -372,11 +372,12 @@ def _consequences(found: Sequence[Hole], findings: Findings) -> Iterator[Paragra
         )
 
 
-def _streams(numbers: Sequence[int]) -> str:
+def streams_of(numbers: Sequence[int]) -> str:
+    """`stream 4`, `streams 0, 1 and 2`."""
     shown = [str(number) for number in numbers[:_STREAMS_SHOWN]]
     if len(numbers) > _STREAMS_SHOWN:
         shown.append(f"{len(numbers) - _STREAMS_SHOWN} more")
-    return f"Stream{'s' if len(numbers) > 1 else ''} {listed(shown)}"
+    return f"stream{'s' if len(numbers) > 1 else ''} {listed(shown)}"
 
 
 def _rest(findings: Findings) -> list[Block]:
@@ -459,7 +460,7 @@ def _firsts(found: Sequence[Gaps]) -> list[Packet]:
 
 
 def _of(found: Sequence[Gaps]) -> str:
-    return _streams([gap.connection.stream for gap in found]).replace("Stream", "stream", 1)
+    return streams_of([gap.connection.stream for gap in found])
 
 
 def _recorder(findings: Findings) -> list[Block]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from tools.report.analysis.connections import Connection
 from tools.report.analysis.counts import Count
 from tools.report.document import (
@@ -77,8 +75,8 @@ def _table(findings: Findings) -> Table:
             bracketed(one.server),
             findings.since(one.first),
             seconds(one.last - one.first),
-            f"{_there(findings, one, one.packets_up, 'up')} / {_there(findings, one, one.packets_down, 'down')}",
-            f"{_there(findings, one, one.octets_up, 'up')} / {_there(findings, one, one.octets_down, 'down')}",
+            _both(findings, one, one.packets_up, one.packets_down),
+            _both(findings, one, one.octets_up, one.octets_down),
             one.close.how,
         )
         for one in shown
@@ -103,10 +101,10 @@ def _table(findings: Findings) -> Table:
     )
 
 
-def _there(findings: Findings, one: Connection, count: int, way: Literal["up", "down"]) -> str:
-    """How much of one direction is in the capture, and whether there was more."""
-    lost = findings.lacks.clients if way == "up" else findings.lacks.servers
-    return str(Count(count, one.stream not in lost))
+def _both(findings: Findings, one: Connection, up: int, down: int) -> str:
+    """How much of each direction is in the capture, and whether there was more."""
+    counts = [Count(count, findings.whole(one.stream, from_client=side)) for count, side in ((up, True), (down, False))]
+    return " / ".join(map(str, counts))
 
 
 def _at_once(connections: list[Connection]) -> int:

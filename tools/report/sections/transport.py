@@ -13,6 +13,7 @@ from tools.report.drawing import ACCENT, GREEN, ORANGE, RED
 from tools.report.findings import Findings
 from tools.report.packets import RETRANSMISSIONS, RST, SYN, Packet
 from tools.report.plots import dots, plot, steps, thinned, titled
+from tools.report.sections.gaps import streams_of
 
 _DRAWN = 2
 _BINS = 40
@@ -177,7 +178,8 @@ def _round_trips(findings: Findings) -> list[Block]:
             "acknowledgement adds its delay, 40 ms and more on Linux."
         ),
         Table(
-            "Round-trip times of acknowledgements by connection: how many, the median and the longest",
+            "Round-trip times of acknowledgements by connection: how many, the median and the longest"
+            + _upper(findings),
             (
                 Column("Stream", "right"),
                 Column("Who"),
@@ -188,6 +190,14 @@ def _round_trips(findings: Findings) -> list[Block]:
             small=True,
         ),
     ]
+
+
+def _upper(findings: Findings) -> str:
+    """What missing packets do to round-trip times."""
+    streams = sorted({gap.connection.stream for gap in findings.established_gaps if gap.holes or gap.unseen})
+    if not streams:
+        return ""
+    return f". In {streams_of(streams)}, acknowledgements may be missing, and then a later one is measured"
 
 
 def _cells(spread: Spread | None) -> tuple[str, str, str]:

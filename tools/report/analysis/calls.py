@@ -154,7 +154,9 @@ def calls(lines: Sequence[Line], spec: Spec, words: Vocabulary, partial: Collect
     for number, own in sorted(by_number.items()):
         call = _call(number, own, goings, spec, words, partial)
         begun = call.rang is not None or (call.shown and _rung(own, call, words))
-        same = next((each for each in reversed(found) if _may_be(each, call, begun=begun)), None)
+        same = None
+        if not begun or len(call.streams) == 1:
+            same = next((each for each in reversed(found) if _may_be(each, call, begun=begun)), None)
         call.perhaps = None if same is None else same.perhaps or same.number
         found.append(call)
     return found

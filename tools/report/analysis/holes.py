@@ -5,6 +5,7 @@ An octet was sent when a later one of its direction was, or when the other end h
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -47,9 +48,9 @@ def holes(packets: Sequence[Packet], *, from_client: bool) -> list[Hole]:
     seen = Coverage()
     fin: int | None = None
     end = start = None  # of what was sent, as far as these packets show
-    sent: list[tuple[int, Packet]] = []  # how far the direction had come with each packet that shows it
+    sent: list[tuple[int, int]] = []  # how far the direction had come, and the place of the packet that shows it
     cut = False
-    for packet in packets:
+    for place, packet in enumerate(packets):
         if packet.from_client == from_client:
             first = packet.first + packet.has(SYN)
             recorded = packet.payload - missing_octets(packet)
@@ -66,7 +67,7 @@ def holes(packets: Sequence[Packet], *, from_client: bool) -> list[Hole]:
             continue
         if end is None or reached > end:
             end = reached
-            sent.append((reached, packet))
+            sent.append((reached, place))
     if start is None and end is not None:  # one direction alone: what it acknowledges
         start = min(each.acknowledged for each in packets if each.from_client != from_client and each.has(ACK))
     if start is None or end is None:
@@ -74,33 +75,34 @@ def holes(packets: Sequence[Packet], *, from_client: bool) -> list[Hole]:
     acks = (each.acknowledged for each in packets if each.from_client != from_client and each.has(ACK))
     reached_by_acks = max(acks, default=None)
     stream = packets[0].stream
+    trip = _round_trip(packets) or Decimal(0)  # without the handshake, `since` is right to within a round trip
     found = []
     for first, last in seen.missing(start, end if fin is None else min(end, fin)):
-        packet = next(packet for reached, packet in sent if reached > first)
+        shown_at = sent[bisect_right(sent, (first, len(packets)))][1]
+        packet = packets[shown_at]
         own = packet.from_client == from_client
         how: Literal["sequence", "acknowledged", "cut"] = "sequence" if own else "acknowledged"
         if own and missing_octets(packet) and packet.first <= first < packet.first + packet.payload:
             how = "cut"
         arrived = reached_by_acks is not None and reached_by_acks >= last
-        after, since = _before(first, packet, packets, from_client=from_client)
+        after, since = _before(first, packets, shown_at, trip, from_client=from_client)
         found.append(Hole(stream, from_client, first, last - first, packet.number, how, after, since, arrived))
     return found
 
 
 def _before(
-    start: int, shown_by: Packet, packets: Sequence[Packet], *, from_client: bool
+    start: int, packets: Sequence[Packet], shown_at: int, trip: Decimal, *, from_client: bool
 ) -> tuple[int | None, Decimal]:
     """The last frame of a direction before a hole, and the time before which what was in the hole did not pass."""
-    after, since = None, packets[0].time
-    trip = _round_trip(packets) or Decimal(0)  # without the handshake, `since` is right to within a round trip
-    for packet in packets:
-        if packet.number >= shown_by.number:
-            break
-        if packet.from_client == from_client and packet.first + packet.payload <= start:
-            after, since = packet.number, max(since, packet.time)
-        elif packet.from_client != from_client and packet.ack and packet.acknowledged <= start:
-            since = max(since, packet.time - trip)
-    return after, since
+    since = None
+    for place in range(shown_at - 1, -1, -1):
+        packet = packets[place]
+        if packet.from_client == from_client:
+            if packet.first + packet.payload <= start:
+                return packet.number, packet.time if since is None else max(since, packet.time)
+        elif since is None and packet.ack and packet.acknowledged <= start:
+            since = packet.time - trip
+    return None, packets[0].time if since is None else since
 
 
 def _round_trip(packets: Sequence[Packet]) -> Decimal | None:

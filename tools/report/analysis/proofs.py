@@ -6,6 +6,7 @@ are told of each step of it. So a frame that was recorded can prove one that was
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -95,14 +96,16 @@ def matched(lines: Sequence[Line]) -> dict[int, Line]:
 def _answers(lines: Sequence[Line], holes: Sequence[Hole], spec: Spec) -> Iterator[Proof]:
     """A later request is answered, so this one was."""
     answered = matched(lines)
+    places = sorted(answered)
     for place, line in enumerate(lines):
         request = spec.requests.get(line.request)
         if not line.from_client or line.kind != "request" or request is None or place in answered:
             continue
         if request.answer is None or line.violation:
             continue
-        later = next((answered[at] for at in sorted(answered) if at > place), None)
-        if later is not None:
+        after = bisect_right(places, place)
+        if after < len(places):
+            later = answered[places[after]]
             within = _between(holes, line.number, later.number, from_client=False)
             if within:
                 yield Proof(within, "answer", line.request, line.number, later.number)
@@ -111,15 +114,14 @@ def _answers(lines: Sequence[Line], holes: Sequence[Hole], spec: Spec) -> Iterat
 def _requests(lines: Sequence[Line], holes: Sequence[Hole]) -> Iterator[Proof]:
     """An answer to a request that no frame has."""
     answered = matched(lines)
+    waiting: set[str] = set()  # the verbs of which a request has no answer that is known to be its own
     for place, line in enumerate(lines):
+        if line.from_client and place not in answered:
+            waiting.add(line.request)
         if line.kind not in ANSWERS or line.request_in is not None or not line.request:
             continue
-        open_ = any(
-            each.from_client and each.request == line.request and at not in answered
-            for at, each in enumerate(lines[:place])
-        )
-        within = _between(holes, 0, line.number, from_client=True)
-        if within and not open_:
+        within = () if line.request in waiting else _between(holes, 0, line.number, from_client=True)
+        if within:
             yield Proof(within, "request", line.request, line.number, line.number)
 
 
@@ -145,10 +147,13 @@ def _relayed(
                 within = _between(holes.get(other, ()), 0, line.number, from_client=True, octets=line.length)
                 if within and other in begun and line.whole.partition(" ")[2] not in waiting:
                     yield Proof(within, "said", line.whole, line.number, line.number)
-        own = [line for line in call.said if line.stream == other]
-        for place, said in enumerate(own):
-            later = next((each.delivered for each in own[place + 1 :] if each.delivered is not None), None)
-            if said.delivered is None and later is not None:
+        later: int | None = None
+        for said in reversed(call.said):
+            if said.stream != other:
+                continue
+            if said.delivered is not None:
+                later = said.delivered
+            elif later is not None:
                 within = _between(holes.get(stream, ()), said.frame, later, from_client=False, octets=said.octets)
                 if within:
                     yield Proof(within, "relayed", said.words, said.frame, later)

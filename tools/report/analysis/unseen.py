@@ -96,21 +96,17 @@ def _parts(packet: Packet, full: int) -> int:
 
 def _echoed(own: Sequence[Packet], others: Sequence[Packet]) -> list[Unseen]:
     """The timestamps that the other end echoes and no packet has."""
-    first_with: dict[int, Packet] = {}
-    for packet in own:
-        if packet.stamp:
-            first_with.setdefault(packet.stamp, packet)
-    stamps = sorted(first_with)
+    last_with = {packet.stamp: packet for packet in own if packet.stamp}
+    stamps = sorted(last_with)
     found: dict[int, Unseen] = {}
     for packet in others:
         echo = packet.echo
-        if not echo or echo in first_with or echo in found or packet.has(RST):
+        if not echo or echo in last_with or echo in found or packet.has(RST):
             continue
         place = bisect_left(stamps, echo)
-        if place == 0:
-            continue  # from before the capture
-        earlier = [each.number for each in own if each.stamp and each.stamp < echo and each.number < packet.number]
-        after = max(earlier, default=None)
-        if after is not None:
-            found[echo] = Unseen(packet.stream, own[0].from_client, after, packet.number, 1, packet.number, "echo")
+        earlier = last_with[stamps[place - 1]] if place else None  # else it is from before the capture
+        if earlier is not None and earlier.number < packet.number:
+            found[echo] = Unseen(
+                packet.stream, earlier.from_client, earlier.number, packet.number, 1, packet.number, "echo"
+            )
     return list(found.values())

@@ -6,6 +6,7 @@ import re
 import struct
 import subprocess
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from pychat.spec import shipped
+from tools.report.analysis.delays import acknowledgements
 from tools.report.analysis.network import senders
 from tools.report.analysis.routing import decisions
 from tools.report.analysis.tcp_states import closing, steps
@@ -144,6 +146,29 @@ def test_window_scale_is_told_with_wiresharks_numbers(name: str, shark: Tshark) 
         assert row[1:] == [number.replace(",", "") for number in (field, factor, window)]
 
 
+@pytest.mark.parametrize("name", RECORDED)
+def test_the_parts_of_a_round_trip_add_up_to_it(name: str, shark: Tshark) -> None:
+    """To the nanosecond, and it is Wireshark's: no time goes through a float on its way to the page."""
+    scale = {"s": 0, "ms": 3, "µs": 6}
+    (text,) = [text for text in sentences(section(report(name), "The three-way handshake")) if "+ 1, and" in text]
+    whole, one, other = [
+        Decimal(number).scaleb(-scale[unit]) for number, unit in re.findall(r"([\d.]+) (µs|ms|s)\b", text)[:3]
+    ]
+    assert one + other == whole
+    stream = re.search(r"of .* \(stream (\d+)\)", str(section(report(name), "The three-way handshake")))
+    assert stream is not None
+    rows = ask(shark, name, f"tcp.analysis.initial_rtt && tcp.stream == {stream[1]}", "tcp.analysis.initial_rtt")
+    assert Decimal(rows[0][1]) == whole
+
+
+@pytest.mark.parametrize("name", ["trouble.pcapng", "routed6.pcapng"])
+def test_each_frame_with_syn_is_counted_once(name: str) -> None:
+    """Also that of a refused attempt, and one that was sent again: the table cites as many frames as it counts."""
+    (table,) = [block for block in section(report(name), "The three-way handshake")["blocks"]
+                if str(block.get("caption")).startswith("TCP options in the SYNs")]  # fmt: skip
+    assert sum(int(row[-1]) for row in table["rows"]) == len(frames_of(table))
+
+
 # --- Routing --------------------------------------------------------------------------------------------------------
 
 
@@ -259,6 +284,24 @@ def test_delayed_acknowledgements_are_those_of_tshark(shark: Tshark) -> None:
     late = {int(frame): float(rtt) for frame, rtt in rows if float(rtt) >= 0.035}
     assert frames_of(block) == sorted(late)
     assert f"{1000 * min(late.values()):.3g} ms to {1000 * max(late.values()):.3g} ms" in block["text"]
+
+
+def test_no_acknowledgement_is_left_out_without_a_word(shark: Tshark) -> None:
+    """What is delayed, prompt, left out and carried is all that Wireshark measures, less those of a SYN or FIN."""
+    findings = findings_of("trouble.pcapng")
+    found = acknowledgements(findings.connections)
+    rows = ask(shark, "trouble.pcapng", "tcp.analysis.ack_rtt && tcp.flags == 0x010 && tcp.len == 0", "tcp.stream")
+    listed = [*found.delayed, *found.prompt, *found.other, *found.repaired, *found.far]
+    numbers = [packet.number for packet in listed]
+    assert len(numbers) == len(set(numbers)) == found.alone
+    assert all(packet.payload == 0 for packet in listed)
+    left = {int(frame) for frame, _ in rows} - set(numbers)
+    acknowledged = {packet.number: packet.acknowledged for packet in findings.packets}
+    ends = {packet.after for packet in findings.packets if packet.flags & (SYN | FIN)}
+    assert all(acknowledged[number] in ends for number in left)
+    (text,) = [text for text in sentences(section(report("trouble.pcapng"), NAGLE)) if "delayed:" in text]
+    assert f"travels alone, {found.alone} in all" in text
+    assert f"the {len(found.carried)} that travel with payload" in text
 
 
 # --- The session ----------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from .analysis import network, segments, transport
 from .analysis.calls import Call, Missed, Said, calls, missed
 from .analysis.connections import Connection, connections
 from .analysis.gaps import Gaps, gaps
+from .analysis.repairs import Event
 from .analysis.session import Requests, Violation, requests, violations
 from .evidence import Evidence
 from .packets import SYN, Line, Packet
@@ -133,6 +134,18 @@ class Findings:
     def violating(self) -> Evidence:
         """The frames that break the spec."""
         return Evidence.of(f"{self.protocol}.violation", (violation.frame for violation in self.violations))
+
+    @cached_property
+    def events(self) -> list[Event]:
+        """What was sent again, late or asked for again, in the order of the capture."""
+        found = [event for one in self.connections for event in one.events]
+        return sorted(found, key=lambda event: event.packet.number)
+
+    @cached_property
+    def marked(self) -> frozenset[int]:
+        """The frames that a drawing shows as trouble: retransmissions, duplicate ACKs, zero windows."""
+        repairs = {event.packet.number for event in self.events if event.kind in ("retransmission", "duplicate ACK")}
+        return frozenset(repairs | {p.number for p in self.packets if "tcp.analysis.zero_window" in p.analysis})
 
     @cached_property
     def signs(self) -> list[transport.Sign]:

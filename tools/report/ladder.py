@@ -12,12 +12,11 @@ from .analysis.connections import Connection
 from .document import bracketed, plural, shortened
 from .drawing import ACCENT, FAINT, GREEN, INK, RED, RULE, Drawing
 from .findings import Findings
-from .packets import ACK, FIN, RETRANSMISSIONS, RST, SYN, Line, Packet
+from .packets import ACK, FIN, RST, SYN, Line, Packet
 
 _WIDTH, _LEFT, _RIGHT, _FRAME, _TIME = 800, 186, 738, 40, 104
 _MOST = 1700  # pixels of a diagram: two pages
 _TALL, _LOW, _LINE_STEP = 31, 22, 12
-_MARKED = RETRANSMISSIONS | {"tcp.analysis.duplicate_ack", "tcp.analysis.zero_window"}  # drawn in red
 
 
 @dataclass(slots=True)
@@ -148,7 +147,7 @@ def _draw(sheet: Drawing, row: DiagramRow, ends: Sequence[Connection], findings:
         sheet.text(
             centre, arrow - 4 - (len(words) - 1 - index) * _LINE_STEP, shortened(text, 42), 10, colour, "middle", True
         )
-    colour = RED if packet.has(RST) or packet.analysis & _MARKED else INK if words else FAINT
+    colour = RED if packet.has(RST) or packet.number in findings.marked else INK if words else FAINT
     sheet.arrow(start, stop, arrow, colour)
     sheet.text(centre, arrow + 9.5, _transport(packet), 8, RED if colour == RED else FAINT, "middle")
     sheet.text(_FRAME, arrow + 3.5, str(packet.number), 9.5, INK, "end")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .analysis.holes import holes
 from .analysis.inference import complete
 from .document import bracketed
-from .packets import ACK, ANALYSIS, SYN, Line, Packet, sources
+from .packets import ACK, ANALYSIS, SYN, Line, Packet, every, sources
 from .tshark import ReportError, Tshark
 
 Endpoint = tuple[str, int]
@@ -34,13 +34,9 @@ class Capture:
 
 def read(tshark: Tshark, protocol: str, say: Callable[[str], None]) -> Capture:
     """The capture. Raises ReportError when it cannot be read or holds nothing of the protocol."""
-    packets: list[Packet] = []
-    total = 0
-    for row in tshark.rows(_FIELDS, lambda count: say(f"{count:,} packets read")):
-        total += 1
-        packet = _packet(row)
-        if packet is not None:
-            packets.append(packet)
+    everything = list(packets_of(tshark, say))
+    total = len(everything)
+    packets = [packet for packet in everything if packet.src]
     say(f"{total:,} packets; reading what of them is {protocol}")
     numbered = {packet.number: packet for packet in packets}
     lines = _lines(tshark, protocol, numbered)
@@ -68,7 +64,14 @@ def read(tshark: Tshark, protocol: str, say: Callable[[str], None]) -> Capture:
     return Capture(tshark, packets, lines, total, servers)
 
 
+def packets_of(tshark: Tshark, say: Callable[[str], None]) -> Iterator[Packet]:
+    """The packets of a capture; those that are not of IP or ARP have no `src`."""
+    for row in tshark.rows(_FIELDS, _WHOLE, lambda count: say(f"{count:,} packets read")):
+        yield _packet(row)
+
+
 _FIELDS = list(dict.fromkeys([*(name for _, fields, _, _ in sources(Packet) for name in fields), *ANALYSIS]))
+_WHOLE = frozenset(name for _, fields, parse, _ in sources(Packet) if parse is every for name in fields)
 # For each attribute of a packet the columns that may hold it, how it is read, and its value when all are empty.
 _COLUMNS = [
     (attribute, [_FIELDS.index(name) for name in names], parse, default)
@@ -77,14 +80,11 @@ _COLUMNS = [
 _SIGNS = [(name, _FIELDS.index(name)) for name in ANALYSIS]
 
 
-def _packet(row: list[str]) -> Packet | None:
-    """A packet of IP or ARP, None for any other."""
+def _packet(row: list[str]) -> Packet:
     values: dict[str, Any] = {}
     for attribute, columns, parse, default in _COLUMNS:
         text = next((row[column] for column in columns if row[column]), "")
         values[attribute] = parse(text) if text else default
-    if not values["src"]:
-        return None
     if "icmp" in values["protocols"]:  # the packet that it is about is quoted in it
         values["stream"] = -1
     return Packet(**values, analysis=frozenset(name for name, column in _SIGNS if row[column]))

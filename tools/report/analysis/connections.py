@@ -13,6 +13,7 @@ from tools.report.reading import Capture, Endpoint
 
 from .coverage import Coverage
 from .holes import holes
+from .repairs import Event, events
 
 
 @dataclass(slots=True)
@@ -88,7 +89,13 @@ class Connection:
     packets_down: int
     octets_up: int
     octets_down: int
+    events: list[Event]
     unreadable: str = ""
+
+    @property
+    def resent(self) -> frozenset[int]:
+        """The frames of retransmitted segments."""
+        return frozenset(event.packet.number for event in self.events if event.kind == "retransmission")
 
     @property
     def who(self) -> str:
@@ -137,6 +144,7 @@ def _connection(number: int, packets: list[Packet]) -> Connection:
         packets_down=len(down),
         octets_up=_octets(up),
         octets_down=_octets(down),
+        events=events(packets),
         unreadable=_unreadable(packets, lines),
     )
 
@@ -194,7 +202,7 @@ def _handshake(number: int, packets: Sequence[Packet]) -> Handshake | None:
 
 def options_of(packet: Packet) -> Options:
     """What a SYN offers."""
-    return Options(packet.mss, packet.shift, packet.sack, packet.timestamps, packet.window_raw)
+    return Options(packet.mss, packet.shift, packet.sack, packet.tsval is not None, packet.window_raw)
 
 
 def _close(number: int, packets: Sequence[Packet]) -> Close:

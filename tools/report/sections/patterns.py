@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -15,7 +15,7 @@ from tools.report.document import Block, Figure, Paragraph, Section, first_of, l
 from tools.report.drawing import ACCENT, GREEN, INK, ORANGE, RED, VIOLET
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import Line, Packet
+from tools.report.packets import Line
 from tools.report.plots import plot, swatches, thinned
 
 _DRAWN = 16
@@ -143,8 +143,7 @@ def _keeping(findings: Findings) -> list[Block]:
     evidence = findings.select("tcp.analysis.keep_alive", marked)
     if not marked:
         return [Paragraph("TCP keep-alive: Wireshark marks no segment as one.", evidence)]
-    streams = {packet.stream for packet in marked}
-    full = {packet.number for stream in streams for packet in _to_zero_window(findings.by_stream[stream])}
+    full = {event.packet.number for event in findings.events if event.kind == "window probe"}
     probes = [packet for packet in marked if packet.number in full]
     words = f"TCP keep-alive: Wireshark marks {plural(len(marked), 'segment')} as such"
     if len(probes) == len(marked):
@@ -155,15 +154,6 @@ def _keeping(findings: Findings) -> list[Block]:
     else:
         words += ": a segment without new octets, which asks whether the other end still exists"
     return [Paragraph(f"{words}.", evidence)]
-
-
-def _to_zero_window(connection: Connection) -> Iterator[Packet]:
-    """The segments that were sent after the other end had said that its window is zero."""
-    window = {True: 1, False: 1}  # by whether the client has said it; before that, open
-    for packet in connection.packets:
-        if window[not packet.from_client] == 0:
-            yield packet
-        window[packet.from_client] = packet.window
 
 
 def _probes(findings: Findings) -> list[Block]:

@@ -8,9 +8,9 @@ from tools.report.analysis.transport import Spread
 from tools.report.document import Facts, Paragraph, Section, bracketed, listed, plural, quoted, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import RETRANSMISSIONS
 from tools.report.sections.calls import summed
 from tools.report.sections.gaps import lacking
+from tools.report.sections.repairs import told
 from tools.report.sections.routing import hop_field
 
 _NAMES_SHOWN = 8
@@ -38,7 +38,7 @@ def sections(findings: Findings) -> list[Section]:
                 *([summed(findings)] if findings.calls else []),
                 _began(findings),
                 _cut(findings),
-                _repairs(findings),
+                told(findings),
                 _route(findings),
                 _closed(findings),
                 _legal(findings),
@@ -136,25 +136,6 @@ def _cut(findings: Findings) -> Paragraph:
         f"octets. {over}, and {with_others}.{lesson if spanning or shared else ''}",
         findings.select("tcp.len > 0", carriers),
     )
-
-
-def _repairs(findings: Findings) -> Paragraph:
-    marked = [packet for packet in findings.packets if packet.analysis & RETRANSMISSIONS]
-    evidence = findings.select("tcp.analysis.retransmission", marked)
-    if not marked:
-        return Paragraph("Wireshark marks no retransmission.", evidence)
-    fast = sum("tcp.analysis.fast_retransmission" in packet.analysis for packet in marked)
-    words = f"Wireshark marks {plural(len(marked), 'retransmission')}"
-    if fast == len(marked):
-        words += ", a fast one" if fast == 1 else ", all of them fast"
-    elif fast:
-        words += f", {fast} of them fast"
-    others = [
-        plural(len(sign.evidence.frames), sign.words, sign.several)
-        for sign in findings.signs
-        if sign.name not in RETRANSMISSIONS
-    ]
-    return Paragraph(f"{words}{f'; besides them {listed(others)}' if others else ''}.", evidence)
 
 
 def _route(findings: Findings) -> Paragraph:

@@ -29,7 +29,7 @@ from tools.report.render import plain
 from .conftest import ROOT, need, output
 from .dissection import Tshark
 from .segments import Capture
-from .test_report import CAPTURES, RECORDED, ask, check_evidence, quiet, report, report_on, truth
+from .test_report import CAPTURES, RECORDED, ask, check_evidence, findings_of, quiet, report, report_on, truth
 
 SAMPLE = ROOT / "tools" / "report" / "traffic_capture.pcapng"
 SAMPLE_REPORT = SAMPLE.with_name("analysis_report.pdf")
@@ -60,7 +60,7 @@ def segments(*rows: str) -> list[Packet]:
     found = []
     for number, row in enumerate(rows, 1):
         sender, *flags, seq, ack = row.split()
-        packet = Packet(number=number, time=float(number), seq=int(seq), ack=int(ack), stream=0)
+        packet = Packet(number=number, time=Decimal(number), seq=int(seq), ack=int(ack), stream=0)
         packet.flags = sum(bits[flag] for flag in flags)
         packet.from_client = sender == "client"
         found.append(packet)
@@ -186,7 +186,7 @@ def wire(*rows: str) -> list[Packet]:
     found = []
     for number, row in enumerate(rows, 1):
         ends, hardware, ttl = row.split()
-        packet = Packet(number=number, time=float(number), ttl=int(ttl), version=4, stream=0)
+        packet = Packet(number=number, time=Decimal(number), ttl=int(ttl), version=4, stream=0)
         packet.src, packet.dst = ends.split(">")
         packet.eth_src, packet.eth_dst = hardware.split(">")
         found.append(packet)
@@ -286,9 +286,9 @@ def test_delayed_acknowledgements_are_those_of_tshark(shark: Tshark) -> None:
     assert f"{1000 * min(late.values()):.3g} ms to {1000 * max(late.values()):.3g} ms" in block["text"]
 
 
-def test_no_acknowledgement_is_left_out_without_a_word(shark: Tshark) -> None:
+def test_no_acknowledgement_is_left_out_without_a_word(shark: Tshark, tmp_path: Path) -> None:
     """What is delayed, prompt, left out and carried is all that Wireshark measures, less those of a SYN or FIN."""
-    findings = findings_of("trouble.pcapng")
+    findings = findings_of(CAPTURES / "trouble.pcapng", tmp_path)
     found = acknowledgements(findings.connections)
     rows = ask(shark, "trouble.pcapng", "tcp.analysis.ack_rtt && tcp.flags == 0x010 && tcp.len == 0", "tcp.stream")
     listed = [*found.delayed, *found.prompt, *found.other, *found.repaired, *found.far]

@@ -22,7 +22,16 @@ from .dissection import Tshark as Shark
 from .segments import FIN
 from .test_report import CAPTURES, RECORDED, WORDS, quiet, shown_by_wireshark, truth
 
-UNDRAWN = ["summary", "checking", "gaps", "sockets", "calls", "closing", "problems"]  # sections without a plot
+UNDRAWN = [
+    "summary",
+    "checking",
+    "gaps",
+    "sockets",
+    "calls",
+    "closing",
+    "problems",
+    "repairs",
+]  # sections without a plot
 
 
 def findings(packets: Sequence[Recorded], path: Path, link: int = LINKS["ethernet"]) -> Findings:

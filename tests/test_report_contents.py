@@ -325,6 +325,18 @@ def test_each_pattern_is_named_with_its_figure(shark: Tshark) -> None:
     assert f"between frames {one} and {other}" in texts[4]
 
 
+@pytest.mark.parametrize("name", RECORDED)
+def test_what_is_counted_at_several_places_is_counted_alike(name: str, tmp_path: Path) -> None:
+    """Answers and refusals in the table of requests, in the sentence on them and in the table of refusals."""
+    findings = findings_of(CAPTURES / name, tmp_path)
+    answers = sum(request.granted + request.refused for request in findings.requests)
+    assert sum(request.sent for request in findings.requests) == len(findings.of_kind("request")[0])
+    assert sum(request.refused for request in findings.requests) == len(findings.of_kind("refusal")[0])
+    (text,) = [text for text in sentences(section(report(name), "Patterns of the session")) if "Request and" in text]
+    assert f"{answers:,} answers came" in text
+    assert len(findings.established) + len(findings.refused) == len(findings.connections)
+
+
 def test_a_probe_of_a_closed_window_is_no_keep_alive() -> None:
     """Wireshark marks it as one; the window before it says what it is."""
     texts = sentences(section(report("trouble.pcapng"), "Patterns of the session"))

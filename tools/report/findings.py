@@ -68,6 +68,11 @@ class Findings:
         return [connection for connection in self.connections if connection.close.how != "refused"]
 
     @cached_property
+    def refused(self) -> list[Connection]:
+        """The attempts that were refused."""
+        return [connection for connection in self.connections if connection.close.how == "refused"]
+
+    @cached_property
     def gaps(self) -> list[Gaps]:
         """What the capture lacks of each connection."""
         return [gaps(connection) for connection in self.connections]

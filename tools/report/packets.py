@@ -164,7 +164,7 @@ class Packet:
     @property
     def after(self) -> int:
         """The one after what it sends: its octets, and one each for SYN and FIN."""
-        return self.first + self.payload + self.has(SYN) + self.has(FIN)
+        return _relative(self.seq) + self.payload + (self.flags >> 1 & 1) + (self.flags & 1)  # SYN, FIN
 
     @property
     def acknowledged(self) -> int:

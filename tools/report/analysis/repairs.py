@@ -81,10 +81,12 @@ class _Track:
 
     def keep(self, packet: Packet) -> None:
         """Notes what a segment brought."""
+        first, after = packet.first, packet.after
+        self.seen.add(first, after)
         self.sent.append(packet)
-        insort(self.starts, (packet.first, len(self.sent) - 1))
-        self.again[packet.first] = packet
-        self.high = packet.after if self.high is None else max(self.high, packet.after)
+        insort(self.starts, (first, len(self.sent) - 1))
+        self.again[first] = packet
+        self.high = after if self.high is None else max(self.high, after)
 
     def first_with(self, octet: int) -> Packet | None:
         """The segment that carried an octet first, of those that are in the capture."""
@@ -149,26 +151,24 @@ def _sent(packet: Packet, own: _Track) -> Event | None:
     """What a segment is with regard to what its sender has sent before; None for the plain next one."""
     if packet.has(RST):
         return None
-    length, high = packet.after - packet.first, own.high
-    if high is not None and packet.first < high and length <= 1 and not packet.has(SYN | FIN):
+    first, after, high = packet.first, packet.after, own.high
+    if high is not None and first < high and after - first <= 1 and not packet.flags & (SYN | FIN):
         probe = _probe(packet, own, high)
         if probe is not None:
             return probe
-    if not length:
+    if first == after:
         copied = _copy_of(packet, own) if own.recent and own.recent[-1].ack == packet.ack else None
         return None if copied is None else _copy(packet, copied)
-    new = own.seen.count_missing(packet.first, packet.after)
     event = None
-    if high is not None and packet.first < high:
-        copied = _copy_of(packet, own) if not new else None
+    if high is not None and first < high:
+        missing = own.seen.count_missing(first, after)
+        copied = None if missing else _copy_of(packet, own)
         if copied is not None:
             return _copy(packet, copied)
-        event = _late(packet, own) if new == length else _again(packet, own)
+        event = _late(packet, own) if missing == after - first else _again(packet, own)
         own.repairs.append(event)
-    elif high is not None and packet.first > high:
-        proof = f"the {packet.first - high:,} octets before it were not captured before it"
-        event = Event("gap", packet, proof)
-    own.seen.add(packet.first, packet.after)
+    elif high is not None and first > high:
+        event = Event("gap", packet, f"the {first - high:,} octets before it were not captured before it")
     own.keep(packet)
     return event
 
@@ -301,7 +301,7 @@ def _had_reached(report: Packet, packet: Packet) -> bool:
 def _said(packet: Packet, data: _Track, own: _Track) -> Event | None:
     """What an acknowledgement says about the octets of the other direction; None for the plain next one."""
     ack, event = packet.acknowledged, None
-    blocks, fresh = packet.sacks, False
+    blocks, fresh = packet.sacks if packet.sack_low else [], False
     if blocks and _is_duplicate(packet):
         _mark(data, packet, *blocks.pop(0))
     for low, high in blocks:

@@ -55,9 +55,9 @@ def _ladder(findings: Findings, chat: Call) -> list[Block]:
 def _requests(findings: Findings) -> list[Block]:
     rows = [
         (
-            request.verb,
+            request.verb or "(no request)",
             str(request.sent),
-            "–" if request.verb in (findings.words.say, findings.words.probed) else str(request.granted),
+            "–" if request.verb in (findings.words.say, findings.words.probed, "") else str(request.granted),
             str(request.refused),
             *_spread(request.delay),
         )
@@ -65,9 +65,10 @@ def _requests(findings: Findings) -> list[Block]:
     ]
     _, evidence = findings.of_kind("request")
     say = findings.words.say
+    none = "; the last row has the lines that are no request" if any(not one.verb for one in findings.requests) else ""
     table = Table(
         "Requests of the clients, their outcome, and the response time (from request to answer, at the capture "
-        f"point). A {quoted(say)} that succeeds has no answer (–): it is relayed",
+        f"point). A {quoted(say)} that succeeds has no answer (–): it is relayed{none}",
         (
             Column("Request", code=True, share=1),
             *numbers("Sent", "Granted", "Refused", "Least", "Median", "95 %", "Most"),

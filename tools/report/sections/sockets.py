@@ -58,7 +58,7 @@ def _sockets(findings: Findings) -> str:
         if most == count:
             together = "both of them" if count == 2 else "all of them"
         words += f", {together} open at the same time"
-    refused = len(findings.connections) - count
+    refused = len(findings.refused)
     if refused:
         words += f". {plural(refused, 'attempt')} to connect found no listening socket at that port (refused)"
     return f"{words}."

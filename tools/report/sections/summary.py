@@ -55,7 +55,7 @@ def _names(findings: Findings) -> str:
 
 
 def _refused(findings: Findings) -> str:
-    refused = len(findings.connections) - len(findings.established)
+    refused = len(findings.refused)
     return f" (and {plural(refused, 'refused attempt')})" if refused else ""
 
 
@@ -101,7 +101,7 @@ def _began(findings: Findings) -> Paragraph:
     whole = [one for one in findings.connections if one.handshake is not None]
     trips = Spread.of([one.handshake.rtt for one in whole if one.handshake])
     words = f"The capture holds the whole three-way handshake of {_of(len(whole), len(findings.established))}"
-    refused = len(findings.connections) - len(findings.established)
+    refused = len(findings.refused)
     if trips is not None:
         words += "; the initial round-trip time was "
         words += (

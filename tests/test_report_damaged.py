@@ -24,7 +24,16 @@ from .dissection import Tshark as Shark
 from .segments import ACK, FIN, RST
 from .test_report import CAPTURES, RECORDED, WORDS, quiet, shown_by_wireshark, truth
 
-UNDRAWN = ["summary", "checking", "gaps", "sockets", "calls", "closing", "problems"]  # sections without a plot
+UNDRAWN = [
+    "summary",
+    "checking",
+    "gaps",
+    "sockets",
+    "calls",
+    "closing",
+    "problems",
+    "repairs",
+]  # sections without a plot
 
 
 def findings(packets: Sequence[Recorded], path: Path, link: int = LINKS["ethernet"]) -> Findings:
@@ -151,7 +160,7 @@ def test_an_attempt_to_connect_is_no_connection(kept: str, tmp_path: Path) -> No
     attempt = next(packet for packet in whole if packet.ends == (reset.ends or ())[::-1])
     left_out = attempt if kept == "RST" else reset
     found = findings([packet for packet in whole if packet is not left_out], tmp_path / "attempt.pcap")
-    assert [len(found.attempts(how)) for how in ("refused", "unanswered")] == [kept == "RST", kept == "SYN"]
+    assert [len(found.refused), len(found.unanswered)] == [kept == "RST", kept == "SYN"]
     really = findings(whole, tmp_path / "whole.pcap").counts.connections
     assert (found.counts.connections.value, found.counts.connections.exact) == (really.value, kept == "RST")
     said = said_by(found, "gaps") + said_by(found, "summary") + said_by(found, "closing") + said_by(found, "handshake")

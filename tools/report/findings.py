@@ -17,6 +17,7 @@ from .analysis.counts import Count, Counts, Lacks, counts
 from .analysis.gaps import Gaps, gaps
 from .analysis.losses import Loss, losses
 from .analysis.proofs import Proof, matched, proofs
+from .analysis.repairs import Event
 from .analysis.session import Period, Requests, Violation, periods, requests, violations
 from .evidence import Evidence
 from .packets import SYN, Line, Packet
@@ -75,9 +76,15 @@ class Findings:
         """The connections without the attempts that were refused or not answered."""
         return [connection for connection in self.connections if connection.close.how not in _ATTEMPTS]
 
-    def attempts(self, how: str) -> list[Connection]:
-        """The attempts to connect that were `refused`, or that are `unanswered` in the capture."""
-        return [connection for connection in self.connections if connection.close.how == how]
+    @cached_property
+    def unanswered(self) -> list[Connection]:
+        """The attempts of which the capture has no answer."""
+        return [connection for connection in self.connections if connection.close.how == "unanswered"]
+
+    @cached_property
+    def refused(self) -> list[Connection]:
+        """The attempts that were refused."""
+        return [connection for connection in self.connections if connection.close.how == "refused"]
 
     @cached_property
     def gaps(self) -> list[Gaps]:
@@ -127,7 +134,7 @@ class Findings:
             self.requests,
             unnamed,
             self.people,
-            Count(len(self.established), not self.attempts("unanswered")),
+            Count(len(self.established), not self.unanswered),
             self.lacks,
             end,
         )
@@ -205,6 +212,18 @@ class Findings:
     def violating(self) -> Evidence:
         """The frames that break the spec."""
         return Evidence.of(f"{self.protocol}.violation", (violation.frame for violation in self.violations))
+
+    @cached_property
+    def events(self) -> list[Event]:
+        """What was sent again, late or asked for again, in the order of the capture."""
+        found = [event for one in self.connections for event in one.events]
+        return sorted(found, key=lambda event: event.packet.number)
+
+    @cached_property
+    def marked(self) -> frozenset[int]:
+        """The frames that a drawing shows as trouble: retransmissions, duplicate ACKs, zero windows."""
+        repairs = {event.packet.number for event in self.events if event.kind in ("retransmission", "duplicate ACK")}
+        return frozenset(repairs | {p.number for p in self.packets if "tcp.analysis.zero_window" in p.analysis})
 
     @cached_property
     def signs(self) -> list[transport.Sign]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any
 
+BETWEEN_VALUES = "\x1d"  # of a field that a packet has several times; no value has it
 _HALF = 2**31  # a relative number from here on is one before the first packet
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 
@@ -65,7 +66,6 @@ ANALYSIS = {
 }
 ASKS = frozenset({1, 135})  # ARP's opcode, ICMPv6's type: asks for the hardware address of a neighbour
 TELLS = frozenset({2, 136})  # tells it
-RETRANSMISSIONS = frozenset(name for name in ANALYSIS if name.endswith("retransmission"))
 
 
 def _number(value: str) -> int:
@@ -75,6 +75,16 @@ def _number(value: str) -> int:
 def _checked(value: str) -> bool | None:
     """tshark's checksum status: 1 good, 0 bad, anything else unverified."""
     return {"1": True, "Good": True, "0": False, "Bad": False}.get(value)
+
+
+def every(values: str) -> tuple[int, ...]:
+    """The relative sequence numbers of all values of a field."""
+    return tuple(_relative(int(value)) for value in values.split(BETWEEN_VALUES))
+
+
+def _relative(number: int) -> int:
+    """A relative number; negative when it is before that of the capture's first packet."""
+    return number if number < _HALF else number - 2 * _HALF
 
 
 def _true(value: str) -> bool:
@@ -133,9 +143,10 @@ class Packet:
     mss: int | None = _read(None, int, "tcp.options.mss_val")
     shift: int | None = _read(None, int, "tcp.options.wscale.shift")
     sack: bool = _read(False, bool, "tcp.options.sack_perm")
-    timestamps: bool = _read(False, bool, "tcp.options.timestamp.tsval")
-    stamp: int = _read(0, int, "tcp.options.timestamp.tsval")
-    echo: int = _read(0, int, "tcp.options.timestamp.tsecr")
+    tsval: int | None = _read(None, int, "tcp.options.timestamp.tsval")
+    tsecr: int | None = _read(None, int, "tcp.options.timestamp.tsecr")
+    sack_low: tuple[int, ...] = _read((), every, "tcp.options.sack_le")
+    sack_high: tuple[int, ...] = _read((), every, "tcp.options.sack_re")
     checksum: str = _read("", str, "tcp.checksum")
     rtt: Decimal | None = _read(None, Decimal, "tcp.analysis.ack_rtt")
     in_flight: int | None = _read(None, int, "tcp.analysis.bytes_in_flight")
@@ -150,17 +161,22 @@ class Packet:
     @property
     def first(self) -> int:
         """The relative sequence number; negative when it is before that of the capture's first packet."""
-        return self.seq if self.seq < _HALF else self.seq - 2 * _HALF
+        return _relative(self.seq)
 
     @property
     def after(self) -> int:
         """The one after what it sends: its octets, and one each for SYN and FIN."""
-        return self.first + self.payload + self.has(SYN) + self.has(FIN)
+        return _relative(self.seq) + self.payload + (self.flags >> 1 & 1) + (self.flags & 1)  # SYN, FIN
 
     @property
     def acknowledged(self) -> int:
         """The relative acknowledgement number, negative as `first` is; meaningless without the flag."""
-        return self.ack if self.ack < _HALF else self.ack - 2 * _HALF
+        return _relative(self.ack)
+
+    @property
+    def sacks(self) -> list[tuple[int, int]]:
+        """The SACK blocks: sequence numbers of the first octet and of the one after the last."""
+        return list(zip(self.sack_low, self.sack_high, strict=False))
 
     @property
     def sender(self) -> str:

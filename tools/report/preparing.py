@@ -134,7 +134,7 @@ def _copies(packets: Sequence[Packet]) -> list[list[Packet]]:
 def _identity(packet: Packet) -> tuple[object, ...]:
     ends = packet.src, packet.sport, packet.dst, packet.dport
     numbers = packet.seq_raw, packet.ack_raw, packet.flags, packet.payload, packet.window_raw
-    return (*ends, *numbers, packet.ip_id, packet.stamp, packet.echo, packet.checksum)
+    return (*ends, *numbers, packet.ip_id, packet.tsval, packet.tsecr, packet.checksum)
 
 
 def _others(group: Sequence[Packet], groups: Sequence[Sequence[Packet]]) -> list[Packet]:

@@ -13,6 +13,7 @@ from tools.report.reading import Capture, Endpoint
 
 from .coverage import Coverage
 from .holes import holes
+from .repairs import Event, events
 
 _TIMESTAMPS = 12  # octets of the option in every segment, with padding
 
@@ -93,6 +94,7 @@ class Connection:
     packets_down: int
     octets_up: int
     octets_down: int
+    events: list[Event]
     unreadable: str = ""
     inferred: bool = False  # the name: the capture lacks the answer that gave it
 
@@ -100,6 +102,11 @@ class Connection:
     def name(self) -> str:
         """The user's name, or the client's end while it has none."""
         return self.user or bracketed(self.client)
+
+    @property
+    def resent(self) -> frozenset[int]:
+        """The frames of retransmitted segments."""
+        return frozenset(event.packet.number for event in self.events if event.kind == "retransmission")
 
     @property
     def who(self) -> str:
@@ -162,6 +169,7 @@ def _connection(number: int, packets: list[Packet]) -> Connection:
         packets_down=len(down),
         octets_up=_octets(up),
         octets_down=_octets(down),
+        events=events(packets),
         unreadable=_unreadable(packets, lines),
     )
 
@@ -219,7 +227,7 @@ def _handshake(number: int, packets: Sequence[Packet]) -> Handshake | None:
 
 def options_of(packet: Packet) -> Options:
     """What a SYN offers."""
-    return Options(packet.mss, packet.shift, packet.sack, packet.timestamps, packet.window_raw)
+    return Options(packet.mss, packet.shift, packet.sack, packet.tsval is not None, packet.window_raw)
 
 
 def _close(number: int, packets: Sequence[Packet]) -> Close:

@@ -83,7 +83,7 @@ def _of_order(packet: Packet, overtaker: Packet) -> Loss:
     if all(ids):
         later = (ids[0] - ids[1]) % _SPACE < _SPACE // 2
         return Loss(packet, overtaker, "before" if later else "late", "identification")
-    if packet.stamp and overtaker.stamp and packet.stamp != overtaker.stamp:
-        later = (packet.stamp - overtaker.stamp) % 2**32 < 2**31
+    if packet.tsval and overtaker.tsval and packet.tsval != overtaker.tsval:
+        later = (packet.tsval - overtaker.tsval) % 2**32 < 2**31
         return Loss(packet, overtaker, "before" if later else "late", "timestamps")
     return Loss(packet, overtaker, "unknown", "sequence")

@@ -56,13 +56,14 @@ class Violation:
 
 
 def requests(lines: Sequence[Line], spec: Spec, protocol: str) -> list[Requests]:
-    """What became of the requests, in the order of the spec."""
+    """What became of the requests, in the order of the spec; at the end, with no verb, of lines that are none."""
     found = []
-    for verb in spec.requests:
-        sent = [line for line in lines if line.kind == "request" and line.request == verb]
-        if not sent:
+    for verb in [*spec.requests, ""]:
+        others = [line for line in lines if (line.request if line.request in spec.requests else "") == verb]
+        sent = [line for line in others if line.kind == "request"]
+        answers = [line for line in others if line.delay is not None and line.kind in ANSWERS]
+        if not sent and not (answers and not verb):
             continue
-        answers = [line for line in lines if line.request == verb and line.delay is not None and line.kind in ANSWERS]
         refused = [line for line in answers if line.kind == "refusal"]
         found.append(
             Requests(
@@ -71,11 +72,17 @@ def requests(lines: Sequence[Line], spec: Spec, protocol: str) -> list[Requests]
                 granted=len(answers) - len(refused),
                 refused=len(refused),
                 delay=Spread.of([line.delay for line in answers if line.delay is not None]),
-                sent_evidence=Evidence.showing(f'{protocol}.kind == "request" && {protocol}.request == "{verb}"', sent),
+                sent_evidence=_sent(sent, verb, protocol),
                 answer_evidence=Evidence.frames_alone(line.number for line in answers),
             )
         )
     return found
+
+
+def _sent(sent: Sequence[Line], verb: str, protocol: str) -> Evidence:
+    if not verb:
+        return Evidence.frames_alone(line.number for line in sent)
+    return Evidence.showing(f'{protocol}.kind == "request" && {protocol}.request == "{verb}"', sent)
 
 
 def periods(connection: Connection, holes: Sequence[Hole] = ()) -> list[Period]:

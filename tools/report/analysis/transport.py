@@ -1,4 +1,4 @@
-"""What TCP did to carry the chat: retransmissions, round-trip times, windows. Wireshark's analysis is the authority."""
+"""Wireshark's labels and round-trip times over all connections, and how quantities are spread."""
 
 from __future__ import annotations
 

@@ -96,11 +96,11 @@ def _parts(packet: Packet, full: int) -> int:
 
 def _echoed(own: Sequence[Packet], others: Sequence[Packet]) -> list[Unseen]:
     """The timestamps that the other end echoes and no packet has."""
-    last_with = {packet.stamp: packet for packet in own if packet.stamp}
+    last_with = {packet.tsval: packet for packet in own if packet.tsval}
     stamps = sorted(last_with)
     found: dict[int, Unseen] = {}
     for packet in others:
-        echo = packet.echo
+        echo = packet.tsecr
         if not echo or echo in last_with or echo in found or packet.has(RST):
             continue
         place = bisect_left(stamps, echo)

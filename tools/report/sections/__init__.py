@@ -20,6 +20,7 @@ SECTIONS = (
     "segmentation",
     "small",
     "transport",
+    "repairs",
     "losses",
     "network",
     "routing",

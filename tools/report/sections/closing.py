@@ -56,7 +56,11 @@ def _segments(findings: Findings, closed: dict[int, Closing | None]) -> list[Blo
             blocks.append(Paragraph(words, Evidence.frames_alone(found.frames)))
     if by_how and "separate" not in by_how:
         words = "No connection in this capture closed with four segments one after the other"
-        blocks.append(Paragraph(f"{words}, so no end stayed in FIN-WAIT-2.", _closes(by_how)))
+        if not any(
+            "FIN-WAIT-2" in step.client + step.server for one in findings.connections for step in steps(one.packets)
+        ):
+            words += ", and no end is seen to wait in FIN-WAIT-2"
+        blocks.append(Paragraph(f"{words}.", _closes(by_how)))
     return blocks
 
 

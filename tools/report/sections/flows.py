@@ -60,14 +60,14 @@ def _requests(findings: Findings) -> list[Block]:
     unseen = {
         request.verb: request.sent - request.granted - request.refused
         for request in findings.requests
-        if request.verb not in silent
+        if request.verb and request.verb not in silent
     }
     told = any(unseen.values()) and lacking(findings)
     rows = [
         (
-            request.verb,
+            request.verb or "(no request)",
             str(counts.sent[request.verb]),
-            "–" if request.verb in silent else str(counts.granted[request.verb]),
+            "–" if request.verb in (*silent, "") else str(counts.granted[request.verb]),
             str(counts.refused[request.verb]),
             *((str(unseen.get(request.verb, "–")),) if told else ()),
             *_spread(request.delay),
@@ -76,9 +76,10 @@ def _requests(findings: Findings) -> list[Block]:
     ]
     _, evidence = findings.of_kind("request")
     titles = ["Sent", "Granted", "Refused", *(["No answer seen"] if told else []), "Least", "Median", "95 %", "Most"]
+    none = "; the last row has the lines that are no request" if any(not one.verb for one in findings.requests) else ""
     table = Table(
         "Requests of the clients, their outcome, and the response time (from request to answer, at the capture "
-        f"point). A {quoted(findings.words.say)} that succeeds has no answer (–): it is relayed{note(findings)}",
+        f"point). A {quoted(findings.words.say)} that succeeds has no answer (–): it is relayed{none}{note(findings)}",
         (Column("Request", code=True, share=1), *numbers(*titles)),
         rows,
         evidence,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -15,7 +15,7 @@ from tools.report.document import Block, Figure, Paragraph, Section, first_of, l
 from tools.report.drawing import ACCENT, GREEN, INK, ORANGE, RED, VIOLET
 from tools.report.evidence import Evidence, among
 from tools.report.findings import Findings
-from tools.report.packets import Line, Packet
+from tools.report.packets import Line
 from tools.report.plots import grouped, legend, plot, thinned
 from tools.report.sections.gaps import lacking
 
@@ -158,8 +158,7 @@ def _keeping(findings: Findings) -> list[Block]:
     evidence = findings.select("tcp.analysis.keep_alive", marked)
     if not marked:
         return [Paragraph("TCP keep-alive: Wireshark marks no segment as a keep-alive.", evidence)]
-    streams = {packet.stream for packet in marked}
-    full = {packet.number for stream in streams for packet in _to_zero_window(findings.by_stream[stream])}
+    full = {event.packet.number for event in findings.events if event.kind == "window probe"}
     probes = [packet for packet in marked if packet.number in full]
     words = f"TCP keep-alive: Wireshark marks {plural(len(marked), 'segment')} as "
     words += "a keep-alive. " if len(marked) == 1 else "keep-alives. "
@@ -175,15 +174,6 @@ def _keeping(findings: Findings) -> list[Block]:
             f"{'a zero-window probe' if len(probes) == 1 else 'zero-window probes'} (inferred)."
         )
     return [Paragraph(words, evidence)]
-
-
-def _to_zero_window(connection: Connection) -> Iterator[Packet]:
-    """The segments that were sent after the other end had said that its window is zero."""
-    window = {True: 1, False: 1}  # by whether the client has said it; before that, open
-    for packet in connection.packets:
-        if window[not packet.from_client] == 0:
-            yield packet
-        window[packet.from_client] = packet.window
 
 
 def _probes(findings: Findings) -> list[Block]:

@@ -59,7 +59,7 @@ def _sockets(findings: Findings) -> str:
         if most == count:
             together = "both of them were" if count == 2 else "all of them were"
         words += f"; {together} open at the same time" if most > 1 else f"; {together} open at any time"
-    refused = len(findings.attempts("refused"))
+    refused = len(findings.refused)
     if refused:
         words += f". {plural(refused, 'connection attempt')} found no listening socket at that port (refused)"
     return f"{words}."

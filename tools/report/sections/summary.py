@@ -9,10 +9,10 @@ from tools.report.analysis.transport import Spread
 from tools.report.document import Facts, Paragraph, Section, bracketed, listed, plural, quoted, seconds, span
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import RETRANSMISSIONS
 from tools.report.sections.calls import summed
 from tools.report.sections.gaps import lacking, warning
 from tools.report.sections.problems import violated
+from tools.report.sections.repairs import told
 from tools.report.sections.routing import hop_field
 
 _NAMES_SHOWN = 8
@@ -61,7 +61,7 @@ def sections(findings: Findings) -> list[Section]:
                 *([summed(findings)] if findings.calls else []),
                 _began(findings),
                 _cut(findings),
-                _repairs(findings),
+                told(findings),
                 _route(findings),
                 _closed(findings),
                 _legal(findings),
@@ -92,7 +92,7 @@ def _doubtful(findings: Findings) -> str:
 
 
 def _refused(findings: Findings) -> str:
-    refused = len(findings.attempts("refused"))
+    refused = len(findings.refused)
     return f" (and {plural(refused, 'refused attempt')})" if refused else ""
 
 
@@ -143,7 +143,7 @@ def _began(findings: Findings) -> Paragraph:
     whole = [one for one in findings.connections if one.handshake is not None]
     trips = Spread.of([one.handshake.rtt for one in whole if one.handshake])
     words = f"The capture holds the complete three-way handshake of {_of(len(whole), len(findings.established))}."
-    refused = len(findings.attempts("refused"))
+    refused = len(findings.refused)
     if trips is not None:
         words += f" The initial round-trip time is {span(trips.least, trips.most)}"
         words += "." if trips.count == 1 else f" (median {seconds(trips.median)})."
@@ -182,25 +182,6 @@ def _cut(findings: Findings) -> Paragraph:
     )
 
 
-def _repairs(findings: Findings) -> Paragraph:
-    marked = [packet for packet in findings.packets if packet.analysis & RETRANSMISSIONS]
-    evidence = findings.select("tcp.analysis.retransmission", marked)
-    if not marked:
-        return Paragraph("Wireshark marks no retransmission.", evidence)
-    fast = sum("tcp.analysis.fast_retransmission" in packet.analysis for packet in marked)
-    words = f"Wireshark marks {plural(len(marked), 'retransmission')}"
-    if fast == len(marked):
-        words += " (a fast one)" if fast == 1 else " (all of them fast)"
-    elif fast:
-        words += f" ({fast} of them fast)"
-    others = [
-        plural(len(sign.evidence.frames), sign.words, sign.several)
-        for sign in findings.signs
-        if sign.name not in RETRANSMISSIONS
-    ]
-    return Paragraph(f"{words}.{f' It also marks {listed(others)}.' if others else ''}", evidence)
-
-
 def _route(findings: Findings) -> Paragraph:
     clients = {one.client[0] for one in findings.connections}
     packets = [packet for packet in findings.packets if packet.from_client]
@@ -234,7 +215,7 @@ def _closed(findings: Findings) -> Paragraph:
     text = f"Of the {len(findings.established):,} {what}, {listed(parts)}." if len(parts) > 1 else ""
     if len(parts) == 1:
         text = f"{_all(len(findings.established))} {parts[0].partition(' ')[2]}."
-    refused = len(findings.attempts("refused"))
+    refused = len(findings.refused)
     if refused:
         text += f" {plural(refused, 'connection attempt')} {'was' if refused == 1 else 'were'} refused with a RST."
     return Paragraph(text.strip(), findings.ends)

@@ -1,4 +1,4 @@
-"""TCP over time: the stream's progress, throughput, round trips, windows, and repairs."""
+"""TCP over time: the stream's progress, throughput, round trips and windows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from tools.report.analysis.connections import Connection
 from tools.report.analysis.transport import Spread, data, round_trips
-from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, numbers, seconds
+from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, numbers, seconds
 from tools.report.drawing import ACCENT, GREEN, ORANGE, RED
 from tools.report.findings import Findings
-from tools.report.packets import RETRANSMISSIONS, RST, SYN, Packet
+from tools.report.packets import RST, SYN, Packet
 from tools.report.plots import dots, plot, steps, thinned, titled
 from tools.report.sections.gaps import streams_of
 
@@ -19,7 +19,6 @@ _DRAWN = 2
 _BINS = 40
 _ROWS = 200
 _BULK = 8000  # octets from which a direction is a transfer rather than a talk
-_PLOTTED = RETRANSMISSIONS | {"tcp.analysis.zero_window"}  # what makes a connection worth a plot
 
 
 def sections(findings: Findings) -> list[Section]:
@@ -35,7 +34,6 @@ def sections(findings: Findings) -> list[Section]:
         plots += _four_plots(connection, from_client=from_client)
     return [
         Section("TCP over time", _round_trips(findings)),
-        Section("Retransmissions and window events", _signs(findings), 2),
         Section("Time–sequence, throughput, round trips and window", plots, 2),
     ]
 
@@ -51,7 +49,7 @@ def _interesting(findings: Findings) -> list[tuple[Connection, bool]]:
 
     def weight(direction: tuple[Connection, bool]) -> tuple[bool, int]:
         one, from_client = direction
-        troubled = any(packet.analysis & _PLOTTED for packet in one.packets)
+        troubled = bool(one.resent) or any("tcp.analysis.zero_window" in packet.analysis for packet in one.packets)
         return troubled, one.octets_up if from_client else one.octets_down
 
     return sorted(directions, key=weight, reverse=True)[:_DRAWN]
@@ -67,7 +65,7 @@ def _four_plots(one: Connection, *, from_client: bool) -> list[Figure]:
     whole = float(one.last - start)
 
     def progress(panels: Any) -> None:
-        _sequence(panels[0], sent, acks, start)
+        _sequence(panels[0], one, sent, acks)
         _throughput(panels[1], sent, start, low, high)
         for panel in panels:
             panel.set_xlim(low, high)
@@ -120,9 +118,10 @@ def _after(packet: Packet, start: Decimal) -> float:
     return float(packet.time - start)
 
 
-def _sequence(axes: Any, sent: Sequence[Packet], acks: Sequence[Packet], start: Decimal) -> None:
-    again = [packet for packet in sent if packet.analysis & RETRANSMISSIONS]
-    first = thinned([packet for packet in sent if not packet.analysis & RETRANSMISSIONS])
+def _sequence(axes: Any, one: Connection, sent: Sequence[Packet], acks: Sequence[Packet]) -> None:
+    start, resent = one.first, one.resent
+    again = [packet for packet in sent if packet.number in resent]
+    first = thinned([packet for packet in sent if packet.number not in resent])
     acknowledged = thinned([packet for packet in acks if packet.ack])
     steps(axes, [(_after(packet, start), packet.ack) for packet in acknowledged], GREEN, "acknowledged")
     dots(axes, [(_after(packet, start), packet.seq) for packet in first], ACCENT, "segment")
@@ -202,72 +201,3 @@ def _upper(findings: Findings) -> str:
 
 def _cells(spread: Spread | None) -> tuple[str, str, str]:
     return ("0", "–", "–") if spread is None else (str(spread.count), seconds(spread.median), seconds(spread.most))
-
-
-def _signs(findings: Findings) -> list[Block]:
-    if not findings.signs:
-        words = "Wireshark's TCP analysis finds no retransmission, no duplicate ACK, no zero window."
-        return [Paragraph(words, findings.select("tcp.analysis.flags", [p for p in findings.packets if p.analysis]))]
-    rows = [
-        (
-            sign.words,
-            str(len(sign.evidence.frames)),
-            ", ".join(str(number) for number in sign.evidence.frames[:6])
-            + (" …" if len(sign.evidence.frames) > 6 else ""),
-            sign.meaning,
-        )
-        for sign in findings.signs
-    ]
-    marked = [packet for packet in findings.packets if packet.analysis]
-    blocks: list[Block] = [
-        Table(
-            "Events in Wireshark's TCP analysis",
-            (Column("Event"), Column("Frames", "right"), Column("Which", share=0.8), Column("Meaning", share=1)),
-            rows,
-            findings.select(" || ".join(sign.name for sign in findings.signs).join("()"), marked),
-        )
-    ]
-    if any(packet.analysis & RETRANSMISSIONS for packet in marked):
-        blocks.append(_retransmissions(findings))
-    return blocks
-
-
-def _retransmissions(findings: Findings) -> Table:
-    repeated = [packet for packet in findings.packets if packet.analysis & RETRANSMISSIONS]
-    rows = []
-    for packet in repeated[:_ROWS]:
-        one = findings.by_stream[packet.stream]
-        same = next(
-            (
-                other
-                for other in one.packets
-                if other.number < packet.number
-                and other.from_client == packet.from_client
-                and other.seq <= packet.seq < other.seq + other.payload
-            ),
-            None,
-        )
-        rows.append(
-            (
-                str(packet.number),
-                findings.since(packet.time),
-                one.direction(from_client=packet.from_client),
-                str(packet.seq),
-                f"{packet.payload:,}",
-                str(same.number) if same else "no frame",
-                seconds(packet.time - same.time) if same else "–",
-                "duplicate ACKs" if "tcp.analysis.fast_retransmission" in packet.analysis else "cannot be determined",
-            )
-        )
-    return Table(
-        f"Retransmitted segments{first_of(rows, repeated)}, and the frame in which the same octets were seen first",
-        (
-            *numbers("Frame", "Time"),
-            Column("Direction", share=1),
-            *numbers("Sequence", "Octets", "First seen in", "After"),
-            Column("Triggered by"),
-        ),
-        rows,
-        findings.select("tcp.analysis.retransmission", repeated),
-        small=True,
-    )

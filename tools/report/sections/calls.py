@@ -98,7 +98,9 @@ def summed(findings: Findings) -> Paragraph:
         words = f"Of {plural(len(shown), 'call')}, {listed(ends)}." if shown else ""
     rest = len(findings.calls) - len(shown)
     if rest:
-        words += f" The capture does not show the caller of {plural(rest, 'call')}{' more' if shown else ''}."
+        words += (
+            f" The capture holds {plural(rest, 'more call' if shown else 'call')} of which it does not show the caller."
+        )
     words = words.strip()
     lines = [line for line in findings.lines if line.chat is not None]
     return Paragraph(words, Evidence.showing(f"{findings.protocol}.chat", lines))

@@ -34,6 +34,9 @@ def _states(findings: Findings) -> list[Block]:
     known = sum(
         line.state != line.state_after and "unknown" not in (line.state, line.state_after) for line in findings.lines
     )
+    changes = "No line of this capture shows a change of the state."
+    if known:
+        changes = f"{plural(known, 'line')} of this capture {'changes' if known == 1 else 'change'} the state."
     table = []
     for one in findings.speaking[:_SHOWN]:
         row = periods(one)
@@ -42,8 +45,7 @@ def _states(findings: Findings) -> list[Block]:
     return [
         Paragraph(
             "A connection is always in one state of the specification. Only the server's answers and pushes change "
-            f"it, never a request alone. {plural(known, 'line')} of this capture "
-            f"{'changes' if known == 1 else 'change'} the state."
+            f"it, never a request alone. {changes}"
         ),
         Figure(
             f"The states of the connections over time{first_of(shown, findings.speaking)}{own_scale}. TCP stream in "

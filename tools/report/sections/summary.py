@@ -71,7 +71,7 @@ def _names(findings: Findings) -> str:
     unknown = sum(not findings.by_stream[stream].user for stream in findings.partial)
     if not unknown:
         return f"{users} with a name"
-    return f"{users} whose name is known; {plural(unknown, 'more connection')} may have one"
+    return f"{users} whose name is known; {plural(unknown, 'other connection')} may have one"
 
 
 def _refused(findings: Findings) -> str:
@@ -120,7 +120,9 @@ def _chatted(findings: Findings) -> str:
 def _began(findings: Findings) -> Paragraph:
     whole = [one for one in findings.connections if one.handshake is not None]
     trips = Spread.of([one.handshake.rtt for one in whole if one.handshake and one.handshake.rtt is not None])
-    words = f"The capture holds the complete three-way handshake of {_of(len(whole), len(findings.established))}."
+    words = "The capture holds no complete three-way handshake."
+    if whole:
+        words = f"The capture holds the complete three-way handshake of {_of(len(whole), len(findings.established))}."
     refused = len(findings.connections) - len(findings.established)
     if trips is not None:
         words += f" The initial round-trip time is {span(trips.least, trips.most)}"
@@ -131,12 +133,12 @@ def _began(findings: Findings) -> Paragraph:
 
 
 def _of(count: int, whole: int) -> str:
-    """`all 5 connections`, `2 of the 5 connections`, `none of the 5 connections`, `the only connection`."""
+    """`all 5 connections`, `2 of the 5 connections`, `the only connection`."""
     if whole == 1:
-        return "the only connection" if count else "no connection"
+        return "the only connection"
     if count == whole:
         return "both connections" if whole == 2 else f"all {whole:,} connections"
-    return f"{f'{count:,}' if count else 'none'} of the {whole:,} connections"
+    return f"{count:,} of the {whole:,} connections"
 
 
 def _cut(findings: Findings) -> Paragraph:

@@ -125,11 +125,14 @@ class Call:
         return [line for line in self.said if line.speaker == speaker]
 
     def think_times(self) -> Iterator[tuple[Said, Decimal]]:
-        """Each line that follows one of the other user, and the seconds since that one, or since the call's answer."""
+        """Each line that follows one of the other user, and the seconds since that one, or since the call's answer.
+
+        Without the lines that were sent before the answer, or before the first frame that shows one.
+        """
         since = Decimal(0) if self.answered is None else self.answered.time
         for before, after in pairwise(self.said):
-            if before.speaker != after.speaker:
-                yield after, max(Decimal(0), after.time - max(before.time, since))
+            if before.speaker != after.speaker and after.time > since:
+                yield after, after.time - max(before.time, since)
 
 
 @dataclass(slots=True)

@@ -99,7 +99,9 @@ def summed(findings: Findings) -> Paragraph:
         words = f"Of {plural(len(shown), 'call')}, {listed(ends)}." if shown else ""
     rest = len(findings.calls) - len(shown)
     if rest:
-        words += f" The capture does not show the caller of {plural(rest, 'call')}{' more' if shown else ''}."
+        words += (
+            f" The capture holds {plural(rest, 'more call' if shown else 'call')} of which it does not show the caller."
+        )
     if lacking(findings):
         which = "whose caller the capture shows" if rest else "that the capture shows"
         words = words.replace("calls ", f"calls {which} ", 1).replace("The only call ", f"The only call {which} ", 1)

@@ -34,6 +34,11 @@ def _states(findings: Findings) -> list[Block]:
     known = sum(
         line.state != line.state_after and "unknown" not in (line.state, line.state_after) for line in findings.lines
     )
+    changes = "No line of this capture shows a change of the state."
+    if known:
+        changes = f"{plural(known, 'line')} of this capture {'changes' if known == 1 else 'change'} the state."
+    if lacking(findings):
+        changes += " Where packets are missing, the state is unknown until later lines tell it."
     table = []
     for one in findings.speaking[:_SHOWN]:
         row = findings.periods(one)
@@ -42,8 +47,7 @@ def _states(findings: Findings) -> list[Block]:
     return [
         Paragraph(
             "A connection is always in one state of the specification. Only the server's answers and pushes change "
-            f"it, never a request alone. {plural(known, 'line') if known else 'No line'} of this capture "
-            f"{'changes' if known <= 1 else 'change'} the state{_seen(findings)}."
+            f"it, never a request alone. {changes}"
         ),
         Figure(
             f"The states of the connections over time{first_of(shown, findings.speaking)}{own_scale}. TCP stream in "
@@ -61,13 +65,6 @@ def _states(findings: Findings) -> list[Block]:
             small=True,
         ),
     ]
-
-
-def _seen(findings: Findings) -> str:
-    """Where packets are missing, states may have changed unseen."""
-    if not lacking(findings):
-        return ""
-    return " from one that is known to another. Where packets are missing, it is unknown until later lines tell it"
 
 
 def _panel(findings: Findings, shown: Sequence[Connection], colours: dict[str, str], labels: Sequence[str]) -> str:

@@ -81,7 +81,7 @@ def _names(findings: Findings) -> tuple[str, str, str]:
     inferred = len({one.user for one in findings.connections if one.inferred})
     more = f" with a name{f', {inferred} of them inferred' if inferred else ''}"
     if unknown:
-        more += f"; {plural(unknown, 'more connection')} may have one"
+        more += f"; {plural(unknown, 'other connection')} may have one"
     return "user", "users", more
 
 
@@ -142,7 +142,9 @@ def _chatted(findings: Findings) -> str:
 def _began(findings: Findings) -> Paragraph:
     whole = [one for one in findings.connections if one.handshake is not None]
     trips = Spread.of([one.handshake.rtt for one in whole if one.handshake])
-    words = f"The capture holds the complete three-way handshake of {_of(len(whole), len(findings.established))}."
+    words = "The capture holds no complete three-way handshake."
+    if whole:
+        words = f"The capture holds the complete three-way handshake of {_of(len(whole), len(findings.established))}."
     refused = len(findings.refused)
     if trips is not None:
         words += f" The initial round-trip time is {span(trips.least, trips.most)}"
@@ -153,12 +155,12 @@ def _began(findings: Findings) -> Paragraph:
 
 
 def _of(count: int, whole: int) -> str:
-    """`all 5 connections`, `2 of the 5 connections`, `none of the 5 connections`, `the only connection`."""
+    """`all 5 connections`, `2 of the 5 connections`, `the only connection`."""
     if whole == 1:
-        return "the only connection" if count else "no connection"
+        return "the only connection"
     if count == whole:
         return "both connections" if whole == 2 else f"all {whole:,} connections"
-    return f"{f'{count:,}' if count else 'none'} of the {whole:,} connections"
+    return f"{count:,} of the {whole:,} connections"
 
 
 def _cut(findings: Findings) -> Paragraph:

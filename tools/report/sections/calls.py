@@ -22,7 +22,7 @@ from tools.report.document import (
 )
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.sections.gaps import lacking, late
+from tools.report.sections.notes import lacking, late
 
 _SHOWN = 200
 # How calls ended, for one of them and for several.

@@ -10,7 +10,7 @@ from tools.report.document import Block, Column, Figure, Paragraph, Section, Tab
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.ladder import ladder
-from tools.report.sections.gaps import lacking, note
+from tools.report.sections.notes import lacking, note
 
 
 def sections(findings: Findings) -> list[Section]:

@@ -17,7 +17,7 @@ from tools.report.evidence import Evidence, among
 from tools.report.findings import Findings
 from tools.report.packets import Line
 from tools.report.plots import grouped, legend, plot, thinned
-from tools.report.sections.gaps import lacking
+from tools.report.sections.notes import lacking
 
 _DRAWN = 48
 _PANEL = 12  # connections in one panel of the drawing

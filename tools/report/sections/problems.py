@@ -10,7 +10,7 @@ from tools.report.document import Block, Column, Paragraph, Section, Table, firs
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Line
-from tools.report.sections.gaps import lacking
+from tools.report.sections.notes import lacking
 
 _SHOWN = 200
 

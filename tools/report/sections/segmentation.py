@@ -15,7 +15,7 @@ from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Packet
 from tools.report.plots import COLOURS, plot
-from tools.report.sections.gaps import note
+from tools.report.sections.notes import note
 
 _SHOWN = 200
 _MOST_DRAWN = 14

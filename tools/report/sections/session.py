@@ -10,7 +10,7 @@ from tools.report.document import Block, Column, Figure, Paragraph, Section, Tab
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.plots import COLOURS, bars, grouped, legend, plot
-from tools.report.sections.gaps import lacking
+from tools.report.sections.notes import lacking
 
 _DRAWN = 48
 _PANEL = 12  # connections in one panel of the drawing

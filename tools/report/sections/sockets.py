@@ -18,7 +18,7 @@ from tools.report.document import (
     seconds,
 )
 from tools.report.findings import Findings
-from tools.report.sections.gaps import note
+from tools.report.sections.notes import note
 
 _SHOWN = 200
 

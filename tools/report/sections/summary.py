@@ -10,7 +10,7 @@ from tools.report.document import Facts, Paragraph, Section, bracketed, listed, 
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.sections.calls import summed
-from tools.report.sections.gaps import lacking, warning
+from tools.report.sections.notes import lacking, warning
 from tools.report.sections.problems import violated
 from tools.report.sections.repairs import told
 from tools.report.sections.routing import hop_field

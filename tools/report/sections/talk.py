@@ -22,7 +22,7 @@ from tools.report.document import (
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.plots import COLOURS, grouped, legend, plot, steps, thinned, titled
-from tools.report.sections.gaps import lacking, late, note
+from tools.report.sections.notes import lacking, late, note
 
 _DRAWN = 48
 _PANEL = 12  # chats in one panel of the drawing

@@ -13,7 +13,7 @@ from tools.report.drawing import ACCENT, GREEN, ORANGE, RED
 from tools.report.findings import Findings
 from tools.report.packets import RST, SYN, Packet
 from tools.report.plots import dots, plot, steps, thinned, titled
-from tools.report.sections.gaps import streams_of
+from tools.report.sections.notes import streams_of
 
 _DRAWN = 2
 _BINS = 40

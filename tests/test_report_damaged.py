@@ -105,7 +105,7 @@ def test_the_link_layer_changes_nothing_above_it(name: str, link: str, tmp_path:
 def test_a_whole_capture_lacks_nothing(name: str, tmp_path: Path) -> None:
     """By sequence numbers, also where TCP has lost and sent again."""
     found = findings(chat(name.partition(".")[0]), tmp_path / "whole.pcap")
-    assert "connections is missing" in said_by(found, "gaps")
+    assert "no octet is missing" in said_by(found, "gaps")
     assert [gap.holes for gap in found.gaps] == [[]] * len(found.gaps)
 
 

@@ -6,7 +6,7 @@ in the sequence numbers was late, or its first copy has not passed: the order in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,14 +25,14 @@ class Loss:
 
     `place`: its first copy was lost before the capture point, or behind it, since the receiver asked for it with
     duplicate acknowledgements; or it was `unacknowledged` for another reason, such as a lost acknowledgement or
-    a receiver that was stopped; or it was acknowledged before it came again (`needless`); or it is no loss, but
+    a receiver that was stopped; or it had arrived before it came again (`needless`); or it is no loss, but
     overtaken by others (`late`); or it cannot be known which of these.
     """
 
     packet: Packet
     other: Packet
     place: Place
-    inferred_from: Literal["identification", "timestamps", "sequence"]
+    inferred_from: Literal["identification", "timestamps", "sequence", "D-SACK"]
 
     @property
     def fills(self) -> bool:
@@ -42,11 +42,12 @@ class Loss:
 
 def losses(connection: Connection) -> list[Loss]:
     """The segments of both directions that came again or late, in the order of the capture."""
-    found = [loss for side in (True, False) for loss in _losses(connection.packets, from_client=side)]
+    had = {event.packet.number for event in connection.events if event.needless is not None}
+    found = [loss for side in (True, False) for loss in _losses(connection.packets, had, from_client=side)]
     return sorted(found, key=lambda loss: loss.packet.number)
 
 
-def _losses(packets: Sequence[Packet], *, from_client: bool) -> list[Loss]:
+def _losses(packets: Sequence[Packet], had: Collection[int], *, from_client: bool) -> list[Loss]:
     seen = Coverage()
     carriers: list[Packet] = []
     asked: set[int] = set()  # sequence numbers in duplicate acknowledgements
@@ -67,7 +68,8 @@ def _losses(packets: Sequence[Packet], *, from_client: bool) -> list[Loss]:
                 copies = (
                     one for one in reversed(carriers) if one.first < last and packet.first < one.first + one.payload
                 )
-                found.append(Loss(packet, next(copies), place, "sequence"))
+                proof: Literal["D-SACK", "sequence"] = "D-SACK" if packet.number in had else "sequence"
+                found.append(Loss(packet, next(copies), "needless" if packet.number in had else place, proof))
             elif end is not None and packet.first < end and new:
                 overtaker = next((each for each in reversed(carriers) if each.first >= last), None)
                 if overtaker is not None:

@@ -12,7 +12,7 @@ _PLACES: dict[Place, str] = {
     "before": "before the capture point: no earlier copy passed it",
     "behind": "behind the capture point: a copy had passed, and the receiver asks for it with duplicate ACKs",
     "unacknowledged": "cannot be known: a copy had passed, and no acknowledgement of it",
-    "needless": "nowhere: it was acknowledged before it came again",
+    "needless": "nowhere: the earlier copy had arrived",
     "late": "nowhere: it was sent before the other one, and overtaken",
     "unknown": "cannot be known: lost before the capture point, or overtaken",
 }
@@ -20,6 +20,7 @@ _FROM = {
     "identification": "the order of the identification (ip.id)",
     "timestamps": "the order of the timestamps (tcp.options.timestamp.tsval)",
     "sequence": "sequence and acknowledgement numbers",
+    "D-SACK": "the receiver's D-SACK block (RFC 2883)",
 }
 
 

@@ -100,7 +100,8 @@ def _holes(findings: Findings) -> list[Block]:
 
 def _confirmed(hole: Hole, findings: Findings) -> str:
     """What the identification says of it."""
-    same = next((each for each in _in_hole(hole, findings) if each.how == "identification"), None)
+    gap = next(gap for gap in findings.gaps if gap.connection.stream == hole.stream)
+    same = next((each for each in _in_hole(hole, gap) if each.how == "identification"), None)
     if same is None:
         return ""
     return (
@@ -109,12 +110,11 @@ def _confirmed(hole: Hole, findings: Findings) -> str:
     )
 
 
-def _in_hole(hole: Hole, findings: Findings) -> list[Unseen]:
+def _in_hole(hole: Hole, gap: Gaps) -> list[Unseen]:
     """Packets that are known by other fields to be missing in that place."""
-    own = next(gap.unseen for gap in findings.gaps if gap.connection.stream == hole.stream)
     return [
         each
-        for each in own
+        for each in gap.unseen
         if each.from_client == hole.from_client and each.before > (hole.after or 0) and each.after < hole.shown_by
     ]
 
@@ -180,12 +180,8 @@ def _since(proof: Proof) -> str:
 
 def _packets(findings: Findings) -> list[Block]:
     """Packets of which no octet is missing: acknowledgements, and segments whose octets came again."""
-    found = [
-        each
-        for gap in findings.established_gaps
-        for each in gap.unseen
-        if not any(each in _in_hole(hole, findings) for hole in gap.holes)
-    ]
+    in_holes = {each for gap in findings.established_gaps for hole in gap.holes for each in _in_hole(hole, gap)}
+    found = [each for gap in findings.established_gaps for each in gap.unseen if each not in in_holes]
     if not found:
         return []
     shown = found[:_SHOWN]

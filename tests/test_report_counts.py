@@ -16,6 +16,7 @@ from tools.report.findings import Findings
 from tools.report.reading import Capture
 
 from .damage import recorded, worlds
+from .segments import ACK
 from .test_dissector_damaged import (
     Damage,
     Packets,
@@ -151,3 +152,23 @@ def test_a_whole_capture_has_exact_counts_and_no_proof(tmp_path: Path) -> None:
     found = findings(recorded(path_of("chat")), tmp_path / "whole.pcap")
     assert all(count.exact for count in counted(found).values())
     assert found.proofs == []
+
+
+@pytest.mark.parametrize(("name", "how", "share"), [("chat", "identification", 0.7), ("routed6", "echo", 0.05)])
+def test_an_acknowledgement_that_is_missing_shows_in_other_fields(
+    name: str, how: str, share: float, tmp_path: Path
+) -> None:
+    """By the identification, or in IPv6 by the timestamp that the other end echoes; no octet is said to be missing."""
+    packets = [packet for packet in recorded(path_of(name)) if packet.ends is not None]
+    bare = [at for at, packet in enumerate(packets) if packet.flags == ACK and packet.payload == len(packet.octets)]
+    shown, origins = worlds([without(packets, at) for at in bare])
+    found = findings(shown, tmp_path / "bare.pcap")
+    first = {world: index for index, (world, _) in reversed(list(enumerate(origins)))}
+    known = 0
+    for world, (at, each) in enumerate(zip(bare, apart(found, origins, len(bare)), strict=True)):
+        assert not any(gap.holes for gap in each.gaps)
+        unseen = [one for gap in each.gaps for one in gap.unseen]
+        assert all((one.how, one.packets) == (how, 1) for one in unseen)
+        assert all(one.after - first[world] <= at < one.before - first[world] for one in unseen), at
+        known += bool(unseen)
+    assert known >= share * len(bare)

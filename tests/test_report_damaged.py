@@ -235,21 +235,6 @@ def test_nothing_is_inferred_from_an_acknowledgement_that_may_be_missing(answerl
     assert said_by(answerless, "small").count("erin") == 0
 
 
-def test_an_acknowledgement_that_is_missing_shows_in_other_fields(tmp_path: Path) -> None:
-    """By the identification, or in IPv6 by the timestamp that the other end echoes; no octet is said to be missing."""
-    for name, how, least in (("chat", "identification", 6), ("routed6", "echo", 1)):
-        whole = [packet for packet in chat(name) if packet.ends is not None]
-        bare = [at for at, packet in enumerate(whole) if packet.flags == ACK and packet.payload == len(packet.octets)]
-        shown = 0
-        for at in bare[7::9]:
-            found = findings([*whole[:at], *whole[at + 1 :]], tmp_path / "bare.pcap")
-            unseen = [each for gap in found.gaps for each in gap.unseen]
-            assert not any(gap.holes for gap in found.gaps)
-            assert all((each.how, each.packets) == (how, 1) and each.after <= at < each.before for each in unseen)
-            shown += len(unseen)
-        assert shown >= least, name
-
-
 # --- Losses ---------------------------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 from .drawing import ACCENT, FAINT, GREEN, INK, ORANGE, RED, RULE, VIOLET
 
 COLOURS = (ACCENT, ORANGE, GREEN, VIOLET, RED, "#4a7c7e", "#8a6d3b", "#7a7a7a")
-_MOST_POINTS = 1500
+MOST_POINTS = 1500  # of one kind in one drawing: each is an element of the SVG, which costs the PDF memory
 _WIDTH = 6.6  # inches of a drawing
 _ADVANCE = 0.066  # inches of a character of a label
 _Item = TypeVar("_Item")
@@ -72,7 +72,7 @@ def grouped(items: Sequence[_Item], most: int) -> list[Sequence[_Item]]:
     return [items[low:high] for low, high in pairwise(edges)]
 
 
-def thinned(points: Sequence[Any], most: int = _MOST_POINTS) -> Sequence[Any]:
+def thinned(points: Sequence[Any], most: int = MOST_POINTS) -> Sequence[Any]:
     """At most as many of the points as a printed plot can show, evenly, the first and the last among them."""
     if len(points) <= most:
         return points

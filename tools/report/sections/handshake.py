@@ -105,8 +105,9 @@ def _arithmetic(one: Connection, shake: Handshake) -> Paragraph:
     return Paragraph(
         f"Frame {shake.syn_ack} acknowledges {shake.syn_ack_acks} = {shake.client_isn} + 1, and frame {shake.ack} "
         f"acknowledges {shake.ack_acks} = {shake.server_isn} + 1. The initial round-trip time, from the SYN to the "
-        f"third segment, is {exact(shake.rtt)}: {exact(shake.server_took)} from the SYN to its answer and "
-        f"{exact(shake.client_took)} from there to the ACK, measured at the capture point{_farther(one, shake)}.",
+        f"third segment, is {exact(shake.rtt)}: {exact(shake.server_took)} from the SYN to the SYN-ACK and "
+        f"{exact(shake.client_took)} from the SYN-ACK to the ACK, measured at the capture "
+        f"point{_farther(one, shake)}.",
         shake.evidence,
     )
 

@@ -16,7 +16,7 @@ from tools.report.drawing import ACCENT, GREEN, INK, ORANGE, RED, VIOLET
 from tools.report.evidence import Evidence, among
 from tools.report.findings import Findings
 from tools.report.packets import Line
-from tools.report.plots import grouped, legend, plot, thinned
+from tools.report.plots import MOST_POINTS, grouped, legend, plot, thinned
 from tools.report.sections.notes import lacking
 
 _DRAWN = 48
@@ -235,12 +235,12 @@ def _figure(findings: Findings) -> Figure:
         legend({kind: colour for kind, colour in _COLOURS.items() if kind in used}),
         "For each connection a grey bar, with a coloured mark for each line of the protocol",
         _cited(findings, lines, shown),
-        [_panel(findings, part, [one.label for one in shown]) for part in parts],
+        [_panel(findings, part, [one.label for one in shown], MOST_POINTS // len(parts)) for part in parts],
     )
 
 
-def _panel(findings: Findings, shown: Sequence[Connection], labels: Sequence[str]) -> str:
-    """The lines of some connections over time. `labels`: those of all panels."""
+def _panel(findings: Findings, shown: Sequence[Connection], labels: Sequence[str], most: int) -> str:
+    """The lines of some connections over time, at most so many of a kind. `labels`: those of all panels."""
     points: dict[str, list[tuple[Decimal, int]]] = {kind: [] for kind in _COLOURS}
     for row, one in enumerate(shown):
         for line in one.lines:
@@ -251,7 +251,7 @@ def _panel(findings: Findings, shown: Sequence[Connection], labels: Sequence[str
         for row, one in enumerate(shown):
             axes.plot([one.first - findings.start, one.last - findings.start], [row, row], color="#c9d3dc", linewidth=3)
         for kind, places in points.items():
-            few = thinned(places)
+            few = thinned(places, most)
             across, down = [x for x, _ in few], [y for _, y in few]
             axes.plot(across, down, "|", color=_COLOURS[kind], markersize=9, markeredgewidth=1.1)
         axes.set_yticks(range(len(shown)), [one.label for one in shown])

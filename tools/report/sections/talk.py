@@ -21,13 +21,13 @@ from tools.report.document import (
 )
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.plots import COLOURS, grouped, legend, plot, steps, thinned, titled
+from tools.report.plots import COLOURS, MOST_POINTS, grouped, legend, plot, steps, thinned, titled
 from tools.report.sections.notes import lacking, late, note
 
 _DRAWN = 48
 _PANEL = 12  # chats in one panel of the drawing
 _SHOWN = 200
-_RATED, _RATED_TIME = 5, 1.0  # lines, and seconds in chats, from which a rate means something
+_RATED, _RATED_TIME = 5, 1.0  # lines from which their spread or rate means something, and seconds in chats for a rate
 _SPEAKERS = {"lines of the caller": COLOURS[0], "lines of the called user": COLOURS[1]}
 
 
@@ -85,7 +85,7 @@ def _chats(findings: Findings) -> list[Block]:
                 legend(_SPEAKERS),
                 "Dots along the time, one row for each chat",
                 _passed_on(findings),
-                [_panel(findings, part, [_label(chat) for chat in drawn]) for part in parts],
+                [_panel(findings, part, [_label(chat) for chat in drawn], MOST_POINTS // len(drawn)) for part in parts],
             )
         )
     return blocks
@@ -104,13 +104,13 @@ def _label(chat: Call) -> str:
     return f"{chat.caller} {'→' if chat.shown else '–'} {chat.called} ({chat.number})"
 
 
-def _panel(findings: Findings, chats: Sequence[Call], labels: Sequence[str]) -> str:
-    """The lines of some chats over time, a row for each chat. `labels`: those of all panels."""
+def _panel(findings: Findings, chats: Sequence[Call], labels: Sequence[str], most: int) -> str:
+    """The lines of some chats over time, a row for each chat, at most so many of a speaker. `labels`: of all panels."""
 
     def draw(axes: Any) -> None:
         for row, chat in enumerate(chats):
             for who, colour in zip((chat.caller, chat.called), _SPEAKERS.values(), strict=True):
-                points = thinned(chat.by(who), 1500 // len(chats) + 2)
+                points = thinned(chat.by(who), most + 2)
                 times = [line.time - findings.start for line in points]
                 sizes = [8 + line.octets**0.5 * 2 for line in points]
                 axes.scatter(times, [row] * len(points), s=sizes, color=colour, alpha=0.75, linewidths=0)
@@ -157,6 +157,7 @@ def _patterns(findings: Findings) -> list[Block]:
         sizes = [line.octets for line in said]
         around = max(0.0, (20 - max(sizes) + min(sizes)) / 2)  # lines of one length are a bar, not the whole panel
         span = (min(sizes) - around, max(sizes) + around)
+        panels[0].yaxis.get_major_locator().set_params(integer=True)
         panels[0].hist(sizes, bins=20, range=span, color=COLOURS[0], edgecolor="white", linewidth=0.4)
         titled(panels[0], "Line lengths", "octets with the verb and the LF", "lines")
         times = sorted(1e3 * float(line.took) for line in said if line.took is not None)
@@ -175,18 +176,19 @@ def _patterns(findings: Findings) -> list[Block]:
         del columns[rate]
         rows = [(*row[: 1 + rate], *row[2 + rate :]) for row in rows]
         per_second = ""
-    return [
+    blocks: list[Block] = [
         Table(
             f"The lines of each user: their number, their lengths in octets, the time in chats{per_second}, and the "
             "think time (from the partner's line, or the answer to the call, to the next own line)" + note(findings),
             (Column("User", share=1), *numbers(*columns)),
             rows,
             evidence,
-        ),
-        Figure(
-            "Line lengths and relay times",
-            plot(draw, columns=2, height=2.3),
-            "A histogram and a curve",
-            evidence,
-        ),
+        )
     ]
+    if len(said) >= _RATED:
+        blocks.append(
+            Figure(
+                "Line lengths and relay times", plot(draw, columns=2, height=2.3), "A histogram and a curve", evidence
+            )
+        )
+    return blocks

@@ -287,13 +287,18 @@ def test_a_call_rings_as_long_as_tshark_says(shark: Tshark) -> None:
         assert call["ringing"] == pytest.approx(ringing, abs=1e-5)
 
 
-def calls_in(path: Path, folder: Path) -> tuple[list[Call], list[Line]]:
-    """The calls and the lines of a capture as the report reads them."""
+def findings_of(path: Path, folder: Path) -> Findings:
+    """What the report finds in a capture; nothing is written or drawn."""
     need("tshark")
     dissector = folder / "dissector.lua"
     dissector.write_text(script(shipped()), encoding="utf-8")
     reader = Reader(path, dissector, shipped().protocol, version(), shipped().transport.port)
-    findings = Findings(read(reader, shipped().protocol, quiet), shipped(), WORDS, "")
+    return Findings(read(reader, shipped().protocol, quiet), shipped(), WORDS, "")
+
+
+def calls_in(path: Path, folder: Path) -> tuple[list[Call], list[Line]]:
+    """The calls and the lines of a capture as the report reads them."""
+    findings = findings_of(path, folder)
     return findings.calls, findings.lines
 
 
@@ -432,8 +437,8 @@ def test_nagle_makes_fewer_segments_of_the_same_lines() -> None:
 def test_the_first_illegal_frame_is_named() -> None:
     text = json.dumps(report("trouble.pcapng")["sections"])
     first = report("trouble.pcapng")["data"]["violations"][0]
-    assert f"The first illegal frame is in frame {first['frame']}" in text
-    assert "No frame of the protocol breaks the specification" in json.dumps(report("chat.pcapng")["sections"])
+    assert f"The first violation is in frame {first['frame']}" in text
+    assert "No line of the protocol violates the specification" in json.dumps(report("chat.pcapng")["sections"])
 
 
 # --- Paper and screen -----------------------------------------------------------------------------------------------

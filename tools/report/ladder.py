@@ -12,12 +12,13 @@ from .analysis.connections import Connection
 from .document import bracketed, plural, shortened
 from .drawing import ACCENT, FAINT, GREEN, INK, RED, RULE, Drawing
 from .findings import Findings
-from .packets import ACK, FIN, RETRANSMISSIONS, RST, SYN, Line, Packet
+from .packets import ACK, FIN, RST, SYN, Line, Packet
 
-_WIDTH, _LEFT, _RIGHT, _FRAME, _TIME = 800, 186, 738, 40, 104
-_MOST = 1700  # pixels of a diagram: two pages
-_TALL, _LOW, _LINE_STEP = 31, 22, 12
-_MARKED = RETRANSMISSIONS | {"tcp.analysis.duplicate_ack", "tcp.analysis.zero_window"}  # drawn in red
+_WIDTH, _LEFT, _RIGHT, _FRAME, _TIME = 700, 152, 640, 36, 98
+_SMALL, _TEXT = 10.2, 11  # sizes of letters; on paper, where the drawing is 166 mm wide, 6.9 and 7.4 points
+_MOST = 1800  # pixels of a diagram: two to three pages
+_TALL, _LOW, _LINE_STEP = 34, 24, 13
+_WORDS = 36  # characters of a line that fit between two lifelines
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ def _strip(height: float) -> Drawing:
 
 def _ends(findings: Findings, chat: Call) -> list[int]:
     """The caller's stream first."""
-    return sorted(chat.streams, key=lambda stream: findings.by_stream[stream].who != chat.caller)[:2]
+    return sorted(chat.streams, key=lambda stream: findings.by_stream[stream].name != chat.caller)[:2]
 
 
 def _rows(ends: Sequence[Connection], chat: Call, words: Vocabulary) -> list[DiagramRow]:
@@ -104,11 +105,11 @@ def _head(ends: Sequence[Connection]) -> str:
     if len(ends) > 1:
         heads.append((_RIGHT, ends[1].who, bracketed(ends[1].client)))
     for x, name, address in heads:
-        sheet.text(x, 14, name, 13, INK, "middle", bold=True)
-        sheet.text(x, 28, address, 9.5, FAINT, "middle")
-    sheet.text(_FRAME, 28, "frame", 9.5, FAINT, "end")
-    sheet.text(_TIME, 28, "seconds", 9.5, FAINT, "end")
-    sheet.height = 36
+        sheet.text(x, 14, shortened(name, _WORDS), 13, INK, "middle", bold=True)
+        sheet.text(x, 28, shortened(address, _WORDS), _SMALL, FAINT, "middle")
+    sheet.text(_FRAME, 41, "frame", _SMALL, FAINT, "end")
+    sheet.text(_TIME, 41, "seconds", _SMALL, FAINT, "end")
+    sheet.height = 46
     return sheet.svg()
 
 
@@ -134,7 +135,7 @@ def _draw(sheet: Drawing, row: DiagramRow, ends: Sequence[Connection], findings:
     bottom = sheet.height
     if row.packet is None:
         omitted = f"{plural(row.skipped, 'segment')} with payload omitted"
-        sheet.text(_middle() - 10, 14, omitted, 9.5, FAINT, "middle", background="#ffffff")
+        sheet.text(_middle(), 15, omitted, _SMALL, FAINT, "middle", background="#ffffff")
         sheet.height = bottom
         return
     packet, connection = row.packet, row.connection
@@ -142,23 +143,22 @@ def _draw(sheet: Drawing, row: DiagramRow, ends: Sequence[Connection], findings:
     start, stop = (end, _middle()) if packet.from_client else (_middle(), end)
     centre = (start + stop) / 2
     words = _shown(packet.lines)
-    arrow = bottom - 13
+    arrow = bottom - 15
     for index, text in enumerate(words):
         colour = ACCENT if packet.from_client else GREEN
-        sheet.text(
-            centre, arrow - 4 - (len(words) - 1 - index) * _LINE_STEP, shortened(text, 42), 10, colour, "middle", True
-        )
-    colour = RED if packet.has(RST) or packet.analysis & _MARKED else INK if words else FAINT
+        base = arrow - 4 - (len(words) - 1 - index) * _LINE_STEP
+        sheet.text(centre, base, shortened(text, _WORDS), _TEXT, colour, "middle", True)
+    colour = RED if packet.has(RST) or packet.number in findings.marked else INK if words else FAINT
     sheet.arrow(start, stop, arrow, colour)
-    sheet.text(centre, arrow + 9.5, _transport(packet), 8, RED if colour == RED else FAINT, "middle")
-    sheet.text(_FRAME, arrow + 3.5, str(packet.number), 9.5, INK, "end")
-    sheet.text(_TIME, arrow + 3.5, f"{packet.time - findings.start:.4f}", 9.5, FAINT, "end")
+    sheet.text(centre, arrow + 10.5, _transport(packet), _SMALL, RED if colour == RED else FAINT, "middle")
+    sheet.text(_FRAME, arrow + 3.5, str(packet.number), _SMALL, INK, "end")
+    sheet.text(_TIME, arrow + 3.5, f"{packet.time - findings.start:.4f}", _SMALL, FAINT, "end")
     sheet.height = bottom
 
 
 def _transport(packet: Packet) -> str:
     """TCP's line: flags and numbers, relative as Wireshark shows them."""
-    words = f"{packet.flag_words}  seq {packet.seq}"
+    words = f"{packet.flag_words} seq {packet.seq}"
     if packet.has(ACK):
-        words += f"  ack {packet.ack}"
-    return words + (f"  len {packet.payload}" if packet.payload else "")
+        words += f" ack {packet.ack}"
+    return words + (f" len {packet.payload}" if packet.payload else "")

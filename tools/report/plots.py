@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any, TypeVar
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -16,6 +18,9 @@ from .drawing import ACCENT, FAINT, GREEN, INK, ORANGE, RED, RULE, VIOLET
 
 COLOURS = (ACCENT, ORANGE, GREEN, VIOLET, RED, "#4a7c7e", "#8a6d3b", "#7a7a7a")
 _MOST_POINTS = 1500
+_WIDTH = 6.6  # inches of a drawing
+_ADVANCE = 0.066  # inches of a character of a label
+_Item = TypeVar("_Item")
 _STYLE: Any = {  # Any: matplotlib types the key of each setting
     "svg.hashsalt": "pychat",
     "svg.fonttype": "path",
@@ -41,18 +46,30 @@ _STYLE: Any = {  # Any: matplotlib types the key of each setting
 
 
 def plot(
-    draw: Callable[[Any], None], *, rows: int = 1, columns: int = 1, height: float = 2.4, width: float = 6.6
+    draw: Callable[[Any], None], *, rows: int = 1, columns: int = 1, height: float = 2.4, labels: Sequence[str] = ()
 ) -> str:
-    """An SVG of `rows` times `columns` panels, in inches; `draw` is given the panels (or the only one)."""
+    """An SVG of `rows` times `columns` panels, in inches; `draw` is given the panels (or the only one).
+
+    `labels`: of the vertical axes of all drawings that stand one below the other, which then begin at the same place.
+    """
     with rc_context(_STYLE):
-        figure = Figure(figsize=(width, height))
+        figure = Figure(figsize=(_WIDTH, height))
         FigureCanvasSVG(figure)
         panels = list(figure.subplots(rows, columns, squeeze=False).flat)
         draw(panels[0] if len(panels) == 1 else panels)
         figure.tight_layout()
+        if labels:
+            figure.subplots_adjust(left=(0.15 + _ADVANCE * max(map(len, labels))) / _WIDTH, right=0.985)
         output = io.StringIO()
         figure.savefig(output, format="svg", metadata={"Date": None, "Creator": None})
     return output.getvalue()
+
+
+def grouped(items: Sequence[_Item], most: int) -> list[Sequence[_Item]]:
+    """The items in as few groups as have at most `most` each, all of nearly the same size."""
+    count = -(-len(items) // most)
+    edges = [round(index * len(items) / count) for index in range(count + 1)] if count else []
+    return [items[low:high] for low, high in pairwise(edges)]
 
 
 def thinned(points: Sequence[Any], most: int = _MOST_POINTS) -> Sequence[Any]:
@@ -63,20 +80,22 @@ def thinned(points: Sequence[Any], most: int = _MOST_POINTS) -> Sequence[Any]:
     return [points[round(index * step)] for index in range(most)]
 
 
-def dots(axes: Axes, points: Iterable[tuple[float, float]], colour: str, label: str = "", marker: str = ".") -> None:
+def dots(
+    axes: Axes, points: Iterable[tuple[Decimal | float, float]], colour: str, label: str = "", marker: str = "."
+) -> None:
     """A mark at each point; `label` is for the legend."""
     size = 3.5 if marker == "." else 5
     axes.plot(*_coordinates(points), marker, color=colour, markersize=size, label=label or None)
 
 
-def steps(axes: Axes, points: Iterable[tuple[float, float]], colour: str, label: str = "") -> None:
+def steps(axes: Axes, points: Iterable[tuple[Decimal | float, float]], colour: str, label: str = "") -> None:
     """A line that keeps each value until the next point."""
     axes.step(*_coordinates(points), where="post", color=colour, label=label or None)
 
 
-def _coordinates(points: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:
+def _coordinates(points: Iterable[tuple[Decimal | float, float]]) -> tuple[list[float], list[float]]:
     pairs = list(points)
-    return [x for x, _ in pairs], [y for _, y in pairs]
+    return [float(x) for x, _ in pairs], [y for _, y in pairs]
 
 
 def titled(axes: Axes, title: str, x: str, y: str) -> None:
@@ -87,26 +106,31 @@ def titled(axes: Axes, title: str, x: str, y: str) -> None:
 
 
 def bars(
-    axes: Axes, names: Sequence[str], spans: Sequence[Sequence[tuple[float, float, str]]], colours: dict[str, str]
+    axes: Axes, names: Sequence[str], spans: Sequence[Sequence[tuple[Decimal, Decimal, str]]], colours: dict[str, str]
 ) -> None:
     """For each name a row of coloured spans: start, length and the key of its colour. The first name is on top."""
     for index, row in enumerate(spans):
         for start, length, key in row:
             axes.barh(
-                index, max(length, 1e-9), left=start, height=0.62, color=colours[key], edgecolor="white", linewidth=0.4
+                index,
+                max(float(length), 1e-9),
+                left=float(start),
+                height=0.62,
+                color=colours[key],
+                edgecolor="white",
+                linewidth=0.4,
             )
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
 
 
-def swatches(axes: Axes, colours: dict[str, str]) -> None:
-    """A legend of colours above the panel."""
-    axes.legend(
-        handles=[Patch(color=colour, label=name) for name, colour in colours.items()],
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0),
-        ncols=len(colours),
-        handlelength=1.2,
-        borderaxespad=0.2,
-    )
+def legend(colours: dict[str, str]) -> str:
+    """An SVG with the colours and their names, to stand above panels."""
+
+    def draw(axes: Axes) -> None:
+        axes.set_axis_off()
+        handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
+        axes.legend(handles=handles, loc="center left", ncols=len(handles), handlelength=1.2, fontsize=8)
+
+    return plot(draw, height=0.28)

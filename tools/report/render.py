@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, fields
+from decimal import Decimal
 from typing import Any
 
 from .document import Block, Document, Table
 from .evidence import Evidence, ranges
 
-_LONGEST_FILTER = 230  # characters on paper; the JSON has all of it
+_LONGEST_FILTER = 350  # characters that stand below a statement on paper; an appendix has longer ones
 _LONGEST_WORD = 24
 
 
@@ -23,20 +24,37 @@ def plain(document: Document) -> dict[str, Any]:
             {"title": section.title, "level": section.level, "blocks": [_plain(block) for block in section.blocks]}
             for section in document.sections
         ],
-        "data": document.data,
+        "data": _numbers(document.data),
     }
 
 
 def printed(document: Document, short: str) -> tuple[dict[str, Any], dict[str, str]]:
     """The document as the PDF's layout reads it, and the drawings by the names of their files."""
     drawings: dict[str, str] = {}
+    filters: list[str] = []
     result = plain(document)
     result["short"] = short
     del result["data"]
     for section in result["sections"]:
         for block in section["blocks"]:
-            _print(block, drawings)
+            _print(block, drawings, filters)
+    if filters:
+        blocks = [{"kind": "filter", "name": _name(index), "filter": one} for index, one in enumerate(filters)]
+        result["sections"].append({"title": "Appendix: long display filters", "level": 1, "blocks": blocks})
     return result, drawings
+
+
+def _numbers(value: Any) -> Any:
+    """The same with the numbers that JSON knows; a Decimal becomes the nearest float."""
+    if isinstance(value, dict):
+        return {key: _numbers(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_numbers(one) for one in value]
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _name(index: int) -> str:
+    return f"Filter {index + 1}"
 
 
 def _plain(block: Block) -> dict[str, Any]:
@@ -52,13 +70,16 @@ def _evidence(evidence: Evidence | None) -> dict[str, Any] | None:
     return {"words": evidence.words, "filter": evidence.display_filter, "frames": ranges(evidence.frames)}
 
 
-def _print(block: dict[str, Any], drawings: dict[str, str]) -> None:
-    """Makes one block fit for paper: drawings become files, and nothing is too long to be broken."""
+def _print(block: dict[str, Any], drawings: dict[str, str], filters: list[str]) -> None:
+    """Makes one block fit for paper: drawings become files, long filters are collected, every word can be broken."""
     evidence = block["evidence"]
     if evidence is not None:
         del evidence["frames"]
         if len(evidence["filter"]) > _LONGEST_FILTER:
-            evidence["filter"] = evidence["filter"][:_LONGEST_FILTER].rsplit(" ", 1)[0] + " … (whole in the JSON)"
+            if evidence["filter"] not in filters:
+                filters.append(evidence["filter"])
+            evidence["words"] += f" — {_name(filters.index(evidence['filter']))} in the appendix"
+            evidence["filter"] = ""
     if block["kind"] == "figure":
         svgs = [block.pop("svg"), *block.pop("strips")]
         block["files"] = [f"drawing{len(drawings) + index}.svg" for index in range(len(svgs))]

@@ -6,18 +6,35 @@ from collections import Counter
 
 from tools.report.analysis.calls import Call, Outcome
 from tools.report.analysis.transport import Spread
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, plural, quoted, seconds
+from tools.report.document import (
+    Block,
+    Column,
+    Paragraph,
+    Section,
+    Table,
+    first_of,
+    listed,
+    numbers,
+    plural,
+    quoted,
+    seconds,
+    span,
+)
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
+from tools.report.sections.notes import lacking, late
 
 _SHOWN = 200
 # How calls ended, for one of them and for several.
 _SUMMED: dict[Outcome, tuple[str, str]] = {
     "answered": ("was answered", "were answered"),
-    "declined": ("was declined", "were declined"),
+    "declined": ("was declined by the called user", "were declined by the called users"),
     "unanswered": ("was not answered in time", "were not answered in time"),
-    "hung up": ("was ended by its caller while it rang", "were ended by their callers while they rang"),
-    "lost": ("ended with a connection while it rang", "ended with a connection while they rang"),
+    "hung up": ("was cancelled by its caller while it rang", "were cancelled by their callers while they rang"),
+    "lost": (
+        "ended because the connection of one user ended while it rang",
+        "ended because the connection of one user ended while they rang",
+    ),
     "unknown": (
         "ended, and whether it was answered cannot be known",
         "ended, and whether they were answered cannot be known",
@@ -39,7 +56,7 @@ def _calls(findings: Findings) -> list[Block]:
     shown = calls[:_SHOWN]
     rows = [
         (
-            str(call.number),
+            call.label,
             f"{call.caller} {'→' if call.shown else '–'} {call.called}",
             findings.since(call.rang.time) if call.rang else "–",
             str(call.rang.frame) if call.rang else "–",
@@ -54,7 +71,7 @@ def _calls(findings: Findings) -> list[Block]:
         *_waits(findings),
         Table(
             f"The calls{first_of(shown, calls)}. A call rings from the frame that tells the called user of it until "
-            "the frame that shows its answer or its end. A dash: this frame is not in the capture",
+            "the frame that shows its answer or its end. A dash: this frame is not in the capture" + late(findings),
             (
                 Column("Call", "right"),
                 Column("Caller → called", share=1),
@@ -79,13 +96,18 @@ def summed(findings: Findings) -> Paragraph:
         words = f"The only call {_SUMMED[shown[0].outcome][0]}."
     else:
         ends = [f"{count} {_SUMMED[how][count > 1]}" for how, count in counts.most_common()]
-        words = f"{plural(len(shown), 'call')}: {', '.join(ends)}." if shown else ""
+        words = f"Of {plural(len(shown), 'call')}, {listed(ends)}." if shown else ""
     rest = len(findings.calls) - len(shown)
     if rest:
-        words += f" The capture does not show the caller of {plural(rest, 'call')}{' more' if shown else ''}."
-    words = words.strip()
+        words += (
+            f" The capture holds {plural(rest, 'more call' if shown else 'call')} of which it does not show the caller."
+        )
+    if lacking(findings):
+        which = "whose caller the capture shows" if rest else "that the capture shows"
+        words = words.replace("calls ", f"calls {which} ", 1).replace("The only call ", f"The only call {which} ", 1)
+        words += " There may have been more."
     lines = [line for line in findings.lines if line.chat is not None]
-    return Paragraph(words, Evidence.showing(f"{findings.protocol}.chat", lines))
+    return Paragraph(words.strip(), Evidence.showing(f"{findings.protocol}.chat", lines))
 
 
 def _waits(findings: Findings) -> list[Paragraph]:
@@ -100,8 +122,8 @@ def _waits(findings: Findings) -> list[Paragraph]:
         words = f"The caller waited {seconds(spread.least)} for the answer."
     else:
         words = (
-            f"The callers waited {seconds(spread.least)} to {seconds(spread.most)} for the answer "
-            f"({spread.count:,} calls, median {seconds(spread.median)})."
+            f"The callers waited {span(spread.least, spread.most)} for the answer ({spread.count:,} calls, median "
+            f"{seconds(spread.median)})."
         )
     return [Paragraph(words, evidence)]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from datetime import UTC, datetime
 
 from tools.report.document import (
     Block,
@@ -40,6 +39,7 @@ def sections(findings: Findings) -> list[Section]:
             (Column("Step"), Column("Command", share=1, code=True)),
             (
                 ("Install the dissector and its profile", "python -m tools.dissector --install"),
+                *((step.what, step.shown) for step in findings.capture.prepared),
                 ("Open the capture", _wireshark(findings)),
                 ("What the profile sets", ", ".join(PREFERENCES)),
             ),
@@ -51,7 +51,7 @@ def sections(findings: Findings) -> list[Section]:
         shown = comments[:_COMMENTS_SHOWN]
         blocks.append(
             Table(
-                f"Comments that the capture carries on its frames{first_of(shown, comments)}",
+                f"Comments on frames, as stored in the capture{first_of(shown, comments)}",
                 (*numbers("Frame", "Time"), Column("Comment", share=1)),
                 [(str(packet.number), findings.since(packet.time), packet.comment) for packet in shown],
                 Evidence.showing("frame.comment", comments),
@@ -68,15 +68,15 @@ def _wireshark(findings: Findings) -> str:
 def _file(findings: Findings) -> Table:
     capture = findings.capture
     cut = sum(packet.captured < packet.length for packet in capture.packets)
-    begun = datetime.fromtimestamp(findings.start, UTC)
     rows = [
-        ("File", quoted(findings.tshark.capture.name) + f", {octets(findings.tshark.capture.stat().st_size)} octets"),
+        ("File", quoted(capture.original.name) + f", {octets(capture.original.stat().st_size)} octets"),
+        *[("Frame numbers", f"are those of {quoted(step.made.name)} (see above)") for step in capture.prepared[-1:]],
         ("SHA-256", quoted(findings.digest)),
-        ("First packet", f"{begun:%Y-%m-%d %H:%M:%S}.{begun.microsecond:06d} UTC"),
+        ("First packet", f"{findings.begun:%Y-%m-%d %H:%M:%S}{str(findings.start % 1)[1:]} UTC"),
         ("Duration", f"{findings.duration:.3f} s"),
         ("Packets", _counted(findings)),
         ("Link layer", _link(findings)),
-        ("Cut off by the snap length", f"{plural(cut, 'packet')}" if cut else "none: every packet is whole"),
+        ("Cut by the snap length", plural(cut, "packet") if cut else "no packet"),
         (
             "Protocol",
             f"{findings.spec.title}, version {findings.spec.version} ({quoted(findings.protocol)} in Wireshark)",
@@ -99,7 +99,7 @@ def _counted(findings: Findings) -> str:
     if not others:
         return words
     names = listed([f"{count:,} {name}" for name, count in others.most_common(5)])
-    return f"{words}; not counted below: {names}{' …' if len(others) > 5 else ''}"
+    return f"{words}. Not counted below: {names}{' …' if len(others) > 5 else ''}"
 
 
 def _link(findings: Findings) -> str:

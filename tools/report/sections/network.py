@@ -139,7 +139,7 @@ def _fragments(findings: Findings) -> list[Block]:
     largest = max((packet.ip_length + (40 if packet.version == 6 else 0) for packet in findings.packets), default=0)
     words = "No packet is a fragment: TCP keeps its segments below the MTU, so IP does not fragment them."
     if pieces:
-        words = f"{plural(len(pieces), 'packet')} came in fragments."
+        words = f"{plural(len(pieces), 'packet was', 'packets were')} fragmented."
     versions = {packet.version for packet in findings.packets}
     parts = ["ip.flags.mf == 1 || ip.frag_offset > 0"] if 4 in versions else []
     parts += ["ipv6.fraghdr"] if 6 in versions else []

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
 from tools.report.analysis.connections import Connection
 from tools.report.analysis.session import ANSWERS
 from tools.report.analysis.transport import Spread
-from tools.report.document import Block, Figure, Paragraph, Section, first_of, listed, plural, quoted, seconds
+from tools.report.document import Block, Figure, Paragraph, Section, first_of, listed, plural, quoted, seconds, span
 from tools.report.drawing import ACCENT, GREEN, INK, ORANGE, RED, VIOLET
-from tools.report.evidence import Evidence
+from tools.report.evidence import Evidence, among
 from tools.report.findings import Findings
-from tools.report.packets import Line, Packet
-from tools.report.plots import plot, swatches, thinned
+from tools.report.packets import Line
+from tools.report.plots import grouped, legend, plot, thinned
+from tools.report.sections.notes import lacking
 
-_DRAWN = 16
+_DRAWN = 48
+_PANEL = 12  # connections in one panel of the drawing
+_LISTED = 60  # frames that a filter names one by one
 _SILENT = 1.0  # seconds without a packet from which a connection counts as silent
-_TYPED = 0.1  # seconds of a median think time that a person takes, and no network
+_LONGER = 10  # times the longest round trip from which a think time is not the network's
 _COLOURS = {
     "request": ACCENT,
     "answer": GREEN,
@@ -49,16 +53,35 @@ def sections(findings: Findings) -> list[Section]:
 def _answers(findings: Findings) -> list[Block]:
     name = findings.protocol
     answered = [line for line in findings.lines if line.delay is not None and line.kind in ANSWERS]
-    spread = Spread.of([line.delay for line in answered if line.delay is not None])
+    return _delays(
+        "Request and answer: a client sends a request, and the server answers on the same connection.",
+        ("answer", "request"),
+        [(line, line.delay) for line in answered if line.delay is not None],
+        f'{name}.time && ({name}.kind == "answer" || {name}.kind == "refusal")',
+    )
+
+
+def _relays(findings: Findings) -> list[Block]:
+    say, heard = quoted(findings.words.say), quoted(findings.words.heard)
+    return _delays(
+        f"Relay: the server passes a {say} of one client to its partner, as a {heard} on the partner's TCP connection. "
+        f"A relayed {say} has no answer.",
+        ("relayed line", "original"),
+        [(line, line.relay_time) for line in findings.lines if line.relay_time is not None],
+        f"{findings.protocol}.relay_time",
+    )
+
+
+def _delays(pattern: str, names: tuple[str, str], found: Sequence[tuple[Line, Decimal]], shown: str) -> list[Block]:
+    """A pattern in which a line (the first of `names`) follows another one (the second): what it is, and the delays."""
+    spread = Spread.of([delay for _, delay in found])
     if spread is None:
         return []
-    return [
-        Paragraph(
-            f"Request and answer: a client asks, and the server answers on the same connection. "
-            f"{plural(spread.count, 'answer')} came {_range(spread)} after the request.",
-            Evidence.showing(f'{name}.time && ({name}.kind == "answer" || {name}.kind == "refusal")', answered),
-        )
-    ]
+    later, earlier = names
+    delays = f"The {spread.count:,} {later}s followed their {earlier}s after {_range(spread)}."
+    if spread.count == 1:
+        delays = f"The only {later} followed its {earlier} after {_range(spread)}."
+    return [Paragraph(f"{pattern} {delays}", Evidence.showing(shown, [line for line, _ in found]))]
 
 
 def _pushes(findings: Findings) -> list[Block]:
@@ -69,42 +92,34 @@ def _pushes(findings: Findings) -> list[Block]:
     names = listed([f"{count:,} {quoted(verb)}" for verb, count in counts.most_common()])
     return [
         Paragraph(
-            "Push: the server sends a line that this client has not asked for. "
-            f"{plural(len(pushed), 'push', 'pushes')} {'was' if len(pushed) == 1 else 'were'} sent: {names}. A client "
-            "must read at any time, not only after a request.",
+            "Push: the server sends a line that the client has not requested, so a client must read at any time. The "
+            f"capture holds {plural(len(pushed), 'push', 'pushes')}: {names}.",
             evidence,
         )
     ]
 
 
-def _relays(findings: Findings) -> list[Block]:
-    relayed = [line for line in findings.lines if line.relay_time is not None]
-    spread = Spread.of([line.relay_time for line in relayed if line.relay_time is not None])
-    if spread is None:
-        return []
-    return [
-        Paragraph(
-            f"Relay: a {quoted(findings.words.say)} of one client becomes a {quoted(findings.words.heard)} to its "
-            f"partner, on another TCP connection. {plural(spread.count, 'line')} reached the partner "
-            f"{_range(spread)} after the server had received {'it' if spread.count == 1 else 'them'}. A relayed line "
-            "has no answer.",
-            Evidence.showing(f"{findings.protocol}.relay_time", relayed),
-        )
-    ]
-
-
 def _thinking(findings: Findings) -> list[Block]:
-    spread = Spread.of([gap for call in findings.calls for _, gap in call.think_times()])
-    said = [line.number for line in findings.lines if line.verb == findings.words.say and line.from_client]
+    thought = [pair for call in findings.calls for pair in call.think_times()]
+    spread = Spread.of([gap for _, gap in thought])
     if spread is None:
         return []
-    own = f'{findings.protocol}.verb == "{findings.words.say}" && {findings.protocol}.from == "client"'
-    longer = ": far longer than the network takes" if spread.median > _TYPED else ""
+    trips = [one.handshake.rtt for one in findings.connections if one.handshake and one.handshake.rtt is not None]
+    cause = ""
+    if trips and spread.median > _LONGER * max(trips):
+        cause = (
+            f" The initial round-trip time is {seconds(max(trips))} at most, so the delay comes from the clients, not "
+            "from the network (inferred)."
+        )
+    cited = "The frame is that of the next line." if spread.count == 1 else "The frames are those of the next lines."
+    if spread.count > _LISTED:
+        thought = [min(thought, key=lambda pair: pair[1]), max(thought, key=lambda pair: pair[1])]
+        cited = "The frames are those of the lines after the shortest and the longest one."
     return [
         Paragraph(
-            "Think time: from the partner's line, or the answer to the call, to the user's own next line. "
-            f"{plural(spread.count, 'time')}, {_range(spread)}{longer}.",
-            Evidence.of(own, said),
+            "Think time: the time from the partner's line (or from the answer to the call) to the user's next line. "
+            f"The capture holds {plural(spread.count, 'think time')}: {_range(spread)}.{cause} {cited}",
+            Evidence.frames_alone(line.frame for line, _ in thought),
         )
     ]
 
@@ -120,17 +135,18 @@ def _silence(findings: Findings) -> list[Block]:
         return []
     longest, one, before, after = max(gaps, key=lambda gap: gap[0])
     if longest < _SILENT:
-        words = f"Silence: no connection was without a packet for a second; the longest gap is {seconds(longest)}"
+        words = f"Silence: no connection is without a packet for a second; the longest gap is {seconds(longest)}"
     else:
         silent = sum(gap for gap, *_ in gaps if gap >= _SILENT)
         whole = sum(one.last - one.first for one in findings.speaking)
         words = (
-            f"Silence: an open connection sends nothing while nobody types. Gaps of a second or more make up "
-            f"{silent / whole:.0%} of the time of the connections; the longest is {seconds(longest)}"
+            "Silence: an open connection carries no packet while nobody types. Gaps of a second or more make up "
+            f"{silent / whole:.0%} of the connections' time; the longest is {seconds(longest)}"
         )
     return [
         Paragraph(
-            f"{words}, in stream {one.stream} ({one.who}) between frames {before.number} and {after.number}.",
+            f"{words}, in stream {one.stream} ({one.who}) between frames {before.number} and {after.number}"
+            f"{'. Missing packets may lie in these gaps' if lacking(findings) else ''}.",
             Evidence.frames_alone([before.number, after.number]),
         )
     ]
@@ -141,28 +157,23 @@ def _keeping(findings: Findings) -> list[Block]:
     marked = [packet for packet in findings.packets if "tcp.analysis.keep_alive" in packet.analysis]
     evidence = findings.select("tcp.analysis.keep_alive", marked)
     if not marked:
-        return [Paragraph("TCP keep-alive: Wireshark marks no segment as one.", evidence)]
-    streams = {packet.stream for packet in marked}
-    full = {packet.number for stream in streams for packet in _to_zero_window(findings.by_stream[stream])}
+        return [Paragraph("TCP keep-alive: Wireshark marks no segment as a keep-alive.", evidence)]
+    full = {event.packet.number for event in findings.events if event.kind == "window probe"}
     probes = [packet for packet in marked if packet.number in full]
-    words = f"TCP keep-alive: Wireshark marks {plural(len(marked), 'segment')} as such"
-    if len(probes) == len(marked):
-        words += ", sent while the other end's window was zero: they ask whether the window is open again"
-        words = words.replace("they ask", "it asks") if len(marked) == 1 else words
-    elif probes:
-        words += f"; {len(probes)} of them were sent to a zero window, and ask whether it is open again"
+    words = f"TCP keep-alive: Wireshark marks {plural(len(marked), 'segment')} as "
+    words += "a keep-alive. " if len(marked) == 1 else "keep-alives. "
+    if not probes:
+        words += "A keep-alive has no new octets; its acknowledgement shows that the other end still exists."
+    elif len(probes) == len(marked) == 1:
+        words += "It was sent while the receiver's window was zero, so it is a zero-window probe (inferred)."
+    elif len(probes) == len(marked):
+        words += "All were sent while the receiver's window was zero, so they are zero-window probes (inferred)."
     else:
-        words += ": a segment without new octets, which asks whether the other end still exists"
-    return [Paragraph(f"{words}.", evidence)]
-
-
-def _to_zero_window(connection: Connection) -> Iterator[Packet]:
-    """The segments that were sent after the other end had said that its window is zero."""
-    window = {True: 1, False: 1}  # by whether the client has said it; before that, open
-    for packet in connection.packets:
-        if window[not packet.from_client] == 0:
-            yield packet
-        window[packet.from_client] = packet.window
+        words += (
+            f"{plural(len(probes), 'of them was', 'of them were')} sent while the receiver's window was zero: "
+            f"{'a zero-window probe' if len(probes) == 1 else 'zero-window probes'} (inferred)."
+        )
+    return [Paragraph(words, evidence)]
 
 
 def _probes(findings: Findings) -> list[Block]:
@@ -170,19 +181,19 @@ def _probes(findings: Findings) -> list[Block]:
     words = findings.words
     probes = [line for line in findings.lines if line.verb == words.probe and not line.from_client]
     evidence = findings.pushed(words.probe)
-    kept = f"Keep-alive of the protocol: after silence, the server sends {quoted(words.probe)}"
+    kept = f"Keep-alive of the protocol: the server sends {quoted(words.probe)} to a silent client."
     if not probes:
-        return [Paragraph(f"{kept}. This capture holds none.", evidence)]
+        return [Paragraph(f"{kept} This capture holds none.", evidence)]
     answered = _answered(findings.lines, words.probe, words.probed)
     if len(probes) == 1:
-        result = "It was answered" if answered else "It was not answered"
+        result = "one, which was answered" if answered else "one, which was not answered"
     elif answered == len(probes):
-        result = "Both were answered" if answered == 2 else "All were answered"
+        result = "two, and both were answered" if answered == 2 else f"{answered:,}, and all were answered"
     elif answered == 0:
-        result = "Neither was answered" if len(probes) == 2 else "None was answered"
+        result = "two, and neither was answered" if len(probes) == 2 else f"{len(probes):,}, and none was answered"
     else:
-        result = f"{answered} {'was' if answered == 1 else 'were'} answered, {len(probes) - answered} not"
-    return [Paragraph(f"{kept}, {plural(len(probes), 'time')} here. {result} in this capture.", evidence)]
+        result = f"{len(probes):,}; {answered:,} {'was' if answered == 1 else 'were'} answered"
+    return [Paragraph(f"{kept} This capture holds {result}.", evidence)]
 
 
 def _answered(lines: Sequence[Line], probe: str, answer: str) -> int:
@@ -202,7 +213,7 @@ def _range(spread: Spread) -> str:
     """`1.2 ms to 3 ms (median 2 ms)`, or the only value."""
     if spread.count == 1:
         return seconds(spread.least)
-    return f"{seconds(spread.least)} to {seconds(spread.most)} (median {seconds(spread.median)})"
+    return f"{span(spread.least, spread.most)} (median {seconds(spread.median)})"
 
 
 def _pattern(line: Line) -> str:
@@ -214,43 +225,45 @@ def _pattern(line: Line) -> str:
 
 def _figure(findings: Findings) -> Figure:
     shown = findings.speaking[:_DRAWN]
-    points: dict[str, list[tuple[float, int]]] = {kind: [] for kind in _COLOURS}
+    lines = [line for one in shown for line in one.lines if _pattern(line)]
+    used = {_pattern(line) for line in lines}
+    parts = grouped(shown, _PANEL)
+    own_scale = ", each panel with its own time axis" if len(parts) > 1 else ""
+    return Figure(
+        f"The lines of each connection over time, coloured by pattern{first_of(shown, findings.speaking)}{own_scale}. "
+        "TCP stream in brackets; grey while the connection is open",
+        legend({kind: colour for kind, colour in _COLOURS.items() if kind in used}),
+        "For each connection a grey bar, with a coloured mark for each line of the protocol",
+        _cited(findings, lines, shown),
+        [_panel(findings, part, [one.label for one in shown]) for part in parts],
+    )
+
+
+def _panel(findings: Findings, shown: Sequence[Connection], labels: Sequence[str]) -> str:
+    """The lines of some connections over time. `labels`: those of all panels."""
+    points: dict[str, list[tuple[Decimal, int]]] = {kind: [] for kind in _COLOURS}
     for row, one in enumerate(shown):
         for line in one.lines:
             if _pattern(line):
                 points[_pattern(line)].append((line.time - findings.start, row))
-    lines = [line for one in shown for line in one.lines if _pattern(line)]
 
     def draw(axes: Any) -> None:
         for row, one in enumerate(shown):
             axes.plot([one.first - findings.start, one.last - findings.start], [row, row], color="#c9d3dc", linewidth=3)
         for kind, places in points.items():
             few = thinned(places)
-            axes.plot(
-                [x for x, _ in few],
-                [y for _, y in few],
-                "|",
-                color=_COLOURS[kind],
-                markersize=11,
-                markeredgewidth=1.3,
-            )
-        axes.set_yticks(range(len(shown)), [f"{one.who} ({one.stream})" for one in shown])
+            across, down = [x for x, _ in few], [y for _, y in few]
+            axes.plot(across, down, "|", color=_COLOURS[kind], markersize=9, markeredgewidth=1.1)
+        axes.set_yticks(range(len(shown)), [one.label for one in shown])
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("seconds since the first packet")
-        swatches(axes, {kind: colour for kind, colour in _COLOURS.items() if points[kind]})
 
-    return Figure(
-        f"The lines of each connection over time, coloured by pattern{first_of(shown, findings.speaking)}. TCP stream "
-        "in brackets; grey while the connection is open",
-        plot(draw, height=0.9 + 0.2 * len(shown)),
-        "For each connection a grey bar, with a coloured mark for each line of the protocol",
-        _cited(findings, lines, shown),
-    )
+    return plot(draw, height=0.55 + 0.17 * len(shown), labels=labels)
 
 
 def _cited(findings: Findings, lines: Sequence[Line], shown: Sequence[Connection]) -> Evidence:
-    streams = ", ".join(str(one.stream) for one in shown)
+    streams = among("tcp.stream", sorted(one.stream for one in shown))
     kinds = ", ".join(f'"{kind}"' for kind in ("request", "answer", "refusal", "push", "goodbye"))
     name = findings.protocol
-    return Evidence.showing(f"{name}.kind in {{{kinds}}} && tcp.stream in {{{streams}}}", lines)
+    return Evidence.showing(f"{name}.kind in {{{kinds}}} && {streams}", lines)

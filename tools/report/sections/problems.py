@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pychat.spec.forms import ANY_VERB
+from tools.report.analysis.session import Violation
 from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Line
-from tools.report.sections.gaps import lacking
+from tools.report.sections.notes import lacking
 
 _SHOWN = 200
 
@@ -57,7 +58,10 @@ def _refusals(findings: Findings) -> list[Block]:
             )
         )
     else:
-        blocks.append(Paragraph("No request was refused.", evidence))
+        words = "No request was refused."
+        if lacking(findings):
+            words = "The capture shows no refusal; where packets are missing, requests may have been refused."
+        blocks.append(Paragraph(words, evidence))
     goodbyes, evidence = findings.of_kind("goodbye")
     if goodbyes:
         ended = [
@@ -66,8 +70,8 @@ def _refusals(findings: Findings) -> list[Block]:
         ]
         blocks.append(
             Table(
-                "Connections that the server closed with a last frame",
-                (*numbers("Frame", "Time"), Column("Who"), Column("Last frame", share=1)),
+                "Connections that the server closed with a goodbye, and its words",
+                (*numbers("Frame", "Time"), Column("Client"), Column("Goodbye", share=1)),
                 ended,
                 evidence,
             )
@@ -97,13 +101,22 @@ def _who(findings: Findings, line: Line) -> str:
     return line.user or findings.by_stream[line.stream].who
 
 
+def violated(violation: Violation) -> str:
+    """`the client alice sent …, a violation of the kind unknown-verb (see rule R-ERR-3)`."""
+    what = quoted(violation.words, 60) if violation.words else "an empty line"
+    sent = f"the client {violation.who} sent {what}" if violation.by == "client" else ""
+    sent = sent or f"the server sent {what} to {violation.who}"
+    rule = f" (see rule {violation.rule})" if violation.rule else ""
+    return f"{sent}, a violation of the kind {quoted(violation.violation)}{rule}"
+
+
 def _violations(findings: Findings) -> list[Block]:
     if not findings.violations:
-        words = "No frame of the protocol breaks the specification, from either side."
+        words = "No line of the protocol violates the specification, from either side."
         if lacking(findings):
             words = (
-                "No frame of the protocol in this capture is known to break the specification. Where packets are "
-                "missing, not every one could be checked."
+                "No line of the protocol in this capture is known to violate the specification. Where packets are "
+                "missing, not every line could be checked."
             )
         return [Paragraph(words, findings.violating)]
     first = findings.violations[0]
@@ -122,13 +135,12 @@ def _violations(findings: Findings) -> list[Block]:
     ]
     return [
         Paragraph(
-            f"The first illegal frame is in frame {first.frame}: the {first.by} of {first.who} sent "
-            f"{quoted(first.words, 60)} in the state {quoted(first.state)}, "
-            f"which is {quoted(first.violation)}" + (f" (rule {first.rule})." if first.rule else "."),
+            f"The first violation is in frame {first.frame}: {violated(first)}. The connection was in the state "
+            f"{quoted(first.state)}.",
             Evidence.frames_alone([first.frame]),
         ),
         Table(
-            f"Frames of the protocol that break the specification{first_of(rows, findings.violations)}",
+            f"Lines of the protocol that violate the specification{first_of(rows, findings.violations)}",
             (
                 *numbers("Frame", "Time"),
                 Column("Who", share=0.9),

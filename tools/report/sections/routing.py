@@ -7,13 +7,27 @@ from ipaddress import ip_network
 
 from tools.report.analysis.network import Sender
 from tools.report.analysis.routing import Decision, decisions, neighbours
-from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, plural, quoted
+from tools.report.document import (
+    Block,
+    Column,
+    Figure,
+    Paragraph,
+    Section,
+    Table,
+    first_of,
+    listed,
+    plural,
+    quoted,
+    shortened,
+)
 from tools.report.drawing import ACCENT, FAINT, INK, Drawing
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import ASKS, TELLS, Packet
 
-_DRAWN = 8
+_DRAWN = 6
+_SMALL = 10.2  # size of letters; on paper 6.9 points
+_TOLD = 8  # decisions that are told one by one
 _NEIGHBOURS = 200
 _EVERYBODY = "ff:ff:ff:ff:ff:ff"
 _GROUPS = ("33:33:", "01:00:5e:")  # Ethernet addresses of multicast groups of IPv6 and IPv4
@@ -54,6 +68,7 @@ def _path(findings: Findings) -> list[Block]:
     version = findings.senders[0].version
     name, _ = hop_field(version)
     long = "hop limit" if version == 6 else "time to live (TTL)"
+    shown = clients[:_DRAWN]
     blocks: list[Block] = [
         Paragraph(
             f"Each router decrements the {long} by one. A sender starts at 64 (Unix), 128 (Windows) or 255, so: "
@@ -63,8 +78,8 @@ def _path(findings: Findings) -> list[Block]:
     if hosts and clients:
         blocks.append(
             Figure(
-                f"The path of the packets, inferred from the {name} at the capture point",
-                _path_drawing(clients[:_DRAWN], hosts[0], name),
+                f"The path of the packets, inferred from the {name} at the capture point{first_of(shown, clients)}",
+                _path_drawing(shown, hosts[0], name),
                 "Clients on the left, the routers that their packets have passed, and the server on the right",
                 _path_evidence(findings, clients),
             )
@@ -80,28 +95,31 @@ def _path_evidence(findings: Findings, clients: list[Sender]) -> Evidence:
 
 
 def _path_drawing(clients: list[Sender], server: Sender, name: str) -> str:
-    sheet = Drawing(800)
+    sheet = Drawing(700)
     step = 34
     middle = 20 + step * len(clients) / 2
-    routed = max(sender.hops for sender in clients)
+    hops = sorted({sender.hops for sender in clients})
+    routed = hops[-1]
     for index, sender in enumerate(clients):
         y = 14 + index * step
         sheet.box(4, y, 250, 26)
-        sheet.text(12, y + 17, sender.address, 10)
-        sheet.text(246, y + 17, f"{name} {sender.start}", 9, FAINT, "end")
-        sheet.line(254, y + 13, 365 if routed else 584, middle, ACCENT, 1)
+        sheet.text(12, y + 17, shortened(sender.address, 26), _SMALL)
+        sheet.text(246, y + 17, f"{name} {sender.start}", _SMALL, FAINT, "end")
+        sheet.line(254, y + 13, 318 if routed else 500, middle, ACCENT, 1)
     if routed:
-        sheet.box(365, middle - 20, 110, 40, "#ffffff", ACCENT)
-        sheet.text(420, middle - 3, plural(routed, "router"), 11, ACCENT, "middle", bold=True)
-        sheet.text(420, middle + 12, f"{name} − {routed}", 9, FAINT, "middle")
-        sheet.line(475, middle, 584, middle, ACCENT, 1)
+        passed = str(routed) if len(hops) == 1 else f"{hops[0]}–{routed}"
+        sheet.box(318, middle - 22, 92, 44, "#ffffff", ACCENT)
+        sheet.text(364, middle - 3, f"{passed} router{'s' if routed > 1 else ''}", 11, ACCENT, "middle", bold=True)
+        sheet.text(364, middle + 12, f"{name} − {passed}", _SMALL, FAINT, "middle")
+        sheet.line(410, middle, 500, middle, ACCENT, 1)
         ttls = sorted({ttl for sender in clients for ttl in sender.ttls})
-        sheet.text(530, middle - 6, f"{name} {', '.join(map(str, ttls))}", 9, FAINT, "middle")
-    sheet.box(584, middle - 20, 212, 40)
-    sheet.text(690, middle - 3, server.address, 10, INK, "middle")
-    away = "the capture point" if not server.hops else f"{plural(server.hops, 'router')} away"
-    sheet.text(690, middle + 12, f"server: {name} {server.ttls[-1]}, {away}", 8, FAINT, "middle")
-    sheet.height = max(sheet.height, middle + 24) + 4
+        sheet.text(455, middle - 6, f"{name} {', '.join(map(str, ttls))}", _SMALL, FAINT, "middle")
+    sheet.box(500, middle - 28, 196, 56)
+    sheet.text(598, middle - 11, shortened(server.address, 30), _SMALL, INK, "middle")
+    sheet.text(598, middle + 4, f"server, {name} {server.ttls[-1]}", _SMALL, FAINT, "middle")
+    away = "at the capture point" if not server.hops else f"{plural(server.hops, 'router')} away"
+    sheet.text(598, middle + 19, away, _SMALL, FAINT, "middle")
+    sheet.height = max(sheet.height, middle + 28) + 4
     return sheet.svg()
 
 
@@ -119,8 +137,10 @@ def _decided(findings: Findings, found: list[Decision]) -> list[Block]:
         if findings.packets[0].eth_src and not any(packet.eth_dst for packet in findings.packets):
             words = "This capture does not show the next hop: its link layer has only the sender's hardware address"
         return [*blocks, Paragraph(f"{words}, so neither the route nor the way back can be determined.")]
-    for one in found[:_DRAWN]:
+    for one in found[:_TOLD]:
         blocks += _decision(findings, one)
+    if len(found) > _TOLD:
+        blocks.append(Paragraph(f"The capture shows {plural(len(found) - _TOLD, 'more decision')} of this kind."))
     return blocks
 
 
@@ -135,14 +155,14 @@ def _decision(findings: Findings, one: Decision) -> list[Block]:
         words += "That is the destination's own: it is on the same link (an on-link route matches)."
     elif one.on_link is False and one.next_hop is not None:
         words += (
-            f"Frame {one.next_hop.frame} says that this is the address of {one.next_hop.address}: the next hop, a "
-            "router, which is not the destination."
+            f"Frame {one.next_hop.frame} shows that this is the address of {one.next_hop.address}: the next hop is a "
+            "router, not the destination."
         )
     elif one.on_link is False:
         words += (
-            "It is a router's, since it stands for hosts that are elsewhere. No frame of this capture names its IP "
+            "It is a router's, since it stands for hosts on other links. No frame of this capture names the router's "
+            "IP address."
         )
-        words += "address."
     else:
         words += "Whether that is the destination's or a router's cannot be determined."
     blocks: list[Block] = [
@@ -157,13 +177,13 @@ def _decision(findings: Findings, one: Decision) -> list[Block]:
 def _prefix(findings: Findings, one: Decision, bounds: tuple[int, int]) -> Paragraph:
     least, greatest = bounds
     widest, narrowest = (ip_network(f"{one.host}/{length}", strict=False) for length in bounds)
-    prefix = f"{widest}" if least == greatest else f"something from {widest} to {narrowest}"
+    prefix = f"{widest}" if least == greatest else f"between {widest} (the widest possible) and {narrowest}"
     arp = ":" not in one.host
     near = ", ".join(one.near)
     return Paragraph(
         f"The prefix is inferred, since no packet carries a route. {'ARP' if arp else 'Neighbour Discovery'} shows "
-        f"{near} on the link of {one.host}, and the destinations are elsewhere, so its on-link prefix is {prefix}. "
-        f"The destinations lie outside it: another route matched, such as the default route "
+        f"{near} on the link of {one.host}, and the destinations are not on it. So the on-link prefix of {one.host} is "
+        f"{prefix}. It does not contain the destinations, so another route matched, such as the default route "
         f"{'0.0.0.0/0' if arp else '::/0'}. Which one cannot be determined.",
         _resolving(_resolutions(findings, arp=arp), arp=arp),
     )
@@ -175,16 +195,16 @@ def _way_back(findings: Findings, one: Decision, family: str) -> Paragraph:
         for packet in findings.packets
         if packet.dst == one.host and packet.src in one.destinations and packet.eth_src
     ]
-    words = "The way back: this capture holds no packet from there."
+    words = "The way back: this capture holds no packet in the other direction."
     if one.back == [one.hardware]:
-        words = "The way back: the packets from there come from the same Ethernet address"
+        words = "The way back: the packets in the other direction come from the same Ethernet address"
         if one.on_link is False:
-            words += ", so they pass the same router at this hop. What lies beyond it cannot be determined"
+            words += ", so they pass the same router. The rest of the path cannot be determined"
         words += "."
     elif one.back:
         words = (
-            f"The way back is another one: the packets from there come from {', '.join(map(quoted, one.back))}. "
-            "Routing is asymmetric here."
+            "The way back is another one: the packets in the other direction come from "
+            f"{listed([quoted(address) for address in one.back])}. Routing is asymmetric here."
         )
     sources = ", ".join(one.destinations)
     return Paragraph(words, findings.select(f"{family}.dst == {one.host} && {family}.src in {{{sources}}}", back))
@@ -222,27 +242,29 @@ def _resolution(findings: Findings, found: list[Packet], *, arp: bool) -> list[B
         rows.append(
             (
                 str(packet.number),
-                f"asks for {packet.about}" if asks else f"{owner} is at {packet.hardware or 'an address not given'}",
+                f"who has {packet.about}?" if asks else f"{owner} is at {packet.hardware or 'an address not given'}",
                 sender,
                 _receiver(packet),
                 f"frame {following[packet.number]}" if packet.number in following else "–",
             )
         )
     name = "ARP (RFC 826)" if arp else "Neighbour Discovery (RFC 4861), IPv6's replacement for ARP,"
-    whole = "everybody" if arp else "the group of hosts whose addresses end in the same 24 bits"
+    request = (
+        "a broadcast request" if arp else "a request to the group of hosts whose addresses end in the same 24 bits"
+    )
     return [
         Paragraph(
             "An Ethernet frame needs the hardware (MAC) address of the next hop, which may be unknown. "
-            f"{name} resolves it: a request to {whole} and an answer to the one that asked. A request to a single "
-            "host confirms an entry of the cache. Only neighbours on the same link are resolved: the destination "
-            "itself if it is on-link, else the router."
+            f"{name} resolves it: {request}, and a reply to the host that asked. A request to a single host confirms a "
+            "cache entry. Only neighbours on the same link are resolved: the destination itself if it is on-link, else "
+            "the router."
         ),
         Table(
             f"{'ARP requests and replies' if arp else 'Neighbour solicitations and advertisements'}"
-            f"{first_of(shown, found)}. The last column is the next frame that is sent to the address in question",
+            f"{first_of(shown, found)}. Next packet: the next one that the host sends to the address it asked for",
             (
                 Column("Frame", "right"),
-                Column("Says", share=1.6),
+                Column("Message", share=1.6),
                 Column("Sender", share=1.1),
                 Column("Sent to", share=1),
                 Column("Next packet", share=0.7),
@@ -256,7 +278,7 @@ def _resolution(findings: Findings, found: list[Packet], *, arp: bool) -> list[B
 
 def _receiver(packet: Packet) -> str:
     if packet.eth_dst == _EVERYBODY:
-        return "everybody (broadcast)"
+        return "all hosts (broadcast)"
     return f"group {packet.eth_dst}" if packet.eth_dst.startswith(_GROUPS) else packet.eth_dst or "–"
 
 

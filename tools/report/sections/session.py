@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from tools.report.analysis.session import periods
+from tools.report.analysis.connections import Connection
 from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, plural, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.plots import COLOURS, bars, plot, swatches
+from tools.report.plots import COLOURS, bars, grouped, legend, plot
+from tools.report.sections.notes import lacking
 
-_DRAWN = 30
+_DRAWN = 48
+_PANEL = 12  # connections in one panel of the drawing
 _SHOWN = 200
-_LISTED = 60  # frames that a filter can name one by one
 
 
 def sections(findings: Findings) -> list[Section]:
@@ -24,36 +26,36 @@ def _states(findings: Findings) -> list[Block]:
     shown = findings.speaking[:_DRAWN]
     names = [*findings.spec.states, "unknown"]
     colours = dict(zip(names, ("#b9c4ce", "#7fb08f", COLOURS[0], "#3a3f45", "#e0b0ae"), strict=False))
-    rows = [periods(one) for one in shown]
-    used = {period.state for row in rows for period in row}
-    spans = [
-        [(period.begun - findings.start, period.ended - period.begun, period.state) for period in row] for row in rows
-    ]
-    moves = [line.number for line in findings.lines if line.state != line.state_after]
+    used = {period.state for one in shown for period in findings.periods(one)}
+    parts = grouped(shown, _PANEL)
+    labels = [one.label for one in shown]
+    own_scale = ", each panel with its own time axis" if len(parts) > 1 else ""
+    moves = [line.number for one in shown for line in one.lines if line.state != line.state_after]
     known = sum(
         line.state != line.state_after and "unknown" not in (line.state, line.state_after) for line in findings.lines
     )
-
-    def draw(axes: Any) -> None:
-        bars(axes, [f"{one.who} ({one.stream})" for one in shown], spans, colours)
-        swatches(axes, {name: colour for name, colour in colours.items() if name in used})
-        axes.set_xlabel("seconds since the first packet")
-
+    changes = "No line of this capture shows a change of the state."
+    if known:
+        changes = f"{plural(known, 'line')} of this capture {'changes' if known == 1 else 'change'} the state."
+    if lacking(findings):
+        changes += " Where packets are missing, the state is unknown until later lines tell it."
     table = []
     for one in findings.speaking[:_SHOWN]:
-        row = periods(one)
+        row = findings.periods(one)
         words = " → ".join(f"{period.state} {seconds(period.ended - period.begun)}" for period in row)
         table.append((one.who, words, ", ".join(str(period.frame) for period in row)))
     return [
         Paragraph(
             "A connection is always in one state of the specification. Only the server's answers and pushes change "
-            f"it, never a request alone. {plural(known, 'line')} of this capture changed a state."
+            f"it, never a request alone. {changes}"
         ),
         Figure(
-            f"The states of the connections over time{first_of(shown, findings.speaking)} (TCP stream in brackets)",
-            plot(draw, height=0.9 + 0.16 * len(shown)),
+            f"The states of the connections over time{first_of(shown, findings.speaking)}{own_scale}. TCP stream in "
+            "brackets. The frames are those that change a state",
+            legend({name: colour for name, colour in colours.items() if name in used}),
             "For each connection a bar whose colours are its states",
-            Evidence.frames_alone(moves) if len(moves) <= _LISTED else None,
+            Evidence.frames_alone(moves) if moves else None,
+            [_panel(findings, part, colours, labels) for part in parts],
         ),
         Table(
             "How long each connection was in each state, and the frames of the changes (the first frame is that of the "
@@ -63,3 +65,17 @@ def _states(findings: Findings) -> list[Block]:
             small=True,
         ),
     ]
+
+
+def _panel(findings: Findings, shown: Sequence[Connection], colours: dict[str, str], labels: Sequence[str]) -> str:
+    """The states of some connections over time. `labels`: those of all panels."""
+    spans = [
+        [(period.begun - findings.start, period.ended - period.begun, period.state) for period in findings.periods(one)]
+        for one in shown
+    ]
+
+    def draw(axes: Any) -> None:
+        bars(axes, [one.label for one in shown], spans, colours)
+        axes.set_xlabel("seconds since the first packet")
+
+    return plot(draw, height=0.55 + 0.17 * len(shown), labels=labels)

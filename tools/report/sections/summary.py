@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
+from tools.report.analysis.counts import Count
 from tools.report.analysis.transport import Spread
-from tools.report.document import Facts, Paragraph, Section, bracketed, listed, plural, quoted, seconds
+from tools.report.document import Facts, Paragraph, Section, bracketed, listed, plural, quoted, seconds, span
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import RETRANSMISSIONS
 from tools.report.sections.calls import summed
-from tools.report.sections.gaps import lacking
+from tools.report.sections.notes import lacking, warning
+from tools.report.sections.problems import violated
+from tools.report.sections.repairs import told
 from tools.report.sections.routing import hop_field
 
 _NAMES_SHOWN = 8
@@ -18,27 +20,48 @@ _NAMES_SHOWN = 8
 
 def sections(findings: Findings) -> list[Section]:
     """The report in a minute."""
+    counts = findings.counts
+    breaks, break_ = "that violates", "that violate"
+    if not counts.violations.exact:
+        breaks = break_ = "known to violate"
     return [
         Section(
             "Summary",
             [
+                *warning(findings),
                 Facts(
                     (
-                        (f"{len(findings.people):,}", _names(findings)),
-                        (f"{len(findings.chats):,}", "private chats (calls that were answered)"),
-                        (f"{len(findings.said) + len(findings.unplaced):,}", "lines of chat text"),
-                        (f"{len(findings.established):,}", "TCP connections" + _refused(findings)),
-                        (f"{len(findings.packets):,}", "packets of the chat"),
-                        (f"{len(findings.lines):,}", "lines of the protocol, in both directions"),
+                        _counted(counts.people, *_names(findings)),
+                        _counted(
+                            counts.chats,
+                            "private chat (a call that was answered)",
+                            "private chats (calls that were answered)",
+                        ),
+                        _counted(counts.text, "line of chat text", "lines of chat text", _doubtful(findings)),
+                        _counted(counts.connections, "TCP connection", "TCP connections", _refused(findings)),
+                        _counted(
+                            Count(len(findings.packets)),
+                            "packet of the chat in the capture",
+                            "packets of the chat in the capture",
+                        ),
+                        _counted(
+                            counts.lines,
+                            "line of the protocol, in both directions",
+                            "lines of the protocol, in both directions",
+                        ),
                         (seconds(findings.duration), "from the first packet to the last"),
-                        (str(len(findings.violations)), "lines that break the specification"),
+                        _counted(
+                            Count(counts.violations.value),
+                            f"line {breaks} the specification",
+                            f"lines {break_} the specification",
+                        ),
                     )
                 ),
                 _who(findings),
                 *([summed(findings)] if findings.calls else []),
                 _began(findings),
                 _cut(findings),
-                _repairs(findings),
+                told(findings),
                 _route(findings),
                 _closed(findings),
                 _legal(findings),
@@ -47,15 +70,29 @@ def sections(findings: Findings) -> list[Section]:
     ]
 
 
-def _names(findings: Findings) -> str:
+def _counted(count: Count, one: str, many: str, more: str = "") -> tuple[str, str]:
+    """A number, and what it counts."""
+    return str(count), (one if count.value == 1 else many) + more
+
+
+def _names(findings: Findings) -> tuple[str, str, str]:
+    """For one user, for several, and what is said of their names."""
     unknown = sum(not findings.by_stream[stream].user for stream in findings.partial)
-    if not unknown:
-        return "users with a name"
-    return f"users whose name is known; {plural(unknown, 'connection')} more may have one"
+    inferred = len({one.user for one in findings.connections if one.inferred})
+    more = f" with a name{f', {inferred} of them inferred' if inferred else ''}"
+    if unknown:
+        more += f"; {plural(unknown, 'other connection')} may have one"
+    return "user", "users", more
+
+
+def _doubtful(findings: Findings) -> str:
+    """What clients have sent besides, and what may have been refused."""
+    more = len(findings.said) + len(findings.unplaced) - findings.counts.text.value
+    return f"; {more:,} more may have been refused" if more else ""
 
 
 def _refused(findings: Findings) -> str:
-    refused = len(findings.connections) - len(findings.established)
+    refused = len(findings.refused)
     return f" (and {plural(refused, 'refused attempt')})" if refused else ""
 
 
@@ -71,6 +108,9 @@ def _who(findings: Findings) -> Paragraph:
     over = "over one TCP connection"
     if count != 1:
         over = "each over its own TCP connection" if count == len(names) else f"over {count:,} TCP connections"
+    inferred = {one.user for one in findings.connections if one.inferred}
+    if inferred and names:
+        over += f" (inferred names: {len(inferred)} of {len(names)})"
     return Paragraph(
         f"{who} the chat server at {servers}, {over}. {_chatted(findings)}",
         Evidence.showing(findings.protocol, findings.lines),
@@ -78,49 +118,49 @@ def _who(findings: Findings) -> Paragraph:
 
 
 def _chatted(findings: Findings) -> str:
-    said, chats = len(findings.said), len(findings.chats)
-    lines = f"{plural(len(findings.lines), 'line')} of the protocol"
-    if not said and findings.unplaced:
+    said, chats = findings.counts.text, findings.counts.chats
+    held = findings.counts.lines
+    lines = f"{held.words} line{'' if held.value == 1 else 's'} of the protocol"
+    if not said.value and findings.unplaced:
         count = len(findings.unplaced)
         return (
-            f"{plural(count, 'line')} of text {'was' if count == 1 else 'were'} sent, in which chats cannot be known; "
-            f"the capture holds {lines}."
+            f"{plural(count, 'line')} of text {'was' if count == 1 else 'were'} sent. To whom, and whether any was "
+            f"refused, cannot be known. The capture holds {lines}."
         )
-    if not said and findings.partial:
+    if not said.value and findings.partial:
         return f"The capture shows no line of text; it holds {lines}."
-    if not said:
+    if not said.value:
         return f"Nobody chatted; the capture holds {lines}."
-    where = f"in {plural(chats, 'private chat')}" if chats else "to partners that had not answered"
-    return (
-        f"{plural(said, 'line')} of text {'was' if said == 1 else 'were'} sent {where}; with requests, answers and "
-        f"pushes, that took {lines} in both directions."
-    )
+    where = "to partners that had not answered"
+    if chats.value:
+        where = f"in {chats.words} private chat{'' if chats.value == 1 else 's'}"
+    one = said.value == 1
+    words = f"{said.words} line{'' if one else 's'} of text {'was' if one else 'were'} sent {where}"
+    return f"{words[0].upper()}{words[1:]}. With requests, answers and pushes, the capture holds {lines}."
 
 
 def _began(findings: Findings) -> Paragraph:
     whole = [one for one in findings.connections if one.handshake is not None]
-    trips = Spread.of([one.handshake.rtt for one in whole if one.handshake and one.handshake.rtt is not None])
-    words = f"The capture holds the whole three-way handshake of {_of(len(whole), len(findings.established))}"
-    refused = len(findings.connections) - len(findings.established)
+    trips = Spread.of([one.handshake.rtt for one in whole if one.handshake])
+    words = "The capture holds no complete three-way handshake."
+    if whole:
+        words = f"The capture holds the complete three-way handshake of {_of(len(whole), len(findings.established))}."
+    refused = len(findings.refused)
     if trips is not None:
-        words += "; the initial round-trip time was "
-        words += (
-            seconds(trips.least)
-            if trips.count == 1
-            else (f"{seconds(trips.least)} to {seconds(trips.most)} (median {seconds(trips.median)})")
-        )
+        words += f" The initial round-trip time is {span(trips.least, trips.most)}"
+        words += "." if trips.count == 1 else f" (median {seconds(trips.median)})."
     if refused:
-        words += f". {plural(refused, 'attempt')} to connect {'was' if refused == 1 else 'were'} refused"
-    return Paragraph(words + ".", findings.syns)
+        words += f" {plural(refused, 'connection attempt')} {'was' if refused == 1 else 'were'} refused."
+    return Paragraph(words, findings.syns)
 
 
 def _of(count: int, whole: int) -> str:
-    """`all 5 connections`, `2 of the 5 connections`, `none of the 5 connections`, `the only connection`."""
+    """`all 5 connections`, `2 of the 5 connections`, `the only connection`."""
     if whole == 1:
-        return "the only connection" if count else "no connection"
+        return "the only connection"
     if count == whole:
         return "both connections" if whole == 2 else f"all {whole:,} connections"
-    return f"{f'{count:,}' if count else 'none'} of the {whole:,} connections"
+    return f"{count:,} of the {whole:,} connections"
 
 
 def _cut(findings: Findings) -> Paragraph:
@@ -128,33 +168,20 @@ def _cut(findings: Findings) -> Paragraph:
     shared = sum(one.sharing for one in findings.directions)
     carriers = [packet for packet in findings.packets if packet.payload]
     largest = max((packet.payload for packet in carriers), default=0)
-    over = f"{plural(spanning, 'line')} spanned more than one segment" if spanning else "No line spanned two segments"
-    with_others = f"{plural(shared, 'line')} shared a segment with others" if shared else "no line shared a segment"
+    over = (
+        f"{plural(spanning, 'line spans', 'lines span')} more than one segment"
+        if spanning
+        else "No line spans two segments"
+    )
+    with_others = (
+        f"{plural(shared, 'line shares', 'lines share')} a segment with others" if shared else "no two lines share one"
+    )
     lesson = " Segment boundaries are not line boundaries: a receiver must split the stream at the line ends."
     return Paragraph(
-        f"TCP carried these lines in {plural(len(carriers), 'segment')} with payload, the largest of {largest:,} "
-        f"octets. {over}, and {with_others}.{lesson if spanning or shared else ''}",
+        f"TCP carried these lines in {plural(len(carriers), 'segment')} with payload, of at most {largest:,} octets. "
+        f"{over}, and {with_others}.{lesson if spanning or shared else ''}",
         findings.select("tcp.len > 0", carriers),
     )
-
-
-def _repairs(findings: Findings) -> Paragraph:
-    marked = [packet for packet in findings.packets if packet.analysis & RETRANSMISSIONS]
-    evidence = findings.select("tcp.analysis.retransmission", marked)
-    if not marked:
-        return Paragraph("Wireshark marks no retransmission.", evidence)
-    fast = sum("tcp.analysis.fast_retransmission" in packet.analysis for packet in marked)
-    words = f"Wireshark marks {plural(len(marked), 'retransmission')}"
-    if fast == len(marked):
-        words += ", a fast one" if fast == 1 else ", all of them fast"
-    elif fast:
-        words += f", {fast} of them fast"
-    others = [
-        plural(len(sign.evidence.frames), sign.words, sign.several)
-        for sign in findings.signs
-        if sign.name not in RETRANSMISSIONS
-    ]
-    return Paragraph(f"{words}{f'; besides them {listed(others)}' if others else ''}.", evidence)
 
 
 def _route(findings: Findings) -> Paragraph:
@@ -168,12 +195,13 @@ def _route(findings: Findings) -> Paragraph:
         words = "Client and server have the same address: the packets never left their host (loopback interface)."
     elif away == {0}:
         words = (
-            f"Every packet of a client has its initial {name}: no router is between the clients and the capture point."
+            f"Every packet of a client has a usual initial {name}: no router is between the clients and the capture "
+            "point (inferred)."
         )
     else:
         near, far = min(away, default=0), max(away, default=0)
         hops = plural(near, "router") if near == far else f"{near} to {far} routers"
-        words = f"By their {name}, the clients' packets passed {hops} before the capture point."
+        words = f"The clients' packets passed {hops} before the capture point, as inferred from their {name}."
     if not packets:
         return Paragraph("No packet of a client is in this capture, so how far away they are cannot be known.")
     least = min(packet.ttl for packet in packets)
@@ -183,16 +211,28 @@ def _route(findings: Findings) -> Paragraph:
 
 
 def _closed(findings: Findings) -> Paragraph:
-    counts = Counter((one.close.how, one.close.words) for one in findings.connections)
+    counts = Counter((one.close.how, one.close.words) for one in findings.established)
     parts = [_ended(how, words, count) for (how, words), count in counts.most_common()]
-    return Paragraph(f"The ends of the connections: {'; '.join(parts)}.", findings.ends)
+    what = "connections" if len(findings.established) > 1 else "connection"
+    text = f"Of the {len(findings.established):,} {what}, {listed(parts)}." if len(parts) > 1 else ""
+    if len(parts) == 1:
+        text = f"{_all(len(findings.established))} {parts[0].partition(' ')[2]}."
+    refused = len(findings.refused)
+    if refused:
+        text += f" {plural(refused, 'connection attempt')} {'was' if refused == 1 else 'were'} refused with a RST."
+    return Paragraph(text.strip(), findings.ends)
+
+
+def _all(count: int) -> str:
+    """`The only connection`, `Both connections`, `All 5 connections`."""
+    return "The only connection" if count == 1 else "Both connections" if count == 2 else f"All {count:,} connections"
 
 
 def _ended(how: str, words: str, count: int) -> str:
-    """`4 were closed with FIN, by the server first`, `1 was refused`."""
+    """`4 were closed with FIN (server first)`, `1 was reset by the client`."""
     was = f"{count:,} {'was' if count == 1 else 'were'}"
     if how == "fin":
-        return f"{was} closed with {words.replace(', ', ', by the ')}"
+        return f"{was} closed with {words.replace(', ', ' (', 1)})"
     if how == "half-closed":
         return f"{was} half-closed ({words})"
     return f"{count:,} ended with {words}" if words.startswith("FIN") else f"{was} {words}"
@@ -201,15 +241,15 @@ def _ended(how: str, words: str, count: int) -> str:
 def _legal(findings: Findings) -> Paragraph:
     if not findings.violations and lacking(findings):
         words = (
-            "No line of the protocol is known to break the specification; where packets are missing, not every line "
+            "No line of the protocol is known to violate the specification. Where packets are missing, not every line "
             "could be checked (see “What the capture lacks”)."
         )
         return Paragraph(words, findings.violating)
     if not findings.violations:
-        return Paragraph("Every line of the protocol is legal in its state.", findings.violating)
-    first = findings.violations[0]
+        return Paragraph("No line of the protocol violates the specification.", findings.violating)
+    count = len(findings.violations)
     return Paragraph(
-        f"{plural(len(findings.violations), 'frame')} of the protocol broke the specification. The first one is in "
-        f"frame {first.frame}: {quoted(first.words, 60)} from the {first.by} ({first.who}), {quoted(first.violation)}.",
+        f"{plural(count, 'line')} of the protocol {'violates' if count == 1 else 'violate'} the specification. The "
+        f"first one is in frame {findings.violations[0].frame}: {violated(findings.violations[0])}.",
         findings.violating,
     )

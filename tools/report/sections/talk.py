@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from tools.report.analysis.calls import Call
+from tools.report.analysis.counts import Count, spoken
 from tools.report.analysis.transport import Spread
 from tools.report.document import (
     Block,
@@ -18,11 +21,14 @@ from tools.report.document import (
 )
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.plots import COLOURS, plot, steps, thinned, titled
+from tools.report.plots import COLOURS, grouped, legend, plot, steps, thinned, titled
+from tools.report.sections.notes import lacking, late, note
 
-_DRAWN = 30
+_DRAWN = 48
+_PANEL = 12  # chats in one panel of the drawing
 _SHOWN = 200
-_LISTED = 60  # frames that a filter can name one by one
+_RATED, _RATED_TIME = 5, 1.0  # lines, and seconds in chats, from which a rate means something
+_SPEAKERS = {"lines of the caller": COLOURS[0], "lines of the called user": COLOURS[1]}
 
 
 def sections(findings: Findings) -> list[Section]:
@@ -41,45 +47,21 @@ def _chats(findings: Findings) -> list[Block]:
         assert chat.answered is not None
         rows.append(
             (
-                str(chat.number),
+                chat.label,
                 f"{chat.caller} {'→' if chat.shown else '–'} {chat.called}",
                 findings.since(chat.answered.time) if chat.shown else f"before {findings.since(chat.answered.time)}",
                 str(chat.answered.frame),
                 seconds(chat.lasted) if chat.shown else f"at least {seconds(chat.lasted)}",
-                f"{len(one)} / {len(other)}",
+                f"{_spoken(findings, chat, chat.caller)} / {_spoken(findings, chat, chat.called)}",
                 f"{octets(sum(line.octets for line in one))} / {octets(sum(line.octets for line in other))}",
                 "open at the end of the capture" if chat.over is None else f"{chat.going} (frame {chat.over.frame})",
             )
         )
-    drawn = findings.chats[:_DRAWN]
-    people = list(dict.fromkeys(line.speaker for chat in drawn for line in chat.said))[:_DRAWN]
-    said = [line for chat in drawn for line in chat.said]
-
-    def draw(axes: Any) -> None:
-        for index, chat in enumerate(drawn):
-            for row, who in enumerate(people):
-                points = thinned(chat.by(who), 1500 // len(people) + 2)
-                axes.scatter(
-                    [line.time - findings.start for line in points],
-                    [row] * len(points),
-                    s=[8 + line.octets**0.5 * 2 for line in points],
-                    color=COLOURS[index % len(COLOURS)],
-                    alpha=0.75,
-                    label=f"chat {chat.number}" if who == chat.caller else None,
-                    linewidths=0,
-                )
-        axes.set_yticks(range(len(people)), people)
-        axes.invert_yaxis()
-        axes.margins(y=0.2)
-        axes.set_xlabel("seconds since the first packet")
-        if len(drawn) <= 8:
-            axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=8, borderaxespad=0.2, handletextpad=0.1)
-
     blocks: list[Block] = [
         Table(
             f"The chats{first_of(shown, findings.chats)}: calls that were answered. A chat lasts from the frame "
             "of the answer to the first frame that shows an end. Lines and octets are those of the caller / of the "
-            "called user, with what was sent while it rang",
+            "called user, with what was sent while it rang" + note(findings) + late(findings),
             (
                 Column("Chat", "right"),
                 Column("Caller → called", share=1),
@@ -91,17 +73,52 @@ def _chats(findings: Findings) -> list[Block]:
             small=True,
         )
     ]
-    if said:
+    told = [chat for chat in findings.chats if chat.said]
+    drawn = told[:_DRAWN]
+    parts = grouped(drawn, _PANEL)
+    if parts:
+        own_scale = ", each panel with its own time axis" if len(parts) > 1 else ""
         blocks.append(
             Figure(
-                "Lines over time: a dot for each line, larger for a longer one, coloured by chat. The frames are "
-                "those in which the lines reached the partner",
-                plot(draw, height=1.2 + 0.26 * len(people)),
-                "Dots along the time, one row for each person",
+                f"The lines of each chat over time{first_of(drawn, told)}{own_scale}: a dot for each line, larger for "
+                "a longer one. The frames are those in which lines reached the partner",
+                legend(_SPEAKERS),
+                "Dots along the time, one row for each chat",
                 _passed_on(findings),
+                [_panel(findings, part, [_label(chat) for chat in drawn]) for part in parts],
             )
         )
     return blocks
+
+
+def _spoken(findings: Findings, chat: Call, who: str) -> str:
+    """How many lines one end of a chat has sent, or its partner has got where its own connection is not there."""
+    streams = [stream for stream in chat.streams if findings.by_stream[stream].name == who]
+    if streams or len(chat.streams) > 1:
+        return str(spoken(chat, who, streams, findings.lacks))
+    heard = [line for line in findings.lines if line.talk == chat.number and line.verb == findings.words.heard]
+    return f"≥ {sum(not line.from_client for line in heard):,}"
+
+
+def _label(chat: Call) -> str:
+    return f"{chat.caller} {'→' if chat.shown else '–'} {chat.called} ({chat.number})"
+
+
+def _panel(findings: Findings, chats: Sequence[Call], labels: Sequence[str]) -> str:
+    """The lines of some chats over time, a row for each chat. `labels`: those of all panels."""
+
+    def draw(axes: Any) -> None:
+        for row, chat in enumerate(chats):
+            for who, colour in zip((chat.caller, chat.called), _SPEAKERS.values(), strict=True):
+                points = thinned(chat.by(who), 1500 // len(chats) + 2)
+                times = [line.time - findings.start for line in points]
+                sizes = [8 + line.octets**0.5 * 2 for line in points]
+                axes.scatter(times, [row] * len(points), s=sizes, color=colour, alpha=0.75, linewidths=0)
+        axes.set_yticks(range(len(chats)), [_label(chat) for chat in chats])
+        axes.set_ylim(len(chats) - 0.4, -0.6)
+        axes.set_xlabel("seconds since the first packet")
+
+    return plot(draw, height=0.6 + 0.19 * len(chats), labels=labels)
 
 
 def _passed_on(findings: Findings) -> Evidence:
@@ -113,22 +130,24 @@ def _passed_on(findings: Findings) -> Evidence:
 def _patterns(findings: Findings) -> list[Block]:
     said = findings.said
     answering = [pair for call in findings.calls for pair in call.think_times()]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for who in list(dict.fromkeys(line.speaker for line in said))[:_SHOWN]:
         own = [line for line in said if line.speaker == who]
         sizes = [line.octets for line in own]
         chats = [chat for chat in findings.chats if who in (chat.caller, chat.called)]
         span = sum(chat.lasted for chat in chats)
         lines = sum(line.time >= chat.answered.time for chat in chats if chat.answered for line in chat.by(who))
-        thinking = Spread.of([gap for speaker, gap in answering if speaker == who])
+        thinking = Spread.of([gap for line, gap in answering if line.speaker == who])
+        rated = lines >= _RATED and span >= _RATED_TIME
         rows.append(
             (
                 who,
-                str(len(own)),
+                str(Count(len(own), not lacking(findings))),
                 octets(min(sizes)),
                 octets(sorted(sizes)[len(sizes) // 2]),
                 octets(max(sizes)),
-                f"{60 * lines / span:,.0f}" if span > 0 else "–",
+                seconds(span),
+                f"{lines / span:.1f}" if rated else "–",
                 seconds(thinking.median) if thinking else "–",
                 seconds(thinking.most) if thinking else "–",
             )
@@ -140,7 +159,7 @@ def _patterns(findings: Findings) -> list[Block]:
         span = (min(sizes) - around, max(sizes) + around)
         panels[0].hist(sizes, bins=20, range=span, color=COLOURS[0], edgecolor="white", linewidth=0.4)
         titled(panels[0], "Line lengths", "octets with the verb and the LF", "lines")
-        times = sorted(line.took * 1e3 for line in said if line.took is not None)
+        times = sorted(1e3 * float(line.took) for line in said if line.took is not None)
         if times:
             points = thinned(times)
             steps(panels[1], [(time, (index + 1) / len(points)) for index, time in enumerate(points)], COLOURS[1])
@@ -149,16 +168,18 @@ def _patterns(findings: Findings) -> list[Block]:
         titled(panels[1], "Relay time", "ms from the sender's segment to the partner's", "share of lines")
 
     evidence = _passed_on(findings)
+    columns = ["Lines", "Shortest", "Median", "Longest", "In chats", "Lines / s", "Think time (median)", "Longest"]
+    per_second = f", the lines per second of that time (from {_RATED} lines and {_RATED_TIME:g} s on)"
+    rate = columns.index("Lines / s")
+    if all(row[1 + rate] == "–" for row in rows):
+        del columns[rate]
+        rows = [(*row[: 1 + rate], *row[2 + rate :]) for row in rows]
+        per_second = ""
     return [
         Table(
-            "Lines of each user: number, their octets, lines a minute while in a chat, and the think time (from the "
-            "partner's line, or the answer to the call, to the next own line)",
-            (
-                Column("Who", share=1),
-                *numbers(
-                    "Lines", "Shortest", "Median", "Longest", "A minute", "Think time (median)", "Longest think time"
-                ),
-            ),
+            f"The lines of each user: their number, their lengths in octets, the time in chats{per_second}, and the "
+            "think time (from the partner's line, or the answer to the call, to the next own line)" + note(findings),
+            (Column("User", share=1), *numbers(*columns)),
             rows,
             evidence,
         ),

@@ -38,7 +38,7 @@ from .walk import shrink as shrunk
 
 FILE = click.Path(path_type=Path)
 SECONDS = click.FloatRange(0.1, 3600)
-PATTERNS = "Only these: 'PAIRED/*', R-CHAT-1, an id."
+PATTERNS = "Only these: 'PAIRED/*', a rule, a state, a message, an id."
 POINTS = click.option(
     "--points", type=click.IntRange(1, 10_000), default=100, show_default=True, help="In all, for gradescope=FILE."
 )

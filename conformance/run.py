@@ -26,6 +26,8 @@ from .engine.worker import Worker
 
 HOPELESS = 0.5  # seconds of patience with a server that answers no barrier
 TIMED = 64  # workers for the cases that mostly wait
+CONNECTIONS = 3  # of a case
+AT_ONCE = 0.005  # seconds for each of many connections that are opened at once, at most, where nothing is slow
 MOST = 32  # workers, each with a server, where answers are slow …
 PACE = 0.004  # … against so many seconds
 TRIPS = 17  # answers that a case waits for, one after the other
@@ -177,7 +179,8 @@ def _server_workers(
         quick = _quick_worker(target, spec, options, stack, findings.answer)
         quick = replace(quick, findings=findings, conditions=first.conditions)
         timed = Queue(sorted(timed, key=lambda case: -case.waits(quick.spec)))  # the longest first
-        yield from ((replace(quick), (timed,)) for _ in range(min(len(timed), TIMED)))
+        at_once = int(options.patience / 2 / CONNECTIONS / max(findings.opening, AT_ONCE))
+        yield from ((replace(quick), (timed,)) for _ in range(min(len(timed), TIMED, max(at_once, 2))))
 
 
 def workers_for(pace: float, jobs: int, cases: int) -> int:

@@ -28,7 +28,7 @@ from .suite import SelectionError, select
 from .walk import run_walks, walks
 
 USUAL = {"profile": "core", "patience": 5.0, "max_wait": 10.0}  # options that a replay needs where they are not so
-STOPPED = "no report but the record was written, and that without its footer\n"
+STOPPED = "; of the reports only the record (json=FILE) was written, without its last line"
 
 
 def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where: str, options: dict[str, Any]) -> int:
@@ -72,7 +72,7 @@ def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where
         """A signal ends this run: what is known is shown."""
         with lock:
             reports.abandon()
-            terminal.say(f"stopped after {len(so_far)} of {len(chosen)} cases: {STOPPED}")
+            terminal.say(f"stopped after {len(so_far)} of {len(chosen)} cases{STOPPED if options['reports'] else ''}\n")
             terminal.summary(spec, so_far, of=of, seconds=time.monotonic() - started, stale=(), code=4)
             terminal.out.flush()
 
@@ -104,7 +104,7 @@ def judge(target: Target, spec: Spec, cases: Sequence[Case], known: Known, where
         reports.finish(footer(results, seconds=seconds, exit_code=code, stale=stale))
     else:
         reports.abandon()
-        terminal.say(f"stopped at the first failure: {STOPPED}")
+        terminal.say(f"stopped at the first failure{STOPPED if options['reports'] else ''}\n")
     terminal.summary(spec, results, of=of, seconds=seconds, stale=stale, code=code, patience=settings.patience)
     return code
 

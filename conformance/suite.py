@@ -88,7 +88,9 @@ def _in_turn(cells: Sequence[Case]) -> list[Case]:
 
 
 def select(cases: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
-    """The cases that one of the patterns matches (`PAIRED/*`, a rule's id, a whole key); all without patterns.
+    """The cases that one of the patterns matches; all without patterns.
+
+    A pattern is of an id or a key (`PAIRED/*`), or the name of a rule, a state or a message.
 
     Raises:
         SelectionError: a pattern matches nothing.
@@ -105,7 +107,9 @@ def select(cases: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
 
 
 def _matches(case: Case, pattern: str) -> bool:
-    return pattern in case.rules or any(fnmatch.fnmatchcase(name, pattern) for name in (case.id, case.key))
+    return pattern in (*case.rules, case.state, case.message) or any(
+        fnmatch.fnmatchcase(name, pattern) for name in (case.id, case.key)
+    )
 
 
 def nearest(cases: Iterable[Case], text: str) -> str:

@@ -175,7 +175,7 @@ def _closing(page: Page, protocol: Protocol, figures: str) -> None:
     commands = {
         f"{program} server": f"a server, on port {port}",
         f"{program} client": "a chat: it asks for your name, then with whom",
-        f"nc 127.0.0.1 {port}": f"the same by hand: type {protocol.bind} and your name",
+        f"nc -N 127.0.0.1 {port}": f"the same by hand: type {protocol.bind} and your name",
     }
     width = max(map(len, commands)) + 2
     fits = width + max(map(len, commands.values())) <= WIDTH - 4

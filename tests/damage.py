@@ -153,3 +153,26 @@ def relinked(packets: Sequence[Recorded], link: str) -> list[Recorded]:
         }[link]
         found.append(replace(packet, octets=head + body, length=packet.length - _HEADER + len(head)))
     return found
+
+
+def beyond_a_router(packets: Sequence[Recorded], server: bytes, delay: int, skew: int = 0) -> list[Recorded]:
+    """The same packets as a place between the clients and a router would have recorded them.
+
+    `server`: the address of the end that the original place is near. Its packets pass the other place later, by `delay`
+    nanoseconds, with a TTL less by one; the clients' packets earlier, with a greater one. `skew`: of the other clock.
+    """
+    found = []
+    for packet in packets:
+        spans = _addresses(packet.octets)
+        if spans is None:
+            continue
+        octets = bytearray(packet.octets)
+        step = -1 if octets[spans[0] : spans[0] + spans[3]] == server else 1
+        ttl = _HEADER + (8 if spans[3] == 4 else 7)
+        octets[ttl] += step
+        if spans[3] == 4:
+            checksum = int.from_bytes(octets[_HEADER + 10 : _HEADER + 12]) - step * 256
+            octets[_HEADER + 10 : _HEADER + 12] = (checksum % 0xFFFF).to_bytes(2)
+        octets[:12] = bytes.fromhex("02000a520101 02000a520102")
+        found.append(replace(packet, octets=bytes(octets), time=packet.time - step * delay + skew))
+    return sorted(found, key=lambda packet: packet.time)

@@ -61,6 +61,7 @@ def test_what_cannot_be_seen_is_written_out() -> None:
     assert quote(b"MSG 2 ") == "MSG 2\\x20"
     assert visible("b < MSG 2  ") == "b < MSG 2\\x20\\x20"
     assert visible("a\u2028b\tc\x1b[2J\udcff") == "a\\xe2\\x80\\xa8b\\tc\\x1b[2J\\xff"
+    assert visible("k\u212a\ufffdé猫") == "k\\xe2\\x84\\xaa\\xef\\xbf\\xbdé猫", "what looks like another character too"
     assert visible(visible(CONTROL)) == visible(CONTROL)
     assert visible(CONTROL).isprintable()
 

@@ -17,6 +17,8 @@ import pytest
 
 from conformance.cases.case import Case, cases_of
 from conformance.cases.play import Play, Step
+from conformance.engine.causes import last_words
+from conformance.engine.conditions import HANGS
 from conformance.engine.failures import (
     ContradictionError,
     ExcessError,
@@ -106,6 +108,84 @@ def hello(spec: Spec, *more: Step) -> Case:
 
 def judge(address: Address | Command, *cases: Case, patience: float = 1.0) -> list[Result]:
     return run_suite(address, cases, Options(patience=patience))
+
+
+HANGS_AT_HELLO = f"""{PYTHON} -c 'import socket, sys, threading
+def serve(stream):
+    for line in stream.makefile("rb"):
+        if line.startswith(b"HELLO"):
+            stuck.set()
+        if stuck.is_set():
+            threading.Event().wait()
+        stream.sendall(b"PONG " + line[5:] if line.startswith(b"PING ") else b"ERR * bad-syntax No.\\n")
+stuck = threading.Event()
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True: threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()' {{port}}"""
+
+
+def test_an_answer_without_its_line_ending_is_shown(spec: Spec) -> None:
+    """The commonest first mistake: the answer is there, and nothing ends it."""
+    with scripted(lambda _, line: b"OK HELLO 1 core" if line == b"HELLO 1" else b"") as address:
+        result = Worker(address, spec, patience=0.3).verdict(hello(spec))
+    assert result.got == "OK HELLO 1 core without its line ending, then nothing for 0.3 s"
+
+
+def test_a_goodbye_that_is_not_due_is_laid_to_the_rule_that_it_obeys(spec: Spec) -> None:
+    """A count of faults that is too low ends a case about something else."""
+    (mine,) = [budget for budget in spec.budgets if spec.initial in budget.states]
+    goodbye = f"{spec.goodbye_line(mine.goodbye)}\n".encode()
+    with scripted(lambda _, line: goodbye if line == b"HELLO 1" else polite(_, line)) as address:
+        result = Worker(address, spec, patience=0.3).verdict(hello(spec))
+    assert (result.verdict, result.rule) == (Verdict.FAIL, mine.rule)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "telling"),
+    [
+        ("Traceback (most recent call last):\n  File 'x', line 1\nValueError: no", "ValueError: no"),
+        ("/s.js:3\n    throw er;\n    ^\n\nError: ECONNRESET\n    at TCP\n\nNode.js v18", "Error: ECONNRESET"),
+        ("panic: runtime error: out of range\n\ngoroutine 1:\nmain.main()", "panic: runtime error: out of range"),
+        ("listening\nbye", "bye"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_the_telling_line_of_a_trace_is_found(stderr: str, telling: str) -> None:
+    """Crashes of two causes are two groups, in each language."""
+    assert last_words(stderr) == telling
+
+
+def test_a_server_that_hangs_is_started_again_and_not_waited_for_long_after_some_times(spec: Spec) -> None:
+    """Its other cases are judged, and each that hangs it is not worth the whole patience."""
+    again = [replace(hello(spec), id=f"CONNECTED/HELLO/own-{number}") for number in range(HANGS + 1)]
+    worker = Worker(Command(HANGS_AT_HELLO), spec, patience=0.6)
+    results = [worker.verdict(case) for case in again]
+    worker.stop()
+    assert all("answered nobody afterwards, and was started again" in result.note for result in results), results
+    assert [result.got for result in results] == ["nothing for 0.6 s"] * HANGS + ["nothing for 0.5 s"]
+
+
+def test_a_server_that_hangs_and_cannot_be_started_again_is_not_waited_for(spec: Spec) -> None:
+    """What is not asked any more is blocked, and says since when."""
+    stuck, over = threading.Event(), threading.Event()
+
+    def handle(_: socket.socket, line: bytes) -> bytes | None:
+        if line == b"HELLO 1":
+            stuck.set()
+        if stuck.is_set():
+            over.wait()
+        return polite(_, line)
+
+    others = [case for case in server_cases(spec, ("whole",)) if case.id.startswith("CONNECTED/LINE/unknown-")]
+    with scripted(handle) as address:
+        worker = Worker(address, spec, patience=0.6)
+        first, *later = [worker.verdict(case) for case in (hello(spec), *others)]
+        over.set()
+    assert first.verdict is Verdict.FAIL
+    assert "it answered nobody afterwards" in first.note
+    assert later
+    assert {(result.verdict, result.note) for result in later} == {
+        (Verdict.BLOCKED, "the server answers nobody since CONNECTED/HELLO/own: mend that first")
+    }
 
 
 def test_a_correct_answer_passes(spec: Spec) -> None:
@@ -272,7 +352,7 @@ def test_a_server_that_dies_in_mid_case_is_named_and_started_again(spec: Spec, t
     """Which case, by which signal, with its last words; the next case has a fresh server."""
     dead, alive = ending(spec, tmp_path / "dies.py", "os.abort()")
     assert dead.verdict is Verdict.FAIL
-    assert dead.got == "a < the end of the stream: it was ended by signal SIGABRT"
+    assert dead.got == "a < the end of the stream; then it was ended by signal SIGABRT"
     assert "about to die of" in dead.stderr
     assert alive.verdict is Verdict.PASS, alive.words
 

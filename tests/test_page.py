@@ -16,7 +16,7 @@ from pychat.spec import Spec, load
 from tools.docs import html, markdown, minimal
 from tools.docs.anchors import Anchors
 from tools.docs.by_hand import piped
-from tools.docs.content import Conversation, Facts, Page, Program, Span, plain
+from tools.docs.content import Conversation, Facts, Page, Program, Rules, Span, Table, plain
 from tools.docs.drawings import drawings
 from tools.docs.interactions import interactions
 from tools.docs.ladder import ladder
@@ -100,8 +100,10 @@ addEventListener("load", () => {
   for (const frame of document.querySelectorAll("iframe")) {
     const page = frame.contentDocument, view = frame.contentWindow;
     for (const part of page.querySelectorAll("details")) part.open = true;
+    const code = [...page.querySelectorAll("main pre")].filter((at) => at.scrollWidth > at.clientWidth);
     const wide = [...page.querySelectorAll("main table, main p, main dl, main li")]
-      .filter((at) => at.getBoundingClientRect().right > view.innerWidth + 1).map((at) => at.textContent.slice(0, 60));
+      .filter((at) => at.getBoundingClientRect().right > view.innerWidth + 1)
+      .concat(code).map((at) => at.textContent.slice(0, 60));
     const dim = new Set();
     const walk = page.createTreeWalker(page.body, NodeFilter.SHOW_TEXT);
     for (let node = walk.nextNode(); node; node = walk.nextNode()) {
@@ -121,7 +123,7 @@ addEventListener("load", () => {
 
 
 def test_a_browser_shows_no_dim_word_and_nothing_that_is_too_wide(whole: str, tmp_path: Path) -> None:
-    """On a desk and on a phone, light and dark; code and drawings that are wide scroll in their own box."""
+    """On a desk and on a phone, light and dark; code is folded, and a drawing that is wide scrolls in its own box."""
     browser = need("chromium")
     frames = []
     for scheme, holds in (("light", "max-width: 0px"), ("dark", "min-width: 1px")):
@@ -203,6 +205,7 @@ def test_each_command_by_hand_works(made: Page, start: Callable[..., Stage]) -> 
         said.append(done.stdout)
     assert "PONG t1\nOK QUIT\n" in said
     assert "OK NAME a\nUSER a free\nOK WHO 1\n" in said
+    assert any(re.fullmatch(r"(ERR \* bad-syntax .*\n){5}BYE too-many-errors .*\n", words) for words in said)
 
 
 def test_a_command_sends_the_octets_of_its_frames(spec: Spec, start: Callable[..., Stage]) -> None:
@@ -279,21 +282,47 @@ def test_a_name_of_two_things_leads_to_the_one_that_is_meant(spec: Spec, text: s
     assert target in [span.target for span in Anchors(spec).prose(text)]
 
 
-@pytest.mark.parametrize(
-    ("rule", "targets"),
-    [
-        ("R-MSG-4", {"push-msg"}),
-        ("R-TIME-2", {"push-ping"}),
-        ("R-PING-1", {"request-ping", "answer-pong"}),
-        ("R-CLIENT-7", {"push-ping", "request-pong"}),
-        ("R-ANS-1", {"request-msg", "request-pong"}),
-    ],
-)
-def test_a_rule_leads_to_the_frame_that_it_is_about(spec: Spec, rule: str, targets: set[str]) -> None:
+ABOUT_WHICH = {
+    "R-ANS-1": {"request-msg", "request-pong"},
+    "R-ERR-9": {"request-msg"},
+    "R-MSG-1": {"request-msg"},
+    "R-MSG-2": {"request-msg"},
+    "R-MSG-3": {"request-msg"},
+    "R-MSG-4": {"push-msg"},
+    "R-PING-1": {"request-ping", "answer-pong"},
+    "R-PING-2": {"request-pong"},
+    "R-TIME-2": {"push-ping"},
+    "R-CLIENT-2": {"request-pong"},
+    "R-CLIENT-4": {"request-msg"},
+    "R-CLIENT-7": {"push-ping", "request-pong"},
+}  # all rules that name a frame which both sides send, and where its links must lead
+
+
+def test_a_rule_leads_to_the_frame_that_it_is_about(spec: Spec) -> None:
     """A push is not the request of the same name."""
-    spans = Anchors(spec).rule_text(spec.rules[rule].text)
-    twice = {"MSG", "PING", "PONG"}
-    assert {span.target for span in spans if span.text in twice} == targets
+    twice = spec.requests.keys() & spec.replies.keys()
+    found = {
+        rule.id: {span.target for span in Anchors(spec).rule_text(rule.text) if span.text in twice}
+        for rule in spec.rules.values()
+    }
+    assert {rule: targets for rule, targets in found.items() if targets} == ABOUT_WHICH
+
+
+def test_a_rule_leads_to_its_rows_and_each_row_to_its_rule(any_sources: PageSources) -> None:
+    """The rule's home names its rows, timers, limits and errors, with links."""
+    spec, anchors = any_sources.spec, any_sources.anchors
+    blocks = [block for part in page(any_sources).walk() for block in part.blocks]
+    homes = [rule for block in blocks if isinstance(block, Rules) and block.home for rule in block.rules]
+    targets = {rule.id: {span.target for span in rule.shown} for rule in homes}
+    table_rows = [row for block in blocks if isinstance(block, Table) for row in block.rows]
+    back = {row.anchor: {span.target for cell in row.cells for span in cell} for row in table_rows}
+    wanted = {(row.rule, anchors.row(row)) for _, row in spec.outcomes()}
+    wanted |= {(timer.rule, anchors.timer(timer.name)) for timer in spec.timers.values()}
+    wanted |= {(rule, anchors.limit(name)) for name, rule in spec.limits.rules.items()}
+    for rule, anchor in wanted:
+        assert anchor in targets[rule]
+        assert rule in back[anchor]
+    assert all(anchors.error(fault.error) in targets[fault.rule] for fault in spec.faults)
 
 
 def test_what_is_forbidden_is_said_so(spec: Spec) -> None:

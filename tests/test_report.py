@@ -287,13 +287,18 @@ def test_a_call_rings_as_long_as_tshark_says(shark: Tshark) -> None:
         assert call["ringing"] == pytest.approx(ringing, abs=1e-5)
 
 
-def calls_in(path: Path, folder: Path) -> tuple[list[Call], list[Line]]:
-    """The calls and the lines of a capture as the report reads them."""
+def findings_of(path: Path, folder: Path) -> Findings:
+    """What the report finds in a capture; nothing is written or drawn."""
     need("tshark")
     dissector = folder / "dissector.lua"
     dissector.write_text(script(shipped()), encoding="utf-8")
     reader = Reader(path, dissector, shipped().protocol, version(), shipped().transport.port)
-    findings = Findings(read(reader, shipped().protocol, quiet), shipped(), WORDS, "")
+    return Findings(read(reader, shipped().protocol, quiet), shipped(), WORDS, "")
+
+
+def calls_in(path: Path, folder: Path) -> tuple[list[Call], list[Line]]:
+    """The calls and the lines of a capture as the report reads them."""
+    findings = findings_of(path, folder)
     return findings.calls, findings.lines
 
 

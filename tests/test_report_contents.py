@@ -6,6 +6,7 @@ import re
 import struct
 import subprocess
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from pychat.spec import shipped
+from tools.report.analysis.delays import acknowledgements
 from tools.report.analysis.network import senders
 from tools.report.analysis.routing import decisions
 from tools.report.analysis.tcp_states import closing, steps
@@ -27,7 +29,7 @@ from tools.report.render import plain
 from .conftest import ROOT, need, output
 from .dissection import Tshark
 from .segments import Capture
-from .test_report import CAPTURES, RECORDED, ask, check_evidence, quiet, report, report_on, truth
+from .test_report import CAPTURES, RECORDED, ask, check_evidence, findings_of, quiet, report, report_on, truth
 
 SAMPLE = ROOT / "tools" / "report" / "traffic_capture.pcapng"
 SAMPLE_REPORT = SAMPLE.with_name("analysis_report.pdf")
@@ -58,7 +60,7 @@ def segments(*rows: str) -> list[Packet]:
     found = []
     for number, row in enumerate(rows, 1):
         sender, *flags, seq, ack = row.split()
-        packet = Packet(number=number, time=float(number), seq=int(seq), ack=int(ack), stream=0)
+        packet = Packet(number=number, time=Decimal(number), seq=int(seq), ack=int(ack), stream=0)
         packet.flags = sum(bits[flag] for flag in flags)
         packet.from_client = sender == "client"
         found.append(packet)
@@ -86,12 +88,13 @@ OPENED = ["SYN-SENT/SYN-RECEIVED", "ESTABLISHED/SYN-RECEIVED", "ESTABLISHED/ESTA
         ),
         pytest.param(
             ["server FIN ACK 5 9", "client FIN ACK 9 5", "server ACK 6 10", "client ACK 10 6"],
-            ["ESTABLISHED/FIN-WAIT-1", "CLOSING/CLOSING", "TIME-WAIT/CLOSING", "TIME-WAIT/TIME-WAIT"],
+            ["ESTABLISHED/FIN-WAIT-1", "FIN-WAIT-1 → CLOSING/CLOSING", "TIME-WAIT/CLOSING", "TIME-WAIT/TIME-WAIT"],
             "simultaneous",
             id="both at once",
         ),
         pytest.param(["client RST 9 0"], ["CLOSED/CLOSED"], None, id="reset"),
-        pytest.param(["client FIN ACK 9 5"], ["FIN-WAIT-1/CLOSE-WAIT"], None, id="half-closed"),
+        pytest.param(["client FIN ACK 9 1"], ["FIN-WAIT-1/CLOSE-WAIT"], None, id="half-closed"),
+        pytest.param(["client FIN ACK 9 5"], ["unknown/unknown"], None, id="octets or a FIN of the server are missing"),
     ],
 )
 def test_each_close_passes_the_states_of_the_standard(rows: list[str], states: list[str], how: str | None) -> None:
@@ -143,6 +146,29 @@ def test_window_scale_is_told_with_wiresharks_numbers(name: str, shark: Tshark) 
         assert row[1:] == [number.replace(",", "") for number in (field, factor, window)]
 
 
+@pytest.mark.parametrize("name", RECORDED)
+def test_the_parts_of_a_round_trip_add_up_to_it(name: str, shark: Tshark) -> None:
+    """To the nanosecond, and it is Wireshark's: no time goes through a float on its way to the page."""
+    scale = {"s": 0, "ms": 3, "µs": 6}
+    (text,) = [text for text in sentences(section(report(name), "The three-way handshake")) if "+ 1, and" in text]
+    whole, one, other = [
+        Decimal(number).scaleb(-scale[unit]) for number, unit in re.findall(r"([\d.]+) (µs|ms|s)\b", text)[:3]
+    ]
+    assert one + other == whole
+    stream = re.search(r"of .* \(stream (\d+)\)", str(section(report(name), "The three-way handshake")))
+    assert stream is not None
+    rows = ask(shark, name, f"tcp.analysis.initial_rtt && tcp.stream == {stream[1]}", "tcp.analysis.initial_rtt")
+    assert Decimal(rows[0][1]) == whole
+
+
+@pytest.mark.parametrize("name", ["trouble.pcapng", "routed6.pcapng"])
+def test_each_frame_with_syn_is_counted_once(name: str) -> None:
+    """Also that of a refused attempt, and one that was sent again: the table cites as many frames as it counts."""
+    (table,) = [block for block in section(report(name), "The three-way handshake")["blocks"]
+                if str(block.get("caption")).startswith("TCP options in the SYNs")]  # fmt: skip
+    assert sum(int(row[-1]) for row in table["rows"]) == len(frames_of(table))
+
+
 # --- Routing --------------------------------------------------------------------------------------------------------
 
 
@@ -160,7 +186,7 @@ def wire(*rows: str) -> list[Packet]:
     found = []
     for number, row in enumerate(rows, 1):
         ends, hardware, ttl = row.split()
-        packet = Packet(number=number, time=float(number), ttl=int(ttl), version=4, stream=0)
+        packet = Packet(number=number, time=Decimal(number), ttl=int(ttl), version=4, stream=0)
         packet.src, packet.dst = ends.split(">")
         packet.eth_src, packet.eth_dst = hardware.split(">")
         found.append(packet)
@@ -260,6 +286,24 @@ def test_delayed_acknowledgements_are_those_of_tshark(shark: Tshark) -> None:
     assert f"{1000 * min(late.values()):.3g} ms to {1000 * max(late.values()):.3g} ms" in block["text"]
 
 
+def test_no_acknowledgement_is_left_out_without_a_word(shark: Tshark, tmp_path: Path) -> None:
+    """What is delayed, prompt, left out and carried is all that Wireshark measures, less those of a SYN or FIN."""
+    findings = findings_of(CAPTURES / "trouble.pcapng", tmp_path)
+    found = acknowledgements(findings.gaps)
+    rows = ask(shark, "trouble.pcapng", "tcp.analysis.ack_rtt && tcp.flags == 0x010 && tcp.len == 0", "tcp.stream")
+    listed = [*found.delayed, *found.prompt, *found.other, *found.repaired, *found.far]
+    numbers = [packet.number for packet in listed]
+    assert len(numbers) == len(set(numbers)) == found.alone
+    assert all(packet.payload == 0 for packet in listed)
+    left = {int(frame) for frame, _ in rows} - set(numbers)
+    acknowledged = {packet.number: packet.acknowledged for packet in findings.packets}
+    ends = {packet.after for packet in findings.packets if packet.flags & (SYN | FIN)}
+    assert all(acknowledged[number] in ends for number in left)
+    (text,) = [text for text in sentences(section(report("trouble.pcapng"), NAGLE)) if "delayed:" in text]
+    assert f"travels alone, {found.alone} in all" in text
+    assert f"the {len(found.carried)} that travel with payload" in text
+
+
 # --- The session ----------------------------------------------------------------------------------------------------
 
 
@@ -279,6 +323,18 @@ def test_each_pattern_is_named_with_its_figure(shark: Tshark) -> None:
     )
     assert f"the longest is {gap:.3g} s, in stream" in texts[4]
     assert f"between frames {one} and {other}" in texts[4]
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_what_is_counted_at_several_places_is_counted_alike(name: str, tmp_path: Path) -> None:
+    """Answers and refusals in the table of requests, in the sentence on them and in the table of refusals."""
+    findings = findings_of(CAPTURES / name, tmp_path)
+    answers = sum(request.granted + request.refused for request in findings.requests)
+    assert sum(request.sent for request in findings.requests) == len(findings.of_kind("request")[0])
+    assert sum(request.refused for request in findings.requests) == len(findings.of_kind("refusal")[0])
+    (text,) = [text for text in sentences(section(report(name), "Patterns of the session")) if "Request and" in text]
+    assert f"{answers:,} answers came" in text
+    assert len(findings.established) + len(findings.refused) == len(findings.connections)
 
 
 def test_a_probe_of_a_closed_window_is_no_keep_alive() -> None:

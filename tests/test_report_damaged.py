@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from pychat.spec import shipped
 from tools.dissector.script import script
 from tools.report.analysis.coverage import Coverage
+from tools.report.analysis.delays import small_early
 from tools.report.document import Facts, Paragraph, bracketed
 from tools.report.findings import Findings
 from tools.report.reading import read
@@ -19,10 +21,19 @@ from tools.report.tshark import ReportError, Tshark, version
 from .conftest import need
 from .damage import LINKS, Recorded, recorded, relinked, write
 from .dissection import Tshark as Shark
-from .segments import FIN
+from .segments import ACK, FIN, RST
 from .test_report import CAPTURES, RECORDED, WORDS, quiet, shown_by_wireshark, truth
 
-UNDRAWN = ["summary", "checking", "gaps", "sockets", "calls", "closing", "problems"]  # sections without a plot
+UNDRAWN = [
+    "summary",
+    "checking",
+    "gaps",
+    "sockets",
+    "calls",
+    "closing",
+    "problems",
+    "repairs",
+]  # sections without a plot
 
 
 def findings(packets: Sequence[Recorded], path: Path, link: int = LINKS["ethernet"]) -> Findings:
@@ -141,6 +152,21 @@ def test_a_fin_that_is_missing_leaves_no_half_open_connection(tmp_path: Path) ->
         assert "still open" not in said_by(found, "closing") + said_by(found, "summary")
 
 
+@pytest.mark.parametrize("kept", ["SYN", "RST"])
+def test_an_attempt_to_connect_is_no_connection(kept: str, tmp_path: Path) -> None:
+    """One packet alone of the refused attempt is there: what it was is inferred, or cannot be known."""
+    whole = [packet for packet in chat("trouble") if packet.ends is not None]
+    reset = [packet for packet in whole if packet.flags == RST | ACK][-1]
+    attempt = next(packet for packet in whole if packet.ends == (reset.ends or ())[::-1])
+    left_out = attempt if kept == "RST" else reset
+    found = findings([packet for packet in whole if packet is not left_out], tmp_path / "attempt.pcap")
+    assert [len(found.refused), len(found.unanswered)] == [kept == "RST", kept == "SYN"]
+    really = findings(whole, tmp_path / "whole.pcap").counts.connections
+    assert (found.counts.connections.value, found.counts.connections.exact) == (really.value, kept == "RST")
+    said = said_by(found, "gaps") + said_by(found, "summary") + said_by(found, "closing") + said_by(found, "handshake")
+    assert ("Seen: SYNs and nothing else" in said) == (kept == "SYN")
+
+
 @pytest.mark.parametrize("side", ["client", "server"])
 def test_one_direction_alone(side: str, shark: Shark, tmp_path: Path) -> None:
     """A capture of one direction: the other one's packets are named as missing, and nobody is accused."""
@@ -152,6 +178,87 @@ def test_one_direction_alone(side: str, shark: Shark, tmp_path: Path) -> None:
     assert f"Every packet of the {missing}" in said_by(found, "gaps")
     assert found.violations == []
     evidence_of(found, shark, tmp_path)
+
+
+# --- One packet ------------------------------------------------------------------------------------------------------
+
+
+@cache
+def without_an_answer(folder: Path) -> Findings:
+    """The chat without the packet that answers the list of users, which no other packet repeats."""
+    whole = chat()
+    return findings([packet for packet in whole if packet.ends is None or b"OK WHO" not in packet.octets], folder)
+
+
+@pytest.fixture(scope="module")
+def answerless(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    return without_an_answer(tmp_path_factory.mktemp("answerless") / "answerless.pcap")
+
+
+def test_the_warning_comes_before_the_first_figure(answerless: Findings) -> None:
+    """It names the hole; the counts that it can change say that they are lower bounds."""
+    (section,) = sections_of("summary", answerless)
+    warning, facts, *_ = section.blocks
+    assert isinstance(warning, Paragraph)
+    assert "85 of the server, between frames 41 and 44" in warning.text
+    assert isinstance(facts, Facts)
+    assert [value for value, _ in facts.items][:4] == ["5", "≥ 3", "15", "5"]
+
+
+def test_a_later_answer_proves_the_missing_one(answerless: Findings) -> None:
+    """The refusal of a later request is linked with it, and shows that the request before it had been answered."""
+    (proof,) = answerless.proofs
+    assert (proof.kind, proof.words, proof.about, proof.proven_by) == ("answer", WORDS.list, 43, 120)
+    assert [hole.start for hole in proof.holes] == [14]
+    said = said_by(answerless, "flows")
+    assert f"{WORDS.list}` (1 of 1)" in said
+    assert "the answer to" in said_by(answerless, "gaps")
+    refusals = [line.request_in for line in answerless.lines if line.kind == "refusal" and line.stream == 4]
+    assert refusals == [117, 122, 125]
+
+
+def test_the_state_is_unknown_from_the_hole_on(answerless: Findings) -> None:
+    """It begins at the place of the missing packet, not with the next line."""
+    found = answerless.periods(answerless.connections[4])
+    assert [(period.state, period.frame) for period in found[:4]] == [
+        ("CONNECTED", 17), ("NAMED", 41), ("unknown", 44), ("NAMED", 120),
+    ]  # fmt: skip
+    times = {packet.number: packet.time for packet in answerless.packets}
+    assert times[41] < found[2].begun <= times[44]
+
+
+def test_nothing_is_inferred_from_an_acknowledgement_that_may_be_missing(answerless: Findings) -> None:
+    """A segment is not early because the packet that acknowledged the one before it is missing."""
+    gaps = {gap.connection.stream: gap for gap in answerless.gaps}
+    early = [small_early(one, gaps[4]) for one in answerless.directions if one.connection.stream == 4]
+    assert early == [[], []]
+    assert said_by(answerless, "small").count("erin") == 0
+
+
+def test_an_acknowledgement_that_is_missing_shows_in_other_fields(tmp_path: Path) -> None:
+    """By the identification, or in IPv6 by the timestamp that the other end echoes; no octet is said to be missing."""
+    for name, how, least in (("chat", "identification", 6), ("routed6", "echo", 1)):
+        whole = [packet for packet in chat(name) if packet.ends is not None]
+        bare = [at for at, packet in enumerate(whole) if packet.flags == ACK and packet.payload == len(packet.octets)]
+        shown = 0
+        for at in bare[7::9]:
+            found = findings([*whole[:at], *whole[at + 1 :]], tmp_path / "bare.pcap")
+            unseen = [each for gap in found.gaps for each in gap.unseen]
+            assert not any(gap.holes for gap in found.gaps)
+            assert all((each.how, each.packets) == (how, 1) and each.after <= at < each.before for each in unseen)
+            shown += len(unseen)
+        assert shown >= least, name
+
+
+# --- Losses ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_place_of_a_loss_is_inferred(tmp_path: Path) -> None:
+    """The router of the scenario loses packets of both directions; the capture point is behind it, at the server."""
+    found = findings(chat("loss"), tmp_path / "loss.pcap")
+    places = {(loss.packet.from_client, loss.place, loss.inferred_from) for loss in found.losses}
+    assert places == {(True, "before", "identification"), (False, "behind", "sequence")}
+    assert "not captured" not in said_by(found, "transport") + said_by(found, "gaps")
 
 
 # --- The middle of a stream -----------------------------------------------------------------------------------------

@@ -69,7 +69,8 @@ class WorkerApart(Worker):
         assert isinstance(result, Result)
         return result
 
-    def stop(self) -> None:
+    def stop(self, grace: float = 0.0) -> None:
+        """Ends the process, and with it its server."""
         if self.pipe is not None:
             _pipes.remove(self.pipe)
             self.pipe.close()

@@ -13,13 +13,16 @@ from collections.abc import Callable
 from conformance.oracle.frames import matches, quote
 
 from .actions import Numbered
-from .failures import MismatchError
+from .failures import MismatchError, OvertakenError
 from .inbox import Inbox
+from .kernel import socket_between
 from .stage import Stage
 
 OFFERED = 40 << 20  # octets; the system holds some megabytes for each of the two connections
 BLOCK = 1 << 18  # octets that are offered at a time
 STUCK = 0.4  # seconds in which nothing was taken, while the server answered another connection
+SLOW = 8.0  # seconds, after which a server is too slow for this that has read less than …
+MIB = 1 << 20  # octets a second
 CHECKED = 40_000  # lines that are read and compared
 MOMENT = 0.1  # seconds, after which both ends are looked at again
 
@@ -55,6 +58,8 @@ class Backlog:
         self.refusals = 0
         self.rest = b""  # of the last line
         self.began = self.stuck = time.monotonic()
+        self.taken = 0  # octets
+        self.unread: int | None = None  # octets that the server has not read, where the system shows that
 
     def fill(self, serves: Callable[[], bool]) -> None:
         """Offers lines until no more are taken, although the server answers another connection."""
@@ -64,10 +69,15 @@ class Backlog:
         def offer(octets: bytes) -> int:
             while not (sent := wire.offer(octets)) and wire.end is None:
                 self.stage.deadline()  # a server that takes a little now and then is not waited for without end
-                if not wire.has_room(STUCK + self.stage.conditions.slack) and serves() and not wire.has_room(0):
+                self._reads()
+                full = not wire.has_room(STUCK + self.stage.conditions.slack) and serves() and not wire.has_room(0)
+                if full and not self._reads():
                     return 0
+                if time.monotonic() - self.began > SLOW and self.taken < SLOW * MIB:
+                    raise OvertakenError(f"a full queue: the server reads less than {MIB} octets in a second")
             if wire.end is not None:
                 raise MismatchError("a sender that waits", "a connection that was closed")
+            self.taken += sent
             return sent
 
         taken, waiting = pour(self.lines, OFFERED, offer)
@@ -79,8 +89,17 @@ class Backlog:
         self.sender.stuck, self.sender.sent_at = True, self.stuck
         self.transcript.note(wire.who, "#", text=f"{taken} octets were taken, then no more")
 
+    def _reads(self) -> bool:
+        """Whether the server has read octets since this was last asked: it does so long before there is room."""
+        stream = self.sender.wire.stream
+        socket = socket_between(stream.getpeername()[1], stream.getsockname()[1])
+        before, self.unread = self.unread, socket.unread if socket is not None else None
+        return self.unread is not None and self.unread != before
+
     def top_up(self) -> None:
         """Offers more where the server has taken more meanwhile, as on a busy machine; then it is stuck from now on."""
+        if self._reads():
+            self.stuck = self.sender.sent_at = time.monotonic()
         size = len(self.lines.octets(0))
         while self.sender.wire.has_room(0):
             more = b"".join(self.lines.octets(self.count + place) for place in range(-(-BLOCK // size)))

@@ -12,6 +12,7 @@ from .verdict import Result
 
 _LINE = re.compile(r"(?P<who>[a-z][0-9]*) (?P<mark>[<>]) (?P<frame>.*)", re.DOTALL)
 _DEATH = re.compile(r"it (?:ended with code [0-9]+|was ended by signal [A-Z0-9]+)$")
+_TELLING = re.compile(r"\S*.*(?:error|exception|panic|fatal)", re.IGNORECASE)
 _SILENCE = re.compile(r"nothing (?:for [0-9.]+ s|before the answer to a later request)")
 _FLAWED = re.compile(
     r"(.*) (\((?:no frame|not UTF-8|ended by|longer than|between the)[^()]*\))", re.DOTALL
@@ -32,8 +33,8 @@ def cause(spec: Spec, result: Result) -> str:
         return ""
     death = _DEATH.search(result.got)
     if death is not None:
-        last = result.stderr.strip().rpartition("\n")[2]
-        return f"the program died: {death[0]}" + (f": {_plain(last)}" if last else "")
+        said = last_words(result.stderr)
+        return f"the program died: {death[0]}" + (f": {_plain(said)}" if said else "")
     if RACE.match(result.wanted):
         return RACES
     wanted, got = _shape(spec, result.wanted), _shape(spec, result.got)
@@ -45,6 +46,24 @@ def cause(spec: Spec, result: Result) -> str:
     if due is not None and due.kind in REFUSALS:
         return f"no {wanted}, where it is due"
     return f"wanted {wanted}, got {got}"
+
+
+def last_words(stderr: str) -> str:
+    """The line of a trace that says what has happened; some languages say it last, some above their calls."""
+    lines = [line for line in stderr.split("\n") if line.strip()]
+    return next((line for line in reversed(lines) if _TELLING.match(line)), lines[-1] if lines else "")
+
+
+def goodbye_rule(spec: Spec, state: str, result: Result) -> str:
+    """The rule of a goodbye that came in this state where something else was due; "" where none came."""
+    line = _LINE.fullmatch(result.got)
+    got = parse_reply(spec, line["frame"] if line is not None else result.got)
+    if got is None or got.reply.kind != "goodbye" or result.wanted.partition(" < ")[2].startswith(got.reply.key):
+        return ""
+    budget, code = spec.budget(state), next(iter(got.values.values()), "")
+    if budget is not None and budget.goodbye == code:
+        return budget.rule
+    return next((timer.rule for timer in spec.timers.values() if timer.goodbye == code), "")
 
 
 def _shape(spec: Spec, text: str) -> str:

@@ -48,7 +48,7 @@ def watch(stage: Stage, action: Clock, backlog: Backlog | None) -> None:
     else:
         wanted = f"{shown(action.watched, action.due)} after {timer.after:g} s"
         if timer.since == "full" and backlog is not None:
-            _wait_full(stage, inbox, backlog, latest - last)
+            _wait_full(stage, inbox, backlog, stage.inbox(action.who), timer, latest - last)
         else:
             _wait(stage, inbox, latest)
         elapsed = time.monotonic() - first
@@ -111,12 +111,23 @@ def _wait(stage: Stage, inbox: Inbox, until: float) -> None:
             break
 
 
-def _wait_full(stage: Stage, inbox: Inbox, backlog: Backlog, seconds: float) -> None:
+def _wait_full(
+    stage: Stage, inbox: Inbox, backlog: Backlog, reader: Inbox, timer: Timer, seconds: float
+) -> None:  # fmt: skip
     """Waits until the queue has been full for so long; where the server takes more meanwhile, it was not full yet."""
+    _require_silence(stage, reader, backlog.stuck + timer.after)
     while not inbox.units and not inbox.ended and time.monotonic() < backlog.stuck + seconds:
         _wait(stage, inbox, min(time.monotonic() + LOOK, backlog.stuck + seconds))
         if not inbox.units and not inbox.ended:
             backlog.top_up()
+            _require_silence(stage, reader, backlog.stuck + timer.after)
+
+
+def _require_silence(stage: Stage, reader: Inbox, until: float) -> None:
+    """The reader of a full queue is not ended for its silence before that. Raises OvertakenError."""
+    ends = [timer.after for timer in stage.spec.timers.values() if timer.since == "silence" and timer.row is None]
+    if ends and until + stage.spec.limits.tolerance > max(reader.sent_at, reader.moved_at) + min(ends):
+        raise OvertakenError("a full queue: it took so long to fill it that its reader's silence ends before")
 
 
 def _expect_nothing(stage: Stage, inbox: Inbox, until: float, over: float = math.inf) -> None:

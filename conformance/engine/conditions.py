@@ -23,6 +23,8 @@ SLICE = 0.1  # seconds of the judge's own waits
 LATE = 0.1  # seconds by which such a wait ends late on a machine that is busy
 EXCUSE = 0.25  # the part of a wait's time: a machine that is so late may be the reason that the time was not enough
 SECOND_TRIES = 24  # in a run
+HANGS = 3  # servers that answered nobody after a case, from which on patience is short: all hear of it by then
+BRIEF = 0.5  # seconds of that patience
 ALONE = 6  # … of which so many stop all other cases
 CONFIRMED = 4  # second tries in a row that fail too, after which a failure is believed at once if the machine is calm
 
@@ -36,7 +38,8 @@ class Conditions:
         self._answers: deque[float] = deque(maxlen=REMEMBERED)
         self._running = 0  # cases
         self._alone = False
-        self._tries = self._tries_alone = self._confirmed = 0
+        self._tries = self._tries_alone = self._confirmed = self._hangs = 0
+        self.mute: dict[tuple[str, int], str] = {}  # servers that cannot be started again: since which case
 
     # How fast it answers
 
@@ -58,7 +61,13 @@ class Conditions:
 
     def patience(self, usual: float) -> float:
         """How long a sign of life may take, where it is `usual` for servers that answer at once."""
+        usual = min(usual, BRIEF) if self._hangs >= HANGS else usual
         return max(usual, ENOUGH * min(self.slowest, usual))
+
+    def hung(self) -> None:
+        """A server has answered nobody after a case."""
+        with self.lock:
+            self._hangs += 1
 
     @property
     def longest(self) -> float:

@@ -38,11 +38,12 @@ class Findings:
     listing: bool = True
     distrusted: frozenset[str] = frozenset()  # the configurations whose probe is answered wrongly
     answer: float = 0.0  # seconds of the slowest answer
+    opening: float = 0.0  # seconds for each of many connections that are opened at once
 
     def __str__(self) -> str:
         """What does not work, for a person; nothing if all does."""
         if not self.barrier:
-            return "nothing can be proved without the barrier"
+            return "the request that proves everything else is not answered as it must be: mend that first"
         parts = ["the list of users"] * (not self.listing)
         parts += [f"the answer that shows whether a connection is {name}" for name in sorted(self.distrusted)]
         words = "some answers are wrong at the first try, so they are not used as a proof in cases about others"

@@ -176,7 +176,8 @@ class Player:
         if arrived:
             return "nothing before the answer to a later request"
         self.late = True
-        return f"nothing for {self.stage.patience:g} s"
+        nothing = f"nothing for {self.stage.patience:g} s"
+        return f"{quote(inbox.rest)} without its line ending, then {nothing}" if inbox.rest else nothing
 
     def _wait_end(self, inbox: Inbox) -> None:
         """Waits for the end of the stream, whatever comes before it."""

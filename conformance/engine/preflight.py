@@ -6,6 +6,8 @@ Nothing passes by that: what is not used has cases of its own.
 
 from __future__ import annotations
 
+import time
+
 from conformance.oracle.paths import paths_of
 
 from .failures import ExcessError, MismatchError, UnreachableError
@@ -14,16 +16,27 @@ from .player import Player
 from .script import Compiler, leading
 from .worker import Worker
 
+OPENED = 8  # connections at once
+
 
 def preflight(worker: Worker) -> Findings:
     """Tries the barrier, the listing, and the probe of each configuration. Raises StartError."""
-    if not worker.answers():
+    if not worker.answers() and not worker.answers():  # once may be the machine
         return Findings(barrier=False)
     paths = paths_of(worker.judged)
     everything = paths.configurations
     distrusted = {name for name in everything if not _works(worker, name, Findings(listing=False))}
     listing = paths.named is None or _works(worker, paths.named, Findings(distrusted=frozenset(everything)))
-    return Findings(listing=listing, distrusted=frozenset(distrusted), answer=worker.conditions.slowest)
+    answer = worker.conditions.slowest
+    return Findings(listing=listing, distrusted=frozenset(distrusted), answer=answer, opening=_opening(worker))
+
+
+def _opening(worker: Worker) -> float:
+    """How many seconds each of some connections that are opened at once makes the others wait."""
+    with worker.stage() as stage:
+        began, one = time.monotonic(), worker.conditions.slowest
+        Player(stage).barrier(*(stage.inbox(f"t{number}") for number in range(OPENED)))
+        return max(0.0, time.monotonic() - began - one) / OPENED
 
 
 def _works(worker: Worker, configuration: str, findings: Findings) -> bool:

@@ -113,9 +113,10 @@ class Running:
         """What it has written to its standard error after so many octets."""
         return excerpt(self.process.stderr(since), 16, 16) if self.process else ""
 
-    def stop(self) -> None:
+    def stop(self, grace: float = STOP_SECONDS) -> None:
+        """Ends it, after so many seconds of grace."""
         if self.process is not None:
-            self.process.kill()
+            self.process.kill(grace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,9 +289,9 @@ class Process:
     def ending(self) -> str:
         return ended(self.popen.poll())
 
-    def kill(self) -> None:
+    def kill(self, grace: float = STOP_SECONDS) -> None:
         """Ends it and all that it has started, first politely. It may have ended already, they may not."""
-        self.popen.end(STOP_SECONDS)
+        self.popen.end(grace)
         self.join()
         if not any(reader.is_alive() for reader in self._readers):
             self.popen.close()

@@ -15,21 +15,22 @@ from conformance.cases.play import Play
 from conformance.oracle.probe import barrier_verb
 from pychat.spec import Spec
 
-from .causes import cause
-from .clock import BUSY
+from .causes import cause, goodbye_rule
+from .clock import BUSY, require_no_timer
 from .conditions import EXCUSE, LATE, Conditions
-from .failures import ExcessError, NotTestedError, OverlongError, UnreachableError, record_failure
+from .failures import ExcessError, MismatchError, NotTestedError, OverlongError, UnreachableError, record_failure
 from .needs import EVERYTHING_WORKS, NO_OFFER, Findings, Offer, lacking
 from .player import Player
 from .script import Compiler
 from .stage import Stage
-from .target import LAST_SIGN, Process, Running, StartError, Target, killed_from_outside
+from .target import LAST_SIGN, STOP_SECONDS, Process, Running, StartError, Target, killed_from_outside
 from .verdict import Result, Verdict
 from .wire import Transcript
 
 TIDY_SECONDS = 1.0  # for a server to close its ends after a case
 UNTIDY = 3  # cases after which it did not, from which on it is not waited for
 HEALTH_SECONDS = 2.0
+GLANCE = 0.5  # seconds for a server of which is known that it answers nobody
 
 
 @dataclass
@@ -67,9 +68,10 @@ class Worker:
         self.values = {**self.values, **values}
         return self.address()
 
-    def stop(self) -> None:
+    def stop(self, grace: float = STOP_SECONDS) -> None:
+        """Ends the server, after so many seconds of grace."""
         if self.running is not None:
-            self.running.stop()
+            self.running.stop(grace)
             self.running = None
 
     def stage(self, transcript: Transcript | None = None, patience: float | None = None) -> Stage:
@@ -98,9 +100,11 @@ class Worker:
         if not self.findings.barrier and case.message != verb:  # then nothing can be proved
             note = f"{verb} is not answered as it must be, and it proves everything else: mend it first"
             return Result.of(case, Verdict.BLOCKED, note)
+        if since := self._mute_since():
+            return Result.of(case, Verdict.BLOCKED, f"the server answers nobody since {since}: mend that first")
         with self.conditions.beside():
             first = self._once(case)
-        if not _is_doubtful(case, first):
+        if not _is_doubtful(case, first) or self._mute_since():
             return first
         return self._again(case, first)
 
@@ -147,11 +151,12 @@ class Worker:
             self.said = self.running.said if self.running else 0
             transcript.started = time.monotonic()
             if case.scene is not None:
-                case.scene(self, stage)
+                self._enact(case, stage)
             else:
                 self._play(case, stage)
         except Exception as problem:
             record_failure(result, problem)
+            result.broken = goodbye_rule(self.spec, case.state, result) or result.broken
         result.ms = round((time.monotonic() - transcript.started) * 1000, 1)
         if stage is not None:
             self._clean_up(case, result, stage)
@@ -170,6 +175,23 @@ class Worker:
                 stage.close(self._tidy_seconds)
                 stage.inboxes.clear()
 
+    def _enact(self, case: Case, stage: Stage) -> None:
+        assert case.scene is not None
+        try:
+            case.scene(self, stage)
+        except MismatchError:
+            require_no_timer(stage, time.monotonic())
+            raise
+
+    def _mute_since(self) -> str:
+        """The case since which a server answers nobody that cannot be started again; nothing if it answers."""
+        address = self.running.address if self.running is not None else ("", 0)
+        since = self.conditions.mute.get(address, "")
+        if since and self.answers(GLANCE + self.conditions.slack):
+            self.conditions.mute.pop(address, None)
+            return ""
+        return since
+
     def _clean_up(self, case: Case, result: Result, stage: Stage) -> None:
         """Closes the connections, and leaves a server that the next case can use."""
         failed = result.verdict not in (Verdict.PASS, Verdict.NOT_TESTED)
@@ -180,13 +202,13 @@ class Worker:
         if failed and self.offer.quick_of is not None and case.play is not None:
             result.remark(_shortened(case.play, self.spec, self.judged))
         if failed and self.running is not None:
-            self._examine(result, self.running)
+            self._examine(case, result, self.running)
 
     @property
     def _tidy_seconds(self) -> float:
         return TIDY_SECONDS + self.conditions.slack
 
-    def _examine(self, result: Result, running: Running) -> None:
+    def _examine(self, case: Case, result: Result, running: Running) -> None:
         """Whether the server still lives after a case that failed, and what ended it."""
         process = self.shared or running.process
         if process is not None and process.popen.wait(LAST_SIGN + min(self.conditions.slack, 1)) is not None:
@@ -198,17 +220,22 @@ class Worker:
         elif death:
             if result.verdict is Verdict.BLOCKED:
                 result.verdict, result.wanted = Verdict.FAIL, "a server that lives"
-            result.got = f"{result.got}: {death}" if result.got else death
+            result.got = f"{result.got}; then {death}" if result.got else death
         result.stderr = running.stderr(self.said)
         if death:
             self.stop()
-        elif (
-            self.target.restartable
-            and self.findings.barrier
-            and not self.answers(HEALTH_SECONDS + self.conditions.slack)
-        ):
+        elif self.findings.barrier and not self.answers(min(HEALTH_SECONDS, self.patience) + self.conditions.slack):
+            self._hung(case, result, running)
+
+    def _hung(self, case: Case, result: Result, running: Running) -> None:
+        """The server lives, and answers nobody."""
+        self.conditions.hung()
+        if self.target.restartable:
             result.remark("it answered nobody afterwards, and was started again")
-            self.stop()
+            self.stop(grace=0.0)
+        else:
+            result.remark("it answered nobody afterwards")
+            self.conditions.mute.setdefault(running.address, case.id)
 
 
 def _is_doubtful(case: Case, result: Result) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -122,7 +123,7 @@ def quote(octets: bytes, limit: int = 200) -> str:
 
 
 def visible(text: str) -> str:
-    """The same text with all invisible characters, and those that control a terminal, written \\x1b."""
+    """The same text with what is invisible, controls a terminal or looks like another character written \\x1b."""
     shown = "".join(map(_visible, text))
     kept = shown.rstrip(" ")
     return kept + "\\x20" * (len(shown) - len(kept))
@@ -141,12 +142,18 @@ def shortened(text: str, limit: int, more: str = "") -> str:
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
+def _is_deceptive(char: str) -> bool:
+    """Whether it looks like an ASCII letter, as the Kelvin sign does, or like octets that were not UTF-8."""
+    letter = not char.isascii() and char.isalnum()
+    return char == "\ufffd" or (letter and unicodedata.normalize("NFKC", char).isascii())
+
+
 def _visible(char: str) -> str:
     if char in _NAMED:
         return _NAMED[char]
     point = ord(char)
     if 0xDC80 <= point <= 0xDCFF:  # an octet that is no UTF-8
         return f"\\x{point - 0xDC00:02x}"
-    if char.isprintable():
+    if char.isprintable() and not _is_deceptive(char):
         return char
     return "".join(f"\\x{octet:02x}" for octet in char.encode())

@@ -169,7 +169,12 @@ class Terminal:
             self.say(f"rules not exercised: {', '.join(open_)}")
         for rule in NOT_JUDGED.keys() & {rule.id for rule in spec.rules.values() if rule.of in (of, "both")}:
             self.say(f"not judged: {rule}, which {NOT_JUDGED[rule]}")
-        total = ", ".join(f"{number} {verdict}" for verdict, number in counts(results).items())
+        ids = len({result.id for result in results if result.verdict is Verdict.FAIL})
+        totals = [
+            f"{number} {verdict}" + (f" (of {ids} cases)" if verdict == Verdict.FAIL and ids < number else "")
+            for verdict, number in counts(results).items()
+        ]
+        total = ", ".join(totals)
         self.say(total or "nothing ran")
 
 
@@ -188,6 +193,8 @@ def conclusion(spec: Spec, results: Sequence[Result], *, of: str, code: int, sta
     ) if number]  # fmt: skip
     blocked = sum(result.verdict is Verdict.BLOCKED for result in results)
     parts += [f"{blocked} blocked"] if blocked else []
+    busy = sum(result.excused for result in results)
+    parts += [f"{busy} not tested, since the machine was too slow: run it again"] if busy else []
     open_ = len(rules_covered(spec, results, of)[1])
     parts += [f"{open_} rules not exercised"] if open_ else []
     joint = ", but " if code == 0 else ": "

@@ -114,13 +114,14 @@ class Crowd:
             if program is not None:
                 program.signal(signal.SIGCONT)
 
-    def units(self, who: str) -> list[Unit]:
-        """All frames up to the answer to a barrier. Raises MismatchError."""
-        inbox = self.stage.inbox(who)
-        if not Player(self.stage).barrier(inbox):
-            raise MismatchError(f"an answer to {who}'s {self.stage.barrier.verb}", "none")
-        found = list(inbox.units)
-        inbox.units.clear()
+    def units(self, *those: str) -> dict[str, list[Unit]]:
+        """All frames to each of those up to the answer to a barrier. Raises MismatchError."""
+        inboxes = {who: self.stage.inbox(who) for who in those}
+        if not Player(self.stage).barrier(*inboxes.values()):
+            raise MismatchError(f"an answer to each {self.stage.barrier.verb}", "none")
+        found = {who: list(inbox.units) for who, inbox in inboxes.items()}
+        for inbox in inboxes.values():
+            inbox.units.clear()
         return found
 
 
@@ -151,13 +152,13 @@ def _rivals(worker: Worker, stage: Stage, named: str) -> None:
                 crowd.send(who, line)
             stage.inbox(who)
         crowd.settle()
-        for who in waiting:
-            crowd.units(who)  # it is admitted
+        crowd.units(*waiting)  # they are admitted
         with crowd.held():
             for who, line in last.items():
                 stage.inbox(who).send(line, stage.deadline())
         first = {who: stage.inbox(who).next(stage.deadline()) for who in waiting}
-        got = {who: [str(unit) for unit in (first[who], *crowd.units(who)) if unit is not None] for who in waiting}
+        more = crowd.units(*waiting)
+        got = {who: [str(unit) for unit in (first[who], *more[who]) if unit is not None] for who in waiting}
         winners = [who for who in waiting if _succeeds(crowd, got[who])]
         order = sorted(waiting, key=lambda who: who not in winners)  # the model lets the first one win
         for who in order:
@@ -199,9 +200,8 @@ def _crowd(worker: Worker, stage: Stage, named: str) -> None:
                 stage.inbox(who).send(crowd.about(linking, own), stage.deadline())
                 if who in users[1 : CROWD // 2 : CROWD // 2 // LISTS]:
                     stage.inbox(SUBJECT).send(asking, stage.deadline())
-        for who in users[1 : CROWD // 2]:
-            crowd.units(who)
-        _check(crowd, crowd.units(SUBJECT), set())
+        crowd.units(*users[1 : CROWD // 2])
+        _check(crowd, set())
     gone: set[str] = set()
     for number, who in enumerate(users[CROWD // 2 :]):
         stage.inbox(who).wire.finish()
@@ -214,15 +214,15 @@ def _crowd(worker: Worker, stage: Stage, named: str) -> None:
             pass  # what was due to it, if it was called
         if not inbox.ended:
             raise MismatchError(f"{who} < the end of the stream", inbox.seen)
-    _check(crowd, crowd.units(SUBJECT), gone)
+    _check(crowd, gone)
     stage.inbox(SUBJECT).send(asking, stage.deadline())
-    _check(crowd, crowd.units(SUBJECT), gone, left=True)
+    _check(crowd, gone, left=True)
 
 
-def _check(crowd: Crowd, units: list[Unit], gone: set[str], *, left: bool = False) -> None:
-    """Each list has each user once, and none that has gone before (`gone` may go meanwhile, or have all `left`)."""
+def _check(crowd: Crowd, gone: set[str], *, left: bool = False) -> None:
+    """Each list to the subject has each user once, and none that has `left`; those that are `gone` may still go."""
     users = {c.name for c in crowd.world.connections.values() if c.name is not None}
-    for unit in units:
+    for unit in crowd.units(SUBJECT)[SUBJECT]:
         if unit.flaw is not None:
             raise MismatchError("a frame of a server, and nothing between the items of a list", str(unit))
         if unit.items is None:

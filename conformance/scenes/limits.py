@@ -9,10 +9,10 @@ import socket
 import time
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from conformance.cases.case import Case
-from conformance.engine.failures import MismatchError, NotTestedError
+from conformance.engine.failures import MismatchError, NotTestedError, UnreachableError
+from conformance.engine.kernel import socket_between
 from conformance.engine.player import Player
 from conformance.engine.stage import Stage
 from conformance.engine.worker import Worker
@@ -66,6 +66,10 @@ def _share(worker: Worker, stage: Stage) -> None:
         raise NotTestedError("its share of one address: it may hold all connections")
     _, port = worker.restart(max=str(most), host="0.0.0.0")  # noqa: S104  # an address other than loopback is needed
     stage.address = (address, port)
+    try:
+        stage.inbox("a0")
+    except UnreachableError:
+        raise NotTestedError(f"its share of one address: told to listen on 0.0.0.0, it is not at {address}") from None
     for number in range(share):
         if not _is_admitted(stage, f"a{number}"):
             raise MismatchError(f"room for connection {number + 1} of {share} from {address}", "no answer")
@@ -106,30 +110,14 @@ def _keepalive(worker: Worker, stage: Stage, named: str) -> None:
     idle = worker.spec.transport.keepalive[0]
     deadline = time.monotonic() + 0.5
     while time.monotonic() < deadline:
-        found = timer_of(theirs, ours)
+        found = socket_between(theirs, ours)
         if found is None:
             raise NotTestedError("its keep-alive: the server's sockets are not seen on this machine")
-        kind, seconds = found
-        if kind == KEEPALIVE and seconds <= idle + 1:
+        if found.timer == KEEPALIVE and found.seconds <= idle + 1:
             return
         time.sleep(0.02)  # an acknowledgement's own timer hides that of the keep-alive for a moment
-    raise MismatchError(f"a keep-alive timer of {idle:g} s", "none" if kind != KEEPALIVE else f"one of {seconds:g} s")
+    got = f"one of {found.seconds:g} s" if found is not None and found.timer == KEEPALIVE else "none"
+    raise MismatchError(f"a keep-alive timer of {idle:g} s", got)
 
 
 KEEPALIVE = 2
-TICKS = 100  # of the times in /proc/net/tcp, in a second
-
-
-def timer_of(local: int, remote: int) -> tuple[int, float] | None:
-    """The kind and the seconds of the timer of the socket between these ports, None where it is not seen."""
-    for name in ("/proc/net/tcp", "/proc/net/tcp6"):
-        path = Path(name)
-        if not path.exists():
-            continue
-        for row in path.read_text().splitlines()[1:]:
-            words = row.split()
-            ports = [int(word.rpartition(":")[2], 16) for word in words[1:3]]
-            if ports == [local, remote]:
-                kind, ticks = words[5].split(":")
-                return int(kind, 16), int(ticks, 16) / TICKS
-    return None

@@ -110,7 +110,7 @@ def _read_all(stage: Stage, lines: Numbered, taken: int, words: str, told: float
         if time.monotonic() - told > NEARLY * stage.spec.limits.shutdown and (not octets or wanted.startswith(octets)):
             raise NotTestedError(f"its shutdown: it sends less than what waits in {stage.spec.limits.shutdown:g} s")
         half = next((size for size in range(len(wanted) - 1, 0, -1) if octets.startswith(wanted[:size])), 0)
-        where = f"after {half} octets of line {number + 1}" if half else f"behind {number} lines"
+        where = f"in the middle of line {number + 1}, after {half} octets of it" if half else f"behind {number} lines"
         rest = octets[half:]
         raise MismatchError(shown, f"{OTHER} < {quote(rest, 120)} {where}" if rest else f"{inbox.seen} {where}")
     if number < taken:

@@ -25,7 +25,7 @@ WORDS = (
     "A queue holds the frames that one side has sent and the other has not yet taken; for each connection at most "
     "{up} to the server and {down} to the client."
 )
-CUT_SHORT = "The search was cut short: not all states were seen, so nothing is proved."
+CUT_SHORT = "The search was cut short: not all states were seen, and what it has not refuted is not proved."
 REPORT_SECONDS = 5.0  # between two lines of progress
 
 File = click.Path(dir_okay=False, path_type=Path)

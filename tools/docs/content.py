@@ -149,7 +149,7 @@ class Wire:
 
 @dataclass(frozen=True, slots=True)
 class RuleText:
-    """One numbered rule, the conversations that show it, and the ids and anchors of its conformance cases."""
+    """One numbered rule, where it is shown on the page, and the ids and anchors of its conformance cases."""
 
     id: str
     level: str

@@ -16,7 +16,7 @@ from .cases import CaseText
 from .content import Block, Grammar, Page, Rules, Section, Span, Spans, Table, TableRow, plain
 
 HERE = Path(__file__).parent
-_HYPHENED = re.compile(r"[\w*/]+(?:-[\w*/]+)+")
+_HYPHENED = re.compile(r"[\w*/]*(?:-+[\w*/]+)+")
 _UPPER_HYPHENED = re.compile(r"\b[A-Z]+(?:-[A-Z0-9]+)+\b")
 _ABNF = re.compile(
     r'(?P<string>%s"[^"]*"|"[^"]*")|(?P<comment>;[^\n]*)|(?P<octets>%x[0-9A-F.-]+)|(?P<name>[A-Za-z][A-Za-z0-9-]*)'
@@ -73,10 +73,12 @@ def spans(words: Spans) -> Markup:
 
 
 def program(line: Spans) -> Markup:
-    """A line of pseudo-code, whose words are one element; a comment is grey."""
+    """A line of pseudo-code, whose words are one element; a comment is grey, and what is folded keeps its depth."""
     shown = "".join(map(_linked_span, line))
-    before, mark, comment = shown.rpartition(" # ")
-    return Markup(f'{before} <span class="comment"># {comment}</span>' if mark else shown)  # noqa: S704  # escaped above
+    before, mark, comment = shown.rpartition("  # ")
+    shown = f'{before}  <span class="comment"># {comment}</span>' if mark else shown
+    words = plain(line)
+    return Markup(f'<span style="--deep: {len(words) - len(words.lstrip())}">{shown}</span>')  # noqa: S704  # escaped above
 
 
 def _linked_span(span: Span) -> str:

@@ -126,7 +126,7 @@ def _rules(rules: Rules) -> list[str]:
         name = f"**{rule.id}**" if rules.home else f"[{rule.id}](#{rule.id})"
         lines.append(f"- {anchor}{name} ({rule.of}) {spans(rule.spans)}")
         if rules.home and rule.shown:
-            lines.append(f"  Shown by {spans(rule.shown)}.")
+            lines.append(f"  {spans(rule.shown)}")
         if rules.home and rule.cases:
             lines.append(f"  Judged by {_cases([id_ for id_, _ in rule.cases])}.")
     return lines

@@ -1,13 +1,19 @@
 """A minimal server in pseudo-code, and the order in which to build it. Made of the spec's own tables.
 
-What the pseudo-code says of a row is said in the words of the tables of requests. Knows no verb and no state by name.
+The engine is the template minimal.txt.j2; the rows are said in the words of the tables of requests. Knows no verb and
+no state by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
 
-from pychat.spec.model import Budget, Outcome
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pychat.spec.forms import Variable
+from pychat.spec.model import Outcome
 
 from .by_hand import piped
 from .content import (
@@ -33,15 +39,25 @@ from .sources import PageSources
 
 WORDS = (
     "This is a whole server, but for {}. {} stands for the connection whose frame is handled; it is also called this "
-    "end. What is done {} is done for one connection at a time, and nothing waits there."
+    "end. What is done {} is done for one connection at a time, and nothing waits there. Where a timer can end a "
+    "connection too, {} do nothing for one that is {} already."
 )
 ORDER = (
     "Each step can be tried before the next one is begun. The first {} are needed tonight, for a server with which "
     "everything can be done by hand; the others keep it standing among clients that are slow, silent or many."
 )
-JUDGED = " A case that fails by then, and is about time, slow readers or the stop, is for later."
-LOCKED = "under the lock"
-COMMENTS = 56  # the column where they begin
+JUDGED = (
+    " The judge can begin with the requests of the first state: {} takes the cases of a step, and may stand several "
+    "times. A case may need what a later step builds. After the last step that is needed tonight, run it without "
+    "{}: what still fails is about time, slow readers, a full server or the shutdown."
+)
+BY_HAND = "The first step works when this prints its answers:"
+REFUSED = "The second step works when this prints {} refusals, then {}:"
+READING = (
+    "The first row that fits is done, and no other one.",
+    "All that a row changes is changed before anything is sent.",
+)
+MOST_TYPED = 9  # faults in one command
 NOT_LATER = ("goodbye",)  # what a timer measures since the last frame belongs to the close, not to the time
 LATER = ("full", "share", "stop")  # causes of a goodbye that no frame has
 
@@ -49,36 +65,46 @@ LATER = ("full", "share", "stop")  # causes of a goodbye that no frame has
 def section(sources: PageSources) -> Section:
     """The order of work, and the pseudo-code."""
     left = both([link("its timers", "timers"), link("its limits", "limits")])
-    words = sentence(WORDS, left, code("c"), code(LOCKED))
-    parts = (
-        _order(sources),
-        Section("minimal-engine", text("The engine"), (Program(tuple(map(_aligned, _engine(sources)))),)),
+    functions = both([code("handle"), *([code("goodbye")] if sources.spec.goodbyes else []), code("end")])
+    words = sentence(
+        WORDS, left, code("c"), code("under the lock"), functions, sources.phrases.state(sources.spec.final)
     )
-    rows = Section("minimal-rows", text("What each request does"), (*_before_rows(), Program(tuple(_rows(sources)))))
-    return Section("minimal", text("A minimal server"), (Paragraph(words),), "pseudo-code and steps", (*parts, rows))
+    reading = Listing((*map(text, READING), _short_forms(sources)))
+    parts = (
+        Section("minimal-order", text("In which order to build it"), tuple(_order(sources)), "what is needed tonight"),
+        Section("minimal-engine", text("The engine"), (Program(_engine(sources)),)),
+        Section("minimal-rows", text("What each request does"), (reading, Program(tuple(_rows(sources))))),
+    )
+    return Section("minimal", text("A minimal server"), (Paragraph(words),), "pseudo-code and steps", parts)
 
 
 # The order of work
 
 
-def _order(sources: PageSources) -> Section:
+def _order(sources: PageSources) -> Iterator[Block]:
+    """The words, the command for the first step, and the table."""
     tonight, later = list(_tonight(sources)), list(_later(sources))
     judged = bool(sources.cases)
-    rows = [
-        TableRow((text(str(number)), what, text(when), *((shown,) if judged else ())))
-        for number, (what, shown, when) in enumerate(
-            [*((*step, "tonight") for step in tonight), *((*step, "later") for step in later)], 1
-        )
-    ]
-    head = ("step", "what to build", "needed", *(("with the judge",) if judged else ()))
-    blocks: list[Block] = [
-        Paragraph(text(ORDER.format(len(tonight)) + (JUDGED if judged else ""))),
-        Table(head, tuple(rows)),
-    ]
+    words = text(ORDER.format(len(tonight)))
+    yield Paragraph((*words, *sentence(JUDGED, code("--select"), code("--select"))) if judged else words)
     tried = piped(sources.spec, [sources.sent_example(verb) for verb in _always(sources)])
     if tried:
-        blocks[1:1] = [Paragraph(text("The first step works when this prints its answers:")), Program((text(tried),))]
-    return Section("minimal-order", text("In which order to build it"), tuple(blocks), "what is needed tonight")
+        yield Paragraph(text(BY_HAND))
+        yield Program((code(tried),))
+    budget = next((one for one in sources.spec.budgets if sources.spec.initial in one.states), None)
+    if budget is not None and budget.faults <= MOST_TYPED:
+        yield Paragraph(sentence(REFUSED, text(str(budget.faults)), sources.phrases.bye(budget.goodbye)))
+        yield Program((code(piped(sources.spec, [sources.spec.framing.writes] * budget.faults)),))
+    steps = [*((*step, "tonight") for step in tonight), *((*step, "later") for step in later)]
+    rows = [
+        TableRow((text(str(number)), what, text(when), *((_selects(patterns),) if judged else ())))
+        for number, (what, patterns, when) in enumerate(steps, 1)
+    ]
+    yield Table(("step", "what to build", "needed", *(("the judge's cases",) if judged else ())), tuple(rows))
+
+
+def _selects(patterns: Iterable[str]) -> Spans:
+    return join([code(f"'{pattern}'") for pattern in patterns], " ") or text("–")
 
 
 def _always(sources: PageSources) -> list[str]:
@@ -88,229 +114,139 @@ def _always(sources: PageSources) -> list[str]:
     return sorted(found, key=lambda verb: any(row.to == spec.final for row in sources.rows if row.verb == verb))
 
 
-def _tonight(sources: PageSources) -> Iterator[tuple[Spans, Spans]]:
+def _tonight(sources: PageSources) -> Iterator[tuple[Spans, list[str]]]:
+    """What to build, and the patterns of the judge's cases for it."""
     spec, phrases = sources.spec, sources.phrases
     always = _always(sources)
     first = sentence("{}: cut the stream into lines", link("frames", "framing"))
     if always:
         first = sentence("{}; {}, which have a place in any state", first, both([*map(phrases.request, always)]))
-    select = join([code(f"--select '*/{verb}/*'") for verb in always], " ")
-    yield first, select or text("–")
+    yield first, []
     errors = sentence("{}: what is wrong with any frame, in its order", link("errors", "errors"))
     budgets = both([link(budget.rule, budget.rule) for budget in spec.budgets])
-    yield sentence("{}, and how many are too many: {}", errors, budgets) if budgets else errors, text("–")
+    yield sentence("{}, and how many are too many: {}", errors, budgets) if budgets else errors, []
     for state in spec.live_states:
-        own = [
-            phrases.request(verb) for verb in spec.requests if verb in spec.states[state].recv and verb not in always
-        ]
+        own = [verb for verb in spec.requests if verb in spec.states[state].recv and verb not in always]
+        asked = [*always, *own] if state == spec.initial else own
         if own:
-            yield sentence("{}: {}", phrases.state(state), join(own)), code(f"--select '{state}/*'")
-    yield (
-        sentence("{}: the end of a stream, a reset, the last frame", link("how a connection ends", "goodbyes")),
-        text("–"),
-    )
+            what = sentence("{}: {}", phrases.state(state), join(map(phrases.request, own)))
+            yield what, [f"{state}/{verb}/*" for verb in asked]
+    ends = link("how a connection ends", "goodbyes")
+    yield sentence("{}: the end of a stream, a reset, the last frame", ends), ["*/EOF/*", "*/LINE/*"]
 
 
-def _later(sources: PageSources) -> Iterator[tuple[Spans, Spans]]:
+def _later(sources: PageSources) -> Iterator[tuple[Spans, list[str]]]:
     spec = sources.spec
     timers = [
         link(f"{timer.name}, {duration(timer.after)}", sources.anchors.timer(timer.name))
         for timer in spec.timers.values()
         if timer.since not in NOT_LATER
     ]
-    yield sentence("{}: {}", link("time", "timers"), join(timers, "; ")), code("--select '*/TIME/*'")
-    yield sentence("{}: two marks for each send queue", link("limits and slow readers", "limits")), text("–")
+    yield sentence("{}: {}", link("time", "timers"), join(timers, "; ")), ["*/TIME/*"]
+    yield sentence("{}: two marks for each send queue", link("limits and slow readers", "limits")), []
     stops = [sources.phrases.bye(goodbye.code) for goodbye in spec.goodbyes.values() if goodbye.when in LATER]
     if stops:
-        yield (
-            sentence("{}, when there are too many connections, or when the server is stopped", one_of(stops)),
-            text("–"),
-        )
+        words = "{}, when there are too many connections, or when the server is stopped"
+        yield sentence(words, one_of(stops)), ["*/OPEN/*", "*/STOP/*"]
 
 
 # The engine
 
 
-def _engine(sources: PageSources) -> Iterator[Spans]:
+class _Kept:
+    """Words with links, while they pass through a template of plain text: each stands there as a mark."""
+
+    def __init__(self) -> None:
+        self.words: list[Spans] = []
+
+    def mark(self, value: object) -> object:
+        """What a template writes for a value."""
+        if not isinstance(value, tuple):
+            return value
+        self.words.append(value)
+        return f"\0{len(self.words) - 1}\0"
+
+    def line(self, written: str) -> Spans:
+        """A line of the template's text, with the words in the place of their marks."""
+        parts = re.split(r"\0(\d+)\0", written)
+        pieces = [self.words[int(part)] if index % 2 else text(part) for index, part in enumerate(parts) if part]
+        return tuple(span for piece in pieces for span in piece)
+
+
+def _engine(sources: PageSources) -> tuple[Spans, ...]:
+    spec, phrases, anchors, kept = sources.spec, sources.phrases, sources.anchors, _Kept()
+    linger = next((duration(timer.after) for timer in spec.timers.values() if timer.since == "goodbye"), "")
+
+    def states(names: Collection[str]) -> Spans:
+        return one_of([phrases.state(name) for name in spec.live_states if name in names])
+
+    words = {
+        "spec": spec,
+        "sources": sources,
+        "phrases": phrases,
+        "anchors": anchors,
+        "code": code,
+        "faults": FAULTS,
+        "takes_cr": b"\r\n" in spec.framing.accepts,
+        "ending": "LF" if spec.framing.writes == b"\n" else "CR LF",
+        "states": states,
+        "told": bool(spec.linked_states) and spec.ending.partner is not None,
+        "too_long": next((goodbye.code for goodbye in spec.goodbyes.values() if goodbye.when == "too-long"), None),
+        "counted_back": states({name for one in spec.budgets if one.in_a_row for name in one.states}),
+        "uncounted": _uncounted(sources),
+        "refusal": _refusal(sources),
+        "names_verb": spec.refusal.type_of("verb") is not None,
+        "goodbye": code(_form(spec.goodbye.parts), anchors.frame(spec.goodbye.key)),
+        "until": f", until the network takes nothing of it for {linger}" if linger else "",
+        "at_most": f", but for {linger} at most" if linger else "",
+    }
+    templates = Environment(  # noqa: S701  # it makes no HTML
+        loader=FileSystemLoader(Path(__file__).parent),
+        finalize=kept.mark,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return tuple(map(kept.line, templates.get_template("minimal.txt.j2").render(words).split("\n")))
+
+
+def _refusal(sources: PageSources) -> Spans:
     spec = sources.spec
-    yield from _shared(sources)
-    yield from _lines(
-        "",
-        f"listen on TCP port {spec.transport.port}; serve each connection c that is accepted, all at the same time",
-        "",
-        "serve(c):",
-        f"    c.state = {spec.initial}; c.name = none; c.input = empty; c.faults = 0",
+    if not spec.refusal.parts:
+        return text("the refusal of the error")
+    return code(_form(spec.refusal.parts).replace("<code>", "<error>"), sources.anchors.frame(spec.refusal.key))
+
+
+def _form(parts: Iterable[object]) -> str:
+    return " ".join(part if isinstance(part, str) else f"<{getattr(part, 'name', '')}>" for part in parts)
+
+
+def _uncounted(sources: PageSources) -> Spans:
+    """The faults that are not counted, and for which requests."""
+    rules = [rule for rule in sources.spec.faults if rule.uncounted]
+    verbs = {verb for rule in rules for verb in rule.uncounted}
+    requests = [sources.phrases.request(verb) for verb in sources.spec.requests if verb in verbs]
+    return (
+        sentence("{} for {}", one_of([sources.phrases.error(one.error) for one in rules]), one_of(requests))
+        if rules
+        else ()
     )
-    if spec.linked_states:
-        own = "".join(f"; c.{words.split()[-1]} = no" for words in sources.phrases.own_end())
-        yield text(f"    c.{spec.link.name} = none{own}")
-    for template in spec.greeting:
-        yield sentence("    send(c, {})", sources.anchors.template(template))
-    yield from _lines(
-        f"    until c.state is {spec.final}:",
-        "        octets = receive from c  # waits, without the lock",
-        "        if c has ended its sending half:",
-        f"            {LOCKED}: end(c, {spec.ending.gone})  # what has no ending is dropped",
-        "        else if the connection is broken:",
-        f"            {LOCKED}: end(c, {spec.ending.gone})",
-        "            close the socket; stop",
-        "        else:",
-        "            c.input += octets",
-        f"            while c.state is not {spec.final} and take_line(c) gives a line:",
-        f"                {LOCKED}: handle(c, line)",
-        "    close(c)",
-        "",
-    )
-    yield from _framing(sources)
-    yield from _handle(sources)
-    yield from _ends(sources)
-
-
-def _lines(*words: str) -> Iterator[Spans]:
-    yield from map(text, words)
-
-
-def _shared(sources: PageSources) -> Iterator[Spans]:
-    """What all connections share."""
-    spec = sources.spec
-    folded = ", without regard to case" if spec.name_type.fold_case else ""
-    yield text(f"users = empty  # from a name{folded}, to its connection")
-    for relation in spec.relations.values():
-        kept = [f"the last {column.keep} tuples of each {column.name}" for column in relation.columns if column.keep]
-        yield sentence("{} = empty{}", sources.relation(relation.name), text("  # " + "; ".join(kept) if kept else ""))
-
-
-def _aligned(line: Spans) -> Spans:
-    """The line with its comment, if it has one, in the column of all comments."""
-    before, mark, comment = plain(line).partition("  # ")
-    if not mark:
-        return line
-    last = line[-1].text.removesuffix(f"{mark}{comment}")
-    gap = " " * max(2, COMMENTS - len(before))
-    return (*line[:-1], *text(f"{last}{gap}# {comment}"))
-
-
-def _framing(sources: PageSources) -> Iterator[Spans]:
-    framing = sources.spec.framing
-    most, said = (
-        framing.max_octets,
-        next((g.code for g in sources.spec.goodbyes.values() if g.when == "too-long"), None),
-    )
-    yield text("take_line(c):")
-    yield text(f"    if there is no LF among the first {most} octets of c.input:")
-    over = f"end(c, {sources.spec.ending.gone})" if said is None else "goodbye(c, {})"
-    byes = () if said is None else (_bye(sources, said),)
-    yield sentence(f"        if c.input has {most} octets or more: {LOCKED}: {over}", *byes)
-    yield from _lines(
-        "        give none",
-        "    take all up to the first LF away from c.input, and the LF",
-        *(("    take one CR off its end, if it has one",) if b"\r\n" in framing.accepts else ()),
-        "    give it",
-        "",
-    )
-
-
-def _bye(sources: PageSources, goodbye: str) -> Spans:
-    return code(goodbye, sources.anchors.goodbye(goodbye))
-
-
-def _handle(sources: PageSources) -> Iterator[Spans]:
-    spec, phrases = sources.spec, sources.phrases
-    yield text("handle(c, line):")
-    for fault in spec.faults:
-        yield sentence(
-            "    if {}{}: fault(c, {}); stop",
-            text(FAULTS[fault.fault]),
-            phrases.where(fault),
-            phrases.error(fault.error),
-        )
-    kept = _in(sources, [budget for budget in spec.budgets if budget.in_a_row])
-    if kept:
-        yield sentence("    if c.state is {}: c.faults = 0", kept)
-    yield text("    do the first row of the request in c.state that fits  # they follow below")
-    if len(spec.budgets) > 1:
-        yield text("    if c.state is now one with another number of faults: c.faults = 0")
-    yield from _lines("", "fault(c, error):")
-    parts = ["<error>" if _part(part) == "<code>" else _part(part) for part in spec.refusal.parts]
-    refusal = (
-        code(" ".join(parts), sources.anchors.frame(spec.refusal.key)) if parts else text("the refusal of the error")
-    )
-    which = "  # <verb>: see the table of errors" if spec.refusal.type_of("verb") is not None else ""
-    yield sentence("    send(c, {}){}", refusal, text(which))
-    uncounted = {verb for fault in spec.faults for verb in fault.uncounted}
-    if spec.budgets and uncounted:
-        verbs = one_of([phrases.request(verb) for verb in spec.requests if verb in uncounted])
-        errors = one_of([phrases.error(fault.error) for fault in spec.faults if fault.uncounted])
-        back = sentence(" (and if c.state is {}: c.faults = 0)", kept) if kept else ()
-        yield sentence("    if it is {} for {}: it is not counted{}; stop", errors, verbs, back)
-    if spec.budgets:
-        yield text("    c.faults += 1")
-    for budget in spec.budgets:
-        said = _bye(sources, budget.goodbye)
-        yield sentence(
-            f"    if c.state is {{}} and c.faults is {budget.faults}: goodbye(c, {{}})", _in(sources, [budget]), said
-        )
-    yield text("")
-
-
-def _in(sources: PageSources, budgets: list[Budget]) -> Spans:
-    states = [name for name in sources.spec.live_states if any(name in budget.states for budget in budgets)]
-    return one_of([sources.phrases.state(name) for name in states])
-
-
-def _ends(sources: PageSources) -> Iterator[Spans]:
-    spec, ending = sources.spec, sources.spec.ending
-    told = spec.linked_states and ending.partner is not None
-    yield text("end(c, reason):" if told else "end(c, cause):")
-    yield sentence("    c.state = {}", sources.phrases.state(spec.final))
-    for effect in sources.phrases.effects(ending):
-        yield (*text("    "), *effect)
-    if ending.partner is not None and spec.linked_states:
-        yield (*text("    "), *sources.phrases.other_end(ending.partner, "that end"))
-    yield text("")
-    if spec.goodbyes:
-        words = f"    end(c, the reason of the {{}})  # what the {spec.link.name} is told stands there"
-        yield text("goodbye(c, code):")
-        yield sentence(words if told else "    end(c, the cause)", *((link("goodbye", "goodbyes"),) if told else ()))
-        yield sentence(
-            "    send(c, {})", code(" ".join(map(_part, spec.goodbye.parts)), sources.anchors.frame(spec.goodbye.key))
-        )
-        yield text("")
-    linger = next((timer for timer in spec.timers.values() if timer.since == "goodbye"), None)
-    most = duration(linger.after) if linger is not None else ""
-    yield from _lines(
-        "close(c):",
-        "    send all that is queued" + (f", until the network takes nothing of it for {most}" if most else ""),
-        "    end the sending half: shutdown for writing",
-        "    receive and discard until c ends its own half"
-        + (f", but for {most} at most, whatever comes" if most else ""),
-        "    close the socket",
-        "",
-        "send(c, frame):  # a thread or a loop writes the queue to the network",
-        f"    append the frame and {_ending(spec.framing.writes)} to the send queue of c",
-    )
-
-
-def _ending(octets: bytes) -> str:
-    return {b"\n": "LF"}.get(octets, "CR LF")
-
-
-def _part(part: object) -> str:
-    return part if isinstance(part, str) else f"<{getattr(part, 'name', '')}>"
 
 
 # The rows
 
 
-def _before_rows() -> tuple[Block, ...]:
-    return (
-        Listing(
-            (
-                text("The first row that fits is done, and no other one."),
-                text("All that a row changes is changed before anything is sent."),
-            )
-        ),
-    )
+def _short_forms(sources: PageSources) -> Spans:
+    """What the words of the rows are in the words of the engine."""
+    spec = sources.spec
+    sent = sentence("{} means {}, and {} means {}.", *map(code, ("answer F", "send(c, F)", "d gets F", "send(d, F)")))
+    named = sentence("A connection has a name while it stands in {} under it.", code("users"))
+    own = {"me": "c.name", "peer": f"c.{spec.link.name}.name"}
+    pushes = [row.partner.push for row in sources.rows if row.partner]
+    templates = [*(row.answer for row in sources.rows if row.answer), *pushes]
+    used = {part.name for template in templates for part in template.parts if isinstance(part, Variable)}
+    short = [sentence("{} is {}", code(f"<{name}>"), code(meant)) for name, meant in own.items() if name in used]
+    return join([sent, named, *([sentence("{}.", join(short, ", "))] if short else [])], " ")
 
 
 def _rows(sources: PageSources) -> Iterator[Spans]:
@@ -325,16 +261,14 @@ def _rows(sources: PageSources) -> Iterator[Spans]:
 
 
 def _row(sources: PageSources, outcome: Outcome, *, alone: bool) -> Iterator[Spans]:
-    when = sources.phrases.conditions(outcome.conditions)
+    phrases = sources.phrases
+    when = phrases.conditions(outcome.conditions)
     if not alone:
         yield sentence("        {}:", when if plain(when) == "otherwise" else sentence("if {}", when))
     deep = text("        " if alone else "            ")
-    parts = sources.phrases.changes(outcome)
-    for part in parts:
-        yield (*deep, *part)
-    if not parts and outcome.answer is None and outcome.error is None:
-        yield (*deep, *text("nothing"))
+    parts = phrases.changes(outcome)
     if outcome.answer is not None or outcome.error is not None:
-        yield sentence("{}answer {}", deep, sources.phrases.answer(outcome))
+        parts.append(sentence("answer {}", phrases.answer(outcome)))
     if outcome.fails is not None:
-        yield sentence("{}if the disk fails: answer {}", deep, sources.phrases.refusal(outcome.fails, outcome.verb))
+        parts.append(sentence("if the disk fails: answer {}", phrases.refusal(outcome.fails, outcome.verb)))
+    yield from ((*deep, *part) for part in parts or [text("nothing")])

@@ -56,7 +56,7 @@ READING = (
 )
 RULES = (
     "The key words MUST, MUST NOT, SHOULD, SHOULD NOT and MAY are those of RFC 2119 and RFC 8174. The ids never "
-    "change. Below a rule stand the conversations and the conformance cases that show it."
+    "change. Below a rule stands where the tables have it, and the conversations and conformance cases that show it."
 )
 
 
@@ -200,8 +200,19 @@ def _rules(sources: PageSources) -> Section:
 
 
 def _shown(sources: PageSources, id_: str) -> Spans:
-    examples = [example for example in sources.spec.examples.values() if id_ in example.rules]
-    return join([link(example.title, sources.anchors.example(example.id)) for example in examples], " · ")
+    """Where a rule stands in the tables, and which conversations show it."""
+    spec, phrases, anchors = sources.spec, sources.phrases, sources.anchors
+    rows = dict.fromkeys(row for _, row in spec.outcomes() if row.rule == id_)
+    places = [code(row.name, anchors.row(row)) for row in rows]
+    places += [phrases.error(fault.error) for fault in spec.faults if fault.rule == id_]
+    places += [code(timer.name, anchors.timer(timer.name)) for timer in spec.timers.values() if timer.rule == id_]
+    places += [code(name.replace("_", " "), anchors.limit(name)) for name, of in spec.limits.rules.items() if of == id_]
+    places += [sources.relation(relation.name) for relation in spec.relations.values() if relation.rule == id_]
+    examples = [example for example in spec.examples.values() if id_ in example.rules]
+    shown = join([link(example.title, anchors.example(example.id)) for example in examples], " · ")
+    found = [sentence("In the tables: {}.", join(places))] if places else []
+    found += [sentence("Shown by {}.", shown)] if shown else []
+    return join(found, " ")
 
 
 def _contract(sources: PageSources) -> Section:

@@ -182,15 +182,11 @@ class Phrases:
             case "bind":
                 return sentence("the connection has the name {} from now on, spelled as it was sent", field)
             case "link":
-                words = sentence(f"this end and {{}} are each other's {self.partner}", field)
-                has = " and ".join(self.own_end())
-                return sentence(f"{{}}; this end {has}, {{}} not yet", words, field) if has else words
+                return sentence(f"this end and {{}} are each other's {self.partner}", field)
             case "accept":
                 return text("this end " + (" and ".join(self.own_end()) or "is accepted"))
             case "retract":
                 return text(f"while there is a {self.partner}, this end is accepted no longer")
-            case "relay":
-                return text(f"the line goes to the {self.partner} octet for octet")
             case "unlink":
                 return text(f"the other end, if there still is one, has no {self.partner} any more")
             case "release":
@@ -264,9 +260,9 @@ class Phrases:
         parts = [sentence("this connection is {}", self.state(outcome.to))] if outcome.to is not None else []
         parts += self.effects(outcome)
         if outcome.partner is not None:
-            parts.append(
-                self.other_end(outcome.partner, "the other end" if outcome.does("unlink") else f"the {self.partner}")
-            )
+            who = "the other end" if outcome.does("unlink") else f"the {self.partner}"
+            told = self.other_end(outcome.partner, who)
+            parts.append(sentence("{}, octet for octet", told) if outcome.does("relay") else told)
         parts += [self.tell(tell) for tell in outcome.tells]
         if outcome.cause is not None:
             parts.append(sentence("the cause is {}", code(outcome.cause)))
@@ -274,8 +270,14 @@ class Phrases:
 
     def effects(self, row: Outcome | Ending) -> list[Spans]:
         """What a row, or the end of a connection, changes; nothing of a link that no state holds."""
-        effects = [effect for effect in row.effects if effect.kind != "unlink" or self.spec.linked_states]
-        return [self._effect_of(row, effect) if isinstance(row, Outcome) else self.effect(effect) for effect in effects]
+        parts, has = [], " and ".join(self.own_end())
+        for effect in row.effects:
+            if effect.kind == "relay" or (effect.kind == "unlink" and not self.spec.linked_states):
+                continue  # what is relayed is a push to the other end
+            parts.append(self._effect_of(row, effect) if isinstance(row, Outcome) else self.effect(effect))
+            if effect.kind == "link" and has:
+                parts.append(sentence(f"this end {has}, {{}} not yet", code(f"<{effect.field}>")))
+        return parts
 
     def _effect_of(self, row: Outcome, effect: Effect) -> Spans:
         """An effect, where the row says more about the link."""

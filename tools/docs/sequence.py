@@ -83,7 +83,7 @@ def draw(interaction: Interaction) -> str:
     head = (
         f'<svg class="sequence" role="img" aria-label="{html.escape(interaction.example.title)}" '
         f'viewBox="0 0 {width:g} {layout.height:g}" '
-        f'style="--width:{width:g}px;min-width:{min(width, NARROW):g}px" xmlns="http://www.w3.org/2000/svg">'
+        f'style="--width:{width:g}px;min-width:{min(0.8 * width, NARROW):g}px" xmlns="http://www.w3.org/2000/svg">'
     )
     parts = [head, *_lifelines(interaction, columns, layout.height)]
     parts += [_arrow(line, columns) for line in layout.lines]

@@ -102,7 +102,7 @@ def _machine(sources: PageSources, anchor: str, title: str, words: Spans, machin
 
 
 def _state(sources: PageSources, state: State) -> Section:
-    over = [("is", text("the end of a connection: nothing is read and nothing is answered"))]
+    over = [("is", text("the end of a connection: what still comes is discarded, and nothing is answered"))]
     facts = over if state.final else _facts(sources, state)
     blocks: tuple[Block, ...] = (Paragraph(sources.anchors.prose(state.doc)), Facts(tuple(facts)))
     return Section(sources.anchors.state(state.name), code(state.name), blocks, state.doc)
@@ -204,8 +204,8 @@ def _client_lines(sources: PageSources) -> Section:
         (text("the verb of a frame of this page, but not of its form, or with other words behind the verb"), close),
         (
             sentence(
-                "another word of the form of a verb, {}, with anything behind it: a push, or another frame, of a later "
-                "version",
+                "another word of the form of a verb, {}, with any UTF-8 behind it: a push, or another frame, of a "
+                "later version",
                 code(spec.framing.verb),
             ),
             text("ignores the line: it sends nothing, and nothing that it knows changes"),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
-from datetime import UTC, datetime
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from pychat.spec import Spec
 from tools.dissector.script import script
 from tools.vocabulary import Vocabulary
 
-from .analysis import session
 from .appendix import with_appendix
 from .document import Document, bracketed, plural, quoted
 from .findings import Findings
@@ -47,10 +45,9 @@ def analyse(path: Path, spec: Spec, say: Callable[[str], None], decode_as: tuple
 
 
 def _facts(findings: Findings) -> list[tuple[str, str]]:
-    begun = datetime.fromtimestamp(findings.start, UTC)
     return [
-        ("Capture", quoted(findings.tshark.capture.name)),
-        ("Recorded", f"{begun:%d %B %Y, %H:%M:%S} UTC, {findings.duration:.1f} s"),
+        ("Capture", quoted(findings.capture.original.name)),
+        ("Recorded", f"{findings.begun:%d %B %Y, %H:%M:%S} UTC, {findings.duration:.1f} s"),
         ("Server", ", ".join(quoted(bracketed(end)) for end in findings.capture.servers[:3])),
         (
             "People",
@@ -69,6 +66,9 @@ def _data(findings: Findings) -> dict[str, Any]:
     """What programs read: the figures behind the sections."""
     return {
         "preferences": findings.tshark.preferences[1::2],
+        "counts": _counts(findings),
+        "prepared": [{"command": step.shown, "frames": list(step.frames)} for step in findings.capture.prepared],
+        "proofs": [asdict(proof) for proof in findings.proofs],
         "capture": {"packets": findings.capture.total, "sha256": findings.digest, "seconds": findings.duration},
         "connections": [
             {
@@ -80,11 +80,16 @@ def _data(findings: Findings) -> dict[str, Any]:
                 "last": one.last,
                 "packets": [one.packets_up, one.packets_down],
                 "octets": [one.octets_up, one.octets_down],
+                "exact": [findings.whole(one.stream, from_client=side) for side in (True, False)],
                 "handshake": asdict(one.handshake) if one.handshake else None,
                 "close": asdict(one.close),
-                "states": [asdict(period) for period in session.periods(one)],
+                "states": [asdict(period) for period in findings.periods(one)],
                 "unreadable": one.unreadable,
                 "gaps": [asdict(hole) for hole in gap.holes],
+                "unseen": [asdict(each) for each in gap.unseen],
+                "begun": gap.begun,
+                "ended": gap.ended,
+                "one_way": gap.one_way,
             }
             for one, gap in zip(findings.connections, findings.gaps, strict=True)
         ],
@@ -102,6 +107,7 @@ def _data(findings: Findings) -> dict[str, Any]:
             {
                 "stream": one.connection.stream,
                 "from": one.sender,
+                "exact": findings.whole(one.connection.stream, from_client=one.from_client),
                 "segments": len(one.segments),
                 "lines": len(one.lines),
                 "spanning": [
@@ -113,3 +119,14 @@ def _data(findings: Findings) -> dict[str, Any]:
             for one in findings.directions
         ],
     }
+
+
+def _counts(findings: Findings) -> dict[str, Any]:
+    """Each main figure with its bound: `exact`, or `at least` where what is missing can make it larger."""
+
+    def shown(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: shown(each) for name, each in value.items()}
+        return {"value": value.value, "bound": "exact" if value.exact else "at least"}
+
+    return {each.name: shown(getattr(findings.counts, each.name)) for each in fields(findings.counts)}

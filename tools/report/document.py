@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal
 
 from .evidence import Evidence
@@ -135,10 +136,11 @@ def first_of(shown: Sequence[object], found: Sequence[object]) -> str:
     return f" (the first {len(shown)} of {len(found)})" if len(found) > len(shown) else ""
 
 
-def seconds(value: float | None) -> str:
-    """A duration in the unit that fits: `14 µs`, `2.31 ms`, `1.5 s`."""
-    if value is None:
+def seconds(duration: Decimal | float | None) -> str:
+    """A duration in the unit that fits, to three digits: `14 µs`, `2.31 ms`, `1.5 s`."""
+    if duration is None:
         return "–"
+    value = float(duration)
     if abs(value) < 0.0009995:
         return f"{value * 1e6:.3g} µs" if abs(value) < 99.95e-6 else f"{value * 1e6:.0f} µs"
     if abs(value) < 0.9995:
@@ -146,7 +148,16 @@ def seconds(value: float | None) -> str:
     return f"{value:.3g} s" if value < 99.95 else f"{value:,.0f} s"
 
 
-def span(least: float, most: float) -> str:
+def exact(duration: Decimal) -> str:
+    """A duration of which no digit is rounded, so that parts add up to their sum: `21.299 µs`, `1.5 s`."""
+    unit, scale = next(
+        ((unit, scale) for unit, scale in (("s", 0), ("ms", 3)) if abs(duration) >= Decimal(1).scaleb(-scale)),
+        ("µs", 6),
+    )
+    return f"{duration.scaleb(scale):,f} {unit}"
+
+
+def span(least: Decimal | float, most: Decimal | float) -> str:
     """Two durations as `1.2 ms to 3 ms`, or as one where they read the same."""
     first, last = seconds(least), seconds(most)
     return first if first == last else f"{first} to {last}"

@@ -12,14 +12,13 @@ from .analysis.connections import Connection
 from .document import bracketed, plural, shortened
 from .drawing import ACCENT, FAINT, GREEN, INK, RED, RULE, Drawing
 from .findings import Findings
-from .packets import ACK, FIN, RETRANSMISSIONS, RST, SYN, Line, Packet
+from .packets import ACK, FIN, RST, SYN, Line, Packet
 
 _WIDTH, _LEFT, _RIGHT, _FRAME, _TIME = 700, 152, 640, 36, 98
 _SMALL, _TEXT = 10.2, 11  # sizes of letters; on paper, where the drawing is 166 mm wide, 6.9 and 7.4 points
 _MOST = 1800  # pixels of a diagram: two to three pages
 _TALL, _LOW, _LINE_STEP = 34, 24, 13
 _WORDS = 36  # characters of a line that fit between two lifelines
-_MARKED = RETRANSMISSIONS | {"tcp.analysis.duplicate_ack", "tcp.analysis.zero_window"}  # drawn in red
 
 
 @dataclass(slots=True)
@@ -52,7 +51,7 @@ def _strip(height: float) -> Drawing:
 
 def _ends(findings: Findings, chat: Call) -> list[int]:
     """The caller's stream first."""
-    return sorted(chat.streams, key=lambda stream: findings.by_stream[stream].who != chat.caller)[:2]
+    return sorted(chat.streams, key=lambda stream: findings.by_stream[stream].name != chat.caller)[:2]
 
 
 def _rows(ends: Sequence[Connection], chat: Call, words: Vocabulary) -> list[DiagramRow]:
@@ -149,7 +148,7 @@ def _draw(sheet: Drawing, row: DiagramRow, ends: Sequence[Connection], findings:
         colour = ACCENT if packet.from_client else GREEN
         base = arrow - 4 - (len(words) - 1 - index) * _LINE_STEP
         sheet.text(centre, base, shortened(text, _WORDS), _TEXT, colour, "middle", True)
-    colour = RED if packet.has(RST) or packet.analysis & _MARKED else INK if words else FAINT
+    colour = RED if packet.has(RST) or packet.number in findings.marked else INK if words else FAINT
     sheet.arrow(start, stop, arrow, colour)
     sheet.text(centre, arrow + 10.5, _transport(packet), _SMALL, RED if colour == RED else FAINT, "middle")
     sheet.text(_FRAME, arrow + 3.5, str(packet.number), _SMALL, INK, "end")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from typing import Any
 
+BETWEEN_VALUES = "\x1d"  # of a field that a packet has several times; no value has it
+_HALF = 2**31  # a relative number from here on is one before the first packet
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 
 # What Wireshark's TCP analysis says of a packet: the field, its name for one and for several, and what it means.
@@ -27,14 +30,14 @@ ANALYSIS = {
         "arrived after a segment with a higher sequence number",
     ),
     "tcp.analysis.lost_segment": (
-        "previous segment not captured",
-        "segments after one that was not captured",
-        "the segment before this one was not captured",
+        "jump in the sequence numbers",
+        "jumps in the sequence numbers",
+        "the octets before it had not been seen when it came: they were lost, are late, or were not recorded",
     ),
     "tcp.analysis.ack_lost_segment": (
-        "ACK of an unseen segment",
-        "ACKs of unseen segments",
-        "acknowledges octets that were not captured",
+        "ACK of unseen octets",
+        "ACKs of unseen octets",
+        "acknowledges octets that had not been seen when it came: they were not recorded, or are late",
     ),
     "tcp.analysis.duplicate_ack": (
         "duplicate ACK",
@@ -63,7 +66,6 @@ ANALYSIS = {
 }
 ASKS = frozenset({1, 135})  # ARP's opcode, ICMPv6's type: asks for the hardware address of a neighbour
 TELLS = frozenset({2, 136})  # tells it
-RETRANSMISSIONS = frozenset(name for name in ANALYSIS if name.endswith("retransmission"))
 
 
 def _number(value: str) -> int:
@@ -73,6 +75,16 @@ def _number(value: str) -> int:
 def _checked(value: str) -> bool | None:
     """tshark's checksum status: 1 good, 0 bad, anything else unverified."""
     return {"1": True, "Good": True, "0": False, "Bad": False}.get(value)
+
+
+def every(values: str) -> tuple[int, ...]:
+    """The relative sequence numbers of all values of a field."""
+    return tuple(_relative(int(value)) for value in values.split(BETWEEN_VALUES))
+
+
+def _relative(number: int) -> int:
+    """A relative number; negative when it is before that of the capture's first packet."""
+    return number if number < _HALF else number - 2 * _HALF
 
 
 def _true(value: str) -> bool:
@@ -93,12 +105,13 @@ def sources(kind: type[Packet] | type[Line]) -> list[tuple[str, Sequence[str], C
 
 @dataclass(slots=True)
 class Packet:
-    """A packet. Times in seconds since the epoch, lengths in octets, sequence numbers relative unless raw."""
+    """A packet. Times in seconds since the epoch, exact; lengths in octets, sequence numbers relative unless raw."""
 
     number: int = _read(0, int, "frame.number")
-    time: float = _read(0.0, float, "frame.time_epoch")
+    time: Decimal = _read(Decimal(0), Decimal, "frame.time_epoch")
     length: int = _read(0, int, "frame.len")
     captured: int = _read(0, int, "frame.cap_len")
+    interface: int = _read(0, int, "frame.interface_id")
     eth_src: str = _read("", str, "eth.src", "sll.src.eth")
     eth_dst: str = _read("", str, "eth.dst")
     vlan: int | None = _read(None, int, "vlan.id")  # the outer tag of several
@@ -130,9 +143,12 @@ class Packet:
     mss: int | None = _read(None, int, "tcp.options.mss_val")
     shift: int | None = _read(None, int, "tcp.options.wscale.shift")
     sack: bool = _read(False, bool, "tcp.options.sack_perm")
-    timestamps: bool = _read(False, bool, "tcp.options.timestamp.tsval")
-    rtt: float | None = _read(None, float, "tcp.analysis.ack_rtt")
-    initial_rtt: float | None = _read(None, float, "tcp.analysis.initial_rtt")
+    tsval: int | None = _read(None, int, "tcp.options.timestamp.tsval")
+    tsecr: int | None = _read(None, int, "tcp.options.timestamp.tsecr")
+    sack_low: tuple[int, ...] = _read((), every, "tcp.options.sack_le")
+    sack_high: tuple[int, ...] = _read((), every, "tcp.options.sack_re")
+    checksum: str = _read("", str, "tcp.checksum")
+    rtt: Decimal | None = _read(None, Decimal, "tcp.analysis.ack_rtt")
     in_flight: int | None = _read(None, int, "tcp.analysis.bytes_in_flight")
     comment: str = _read("", str, "frame.comment")
     analysis: frozenset[str] = frozenset()
@@ -141,6 +157,26 @@ class Packet:
 
     def has(self, flag: int) -> bool:
         return bool(self.flags & flag)
+
+    @property
+    def first(self) -> int:
+        """The relative sequence number; negative when it is before that of the capture's first packet."""
+        return _relative(self.seq)
+
+    @property
+    def after(self) -> int:
+        """The one after what it sends: its octets, and one each for SYN and FIN."""
+        return _relative(self.seq) + self.payload + (self.flags >> 1 & 1) + (self.flags & 1)  # SYN, FIN
+
+    @property
+    def acknowledged(self) -> int:
+        """The relative acknowledgement number, negative as `first` is; meaningless without the flag."""
+        return _relative(self.ack)
+
+    @property
+    def sacks(self) -> list[tuple[int, int]]:
+        """The SACK blocks: sequence numbers of the first octet and of the one after the last."""
+        return list(zip(self.sack_low, self.sack_high, strict=False))
 
     @property
     def sender(self) -> str:
@@ -163,7 +199,7 @@ class Line:
     """A frame of the chat protocol, in the packet with its last octet. `state` before it, `state_after` after it."""
 
     number: int
-    time: float
+    time: Decimal
     stream: int
     whole: str = _read("", str, "line")
     length: int = _read(0, int, "length")
@@ -177,9 +213,9 @@ class Line:
     partner: str = _read("", str, "partner")
     chat: int | None = _read(None, int, "chat")
     request_in: int | None = _read(None, int, "request_in")
-    delay: float | None = _read(None, float, "time")
+    delay: Decimal | None = _read(None, Decimal, "time")
     relayed_from: int | None = _read(None, int, "relayed_from")
-    relay_time: float | None = _read(None, float, "relay_time")
+    relay_time: Decimal | None = _read(None, Decimal, "relay_time")
     rule: str = _read("", str, "rule")
     violation: str = _read("", str, "violation")
     violation_by: str = _read("", str, "violation_by")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -79,20 +80,22 @@ def thinned(points: Sequence[Any], most: int = MOST_POINTS) -> Sequence[Any]:
     return [points[round(index * step)] for index in range(most)]
 
 
-def dots(axes: Axes, points: Iterable[tuple[float, float]], colour: str, label: str = "", marker: str = ".") -> None:
+def dots(
+    axes: Axes, points: Iterable[tuple[Decimal | float, float]], colour: str, label: str = "", marker: str = "."
+) -> None:
     """A mark at each point; `label` is for the legend."""
     size = 3.5 if marker == "." else 5
     axes.plot(*_coordinates(points), marker, color=colour, markersize=size, label=label or None)
 
 
-def steps(axes: Axes, points: Iterable[tuple[float, float]], colour: str, label: str = "") -> None:
+def steps(axes: Axes, points: Iterable[tuple[Decimal | float, float]], colour: str, label: str = "") -> None:
     """A line that keeps each value until the next point."""
     axes.step(*_coordinates(points), where="post", color=colour, label=label or None)
 
 
-def _coordinates(points: Iterable[tuple[float, float]]) -> tuple[list[float], list[float]]:
+def _coordinates(points: Iterable[tuple[Decimal | float, float]]) -> tuple[list[float], list[float]]:
     pairs = list(points)
-    return [x for x, _ in pairs], [y for _, y in pairs]
+    return [float(x) for x, _ in pairs], [y for _, y in pairs]
 
 
 def titled(axes: Axes, title: str, x: str, y: str) -> None:
@@ -103,13 +106,19 @@ def titled(axes: Axes, title: str, x: str, y: str) -> None:
 
 
 def bars(
-    axes: Axes, names: Sequence[str], spans: Sequence[Sequence[tuple[float, float, str]]], colours: dict[str, str]
+    axes: Axes, names: Sequence[str], spans: Sequence[Sequence[tuple[Decimal, Decimal, str]]], colours: dict[str, str]
 ) -> None:
     """For each name a row of coloured spans: start, length and the key of its colour. The first name is on top."""
     for index, row in enumerate(spans):
         for start, length, key in row:
             axes.barh(
-                index, max(length, 1e-9), left=start, height=0.62, color=colours[key], edgecolor="white", linewidth=0.4
+                index,
+                max(float(length), 1e-9),
+                left=float(start),
+                height=0.62,
+                color=colours[key],
+                edgecolor="white",
+                linewidth=0.4,
             )
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()

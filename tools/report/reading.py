@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from .analysis.holes import holes
 from .analysis.inference import complete
 from .document import bracketed
-from .packets import ACK, ANALYSIS, SYN, Line, Packet, sources
+from .packets import ACK, ANALYSIS, SYN, Line, Packet, every, sources
+from .preparing import Preparation, alike, in_order, once
 from .tshark import ReportError, Tshark
 
 Endpoint = tuple[str, int]
 _PORTS_SHOWN = 10  # in a message
+_SHORT_PASSES = 3  # that end where a server has to be named; the next one names all that are left
 
 # The dissector's own fields, the attributes of a line for them, and how they are read. What else it has are the fields
 # of the protocol's messages.
@@ -23,34 +26,37 @@ _OWN = {name: (attribute, parse) for attribute, (name,), parse, _ in sources(Lin
 
 @dataclass(slots=True)
 class Capture:
-    """Everything that the analyses look at. `packets` are those of IP and ARP, in the order of the file."""
+    """Everything that the analyses look at. `packets` are those of IP and ARP, in the order of the file.
+
+    `prepared`: how that file was made of the `original` one, where this could not be read as it is.
+    """
 
     tshark: Tshark
     packets: list[Packet]
     lines: list[Line]
     total: int
     servers: list[Endpoint]
+    original: Path
+    prepared: list[Preparation]
 
 
 def read(tshark: Tshark, protocol: str, say: Callable[[str], None]) -> Capture:
     """The capture. Raises ReportError when it cannot be read or holds nothing of the protocol."""
-    packets: list[Packet] = []
-    total = 0
-    for row in tshark.rows(_FIELDS, lambda count: say(f"{count:,} packets read")):
-        total += 1
-        packet = _packet(row)
-        if packet is not None:
-            packets.append(packet)
+    original = tshark.capture
+    packets, total = _packets(tshark, say)
+    prepared: list[Preparation] = []
+    for prepare in (in_order, alike, once):
+        step = prepare(tshark.capture, tshark.dissector.parent, packets)
+        if step is not None:
+            say(step.what)
+            step.run()
+            prepared.append(step)
+            tshark = replace(tshark, capture=step.made)
+            packets, total = _packets(tshark, say)
     say(f"{total:,} packets; reading what of them is {protocol}")
     numbered = {packet.number: packet for packet in packets}
-    lines = _lines(tshark, protocol, numbered)
+    tshark, lines = _recognised(tshark, protocol, numbered, say)
     _give(lines, numbered)
-    named = _to_be_named(packets, tshark.port)
-    if named:
-        say(f"once more: the server is at {', '.join(f'{address} port {port}' for address, port in named)}")
-        tshark = replace(tshark, servers=named)
-        lines = _lines(tshark, protocol, numbered)
-        _give(lines, numbered)
     if not lines:
         raise ReportError(_why_nothing(tshark, total, packets, protocol))
     servers = _servers(packets)
@@ -58,36 +64,51 @@ def read(tshark: Tshark, protocol: str, say: Callable[[str], None]) -> Capture:
     if _has_holes(packets, servers):
         say("octets are missing: once more, without a wait for them")
         other = replace(tshark, waits=False)
-        others = _lines(other, protocol, numbered)
+        others = list(_lines(other, protocol, numbered))
         if _readable(others) > _readable(lines):
             tshark, lines = other, others
         _give(lines, numbered)
     say(f"{len(lines):,} frames of {protocol}")
     begun = {packet.stream for packet in packets if packet.has(SYN)}
     complete(lines, begun, {line.stream: _client(numbered[line.number], by_client=line.from_client) for line in lines})
-    return Capture(tshark, packets, lines, total, servers)
+    return Capture(tshark, packets, lines, total, servers, original, prepared)
+
+
+def _packets(tshark: Tshark, say: Callable[[str], None]) -> tuple[list[Packet], int]:
+    """The packets of IP and ARP, and how many packets there are in all."""
+    everything = list(packets_of(tshark, say))
+    return [packet for packet in everything if packet.src], len(everything)
+
+
+def packets_of(tshark: Tshark, say: Callable[[str], None]) -> Iterator[Packet]:
+    """The packets of a capture; those that are not of IP or ARP have no `src`."""
+    for row in tshark.rows(_FIELDS, _WHOLE, lambda count: say(f"{count:,} packets read")):
+        yield _packet(row)
 
 
 _FIELDS = list(dict.fromkeys([*(name for _, fields, _, _ in sources(Packet) for name in fields), *ANALYSIS]))
-# For each attribute of a packet the columns that may hold it, how it is read, and its value when all are empty.
+_WHOLE = frozenset(name for _, fields, parse, _ in sources(Packet) if parse is every for name in fields)
+_DEFAULTS = {attribute: default for attribute, _, _, default in sources(Packet)}
+# Column, attribute and parser; where several columns hold an attribute, the first one that has a value comes last.
 _COLUMNS = [
-    (attribute, [_FIELDS.index(name) for name in names], parse, default)
-    for attribute, names, parse, default in sources(Packet)
+    (_FIELDS.index(name), attribute, parse)
+    for attribute, names, parse, _ in sources(Packet)
+    for name in reversed(names)
 ]
-_SIGNS = [(name, _FIELDS.index(name)) for name in ANALYSIS]
+_SIGNS = list(enumerate(ANALYSIS, len(_FIELDS) - len(ANALYSIS)))
+_NONE: frozenset[str] = frozenset()
 
 
-def _packet(row: list[str]) -> Packet | None:
-    """A packet of IP or ARP, None for any other."""
-    values: dict[str, Any] = {}
-    for attribute, columns, parse, default in _COLUMNS:
-        text = next((row[column] for column in columns if row[column]), "")
-        values[attribute] = parse(text) if text else default
-    if not values["src"]:
-        return None
+def _packet(row: list[str]) -> Packet:
+    values: dict[str, Any] = _DEFAULTS.copy()
+    for column, attribute, parse in _COLUMNS:
+        text = row[column]
+        if text:
+            values[attribute] = parse(text)
     if "icmp" in values["protocols"]:  # the packet that it is about is quoted in it
         values["stream"] = -1
-    return Packet(**values, analysis=frozenset(name for name, column in _SIGNS if row[column]))
+    marked = any(row[_SIGNS[0][0] :])
+    return Packet(**values, analysis=frozenset(name for at, name in _SIGNS if row[at]) if marked else _NONE)
 
 
 def _servers(packets: list[Packet]) -> list[Endpoint]:
@@ -105,28 +126,44 @@ def _client(packet: Packet, *, by_client: bool) -> str:
     return bracketed((packet.src, packet.sport) if by_client else (packet.dst, packet.dport))
 
 
-def _to_be_named(packets: list[Packet], port: int) -> tuple[Endpoint, ...]:
-    """All servers, when the dissector has to be told of one; else none.
+def _recognised(
+    tshark: Tshark, protocol: str, packets: Mapping[int, Packet], say: Callable[[str], None]
+) -> tuple[Tshark, list[Line]]:
+    """The lines of the capture, and how it is read so that the dissector knows all servers.
 
     At another port than the protocol's, it recognises a server by a frame that may come late in a connection. And some
-    lines can come from either side: it may have taken the opener of a connection for the server. The sender of the SYN
-    is the client.
+    lines can come from either side: it may have taken the opener of a connection for the server, but the sender of the
+    SYN is the client. A server that it has to be told of is mostly seen at the first line, and ends the pass there.
     """
     opened: dict[int, Endpoint] = {}
-    for packet in packets:
+    for packet in packets.values():
         if packet.has(SYN) and not packet.has(ACK) and packet.stream >= 0:
             opened.setdefault(packet.stream, (packet.src, packet.sport))
-    servers: dict[Endpoint, None] = {}
-    mistaken = False
-    for packet in packets:
-        if packet.lines:
-            source, target = (packet.src, packet.sport), (packet.dst, packet.dport)
-            by_client = packet.lines[0].from_client
-            if packet.stream in opened and by_client != (source == opened[packet.stream]):
-                mistaken, by_client = True, not by_client
-            servers[target if by_client else source] = None
-    elsewhere = any(server_port != port for _, server_port in servers)
-    return tuple(servers) if mistaken or elsewhere else ()
+    passes = 0
+    while True:
+        passes += 1
+        lines: list[Line] = []
+        servers: dict[Endpoint, None] = {}
+        missing = False
+        for line in _lines(tshark, protocol, packets):
+            lines.append(line)
+            server, mistaken = _server(packets[line.number], opened, by_client=line.from_client)
+            servers[server] = None
+            missing = missing or ((mistaken or server[1] != tshark.port) and server not in tshark.servers)
+            if missing and passes <= _SHORT_PASSES:
+                break
+        if not missing:
+            return tshark, lines
+        named = tuple(dict.fromkeys([*tshark.servers, *servers]))
+        say(f"once more: the server is at {', '.join(f'{address} port {port}' for address, port in named)}")
+        tshark = replace(tshark, servers=named)
+
+
+def _server(packet: Packet, opened: Mapping[int, Endpoint], *, by_client: bool) -> tuple[Endpoint, bool]:
+    """The server's end of a packet with a line, and whether the dissector took the other one for it."""
+    source, target = (packet.src, packet.sport), (packet.dst, packet.dport)
+    mistaken = packet.stream in opened and by_client != (source == opened[packet.stream])
+    return target if by_client != mistaken else source, mistaken
 
 
 def _turn(packets: list[Packet], servers: list[Endpoint]) -> None:
@@ -177,9 +214,8 @@ def _why_nothing(tshark: Tshark, total: int, packets: list[Packet], protocol: st
     )
 
 
-def _lines(tshark: Tshark, protocol: str, packets: Mapping[int, Packet]) -> list[Line]:
+def _lines(tshark: Tshark, protocol: str, packets: Mapping[int, Packet]) -> Iterator[Line]:
     """The lines of the capture; tshark's JSON keeps every value with its line."""
-    lines: list[Line] = []
     words = [*tshark.command, "-T", "ek", "-J", f"frame {protocol}", "-Y", protocol]
     for text in tshark.lines(words):
         if text.startswith('{"timestamp"'):
@@ -187,8 +223,8 @@ def _lines(tshark: Tshark, protocol: str, packets: Mapping[int, Packet]) -> list
             packet = packets[int(layers["frame"]["frame_frame_number"])]
             found = layers.get(protocol, [])
             trees = found if isinstance(found, list) else [found]
-            lines += [_line(packet, tree, protocol) for tree in trees]
-    return lines
+            for tree in trees:
+                yield _line(packet, tree, protocol)
 
 
 def _give(lines: list[Line], packets: Mapping[int, Packet]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, fields
+from decimal import Decimal
 from typing import Any
 
 from .document import Block, Document, Table
@@ -23,7 +24,7 @@ def plain(document: Document) -> dict[str, Any]:
             {"title": section.title, "level": section.level, "blocks": [_plain(block) for block in section.blocks]}
             for section in document.sections
         ],
-        "data": document.data,
+        "data": _numbers(document.data),
     }
 
 
@@ -41,6 +42,15 @@ def printed(document: Document, short: str) -> tuple[dict[str, Any], dict[str, s
         blocks = [{"kind": "filter", "name": _name(index), "filter": one} for index, one in enumerate(filters)]
         result["sections"].append({"title": "Appendix: long display filters", "level": 1, "blocks": blocks})
     return result, drawings
+
+
+def _numbers(value: Any) -> Any:
+    """The same with the numbers that JSON knows; a Decimal becomes the nearest float."""
+    if isinstance(value, dict):
+        return {key: _numbers(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_numbers(one) for one in value]
+    return float(value) if isinstance(value, Decimal) else value
 
 
 def _name(index: int) -> str:

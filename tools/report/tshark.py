@@ -6,13 +6,14 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.wireshark import environment, options
 
 from .evidence import among
+from .packets import BETWEEN_VALUES
 
 _BETWEEN_FIELDS = "\x1e"  # no field of the lower layers has it
 _REPORT_EVERY = 20_000  # rows between two words of progress
@@ -60,14 +61,22 @@ class Tshark:
             found.append("tcp.reassemble_out_of_order:FALSE")
         return found
 
-    def rows(self, fields: Sequence[str], progress: Callable[[int], None]) -> Iterator[list[str]]:
+    def rows(
+        self, fields: Sequence[str], whole: Collection[str], progress: Callable[[int], None]
+    ) -> Iterator[list[str]]:
         """For each packet the first value of each field, "" without one. Nothing is kept. Raises ReportError.
+
+        Of the fields in `whole` all values, with BETWEEN_VALUES between them.
 
         These are fields of the lower layers: the dissector stays away, which makes it quick.
         """
-        words = ["tshark", "-n", "-r", str(self.capture), *options(), *_as_rows(fields)]
+        words = ["tshark", "-n", "-r", str(self.capture), *options(), *_as_rows(fields, "a")]
+        kept = {index for index, name in enumerate(fields) if name in whole}
         for number, line in enumerate(self.lines(words), 1):
-            yield line.split(_BETWEEN_FIELDS)
+            row = line.split(_BETWEEN_FIELDS)
+            if BETWEEN_VALUES in line:
+                row = [cell if at in kept else cell.partition(BETWEEN_VALUES)[0] for at, cell in enumerate(row)]
+            yield row
             if number % _REPORT_EVERY == 0:
                 progress(number)
 
@@ -120,9 +129,18 @@ class Tshark:
             raise ReportError(f"tshark cannot read {self.capture}: {said[-1] if said else f'exit code {code}'}")
 
 
-def _as_rows(fields: Sequence[str]) -> list[str]:
-    """The words that ask for fields."""
-    words = ["-T", "fields", "-E", f"separator={_BETWEEN_FIELDS}", "-E", "occurrence=f"]
+def _as_rows(fields: Sequence[str], which: str = "f") -> list[str]:
+    """The words that ask for fields: for the first value of each, or for all ("a")."""
+    words = [
+        "-T",
+        "fields",
+        "-E",
+        f"separator={_BETWEEN_FIELDS}",
+        "-E",
+        f"occurrence={which}",
+        "-E",
+        f"aggregator={BETWEEN_VALUES}",
+    ]
     return words + [word for name in fields for word in ("-e", name)]
 
 

@@ -7,7 +7,8 @@
 -- What the capture lacks is unknown, not wrong. A connection that the capture has without a gap is `whole`: all of its
 -- requests are known, and which of them each answer is for. Its state is known from the server's frames alone. After
 -- a frame of which only the end may be in the capture, its view is a guess: `possible` then has the states that it can be in
--- without that frame, and the view is believed again when they are a single one without the link.
+-- without that frame, and the view is believed again when they are a single one without the link. A request that may have
+-- been answered in a hole is `unsure`, until the answer to it or to a later one has come: answers keep the order.
 
 local spec, views = ...
 
@@ -60,6 +61,10 @@ local function lost(conn, side)
   if side == "server" then
     local view, peer = conn.view, conn.peer
     conn.view = views.changed(views.blank, {user = view.user or nil})
+    conn.unsure = conn.unsure or {}
+    for index = conn.pending.first, conn.pending.last do
+      table.insert(conn.unsure, conn.pending[index])
+    end
     conn.pending, conn.turn, conn.over, conn.possible = queue(), 0, nil, nil
     if peer and peer.peer == conn and peer.view.partner and not peer.possible then -- the other end still has the link
       conn.view = views.changed(conn.view, {partner = view.partner, chat = view.chat, peer = view.peer})

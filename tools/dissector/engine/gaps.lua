@@ -1,7 +1,8 @@
 -- Which octets of a connection the capture lacks, by TCP's sequence numbers. Knows no frame, no state and no Wireshark.
 --
 -- A direction has: done (the sequence number after its last octet that was followed), seen (after the last one that came
--- or was acknowledged), synced (whether a line begins at `done`). nil is unknown. Sequence numbers are modulo 2^32.
+-- or was acknowledged), told (the end of a hole that an acknowledgement has shown), synced (whether a line begins at
+-- `done`). nil is unknown. Sequence numbers are modulo 2^32.
 
 local SPACE = 2^32
 
@@ -32,11 +33,14 @@ local function arrive(directions, side, segment)
   local lost, other = {}, directions[other_side]
   local distance = own.done and ahead(first, own.done) or 0
   if distance > 0 then
-    lost[#lost + 1] = side
+    if first ~= own.told then lost[#lost + 1] = side end -- else it is the hole that was told, and nothing more
     own.synced, own.done = false, nil
   end
   local unseen = other.seen and ahead(segment.ack, other.seen) or 0
-  if unseen > 1 or unseen == 1 and not segment.ended then lost[#lost + 1] = other_side end
+  if unseen > 1 or unseen == 1 and not segment.ended then
+    lost[#lost + 1] = other_side
+    other.told = segment.ack
+  end
   note_seen(other, segment.ack)
   note_seen(own, last)
   note_seen(own, first + segment.length)

@@ -34,9 +34,34 @@ local function may_answer(frame, entry)
   return true
 end
 
+-- The same where some requests may have been answered in a hole: the only one that it can be for.
+local function take_unsure(conn, frame, verb, refused)
+  local pending, found, place, count = conn.pending, nil, nil, #conn.unsure
+  local function fits(entry)
+    return entry.verb == verb and (not entry.silent or refused and not entry.record.relayed_to)
+      and (refused or may_answer(frame, entry))
+  end
+  for index = 1, count + pending.last - pending.first + 1 do
+    local entry = conn.unsure[index] or pending[pending.first + index - count - 1]
+    if fits(entry) then
+      if found then return nil end
+      found, place = entry, index
+    end
+  end
+  if not found then return nil end
+  local left = {}
+  for index = place + 1, count do
+    left[#left + 1] = conn.unsure[index]
+  end
+  conn.unsure = #left > 0 and left or nil
+  if place > count then drop(pending, pending.first + place - count - 1) end
+  return found
+end
+
 -- Takes the request of an answer out of the queue; also returns the request that the answer overtook. Where requests are
 -- missing, those before it were answered unseen.
 local function take(conn, frame, verb, refused)
+  if conn.unsure then return take_unsure(conn, frame, verb, refused) end
   local pending, silent, chosen, overtaken = conn.pending, nil, nil, nil
   for index = pending.first, pending.last do
     local entry = pending[index]
@@ -242,6 +267,7 @@ function handlers.item(conn, frame, record)
     end
     return
   end
+  if conn.unsure then return end
   local entry = conn.listing
   for index = pending.first, pending.last do
     if entry or not pending[index].silent then

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import pairwise
 from typing import Literal
 
@@ -28,7 +29,7 @@ class Moment:
     """The frame that shows something, and its time in seconds since the epoch."""
 
     frame: int
-    time: float
+    time: Decimal
 
     @classmethod
     def of(cls, line: Line | None) -> Moment | None:
@@ -40,12 +41,13 @@ class Said:
     """A line from one person to the other. `delivered` is None when it did not arrive within the capture."""
 
     frame: int
-    time: float
+    time: Decimal
     speaker: str
     words: str
     octets: int
+    stream: int
     delivered: int | None = None
-    took: float | None = None
+    took: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +88,19 @@ class Call:
     over: Moment | None
     going: Going | None
     outcome: Outcome
-    last: float
+    last: Decimal
     said: list[Said]
     evidence: Evidence
+    named: list[str] = field(default_factory=list)  # the names of its ends that the capture tells
     thinking: dict[str, Spread] = field(default_factory=dict)
+    perhaps: int | None = (
+        None  # an earlier call that this one may be, since the capture shows neither end nor beginning
+    )
+
+    @property
+    def label(self) -> str:
+        """`3`, or `3 (or 1)`."""
+        return str(self.number) if self.perhaps is None else f"{self.number} (or {self.perhaps})"
 
     @property
     def decided(self) -> Moment | None:
@@ -97,28 +108,28 @@ class Call:
         return self.answered or self.over
 
     @property
-    def ringing(self) -> float | None:
+    def ringing(self) -> Decimal | None:
         """For how many seconds it rang; None where the capture does not show when it began or ended."""
         if self.rang is None or self.decided is None or self.outcome == "unknown":
             return None
         return self.decided.time - self.rang.time
 
     @property
-    def lasted(self) -> float:
+    def lasted(self) -> Decimal:
         """The seconds from the answer until one end had gone, or to its last line; 0 without an answer."""
         if self.answered is None:
-            return 0.0
+            return Decimal(0)
         return (self.last if self.over is None else self.over.time) - self.answered.time
 
     def by(self, speaker: str) -> list[Said]:
         return [line for line in self.said if line.speaker == speaker]
 
-    def think_times(self) -> Iterator[tuple[Said, float]]:
+    def think_times(self) -> Iterator[tuple[Said, Decimal]]:
         """Each line that follows one of the other user, and the seconds since that one, or since the call's answer.
 
         Without the lines that were sent before the answer, or before the first frame that shows one.
         """
-        since = 0.0 if self.answered is None else self.answered.time
+        since = Decimal(0) if self.answered is None else self.answered.time
         for before, after in pairwise(self.said):
             if before.speaker != after.speaker and after.time > since:
                 yield after, after.time - max(before.time, since)
@@ -129,7 +140,7 @@ class Missed:
     """A user was told of a call that was refused. `refused` is the frame in which the caller was."""
 
     frame: int
-    time: float
+    time: Decimal
     user: str
     caller: str
     refused: int | None
@@ -142,7 +153,31 @@ def calls(lines: Sequence[Line], spec: Spec, words: Vocabulary, partial: Collect
         if line.talk is not None:
             by_number.setdefault(line.talk, []).append(line)
     goings = [move for move in moves(spec) if move.key == words.gone and move.by == "partner"]
-    return [_call(number, own, goings, spec, words, partial) for number, own in sorted(by_number.items())]
+    found: list[Call] = []
+    for number, own in sorted(by_number.items()):
+        call = _call(number, own, goings, spec, words, partial)
+        begun = call.rang is not None or (call.shown and _rung(own, call, words))
+        same = None
+        if not begun or len(call.streams) == 1:
+            same = next((each for each in reversed(found) if _may_be(each, call, begun=begun)), None)
+        call.perhaps = None if same is None else same.perhaps or same.number
+        found.append(call)
+    return found
+
+
+def _rung(lines: Sequence[Line], call: Call, words: Vocabulary) -> bool:
+    """Whether the caller's request is answered, with which a call begins."""
+    return any(line.kind == "answer" and line.request == words.call and line.who == call.caller for line in lines)
+
+
+def _may_be(earlier: Call, call: Call, *, begun: bool) -> bool:
+    """Whether nothing shows that two calls are not one: two parts of it, or what its two ends show."""
+    known = {end for each in (earlier, call) for end in each.named}
+    if len(known) > 2:
+        return False
+    if set(earlier.streams) & set(call.streams):
+        return earlier.over is None and not begun
+    return len(earlier.streams) == len(call.streams) == 1
 
 
 def _call(
@@ -167,6 +202,7 @@ def _call(
         last=lines[-1].time,
         said=said,
         evidence=_evidence(lines, spec.protocol),
+        named=sorted({name for line in lines for name in (line.user, line.partner) if name}),
     )
     thoughts = list(call.think_times())
     for who in dict.fromkeys(line.speaker for line in said):
@@ -284,7 +320,7 @@ def _said(lines: Sequence[Line], words: Vocabulary) -> list[Said]:
                 refused[line.number] -= 1
                 continue
             text = line.whole.partition(" ")[2]
-            one = Said(line.number, line.time, line.who, text, line.length)
+            one = Said(line.number, line.time, line.who, text, line.length, line.stream)
             said.append(one)
             waiting.setdefault(line.number, []).append(one)
         elif line.verb == words.heard and not line.from_client and line.relayed_from is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from tools.report.document import bracketed
 from tools.report.evidence import Evidence
@@ -12,6 +13,9 @@ from tools.report.reading import Capture, Endpoint
 
 from .coverage import Coverage
 from .holes import holes
+from .repairs import Event, events
+
+_TIMESTAMPS = 12  # octets of the option in every segment, with padding
 
 
 @dataclass(slots=True)
@@ -27,7 +31,11 @@ class Options:
 
 @dataclass(slots=True)
 class Handshake:
-    """The three segments, as frame numbers and absolute sequence numbers."""
+    """The three segments, as frame numbers and absolute sequence numbers.
+
+    `rtt`: the seconds from the SYN to the third segment, which Wireshark calls the initial round-trip time. It is the
+    sum of the server's part and the client's.
+    """
 
     syn: int
     syn_ack: int
@@ -39,9 +47,9 @@ class Handshake:
     ack_acks: int
     client: Options
     server: Options
-    rtt: float | None
-    server_took: float
-    client_took: float
+    rtt: Decimal
+    server_took: Decimal
+    client_took: Decimal
     evidence: Evidence
     repeated: int = 0  # SYNs before the one that was answered
 
@@ -54,7 +62,10 @@ class Handshake:
 
 @dataclass(slots=True)
 class Close:
-    """How a connection ended. `how` is fin, reset, refused, half-closed, open or unknown; `by` is client or server."""
+    """How a connection ended. `by` is client or server.
+
+    `how` is fin, reset, refused, half-closed, open, unanswered (nothing but SYNs is there) or unknown.
+    """
 
     how: str
     by: str
@@ -73,8 +84,8 @@ class Connection:
     client: Endpoint
     server: Endpoint
     user: str
-    first: float
-    last: float
+    first: Decimal
+    last: Decimal
     packets: list[Packet]
     lines: list[Line]
     handshake: Handshake | None
@@ -83,12 +94,33 @@ class Connection:
     packets_down: int
     octets_up: int
     octets_down: int
+    events: list[Event]
     unreadable: str = ""
+    inferred: bool = False  # the name: the capture lacks the answer that gave it
+
+    @property
+    def name(self) -> str:
+        """The user's name, or the client's end while it has none."""
+        return self.user or bracketed(self.client)
+
+    @property
+    def resent(self) -> frozenset[int]:
+        """The frames of retransmitted segments."""
+        return frozenset(event.packet.number for event in self.events if event.kind == "retransmission")
 
     @property
     def who(self) -> str:
-        """The user's name, or the client's end while it has none."""
-        return self.user or bracketed(self.client)
+        """The same, and whether the name is inferred."""
+        return f"{self.user} (inferred)" if self.inferred else self.name
+
+    @property
+    def full_segment(self) -> int:
+        """The payload of a full segment, in octets; 0 without a handshake."""
+        if self.handshake is None:
+            return 0
+        ends = (self.handshake.client, self.handshake.server)
+        option = _TIMESTAMPS if all(end.timestamps for end in ends) else 0
+        return min((end.mss for end in ends if end.mss is not None), default=0) - option
 
     @property
     def label(self) -> str:
@@ -137,6 +169,7 @@ def _connection(number: int, packets: list[Packet]) -> Connection:
         packets_down=len(down),
         octets_up=_octets(up),
         octets_down=_octets(down),
+        events=events(packets),
         unreadable=_unreadable(packets, lines),
     )
 
@@ -179,9 +212,9 @@ def _handshake(number: int, packets: Sequence[Packet]) -> Handshake | None:
         syn_ack_acks=answer.ack_raw,
         ack_seq=third.seq_raw,
         ack_acks=third.ack_raw,
-        client=_options(syn),
-        server=_options(answer),
-        rtt=next((packet.initial_rtt for packet in packets if packet.initial_rtt is not None), None),
+        client=options_of(syn),
+        server=options_of(answer),
+        rtt=third.time - syn.time,
         server_took=answer.time - syn.time,
         client_took=third.time - answer.time,
         evidence=Evidence.showing(
@@ -192,8 +225,9 @@ def _handshake(number: int, packets: Sequence[Packet]) -> Handshake | None:
     )
 
 
-def _options(packet: Packet) -> Options:
-    return Options(packet.mss, packet.shift, packet.sack, packet.timestamps, packet.window_raw)
+def options_of(packet: Packet) -> Options:
+    """What a SYN offers."""
+    return Options(packet.mss, packet.shift, packet.sack, packet.tsval is not None, packet.window_raw)
 
 
 def _close(number: int, packets: Sequence[Packet]) -> Close:
@@ -203,6 +237,8 @@ def _close(number: int, packets: Sequence[Packet]) -> Close:
     evidence = Evidence.of(
         f"tcp.stream == {number} && (tcp.flags.fin == 1 || tcp.flags.reset == 1)", (frame for frame, _ in marks)
     )
+    if not marks and all(packet.has(SYN) and packet.from_client for packet in packets):
+        return Close("unanswered", "", "without an answer to its SYN in the capture", None, evidence)
     if not marks:
         return Close("open", "", "still open at the end of the capture", None, evidence)
     first, by = marks[0]
@@ -214,12 +250,12 @@ def _ending(packets: Sequence[Packet], fins: list[tuple[int, str]], resets: list
     """How it ended and the words for it."""
     if not fins:
         by = resets[0][1]
-        if (
-            packets[0].has(SYN)
-            and not any(packet.has(SYN) and packet.has(ACK) for packet in packets)
-            and by == "server"
-        ):
-            return "refused", "refused: a RST answers the SYN"
+        answers = [packet for packet in packets if not packet.from_client]
+        if by == "server" and all(packet.has(RST) for packet in answers) and not any(one.payload for one in packets):
+            if packets[0].has(SYN):
+                return "refused", "refused: a RST answers the SYN"
+            if answers[0].seq_raw == 0:  # RFC 9293: what answers a segment without ACK
+                return "refused", "refused, as inferred from a RST with the sequence number 0"
         return "reset", f"reset by the {by}"
     by = fins[0][1]
     if resets:
@@ -230,5 +266,5 @@ def _ending(packets: Sequence[Packet], fins: list[tuple[int, str]], resets: list
             return "unknown", f"FIN by the {by}; the other direction is not in the capture"
         if any(hole.how == "acknowledged" for hole in holes(packets, from_client=other == "client")[-1:]):
             return "unknown", f"FIN by the {by}; whether the {other} sent one cannot be known"
-        return "half-closed", f"FIN by the {by}; the other half is still open"
+        return "half-closed", f"FIN by the {by}; none by the {other} until the end of the capture"
     return "fin", f"FIN, {by} first"

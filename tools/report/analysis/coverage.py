@@ -23,6 +23,12 @@ class Coverage:
         self._ends[low:high] = [max([end, *(last for _, last in touched)])]
         return end - start - seen
 
+    def count_missing(self, start: int, end: int) -> int:
+        """How many octets between `start` and `end` were not seen."""
+        low, high = bisect_left(self._ends, start), bisect_right(self._starts, end)
+        spans = zip(self._starts[low:high], self._ends[low:high], strict=True)
+        return end - start - sum(max(0, min(end, last) - max(start, first)) for first, last in spans)
+
     def missing(self, start: int, end: int) -> list[tuple[int, int]]:
         """The spans between `start` and `end` that were not seen."""
         edges = [start, *(edge for span in zip(self._starts, self._ends, strict=True) for edge in span), end]

@@ -8,6 +8,7 @@ from tools.report.packets import SYN, Packet
 
 from .connections import Connection
 from .holes import Hole, holes, missing_octets
+from .unseen import Unseen, unseen
 
 
 @dataclass(slots=True)
@@ -20,11 +21,19 @@ class Gaps:
     one_way: str
     holes: list[Hole]
     cut: list[Packet]
+    unseen: list[Unseen]
 
     @property
     def whole(self) -> bool:
         """Whether everything that was said on it from its beginning on is there."""
         return self.begun and not self.holes and not self.one_way
+
+    def may_lack(self, first: int, last: int, *, from_client: bool) -> bool:
+        """Whether a packet of one direction may be missing between two frames."""
+        return any(
+            lost.from_client == from_client and (lost.after or 0) < last and end > first
+            for lost, end in [(hole, hole.shown_by) for hole in self.holes] + [(one, one.before) for one in self.unseen]
+        )
 
 
 def gaps(connection: Connection) -> Gaps:
@@ -39,4 +48,7 @@ def gaps(connection: Connection) -> Gaps:
         one_way="" if len(sides) == 2 else sides.pop(),
         holes=[] if refused else [hole for side in (True, False) for hole in holes(packets, from_client=side)],
         cut=[packet for packet in packets if missing_octets(packet)],
+        unseen=[
+            each for side in (True, False) for each in unseen(packets, from_client=side, full=connection.full_segment)
+        ],
     )

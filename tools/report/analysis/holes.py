@@ -5,20 +5,27 @@ An octet was sent when a later one of its direction was, or when the other end h
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
-from tools.report.packets import FIN, RST, SYN, Packet
+from tools.report.packets import ACK, FIN, RST, SYN, Packet
 
 from .coverage import Coverage
 
-_HALF = 2**31  # a relative sequence number above is one before the first packet
+_BEGINNING = 8  # packets among which a handshake is
 
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Octets of one direction that no packet has: relative sequence number and count, and the frame that shows it."""
+    """Octets of one direction that no packet has: relative sequence number and count, and the frame that shows it.
+
+    `after`: the last frame of that direction before it, by the sequence number; None where there is none. What was in
+    the hole passed between these two frames, and not before the time `since` (seconds since the epoch): the other end
+    had not got it a round trip later.
+    """
 
     stream: int
     from_client: bool
@@ -26,6 +33,9 @@ class Hole:
     octets: int
     shown_by: int
     how: Literal["sequence", "acknowledged", "cut"]
+    after: int | None = None
+    since: Decimal = Decimal(0)
+    acknowledged: bool = False  # all of it, by the other end
 
 
 def missing_octets(packet: Packet) -> int:
@@ -38,11 +48,11 @@ def holes(packets: Sequence[Packet], *, from_client: bool) -> list[Hole]:
     seen = Coverage()
     fin: int | None = None
     end = start = None  # of what was sent, as far as these packets show
-    sent: list[tuple[int, Packet]] = []  # how far the direction had come with each packet that shows it
+    sent: list[tuple[int, int]] = []  # how far the direction had come, and the place of the packet that shows it
     cut = False
-    for packet in packets:
+    for place, packet in enumerate(packets):
         if packet.from_client == from_client:
-            first = _signed(packet.seq) + packet.has(SYN)
+            first = packet.first + packet.has(SYN)
             recorded = packet.payload - missing_octets(packet)
             cut = cut or recorded < packet.payload
             seen.add(first, first + recorded)
@@ -52,26 +62,53 @@ def holes(packets: Sequence[Packet], *, from_client: bool) -> list[Hole]:
                 fin = first + packet.payload
             reached = first + packet.payload if packet.payload else first
         elif packet.ack and not packet.has(RST):
-            reached = _signed(packet.ack)
+            reached = packet.acknowledged
         else:
             continue
         if end is None or reached > end:
             end = reached
-            sent.append((reached, packet))
+            sent.append((reached, place))
+    if start is None and end is not None:  # one direction alone: what it acknowledges
+        start = min(each.acknowledged for each in packets if each.from_client != from_client and each.has(ACK))
     if start is None or end is None:
         return []
+    acks = (each.acknowledged for each in packets if each.from_client != from_client and each.has(ACK))
+    reached_by_acks = max(acks, default=None)
     stream = packets[0].stream
+    trip = _round_trip(packets) or Decimal(0)  # without the handshake, `since` is right to within a round trip
     found = []
     for first, last in seen.missing(start, end if fin is None else min(end, fin)):
-        packet = next(packet for reached, packet in sent if reached > first)
+        shown_at = sent[bisect_right(sent, (first, len(packets)))][1]
+        packet = packets[shown_at]
         own = packet.from_client == from_client
         how: Literal["sequence", "acknowledged", "cut"] = "sequence" if own else "acknowledged"
-        if own and missing_octets(packet) and _signed(packet.seq) <= first < _signed(packet.seq) + packet.payload:
+        if own and missing_octets(packet) and packet.first <= first < packet.first + packet.payload:
             how = "cut"
-        found.append(Hole(stream, from_client, first, last - first, packet.number, how))
+        arrived = reached_by_acks is not None and reached_by_acks >= last
+        after, since = _before(first, packets, shown_at, trip, from_client=from_client)
+        found.append(Hole(stream, from_client, first, last - first, packet.number, how, after, since, arrived))
     return found
 
 
-def _signed(number: int) -> int:
-    """A relative sequence number; one before the first packet is negative."""
-    return number if number < _HALF else number - 2**32
+def _before(
+    start: int, packets: Sequence[Packet], shown_at: int, trip: Decimal, *, from_client: bool
+) -> tuple[int | None, Decimal]:
+    """The last frame of a direction before a hole, and the time before which what was in the hole did not pass."""
+    since = None
+    for place in range(shown_at - 1, -1, -1):
+        packet = packets[place]
+        if packet.from_client == from_client:
+            if packet.first + packet.payload <= start:
+                return packet.number, packet.time if since is None else max(since, packet.time)
+        elif since is None and packet.ack and packet.acknowledged <= start:
+            since = packet.time - trip
+    return None, packets[0].time if since is None else since
+
+
+def _round_trip(packets: Sequence[Packet]) -> Decimal | None:
+    """The seconds from the SYN to the third segment of the handshake, if all three are there."""
+    places = [packet for packet in packets[:_BEGINNING] if packet.from_client or packet.has(SYN)]
+    for syn, answer, third in zip(places, places[1:], places[2:], strict=False):
+        if syn.has(SYN) and syn.from_client and answer.has(SYN) and not answer.from_client and third.from_client:
+            return third.time - syn.time
+    return None

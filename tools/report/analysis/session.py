@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from pychat.spec import Spec
 from tools.report.evidence import Evidence
 from tools.report.packets import Line
 
 from .connections import Connection
+from .holes import Hole
 from .transport import Spread
 
+UNKNOWN = "unknown"  # the dissector's word for a state that the capture does not tell
 ANSWERS = frozenset({"answer", "refusal"})
 
 
@@ -33,8 +36,8 @@ class Period:
     """A connection in one state. `frame` is the one that brought it there."""
 
     state: str
-    begun: float
-    ended: float
+    begun: Decimal
+    ended: Decimal
     frame: int
 
 
@@ -43,7 +46,7 @@ class Violation:
     """A frame that breaks the spec."""
 
     frame: int
-    time: float
+    time: Decimal
     who: str
     by: str
     violation: str
@@ -53,13 +56,14 @@ class Violation:
 
 
 def requests(lines: Sequence[Line], spec: Spec, protocol: str) -> list[Requests]:
-    """What became of the requests, in the order of the spec."""
+    """What became of the requests, in the order of the spec; at the end, with no verb, of lines that are none."""
     found = []
-    for verb in spec.requests:
-        sent = [line for line in lines if line.kind == "request" and line.request == verb]
-        if not sent:
+    for verb in [*spec.requests, ""]:
+        others = [line for line in lines if (line.request if line.request in spec.requests else "") == verb]
+        sent = [line for line in others if line.kind == "request"]
+        answers = [line for line in others if line.delay is not None and line.kind in ANSWERS]
+        if not sent and not (answers and not verb):
             continue
-        answers = [line for line in lines if line.request == verb and line.delay is not None and line.kind in ANSWERS]
         refused = [line for line in answers if line.kind == "refusal"]
         found.append(
             Requests(
@@ -68,25 +72,52 @@ def requests(lines: Sequence[Line], spec: Spec, protocol: str) -> list[Requests]
                 granted=len(answers) - len(refused),
                 refused=len(refused),
                 delay=Spread.of([line.delay for line in answers if line.delay is not None]),
-                sent_evidence=Evidence.showing(f'{protocol}.kind == "request" && {protocol}.request == "{verb}"', sent),
+                sent_evidence=_sent(sent, verb, protocol),
                 answer_evidence=Evidence.frames_alone(line.number for line in answers),
             )
         )
     return found
 
 
-def periods(connection: Connection) -> list[Period]:
-    """The states of a connection over time, as its lines show them; the last one lasts to its last packet."""
+def _sent(sent: Sequence[Line], verb: str, protocol: str) -> Evidence:
+    if not verb:
+        return Evidence.frames_alone(line.number for line in sent)
+    return Evidence.showing(f'{protocol}.kind == "request" && {protocol}.request == "{verb}"', sent)
+
+
+def periods(connection: Connection, holes: Sequence[Hole] = ()) -> list[Period]:
+    """The states of a connection over time, as its lines show them; the last one lasts to its last packet.
+
+    From a hole in what the server says on, the state is unknown until a later line of the server tells it; `frame` is
+    then the one that shows the hole.
+    """
+    waiting = sorted((hole for hole in holes if not hole.from_client), key=lambda hole: hole.shown_by)
     found: list[Period] = []
     for line in connection.lines:
         if not found:
             found.append(Period(line.state, connection.first, line.time, connection.packets[0].number))
+        while (
+            waiting
+            and (waiting[0].after or 0) < line.number
+            and (not line.from_client or waiting[0].shown_by <= line.number)
+        ):
+            _lose(found, waiting.pop(0))
         if line.state_after != found[-1].state:
             found[-1].ended = line.time
             found.append(Period(line.state_after, line.time, line.time, line.number))
+    for hole in waiting if found else ():
+        _lose(found, hole)
     if found:
         found[-1].ended = connection.last
     return found
+
+
+def _lose(found: list[Period], hole: Hole) -> None:
+    """The state is unknown from this hole on, if the connection was not closed before it."""
+    begun = max(found[-1].begun, hole.since)
+    if found[-1].state != UNKNOWN and hole.octets > 1:
+        found[-1].ended = begun
+        found.append(Period(UNKNOWN, begun, begun, hole.shown_by))
 
 
 def violations(connections: Sequence[Connection]) -> list[Violation]:

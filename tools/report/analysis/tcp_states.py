@@ -1,23 +1,49 @@
 """TCP's states at both ends (RFC 9293, section 3.3.2), inferred from the segments of a connection. Knows no chat.
 
-A segment shows the state of its sender, and that of its receiver once it has arrived there. That it arrives is an
-assumption, which the next segment of the receiver confirms.
+Sending a segment changes its sender's state at once. When it changes the receiver's, only the receiver's own segments
+show: one that does not acknowledge a FIN was sent before that FIN had arrived, and an end that sends its SYN or FIN
+again has not seen the acknowledgement yet. Where nothing shows the contrary, a segment is taken to arrive before the
+next one is sent; segments of one direction arrive in their order.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Literal
 
 from tools.report.packets import ACK, FIN, RST, SYN, Packet
 
 UNKNOWN = "unknown"
 
+# RFC 9293, figure 5: the state, what happens, the next state. What is not in the table changes nothing.
+TRANSITIONS = {
+    ("CLOSED", "sends SYN"): "SYN-SENT",
+    ("LISTEN", "receives SYN"): "SYN-RECEIVED",
+    ("SYN-SENT", "receives SYN"): "SYN-RECEIVED",
+    ("SYN-SENT", "receives SYN, ACK"): "ESTABLISHED",
+    ("SYN-RECEIVED", "receives ACK of SYN"): "ESTABLISHED",
+    ("SYN-RECEIVED", "receives SYN, ACK"): "ESTABLISHED",
+    ("SYN-RECEIVED", "sends FIN"): "FIN-WAIT-1",
+    ("ESTABLISHED", "sends FIN"): "FIN-WAIT-1",
+    ("ESTABLISHED", "receives FIN"): "CLOSE-WAIT",
+    ("FIN-WAIT-1", "receives ACK of FIN"): "FIN-WAIT-2",
+    ("FIN-WAIT-1", "receives FIN"): "CLOSING",
+    ("FIN-WAIT-2", "receives FIN"): "TIME-WAIT",
+    ("CLOSING", "receives ACK of FIN"): "TIME-WAIT",
+    ("CLOSE-WAIT", "sends FIN"): "LAST-ACK",
+    ("LAST-ACK", "receives ACK of FIN"): "CLOSED",
+}
+
 
 @dataclass(slots=True)
 class Step:
-    """A segment that changes a state, and the states of both ends once it has arrived."""
+    """A segment at which a state changes, and the states of both ends then.
+
+    `FIN-WAIT-1 → CLOSING`: the end sends the segment in the first state, and what had crossed it brings the second.
+    """
 
     packet: Packet
     client: str
@@ -38,7 +64,7 @@ class Closing:
     acknowledged: Packet
     second: Packet
     last: Packet
-    waited: float
+    waited: Decimal
 
     @property
     def frames(self) -> list[int]:
@@ -46,71 +72,161 @@ class Closing:
         return sorted({packet.number for packet in (self.first, self.acknowledged, self.second, self.last)})
 
 
+@dataclass(slots=True)
+class _End:
+    """One end: its state, those that it has passed at the present segment, and what is on its way to it."""
+
+    state: str
+    passive: bool  # it was listening, and returns to that when a RST comes during the handshake
+    passed: list[str] = field(default_factory=list)
+    coming: deque[Packet] = field(default_factory=deque)
+    fin: int | None = None  # the sequence number after its FIN
+
+    def meet(self, *events: str) -> None:
+        """What one segment does to the end."""
+        for event in events:
+            self.state = TRANSITIONS.get((self.state, event), self.state)
+        self.passed.append(self.state)
+
+
 def steps(packets: Sequence[Packet]) -> list[Step]:
-    """The segments that change a state, in the order of the capture."""
-    state = _before(packets)
-    fins: dict[str, int] = {}
+    """The segments at which a state changes, in the order of the capture."""
+    late = arrivals(packets)
+    sent = _sent(packets)
+    ends = {side: _End(state, state == "LISTEN") for side, state in _before(packets).items()}
     found: list[Step] = []
-    closed = closing(packets)
-    crossing = closed.first.number if closed is not None and closed.how == "simultaneous" else None
     for packet in packets:
-        before = dict(state)
-        _apply(packet, state, fins)
-        if packet.number == crossing:  # the other end closes before this FIN arrives
-            other = "server" if packet.from_client else "client"
-            state[other] = before[other]
-        if state != before or (packet.has(SYN) and not found):
-            found.append(Step(packet, state["client"], state["server"]))
+        own, other = ends[packet.sender], ends[_other(packet)]
+        before = [end.state for end in ends.values()]
+        for end in ends.values():
+            end.passed = []
+        _send(packet, own)
+        other.coming.append(packet)
+        for end in ends.values():
+            while end.coming and late.get(end.coming[0].number, 0) <= packet.number:
+                _receive(end.coming.popleft(), end, own if end is other else other)
+        if packet.has(ACK) and not packet.has(RST) and packet.acknowledged > sent[_other(packet)]:
+            own.state = other.state = UNKNOWN  # it acknowledges what the capture lacks, which may be a FIN
+            own.passed, other.passed = [UNKNOWN], [UNKNOWN]
+        if [end.state for end in ends.values()] != before or (packet.has(SYN) and not found):
+            found.append(Step(packet, *(_words(end, state) for end, state in zip(ends.values(), before, strict=True))))
     return found
 
 
+def _words(end: _End, before: str) -> str:
+    """The states that a segment brought an end to; the one before it, when it brought none."""
+    passed = [state for state, last in zip(end.passed, [before, *end.passed], strict=False) if state != last]
+    return " → ".join(passed) or before
+
+
+def arrivals(packets: Sequence[Packet]) -> dict[int, int]:
+    """For each segment that had not arrived when its receiver sent another one: the last frame that shows it.
+
+    A FIN has not arrived yet where the receiver's segments do not acknowledge it, an acknowledgement where the receiver
+    sends again what it acknowledges, a SYN where the client sends it again before it is answered, and a RST where the
+    receiver still sends something else.
+    """
+    last = _last(packets)
+    found: dict[int, int] = {}
+    coming: dict[str, list[Packet]] = {"client": [], "server": []}  # FINs by receiver, until it acknowledges them
+    fins: dict[str, int] = {}  # the sequence number after each side's FIN
+    for packet in packets:
+        own, other = packet.sender, _other(packet)
+        again = 0
+        if packet.has(ACK):
+            coming[own] = [fin for fin in coming[own] if packet.acknowledged < fin.after]
+            for fin in coming[own]:
+                found[fin.number] = max(packet.number, found.get(fin.number, 0))
+        if packet.has(RST):
+            again = last.get((other, 0), 0)
+        elif packet.has(ACK):
+            again = last.get(
+                (other, FIN if packet.acknowledged >= fins.get(other, packet.acknowledged + 1) else SYN), 0
+            )
+        elif packet.has(SYN):
+            again = _last_try(packets)
+        if again > packet.number:
+            found[packet.number] = again
+        if packet.has(FIN):
+            fins.setdefault(own, packet.after)
+            coming[other].append(packet)
+    return found
+
+
+def _last(packets: Sequence[Packet]) -> dict[tuple[str, int], int]:
+    """The last frame in which each side sends a SYN, a FIN, or anything but a RST (0)."""
+    found: dict[tuple[str, int], int] = {}
+    for packet in packets:
+        if not packet.has(RST):
+            for flag in (0, *(flag for flag in (SYN, FIN) if packet.has(flag))):
+                found[packet.sender, flag] = packet.number
+    return found
+
+
+def _last_try(packets: Sequence[Packet]) -> int:
+    """The last SYN before the first answer to one; 0 when there is none."""
+    tries = 0
+    for packet in packets:
+        if packet.has(SYN) and packet.has(ACK):
+            return tries
+        if packet.has(SYN):
+            tries = packet.number
+    return 0
+
+
 def _before(packets: Sequence[Packet]) -> dict[str, str]:
-    """The states before the first packet: a client has none yet, a server that answers was listening."""
+    """The states before the first packet: a client has none yet, a server that answers was listening.
+
+    In mid-stream both ends are in ESTABLISHED when both still say something: then neither has sent its FIN.
+    """
     if packets and packets[0].has(SYN):
         answered = any(packet.has(SYN) and packet.has(ACK) for packet in packets)
         refused = any(packet.has(RST) and not packet.from_client for packet in packets)
         return {"client": "CLOSED", "server": "LISTEN" if answered else "CLOSED" if refused else UNKNOWN}
-    return {"client": "ESTABLISHED", "server": "ESTABLISHED"}
+    saying = {packet.sender for packet in packets if packet.payload or packet.has(FIN)}
+    state = "ESTABLISHED" if len(saying) == 2 else UNKNOWN
+    return {"client": state, "server": state}
 
 
-def _apply(packet: Packet, state: dict[str, str], fins: dict[str, int]) -> None:
-    """What a segment does to the states. `fins` has the sequence number after each end's FIN."""
-    own = packet.sender
-    other = "server" if packet.from_client else "client"
+def _sent(packets: Sequence[Packet]) -> dict[str, int]:
+    """How far the octets of each side reach in the capture, with those that SYN and FIN stand for."""
+    found = {"client": 0, "server": 0}
+    for packet in packets:
+        if not packet.has(RST):
+            found[packet.sender] = max(found[packet.sender], packet.after)
+    return found
+
+
+def _other(packet: Packet) -> str:
+    return "server" if packet.from_client else "client"
+
+
+def _send(packet: Packet, end: _End) -> None:
     if packet.has(RST):
-        state[own] = state[other] = "CLOSED"
+        end.state = "CLOSED"
+        end.passed.append("CLOSED")
+    elif packet.has(SYN) and not packet.has(ACK):
+        end.meet("sends SYN")
+    elif packet.has(FIN) and end.fin is None:
+        end.fin = packet.after
+        end.meet("sends FIN")
+
+
+def _receive(packet: Packet, end: _End, sender: _End) -> None:
+    """What a segment does to the end at which it arrives."""
+    if packet.has(RST):
+        end.state = "LISTEN" if end.passive and end.state in ("LISTEN", "SYN-RECEIVED") else "CLOSED"
+        end.passed.append(end.state)
         return
     if packet.has(SYN):
-        _synchronise(packet, state, own, other)
+        end.meet("receives SYN, ACK" if packet.has(ACK) else "receives SYN")
         return
-    if packet.has(ACK) and state[other] == "SYN-RECEIVED":
-        state[other] = "ESTABLISHED"
-    if packet.has(ACK) and other in fins and packet.ack >= fins[other]:
-        state[other] = {"FIN-WAIT-1": "FIN-WAIT-2", "CLOSING": "TIME-WAIT", "LAST-ACK": "CLOSED"}.get(
-            state[other], state[other]
-        )
-    if packet.has(FIN) and own not in fins:
-        fins[own] = packet.seq + packet.payload + 1
-        _finish(packet, state, fins, own, other)
-
-
-def _synchronise(packet: Packet, state: dict[str, str], own: str, other: str) -> None:
-    if not packet.has(ACK):
-        if state[own] == "CLOSED":
-            state[own] = "SYN-SENT"
-        if state[other] == "LISTEN":
-            state[other] = "SYN-RECEIVED"
-    elif state[other] in ("SYN-SENT", "CLOSED"):
-        state[own], state[other] = "SYN-RECEIVED", "ESTABLISHED"
-
-
-def _finish(packet: Packet, state: dict[str, str], fins: dict[str, int], own: str, other: str) -> None:
-    if other not in fins:
-        state[own], state[other] = "FIN-WAIT-1", "CLOSE-WAIT"
-    elif packet.ack >= fins[other]:
-        state[own], state[other] = "LAST-ACK", "TIME-WAIT"
-    else:  # it was sent before the other FIN had come
-        state[own] = state[other] = "CLOSING"
+    events = ["receives ACK of SYN"] if packet.has(ACK) else []
+    if packet.has(ACK) and end.fin is not None and packet.acknowledged >= end.fin:
+        events.append("receives ACK of FIN")
+    if packet.has(FIN):
+        events.append("receives FIN")
+    end.meet(*events)
 
 
 def closing(packets: Sequence[Packet]) -> Closing | None:
@@ -124,7 +240,7 @@ def closing(packets: Sequence[Packet]) -> Closing | None:
     if acknowledged is None or last is None:
         return None
     if second.ack <= first.seq + first.payload:
-        return Closing("simultaneous", first, acknowledged, second, last, 0.0)
+        return Closing("simultaneous", first, acknowledged, second, last, Decimal(0))
     how: Literal["combined", "separate"] = "combined" if acknowledged.number == second.number else "separate"
     return Closing(how, first, acknowledged, second, last, second.time - acknowledged.time)
 

@@ -1,10 +1,11 @@
-"""What TCP did to carry the chat: retransmissions, round-trip times, windows. Wireshark's analysis is the authority."""
+"""Wireshark's labels and round-trip times over all connections, and how quantities are spread."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from tools.report.evidence import Evidence
 from tools.report.packets import ANALYSIS, Packet
@@ -28,13 +29,13 @@ class Spread:
     """How a quantity is spread; seconds unless said otherwise."""
 
     count: int
-    least: float
-    median: float
-    most: float
-    p95: float
+    least: Decimal
+    median: Decimal
+    most: Decimal
+    p95: Decimal
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Spread | None:
+    def of(cls, values: Sequence[Decimal]) -> Spread | None:
         if not values:
             return None
         ordered = sorted(values)

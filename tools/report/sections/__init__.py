@@ -20,6 +20,8 @@ SECTIONS = (
     "segmentation",
     "small",
     "transport",
+    "repairs",
+    "losses",
     "network",
     "routing",
     "session",

@@ -22,6 +22,7 @@ from tools.report.document import (
 )
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
+from tools.report.sections.notes import lacking, late
 
 _SHOWN = 200
 # How calls ended, for one of them and for several.
@@ -55,7 +56,7 @@ def _calls(findings: Findings) -> list[Block]:
     shown = calls[:_SHOWN]
     rows = [
         (
-            str(call.number),
+            call.label,
             f"{call.caller} {'→' if call.shown else '–'} {call.called}",
             findings.since(call.rang.time) if call.rang else "–",
             str(call.rang.frame) if call.rang else "–",
@@ -70,7 +71,7 @@ def _calls(findings: Findings) -> list[Block]:
         *_waits(findings),
         Table(
             f"The calls{first_of(shown, calls)}. A call rings from the frame that tells the called user of it until "
-            "the frame that shows its answer or its end. A dash: this frame is not in the capture",
+            "the frame that shows its answer or its end. A dash: this frame is not in the capture" + late(findings),
             (
                 Column("Call", "right"),
                 Column("Caller → called", share=1),
@@ -101,9 +102,12 @@ def summed(findings: Findings) -> Paragraph:
         words += (
             f" The capture holds {plural(rest, 'more call' if shown else 'call')} of which it does not show the caller."
         )
-    words = words.strip()
+    if lacking(findings):
+        which = "whose caller the capture shows" if rest else "that the capture shows"
+        words = words.replace("calls ", f"calls {which} ", 1).replace("The only call ", f"The only call {which} ", 1)
+        words += " There may have been more."
     lines = [line for line in findings.lines if line.chat is not None]
-    return Paragraph(words, Evidence.showing(f"{findings.protocol}.chat", lines))
+    return Paragraph(words.strip(), Evidence.showing(f"{findings.protocol}.chat", lines))
 
 
 def _waits(findings: Findings) -> list[Paragraph]:

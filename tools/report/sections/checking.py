@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from datetime import UTC, datetime
 
 from tools.report.document import (
     Block,
@@ -40,6 +39,7 @@ def sections(findings: Findings) -> list[Section]:
             (Column("Step"), Column("Command", share=1, code=True)),
             (
                 ("Install the dissector and its profile", "python -m tools.dissector --install"),
+                *((step.what, step.shown) for step in findings.capture.prepared),
                 ("Open the capture", _wireshark(findings)),
                 ("What the profile sets", ", ".join(PREFERENCES)),
             ),
@@ -68,11 +68,11 @@ def _wireshark(findings: Findings) -> str:
 def _file(findings: Findings) -> Table:
     capture = findings.capture
     cut = sum(packet.captured < packet.length for packet in capture.packets)
-    begun = datetime.fromtimestamp(findings.start, UTC)
     rows = [
-        ("File", quoted(findings.tshark.capture.name) + f", {octets(findings.tshark.capture.stat().st_size)} octets"),
+        ("File", quoted(capture.original.name) + f", {octets(capture.original.stat().st_size)} octets"),
+        *[("Frame numbers", f"are those of {quoted(step.made.name)} (see above)") for step in capture.prepared[-1:]],
         ("SHA-256", quoted(findings.digest)),
-        ("First packet", f"{begun:%Y-%m-%d %H:%M:%S}.{begun.microsecond:06d} UTC"),
+        ("First packet", f"{findings.begun:%Y-%m-%d %H:%M:%S}{str(findings.start % 1)[1:]} UTC"),
         ("Duration", f"{findings.duration:.3f} s"),
         ("Packets", _counted(findings)),
         ("Link layer", _link(findings)),

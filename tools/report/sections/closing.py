@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tools.report.analysis.connections import Connection
-from tools.report.analysis.tcp_states import Closing, Step, closing, steps
+from tools.report.analysis.tcp_states import Closing, Step, arrivals, closing, steps
 from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, plural, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
@@ -24,6 +24,14 @@ def sections(findings: Findings) -> list[Section]:
             "twice the maximum segment lifetime (RFC 9293; Linux: 60 s) it keeps the connection's four values, to "
             "acknowledge a FIN that is sent again and to keep late segments out of a new connection. A RST aborts "
             "both directions at once; data on the way may be lost."
+        ),
+        Paragraph(
+            "An ordinary close has four segments. The first FIN takes its sender from ESTABLISHED to FIN-WAIT-1. Its "
+            "acknowledgement takes that end to FIN-WAIT-2, where it waits for the other end, which is in CLOSE-WAIT "
+            "and may still send. The other end's FIN takes that one to LAST-ACK and the first one to TIME-WAIT; the "
+            "last acknowledgement ends the connection. When the other end closes at once, the second and the third "
+            "segment are one, so there are three, and FIN-WAIT-2 is passed within that segment. When both ends close "
+            "before either FIN has arrived, both pass CLOSING instead."
         ),
         *_segments(findings, closed),
         _table(findings, closed),
@@ -46,7 +54,19 @@ def _segments(findings: Findings, closed: dict[int, Closing | None]) -> list[Blo
             one, found = same[0]
             words = f"{plural(len(same), 'connection')} closed with {_words(how, one, found)}"
             blocks.append(Paragraph(words, Evidence.frames_alone(found.frames)))
+    if by_how and "separate" not in by_how:
+        words = "No connection in this capture closed with four segments one after the other"
+        if not any(
+            "FIN-WAIT-2" in step.client + step.server for one in findings.connections for step in steps(one.packets)
+        ):
+            words += ", and no end is seen to wait in FIN-WAIT-2"
+        blocks.append(Paragraph(f"{words}.", _closes(by_how)))
     return blocks
+
+
+def _closes(by_how: dict[str, list[tuple[Connection, Closing]]]) -> Evidence:
+    """The frames of all of these."""
+    return Evidence.frames_alone(frame for same in by_how.values() for _, found in same for frame in found.frames)
 
 
 def _words(how: str, one: Connection, found: Closing) -> str:
@@ -67,8 +87,8 @@ def _words(how: str, one: Connection, found: Closing) -> str:
         )
     return (
         f"four segments since both ends closed at the same time. In stream {one.stream}, the FIN in frame {second} "
-        f"does not acknowledge the one in frame {first}: it was sent before that one had arrived. Both ends pass "
-        "CLOSING and end in TIME-WAIT."
+        f"does not acknowledge the one in frame {first}: it was sent before that one had arrived. Both ends go from "
+        "FIN-WAIT-1 to CLOSING when the other's FIN arrives, and to TIME-WAIT when their own is acknowledged."
     )
 
 
@@ -123,6 +143,7 @@ def _detail(one: Connection, found: Closing | None) -> Table:
     first = min(one.close.first, one.packets[0].number) if one.close.how == "refused" else one.close.first
     last = [packet for packet in one.packets if packet.number >= first]
     states: dict[int, Step] = {step.packet.number: step for step in steps(one.packets)}
+    late = arrivals(one.packets)
     rows = []
     for packet in last[:_SEGMENTS]:
         step = states.get(packet.number)
@@ -130,19 +151,21 @@ def _detail(one: Connection, found: Closing | None) -> Table:
         rows.append(
             (
                 str(packet.number),
-                f"{packet.time - last[0].time:.6f}",
+                f"{packet.time - last[0].time:f}",
                 packet.direction,
                 packet.flag_words,
                 str(packet.seq),
                 str(packet.ack) if packet.has(ACK) else "–",
                 client,
                 server,
-                _meaning(packet, found),
+                _meaning(packet, found)
+                + (f"; frame {late[packet.number]} was sent before it arrived" if packet.number in late else ""),
             )
         )
     return Table(
         f"The end of stream {one.stream} ({one.who}): {one.close.words}. Time in seconds since the first of these "
-        "segments; client and server: TCP's state once the segment has arrived, inferred (“=” means no change)",
+        "segments; client and server: TCP's state once the segment was sent and has arrived, inferred (“=” means no "
+        "change). Where a later segment shows that it had not arrived yet, the receiver's change stands there",
         (
             *numbers("Frame", "Time"),
             Column("Direction"),

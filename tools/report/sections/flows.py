@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from tools.report.analysis.calls import Call
 from tools.report.analysis.transport import Spread
-from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, numbers, quoted, seconds
+from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, listed, numbers, quoted, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.ladder import ladder
+from tools.report.sections.notes import lacking, note
 
 
 def sections(findings: Findings) -> list[Section]:
@@ -53,29 +56,51 @@ def _ladder(findings: Findings, chat: Call) -> list[Block]:
 
 
 def _requests(findings: Findings) -> list[Block]:
+    counts, silent = findings.counts, (findings.words.say, findings.words.probed)
+    unseen = {
+        request.verb: request.sent - request.granted - request.refused
+        for request in findings.requests
+        if request.verb and request.verb not in silent
+    }
+    told = any(unseen.values()) and lacking(findings)
     rows = [
         (
-            request.verb,
-            str(request.sent),
-            "–" if request.verb in (findings.words.say, findings.words.probed) else str(request.granted),
-            str(request.refused),
+            request.verb or "(no request)",
+            str(counts.sent[request.verb]),
+            "–" if request.verb in (*silent, "") else str(counts.granted[request.verb]),
+            str(counts.refused[request.verb]),
+            *((str(unseen.get(request.verb, "–")),) if told else ()),
             *_spread(request.delay),
         )
         for request in findings.requests
     ]
     _, evidence = findings.of_kind("request")
-    say = findings.words.say
+    titles = ["Sent", "Granted", "Refused", *(["No answer seen"] if told else []), "Least", "Median", "95 %", "Most"]
+    none = "; the last row has the lines that are no request" if any(not one.verb for one in findings.requests) else ""
     table = Table(
         "Requests of the clients, their outcome, and the response time (from request to answer, at the capture "
-        f"point). A {quoted(say)} that succeeds has no answer (–): it is relayed",
-        (
-            Column("Request", code=True, share=1),
-            *numbers("Sent", "Granted", "Refused", "Minimum", "Median", "95 %", "Maximum"),
-        ),
+        f"point). A {quoted(findings.words.say)} that succeeds has no answer (–): it is relayed{none}{note(findings)}",
+        (Column("Request", code=True, share=1), *numbers(*titles)),
         rows,
         evidence,
     )
-    return [table]
+    return [table, *_unanswered(findings, unseen)] if told else [table]
+
+
+def _unanswered(findings: Findings, unseen: dict[str, int]) -> list[Paragraph]:
+    """What is known of the requests without an answer in a capture that lacks something."""
+    proven = [proof for proof in findings.proofs if proof.kind == "answer"]
+    if not proven:
+        return []
+    by_verb = Counter(proof.words for proof in proven)
+    named = listed([f"{quoted(verb)} ({count} of {unseen.get(verb, count)})" for verb, count in by_verb.items()])
+    return [
+        Paragraph(
+            f"Answered in what is missing, as inferred from later answers: {named}. Whether these were granted or "
+            "refused cannot be known.",
+            Evidence.frames_alone(frame for proof in proven for frame in (proof.about, proof.proven_by)),
+        )
+    ]
 
 
 def _spread(delay: Spread | None) -> tuple[str, str, str, str]:

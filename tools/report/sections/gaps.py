@@ -5,55 +5,63 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tools.capture.pcapng import dropped
+from tools.report.analysis.connections import Connection
 from tools.report.analysis.gaps import Gaps
 from tools.report.analysis.holes import Hole
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, listed, plural
+from tools.report.analysis.proofs import Proof
+from tools.report.analysis.unseen import Unseen
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, listed, plural, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import Packet
+from tools.report.packets import Line, Packet
+from tools.report.sections.notes import TITLE, lacking, streams_of
 
 _SHOWN = 200
-_STREAMS_SHOWN = 8
 _HOW = {
     "sequence": "inferred: the sequence numbers go on behind them",
     "acknowledged": "inferred: they are acknowledged, and no packet has them",
+    "arrived": "inferred: the sequence numbers go on behind them, and they are acknowledged",
     "cut": "seen: the packet is longer than what was recorded of it",
 }
 
 
 def sections(findings: Findings) -> list[Section]:
     """Always there: that nothing is missing is a finding too."""
-    blocks: list[Block] = [Paragraph(_summed(findings)), *_holes(findings), *_rest(findings), *_recorder(findings)]
+    blocks: list[Block] = [
+        Paragraph(_summed(findings)),
+        *_holes(findings),
+        *_proofs(findings),
+        *_packets(findings),
+        *_rest(findings),
+        *_names(findings),
+        *_recorder(findings),
+    ]
     if findings.unplaced:
         blocks.append(_unplaced(findings))
-    return [Section("What the capture lacks", blocks, 2)]
+    return [Section(TITLE, blocks, 2)]
 
 
 def _unplaced(findings: Findings) -> Paragraph:
     count = len(findings.unplaced)
     return Paragraph(
-        f"{plural(count, 'line')} of text {'was' if count == 1 else 'were'} sent to partners that the capture lacks: "
-        "no frame tells the chat, and no connection of the capture got the line. The sections on chats leave them out.",
+        f"The clients sent {plural(count, 'line')} of text of which no frame tells the chat, and which came out "
+        "nowhere in the capture. To whom they went, and whether they were refused, cannot be known. The sections on "
+        "chats leave them out.",
         Evidence.frames_alone(line.number for line in findings.unplaced),
     )
-
-
-def lacking(findings: Findings) -> bool:
-    """Whether anything of the chat's connections is missing before the capture's end."""
-    return bool(findings.partial)
 
 
 def _summed(findings: Findings) -> str:
     if not lacking(findings):
         return (
-            "Nothing of the chat's connections is missing: each begins with its SYN, both directions are in the "
-            "capture, and neither the sequence numbers nor the acknowledgements show a missing octet."
+            "Of the chat's connections no octet is missing: each begins with its SYN, both directions are in the "
+            "capture, and each octet that was sent or acknowledged is in one of the frames, by the sequence numbers."
         )
     return (
         "This capture is not complete. A statement of this report is seen (packets show it), inferred (it says from "
         "what), or it says that something cannot be known. Where octets are missing, what comes after them is judged "
         "only as far as the rest shows it: nobody is said to have broken the specification because a packet is "
-        "missing. All counts are of what the capture holds; there may have been more."
+        "missing. Connections of which no packet is in the capture cannot be known."
     )
 
 
@@ -66,19 +74,20 @@ def _holes(findings: Findings) -> list[Block]:
         (
             findings.by_stream[hole.stream].direction(from_client=hole.from_client) + f" (stream {hole.stream})",
             _range(hole),
-            str(hole.shown_by),
-            _HOW[hole.how],
+            f"{hole.after or 'the beginning'} – {hole.shown_by}",
+            _HOW["arrived" if hole.how == "sequence" and hole.acknowledged else hole.how] + _confirmed(hole, findings),
         )
         for hole in shown
     ]
     return [
         Table(
             f"Octets that were sent and are not in the capture{first_of(shown, found)}: relative sequence numbers, and "
-            "the frame that shows that they were sent. Each is a hole that no retransmission in the capture fills",
+            "the frames between which they passed; the second one shows that they were sent. No retransmission in the "
+            "capture fills these holes. A FIN counts as one octet",
             (
                 Column("Direction", share=1),
                 Column("Sequence numbers", "right"),
-                Column("Shown by frame", "right"),
+                Column("Between frames", "right"),
                 Column("How it is known", share=1.2),
             ),
             rows,
@@ -87,6 +96,170 @@ def _holes(findings: Findings) -> list[Block]:
         ),
         *_consequences(found, findings),
     ]
+
+
+def _confirmed(hole: Hole, findings: Findings) -> str:
+    """What the identification says of it."""
+    same = next((each for each in _in_hole(hole, findings) if each.how == "identification"), None)
+    if same is None:
+        return ""
+    return (
+        f"; confirmed by the identification (ip.id), which leaves out {plural(same.packets, 'number')} between frames "
+        f"{same.after} and {same.before}"
+    )
+
+
+def _in_hole(hole: Hole, findings: Findings) -> list[Unseen]:
+    """Packets that are known by other fields to be missing in that place."""
+    own = next(gap.unseen for gap in findings.gaps if gap.connection.stream == hole.stream)
+    return [
+        each
+        for each in own
+        if each.from_client == hole.from_client and each.before > (hole.after or 0) and each.after < hole.shown_by
+    ]
+
+
+def _proofs(findings: Findings) -> list[Block]:
+    """What must have been in the holes."""
+    if not findings.proofs:
+        return []
+    shown = findings.proofs[:_SHOWN]
+    rows = [
+        (
+            findings.by_stream[proof.holes[0].stream].direction(from_client=proof.holes[0].from_client),
+            listed([_place(hole) for hole in proof.holes[:3]]) + (" …" if len(proof.holes) > 3 else ""),
+            _held(proof),
+            _since(proof),
+        )
+        for proof in shown
+    ]
+    cited = {frame for proof in shown for frame in (proof.about, proof.proven_by)}
+    return [
+        Table(
+            f"What must have been in the holes{first_of(shown, findings.proofs)}, inferred from later frames. Where "
+            "several holes are named, it was in one of them",
+            (
+                Column("Direction", share=0.8),
+                Column("Sequence numbers", "right"),
+                Column("Must have been there", share=1),
+                Column("Inferred from", share=1.5),
+            ),
+            rows,
+            Evidence.frames_alone(cited),
+            small=True,
+        )
+    ]
+
+
+def _place(hole: Hole) -> str:
+    return f"{hole.start}–{hole.start + hole.octets - 1}"
+
+
+def _held(proof: Proof) -> str:
+    if proof.kind == "answer":
+        return f"the answer to {quoted(proof.words)} (frame {proof.about})"
+    if proof.kind == "request":
+        return f"a request {quoted(proof.words)}"
+    if proof.kind == "push":
+        return f"the push {quoted(proof.words)}"
+    return f"the line {quoted(proof.words, 40)}"
+
+
+def _since(proof: Proof) -> str:
+    frame = proof.proven_by
+    if proof.kind == "answer":
+        return f"frame {frame} answers a later request, and answers keep the order of the requests"
+    if proof.kind == "request":
+        return f"frame {frame} answers it"
+    if proof.kind == "said":
+        return f"frame {frame} brings it to the partner"
+    if proof.kind == "relayed":
+        return f"it was sent in frame {proof.about}, and frame {frame} brings a later line of the same sender"
+    return f"frame {frame} shows this step of the call at the other end"
+
+
+def _packets(findings: Findings) -> list[Block]:
+    """Packets of which no octet is missing: acknowledgements, and segments whose octets came again."""
+    found = [
+        each
+        for gap in findings.established_gaps
+        for each in gap.unseen
+        if not any(each in _in_hole(hole, findings) for hole in gap.holes)
+    ]
+    if not found:
+        return []
+    shown = found[:_SHOWN]
+    rows = [
+        (
+            findings.by_stream[each.stream].direction(from_client=each.from_client) + f" (stream {each.stream})",
+            str(each.packets),
+            f"{each.after} – {each.before}",
+            _packet_shown(each),
+        )
+        for each in shown
+    ]
+    return [
+        Table(
+            f"Packets that were sent and are not in the capture{first_of(shown, found)}, though all octets are: "
+            "acknowledgements, or segments whose octets came again. Round-trip times and the order of segments and "
+            "acknowledgements cannot be known exactly there",
+            (
+                Column("Direction", share=1),
+                Column("Packets", "right"),
+                Column("Between frames", "right"),
+                Column("How it is known", share=2),
+            ),
+            rows,
+            Evidence.frames_alone(frame for each in shown for frame in (each.after, each.before)),
+            small=True,
+        )
+    ]
+
+
+def _packet_shown(each: Unseen) -> str:
+    if each.how == "identification":
+        return (
+            f"inferred: the identification (ip.id) leaves out {plural(each.packets, 'number')}, and goes up by one per "
+            "packet otherwise"
+        )
+    return (
+        f"inferred: frame {each.shown_by} echoes a timestamp (tcp.options.timestamp.tsecr) that no packet of the "
+        "capture has, so the packet with it had arrived"
+    )
+
+
+def _names(findings: Findings) -> list[Block]:
+    """The names that no answer of the capture gives to their connection."""
+    named = [one for one in findings.connections if one.inferred]
+    if not named:
+        return []
+    firsts = [_naming(one, findings) for one in named]
+    rows = [
+        (str(one.stream), quoted(one.user), f"inferred from frame {line.number}: {quoted(line.whole, 50)}")
+        for one, line in zip(named[:_SHOWN], firsts, strict=False)
+    ]
+    return [
+        Table(
+            f"Names that are inferred{first_of(rows, named)}: the capture lacks the answer that gave them, and all "
+            "that is said of these users rests on that",
+            (Column("Stream", "right"), Column("User"), Column("How it is known", share=1)),
+            rows,
+            Evidence.frames_alone(line.number for line in firsts[:_SHOWN]),
+        )
+    ]
+
+
+def _naming(one: Connection, findings: Findings) -> Line:
+    """The last line of the server that names a user before the name is known to be the connection's."""
+    known = next(line for line in one.lines if line.user)
+    same = findings.spec.name_type.same
+    naming = None
+    for line in findings.lines:
+        if line.number > known.number:
+            break
+        if not line.from_client and any(same(value, one.user) for value in line.values.values()):
+            naming = line
+    return naming or known
 
 
 def _range(hole: Hole) -> str:
@@ -101,14 +274,14 @@ def _consequences(found: Sequence[Hole], findings: Findings) -> Iterator[Paragra
     by_client = sorted({hole.stream for hole in found if hole.from_client})
     if by_server:
         yield Paragraph(
-            f"{_streams(by_server)}: what the server said in a hole cannot be known. After it, the state of the "
-            "connection is unknown until later lines of the server tell it (inferred from them)."
+            f"{streams_of(by_server).capitalize()}: what the server said in a hole cannot be known. After it, the "
+            "state of the connection is unknown until later lines of the server tell it (inferred from them)."
         )
     if by_client:
         yield Paragraph(
-            f"{_streams(by_client)}: what the client asked for in a hole cannot be known. Which requests the later "
-            "answers are for is inferred from their order and their words, and so are response times. The state is "
-            "still seen, since the server's lines tell it."
+            f"{streams_of(by_client).capitalize()}: what the client asked for in a hole cannot be known. Which "
+            "requests the later answers are for is inferred from their order and words, and so are response times."
+            + ("" if by_server else " The state is still seen, since the server's lines tell it.")
         )
     if not findings.tshark.waits:
         yield Paragraph(
@@ -116,13 +289,6 @@ def _consequences(found: Sequence[Hole], findings: Findings) -> Iterator[Paragra
             "`tcp.reassemble_out_of_order` off (see the command above): segments that arrived out of order are "
             "not put back in their order either, and what comes after them is treated as after a hole."
         )
-
-
-def _streams(numbers: Sequence[int]) -> str:
-    shown = [str(number) for number in numbers[:_STREAMS_SHOWN]]
-    if len(numbers) > _STREAMS_SHOWN:
-        shown.append(f"{len(numbers) - _STREAMS_SHOWN} more")
-    return f"Stream{'s' if len(numbers) > 1 else ''} {listed(shown)}"
 
 
 def _rest(findings: Findings) -> list[Block]:
@@ -133,6 +299,7 @@ def _rest(findings: Findings) -> list[Block]:
     one_way = [gap for gap in established if gap.one_way]
     cut = [gap for gap in established if gap.cut]
     open_ = [gap for gap in established if not gap.ended]
+    silent = [gap for gap in findings.gaps if gap.connection.close.how == "unanswered"]
     if late:
         rows.append(
             (
@@ -173,13 +340,21 @@ def _rest(findings: Findings) -> list[Block]:
                 "Seen: no FIN of both sides and no RST. Whether and how these connections ended later cannot be known.",
             )
         )
+    if silent:
+        rows.append(
+            (
+                "The answer to a SYN",
+                _of(silent),
+                "Seen: SYNs and nothing else. Whether these connections were established cannot be known.",
+            )
+        )
     if not rows:
         return []
-    marks = [*_firsts(late), *_firsts(one_way), *(packet for gap in cut for packet in gap.cut)]
+    marks = [*_firsts(silent), *_firsts(late), *_firsts(one_way), *(packet for gap in cut for packet in gap.cut)]
     return [
         Table(
-            "What else is missing of the chat's connections. The frames are the first ones of connections without a "
-            "beginning or a direction, and the packets that were cut",
+            "What else is missing of the chat's connections. The frames are the first ones of connections without an "
+            "answer, a beginning or a direction, and the packets that were cut",
             (
                 Column("Missing", share=0.7),
                 Column("Of", share=0.7),
@@ -196,16 +371,16 @@ def _firsts(found: Sequence[Gaps]) -> list[Packet]:
 
 
 def _of(found: Sequence[Gaps]) -> str:
-    return _streams([gap.connection.stream for gap in found]).replace("Stream", "stream", 1)
+    return streams_of([gap.connection.stream for gap in found])
 
 
 def _recorder(findings: Findings) -> list[Block]:
     """What the recorder itself has counted."""
-    count = dropped(findings.tshark.capture)
+    count = dropped(findings.capture.original)
     if count is None:
         words = (
-            "The file does not say how many packets the recorder lost. Whether packets without payload are missing "
-            "cannot be known."
+            "The file does not say how many packets the recorder lost. Packets without payload may be missing where no "
+            "other field tells of them."
         )
     elif count == 0:
         words = "By the file's own counters, the recorder lost no packet."

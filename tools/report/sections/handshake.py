@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
-from tools.report.analysis.connections import Connection, Handshake, Options
+from collections import Counter
+from decimal import Decimal
+
+from tools.report.analysis.connections import Connection, Handshake, Options, options_of
 from tools.report.analysis.tcp_states import steps
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, plural, quoted, seconds
-from tools.report.evidence import Evidence
+from tools.report.document import (
+    Block,
+    Column,
+    Paragraph,
+    Section,
+    Table,
+    exact,
+    first_of,
+    numbers,
+    quoted,
+    seconds,
+)
+from tools.report.evidence import Evidence, among
 from tools.report.findings import Findings
 from tools.report.packets import ACK, RST, SYN, Packet
 
@@ -25,13 +39,16 @@ def sections(findings: Findings) -> list[Section]:
         )
     ]
     if not whole:
-        blocks.append(Paragraph("This capture holds no handshake: it begins after the connections were opened."))
+        words = "This capture holds no handshake: it begins after the connections were opened."
+        if findings.syns.frames:
+            words = "This capture holds no complete handshake, but some segments of it. The others are missing."
+        blocks.append(Paragraph(words, findings.syns))
         return [Section("The three-way handshake", blocks)]
     blocks += [
         _detail(*whole[0]),
         _arithmetic(*whole[0]),
         _table(findings, whole),
-        _options(findings, whole),
+        _options(findings),
         *_scaling(findings, whole),
         *_payload(whole),
         *_missing(findings),
@@ -45,7 +62,7 @@ def _detail(one: Connection, shake: Handshake) -> Table:
     rows = [
         (
             str(packet.number),
-            f"{packet.time - one.first:.6f}",
+            f"{packet.time - one.first:f}",
             packet.direction,
             packet.flag_words,
             str(packet.seq_raw),
@@ -59,8 +76,8 @@ def _detail(one: Connection, shake: Handshake) -> Table:
     ]
     return Table(
         f"The handshake of {one.who} (stream {one.stream}), segment by segment. Time in seconds since the SYN; window "
-        "as written in the header; client and server: TCP's state once the segment has arrived, inferred. Before the "
-        "SYN the client is CLOSED and the server in LISTEN",
+        "as written in the header; client and server: TCP's state once the segment was sent and has arrived, inferred. "
+        "Before the SYN the client is CLOSED and the server in LISTEN",
         (
             *numbers("Frame", "Time"),
             Column("Direction"),
@@ -80,7 +97,7 @@ def _farther(one: Connection, shake: Handshake) -> str:
     if one.client[0] == one.server[0]:
         return ""
     near, far = ("server", "client") if shake.server_took < shake.client_took else ("client", "server")
-    ratio = max(shake.server_took, shake.client_took) / max(min(shake.server_took, shake.client_took), 1e-9)
+    ratio = max(shake.server_took, shake.client_took) / max(min(shake.server_took, shake.client_took), Decimal("1e-9"))
     return f": the capture point is nearer to the {near} than to the {far}" if ratio >= 4 else ""
 
 
@@ -88,8 +105,8 @@ def _arithmetic(one: Connection, shake: Handshake) -> Paragraph:
     return Paragraph(
         f"Frame {shake.syn_ack} acknowledges {shake.syn_ack_acks} = {shake.client_isn} + 1, and frame {shake.ack} "
         f"acknowledges {shake.ack_acks} = {shake.server_isn} + 1. The initial round-trip time, from the SYN to the "
-        f"third segment, is {seconds(shake.rtt)}: {seconds(shake.server_took)} from the SYN to the SYN-ACK and "
-        f"{seconds(shake.client_took)} from the SYN-ACK to the ACK, measured at the capture "
+        f"third segment, is {exact(shake.rtt)}: {exact(shake.server_took)} from the SYN to the SYN-ACK and "
+        f"{exact(shake.client_took)} from the SYN-ACK to the ACK, measured at the capture "
         f"point{_farther(one, shake)}.",
         shake.evidence,
     )
@@ -127,29 +144,27 @@ def _table(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> Tab
 
 
 def _evidence(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> Evidence:
-    """The frames of the handshakes; of many, the SYNs, which one filter finds."""
+    """The frames of the handshakes; of many, their SYNs, which one filter finds."""
     if len(whole) <= _LISTED:
         return Evidence.frames_alone(frame for _, shake in whole for frame in shake.evidence.frames)
-    return findings.syns
+    streams = among("tcp.stream", sorted(one.stream for one, _ in whole))
+    syns = [packet for one, _ in whole for packet in one.packets if packet.has(SYN)]
+    return Evidence.showing(f"tcp.flags.syn == 1 && {streams}", syns)
 
 
-def _options(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> Table:
+def _options(findings: Findings) -> Table:
     """The options, one row for each combination that occurs."""
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for one, shake in whole:
-        for side, options in (("client", shake.client), ("server", shake.server)):
-            groups.setdefault((side, *_words(options)), []).append(one.stream)
-    rows = [(*key, plural(len(streams), "connection")) for key, streams in groups.items()]
+    counts = Counter((packet.sender, *_words(options_of(packet))) for packet in findings.packets if packet.has(SYN))
+    rows = [(*key, f"{count:,}") for key, count in counts.items()]
     return Table(
         "TCP options in the SYNs: maximum segment size (MSS), window scale, selective acknowledgement (SACK) and "
-        "timestamps",
+        "timestamps; every frame with SYN counts, also of an attempt that was refused, and one sent again",
         (
             Column("From"),
             *numbers("MSS", "Window scale"),
             Column("SACK"),
             Column("Timestamps"),
-            Column("Window", "right"),
-            Column("In", share=1),
+            *numbers("Window", "Frames"),
         ),
         rows,
         findings.syns,

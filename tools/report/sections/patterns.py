@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -14,8 +15,9 @@ from tools.report.document import Block, Figure, Paragraph, Section, first_of, l
 from tools.report.drawing import ACCENT, GREEN, INK, ORANGE, RED, VIOLET
 from tools.report.evidence import Evidence, among
 from tools.report.findings import Findings
-from tools.report.packets import Line, Packet
+from tools.report.packets import Line
 from tools.report.plots import MOST_POINTS, grouped, legend, plot, thinned
+from tools.report.sections.notes import lacking
 
 _DRAWN = 48
 _PANEL = 12  # connections in one panel of the drawing
@@ -70,7 +72,7 @@ def _relays(findings: Findings) -> list[Block]:
     )
 
 
-def _delays(pattern: str, names: tuple[str, str], found: Sequence[tuple[Line, float]], shown: str) -> list[Block]:
+def _delays(pattern: str, names: tuple[str, str], found: Sequence[tuple[Line, Decimal]], shown: str) -> list[Block]:
     """A pattern in which a line (the first of `names`) follows another one (the second): what it is, and the delays."""
     spread = Spread.of([delay for _, delay in found])
     if spread is None:
@@ -143,7 +145,8 @@ def _silence(findings: Findings) -> list[Block]:
         )
     return [
         Paragraph(
-            f"{words}, in stream {one.stream} ({one.who}) between frames {before.number} and {after.number}.",
+            f"{words}, in stream {one.stream} ({one.who}) between frames {before.number} and {after.number}"
+            f"{'. Missing packets may lie in these gaps' if lacking(findings) else ''}.",
             Evidence.frames_alone([before.number, after.number]),
         )
     ]
@@ -155,8 +158,7 @@ def _keeping(findings: Findings) -> list[Block]:
     evidence = findings.select("tcp.analysis.keep_alive", marked)
     if not marked:
         return [Paragraph("TCP keep-alive: Wireshark marks no segment as a keep-alive.", evidence)]
-    streams = {packet.stream for packet in marked}
-    full = {packet.number for stream in streams for packet in _to_zero_window(findings.by_stream[stream])}
+    full = {event.packet.number for event in findings.events if event.kind == "window probe"}
     probes = [packet for packet in marked if packet.number in full]
     words = f"TCP keep-alive: Wireshark marks {plural(len(marked), 'segment')} as "
     words += "a keep-alive. " if len(marked) == 1 else "keep-alives. "
@@ -172,15 +174,6 @@ def _keeping(findings: Findings) -> list[Block]:
             f"{'a zero-window probe' if len(probes) == 1 else 'zero-window probes'} (inferred)."
         )
     return [Paragraph(words, evidence)]
-
-
-def _to_zero_window(connection: Connection) -> Iterator[Packet]:
-    """The segments that were sent after the other end had said that its window is zero."""
-    window = {True: 1, False: 1}  # by whether the client has said it; before that, open
-    for packet in connection.packets:
-        if window[not packet.from_client] == 0:
-            yield packet
-        window[packet.from_client] = packet.window
 
 
 def _probes(findings: Findings) -> list[Block]:
@@ -248,7 +241,7 @@ def _figure(findings: Findings) -> Figure:
 
 def _panel(findings: Findings, shown: Sequence[Connection], labels: Sequence[str], most: int) -> str:
     """The lines of some connections over time, at most so many of a kind. `labels`: those of all panels."""
-    points: dict[str, list[tuple[float, int]]] = {kind: [] for kind in _COLOURS}
+    points: dict[str, list[tuple[Decimal, int]]] = {kind: [] for kind in _COLOURS}
     for row, one in enumerate(shown):
         for line in one.lines:
             if _pattern(line):

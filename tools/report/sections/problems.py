@@ -10,7 +10,7 @@ from tools.report.document import Block, Column, Paragraph, Section, Table, firs
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Line
-from tools.report.sections.gaps import lacking
+from tools.report.sections.notes import lacking
 
 _SHOWN = 200
 
@@ -58,7 +58,10 @@ def _refusals(findings: Findings) -> list[Block]:
             )
         )
     else:
-        blocks.append(Paragraph("No request was refused.", evidence))
+        words = "No request was refused."
+        if lacking(findings):
+            words = "The capture shows no refusal; where packets are missing, requests may have been refused."
+        blocks.append(Paragraph(words, evidence))
     goodbyes, evidence = findings.of_kind("goodbye")
     if goodbyes:
         ended = [

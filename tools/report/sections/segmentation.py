@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pychat.visible import hexdump
+from tools.report.analysis.counts import Count
 from tools.report.analysis.segments import Direction, Placed
 from tools.report.document import Block, Column, Figure, Listing, Paragraph, Section, Table, numbers, plural, quoted
 from tools.report.drawing import RED
@@ -14,6 +15,7 @@ from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Packet
 from tools.report.plots import COLOURS, plot
+from tools.report.sections.notes import note
 
 _SHOWN = 200
 _MOST_DRAWN = 14
@@ -61,9 +63,9 @@ def _table(findings: Findings) -> Table:
             (
                 str(one.connection.stream),
                 one.name,
-                str(len(one.segments)),
+                str(Count(len(one.segments), _whole(findings, one))),
                 f"{max(sizes, default=0):,}",
-                str(len(one.lines)),
+                str(Count(len(one.lines), _whole(findings, one))),
                 f"{max((placed.line.length for placed in one.lines), default=0):,}",
                 str(len(one.spanning)),
                 str(one.sharing),
@@ -71,7 +73,8 @@ def _table(findings: Findings) -> Table:
         )
     carriers = [packet for packet in findings.packets if packet.payload]
     return Table(
-        "Segments with payload and the lines in them, for each direction; retransmitted segments count once",
+        "Segments with payload and the lines in them, for each direction; retransmitted segments count once"
+        + note(findings),
         (
             Column("Stream", "right"),
             Column("Direction"),
@@ -81,6 +84,10 @@ def _table(findings: Findings) -> Table:
         findings.select("tcp.len > 0", carriers),
         small=True,
     )
+
+
+def _whole(findings: Findings, one: Direction) -> bool:
+    return findings.whole(one.connection.stream, from_client=one.from_client)
 
 
 def _window(direction: Direction, around: Placed) -> tuple[list[Packet], list[Placed]]:

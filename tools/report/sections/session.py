@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from tools.report.analysis.connections import Connection
-from tools.report.analysis.session import periods
 from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, plural, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.plots import COLOURS, bars, grouped, legend, plot
+from tools.report.sections.notes import lacking
 
 _DRAWN = 48
 _PANEL = 12  # connections in one panel of the drawing
@@ -26,7 +26,7 @@ def _states(findings: Findings) -> list[Block]:
     shown = findings.speaking[:_DRAWN]
     names = [*findings.spec.states, "unknown"]
     colours = dict(zip(names, ("#b9c4ce", "#7fb08f", COLOURS[0], "#3a3f45", "#e0b0ae"), strict=False))
-    used = {period.state for one in shown for period in periods(one)}
+    used = {period.state for one in shown for period in findings.periods(one)}
     parts = grouped(shown, _PANEL)
     labels = [one.label for one in shown]
     own_scale = ", each panel with its own time axis" if len(parts) > 1 else ""
@@ -37,9 +37,11 @@ def _states(findings: Findings) -> list[Block]:
     changes = "No line of this capture shows a change of the state."
     if known:
         changes = f"{plural(known, 'line')} of this capture {'changes' if known == 1 else 'change'} the state."
+    if lacking(findings):
+        changes += " Where packets are missing, the state is unknown until later lines tell it."
     table = []
     for one in findings.speaking[:_SHOWN]:
-        row = periods(one)
+        row = findings.periods(one)
         words = " → ".join(f"{period.state} {seconds(period.ended - period.begun)}" for period in row)
         table.append((one.who, words, ", ".join(str(period.frame) for period in row)))
     return [
@@ -52,7 +54,7 @@ def _states(findings: Findings) -> list[Block]:
             "brackets. The frames are those that change a state",
             legend({name: colour for name, colour in colours.items() if name in used}),
             "For each connection a bar whose colours are its states",
-            Evidence.frames_alone(moves),
+            Evidence.frames_alone(moves) if moves else None,
             [_panel(findings, part, colours, labels) for part in parts],
         ),
         Table(
@@ -68,7 +70,7 @@ def _states(findings: Findings) -> list[Block]:
 def _panel(findings: Findings, shown: Sequence[Connection], colours: dict[str, str], labels: Sequence[str]) -> str:
     """The states of some connections over time. `labels`: those of all panels."""
     spans = [
-        [(period.begun - findings.start, period.ended - period.begun, period.state) for period in periods(one)]
+        [(period.begun - findings.start, period.ended - period.begun, period.state) for period in findings.periods(one)]
         for one in shown
     ]
 

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
-from tools.report.analysis.delays import DelayedAcks, Held, delayed_acks, held, piggybacked, small_early
+from tools.report.analysis.delays import Acks, Held, acknowledgements, held, small_early
 from tools.report.analysis.segments import Direction
-from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, numbers, plural, seconds
+from tools.report.analysis.transport import Spread
+from tools.report.document import (
+    Block,
+    Column,
+    Figure,
+    Paragraph,
+    Section,
+    Table,
+    first_of,
+    listed,
+    numbers,
+    plural,
+    seconds,
+)
 from tools.report.drawing import ACCENT, GREEN, RULE
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
@@ -14,16 +28,17 @@ from tools.report.packets import Packet
 from tools.report.plots import plot, titled
 
 _SHOWN = 200
-_BEFORE, _AFTER = 0.01, 0.03  # seconds around what a plot is about
+_BEFORE, _AFTER = Decimal("0.01"), Decimal("0.03")  # seconds around what a plot is about
 
 
 def sections(findings: Findings) -> list[Section]:
     """Nagle's algorithm where a direction shows it or shows that it is off, and delayed acknowledgements."""
-    early = {id(one): small_early(one) for one in findings.directions}
-    waits = {id(one): [] if early[id(one)] else held(one) for one in findings.directions}
+    gaps = {gap.connection.stream: gap for gap in findings.gaps}
+    early = {id(one): small_early(one, gaps[one.connection.stream]) for one in findings.directions}
+    waits = {id(one): [] if early[id(one)] else held(one, gaps[one.connection.stream]) for one in findings.directions}
     found = [one for one in findings.directions if early[id(one)] or waits[id(one)] or one.most_in_one > 1]
-    late = delayed_acks(findings.connections)
-    if not found and late is None:
+    acks = acknowledgements(findings.gaps)
+    if not found and not acks.delayed:
         return []
     blocks: list[Block] = [
         Paragraph(
@@ -46,10 +61,10 @@ def sections(findings: Findings) -> list[Section]:
             first = next(packet for packet in quick.segments if packet.number == early[id(quick)][0])
             pair.append((quick, first, None))
         blocks.append(_figure(pair))
-    if late is not None:
-        blocks.append(_late(findings, late))
+    if acks.delayed:
+        blocks.append(_late(acks))
     if found:
-        blocks.append(_table(found, early, waits))
+        blocks.append(_table(findings, found, early, waits))
     return [Section("Nagle's algorithm and delayed acknowledgements", blocks, 2)]
 
 
@@ -103,7 +118,7 @@ def _figure(shown: list[tuple[Direction, Packet, Held | None]]) -> Figure:
                 axes.axvspan(0, 1000 * wait.waited, color=RULE, alpha=0.35, linewidth=0)
                 axes.text(500 * wait.waited, top * 0.55, f"{seconds(wait.waited)}\nheld back", ha="center", fontsize=8)
             elif sent:
-                took = sent[-1].time - sent[0].time if len(sent) > 1 else 0.0
+                took = sent[-1].time - sent[0].time
                 words = f"{plural(len(sent), 'segment')}\nin {seconds(took)}"
                 axes.text(
                     1000 * (sent[-1].time - first.time) + 4, top * 0.55, words, fontsize=8, backgroundcolor="white"
@@ -132,21 +147,49 @@ def _figure(shown: list[tuple[Direction, Packet, Held | None]]) -> Figure:
     )
 
 
-def _late(findings: Findings, late: DelayedAcks) -> Paragraph:
-    spread = late.spread
-    times = seconds(spread.least) if spread.count == 1 else f"{seconds(spread.least)} to {seconds(spread.most)}"
-    with_data = piggybacked(findings.connections)
-    return Paragraph(
-        f"{plural(spread.count, 'acknowledgement')} without payload {'was' if spread.count == 1 else 'were'} delayed: "
-        f"{'it' if spread.count == 1 else 'they'} came {times} after the segment. The path does not take that long, "
-        f"since prompt acknowledgements of the same endpoints took {seconds(late.prompt.median)} (median). The "
-        "receiver waited for data to send the acknowledgement with, and none came. "
-        f"{plural(with_data, 'acknowledgement')} of this capture did travel with payload.",
-        late.evidence,
+def _late(acks: Acks) -> Paragraph:
+    """Which acknowledgements were delayed, and why others do not count."""
+    spread = Spread.of([packet.rtt for packet in acks.delayed if packet.rtt is not None])
+    assert spread is not None
+    one = spread.count == 1
+    times = seconds(spread.least) if one else f"{seconds(spread.least)} to {seconds(spread.most)}"
+    words = (
+        f"{plural(spread.count, 'acknowledgement')} without payload {'was' if one else 'were'} delayed: "
+        f"{'it' if one else 'they'} came {times} after the segment, in {_streams(acks.delayed)}. The receiver waited "
+        "for data to send the acknowledgement with, and none came. "
     )
+    quick = Spread.of([packet.rtt for packet in acks.prompt if packet.rtt is not None])
+    if quick is not None:
+        words += (
+            f"The path does not take that long: {plural(quick.count, 'other acknowledgement')} without payload of the "
+            f"same endpoints came within 10 ms (median {seconds(quick.median)}). "
+        )
+    words += (
+        f"This counts what acknowledges payload for the first time and travels alone, {acks.alone:,} in all. It does "
+        "not count acknowledgements of a SYN or a FIN"
+    )
+    if acks.carried:
+        words += f", and the {len(acks.carried):,} that travel with payload"
+    words += "."
+    for packets, why in (
+        (acks.repaired, "octets were missing, sent again or probed for meanwhile"),
+        (acks.far, "no acknowledgement of that endpoint came within 10 ms, so the path itself may take that long"),
+    ):
+        if packets:
+            late = plural(len(packets), "late acknowledgement")
+            words += f" {late} in {_streams(packets)} {'is' if len(packets) == 1 else 'are'} left out, since {why}."
+    return Paragraph(words, Evidence.frames_alone(packet.number for packet in acks.delayed))
 
 
-def _table(directions: list[Direction], early: dict[int, list[int]], waits: dict[int, list[Held]]) -> Table:
+def _streams(packets: list[Packet]) -> str:
+    """`stream 3`, `streams 3, 4 and 9`."""
+    numbers = sorted({packet.stream for packet in packets})
+    return f"stream{'s' if len(numbers) > 1 else ''} {listed([str(number) for number in numbers])}"
+
+
+def _table(
+    findings: Findings, directions: list[Direction], early: dict[int, list[int]], waits: dict[int, list[Held]]
+) -> Table:
     shown = sorted(directions, key=lambda one: -max(len(early[id(one)]), one.most_in_one))[:_SHOWN]
     rows = []
     for one in shown:
@@ -168,7 +211,8 @@ def _table(directions: list[Direction], early: dict[int, list[int]], waits: dict
     cited += [wait.packet.number for one in shown for wait in waits[id(one)]]
     return Table(
         f"Small segments{first_of(shown, directions)}: those sent before the previous one was acknowledged, those held "
-        "back until it was, and the most lines in one segment. The frames listed are the early and the held ones",
+        f"back until it was, and the most lines in one segment. {_left_out(findings, directions)}The frames listed are "
+        "the early and the held ones",
         (
             Column("Stream", "right"),
             Column("Direction"),
@@ -179,3 +223,12 @@ def _table(directions: list[Direction], early: dict[int, list[int]], waits: dict
         Evidence.frames_alone(cited) if cited else None,
         small=True,
     )
+
+
+def _left_out(findings: Findings, shown: list[Direction]) -> str:
+    """How many directions the table leaves out, and why."""
+    rest = len(findings.directions) - len(shown)
+    if not rest:
+        return "All directions with lines are shown. "
+    others = f"{rest} other direction{'s have' if rest > 1 else ' has'}"
+    return f"The {others} none of the three, so nothing can be said of the algorithm there. "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tools.report.analysis.connections import Connection
+from tools.report.analysis.counts import Count
 from tools.report.document import (
     Column,
     Paragraph,
@@ -12,12 +13,12 @@ from tools.report.document import (
     first_of,
     listed,
     numbers,
-    octets,
     plural,
     quoted,
     seconds,
 )
 from tools.report.findings import Findings
+from tools.report.sections.notes import note
 
 _SHOWN = 200
 
@@ -58,7 +59,7 @@ def _sockets(findings: Findings) -> str:
         if most == count:
             together = "both of them were" if count == 2 else "all of them were"
         words += f"; {together} open at the same time" if most > 1 else f"; {together} open at any time"
-    refused = len(findings.connections) - count
+    refused = len(findings.refused)
     if refused:
         words += f". {plural(refused, 'connection attempt')} found no listening socket at that port (refused)"
     return f"{words}."
@@ -69,20 +70,20 @@ def _table(findings: Findings) -> Table:
     rows = [
         (
             str(one.stream),
-            one.user or one.unreadable or "–",
+            (one.who if one.user else one.unreadable) or "–",
             bracketed(one.client),
             bracketed(one.server),
             findings.since(one.first),
             seconds(one.last - one.first),
-            f"{one.packets_up} / {one.packets_down}",
-            f"{octets(one.octets_up)} / {octets(one.octets_down)}",
+            _both(findings, one, one.packets_up, one.packets_down),
+            _both(findings, one, one.octets_up, one.octets_down),
             one.close.how,
         )
         for one in shown
     ]
     return Table(
         f"The connections{first_of(shown, findings.connections)}. Packets and octets of payload: from the client / "
-        "from the server; retransmitted octets count once",
+        "from the server; retransmitted octets count once" + note(findings),
         (
             Column("Stream", "right"),
             Column("User", share=1.1),
@@ -98,6 +99,12 @@ def _table(findings: Findings) -> Table:
         ),
         small=True,
     )
+
+
+def _both(findings: Findings, one: Connection, up: int, down: int) -> str:
+    """How much of each direction is in the capture, and whether there was more."""
+    counts = [Count(count, findings.whole(one.stream, from_client=side)) for count, side in ((up, True), (down, False))]
+    return " / ".join(map(str, counts))
 
 
 def _at_once(connections: list[Connection]) -> int:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
+from tools.report.analysis.counts import Count
 from tools.report.analysis.transport import Spread
 from tools.report.document import Facts, Paragraph, Section, bracketed, listed, plural, quoted, seconds, span
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import RETRANSMISSIONS
 from tools.report.sections.calls import summed
-from tools.report.sections.gaps import lacking
+from tools.report.sections.notes import lacking, warning
 from tools.report.sections.problems import violated
+from tools.report.sections.repairs import told
 from tools.report.sections.routing import hop_field
 
 _NAMES_SHOWN = 8
@@ -20,31 +20,40 @@ _NAMES_SHOWN = 8
 
 def sections(findings: Findings) -> list[Section]:
     """The report in a minute."""
+    counts = findings.counts
+    breaks, break_ = "that violates", "that violate"
+    if not counts.violations.exact:
+        breaks = break_ = "known to violate"
     return [
         Section(
             "Summary",
             [
+                *warning(findings),
                 Facts(
                     (
-                        (f"{len(findings.people):,}", _names(findings)),
+                        _counted(counts.people, *_names(findings)),
                         _counted(
-                            findings.chats,
+                            counts.chats,
                             "private chat (a call that was answered)",
                             "private chats (calls that were answered)",
                         ),
-                        _counted([*findings.said, *findings.unplaced], "line of chat text", "lines of chat text"),
-                        _counted(findings.established, "TCP connection", "TCP connections", _refused(findings)),
-                        _counted(findings.packets, "packet of the chat", "packets of the chat"),
+                        _counted(counts.text, "line of chat text", "lines of chat text", _doubtful(findings)),
+                        _counted(counts.connections, "TCP connection", "TCP connections", _refused(findings)),
                         _counted(
-                            findings.lines,
+                            Count(len(findings.packets)),
+                            "packet of the chat in the capture",
+                            "packets of the chat in the capture",
+                        ),
+                        _counted(
+                            counts.lines,
                             "line of the protocol, in both directions",
                             "lines of the protocol, in both directions",
                         ),
                         (seconds(findings.duration), "from the first packet to the last"),
                         _counted(
-                            findings.violations,
-                            "line that violates the specification",
-                            "lines that violate the specification",
+                            Count(counts.violations.value),
+                            f"line {breaks} the specification",
+                            f"lines {break_} the specification",
                         ),
                     )
                 ),
@@ -52,7 +61,7 @@ def sections(findings: Findings) -> list[Section]:
                 *([summed(findings)] if findings.calls else []),
                 _began(findings),
                 _cut(findings),
-                _repairs(findings),
+                told(findings),
                 _route(findings),
                 _closed(findings),
                 _legal(findings),
@@ -61,21 +70,29 @@ def sections(findings: Findings) -> list[Section]:
     ]
 
 
-def _counted(found: Sequence[object], one: str, many: str, more: str = "") -> tuple[str, str]:
+def _counted(count: Count, one: str, many: str, more: str = "") -> tuple[str, str]:
     """A number, and what it counts."""
-    return f"{len(found):,}", (one if len(found) == 1 else many) + more
+    return str(count), (one if count.value == 1 else many) + more
 
 
-def _names(findings: Findings) -> str:
-    users = "user" if len(findings.people) == 1 else "users"
+def _names(findings: Findings) -> tuple[str, str, str]:
+    """For one user, for several, and what is said of their names."""
     unknown = sum(not findings.by_stream[stream].user for stream in findings.partial)
-    if not unknown:
-        return f"{users} with a name"
-    return f"{users} whose name is known; {plural(unknown, 'other connection')} may have one"
+    inferred = len({one.user for one in findings.connections if one.inferred})
+    more = f" with a name{f', {inferred} of them inferred' if inferred else ''}"
+    if unknown:
+        more += f"; {plural(unknown, 'other connection')} may have one"
+    return "user", "users", more
+
+
+def _doubtful(findings: Findings) -> str:
+    """What clients have sent besides, and what may have been refused."""
+    more = len(findings.said) + len(findings.unplaced) - findings.counts.text.value
+    return f"; {more:,} more may have been refused" if more else ""
 
 
 def _refused(findings: Findings) -> str:
-    refused = len(findings.connections) - len(findings.established)
+    refused = len(findings.refused)
     return f" (and {plural(refused, 'refused attempt')})" if refused else ""
 
 
@@ -91,6 +108,9 @@ def _who(findings: Findings) -> Paragraph:
     over = "over one TCP connection"
     if count != 1:
         over = "each over its own TCP connection" if count == len(names) else f"over {count:,} TCP connections"
+    inferred = {one.user for one in findings.connections if one.inferred}
+    if inferred and names:
+        over += f" (inferred names: {len(inferred)} of {len(names)})"
     return Paragraph(
         f"{who} the chat server at {servers}, {over}. {_chatted(findings)}",
         Evidence.showing(findings.protocol, findings.lines),
@@ -98,32 +118,34 @@ def _who(findings: Findings) -> Paragraph:
 
 
 def _chatted(findings: Findings) -> str:
-    said, chats = len(findings.said), len(findings.chats)
-    lines = f"{plural(len(findings.lines), 'line')} of the protocol"
-    if not said and findings.unplaced:
+    said, chats = findings.counts.text, findings.counts.chats
+    held = findings.counts.lines
+    lines = f"{held.words} line{'' if held.value == 1 else 's'} of the protocol"
+    if not said.value and findings.unplaced:
         count = len(findings.unplaced)
         return (
-            f"{plural(count, 'line')} of text {'was' if count == 1 else 'were'} sent. To whom cannot be known. The "
-            f"capture holds {lines}."
+            f"{plural(count, 'line')} of text {'was' if count == 1 else 'were'} sent. To whom, and whether any was "
+            f"refused, cannot be known. The capture holds {lines}."
         )
-    if not said and findings.partial:
+    if not said.value and findings.partial:
         return f"The capture shows no line of text; it holds {lines}."
-    if not said:
+    if not said.value:
         return f"Nobody chatted; the capture holds {lines}."
-    where = f"in {plural(chats, 'private chat')}" if chats else "to partners that had not answered"
-    return (
-        f"{plural(said, 'line')} of text {'was' if said == 1 else 'were'} sent {where}. With requests, answers and "
-        f"pushes, the capture holds {lines}."
-    )
+    where = "to partners that had not answered"
+    if chats.value:
+        where = f"in {chats.words} private chat{'' if chats.value == 1 else 's'}"
+    one = said.value == 1
+    words = f"{said.words} line{'' if one else 's'} of text {'was' if one else 'were'} sent {where}"
+    return f"{words[0].upper()}{words[1:]}. With requests, answers and pushes, the capture holds {lines}."
 
 
 def _began(findings: Findings) -> Paragraph:
     whole = [one for one in findings.connections if one.handshake is not None]
-    trips = Spread.of([one.handshake.rtt for one in whole if one.handshake and one.handshake.rtt is not None])
+    trips = Spread.of([one.handshake.rtt for one in whole if one.handshake])
     words = "The capture holds no complete three-way handshake."
     if whole:
         words = f"The capture holds the complete three-way handshake of {_of(len(whole), len(findings.established))}."
-    refused = len(findings.connections) - len(findings.established)
+    refused = len(findings.refused)
     if trips is not None:
         words += f" The initial round-trip time is {span(trips.least, trips.most)}"
         words += "." if trips.count == 1 else f" (median {seconds(trips.median)})."
@@ -162,25 +184,6 @@ def _cut(findings: Findings) -> Paragraph:
     )
 
 
-def _repairs(findings: Findings) -> Paragraph:
-    marked = [packet for packet in findings.packets if packet.analysis & RETRANSMISSIONS]
-    evidence = findings.select("tcp.analysis.retransmission", marked)
-    if not marked:
-        return Paragraph("Wireshark marks no retransmission.", evidence)
-    fast = sum("tcp.analysis.fast_retransmission" in packet.analysis for packet in marked)
-    words = f"Wireshark marks {plural(len(marked), 'retransmission')}"
-    if fast == len(marked):
-        words += " (a fast one)" if fast == 1 else " (all of them fast)"
-    elif fast:
-        words += f" ({fast} of them fast)"
-    others = [
-        plural(len(sign.evidence.frames), sign.words, sign.several)
-        for sign in findings.signs
-        if sign.name not in RETRANSMISSIONS
-    ]
-    return Paragraph(f"{words}.{f' It also marks {listed(others)}.' if others else ''}", evidence)
-
-
 def _route(findings: Findings) -> Paragraph:
     clients = {one.client[0] for one in findings.connections}
     packets = [packet for packet in findings.packets if packet.from_client]
@@ -214,7 +217,7 @@ def _closed(findings: Findings) -> Paragraph:
     text = f"Of the {len(findings.established):,} {what}, {listed(parts)}." if len(parts) > 1 else ""
     if len(parts) == 1:
         text = f"{_all(len(findings.established))} {parts[0].partition(' ')[2]}."
-    refused = len(findings.connections) - len(findings.established)
+    refused = len(findings.refused)
     if refused:
         text += f" {plural(refused, 'connection attempt')} {'was' if refused == 1 else 'were'} refused with a RST."
     return Paragraph(text.strip(), findings.ends)

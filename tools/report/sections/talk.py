@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tools.report.analysis.calls import Call
+from tools.report.analysis.counts import Count, spoken
 from tools.report.analysis.transport import Spread
 from tools.report.document import (
     Block,
@@ -21,6 +22,7 @@ from tools.report.document import (
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.plots import COLOURS, MOST_POINTS, grouped, legend, plot, steps, thinned, titled
+from tools.report.sections.notes import lacking, late, note
 
 _DRAWN = 48
 _PANEL = 12  # chats in one panel of the drawing
@@ -45,12 +47,12 @@ def _chats(findings: Findings) -> list[Block]:
         assert chat.answered is not None
         rows.append(
             (
-                str(chat.number),
+                chat.label,
                 f"{chat.caller} {'→' if chat.shown else '–'} {chat.called}",
                 findings.since(chat.answered.time) if chat.shown else f"before {findings.since(chat.answered.time)}",
                 str(chat.answered.frame),
                 seconds(chat.lasted) if chat.shown else f"at least {seconds(chat.lasted)}",
-                f"{len(one)} / {len(other)}",
+                f"{_spoken(findings, chat, chat.caller)} / {_spoken(findings, chat, chat.called)}",
                 f"{octets(sum(line.octets for line in one))} / {octets(sum(line.octets for line in other))}",
                 "open at the end of the capture" if chat.over is None else f"{chat.going} (frame {chat.over.frame})",
             )
@@ -59,7 +61,7 @@ def _chats(findings: Findings) -> list[Block]:
         Table(
             f"The chats{first_of(shown, findings.chats)}: calls that were answered. A chat lasts from the frame "
             "of the answer to the first frame that shows an end. Lines and octets are those of the caller / of the "
-            "called user, with what was sent while it rang",
+            "called user, with what was sent while it rang" + note(findings) + late(findings),
             (
                 Column("Chat", "right"),
                 Column("Caller → called", share=1),
@@ -87,6 +89,15 @@ def _chats(findings: Findings) -> list[Block]:
             )
         )
     return blocks
+
+
+def _spoken(findings: Findings, chat: Call, who: str) -> str:
+    """How many lines one end of a chat has sent, or its partner has got where its own connection is not there."""
+    streams = [stream for stream in chat.streams if findings.by_stream[stream].name == who]
+    if streams or len(chat.streams) > 1:
+        return str(spoken(chat, who, streams, findings.lacks))
+    heard = [line for line in findings.lines if line.talk == chat.number and line.verb == findings.words.heard]
+    return f"≥ {sum(not line.from_client for line in heard):,}"
 
 
 def _label(chat: Call) -> str:
@@ -131,7 +142,7 @@ def _patterns(findings: Findings) -> list[Block]:
         rows.append(
             (
                 who,
-                str(len(own)),
+                str(Count(len(own), not lacking(findings))),
                 octets(min(sizes)),
                 octets(sorted(sizes)[len(sizes) // 2]),
                 octets(max(sizes)),
@@ -149,7 +160,7 @@ def _patterns(findings: Findings) -> list[Block]:
         panels[0].yaxis.get_major_locator().set_params(integer=True)
         panels[0].hist(sizes, bins=20, range=span, color=COLOURS[0], edgecolor="white", linewidth=0.4)
         titled(panels[0], "Line lengths", "octets with the verb and the LF", "lines")
-        times = sorted(line.took * 1e3 for line in said if line.took is not None)
+        times = sorted(1e3 * float(line.took) for line in said if line.took is not None)
         if times:
             points = thinned(times)
             steps(panels[1], [(time, (index + 1) / len(points)) for index, time in enumerate(points)], COLOURS[1])
@@ -168,7 +179,7 @@ def _patterns(findings: Findings) -> list[Block]:
     blocks: list[Block] = [
         Table(
             f"The lines of each user: their number, their lengths in octets, the time in chats{per_second}, and the "
-            "think time (from the partner's line, or the answer to the call, to the next own line)",
+            "think time (from the partner's line, or the answer to the call, to the next own line)" + note(findings),
             (Column("User", share=1), *numbers(*columns)),
             rows,
             evidence,

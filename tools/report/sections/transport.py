@@ -1,23 +1,24 @@
-"""TCP over time: the stream's progress, throughput, round trips, windows, and repairs."""
+"""TCP over time: the stream's progress, throughput, round trips and windows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from tools.report.analysis.connections import Connection
 from tools.report.analysis.transport import Spread, data, round_trips
-from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, numbers, seconds
+from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, numbers, seconds
 from tools.report.drawing import ACCENT, GREEN, ORANGE, RED
 from tools.report.findings import Findings
-from tools.report.packets import RETRANSMISSIONS, RST, SYN, Packet
+from tools.report.packets import RST, SYN, Packet
 from tools.report.plots import dots, plot, steps, thinned, titled
+from tools.report.sections.notes import streams_of
 
 _DRAWN = 2
 _BINS = 40
 _ROWS = 200
 _BULK = 8000  # octets from which a direction is a transfer rather than a talk
-_PLOTTED = RETRANSMISSIONS | {"tcp.analysis.zero_window"}  # what makes a connection worth a plot
 
 
 def sections(findings: Findings) -> list[Section]:
@@ -33,7 +34,6 @@ def sections(findings: Findings) -> list[Section]:
         plots += _four_plots(connection, from_client=from_client)
     return [
         Section("TCP over time", _round_trips(findings)),
-        Section("Retransmissions and window events", _signs(findings), 2),
         Section("Time–sequence, throughput, round trips and window", plots, 2),
     ]
 
@@ -49,7 +49,7 @@ def _interesting(findings: Findings) -> list[tuple[Connection, bool]]:
 
     def weight(direction: tuple[Connection, bool]) -> tuple[bool, int]:
         one, from_client = direction
-        troubled = any(packet.analysis & _PLOTTED for packet in one.packets)
+        troubled = bool(one.resent) or any("tcp.analysis.zero_window" in packet.analysis for packet in one.packets)
         return troubled, one.octets_up if from_client else one.octets_down
 
     return sorted(directions, key=weight, reverse=True)[:_DRAWN]
@@ -62,10 +62,10 @@ def _four_plots(one: Connection, *, from_client: bool) -> list[Figure]:
     acks = [packet for packet in one.packets if packet.from_client != from_client]
     start = one.first
     low, high = _busy(sent, start)
-    whole = one.last - start
+    whole = float(one.last - start)
 
     def progress(panels: Any) -> None:
-        _sequence(panels[0], sent, acks, start)
+        _sequence(panels[0], one, sent, acks)
         _throughput(panels[1], sent, start, low, high)
         for panel in panels:
             panel.set_xlim(low, high)
@@ -98,39 +98,45 @@ def _part(shown: float, whole: float) -> str:
     return f"shown are the {seconds(shown)} of {seconds(whole)} in which most octets were sent"
 
 
-def _busy(sent: Sequence[Packet], start: float) -> tuple[float, float]:
+def _busy(sent: Sequence[Packet], start: Decimal) -> tuple[float, float]:
     """The time in which all but a twentieth of the octets moved, with a margin; a talk is shown whole."""
     total = sum(packet.payload for packet in sent)
-    low, high, gone = sent[0].time, sent[-1].time, 0
+    low, high, gone = _after(sent[0], start), _after(sent[-1], start), 0
     if total > _BULK:
         for packet in sent:
             if gone <= total * 0.025:
-                low = packet.time
+                low = _after(packet, start)
             if gone <= total * 0.975:
-                high = packet.time
+                high = _after(packet, start)
             gone += packet.payload
     margin = max((high - low) * 0.06, 1e-4)
-    return low - start - margin, high - start + margin
+    return low - margin, high + margin
 
 
-def _sequence(axes: Any, sent: Sequence[Packet], acks: Sequence[Packet], start: float) -> None:
-    again = [packet for packet in sent if packet.analysis & RETRANSMISSIONS]
-    first = thinned([packet for packet in sent if not packet.analysis & RETRANSMISSIONS])
+def _after(packet: Packet, start: Decimal) -> float:
+    """The seconds from a time to a packet, as plots want them."""
+    return float(packet.time - start)
+
+
+def _sequence(axes: Any, one: Connection, sent: Sequence[Packet], acks: Sequence[Packet]) -> None:
+    start, resent = one.first, one.resent
+    again = [packet for packet in sent if packet.number in resent]
+    first = thinned([packet for packet in sent if packet.number not in resent])
     acknowledged = thinned([packet for packet in acks if packet.ack])
-    steps(axes, [(packet.time - start, packet.ack) for packet in acknowledged], GREEN, "acknowledged")
-    dots(axes, [(packet.time - start, packet.seq) for packet in first], ACCENT, "segment")
+    steps(axes, [(_after(packet, start), packet.ack) for packet in acknowledged], GREEN, "acknowledged")
+    dots(axes, [(_after(packet, start), packet.seq) for packet in first], ACCENT, "segment")
     if again:
-        dots(axes, [(packet.time - start, packet.seq) for packet in again], RED, "retransmission", "x")
+        dots(axes, [(_after(packet, start), packet.seq) for packet in again], RED, "retransmission", "x")
     titled(axes, "Time–sequence", "seconds", "relative sequence number")
     axes.legend(loc="best")
 
 
-def _throughput(axes: Any, sent: Sequence[Packet], start: float, low: float, high: float) -> None:
+def _throughput(axes: Any, sent: Sequence[Packet], start: Decimal, low: float, high: float) -> None:
     """Bits per second in bins, as many as make the plot readable."""
     width = (high - low) / _BINS
     counts = [0] * _BINS
     for packet in sent:
-        index = int((packet.time - start - low) / width)
+        index = int((_after(packet, start) - low) / width)
         if 0 <= index < _BINS:
             counts[index] += packet.payload
     edges = [low + index * width for index in range(_BINS)]
@@ -138,19 +144,19 @@ def _throughput(axes: Any, sent: Sequence[Packet], start: float, low: float, hig
     titled(axes, f"Throughput (bins of {seconds(width)})", "seconds", "Mbit/s of payload")
 
 
-def _rtt(axes: Any, acks: Sequence[Packet], start: float) -> None:
+def _rtt(axes: Any, acks: Sequence[Packet], start: Decimal) -> None:
     measured = thinned([packet for packet in acks if packet.rtt is not None])
-    dots(axes, [(packet.time - start, 1000 * (packet.rtt or 0)) for packet in measured], ORANGE)
+    dots(axes, [(_after(packet, start), 1000 * float(packet.rtt or 0)) for packet in measured], ORANGE)
     titled(axes, "Round-trip time", "seconds", "ms until the ACK")
     if measured:
         axes.set_yscale("log")
 
 
-def _window(axes: Any, acks: Sequence[Packet], sent: Sequence[Packet], start: float) -> None:
+def _window(axes: Any, acks: Sequence[Packet], sent: Sequence[Packet], start: Decimal) -> None:
     offered = thinned([packet for packet in acks if not packet.has(SYN) and not packet.has(RST)])
     flying = thinned([packet for packet in sent if packet.in_flight is not None])
-    steps(axes, [(packet.time - start, packet.window) for packet in offered], GREEN, "receiver's window")
-    dots(axes, [(packet.time - start, packet.in_flight or 0) for packet in flying], ACCENT, "in flight")
+    steps(axes, [(_after(packet, start), packet.window) for packet in offered], GREEN, "receiver's window")
+    dots(axes, [(_after(packet, start), packet.in_flight or 0) for packet in flying], ACCENT, "in flight")
     titled(axes, "Window", "seconds", "octets")
     axes.legend(loc="best")
 
@@ -171,7 +177,8 @@ def _round_trips(findings: Findings) -> list[Block]:
             "acknowledgement adds its delay, 40 ms and more on Linux."
         ),
         Table(
-            "Round-trip times of acknowledgements by connection: how many, the median and the longest",
+            "Round-trip times of acknowledgements by connection: how many, the median and the longest"
+            + _upper(findings),
             (
                 Column("Stream", "right"),
                 Column("Who"),
@@ -184,74 +191,13 @@ def _round_trips(findings: Findings) -> list[Block]:
     ]
 
 
+def _upper(findings: Findings) -> str:
+    """What missing packets do to round-trip times."""
+    streams = sorted({gap.connection.stream for gap in findings.established_gaps if gap.holes or gap.unseen})
+    if not streams:
+        return ""
+    return f". In {streams_of(streams)}, acknowledgements may be missing, and then a later one is measured"
+
+
 def _cells(spread: Spread | None) -> tuple[str, str, str]:
     return ("0", "–", "–") if spread is None else (str(spread.count), seconds(spread.median), seconds(spread.most))
-
-
-def _signs(findings: Findings) -> list[Block]:
-    if not findings.signs:
-        words = "Wireshark's TCP analysis finds no retransmission, no duplicate ACK, no zero window."
-        return [Paragraph(words, findings.select("tcp.analysis.flags", [p for p in findings.packets if p.analysis]))]
-    rows = [
-        (
-            sign.words,
-            str(len(sign.evidence.frames)),
-            ", ".join(str(number) for number in sign.evidence.frames[:6])
-            + (" …" if len(sign.evidence.frames) > 6 else ""),
-            sign.meaning,
-        )
-        for sign in findings.signs
-    ]
-    marked = [packet for packet in findings.packets if packet.analysis]
-    blocks: list[Block] = [
-        Table(
-            "Events in Wireshark's TCP analysis",
-            (Column("Event"), Column("Frames", "right"), Column("Which", share=0.8), Column("Meaning", share=1)),
-            rows,
-            findings.select(" || ".join(sign.name for sign in findings.signs).join("()"), marked),
-        )
-    ]
-    if any(packet.analysis & RETRANSMISSIONS for packet in marked):
-        blocks.append(_retransmissions(findings))
-    return blocks
-
-
-def _retransmissions(findings: Findings) -> Table:
-    repeated = [packet for packet in findings.packets if packet.analysis & RETRANSMISSIONS]
-    rows = []
-    for packet in repeated[:_ROWS]:
-        one = findings.by_stream[packet.stream]
-        same = next(
-            (
-                other
-                for other in one.packets
-                if other.number < packet.number
-                and other.from_client == packet.from_client
-                and other.seq <= packet.seq < other.seq + other.payload
-            ),
-            None,
-        )
-        rows.append(
-            (
-                str(packet.number),
-                findings.since(packet.time),
-                one.direction(from_client=packet.from_client),
-                str(packet.seq),
-                f"{packet.payload:,}",
-                str(same.number) if same else "not captured",
-                seconds(packet.time - same.time) if same else "–",
-                "duplicate ACKs" if "tcp.analysis.fast_retransmission" in packet.analysis else "cannot be determined",
-            )
-        )
-    return Table(
-        f"Retransmitted segments{first_of(rows, repeated)}, and the frame in which the same octets were seen first",
-        (
-            *numbers("Frame", "Time"),
-            Column("Direction", share=1),
-            *numbers("Sequence", "Octets", "First seen in", "After"),
-            Column("Triggered by"),
-        ),
-        rows,
-        findings.select("tcp.analysis.retransmission", repeated),
-        small=True,
-    )

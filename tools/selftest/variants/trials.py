@@ -35,7 +35,7 @@ class Judged:
 
     variant: Variant
     wrong: list[Result]
-    busy: int  # cases that were not tested because of the machine
+    untested: list[Result]  # because of the machine
     seconds: float
     note: str = ""
 
@@ -51,9 +51,9 @@ def judge(variant: Variant, cases: Sequence[Case], spec: Spec, spec_file: Path |
     try:
         results = run_suite(Command(variant.command), cases, options, spec=spec)
     except StartError as error:
-        return Judged(variant, [], 0, time.monotonic() - started, str(error))
-    busy = sum(result.excused for result in results)
-    return Judged(variant, wrong(results), busy, time.monotonic() - started)
+        return Judged(variant, [], [], time.monotonic() - started, str(error))
+    untested = [result for result in results if result.excused]
+    return Judged(variant, wrong(results), untested, time.monotonic() - started)
 
 
 def judge_all(
@@ -72,9 +72,10 @@ def judge_all(
 
 
 def row(judged: Judged) -> str:
-    """The variant's row of the table, and a line for each wrong verdict."""
+    """The variant's row of the table, and a line for each verdict that is wrong or was withheld."""
     changed = str(len(judged.wrong)) if not judged.note else "not judged"
-    busy = f", {judged.busy} not tested (the machine)" if judged.busy else ""
+    busy = f", {len(judged.untested)} not tested (the machine)" if judged.untested else ""
     lines = [f"{judged.variant.name:24} | {changed + busy:>8} | {judged.seconds:6.1f} s"]
-    lines += [f"    {result.verdict.value} {result.key}: {result.words}" for result in judged.wrong]
+    shown = [*judged.wrong, *judged.untested]
+    lines += [f"    {result.verdict.value} {result.key}: {result.words}" for result in shown]
     return "\n".join([*lines, *([f"    {judged.note}"] if judged.note else [])])

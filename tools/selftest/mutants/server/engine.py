@@ -42,7 +42,7 @@ class Server(Users):
         conn = Connection(self.reader(self.spec), self.spec.initial, address, now)
         live = [other for other in self.connections if not other.over]
         share = self.spec.limits.address_share.of(self.limit)
-        crowded = not address.startswith("127.") and sum(other.address == address for other in live) >= share
+        crowded = not address.startswith(("127.", "::1")) and sum(other.address == address for other in live) >= share
         self.connections.append(conn)
         if self.held(conn) >= self.limit:
             self.goodbye_for(conn, "full")

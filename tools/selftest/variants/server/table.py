@@ -32,7 +32,8 @@ class Variant:
     @property
     def command(self) -> str:
         """How it is started."""
-        words = f"--variant {self.name} --host {{host}} --port {{port}} --spec {{spec}} --max-connections {{max}}"
+        told = "" if self.host else " --host {host}"
+        words = f"--variant {self.name}{told} --port {{port}} --spec {{spec}} --max-connections {{max}}"
         return f"{shlex.quote(sys.executable)} -m tools.selftest.variants.server {words}"
 
 

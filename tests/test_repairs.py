@@ -128,6 +128,9 @@ def test_a_probe_is_told_from_a_keep_alive_by_the_window() -> None:
     probe = data(100, payload=0)
     assert kinds(data(1), answer(101, window=0), probe) == [("window probe", 3)]
     assert kinds(data(1), answer(101), probe) == [("keep-alive", 3)]
+    octet = data(101, payload=1)
+    asked = [data(1), answer(101, window=0), octet, answer(101, window=0), data(101, payload=1)]
+    assert kinds(*asked) == [("window probe", 3), ("window probe", 5)]
 
 
 def test_a_syn_that_is_not_answered_is_sent_again_by_the_timer() -> None:

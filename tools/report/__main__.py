@@ -51,7 +51,7 @@ def main(
 
     try:
         spec = load(spec_file) if spec_file else shipped()
-        document = analyse(capture, spec, progress, decode_as)
+        document = analyse(capture, spec, progress, decode_as, data=json_file is not None)
         if out is None and html_file is None and json_file is None:
             out = Path("analysis_report.pdf")
         if json_file is not None:

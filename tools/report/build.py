@@ -21,8 +21,10 @@ from .sections import SECTIONS, sections_of
 from .tshark import ReportError, Tshark, version
 
 
-def analyse(path: Path, spec: Spec, say: Callable[[str], None], decode_as: tuple[str, ...] = ()) -> Document:
-    """The report on a capture. Raises ReportError."""
+def analyse(
+    path: Path, spec: Spec, say: Callable[[str], None], decode_as: tuple[str, ...] = (), *, data: bool = True
+) -> Document:
+    """The report on a capture; without `data` only what is printed. Raises ReportError."""
     tshark_version = version()
     if not path.is_file():
         raise ReportError(f"there is no capture {path}")
@@ -40,7 +42,7 @@ def analyse(path: Path, spec: Spec, say: Callable[[str], None], decode_as: tuple
             subtitle=f"{spec.title}: TCP traffic from the handshake to the conversation",
             facts=_facts(findings),
             sections=with_appendix(sections),
-            data=_data(findings),
+            data=_data(findings) if data else {},
         )
 
 

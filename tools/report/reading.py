@@ -236,16 +236,15 @@ def _give(lines: list[Line], packets: Mapping[int, Packet]) -> None:
 
 
 def _line(packet: Packet, tree: dict[str, Any], protocol: str) -> Line:
-    prefix = f"{protocol}_{protocol}_"
     line = Line(number=packet.number, time=packet.time, stream=packet.stream)
+    prefix = f"{protocol}_{protocol}_"
+    begin = len(prefix)
     for name, value in tree.items():
-        if not name.startswith(prefix):
-            continue
-        first = value[0] if isinstance(value, list) else value
-        field = name.removeprefix(prefix)
-        if field in _OWN:
-            attribute, parse = _OWN[field]
-            setattr(line, attribute, parse(first))
-        else:
-            line.values[field] = str(first)
+        if name.startswith(prefix):
+            first = value[0] if isinstance(value, list) else value
+            own = _OWN.get(name[begin:])
+            if own is None:
+                line.values[name[begin:]] = str(first)
+            else:
+                setattr(line, own[0], own[1](first))
     return line

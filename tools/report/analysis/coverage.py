@@ -16,6 +16,9 @@ class Coverage:
         """Adds the octets from `start` up to `end`; returns how many of them are new."""
         if end <= start:
             return 0
+        if self._ends and start == self._ends[-1]:  # the next octets, as nearly always
+            self._ends[-1] = end
+            return end - start
         low, high = bisect_left(self._ends, start), bisect_right(self._starts, end)
         touched = list(zip(self._starts[low:high], self._ends[low:high], strict=True))
         seen = sum(max(0, min(end, last) - max(start, first)) for first, last in touched)

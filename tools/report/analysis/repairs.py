@@ -39,6 +39,7 @@ LABELS: dict[str, Kind] = {
 }
 SHORTEST_TIMER = Decimal("0.2")  # seconds of a retransmission timer: Linux's least; RFC 6298 wants at least 1 s
 _THRESHOLD = 3  # duplicate ACKs that start a fast retransmission (RFC 5681)
+_PROBES = "the other end's window is zero: it asks whether that is open again"
 _RECENT = 50  # packets among which a copy of one is looked for
 _LONGEST = 2**16  # octets of a segment at most, also of one that the network card will divide
 _NEAR = 1000  # how far two identifications of one counter are apart at most
@@ -160,7 +161,9 @@ def _sent(packet: Packet, own: _Track) -> Event | None:
         copied = _copy_of(packet, own) if own.recent and own.recent[-1].ack == packet.ack else None
         return None if copied is None else _copy(packet, copied)
     event = None
-    if high is not None and first < high:
+    if own.window == 0 and packet.payload == 1 and first == own.acknowledged:
+        event = Event("window probe", packet, _PROBES)
+    elif high is not None and first < high:
         missing = own.seen.count_missing(first, after)
         copied = None if missing else _copy_of(packet, own)
         if copied is not None:
@@ -179,7 +182,7 @@ def _probe(packet: Packet, own: _Track, high: int) -> Event | None:
     if packet.first != high - 1 or (packet.payload and not acknowledged):
         return None
     if own.window == 0:
-        return Event("window probe", packet, "the other end's window is zero: it asks whether that is open again")
+        return Event("window probe", packet, _PROBES)
     return Event("keep-alive", packet, "it has no new octet, and asks whether the other end still exists")
 
 
@@ -314,7 +317,7 @@ def _said(packet: Packet, data: _Track, own: _Track) -> Event | None:
     else:
         waiting = fresh or (data.high is not None and data.high > ack)
         alone = not packet.payload and not packet.has(FIN)
-        if alone and waiting and (fresh or packet.window == data.window):
+        if alone and waiting and (fresh or (packet.window and packet.window == data.window)):
             event = Event("duplicate ACK", packet, _asked(packet, data, fresh=fresh))
             data.reports.append(packet)
         elif fresh:

@@ -39,7 +39,8 @@ KINDS: dict[Kind, tuple[str, str, str]] = {
     "keep-alive": ("keep-alive", "keep-alives", "asks whether the other end still exists"),
 }
 _QUOTED = [name for name in ANALYSIS if name not in LABELS]  # what Wireshark says, and this report takes over
-_WRONG = {"tcp.analysis.duplicate_ack": "the acknowledgement is repeated while no octet is outstanding (RFC 5681)"}
+_NO_DUPLICATE = "a duplicate ACK repeats number and window while octets are outstanding (RFC 5681), not so here"
+_WRONG = {"tcp.analysis.duplicate_ack": _NO_DUPLICATE}
 
 
 def sections(findings: Findings) -> list[Section]:

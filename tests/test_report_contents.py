@@ -333,7 +333,7 @@ def test_what_is_counted_at_several_places_is_counted_alike(name: str, tmp_path:
     assert sum(request.sent for request in findings.requests) == len(findings.of_kind("request")[0])
     assert sum(request.refused for request in findings.requests) == len(findings.of_kind("refusal")[0])
     (text,) = [text for text in sentences(section(report(name), "Patterns of the session")) if "Request and" in text]
-    assert f"The {answers:,} answers followed" in text
+    assert f"The {answers:,} answers followed their requests" in text
     assert len(findings.established) + len(findings.refused) == len(findings.connections)
 
 

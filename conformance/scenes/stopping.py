@@ -1,4 +1,4 @@
-"""A scene about a server that is stopped while lines wait for a connection: they come, and then the goodbye.
+"""Scenes about a server that is stopped: lines that wait come before the goodbye, and nothing is handled behind it.
 
 No script can tell how many lines were taken before the signal came. Between the lines their sender asks what is
 answered at once: a line before an answered request was taken.
@@ -6,6 +6,7 @@ answered at once: a line before an answered request was taken.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
 from collections.abc import Iterator
@@ -15,19 +16,20 @@ from conformance.cases.draft import Draft
 from conformance.cases.flow import OTHER, Flow, Relay
 from conformance.cases.play import Play
 from conformance.engine.actions import Numbered
-from conformance.engine.failures import MismatchError, NotTestedError
+from conformance.engine.failures import MismatchError, NotTestedError, UnreachableError
 from conformance.engine.player import Player
 from conformance.engine.script import Compiler
 from conformance.engine.stage import Stage
 from conformance.engine.worker import Worker
-from conformance.oracle.frames import ANY_WORDS, matches, quote
+from conformance.oracle.frames import ANY_WORDS, matches, parse_reply, quote
 from conformance.oracle.lines import SUBJECT
 from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
 
 from .common import expect, scene
 
-RULE = "R-CLOSE-4"
+RULE, AFTER_RULE = "R-CLOSE-4", "R-CLOSE-3"
+LATECOMER = "n"
 NEARLY = 0.7  # of the time for a shutdown: a server that ends later without a goodbye had too much to send
 PAUSE = 0.2  # of the time for a shutdown, before the slow reader reads on
 BLOCK = 1 << 16  # octets between two requests of the sender
@@ -36,9 +38,13 @@ STUCK = 0.4  # seconds in which nothing was taken of a sender that has to wait
 
 
 def scenes(spec: Spec) -> Iterator[Case]:
-    """The scene, where the spec has its rule, lines that are relayed, and a goodbye for a shutdown."""
+    """The scenes, where the spec has their rules and a goodbye for a shutdown; for one, lines that are relayed."""
     relay, goodbye = Flow(spec).relay(), spec.goodbye_when("stop")
     judgeable = Barrier(spec).is_echo and RULE in spec.rules and spec.goodbye.parts
+    if goodbye is not None and judgeable and AFTER_RULE in spec.rules:
+        title = "A server that is stopped handles nothing more, and serves no new connection"
+        rules = (AFTER_RULE, RULE)
+        yield scene(spec, f"{spec.initial}/STOP/nothing-is-handled", title, rules, _nothing_more, "alone")
     if relay is not None and goodbye is not None and judgeable:
         id_ = f"{spec.initial}/STOP/with-lines-that-wait"
         title = "A server that is stopped sends what waits for a slow reader, then the goodbye, to its sender too"
@@ -64,6 +70,27 @@ def _stopped(worker: Worker, stage: Stage) -> None:
     words = worker.spec.goodbye_line(goodbye.code, ANY_WORDS)
     _read_all(stage, Numbered(relay.becomes, width, worker.spec.framing.writes), taken, words, told)
     expect(stage, SUBJECT, words)
+
+
+def _nothing_more(worker: Worker, stage: Stage) -> None:
+    """After its goodbye a connection asks on, and another one is opened: neither is answered."""
+    if stage.process is None:
+        raise NotTestedError("its shutdown: only a server that was started with --cmd is stopped")
+    goodbye, asked = worker.spec.goodbye_when("stop"), stage.barrier.request("late")
+    assert goodbye is not None
+    Player(stage).barrier(stage.inbox(SUBJECT))
+    stage.process.popen.signal(signal.SIGTERM)
+    expect(stage, SUBJECT, worker.spec.goodbye_line(goodbye.code, ANY_WORDS))
+    with contextlib.suppress(UnreachableError):
+        stage.inbox(LATECOMER)
+    for inbox in stage.inboxes.values():
+        inbox.wire.send(asked, stage.deadline())
+    deadline = time.monotonic() + stage.shutdown
+    for who, inbox in stage.inboxes.items():
+        while (unit := inbox.next(deadline)) is not None:
+            got = parse_reply(worker.spec, unit.text)
+            if got is None or got.reply.kind != "goodbye":
+                raise MismatchError(f"nothing to {who} while the server stops", f"{who} < {unit}", AFTER_RULE)
 
 
 def _fill(stage: Stage, relay: Relay) -> tuple[int, int]:

@@ -82,7 +82,7 @@ def _detail(one: Connection, shake: Handshake) -> Table:
             *numbers("Frame", "Time"),
             Column("Direction"),
             Column("Flags"),
-            *numbers("Sequence number", "Acknowledgement", "Relative", "Window"),
+            *numbers("Seq (raw)", "Ack (raw)", "Relative", "Window"),
             Column("Client"),
             Column("Server"),
         ),

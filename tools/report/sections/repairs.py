@@ -65,7 +65,7 @@ def told(findings: Findings) -> Paragraph:
     named = [(kind, words) for kind, words in KINDS.items() if kind != "retransmission" and kinds[kind]]
     others = [plural(kinds[kind], one, several) for kind, (one, several, _) in named]
     others += [plural(len(sign.evidence.frames), sign.words, sign.several) for sign in _signs(findings)]
-    return Paragraph(f"{words}{f'. Besides them: {listed(others)}' if others else ''}.", _frames(repeated))
+    return Paragraph(f"{words}{f'. The capture also holds {listed(others)}' if others else ''}.", _frames(repeated))
 
 
 def _cause(event: Event) -> str:

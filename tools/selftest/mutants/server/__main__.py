@@ -48,6 +48,7 @@ class Sockets:
             self.engine.tick(time.monotonic())
             if self.stopping and stopped_at is None:
                 stopped_at = time.monotonic()
+                self.listener.close()
                 self.engine.stop()
             for _ in range(2):  # what the first round sends may let another connection go on
                 for conn in list(self.sockets):
@@ -66,7 +67,8 @@ class Sockets:
     def wait(self) -> None:
         """Takes what has come; what is read depends on what is still to be sent."""
         with selectors.DefaultSelector() as selector:
-            selector.register(self.listener, selectors.EVENT_READ)
+            if self.listener.fileno() >= 0:
+                selector.register(self.listener, selectors.EVENT_READ)
             for conn, sock in self.sockets.items():
                 kept = self.engine.must_wait(conn) if not conn.over else not self.engine.discards
                 waiting = conn.finished or kept

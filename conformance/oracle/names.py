@@ -14,6 +14,7 @@ from .frames import Parsed, parse_reply, parse_request, write_form
 from .probe import UnjudgeableError, letters
 
 _numbers = itertools.count(random.SystemRandom().randrange(10_000, 90_000))
+_letters = itertools.count()  # of names of one letter
 
 
 def unique_number() -> int:
@@ -23,8 +24,9 @@ def unique_number() -> int:
 
 def share_numbers(part: int, parts: int) -> None:
     """From now on this process takes each number whose place is `part`, from 0, among `parts` of them."""
-    global _numbers
+    global _numbers, _letters
     _numbers = itertools.count(next(_numbers) + part, parts)
+    _letters = itertools.count(next(_letters) + part, parts)
 
 
 def names_of(spec: Spec, count: int) -> list[str]:
@@ -86,7 +88,9 @@ class Names:
     def _same_length(self, name: str, kind: Type) -> str:
         """Two names of a play stay two, also where only their last letters tell them apart."""
         key = kind.fold(name)
-        for number in range(self._numbers.get(key, self.number), self.number + 26**2):
+        if key not in self._numbers:  # of names that are one letter long there are few: they are dealt out in turn
+            self._numbers[key] = self.number if len(name) > 1 else next(_letters)
+        for number in range(self._numbers[key], self._numbers[key] + 26**2):
             suffix = letters(number)[-max(1, len(name) - 1) :]
             found = name[: len(name) - len(suffix)] + suffix
             if not kind.accepts(found):

@@ -18,7 +18,6 @@ import pytest
 from conformance.cases.case import Case, cases_of
 from conformance.cases.play import Play, Step
 from conformance.engine.causes import last_words
-from conformance.engine.conditions import HANGS
 from conformance.engine.failures import (
     ContradictionError,
     ExcessError,
@@ -110,19 +109,6 @@ def judge(address: Address | Command, *cases: Case, patience: float = 1.0) -> li
     return run_suite(address, cases, Options(patience=patience))
 
 
-HANGS_AT_HELLO = f"""{PYTHON} -c 'import socket, sys, threading
-def serve(stream):
-    for line in stream.makefile("rb"):
-        if line.startswith(b"HELLO"):
-            stuck.set()
-        if stuck.is_set():
-            threading.Event().wait()
-        stream.sendall(b"PONG " + line[5:] if line.startswith(b"PING ") else b"ERR * bad-syntax No.\\n")
-stuck = threading.Event()
-listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-while True: threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()' {{port}}"""
-
-
 def test_an_answer_without_its_line_ending_is_shown(spec: Spec) -> None:
     """The commonest first mistake: the answer is there, and nothing ends it."""
     with scripted(lambda _, line: b"OK HELLO 1 core" if line == b"HELLO 1" else b"") as address:
@@ -152,59 +138,6 @@ def test_a_goodbye_that_is_not_due_is_laid_to_the_rule_that_it_obeys(spec: Spec)
 def test_the_telling_line_of_a_trace_is_found(stderr: str, telling: str) -> None:
     """Crashes of two causes are two groups, in each language."""
     assert last_words(stderr) == telling
-
-
-def test_a_server_that_hangs_is_started_again_and_not_waited_for_long_after_some_times(spec: Spec) -> None:
-    """Its other cases are judged, and each that hangs it is not worth the whole patience."""
-    again = [replace(hello(spec), id=f"CONNECTED/HELLO/own-{number}") for number in range(HANGS + 1)]
-    worker = Worker(Command(HANGS_AT_HELLO), spec, patience=0.6)
-    results = [worker.verdict(case) for case in again]
-    worker.stop()
-    assert all("answered nobody afterwards, and was started again" in result.note for result in results), results
-    assert [result.got for result in results] == ["nothing for 0.6 s"] * HANGS + ["nothing for 0.5 s"]
-
-
-SENDS_UNDER_A_LOCK = f"""{PYTHON} -c 'import socket, sys, threading
-def serve(stream):
-    for line in stream.makefile("rb"):
-        with lock:
-            stream.sendall(b"PONG " + line[5:] if line.startswith(b"PING ") else b"OK " + line)
-lock = threading.Lock()
-listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-while True: threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()' {{port}}"""
-
-
-def test_a_server_that_waits_for_a_slow_reader_fails(spec: Spec) -> None:
-    """Nobody else is answered meanwhile: that is said, and not waited for without end."""
-    (slow,) = [case for case in server_cases(spec, ("whole",)) if case.id == "NAMED/LINE/slow-reader"]
-    worker = Worker(Command(SENDS_UNDER_A_LOCK), spec, patience=1.0)
-    result = worker.verdict(slow)
-    worker.stop()
-    assert (result.verdict, result.wanted) == (Verdict.FAIL, "an answer to another connection meanwhile")
-
-
-def test_a_server_that_hangs_and_cannot_be_started_again_is_not_waited_for(spec: Spec) -> None:
-    """What is not asked any more is blocked, and says since when."""
-    stuck, over = threading.Event(), threading.Event()
-
-    def handle(_: socket.socket, line: bytes) -> bytes | None:
-        if line == b"HELLO 1":
-            stuck.set()
-        if stuck.is_set():
-            over.wait()
-        return polite(_, line)
-
-    others = [case for case in server_cases(spec, ("whole",)) if case.id.startswith("CONNECTED/LINE/unknown-")]
-    with scripted(handle) as address:
-        worker = Worker(address, spec, patience=0.6)
-        first, *later = [worker.verdict(case) for case in (hello(spec), *others)]
-        over.set()
-    assert first.verdict is Verdict.FAIL
-    assert "it answered nobody afterwards" in first.note
-    assert later
-    assert {(result.verdict, result.note) for result in later} == {
-        (Verdict.BLOCKED, "the server answers nobody since CONNECTED/HELLO/own: mend that first")
-    }
 
 
 def test_a_correct_answer_passes(spec: Spec) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from conformance.oracle.lines import Path
 from conformance.oracle.model import Due, End, Items, Text, World
 from pychat.spec import Spec
@@ -52,6 +54,15 @@ class Draft:
         own = dues.pop(who, [])
         self.due(dues)
         return own
+
+    def last_request(self, who: str, lines: Iterable[bytes]) -> bytes | None:
+        """The first of these requests that would end the connection now, None if none of them does."""
+        for line in lines:
+            after = self.world.copy()
+            after.feed(who, line)
+            if not after.is_open(who):
+                return line
+        return None
 
     def late(self, who: str, octets: bytes) -> Draft:
         """Octets behind the end of the stream."""

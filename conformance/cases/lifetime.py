@@ -81,15 +81,11 @@ class Lifetime(Cells):
 
     def _ways_out(self) -> Iterator[tuple[str, bytes | None]]:
         """How a connection ends from the initial state: a name, and what it sends before the end of its stream."""
-        world = Draft(self.spec).world
         yield "half-close", None
         yield "reset", None
-        for line in self.paths.lines(SUBJECT):
-            after = world.copy()
-            after.feed(SUBJECT, line)
-            if not after.is_open(SUBJECT):
-                yield "request", line
-                break
+        line = Draft(self.spec).last_request(SUBJECT, self.paths.lines(SUBJECT))
+        if line is not None:
+            yield "request", line
         budget = self.spec.budget(self.spec.initial)
         if budget is not None:
             yield "faults", self.ending * budget.faults

@@ -318,13 +318,9 @@ class Timers(Cells):
     def _last_words(self) -> Iterator[tuple[str, Path, bytes]]:
         """What ends a connection: its name, the path, the octets."""
         named = self.paths.to_configuration(self.paths.named) if self.paths.named is not None else ()
-        world = Draft(self.spec, named).world
-        for line in self.paths.lines(SUBJECT):
-            after = world.copy()
-            after.feed(SUBJECT, line)
-            if not after.is_open(SUBJECT):
-                yield line.split()[0].decode().lower(), named, line
-                break
+        line = Draft(self.spec, named).last_request(SUBJECT, self.paths.lines(SUBJECT))
+        if line is not None:
+            yield line.split()[0].decode().lower(), named, line
         budget = self.spec.budget(self.spec.initial)
         if budget is not None:
             yield "a-goodbye", (), self.ending * budget.faults

@@ -15,7 +15,7 @@ from conformance.oracle.frames import matches, quote
 from .actions import Numbered
 from .failures import MismatchError, OvertakenError
 from .inbox import Inbox
-from .kernel import socket_between
+from .kernel import peer_of
 from .stage import Stage
 
 OFFERED = 40 << 20  # octets; the system holds some megabytes for each of the two connections
@@ -72,7 +72,7 @@ class Backlog:
                 self._reads()
                 full = not wire.has_room(STUCK + self.stage.conditions.slack)
                 if full and not serves():
-                    raise _waits_for_a_reader(self.stage.patience)
+                    raise waits_for_a_reader(self.stage.patience)
                 if full and not wire.has_room(0) and not self._reads():
                     return 0
                 if time.monotonic() - self.began > SLOW and (self.stage.timed or self.taken < SLOW * MIB):
@@ -93,9 +93,8 @@ class Backlog:
 
     def _reads(self) -> bool:
         """Whether the server has read octets since this was last asked: it does so long before there is room."""
-        stream = self.sender.wire.stream
-        socket = socket_between(stream.getpeername()[1], stream.getsockname()[1])
-        before, self.unread = self.unread, socket.unread if socket is not None else None
+        theirs = peer_of(self.sender.wire.stream)
+        before, self.unread = self.unread, theirs.unread if theirs is not None else None
         return self.unread is not None and (self.unread != before or self.unread == 0)
 
     def top_up(self) -> None:
@@ -186,10 +185,9 @@ class Backlog:
         return b""
 
 
-def _waits_for_a_reader(seconds: float) -> MismatchError:
-    problem = MismatchError("an answer to another connection meanwhile", f"nothing for {seconds:g} s")
-    problem.timed_out = True
-    return problem
+def waits_for_a_reader(seconds: float) -> MismatchError:
+    """What is wrong with a server that answers nobody while one connection reads nothing."""
+    return MismatchError("an answer to another connection meanwhile", f"nothing for {seconds:g} s", timed_out=True)
 
 
 def _questions(reader: Inbox) -> re.Pattern[bytes]:

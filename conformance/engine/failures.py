@@ -11,11 +11,11 @@ from .verdict import Result, Verdict
 class MismatchError(Exception):
     """What came is not what was due. The player that runs a script adds the step, and the rule if none is given."""
 
-    def __init__(self, wanted: str, got: str, rule: str = "") -> None:
+    def __init__(self, wanted: str, got: str, rule: str = "", *, timed_out: bool = False) -> None:
         super().__init__(f"wanted {wanted}, got {got}")
         self.wanted, self.got, self.rule = wanted, got, rule
         self.step = ""
-        self.timed_out = False  # it was seen after a wait that has run out
+        self.timed_out = timed_out  # it was seen after a wait that has run out
         self.setup = False  # the step only led to the state in which something is judged
 
     def locate(self, step: str, *, setup: bool, rule: str = "") -> None:

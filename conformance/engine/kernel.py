@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,13 @@ class Socket:
     seconds: float
 
 
-def socket_between(local: int, remote: int) -> Socket | None:
-    """The socket whose ports these are, None where it is not seen."""
+def peer_of(stream: socket.socket) -> Socket | None:
+    """The socket at the other end of a connection, None where it is not seen."""
+    ports = [stream.getpeername()[1], stream.getsockname()[1]]
     for path in TABLES:
         for row in path.read_text().splitlines()[1:] if path.exists() else ():
             _, ours, theirs, _, queues, timer, *_ = row.split()
-            if [int(end.rpartition(":")[2], 16) for end in (ours, theirs)] == [local, remote]:
+            if [int(end.rpartition(":")[2], 16) for end in (ours, theirs)] == ports:
                 kind, ticks = timer.split(":")
                 return Socket(int(queues.partition(":")[2], 16), int(kind, 16), int(ticks, 16) / TICKS)
     return None

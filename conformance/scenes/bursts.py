@@ -9,9 +9,9 @@ from functools import partial
 
 from conformance.cases.case import Case
 from conformance.cases.draft import Draft
-from conformance.engine.backlog import STUCK
+from conformance.engine.backlog import STUCK, waits_for_a_reader
 from conformance.engine.failures import MismatchError, OvertakenError
-from conformance.engine.kernel import socket_between
+from conformance.engine.kernel import peer_of
 from conformance.engine.player import Player
 from conformance.engine.stage import Stage
 from conformance.engine.worker import Worker
@@ -37,11 +37,12 @@ LATE_RULE = "R-CLOSE-1"
 
 def scenes(spec: Spec) -> Iterator[Case]:
     """The scenes whose rules the spec has; bursts, where a partner gets lines as they are, numbers and all."""
-    named = paths_of(spec).named
-    last = _last_request(spec, named) if named is not None else None
+    paths = paths_of(spec)
+    way = paths.to_configuration(paths.named) if paths.named is not None else ()
+    last = Draft(spec, way).last_request(SUBJECT, paths.lines(SUBJECT))
     lingers = any(timer.since == "goodbye" for timer in spec.timers.values())
-    if LATE_RULE in spec.rules and named is not None and last is not None and lingers:
-        run = partial(_late, named=named, last=last)
+    if LATE_RULE in spec.rules and paths.named is not None and last is not None and lingers:
+        run = partial(_late, named=paths.named, last=last)
         title = "All that comes after the last frame is dropped, however much"
         yield scene(spec, f"{spec.final}/LINE/dropped-however-much", title, (LATE_RULE,), run)
     if not set(RULES) <= set(spec.rules):
@@ -121,7 +122,8 @@ def _held(worker: Worker, stage: Stage, state: str, form: Form) -> None:
         if not sender.wait(lambda: not sender.tokens, time.monotonic() + patience):
             if sender.units:
                 raise MismatchError("a line that is passed on, or waits", sender.seen)
-            Player(stage).barrier(stage.inbox("judge"))  # it answers another connection
+            if not Player(stage).barrier(stage.inbox("judge")):
+                raise waits_for_a_reader(stage.patience)
             sender.drain()
     stage.transcript.quiet = False
     stage.transcript.note("a", "#", text=f"{count} lines were sent, the last of them is not handled: b reads on")
@@ -132,18 +134,6 @@ def _held(worker: Worker, stage: Stage, state: str, form: Form) -> None:
         raise MismatchError(f"an answer to the {stage.barrier.verb} that waited behind them", "nothing", HELD_RULES[0])
 
 
-def _last_request(spec: Spec, named: str) -> bytes | None:
-    """The request that ends the connection of a user, None in a spec without one."""
-    paths = paths_of(spec)
-    world = Draft(spec, paths.to_configuration(named)).world
-    for line in paths.lines(SUBJECT):
-        after = world.copy()
-        after.feed(SUBJECT, line)
-        if not after.is_open(SUBJECT):
-            return line
-    return None
-
-
 def _late(worker: Worker, stage: Stage, named: str, last: bytes) -> None:
     """The server has said its last frame and reads on: what is sent is taken, until the time for it is over."""
     lead(worker, stage, named)
@@ -151,14 +141,14 @@ def _late(worker: Worker, stage: Stage, named: str, last: bytes) -> None:
     inbox.send(last, stage.deadline())
     inbox.wait(lambda: False, stage.deadline())
     seconds = min(timer.after for timer in stage.spec.timers.values() if timer.since == "goodbye")
-    stream, inbox.wire.end, taken = inbox.wire.stream, None, 0
+    inbox.wire.end, taken = None, 0
     stage.transcript.note(SUBJECT, "#", text=f"sends {LATE} octets after the end")
     inbox.wire.send_little()
     until, unread = time.monotonic() + PART * seconds, -1
     while taken < LATE and inbox.wire.end is None and time.monotonic() < until:
         taken += inbox.wire.offer(b"x" * min(LATE - taken, 1 << 18))
         if not inbox.wire.has_room(STUCK):
-            theirs = socket_between(stream.getpeername()[1], stream.getsockname()[1])
+            theirs = peer_of(inbox.wire.stream)
             if theirs is None or theirs.unread == unread > 0:
                 break
             unread = theirs.unread
@@ -166,4 +156,5 @@ def _late(worker: Worker, stage: Stage, named: str, last: bytes) -> None:
         raise OvertakenError(f"octets that are dropped: the server reads {taken} of them in {PART * seconds:g} s")
     if taken < LATE:
         got = "a reset" if inbox.wire.end else "no more"
-        raise MismatchError(f"that {LATE} octets are read and dropped", f"{taken} of them were taken, then {got}")
+        wanted, got = f"that {LATE} octets are read and dropped", f"{taken} of them were taken, then {got}"
+        raise MismatchError(wanted, got, timed_out=True)

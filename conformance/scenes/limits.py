@@ -12,7 +12,7 @@ from functools import partial
 
 from conformance.cases.case import Case
 from conformance.engine.failures import MismatchError, NotTestedError, UnreachableError
-from conformance.engine.kernel import socket_between
+from conformance.engine.kernel import peer_of
 from conformance.engine.player import Player
 from conformance.engine.stage import Stage
 from conformance.engine.worker import Worker
@@ -106,11 +106,10 @@ def _keepalive(worker: Worker, stage: Stage, named: str) -> None:
     """
     lead(worker, stage, named)
     stream = stage.inbox(SUBJECT).wire.stream
-    ours, theirs = stream.getsockname()[1], stream.getpeername()[1]
     idle = worker.spec.transport.keepalive[0]
     deadline = time.monotonic() + 0.5
     while time.monotonic() < deadline:
-        found = socket_between(theirs, ours)
+        found = peer_of(stream)
         if found is None:
             raise NotTestedError("its keep-alive: the server's sockets are not seen on this machine")
         if found.timer == KEEPALIVE and found.seconds <= idle + 1:

@@ -48,7 +48,8 @@ class Sockets:
             self.engine.tick(time.monotonic())
             if self.stopping and stopped_at is None:
                 stopped_at = time.monotonic()
-                self.listener.close()
+                if not self.engine.serves_latecomers:
+                    self.listener.close()
                 self.engine.stop()
             for _ in range(2):  # what the first round sends may let another connection go on
                 for conn in list(self.sockets):

@@ -26,6 +26,7 @@ class Server(Users):
 
     closing: Closing = "linger"
     hurries = True  # when it is stopped: it does not wait for those that do not close
+    serves_latecomers = False  # when it is stopped: it goes on listening
     discards = True  # what comes after the last frame is read
     reader = Reader
 

@@ -204,6 +204,28 @@ class ReadsNothingAfterTheLastFrame(Server):
     discards = False
 
 
+@table.engine("serves-latecomers")
+class ServesLatecomers(Server):
+    """Goes on listening when it is stopped, and serves the connections that come."""
+
+    serves_latecomers = True
+
+
+@table.engine("held-frames-wait-for-more")
+class HeldFramesWaitForMore(Server):
+    """Frames that waited for a full queue are taken with the next octets of their connection, and not before."""
+
+    def receive(self, conn: Connection, octets: bytes, now: float) -> None:
+        self.memory.pop(conn, None)
+        super().receive(conn, octets, now)
+
+    def pump(self, conn: Connection) -> None:
+        if not conn.over and self.must_wait(conn):
+            self.memory[conn] = self.now
+        if conn not in self.memory:
+            super().pump(conn)
+
+
 @table.engine("last-accept-counts")
 class LastAcceptCounts(Server):
     """Keeps one clock since the accept: each new connection starts that of all."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from conformance.cases.case import Case
-from conformance.engine import programs
-from conformance.engine.target import Address
+from conformance.engine import ports, programs
+from conformance.engine.ports import free_port
+from conformance.engine.target import Address, Command
 from conformance.engine.verdict import Result, Verdict
 from conformance.run import MOST, Options, Run, run_suite, workers_for
 from conformance.suite import select, server_cases
@@ -23,6 +25,15 @@ from pychat.spec import Spec
 from .conftest import ROOT, Stage
 
 SERVER = f"{sys.executable} -m pychat server --host {{host}} --port {{port}} --spec {{spec}}"
+
+DIES_OF_SILENCE = """
+import os, sys
+sys.path.insert(0, {pychat!r})
+from pychat.core.lifecycle import Lifecycle
+Lifecycle.say_goodbye = lambda *_: os._exit(7)
+from pychat.__main__ import main
+main()
+"""
 
 
 def case(number: int) -> Case:
@@ -54,6 +65,31 @@ def test_fail_fast_ends_at_a_failure_and_not_at_a_case_that_was_blocked() -> Non
 def test_a_server_that_answers_slowly_gets_more_workers(pace: float, jobs: int, cases: int, workers: int) -> None:
     """Never fewer than were asked for, nor more than there are cases or than a machine bears."""
     assert workers_for(pace, jobs, cases) == workers
+
+
+def test_a_port_is_given_to_one_program_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is it one that a system gives to whoever asks for any, or one that somebody has, on whatever address."""
+    with free_port() as port, socket.socket() as other:
+        assert port in ports.PORTS
+        other.bind(("127.0.0.2", 0))
+        taken = int(other.getsockname()[1])
+        assert taken not in ports.PORTS
+        monkeypatch.setattr(ports, "PORTS", (port, taken, port + 1))
+        with free_port() as next_port:
+            assert next_port == port + 1
+        monkeypatch.setattr(ports, "PORTS", (port + 1, taken))
+        with free_port() as again:
+            assert again == port + 1
+
+
+def test_the_death_of_a_server_with_short_timers_is_told(spec: Spec, tmp_path: Path) -> None:
+    """Its cases have not started it; what ended it is said all the same."""
+    program = tmp_path / "server.py"
+    program.write_text(DIES_OF_SILENCE.format(pychat=str(ROOT)), encoding="utf-8")
+    command = Command(f"{sys.executable} {program} server --host {{host}} --port {{port}} --spec {{spec}}")
+    results = run_suite(command, select(server_cases(spec, ("whole",)), ["CONNECTED/TIME/registration"]), spec=spec)
+    assert [result.verdict for result in results] == [Verdict.FAIL], results[0]
+    assert "ended with code 7" in results[0].got
 
 
 def test_workers_in_several_processes_share_one_server(start: Callable[..., Stage], spec: Spec) -> None:

@@ -148,7 +148,7 @@ def test_a_person_finds_another_and_they_talk(start: Callable[..., Stage], sit: 
     alice.enter("bob")
     alice.see("! You cannot be bob: That name is taken.", "Your name:")
     alice.enter("alice")
-    alice.see("* You are alice.", "* Here is Bob (free).", "Chat with:", "alice · NAMED")
+    alice.see("* You are alice.", "* Here is Bob (free).", "Chat with:", "NAMED · type a name")
     alice.type("bo" + TAB)
     alice.see("Bob")
     alice.type(ENTER)
@@ -503,8 +503,8 @@ def test_a_call_that_nobody_answers_is_told_and_left(start: Callable[..., Stage]
     bob = sit(stage.server.address, "--name", "bob")
     bob.see("Nobody else is here yet")
     alice = sit(stage.server.address, "--name", "alice", "--chat", "bob")
-    alice.see("* Calling bob …", "* bob did not answer.", "Chat with:")
-    bob.see("* alice is calling you.", "* You did not answer in time: alice is not calling any more.", "Chat with:")
+    alice.see("* Calling bob …", "* bob did not answer.", "NAMED · type a name")
+    bob.see("* alice is calling you.", "* You did not answer in time: alice is not calling any more.", "NAMED · type a name")
     carol = stage.user("carol")
     for called in ("alice", "bob"):
         assert carol.ask(f"CHAT {called}") == f"OK CHAT {called}"

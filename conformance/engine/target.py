@@ -23,6 +23,7 @@ from pychat.spec import Spec
 
 from . import programs
 from .conditions import LATE
+from .ports import free_port
 from .shell import needs_shell, not_executed
 
 KEPT = 64 * 1024  # octets of its output
@@ -163,8 +164,8 @@ class Command:
     def start(self, **values: str) -> Running:
         problem = ""
         for _ in range(ATTEMPTS):
-            with _starting:
-                process, problem = self._try({"host": "127.0.0.1", **values})
+            with _starting, free_port() as port:
+                process, problem = self._try({"host": "127.0.0.1", "port": str(port), **values})
             if process is not None:
                 return process
             if "address already in use" not in problem.lower():
@@ -172,8 +173,8 @@ class Command:
         raise StartError(problem)
 
     def _try(self, values: dict[str, str]) -> tuple[Running | None, str]:
-        host, port = values["host"], free_port() if "port" in self.placeholders else 0
-        process = Process(spawn(self, self.words(port=str(port), **values)))
+        host, port = values["host"], int(values["port"]) if "port" in self.placeholders else 0
+        process = Process(spawn(self, self.words(**values)))
         elsewhere = 0.0  # when it was first seen at the other loopback address
         started = time.monotonic()
         late = 0.0  # by how much a short wait of the judge ended late, at most: the machine is busy
@@ -302,13 +303,6 @@ def _readable(stream: IO[bytes], milliseconds: int | None) -> bool:
     poll = select.poll()
     poll.register(stream.fileno(), select.POLLIN)
     return bool(poll.poll(milliseconds))
-
-
-def free_port() -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def announced_in(octets: bytes) -> tuple[str, int] | None:

@@ -115,6 +115,8 @@ class Worker:
             return self._excused(case, first)
         with self.conditions.alone() if busy else self.conditions.beside():
             second = self._once(case)
+        if second.unreached:  # the first one has ended it
+            return self._excused(case, first)
         self.conditions.tried(confirmed=not second.verdict.good)
         if second.verdict.good:
             second.remark(f"it failed at the first try ({first.words}), and not at the second one")
@@ -214,7 +216,7 @@ class Worker:
         if process is not None and process.popen.wait(LAST_SIGN + min(self.conditions.slack, 1)) is not None:
             process.join()  # its last words
         killed = killed_from_outside(process.popen) if process is not None else ""
-        death = running.death()
+        death = Running(running.address, process).death()
         if killed:
             result.excuse(killed)
         elif death:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from conformance.engine import programs
+from conformance.engine.ports import free_port
 
 from .contenders import Contender
 
@@ -49,7 +50,7 @@ class Server:
     def _start(self, directory: Path, on: set[int], stack: ExitStack) -> None:
         contender = self.contender
         places = {"config": str(directory / "config"), "program": str(directory / "program")}
-        port = _free_port() if contender.config else 0
+        port = stack.enter_context(free_port()) if contender.config else 0
         if contender.source:
             source = str(Path(__file__).with_name(contender.source))
             done = programs.run(["gcc", "-O2", "-o", places["program"], source])
@@ -117,9 +118,3 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
-
-
-def _free_port() -> int:
-    """A port that was free a moment ago, for servers that cannot say which one they took."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

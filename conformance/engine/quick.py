@@ -17,7 +17,7 @@ from pychat.spec import Spec, loads
 from pychat.spec.model import Timer
 from pychat.spec.reading import read
 
-FIRST = {"goodbye": 1.5, "accept": 2.4, "call": 2.5, "silence": 2.6, "full": 6.0, "end of silence": 8.4}  # seconds
+FIRST = {"goodbye": 1.5, "accept": 2.4, "call": 2.5, "silence": 2.6, "full": 6.0, "end of silence": 9.2}  # seconds
 NEXT = 2.5  # seconds between two timers of one kind
 AT_ONCE = 0.02  # seconds of an answer for which these times are long enough
 ANSWERS = 6  # for each second more, so many times as long: several answers must come in a part of a timer

@@ -20,7 +20,7 @@ from .engine.apart import workers_apart
 from .engine.needs import Offer
 from .engine.preflight import preflight
 from .engine.quick import quicken
-from .engine.target import Address, Command, Target, command_values
+from .engine.target import Command, Shared, Target, command_values
 from .engine.verdict import Result, Verdict
 from .engine.worker import Worker
 
@@ -200,13 +200,10 @@ def _quick_worker(target: Target, spec: Spec, options: Options, stack: contextli
     """A worker at a server with short timers, which others may use too; an `answer` takes so many seconds."""
     folder = stack.enter_context(programs.folder("pychat-conformance-"))
     quick = quicken(options.spec_file or shipped_file(), folder, answer)
-    running = target.start(**command_values(quick, quick.source))
-    stack.callback(running.stop)
+    shared = stack.enter_context(Shared(target, command_values(quick, quick.source)))
+    shared.start()
     offer = Offer(target.placeholders, max_wait=options.max_wait, quick_of=spec)
-    return Worker(
-        Address(*running.address), quick, options.patience, " ".join(options.profiles), offer=offer,
-        shared=running.process,
-    )  # fmt: skip
+    return Worker(shared, quick, options.patience, " ".join(options.profiles), offer=offer)
 
 
 def _run_workers(assignments: Iterable[Assignment], run: Run) -> None:

@@ -239,11 +239,11 @@ def test_second_tries_are_bounded() -> None:
     """A server with many failures is not judged twice as long."""
     each = Conditions()
     for _ in range(4):
-        assert each.grants(late=False)
+        assert each.grants(alone=False)
         each.tried(confirmed=True)
-    assert not each.grants(late=False), "four were confirmed in a row"
+    assert not each.grants(alone=False), "four were confirmed in a row"
     each.tried(confirmed=False)
-    assert sum(each.grants(late=False) for _ in range(2 * SECOND_TRIES)) == SECOND_TRIES - 4
+    assert sum(each.grants(alone=False) for _ in range(2 * SECOND_TRIES)) == SECOND_TRIES - 4
 
 
 def test_lateness_is_that_of_the_judges_own_waits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,11 +26,15 @@ from .conftest import ROOT, Stage
 
 SERVER = f"{sys.executable} -m pychat server --host {{host}} --port {{port}} --spec {{spec}}"
 
-DIES_OF_SILENCE = """
+DIES_OF_A_GOODBYE = """
 import os, sys
 sys.path.insert(0, {pychat!r})
 from pychat.core.lifecycle import Lifecycle
-Lifecycle.say_goodbye = lambda *_: os._exit(7)
+def die(*_):
+    sys.stderr.write("goodbye")
+    sys.stderr.flush()
+    os._exit(7)
+Lifecycle.say_goodbye = die
 from pychat.__main__ import main
 main()
 """
@@ -82,14 +86,17 @@ def test_a_port_is_given_to_one_program_at_a_time(monkeypatch: pytest.MonkeyPatc
             assert again == port + 1
 
 
-def test_the_death_of_a_server_with_short_timers_is_told(spec: Spec, tmp_path: Path) -> None:
-    """Its cases have not started it; what ended it is said all the same."""
+def test_a_server_with_short_timers_that_dies_is_started_again(spec: Spec, tmp_path: Path) -> None:
+    """It serves many cases at once. Those that it dies of fail, with its last words, and no other one."""
     program = tmp_path / "server.py"
-    program.write_text(DIES_OF_SILENCE.format(pychat=str(ROOT)), encoding="utf-8")
+    program.write_text(DIES_OF_A_GOODBYE.format(pychat=str(ROOT)), encoding="utf-8")
     command = Command(f"{sys.executable} {program} server --host {{host}} --port {{port}} --spec {{spec}}")
-    results = run_suite(command, select(server_cases(spec, ("whole",)), ["CONNECTED/TIME/registration"]), spec=spec)
-    assert [result.verdict for result in results] == [Verdict.FAIL], results[0]
-    assert "ended with code 7" in results[0].got
+    cases = select(server_cases(spec, ("whole",)), ["CONNECTED/TIME/registration", "NAMED/TIME/probe"])
+    deadly, harmless = run_suite(command, cases, spec=spec)
+    assert deadly.verdict is Verdict.FAIL
+    assert deadly.got.endswith("it ended with code 7")
+    assert deadly.stderr.endswith("goodbye")
+    assert harmless.verdict is Verdict.PASS, harmless
 
 
 def test_workers_in_several_processes_share_one_server(start: Callable[..., Stage], spec: Spec) -> None:

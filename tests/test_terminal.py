@@ -504,7 +504,9 @@ def test_a_call_that_nobody_answers_is_told_and_left(start: Callable[..., Stage]
     bob.see("Nobody else is here yet")
     alice = sit(stage.server.address, "--name", "alice", "--chat", "bob")
     alice.see("* Calling bob …", "* bob did not answer.", "NAMED · type a name")
-    bob.see("* alice is calling you.", "* You did not answer in time: alice is not calling any more.", "NAMED · type a name")
+    bob.see(
+        "* alice is calling you.", "* You did not answer in time: alice is not calling any more.", "NAMED · type a name"
+    )
     carol = stage.user("carol")
     for called in ("alice", "bob"):
         assert carol.ask(f"CHAT {called}") == f"OK CHAT {called}"

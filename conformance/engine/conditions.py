@@ -103,15 +103,15 @@ class Conditions:
                 self._alone = False
                 self.lock.notify_all()
 
-    def grants(self, *, late: bool) -> bool:
-        """Whether a case may be tried again; `late`: alone, since the machine was late."""
+    def grants(self, *, alone: bool) -> bool:
+        """Whether a case may be tried again; `alone`: since the machine was late, or another case may be the reason."""
         with self.lock:
-            if self._tries >= SECOND_TRIES or (late and self._tries_alone >= ALONE):
+            if self._tries >= SECOND_TRIES or (alone and self._tries_alone >= ALONE):
                 return False
-            if not late and self._confirmed >= CONFIRMED:
+            if not alone and self._confirmed >= CONFIRMED:
                 return False
             self._tries += 1
-            self._tries_alone += late
+            self._tries_alone += alone
             return True
 
     def tried(self, *, confirmed: bool) -> None:

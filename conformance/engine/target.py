@@ -15,7 +15,8 @@ import signal
 import socket
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import IO
 
 from conformance.oracle.frames import visible_lines
@@ -92,10 +93,11 @@ class StartError(Exception):
 
 @dataclass(slots=True)
 class Running:
-    """An implementation that listens at `address`."""
+    """An implementation that listens at `address`; `shared`: others use it too, and `stop` leaves it alone."""
 
     address: tuple[str, int]
     process: Process | None = None
+    shared: bool = False
 
     @property
     def alive(self) -> bool:
@@ -116,7 +118,7 @@ class Running:
 
     def stop(self, grace: float = STOP_SECONDS) -> None:
         """Ends it, after so many seconds of grace."""
-        if self.process is not None:
+        if self.process is not None and not self.shared:
             self.process.kill(grace)
 
 
@@ -217,7 +219,42 @@ class Command:
         return None, f"`{self.text}` does not listen on {here}, as it is told: it listens on {there}"
 
 
-Target = Address | Command
+class Shared:
+    """A server that several workers use at once. It is started when it is first needed, and again when it has died.
+
+    As a context manager it is ended.
+    """
+
+    restartable = False
+
+    def __init__(self, target: Target, values: Mapping[str, str]) -> None:
+        self.placeholders: frozenset[str] = target.placeholders
+        self._target, self._values = target, values
+        self._lock = threading.Lock()  # guards what runs, and is held while it is started
+        self._running: Running | None = None
+
+    def start(self) -> Running:
+        """What runs. Raises StartError as its target does."""
+        with self._lock:
+            if self._running is None or not self._running.alive:
+                self._end()
+                self._running = self._target.start(**self._values)
+            return replace(self._running, shared=True)
+
+    def _end(self) -> None:
+        if self._running is not None:
+            self._running.stop()
+            self._running = None
+
+    def __enter__(self) -> Shared:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._end()
+
+
+Target = Address | Command | Shared
 """What is judged. `start` may be called by several threads."""
 
 

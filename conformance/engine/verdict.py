@@ -66,6 +66,7 @@ class Result:
     broken: str = ""  # the rule that the failed step obeys, if it is known
     timed_out: bool = False  # it failed after a wait that has run out
     late: float = 0.0  # seconds by which a short wait of the judge ended late: the machine was busy
+    bereft: bool = False  # its server has died, perhaps of another case that used it too
     confirmed: bool = False  # it failed twice
     excused: bool = False  # it was not tested, because the machine was too busy, or an answer too slow for a timer
     cause: str = ""  # the same for all failures that are one mistake

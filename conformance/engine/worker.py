@@ -23,7 +23,7 @@ from .needs import EVERYTHING_WORKS, NO_OFFER, Findings, Offer, lacking
 from .player import Player
 from .script import Compiler
 from .stage import Stage
-from .target import LAST_SIGN, STOP_SECONDS, Process, Running, StartError, Target, killed_from_outside
+from .target import LAST_SIGN, STOP_SECONDS, Running, StartError, Target, killed_from_outside
 from .verdict import Result, Verdict
 from .wire import Transcript
 
@@ -44,7 +44,6 @@ class Worker:
     values: Mapping[str, str] = field(default_factory=dict)  # of the placeholders in the command
     offer: Offer = NO_OFFER
     findings: Findings = EVERYTHING_WORKS
-    shared: Process | None = None  # the server, where other workers use it too
     conditions: Conditions = field(default_factory=Conditions)  # shared by the workers of a run
     running: Running | None = field(default=None, init=False)
     untidy: int = field(default=0, init=False)  # cases after which the server did not close its ends in time
@@ -110,13 +109,11 @@ class Worker:
 
     def _again(self, case: Case, first: Result) -> Result:
         """The result of a second try, if there is one: time may have failed the first one, and not the server."""
-        busy = first.late >= LATE
-        if not self.conditions.grants(late=busy):
+        alone = first.late >= LATE or first.bereft
+        if not self.conditions.grants(alone=alone):
             return self._excused(case, first)
-        with self.conditions.alone() if busy else self.conditions.beside():
+        with self.conditions.alone() if alone else self.conditions.beside():
             second = self._once(case)
-        if second.unreached:  # the first one has ended it
-            return self._excused(case, first)
         self.conditions.tried(confirmed=not second.verdict.good)
         if second.verdict.good:
             second.remark(f"it failed at the first try ({first.words}), and not at the second one")
@@ -212,19 +209,21 @@ class Worker:
 
     def _examine(self, case: Case, result: Result, running: Running) -> None:
         """Whether the server still lives after a case that failed, and what ended it."""
-        process = self.shared or running.process
+        process = running.process
         if process is not None and process.popen.wait(LAST_SIGN + min(self.conditions.slack, 1)) is not None:
             process.join()  # its last words
         killed = killed_from_outside(process.popen) if process is not None else ""
-        death = Running(running.address, process).death()
+        death = running.death()
         if killed:
             result.excuse(killed)
         elif death:
             if result.verdict is Verdict.BLOCKED:
                 result.verdict, result.wanted = Verdict.FAIL, "a server that lives"
             result.got = f"{result.got}; then {death}" if result.got else death
-        result.stderr = running.stderr(self.said)
+        if death or not running.shared:  # else it may be about other cases
+            result.stderr = running.stderr(self.said)
         if death:
+            result.bereft = running.shared
             self.stop()
         elif self.findings.barrier and not self.answers(min(HEALTH_SECONDS, self.patience) + self.conditions.slack):
             self._hung(case, result, running)

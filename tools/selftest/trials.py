@@ -126,6 +126,7 @@ def try_mutant(
     options = Options(jobs=1, fail_fast=True, patience=PATIENCE, spec_file=spec_file)
     asked = blocked = 0
     once: list[str] = []
+    untested: list[str] = []
 
     def ends(killer: Result | None = None, note: str = "") -> Trial:
         return Trial(mutant, killer, asked, time.monotonic() - started, note)
@@ -158,7 +159,9 @@ def try_mutant(
                 wait_until_calm(CALM_SECONDS)
             else:
                 blocked += not failed
+        untested += waiting
     notes = [f"{blocked} times the way to a case failed, and no case did"] if blocked else []
+    notes += [f"not tested on this machine: {', '.join(untested)}"] if untested else []
     return ends(note="; ".join([*notes, *(f"{key} failed once, and not again" for key in once)]))
 
 

@@ -287,7 +287,7 @@ def test_a_case_that_outlives_a_timer_is_not_tested(spec: Spec) -> None:
 
 def test_a_shutdown_that_takes_longer_than_it_may_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """However patient the judge is with answers: the time runs from the signal."""
-    monkeypatch.setattr(Conditions, "grants", lambda _, *, late: False)  # once is enough here
+    monkeypatch.setattr(Conditions, "grants", lambda *_, **__: False)  # once is enough here
     hurried = changed("shutdown: {seconds: 5,", "shutdown: {seconds: 1,")
     variant = find("stop-4s")
     assert variant is not None

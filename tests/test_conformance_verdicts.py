@@ -26,7 +26,7 @@ from conformance.engine.failures import (
     UnreachableError,
     record_failure,
 )
-from conformance.engine.target import Address, Command, StartError
+from conformance.engine.target import Address, Command, Shared, StartError
 from conformance.engine.verdict import Result, Verdict, exit_code
 from conformance.engine.worker import Worker
 from conformance.results.known import Known, KnownError
@@ -329,11 +329,10 @@ def test_a_shared_server_that_is_killed_from_outside_has_broken_no_rule(spec: Sp
     """The one with short timers, which all workers use whose cases wait."""
     program = tmp_path / "dies.py"
     program.write_text(DIES.replace("os.abort()", "os.kill(os.getpid(), 9)"))
-    running = Command(f"{PYTHON} {program} {{port}}").start()
     leave = (Step("a", "send", b"LEAVE\n", "LEAVE"),)
     fatal = cases_of(spec, Play("CONNECTED/LEAVE/own", "t", ("R-ERR-5",), leave), "play", ("whole",))[0]
-    result = Worker(Address(*running.address), spec, 2.0, shared=running.process).verdict(fatal)
-    running.stop()
+    with Shared(Command(f"{PYTHON} {program} {{port}}"), {}) as shared:
+        result = Worker(shared, spec, 2.0).verdict(fatal)
     assert result.verdict is Verdict.BLOCKED
     assert "SIGKILL" in result.words
 

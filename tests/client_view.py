@@ -126,7 +126,7 @@ class ClientView:
     def _err(self, verb: str, code: str, _words: str) -> None:
         if verb == "MSG":
             if not self.any_lines:
-                self._must(self.unanswered[:1] and self.unanswered[0][0] == "MSG", "no line was sent")
+                self._must([verb for verb, _ in self.unanswered[:1]] == ["MSG"], "no line was sent")
                 del self.unanswered[0]
             due = "wrong-state" if self.state != "PAIRED" else "not-accepted" if self.partner else "partner-gone"
             self._must(code == due and not (self.partner and self.accepted), "the line is not refused so")

@@ -97,7 +97,7 @@ def recorded(path: Path) -> tuple[Recorded, ...]:
         octets = plain.read_bytes()
     magic, _, _, _, _, _, link = struct.unpack_from("<IHHiIII", octets)
     assert (magic, link) == (_NANOSECONDS, _ETHERNET), path
-    found = []
+    found: list[Recorded] = []
     at = 24
     while at < len(octets):
         seconds, nanoseconds, captured, length = struct.unpack_from("<IIII", octets, at)

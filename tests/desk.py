@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import cast
 
-from pychat.client.client import Ended
+from pychat.client.client import Client, Ended
 from pychat.client.input_line import InputLine
 from pychat.client.phrases import Phrases
 from pychat.client.talk import Talk
@@ -26,7 +27,7 @@ class Desk:
         self.talk = Talk(protocol, Phrases(), name, chat)
         self.line = InputLine(self.talk)
         hub.open(self.connection, "here", 0.0, loopback=True)
-        self.talk.online(self)
+        self.talk.online(cast(Client, self))
         self.line.seen()
 
     @property
@@ -115,6 +116,6 @@ def come_back(hub: Hub, desk: Desk) -> Desk:
     again = Desk(hub, None)
     again.talk, again.line = desk.talk, desk.line
     again.talk.lines.clear()
-    again.talk.online(again)
+    again.talk.online(cast(Client, again))
     again.line.seen()
     return again

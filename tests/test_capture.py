@@ -118,7 +118,7 @@ def test_what_cannot_be_recorded_is_said_in_a_line(tmp_path: Path) -> None:
         (["--scenario", "loss", "--loopback", "--out", tmp_path / "x.pcapng"], "needs a router"),
         (["--loopback", "--server", "false", "--out", tmp_path / "x.pcapng"], "does not say where it listens"),
     ):
-        done = capture(*arguments)
+        done = capture(*map(str, arguments))
         assert done.returncode == 1
         assert words in done.stderr
         assert len(done.stderr.splitlines()) == 1

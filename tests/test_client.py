@@ -261,7 +261,9 @@ def test_the_server_is_stopped(spec: Spec, connect: Connect) -> None:
         client = connect(server.address)
         client.send("PING", "t")
         until(client, "PONG")
-    assert until(client, "BYE").code == spec.goodbye_when("stop").code
+    goodbye = spec.goodbye_when("stop")
+    assert goodbye is not None
+    assert until(client, "BYE").code == goodbye.code
     assert end(client).how == "goodbye"
 
 

@@ -75,7 +75,9 @@ def test_a_fault_of_a_spec_and_the_name_of_its_file_are_shown(main: click.Comman
     """A file from a stranger is looked at with each of these."""
     file = tmp_path / f"sp{HOSTILE}ec.yaml"
     file.write_text(SPEC_FILE.read_text().replace("title: PySocket Chat", 'titl\u202e: "x"\n"\\e[2J\\u2028": x'))
-    words = {pychat: ["spec", "check", str(file)], judge: ["list", "--spec", str(file)], report: ["x", "--spec"]}
+    words: dict[click.Command, list[str]] = {
+        pychat: ["spec", "check", str(file)], judge: ["list", "--spec", str(file)], report: ["x", "--spec"],
+    }  # fmt: skip
     said = shows(main, *words.get(main, ["--spec"]), *([] if main in (pychat, judge) else [str(file)]))
     assert "unknown key" in said
     assert len([line for line in said.split("\n") if "unknown key" in line]) == 2

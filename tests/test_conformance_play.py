@@ -100,7 +100,7 @@ def test_every_play_says_what_the_model_says(spec: Spec, segment: str) -> None:
     """Two sources for what is right: hands and the table. They must not differ."""
     for play in [*shipped_plays(spec), *example_plays(spec), *Matrix(spec).plays()]:
         if play.of == "server" and segment in play.segments:
-            Compiler(spec, play, 7, segment=segment).compile()  # type: ignore[arg-type]  # parametrize gives str
+            Compiler(spec, play, 7, segment=segment).compile()
 
 
 def test_a_play_against_the_model_is_the_suites_own_fault(spec: Spec) -> None:

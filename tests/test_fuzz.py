@@ -92,7 +92,8 @@ def test_no_frame_of_the_server_is_wrong(
     walked = run_walks(address, served, walks(served, number, seed, noisy=True), Options(jobs=4))
     print(f"\n{protocol}: {walked.figures} (seed {seed})")
     if walked.found is not None:
-        pytest.fail(f"seed {seed}: {walked.found.result.words}\n{to_yaml([walked.found.play])[:5000]}")
+        play, result = walked.found
+        pytest.fail(f"seed {seed}: {result.words}\n{to_yaml([play])[:5000]}")
     assert all(result.verdict.good for result in walked.results)
     assert len(walked.results) == number
 
@@ -322,7 +323,24 @@ def transplanted(data: Any, chance: random.Random) -> Any:
             parts += [(child, below) for below in (child if isinstance(child, dict) else range(len(child)))]
     inside, key = chance.choice(parts)
     other, below = chance.choice(parts)
-    strange = (None, True, 0, -1, 10**30, 1.5, "", " ", "x" * 5000, "\x1b[2J", "<me>", "(", [], {}, [[]], {"x": []})
+    strange: tuple[Any, ...] = (
+        None,
+        True,
+        0,
+        -1,
+        10**30,
+        1.5,
+        "",
+        " ",
+        "x" * 5000,
+        "\x1b[2J",
+        "<me>",
+        "(",
+        [],
+        {},
+        [[]],
+        {"x": []},
+    )
     new = chance.choice((other[below], chance.choice(strange)))
     kind = chance.choice(("replace", "replace", "delete", "rename"))
     if kind == "delete":

@@ -9,7 +9,7 @@ from transitions import MachineError
 
 from pychat.core.machine import ENDING, client_edges, client_machine, server_edges, server_machine
 from pychat.spec import Spec, load, shipped
-from pychat.spec.check import changes
+from pychat.spec.link import changes
 
 from .conftest import ROOT
 

@@ -27,6 +27,8 @@ ENOUGH = 3000  # steps that no expression of these tests needs, if it is accepte
 # A program for a backtracking matcher: ("take", ranges), ("fork", first, second), ("jump", there); places are relative.
 Program: TypeAlias = list[tuple[str, Any, int]]
 
+END: tuple[str, Any, int] = ("end", 0, 0)
+
 
 def program(node: Node) -> Program:
     """The expression as a program that tries what Python's `re` tries, in its order; repetitions are written out."""
@@ -56,7 +58,7 @@ def run(made: Program, text: str) -> tuple[bool | None, Counter[tuple[int, int]]
             return False, met
         at, place = waiting.pop()
         met[at, place] += 1
-        kind, one, other = made[at] if at < len(made) else ("end", 0, 0)
+        kind, one, other = made[at] if at < len(made) else END
         if kind == "fork":
             waiting += [(at + other, place), (at + one, place)]
         elif kind == "jump":

@@ -64,9 +64,9 @@ def test_every_command_is_where_it_is_typed() -> None:
 def main_of(program: str) -> click.Command:
     """The command of a console script, or of `python -m`."""
     name = PROGRAMS.get(program, program)
-    places = (
-        (f"{name}.cli", f"{name}.__main__") if importlib.util.find_spec(name).submodule_search_locations else (name,)
-    )
+    found = importlib.util.find_spec(name)
+    assert found is not None, name
+    places = (f"{name}.cli", f"{name}.__main__") if found.submodule_search_locations else (name,)
     command = importlib.import_module(next(place for place in places if importlib.util.find_spec(place))).main
     assert isinstance(command, click.Command), program
     return command

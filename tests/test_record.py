@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner, Result
 
+from conformance.cases.case import Case
 from conformance.cli import main
 from conformance.engine.verdict import Result as CaseResult
 from conformance.engine.verdict import Verdict
@@ -42,7 +43,8 @@ def a_record() -> Record:
         entries=[Entry(1.0, "a", "<", AWKWARD.encode(), AWKWARD)], stderr=AWKWARD, replay=AWKWARD, title=AWKWARD,
     )  # fmt: skip
     spec = replace(shipped(), source=f"{AWKWARD}\udcff.yaml")  # an octet of its name that is no UTF-8
-    head = header(spec, [result], of="server", command="server --cmd x", options={"cmd": AWKWARD})
+    case = Case(result.id, result.title, result.rules, result.level, "play")
+    head = header(spec, [case], of="server", command="server --cmd x", options={"cmd": AWKWARD})
     foot = footer([result], seconds=1.0, exit_code=1, stale=["x"])
     return Record(head, [case_line(result)], foot)
 

@@ -395,7 +395,7 @@ def test_each_trouble_is_found() -> None:
     by_port = {int(one["client"].rpartition(":")[2]): one for one in found["connections"]}
     by_user = {one["user"]: one for one in found["connections"]}
     for event in truth("trouble.pcapng")["events"]:
-        one = by_port.get(event.get("port", 0)) or by_user.get(event.get("user", ""))
+        one = by_port.get(event.get("port", 0)) or by_user.get(event.get("user", ""), {})
         if event["what"] == "killed":
             assert one["close"]["by"] == "client"
         elif event["what"] in ("reset", "half-open"):

@@ -70,5 +70,5 @@ def as_one(found: Findings, folder: Path, name: str = "chat") -> None:
     whole = findings(chat(name), folder / "whole.pcap")
     assert found.counts == whole.counts
     assert len(found.packets) == len(whole.packets)
-    assert found.losses == found.violations == []
+    assert (found.losses, found.violations) == ([], [])
     assert [sign.name for sign in found.signs] == [sign.name for sign in whole.signs]

@@ -15,7 +15,7 @@ from pychat.core.hub import Hub
 from pychat.core.protocol import Protocol
 from pychat.core.session import MAX_UNANSWERED, Event, LocalProtocolError, RemoteProtocolError, Session, View
 from pychat.spec import Spec, load, shipped
-from pychat.spec.model import EffectKind
+from pychat.spec.terms import EffectKind
 
 from .conftest import ROOT, changed
 

@@ -111,7 +111,7 @@ def judged(spec: Spec) -> Iterator[Play]:
 
 # What a placeholder is
 
-KNOWN = {  # the numbers of the spec in these tests, whatever the shipped ones are
+KNOWN: dict[str, int | str] = {  # the numbers of the spec in these tests, whatever the shipped ones are
     "framing.max_octets": 4096, "timers.probe.after": "120 s", "budgets.CONNECTED.faults": 5,
     "budgets.NAMED.faults": 100, "types.text.octets": "1..2000", "limits.tolerance.seconds": 1,
 }  # fmt: skip
@@ -287,7 +287,7 @@ def test_the_longest_name_is_as_long_as_its_text_says() -> None:
 # Machines, plays and judge follow
 
 
-SMALL = {
+SMALL: dict[str, int | str] = {
     "framing.max_octets": 600,
     "types.text.octets": "1..500",
     "budgets.CONNECTED.faults": 3,

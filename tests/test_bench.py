@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ from tools.bench.workloads import WORKLOADS, Pace
 from .conftest import need
 
 CONTENDERS = all_contenders()
-TINY = Pace(warm=0.02, seconds=0.08, drain=10.0, divide=100)
+TINY = Pace(warm=0.0, seconds=0.0, drain=10.0, divide=100)
+SHORT = replace(TINY, lines=2000)  # enough that each server needs CPU time, and that each direction is reached
 
 # Pairs its connections in their order and forwards line by line, but for the line that it spoils.
 SPOILER = """
@@ -75,7 +77,7 @@ def spoiler(how: str, directory: Path) -> Contender:
 @pytest.mark.parametrize("work", ["interactive-1", "pipelined-64"])
 def test_every_server_delivers_what_is_said_to_it(contender: Contender, work: str) -> None:
     """Each line arrives, at the right person, in order, unchanged; and costs CPU time and memory."""
-    run = measure(contender, WORKLOADS[work], TINY)
+    run = measure(contender, WORKLOADS[work], SHORT)
     assert not run.trouble
     assert run.figures["rate"] > 0
     assert run.figures["cpu_us"] > 0
@@ -96,7 +98,7 @@ def test_every_workload_runs_on_this_server(name: str) -> None:
 @pytest.mark.parametrize("how", ["lose", "double", "change", "misdeliver", "delay", "close"])
 def test_a_server_that_spoils_a_line_has_no_figures(how: str, tmp_path: Path) -> None:
     """One line of a direction is spoiled, and there is no figure but a reason that names a person."""
-    run = measure(spoiler(how, tmp_path), WORKLOADS["fairness"], TINY)
+    run = measure(spoiler(how, tmp_path), WORKLOADS["fairness"], SHORT)
     assert run.lost
     assert not run.figures
     assert "u000" in run.trouble

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ from tools.dissector.script import script
 from tools.vocabulary import Vocabulary
 
 from .appendix import with_appendix
-from .document import Document, bracketed, plural, quoted
+from .document import Document, bracketed, listed, plural, quoted
 from .findings import Findings
 from .reading import read
 from .sections import SECTIONS, sections_of
 from .tshark import ReportError, Tshark, version
+
+_NAMES_SHOWN = 12
 
 
 def analyse(
@@ -53,7 +55,7 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
         ("Server", ", ".join(quoted(bracketed(end)) for end in findings.capture.servers[:3])),
         (
             "People",
-            ", ".join(findings.people[:12]) + (" …" if len(findings.people) > 12 else "") or "no user took a name",
+            _named(findings.people) or "no user took a name",
         ),
         (
             "Content",
@@ -62,6 +64,12 @@ def _facts(findings: Findings) -> list[tuple[str, str]]:
         ("Read with", f"TShark {findings.tshark.version} and the dissector made from the protocol's specification"),
         ("Checkable", "below each statement: frame numbers, and the display filter that shows them"),
     ]
+
+
+def _named(people: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = [f"{len(people) - _NAMES_SHOWN} more"] if len(people) > _NAMES_SHOWN else []
+    return listed([*people[:_NAMES_SHOWN], *more])
 
 
 def _data(findings: Findings) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from .document import Document
-from .render import plain
+from .render import bound, plain
 
 
 def html(document: Document) -> str:
@@ -28,7 +28,7 @@ def html(document: Document) -> str:
 
 def _rich(text: str) -> Markup:
     """Escaped text, with code for what stands between backticks."""
-    parts = [escape(part) for part in text.split("`")]
+    parts = [escape(part) for part in bound(text).split("`")]
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts)
     )

@@ -18,7 +18,7 @@ _WIDTH, _LEFT, _RIGHT, _FRAME, _TIME = 700, 152, 640, 36, 98
 _SMALL, _TEXT = 10.2, 11  # sizes of letters; on paper, where the drawing is 166 mm wide, 6.9 and 7.4 points
 _MOST = 1800  # pixels of a diagram: two to three pages
 _TALL, _LOW, _LINE_STEP = 34, 24, 13
-_WORDS = 36  # characters of a line that fit between two lifelines
+_WORDS = 34  # characters of a line that fit between two lifelines, with a margin
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from .evidence import Evidence, ranges
 
 _LONGEST_FILTER = 350  # characters that stand below a statement on paper; an appendix has longer ones
 _LONGEST_WORD = 24
+_UNIT = re.compile(r"(?<=\d) (?=(?:[mµ]?s|%|[KM]iB)(?!\w))")
 
 
 def plain(document: Document) -> dict[str, Any]:
@@ -85,7 +86,20 @@ def _print(block: dict[str, Any], drawings: dict[str, str], filters: list[str]) 
         block["files"] = [f"drawing{len(drawings) + index}.svg" for index in range(len(svgs))]
         drawings.update(zip(block["files"], svgs, strict=True))
     elif block["kind"] == "table":
-        block["rows"] = [[_breakable(cell) for cell in row] for row in block["rows"]]
+        code = [column["code"] for column in block["columns"]]
+        block["rows"] = [
+            [_breakable(cell if same else bound(cell)) for cell, same in zip(row, code, strict=True)]
+            for row in block["rows"]
+        ]
+    for name in ("text", "caption"):
+        if name in block:
+            block[name] = bound(block[name])
+
+
+def bound(text: str) -> str:
+    """The text with spaces that do not break between numbers and their units; code is left as it is."""
+    parts = text.split("`")
+    return "`".join(part if index % 2 else _UNIT.sub("\u00a0", part) for index, part in enumerate(parts))
 
 
 def _breakable(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tools.report.analysis.connections import Connection
 from tools.report.analysis.tcp_states import Closing, Step, arrivals, closing, steps
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, plural, seconds
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, plural, seconds, shortened
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import ACK, FIN, RST, SYN, Packet
@@ -36,7 +36,17 @@ def sections(findings: Findings) -> list[Section]:
         *_segments(findings, closed),
         _table(findings, closed),
     ]
-    blocks += [_detail(one, closed[one.stream]) for one in _examples(findings, closed)]
+    examples = _examples(findings, closed)
+    if examples:
+        blocks.append(
+            Paragraph(
+                f"{'An example' if len(examples) == 1 else 'An example of each way to end'}, segment by segment. The "
+                "time is in seconds since the first of these segments. Client and server: TCP's state once the "
+                "segment was sent and has arrived, inferred (“=” means no change). Where a later segment shows that "
+                "it had not arrived yet, the receiver's change stands there:"
+            )
+        )
+    blocks += [_detail(one, closed[one.stream]) for one in examples]
     return [Section("Closing the connections", blocks)]
 
 
@@ -105,7 +115,7 @@ def _table(findings: Findings, closed: dict[int, Closing | None]) -> Table:
                 "–" if found is None else _SEGMENT_COUNT[found.how],
                 ", ".join(f"{frame} ({side})" for frame, side in one.close.fins) or "–",
                 ", ".join(f"{frame} ({side})" for frame, side in one.close.resets[:3]) or "–",
-                one.lines[-1].whole[:28] if one.lines else "–",
+                shortened(one.lines[-1].whole, 28) if one.lines else "–",
             )
         )
     return Table(
@@ -114,11 +124,11 @@ def _table(findings: Findings, closed: dict[int, Closing | None]) -> Table:
         (
             Column("Stream", "right"),
             Column("Who"),
-            Column("How", share=1.2),
+            Column("How", share=1),
             Column("Segments", "right"),
-            Column("FIN", share=0.9),
-            Column("RST", share=0.6),
-            Column("Last line", code=True, share=1.2),
+            Column("FIN"),
+            Column("RST"),
+            Column("Last line", code=True, share=1.4),
         ),
         rows,
         findings.ends,
@@ -163,9 +173,7 @@ def _detail(one: Connection, found: Closing | None) -> Table:
             )
         )
     return Table(
-        f"The end of stream {one.stream} ({one.who}): {one.close.words}. Time in seconds since the first of these "
-        "segments; client and server: TCP's state once the segment was sent and has arrived, inferred (“=” means no "
-        "change). Where a later segment shows that it had not arrived yet, the receiver's change stands there",
+        f"The end of stream {one.stream} ({one.who}): {one.close.words}",
         (
             *numbers("Frame", "Time"),
             Column("Direction"),

@@ -179,7 +179,7 @@ def _power(shift: int) -> str:
 def _words(options: Options) -> tuple[str, ...]:
     return (
         f"{options.mss:,}" if options.mss is not None else "–",
-        f"{_power(options.shift)} = × {2**options.shift:,}" if options.shift is not None else "–",
+        f"{options.shift} (× {2**options.shift:,})" if options.shift is not None else "–",
         "permitted" if options.sack else "no",
         "yes" if options.timestamps else "no",
         f"{options.window:,}",

@@ -140,7 +140,7 @@ def _silence(findings: Findings) -> list[Block]:
         silent = sum(gap for gap, *_ in gaps if gap >= _SILENT)
         whole = sum(one.last - one.first for one in findings.speaking)
         words = (
-            "Silence: an open connection carries no packet while nobody types. Gaps of a second or more make up "
+            "Silence: TCP sends nothing on an open connection while neither end has anything to send. Gaps of a second or more make up "
             f"{silent / whole:.0%} of the connections' time; the longest is {seconds(longest)}"
         )
     return [

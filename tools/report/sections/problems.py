@@ -48,8 +48,8 @@ def _refusals(findings: Findings) -> list[Block]:
                 (
                     *numbers("Frame", "Time"),
                     Column("Who"),
-                    Column("Request", share=0.9),
-                    Column("Code", share=0.7),
+                    Column("Request", share=0.7),
+                    Column("Code"),
                     Column("What it means", share=1.4),
                 ),
                 rows,

@@ -121,9 +121,8 @@ def _spanning(findings: Findings, direction: Direction) -> list[Block]:
 def _draw(axes: Any, segments: Sequence[Packet], lines: Sequence[Placed]) -> None:
     low, high = segments[0].seq, segments[-1].seq + segments[-1].payload
     for index, packet in enumerate(segments):
-        axes.barh(
-            0, packet.payload, left=packet.seq, height=0.62, color=("#9db8cc", "#c7d7e3")[index % 2], edgecolor="white"
-        )
+        colour = ("#9db8cc", "#c7d7e3")[index % 2]
+        axes.barh(0, packet.payload, left=packet.seq, height=0.62, color=colour, edgecolor="white")
         axes.text(
             packet.seq + packet.payload / 2,
             0,
@@ -131,6 +130,7 @@ def _draw(axes: Any, segments: Sequence[Packet], lines: Sequence[Placed]) -> Non
             ha="center",
             va="center",
             fontsize=7,
+            bbox=_behind(colour),
         )
     for index, placed in enumerate(lines):
         start, end = max(low, placed.start), min(high, placed.end)
@@ -155,6 +155,11 @@ def _draw(axes: Any, segments: Sequence[Packet], lines: Sequence[Placed]) -> Non
     axes.ticklabel_format(axis="x", style="plain", useOffset=False)
 
 
+def _behind(colour: str) -> dict[str, Any]:
+    """A background for a label, so that no line is drawn through its letters."""
+    return {"facecolor": colour, "edgecolor": "none", "pad": 1}
+
+
 def _layout(direction: Direction, lines: Sequence[Placed]) -> Table:
     by_number = {packet.number: packet for packet in direction.segments}
     rows = []
@@ -166,7 +171,7 @@ def _layout(direction: Direction, lines: Sequence[Placed]) -> Table:
             parts.append(f"{number}: {last - first}")
         rows.append(
             (
-                quoted(placed.line.whole, 34),
+                quoted(placed.line.whole, 46),
                 str(placed.line.length),
                 f"{placed.start}–{placed.end - 1}",
                 ", ".join(parts),

@@ -169,7 +169,7 @@ def _patterns(findings: Findings) -> list[Block]:
         titled(panels[1], "Relay time", "ms from the sender's segment to the partner's", "share of lines")
 
     evidence = _passed_on(findings)
-    columns = ["Lines", "Shortest", "Median", "Longest", "In chats", "Lines / s", "Think time (median)", "Longest"]
+    columns = ["Lines", "Shortest", "Median", "Longest", "In chats", "Lines / s", "Think time (median)", "(longest)"]
     per_second = f", the lines per second of that time (from {_RATED} lines and {_RATED_TIME:g} s on)"
     rate = columns.index("Lines / s")
     if all(row[1 + rate] == "–" for row in rows):

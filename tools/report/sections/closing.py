@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from tools.report.analysis.connections import Connection
 from tools.report.analysis.tcp_states import Closing, Step, arrivals, closing, steps
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, plural, seconds, shortened
+from tools.report.document import (
+    Block,
+    Column,
+    Paragraph,
+    Section,
+    Table,
+    first_of,
+    numbers,
+    plural,
+    seconds,
+    shortened,
+)
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import ACK, FIN, RST, SYN, Packet

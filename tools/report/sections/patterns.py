@@ -140,8 +140,8 @@ def _silence(findings: Findings) -> list[Block]:
         silent = sum(gap for gap, *_ in gaps if gap >= _SILENT)
         whole = sum(one.last - one.first for one in findings.speaking)
         words = (
-            "Silence: TCP sends nothing on an open connection while neither end has anything to send. Gaps of a second or more make up "
-            f"{silent / whole:.0%} of the connections' time; the longest is {seconds(longest)}"
+            "Silence: while neither end has anything to send, TCP sends nothing, unless its keep-alive is on. Gaps of "
+            f"a second or more make up {silent / whole:.0%} of the connections' time; the longest is {seconds(longest)}"
         )
     return [
         Paragraph(

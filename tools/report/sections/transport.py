@@ -173,8 +173,8 @@ def _round_trips(findings: Findings) -> list[Block]:
     return [
         Paragraph(
             "The round-trip time is the time from a segment to its acknowledgement, measured at the capture point. "
-            "ACKs of the client measure the path to the client and back, ACKs of the server the path to the server. A delayed "
-            "acknowledgement adds its delay, 40 ms and more on Linux."
+            "ACKs of the client measure the path to the client and back, ACKs of the server the path to the server. A "
+            "delayed acknowledgement adds its delay, 40 ms and more on Linux."
         ),
         Table(
             "Round-trip times of acknowledgements by connection: how many, the median and the longest"

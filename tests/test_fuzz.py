@@ -49,6 +49,7 @@ from pychat.spec import Spec, SpecError, loads, shipped
 from pychat.spec.reading import read
 from pychat.visible import visible
 from tools.report.build import analyse
+from tools.report.html import html
 from tools.report.tshark import ReportError
 from tools.selftest.mutants.mutant import find
 from tools.selftest.mutants.server import server_mutants
@@ -455,7 +456,7 @@ def test_a_damaged_capture_makes_a_report_or_a_sentence(tmp_path: Path, rounds: 
     for number in range(rounds):
         file.write_bytes(damaged(octets, random.Random(f"{seed}-{number}")))
         try:
-            analyse(file, shipped(), lambda words: None)
+            html(analyse(file, shipped(), lambda words: None))  # with its drawings
             tally["were reported on"] += 1
         except ReportError:
             tally["were refused"] += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -12,10 +13,11 @@ from pychat.spec import shipped
 from tools.dissector.script import script
 from tools.report.analysis.coverage import Coverage
 from tools.report.analysis.delays import small_early
-from tools.report.document import Facts, Paragraph, bracketed
+from tools.report.build import SECTIONS
+from tools.report.document import Facts, Figure, Paragraph, bracketed
 from tools.report.findings import Findings
 from tools.report.reading import read
-from tools.report.sections import sections_of
+from tools.report.sections import closing, flows, gaps, handshake, small, summary, transport
 from tools.report.tshark import ReportError, Tshark, version
 
 from .conftest import need
@@ -23,17 +25,6 @@ from .damage import LINKS, Recorded, recorded, relinked, write
 from .dissection import Tshark as Shark
 from .segments import ACK, FIN, RST
 from .test_report import CAPTURES, RECORDED, WORDS, quiet, shown_by_wireshark, truth
-
-UNDRAWN = [
-    "summary",
-    "checking",
-    "gaps",
-    "sockets",
-    "calls",
-    "closing",
-    "problems",
-    "repairs",
-]  # sections without a plot
 
 
 def findings(packets: Sequence[Recorded], path: Path, link: int = LINKS["ethernet"]) -> Findings:
@@ -45,21 +36,22 @@ def findings(packets: Sequence[Recorded], path: Path, link: int = LINKS["etherne
     return Findings(read(reader, shipped().protocol, quiet), shipped(), WORDS, "")
 
 
-def said_by(found: Findings, name: str) -> str:
-    """All that one module of sections says."""
+def said_by(found: Findings, *modules: ModuleType) -> str:
+    """All that these modules of sections say."""
     return " ".join(
         block.text if isinstance(block, Paragraph) else repr(block)
-        for section in sections_of(name, found)
+        for module in modules
+        for section in module.sections(found)
         for block in section.blocks
     )
 
 
 def evidence_of(found: Findings, shark: Shark, folder: Path) -> None:
-    """Each filter of the sections without plots shows the frames that are cited, by Wireshark itself."""
+    """Each filter shows the frames that are cited, by Wireshark itself."""
     cited = [
         block.evidence
-        for name in UNDRAWN
-        for section in sections_of(name, found)
+        for module in SECTIONS
+        for section in module.sections(found)
         for block in section.blocks
         if not isinstance(block, Facts) and block.evidence is not None
     ]
@@ -70,6 +62,12 @@ def evidence_of(found: Findings, shark: Shark, folder: Path) -> None:
     for index, each in enumerate(cited, 1):
         assert tuple(shown.get(index, [])) == each.frames, each.display_filter
     assert len(cited) > 10
+
+
+def drawings_of(found: Findings) -> list[str]:
+    """Every drawing of every figure."""
+    blocks = [block for module in SECTIONS for section in module.sections(found) for block in section.blocks]
+    return [svg for block in blocks if isinstance(block, Figure) for svg in block.drawings]
 
 
 def chat(name: str = "chat") -> tuple[Recorded, ...]:
@@ -105,7 +103,7 @@ def test_the_link_layer_changes_nothing_above_it(name: str, link: str, tmp_path:
 def test_a_whole_capture_lacks_nothing(name: str, tmp_path: Path) -> None:
     """By sequence numbers, also where TCP has lost and sent again."""
     found = findings(chat(name.partition(".")[0]), tmp_path / "whole.pcap")
-    assert "no octet is missing" in said_by(found, "gaps")
+    assert "no octet is missing" in said_by(found, gaps)
     assert [gap.holes for gap in found.gaps] == [[]] * len(found.gaps)
 
 
@@ -125,11 +123,11 @@ def test_what_is_missing_is_told_with_what_follows(shark: Shark, tmp_path: Path)
     whole = chat()
     server, client = (next(p for p in whole if p.ends and line in p.octets) for line in (b"OK CHAT", b"MSG Fine"))
     found = findings([packet for packet in whole if packet not in (server, client)], tmp_path / "holes.pcap")
-    said = said_by(found, "gaps")
+    said = said_by(found, gaps)
     for words in ("the state of the connection is unknown", "is inferred from their order", "acknowledged"):
         assert words in said
-    assert "is known to violate the specification" in said_by(found, "summary")
-    assert "is legal in its state" not in said_by(found, "summary")
+    assert "is known to violate the specification" in said_by(found, summary)
+    assert "is legal in its state" not in said_by(found, summary)
     evidence_of(found, shark, tmp_path)
 
 
@@ -138,7 +136,7 @@ def test_packets_that_were_cut_are_told(tmp_path: Path) -> None:
     whole = chat()
     found = findings([packet.snapped(70) for packet in whole], tmp_path / "cut.pcap")
     cut = sum(packet.ends is not None and max(packet.payload, 70) < len(packet.octets) for packet in whole)
-    assert f"The ends of {cut} packets" in said_by(found, "gaps")
+    assert f"The ends of {cut} packets" in said_by(found, gaps)
     assert found.violations == []
 
 
@@ -149,7 +147,7 @@ def test_a_fin_that_is_missing_leaves_no_half_open_connection(tmp_path: Path) ->
     for packet in fins[:4]:
         found = findings([each for each in whole if each is not packet], tmp_path / "fin.pcap")
         assert {one.close.how for one in found.connections} == {"fin", "unknown"}, packet.number
-        assert "still open" not in said_by(found, "closing") + said_by(found, "summary")
+        assert "still open" not in said_by(found, closing, summary)
 
 
 @pytest.mark.parametrize("kept", ["SYN", "RST"])
@@ -163,7 +161,7 @@ def test_an_attempt_to_connect_is_no_connection(kept: str, tmp_path: Path) -> No
     assert [len(found.refused), len(found.unanswered)] == [kept == "RST", kept == "SYN"]
     really = findings(whole, tmp_path / "whole.pcap").counts.connections
     assert (found.counts.connections.value, found.counts.connections.exact) == (really.value, kept == "RST")
-    said = said_by(found, "gaps") + said_by(found, "summary") + said_by(found, "closing") + said_by(found, "handshake")
+    said = said_by(found, gaps, summary, closing, handshake)
     assert ("Seen: SYNs and nothing else" in said) == (kept == "SYN")
 
 
@@ -175,9 +173,10 @@ def test_one_direction_alone(side: str, shark: Shark, tmp_path: Path) -> None:
     packets = [packet for packet in chat() if packet.ends and packet.ends[place][-2:] == port]
     found = findings(packets, tmp_path / "one-way.pcap")
     missing = "server" if side == "client" else "client"
-    assert f"Every packet of the {missing}" in said_by(found, "gaps")
+    assert f"Every packet of the {missing}" in said_by(found, gaps)
     assert found.violations == []
     evidence_of(found, shark, tmp_path)
+    assert len(drawings_of(found)) > 3
 
 
 # --- One packet ------------------------------------------------------------------------------------------------------
@@ -197,7 +196,7 @@ def answerless(tmp_path_factory: pytest.TempPathFactory) -> Findings:
 
 def test_the_warning_comes_before_the_first_figure(answerless: Findings) -> None:
     """It names the hole; the counts that it can change say that they are lower bounds."""
-    (section,) = sections_of("summary", answerless)
+    (section,) = summary.sections(answerless)
     warning, facts, *_ = section.blocks
     assert isinstance(warning, Paragraph)
     assert "85 of the server, between frames 41 and 44" in warning.text
@@ -210,9 +209,9 @@ def test_a_later_answer_proves_the_missing_one(answerless: Findings) -> None:
     (proof,) = answerless.proofs
     assert (proof.kind, proof.words, proof.about, proof.proven_by) == ("answer", WORDS.list, 43, 120)
     assert [hole.start for hole in proof.holes] == [14]
-    said = said_by(answerless, "flows")
+    said = said_by(answerless, flows)
     assert f"{WORDS.list}` (1 of 1)" in said
-    assert "the answer to" in said_by(answerless, "gaps")
+    assert "the answer to" in said_by(answerless, gaps)
     refusals = [line.request_in for line in answerless.lines if line.kind == "refusal" and line.stream == 4]
     assert refusals == [117, 122, 125]
 
@@ -232,7 +231,7 @@ def test_nothing_is_inferred_from_an_acknowledgement_that_may_be_missing(answerl
     gaps = {gap.connection.stream: gap for gap in answerless.gaps}
     early = [small_early(one, gaps[4]) for one in answerless.directions if one.connection.stream == 4]
     assert early == [[], []]
-    assert said_by(answerless, "small").count("erin") == 0
+    assert said_by(answerless, small).count("erin") == 0
 
 
 # --- Losses ---------------------------------------------------------------------------------------------------------
@@ -243,7 +242,7 @@ def test_the_place_of_a_loss_is_inferred(tmp_path: Path) -> None:
     found = findings(chat("loss"), tmp_path / "loss.pcap")
     places = {(loss.packet.from_client, loss.place, loss.inferred_from) for loss in found.losses}
     assert places == {(True, "before", "identification"), (False, "behind", "sequence")}
-    assert "not captured" not in said_by(found, "transport") + said_by(found, "gaps")
+    assert "not captured" not in said_by(found, transport, gaps)
 
 
 # --- The middle of a stream -----------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pychat.spec import shipped
 from tools.dissector.script import script
 from tools.report.findings import Findings
 from tools.report.reading import read
+from tools.report.sections import summary
 from tools.report.tshark import Tshark, version
 
 from .conftest import output
@@ -43,7 +44,7 @@ def test_a_packet_that_two_places_have_recorded_counts_once(skew: int, interface
     found = merged([write(whole, tmp_path / "here.pcap"), there], tmp_path, "-I", interfaces)
     assert [step.frames for step in found.capture.prepared] != []
     assert sum(len(step.frames) for step in found.capture.prepared) == len(whole)
-    assert "1 router between them" in said_by(found, "summary")
+    assert "1 router between them" in said_by(found, summary)
     as_one(found, tmp_path)
 
 

@@ -68,7 +68,7 @@ def test_letters_in_drawings_are_large_enough(name: str) -> None:
     """At least 6.5 points on paper, in the ladder and in the path."""
     sizes = []
     for figure in drawings(report_on(CAPTURES / name)):
-        for svg in (figure.svg, *figure.strips):
+        for svg in figure.drawings:
             width = re.search(r'viewBox="0 0 (\d+)', svg)
             sizes += [
                 float(size) * _PRINTED / int(width[1]) for size in re.findall(r'font-size="([\d.]+)"', svg) if width
@@ -81,9 +81,9 @@ def test_the_drawings_show_every_connection() -> None:
     """The sample has 33: panels of at most 12, one below the other."""
     for figure in drawings(report_on(SAMPLE)):
         assert "(the first" not in figure.caption
-        assert len(figure.strips) != 1 or "panel" not in figure.caption
+        assert len(figure.drawings) != 2 or "panel" not in figure.caption
     (states,) = [figure for figure in drawings(report_on(SAMPLE)) if figure.caption.startswith("The states")]
-    assert len(states.strips) == 3
+    assert len(states.drawings) == 4
 
 
 def test_groups_are_even() -> None:

@@ -17,9 +17,50 @@ from .appendix import with_appendix
 from .document import Document, bracketed, listed, plural, quoted
 from .findings import Findings
 from .reading import read
-from .sections import SECTIONS, sections_of
+from .sections import (
+    calls,
+    checking,
+    closing,
+    flows,
+    gaps,
+    handshake,
+    losses,
+    network,
+    patterns,
+    problems,
+    repairs,
+    routing,
+    segmentation,
+    session,
+    small,
+    sockets,
+    summary,
+    talk,
+    transport,
+)
 from .tshark import ReportError, Tshark, version
 
+SECTIONS = (  # in their order
+    summary,
+    checking,
+    gaps,
+    sockets,
+    handshake,
+    flows,
+    segmentation,
+    small,
+    transport,
+    repairs,
+    losses,
+    network,
+    routing,
+    session,
+    patterns,
+    calls,
+    talk,
+    closing,
+    problems,
+)
 _NAMES_SHOWN = 12
 
 
@@ -38,7 +79,7 @@ def analyse(
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         findings = Findings(capture, spec, Vocabulary.of(spec), digest)
         say("writing the sections")
-        sections = [section for name in SECTIONS for section in sections_of(name, findings)]
+        sections = [section for module in SECTIONS for section in module.sections(findings)]
         return Document(
             title="Analysis of a chat on the wire",
             subtitle=f"{spec.title}: TCP traffic from the handshake to the conversation",

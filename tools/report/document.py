@@ -5,9 +5,10 @@ In texts, what stands between backticks is code. Everything else is shown as it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Literal
 
 from .evidence import Evidence
@@ -49,19 +50,22 @@ class Table:
     small: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Figure:
-    """A numbered figure: an SVG drawing; `alt` describes it for readers who cannot see it.
-
-    `strips` are SVG drawings that stand below it without a gap. Pages may break between them, and then `svg` stands
-    above the next one again.
-    """
+    """A numbered figure; `alt` describes it for readers who cannot see it. `draw` makes its drawings."""
 
     caption: str
-    svg: str
+    draw: Callable[[], Sequence[str]]
     alt: str
     evidence: Evidence | None = None
-    strips: Sequence[str] = ()
+
+    @cached_property
+    def drawings(self) -> Sequence[str]:
+        """SVG, one below the other without a gap. Where a page breaks between them, the first one is repeated.
+
+        Drawing takes most of the time of a short report, so it waits until a page asks for it.
+        """
+        return self.draw()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def html(document: Document) -> str:
     )
     environment.filters["rich"] = _rich
     environment.filters["drawing"] = _drawing
-    return environment.get_template("report.html.j2").render(report=plain(document))
+    return environment.get_template("report.html.j2").render(report=plain(document, drawn=True))
 
 
 def _rich(text: str) -> Markup:

@@ -6,15 +6,12 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any, TypeVar
-
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .drawing import ACCENT, FAINT, GREEN, INK, ORANGE, RED, RULE, VIOLET
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLOURS = (ACCENT, ORANGE, GREEN, VIOLET, RED, "#4a7c7e", "#8a6d3b", "#7a7a7a")
 MOST_POINTS = 1500  # of one kind in one drawing: each is an element of the SVG, which costs the PDF memory
@@ -52,16 +49,20 @@ def plot(
 
     `labels`: of the vertical axes of all drawings that stand one below the other, which then begin at the same place.
     """
+    from matplotlib import rc_context  # it takes a second, which a report without drawings saves
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
     with rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH, height))
-        FigureCanvasSVG(figure)
+        canvas: Any = FigureCanvasSVG(figure)  # Any: its methods have no types
         panels = list(figure.subplots(rows, columns, squeeze=False).flat)
         draw(panels[0] if len(panels) == 1 else panels)
         figure.tight_layout()
         if labels:
             figure.subplots_adjust(left=(0.15 + _ADVANCE * max(map(len, labels))) / _WIDTH, right=0.985)
         output = io.StringIO()
-        figure.savefig(output, format="svg", metadata={"Date": None, "Creator": None})
+        canvas.print_svg(output, metadata={"Date": None, "Creator": None})  # savefig() would draw everything twice
     return output.getvalue()
 
 
@@ -127,6 +128,8 @@ def bars(
 
 def legend(colours: dict[str, str]) -> str:
     """An SVG with the colours and their names, to stand above panels."""
+
+    from matplotlib.patches import Patch
 
     def draw(axes: Axes) -> None:
         axes.set_axis_off()

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from decimal import Decimal
 from typing import Any
 
-from .document import Block, Document, Table
+from .document import Block, Document, Figure, Section, Table
 from .evidence import Evidence, ranges
 
 _LONGEST_FILTER = 350  # characters that stand below a statement on paper; an appendix has longer ones
@@ -15,16 +15,13 @@ _LONGEST_WORD = 24
 _UNIT = re.compile(r"(?<=\d) (?=(?:[mµ]?s|%|[KM]iB)(?!\w))")
 
 
-def plain(document: Document) -> dict[str, Any]:
-    """The document as JSON has it: every block with all the frames of its evidence."""
+def plain(document: Document, *, drawn: bool = False) -> dict[str, Any]:
+    """The document as JSON has it: every block with all the frames of its evidence. `drawn`: and with the drawings."""
     return {
         "title": document.title,
         "subtitle": document.subtitle,
         "facts": document.facts,
-        "sections": [
-            {"title": section.title, "level": section.level, "blocks": [_plain(block) for block in section.blocks]}
-            for section in document.sections
-        ],
+        "sections": [_section(section, drawn) for section in document.sections],
         "data": _numbers(document.data),
     }
 
@@ -33,7 +30,7 @@ def printed(document: Document, short: str) -> tuple[dict[str, Any], dict[str, s
     """The document as the PDF's layout reads it, and the drawings by the names of their files."""
     drawings: dict[str, str] = {}
     filters: list[str] = []
-    result = plain(document)
+    result = plain(document, drawn=True)
     result["short"] = short
     del result["data"]
     for section in result["sections"]:
@@ -58,10 +55,19 @@ def _name(index: int) -> str:
     return f"Filter {index + 1}"
 
 
-def _plain(block: Block) -> dict[str, Any]:
+def _section(section: Section, drawn: bool) -> dict[str, Any]:
+    blocks = [_block(block, drawn) for block in section.blocks]
+    return {"title": section.title, "level": section.level, "blocks": blocks}
+
+
+def _block(block: Block, drawn: bool) -> dict[str, Any]:
     result = {field.name: getattr(block, field.name) for field in fields(block)}
     if isinstance(block, Table):
         result["columns"] = [asdict(column) for column in block.columns]
+    elif isinstance(block, Figure):
+        del result["draw"]
+        if drawn:
+            result["drawings"] = block.drawings
     return result | {"kind": type(block).__name__.lower(), "evidence": _evidence(block.evidence)}
 
 
@@ -82,7 +88,7 @@ def _print(block: dict[str, Any], drawings: dict[str, str], filters: list[str]) 
             evidence["words"] += f" — {_name(filters.index(evidence['filter']))} in the appendix"
             evidence["filter"] = ""
     if block["kind"] == "figure":
-        svgs = [block.pop("svg"), *block.pop("strips")]
+        svgs = block.pop("drawings")
         block["files"] = [f"drawing{len(drawings) + index}.svg" for index in range(len(svgs))]
         drawings.update(zip(block["files"], svgs, strict=True))
     elif block["kind"] == "table":

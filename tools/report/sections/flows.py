@@ -36,7 +36,6 @@ def _chosen(findings: Findings) -> Call | None:
 
 
 def _ladder(findings: Findings, chat: Call) -> list[Block]:
-    head, *strips = ladder(findings, chat)
     streams = chat.streams[:2]
     evidence = Evidence.showing(
         f"tcp.stream in {{{', '.join(map(str, streams))}}}",
@@ -47,10 +46,9 @@ def _ladder(findings: Findings, chat: Call) -> list[Block]:
             f"Chat {chat.number} between {chat.caller} and {chat.called}. Above each arrow the lines of the protocol "
             "(blue from a client, green from the server), below it TCP's flags and relative numbers. In a long chat, "
             "bare acknowledgements are left out",
-            head,
+            lambda: ladder(findings, chat),
             f"Ladder diagram of the packets between {chat.caller}, the server and {chat.called}",
             evidence,
-            strips,
         )
     ]
 

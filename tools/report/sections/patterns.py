@@ -229,13 +229,18 @@ def _figure(findings: Findings) -> Figure:
     used = {_pattern(line) for line in lines}
     parts = grouped(shown, _PANEL)
     own_scale = ", each panel with its own time axis" if len(parts) > 1 else ""
+
+    def draw() -> list[str]:
+        labels = [one.label for one in shown]
+        panels = [_panel(findings, part, labels, MOST_POINTS // len(parts)) for part in parts]
+        return [legend({kind: colour for kind, colour in _COLOURS.items() if kind in used}), *panels]
+
     return Figure(
         f"The lines of each connection over time, coloured by pattern{first_of(shown, findings.speaking)}{own_scale}. "
         "TCP stream in brackets; grey while the connection is open",
-        legend({kind: colour for kind, colour in _COLOURS.items() if kind in used}),
+        draw,
         "For each connection a grey bar, with a coloured mark for each line of the protocol",
         _cited(findings, lines, shown),
-        [_panel(findings, part, [one.label for one in shown], MOST_POINTS // len(parts)) for part in parts],
     )
 
 

@@ -79,7 +79,7 @@ def _path(findings: Findings) -> list[Block]:
         blocks.append(
             Figure(
                 f"The path of the packets, inferred from the {name} at the capture point{first_of(shown, clients)}",
-                _path_drawing(shown, hosts[0], name),
+                lambda: [_path_drawing(shown, hosts[0], name)],
                 "Clients on the left, the routers that their packets have passed, and the server on the right",
                 _path_evidence(findings, clients),
             )

@@ -109,7 +109,7 @@ def _spanning(findings: Findings, direction: Direction) -> list[Block]:
         Figure(
             f"Lines and segments in the stream of {direction.connection.who} (stream {stream}), by relative sequence "
             "number. Below: segments with frame numbers and lengths; above: lines with lengths in octets",
-            plot(lambda axes: _draw(axes, segments, lines), height=1.75),
+            lambda: [plot(lambda axes: _draw(axes, segments, lines), height=1.75)],
             "Two rows of boxes along the octets of the stream: lines above, segments below; their edges do not meet",
             Evidence.frames_alone(frames),
         ),

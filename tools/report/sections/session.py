@@ -28,7 +28,6 @@ def _states(findings: Findings) -> list[Block]:
     colours = dict(zip(names, ("#b9c4ce", "#7fb08f", COLOURS[0], "#3a3f45", "#e0b0ae"), strict=False))
     used = {period.state for one in shown for period in findings.periods(one)}
     parts = grouped(shown, _PANEL)
-    labels = [one.label for one in shown]
     own_scale = ", each panel with its own time axis" if len(parts) > 1 else ""
     moves = [line.number for one in shown for line in one.lines if line.state != line.state_after]
     known = sum(
@@ -44,6 +43,11 @@ def _states(findings: Findings) -> list[Block]:
         row = findings.periods(one)
         words = " → ".join(f"{period.state} {seconds(period.ended - period.begun)}" for period in row)
         table.append((one.who, words, ", ".join(str(period.frame) for period in row)))
+
+    def draw() -> list[str]:
+        panels = [_panel(findings, part, colours, [one.label for one in shown]) for part in parts]
+        return [legend({name: colour for name, colour in colours.items() if name in used}), *panels]
+
     return [
         Paragraph(
             "A connection is always in one state of the specification. Only the server's answers and pushes change "
@@ -52,10 +56,9 @@ def _states(findings: Findings) -> list[Block]:
         Figure(
             f"The states of the connections over time{first_of(shown, findings.speaking)}{own_scale}. TCP stream in "
             "brackets. The frames are those that change a state",
-            legend({name: colour for name, colour in colours.items() if name in used}),
+            draw,
             "For each connection a bar whose colours are its states",
             Evidence.frames_alone(moves) if moves else None,
-            [_panel(findings, part, colours, labels) for part in parts],
         ),
         Table(
             "How long each connection was in each state, and the frames of the changes (the first frame is that of the "

@@ -141,7 +141,7 @@ def _figure(shown: list[tuple[Direction, Packet, Held | None]]) -> Figure:
         "Segments and acknowledgements with Nagle's "
         f"algorithm{' (left) and without it (right)' if len(shown) > 1 else ''}. Blue: segments with payload, as high "
         "as the number of lines in them; green: acknowledgements without payload from the other end",
-        plot(draw, columns=len(drawn), height=2.0),
+        lambda: [plot(draw, columns=len(drawn), height=2.0)],
         "Bars along the time: with Nagle's algorithm one line, a pause and many lines; without it one line at a time",
         Evidence.frames_alone(frames),
     )

@@ -82,10 +82,9 @@ def _chats(findings: Findings) -> list[Block]:
             Figure(
                 f"The lines of each chat over time{first_of(drawn, told)}{own_scale}: a dot for each line, larger for "
                 "a longer one. The frames are those in which lines reached the partner",
-                legend(_SPEAKERS),
+                lambda: [legend(_SPEAKERS), *(_panel(findings, part, drawn) for part in parts)],
                 "Dots along the time, one row for each chat",
                 _passed_on(findings),
-                [_panel(findings, part, [_label(chat) for chat in drawn], MOST_POINTS // len(drawn)) for part in parts],
             )
         )
     return blocks
@@ -104,8 +103,9 @@ def _label(chat: Call) -> str:
     return f"{chat.caller} {'→' if chat.shown else '–'} {chat.called} ({chat.number})"
 
 
-def _panel(findings: Findings, chats: Sequence[Call], labels: Sequence[str], most: int) -> str:
-    """The lines of some chats over time, a row for each chat, at most so many of a speaker. `labels`: of all panels."""
+def _panel(findings: Findings, chats: Sequence[Call], drawn: Sequence[Call]) -> str:
+    """The lines of some chats over time, a row for each chat; `drawn` are the chats of all panels."""
+    most = MOST_POINTS // len(drawn)  # of a speaker
 
     def draw(axes: Any) -> None:
         for row, chat in enumerate(chats):
@@ -118,7 +118,7 @@ def _panel(findings: Findings, chats: Sequence[Call], labels: Sequence[str], mos
         axes.set_ylim(len(chats) - 0.4, -0.6)
         axes.set_xlabel("seconds since the first packet")
 
-    return plot(draw, height=0.6 + 0.19 * len(chats), labels=labels)
+    return plot(draw, height=0.6 + 0.19 * len(chats), labels=[_label(chat) for chat in drawn])
 
 
 def _passed_on(findings: Findings) -> Evidence:
@@ -188,7 +188,10 @@ def _patterns(findings: Findings) -> list[Block]:
     if len(said) >= _RATED:
         blocks.append(
             Figure(
-                "Line lengths and relay times", plot(draw, columns=2, height=2.3), "A histogram and a curve", evidence
+                "Line lengths and relay times",
+                lambda: [plot(draw, columns=2, height=2.3)],
+                "A histogram and a curve",
+                evidence,
             )
         )
     return blocks

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from tools.report.analysis.connections import Connection
@@ -80,7 +81,7 @@ def _four_plots(one: Connection, *, from_client: bool) -> list[Figure]:
         Figure(
             f"{words} of {who} (stream {one.stream}). Time since the connection's first packet; "
             f"{_part(high - low, whole)}",
-            plot(draw, columns=2, height=1.8),
+            partial(_pair, draw),
             f"Two plots of the octets from {who} over time",
             one.evidence,
         )
@@ -89,6 +90,10 @@ def _four_plots(one: Connection, *, from_client: bool) -> list[Figure]:
             (answers, "Round-trip times of acknowledgements, and window,"),
         )
     ]
+
+
+def _pair(draw: Callable[[Any], None]) -> list[str]:
+    return [plot(draw, columns=2, height=1.8)]
 
 
 def _part(shown: float, whole: float) -> str:

@@ -45,7 +45,10 @@ class Timers(Cells):
     # What is sent while a clock runs
 
     def _signs(self, world: World, who: str) -> Iterator[tuple[str, bytes]]:
-        """What `who` can send without a change: a line of each request, and one with each fault; with its name."""
+        """What `who` can send without a change: a line of each request, and one with each fault; with its name.
+
+        Of a request that would change something it is the verb alone.
+        """
         found: dict[str, bytes] = {}
         for line in self.paths.lines(who):
             verb = line.split()[0].decode().lower()
@@ -53,6 +56,8 @@ class Timers(Cells):
                 found[verb] = line
         first = next((verb for verb, request in self.spec.requests.items() if request.form.fields), "")
         faulty = {"bad-encoding": b"\xff", "bad-syntax": first.encode(), "no-verb": b"XYZZY", "empty-line": b""}
+        changing = (verb for verb in self.spec.requests if verb.lower() not in found)
+        faulty |= {f"bad-{verb.lower()}": verb.encode() for verb in changing if self.spec.requests[verb].form.fields}
         for name, octets in faulty.items():
             if self._changes_nothing(world, who, octets + self.ending):
                 found[name] = octets + self.ending

@@ -61,10 +61,10 @@ class WorkerApart(Worker):
         assert self.pipe is not None
         try:
             self.pipe.send(case.key)
-            result, slowest, fastest = self.pipe.recv()
+            result, answers = self.pipe.recv()
         except (EOFError, OSError):
             return Result.of(case, Verdict.ERROR, "a process of the judge has ended")
-        for seconds in filter(None, (slowest, fastest)):
+        for seconds in answers:
             self.conditions.saw(seconds)
         assert isinstance(result, Result)
         return result
@@ -103,7 +103,7 @@ def _serve(pipe: Connection, once: Callable[[Case], Result], cases: Mapping[str,
     def answer() -> None:
         while True:
             result = once(cases[asked.get()])
-            pipe.send((result, conditions.slowest, conditions.fastest))
+            pipe.send((result, conditions.news()))
 
     threading.Thread(target=answer, name="judge", daemon=True).start()
     try:

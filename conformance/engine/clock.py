@@ -32,7 +32,7 @@ def watch(stage: Stage, action: Clock, backlog: Backlog | None) -> None:
     stage.begin_silence()
     inbox.passive = timer.since == "accept"  # a silence may be asked about while its end is late, with short timers
     first, last = _beginning(stage, action.who, timer, backlog)
-    latest = last + timer.after + stage.spec.limits.tolerance + BUSY + stage.conditions.slack
+    latest = last + timer.after + stage.spec.limits.tolerance + BUSY + stage.conditions.lag
     if timer.since == "goodbye" and action.part < 1:
         while time.monotonic() < first + action.part * timer.after:
             stage.pump(first + action.part * timer.after)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from statistics import median
 
 HURRY = 0.25  # seconds without anything, after which a server that answers at once is asked for a barrier's answer
 ENOUGH = 4  # times the slowest answer, for one that may come
@@ -36,6 +37,7 @@ class Conditions:
         self.slowest = self.fastest = 0.0  # seconds of the slowest answer of late, and of the fastest so far
         self.lock = threading.Condition()
         self._answers: deque[float] = deque(maxlen=REMEMBERED)
+        self._untold: deque[float] = deque(maxlen=REMEMBERED)  # those of them that no other process was told
         self._running = 0  # cases
         self._alone = False
         self._tries = self._tries_alone = self._confirmed = self._hangs = 0
@@ -47,13 +49,30 @@ class Conditions:
         """An answer has taken so long."""
         with self.lock:
             self._answers.append(seconds)
+            self._untold.append(seconds)
             self.slowest = max(self._answers)
             self.fastest = min(self.fastest or seconds, seconds)
+
+    def news(self) -> list[float]:
+        """The answers since the last call, so that another process hears of them."""
+        with self.lock:
+            told = list(self._untold)
+            self._untold.clear()
+            return told
 
     @property
     def slack(self) -> float:
         """Seconds by which an answer may come later than from a server that answers at once."""
         return 2 * self.slowest
+
+    @property
+    def lag(self) -> float:
+        """Seconds by which what a server does when a time is over may be late, since its answers are.
+
+        By the median: a few answers are slow where a queue is filled beside them, and these make no late timer right.
+        """
+        with self.lock:
+            return 2 * median(self._answers) if self._answers else 0.0
 
     def hurry(self, patience: float) -> float:
         """Seconds without anything, after which a barrier is worth its time."""

@@ -40,11 +40,12 @@ class Move(NamedTuple):
 
 @dataclass(slots=True)
 class Past:
-    """What a connection did or heard last, and its last link: with whom, and what it had said in it."""
+    """What a connection did or heard last, and its last link: with whom, what it had said in it, and what ended it."""
 
     last: str = ""
     former: str | None = None
     said: tuple[bool, bool] = (False, False)  # whether it had answered, and was accepted
+    ended: tuple[str, bool] = ("", False)  # by which move, and whether that was its own
     links: int = 0  # so far, up to MANY
 
 
@@ -124,6 +125,7 @@ class History:
         return [
             ("after", *here, past.last),
             ("former", *here, self._former(who, other), past.said),
+            ("ended", *here, past.ended, past.said),
             ("about", *here, *about),
             ("among", *here, *others),
             ("links", *here, past.links),
@@ -150,6 +152,7 @@ class History:
             past, partner = self.pasts[who], world.connections[who].partner
             if partner != before.partner and before.partner is not None:
                 past.former, past.said = before.partner, (before.answered, before.accepted)
+                past.ended = move.what, who == move.who
             elif partner != before.partner:
                 past.links = min(past.links + 1, MANY)
         for who, due in dues.items():

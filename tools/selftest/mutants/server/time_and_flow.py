@@ -18,44 +18,18 @@ table: Table[Server] = Table(Server, near="*/TIME/*")
 # --- what ends a silence ----------------------------------------------------------------------------------------------
 
 
-class Signs(Server):
-    """The base of mutants in which some frames are no sign of life."""
-
-    def take_back(self, conn: Connection) -> None:
-        conn.heard_at, conn.done = self.memory[conn]
+@table.engine("replies-are-no-sign")
+class RepliesAreNoSign(Server):
+    """Takes the reply to its own question for nothing: only what a client says by itself ends a silence."""
 
     def receive(self, conn: Connection, octets: bytes, now: float) -> None:
         self.memory[conn] = conn.heard_at, set(conn.done)
         super().receive(conn, octets, now)
 
-
-@table.engine("replies-are-no-sign")
-class RepliesAreNoSign(Signs):
-    """Takes the reply to its own question for nothing: only what a client says by itself ends a silence."""
-
     def taken(self, conn: Connection, outcome: Outcome) -> None:
         super().taken(conn, outcome)
         if any(push.reply is not None and push.reply.form.verb == outcome.verb for push in self.spec.pushes.values()):
-            self.take_back(conn)
-
-
-@table.engine("faults-are-no-sign")
-class FaultsAreNoSign(Signs):
-    """A faulty frame does not end a silence."""
-
-    def refuse_fault(self, conn: Connection, faulty: FaultyFrameError) -> None:
-        super().refuse_fault(conn, faulty)
-        self.take_back(conn)
-
-
-@table.engine("refusals-are-no-sign")
-class RefusalsAreNoSign(Signs):
-    """A request that is refused does not end a silence."""
-
-    def taken(self, conn: Connection, outcome: Outcome) -> None:
-        super().taken(conn, outcome)
-        if outcome.error is not None:
-            self.take_back(conn)
+            conn.heard_at, conn.done = self.memory[conn]
 
 
 @table.engine("only-a-reply-counts")

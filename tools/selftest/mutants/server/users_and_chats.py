@@ -81,14 +81,6 @@ class CallerMustAccept(Server):
             conn.partner.accepted = True
 
 
-@table.step(Users.link)
-def acceptance_kept(self: Users, conn: Connection, other: Connection) -> None:
-    """An acceptance outlives its chat, and holds for the next one."""
-    kept = other.accepted
-    Users.link(self, conn, other)
-    other.accepted |= kept
-
-
 @table.step(Users.retract)
 def both_ends_retract(self: Users, conn: Connection) -> None:
     """The end of one acceptance is the end of the other one too."""

@@ -28,17 +28,17 @@ class Connection:
     called: bool = False  # the timers of a call run for it
     faults: int = 0  # so far, under the budget of its state
     finished: bool = False  # the client has ended its sending half
-    cutter: Cutter | None = None
+    cutter: Cutter | None = None  # once octets have come
 
     def key(self) -> tuple[object, ...]:
         """What distinguishes two states of a connection, without the counts of faults."""
         return self.id, self.state, self.name, self.partner, self.answered, self.accepted
 
-    def copy(self, cutter: Cutter) -> Connection:
-        """The same connection with another cutter."""
+    def copy(self) -> Connection:
+        """The same connection, without the half line that has come."""
         return Connection(
             self.id, self.state, self.name, self.partner, self.answered, self.accepted, self.called, self.faults,
-            self.finished, cutter,
+            self.finished,
         )  # fmt: skip
 
     def tie(self, partner: str | None, *, caller: bool = False) -> None:

@@ -79,6 +79,7 @@ class History:
         self._lives = 0  # of connections that took another one's place
         for who in CAST:
             self.world.open(who)
+        self._look()
 
     def choices(self) -> Iterator[Move]:
         """What may come next: each line whose row matters, and each end of a connection that has a past."""
@@ -116,12 +117,12 @@ class History:
     def features(self, move: Move) -> list[Feature]:
         """What tells a move from the same one with another past: several things, each of which is looked at alone."""
         who, past, me = move.who, self.pasts[move.who], self.world.connections[move.who]
-        here = self.world.configuration(who), move.what
+        here = self._where[who], move.what
         other = move.named or me.partner
         about: Feature = ()
         if other is not None and other != who:
-            about = self.world.configuration(other), self._former(other, who), self.pasts[other].said
-        others = sorted(self.world.configuration(one) for one in self.people.values() if one != who)
+            about = self._where[other], self._former(other, who), self.pasts[other].said
+        others = sorted(self._where[one] for one in self.people.values() if one != who)
         return [
             ("after", *here, past.last),
             ("former", *here, self._former(who, other), past.said),
@@ -136,7 +137,11 @@ class History:
         former = self.pasts[who].former
         if former is None or former == other:
             return "none" if former is None else "the same"
-        return self.world.configuration(former)
+        return self._where[former]
+
+    def _look(self) -> None:
+        """Notes where everybody is, which each of many choices asks for."""
+        self._where = {who: self.world.configuration(who) for who in self.world.connections}
 
     def take(self, move: Move) -> bool:
         """Makes a move; False where what comes of it breaks an invariant of the spec."""
@@ -162,6 +167,7 @@ class History:
         self.moves.append(move)
         if not world.is_open(move.who):
             self._replace(move.who)
+        self._look()
         return True
 
     def _heard(self, dues: list[Due]) -> str:

@@ -74,10 +74,9 @@ class Knowledge:
 
     def user_named(self, name: str) -> Connection | None:
         """The user of a name, in whatever case."""
-        fold = self.spec.name_type.fold
-        folded = fold(name)
+        same = self.spec.name_type.same
         for connection in self.connections.values():
-            if connection.name is not None and fold(connection.name) == folded:
+            if connection.name is not None and (connection.name == name or same(connection.name, name)):
                 return connection
         return None
 

@@ -84,7 +84,7 @@ class World(Knowledge):
     def copy(self) -> World:
         """An independent copy, without the half lines that have come."""
         other = World(self.spec, self.profiles, self.limit)
-        other.connections = {id_: connection.copy(Cutter(self.spec)) for id_, connection in self.connections.items()}
+        other.connections = {id_: connection.copy() for id_, connection in self.connections.items()}
         other.tables = self.tables.copy()
         return other
 
@@ -92,7 +92,7 @@ class World(Knowledge):
         """The connection `who`, opened now if it is new."""
         if who not in self.connections:
             full = self.limit is not None and sum(map(self.is_open, self.connections)) >= self.limit
-            self.connections[who] = Connection(who, self.spec.initial, cutter=Cutter(self.spec))
+            self.connections[who] = Connection(who, self.spec.initial)
             if full:
                 self._turn_away(self.connections[who], "full")
             for template in self.spec.greeting if not full else ():
@@ -114,7 +114,7 @@ class World(Knowledge):
         """`who` sends octets."""
         self._begin()
         connection = self.open(who)
-        assert connection.cutter is not None
+        connection.cutter = connection.cutter or Cutter(self.spec)
         for line in connection.cutter.feed(octets):
             if connection.state == self.spec.final:
                 break
@@ -218,7 +218,10 @@ class World(Knowledge):
         return Decision(connection.id, self._row(connection, self.spec.states[connection.state].recv[said.verb], said))
 
     def _row(self, connection: Connection, rows: tuple[Outcome, ...], said: Parsed) -> Outcome:
-        return next(row for row in rows if self.allows(row, connection, said.values))
+        for row in rows:
+            if self.allows(row, connection, said.values):
+                return row
+        raise AssertionError("the last row of a request has no condition")
 
     def _line(self, connection: Connection, line: bytes) -> None:
         said = parse_request(self.spec, line)

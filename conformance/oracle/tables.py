@@ -7,7 +7,6 @@ None for any value.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
 
 from pychat.spec import Spec
@@ -48,7 +47,8 @@ class Tables:
         ]
 
     def copy(self) -> Tables:
-        other = copy(self)
+        other = Tables.__new__(Tables)
+        other.spec, other._telling = self.spec, self._telling
         other._tuples = {name: list(tuples) for name, tuples in self._tuples.items()}
         other._last = dict(self._last)
         return other

@@ -126,6 +126,7 @@ def test_what_is_no_command_is_refused(start: Callable[..., Stage], run: Callabl
     client.tell("", " ping ignored")
     assert client.ask("dance").split(";")[0] == "refused dance no such command"
     assert client.ask("NAME alice").startswith("refused NAME no such command")
+    assert client.ask("x" * 300 + " y").startswith("refused " + "x" * 300 + " no such command")
     assert client.ask("name") == "refused name needs <name>"
     assert client.ask("quit ") == client.ask("quit now") == "refused quit takes no words"
     assert client.ask("name 9").startswith("refused name the name of NAME is not of its form: A user's name")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 from pychat.spec.forms import Type
@@ -33,6 +34,7 @@ HOSTILE = (
     "#{x}", "#x", "x#y", "//x", "<b>&amp;</b>", "'x'", '"x"',
     "x;y|z", "a,b:c=d", "[x", "(a+)+$", "*", ".", "..", "/who", "!x", "@x", "~", "-", "--x", "=", "AbCdE", "aBCDe",
 )  # fmt: skip
+BIDI = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 BAD_UTF8 = {
     "lone-continuation": b"\x80",
     "overlong-2": b"\xc0\xaf",
@@ -94,6 +96,11 @@ def edges_of(type_: Type) -> list[str]:
     found |= dict.fromkeys(HOSTILE if type_.accepts("%") else ())
     ending = "\r"  # belongs to the ending of the line
     return [value for value in found if "\n" not in value and not value.endswith(ending)]
+
+
+def turns(value: str) -> bool:
+    """Whether a character of a value changes the direction of others (Unicode Annex 9): it may be shown as code."""
+    return any(unicodedata.bidirectional(char) in BIDI for char in value)
 
 
 def _characters(type_: Type) -> Iterator[str]:

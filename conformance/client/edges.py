@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from conformance.cases.matrix import ANY_LINE
 from conformance.cases.play import CLIENT, USER, Play, Step
-from conformance.cases.values import values_of
+from conformance.cases.values import edges_of, values_of
 from conformance.oracle.frames import ANY_WORDS, parse_reply, parse_request, write_form
 from conformance.oracle.lines import CAST, SUBJECT
 from conformance.oracle.model import Due, Items, Text, World
@@ -32,6 +32,7 @@ class Edges(ClientCells):
     def cells(self) -> Iterator[Play]:
         yield from self._typed_fields()
         yield from self._shown_fields()
+        yield from self._every_value()
         yield from self._bad_fields()
         yield from self._longest_frames()
         yield from self._words()
@@ -92,6 +93,39 @@ class Edges(ClientCells):
                     title, rule = f"{push.verb} with <{field.name}> {name.replace('-', ' ')} is taken", "R-FRAME-8"
                     rules = ("R-CLIENT-7", rule) if push.reply is not None else (rule,)
                     yield self._cell(view, push.verb, f"{field.name}-{name}-comes", title, rules, steps, *due)
+
+    def _every_value(self) -> Iterator[Play]:
+        """What a library reads in its own way, in one play for each field: of a probe, and of a request that is echoed.
+
+        The first value comes twice in succession: it is no other one.
+        """
+        for view, push, plain in self._places():
+            for field in push.form.fields if push.reply is not None else ():
+                _, steps = self._led(self.views[view])
+                due: list[Step] = []
+                for values in ({**plain, field.name: value} for value in self._good_edges(field)):
+                    due.append(received(write_form(push.form, values), self.spec))
+                    due += [sent(push.reply.fill(values).encode() + self.ending)] if push.reply is not None else []
+                title, rules = f"{push.verb} with any <{field.name}> is answered", ("R-CLIENT-7", "R-FRAME-8")
+                yield self._cell(view, push.verb, f"every-{field.name}-comes", title, rules, steps, *due)
+        for state, row, world, steps, _, _ in self._requests():
+            form = self.spec.requests[row.verb].form
+            for field in form.fields if row.to is None and not row.effects else ():
+                plain = self.paths.values(self.spec.requests[row.verb])
+                lines = [write_form(form, {**plain, field.name: value}).encode() for value in self._good_edges(field)]
+                lines = [
+                    line + self.ending for line in lines if world.row_of(SUBJECT, parse_request(self.spec, line)) is row
+                ]
+                typable = [line for line in lines if self.command_for(line) is not None]
+                due = [step for line in typable for step in self._acted(world, SUBJECT, line)]
+                title, rules = f"{row.verb} with any <{field.name}> is sent", ("R-FRAME-8", "R-FRAME-4")
+                yield self._cell(state, row.verb, f"every-{field.name}-sent", title, rules, steps, *due)
+
+    def _good_edges(self, field: Field) -> list[str]:
+        """Values of a field's type that a program may take for something else; the first one twice."""
+        kind = self.spec.types[field.type]
+        found = [value for value in (*kind.good, *edges_of(kind)) if kind.accepts(value)]
+        return [*found[:1], *dict.fromkeys(found)]
 
     def _bad_fields(self) -> Iterator[Play]:
         """A frame that could come, but for a field that is not of its type, or a word too many."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from conformance.cases.play import Play
-from conformance.cases.values import values_of
+from conformance.cases.play import Play, Step
+from conformance.cases.values import edges_of, turns, values_of
 from conformance.oracle.frames import write_form
 from conformance.oracle.lines import SUBJECT
 from conformance.oracle.model import Text
 from conformance.oracle.paths import label_of
-from pychat.spec.forms import Request
+from pychat.spec.forms import Form, Request
 
 from .cells import ClientCells, refused, sent, typed
 from .edges import Edges
@@ -94,12 +94,21 @@ class ClientMatrix(ClientCells):
         if not states or len(form.fields) != 1 or self.spec.pushes[verb].form != form:
             return
         _, steps = self._led_into(states[0])
-        rules = ("R-FRAME-8", "R-FRAME-1", "R-FRAME-4")
-        for name, value, accepted in values_of(self.spec.types[form.fields[0].type]):
-            command = self.contract.command(verb, {form.fields[0].name: value})
-            if not accepted or command is None or name == "bidi-control":  # how that is printed has plays of its own
-                continue
-            line = write_form(form, {form.fields[0].name: value})
-            both = [typed(command), sent(line.encode() + self.ending), *self.given(Text(line))]
-            title = f"every octet of the text, both ways: {name}"
-            yield self._cell(states[0], verb, name, title, rules, steps, *both)
+        kind, rules = self.spec.types[form.fields[0].type], ("R-FRAME-8", "R-FRAME-1", "R-FRAME-4")
+        for name, value, _ in values_of(kind):
+            both = self._both_ways(form, value)
+            if both:
+                title = f"every octet of the text, both ways: {name}"
+                yield self._cell(states[0], verb, name, title, rules, steps, *both)
+        every = [step for value in edges_of(kind) for step in self._both_ways(form, value)]
+        title = "a text is carried both ways, whatever a library reads in it"
+        yield self._cell(states[0], verb, "every-text", title, rules, steps, *every)
+
+    def _both_ways(self, form: Form, value: str) -> list[Step]:
+        """A text is typed and sent, comes and is printed; nothing for one that is none, or may be shown as code."""
+        field = form.fields[0]
+        command = self.contract.command(form.verb, {field.name: value})
+        if command is None or not self.spec.types[field.type].accepts(value) or turns(value):
+            return []
+        line = write_form(form, {field.name: value})
+        return [typed(command), sent(line.encode() + self.ending), *self.given(Text(line))]

@@ -14,6 +14,7 @@ from conformance.cases.play import CLIENT, USER, Play, Segment, Step, StepKind
 from conformance.engine.actions import Numbered
 from conformance.engine.backlog import pour
 from conformance.engine.failures import MismatchError
+from conformance.engine.kernel import peer_of
 from conformance.oracle.frames import Faulty, matches, parse_request, quote, write_form
 from conformance.oracle.probe import Barrier
 from pychat.spec import Spec
@@ -26,6 +27,8 @@ SLOWER = 3  # times the longest time that the client took for a step, which is t
 GOODBYE = 5.0  # seconds that a client may await the server's close after its last frame
 OFFERED = 12 << 20  # octets of commands: more than the system and a client's queue hold
 MANY = 100  # frames that are not due
+READ = 0.2  # seconds for a client to read a part of a frame
+GLANCE = 0.002  # seconds between two looks at whether it has
 
 
 class ClientPlayer:
@@ -147,8 +150,12 @@ class ClientPlayer:
         process.transcript.quiet = False
 
     def _give(self, octets: bytes) -> None:
-        """The server sends."""
+        """The server sends. A part of a frame is read before the next one comes, so that no two are read as one."""
+        stream = self.process.wire.stream
         self.process.wire.send(octets, time.monotonic() + self.patience, 1 if self.segment == "octet" else 0)
+        end = time.monotonic() + READ
+        while not octets.endswith(b"\n") and (peer := peer_of(stream)) and peer.unread and time.monotonic() < end:
+            time.sleep(GLANCE)
 
     def _answer(self, text: str) -> None:
         """The server sends a frame."""

@@ -119,7 +119,7 @@ class Commander:
         return True
 
     def _refuse(self, command: str, why: str) -> None:
-        self._client.post(f"{REFUSED} {visible(command)[:40]} {why}")
+        self._client.post(f"{REFUSED} {visible(command)} {why}")
 
     def _fields(self, template: Template, rest: str) -> Mapping[str, str]:
         """The fields of a command's request from what stands behind it; the last one takes the rest of the line."""

@@ -276,6 +276,12 @@ class Edges(ClientCells):
                 other = next((word for word in kind.good if not kind.same(word, values[field.name])), None)
                 if other is not None:
                     yield f"another-{field.name}", write_form(got.reply.form, {**values, field.name: other})
+                swapped = values[field.name].swapcase()  # the user of a name may spell it in another way
+                same = swapped == values[field.name] or (
+                    kind.same(swapped, values[field.name]) and not row.does("bind")
+                )
+                if kind.accepts(swapped) and not same:
+                    yield f"{field.name}-in-another-case", write_form(got.reply.form, {**values, field.name: swapped})
         if row.does("list") and values.get("count", "").isdigit():
             yield "wrong-count", write_form(got.reply.form, {**values, "count": str(int(values["count"]) + 1)})
         yield from self._wrong(got.reply.form, values)

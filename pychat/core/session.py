@@ -267,12 +267,13 @@ class Session:
         return self._open[0]
 
     def _check_echo(self, got: _Got, request: _Open) -> None:
-        """A field that an answer has from its request holds the same, or a name of the same user."""
+        """A field that an answer has from its request holds the same; the name of another user as that one spells it."""
         for part in got.shape.reply.form.fields:
             if part.name in got.shape.echoed:
-                kind = self.protocol.spec.types[part.type]
-                if not kind.same(got.fields[part.name], request.fields[part.name]):
-                    raise got.unexpected(f"the {part.name} in the request was {request.fields[part.name]}")
+                said, asked = got.fields[part.name], request.fields[part.name]
+                other = request.verb != self.protocol.bind and self.protocol.spec.types[part.type].same(said, asked)
+                if said != asked and not other:
+                    raise got.unexpected(f"the {part.name} in the request was {asked}")
 
     def _listed(self, got: _Got) -> Event:
         verb = got.shape.reply.verb

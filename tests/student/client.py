@@ -216,7 +216,7 @@ class Client:
             raise BrokenProtocolError("the answer is about another version")
 
     def on_name(self, name: str) -> None:
-        if self.answer_to("NAME").lower() != name.lower():
+        if self.answer_to("NAME") != name:
             raise BrokenProtocolError("the answer names somebody else")
         self.state = "NAMED"
 

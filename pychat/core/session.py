@@ -267,7 +267,7 @@ class Session:
         return self._open[0]
 
     def _check_echo(self, got: _Got, request: _Open) -> None:
-        """A field that an answer has from its request holds the same; the name of another user as that one spells it."""
+        """A field that an answer has from its request holds the same, or another user's name as that one spells it."""
         for part in got.shape.reply.form.fields:
             if part.name in got.shape.echoed:
                 said, asked = got.fields[part.name], request.fields[part.name]

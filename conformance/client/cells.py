@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from conformance.cases.matrix import Cells
 from conformance.cases.play import CLIENT, USER, Play, Step
-from conformance.oracle.connection import Connection
+from conformance.oracle.connection import ALONE, Connection
 from conformance.oracle.frames import ANY_WORDS, Parsed, parse_request
 from conformance.oracle.lines import CAST, SUBJECT, Lines, Path
 from conformance.oracle.lines import Move as Request
@@ -38,7 +38,8 @@ class ClientCells(Cells):
     def _find_views(self) -> dict[str, Path]:
         """The views that a client can have of itself and its partner, each with the shortest path into it.
 
-        They are the configurations, and besides them that of a called end which has answered.
+        They are the configurations, and besides them that of a called end which has answered, and that of an end whose
+        partner has gone after both have answered.
         """
         found = {name: self.paths.to_configuration(name) for name in self.configurations}
         for state in self.spec.linked_states:
@@ -46,7 +47,19 @@ class ClientCells(Cells):
                 answer = self.paths.to_row(f"{state}+called", row)
                 if answer is not None and self._is_open(path := (*answer[0], Request(SUBJECT, answer[1]))):
                     found.setdefault(f"{state}+called-and-answered", path)
+            if state in found:
+                found |= self._left_alone(state, found[state])
         return found
+
+    def _left_alone(self, state: str, path: Path) -> dict[str, Path]:
+        """The view after a partner has gone of which both ends had heard."""
+        for line in self.lines_of.lines(CAST[1]):
+            world, _ = self._led(path)
+            if world.open(SUBJECT).partner == CAST[1]:
+                world.feed(CAST[1], line)
+                if world.configuration(SUBJECT) == f"{state}+{ALONE}":
+                    return {f"{state}+{ALONE}-after-a-chat": (*path, Request(CAST[1], line))}
+        return {}
 
     def _cell(
         self, configuration: str, message: str, variant: str, title: str, rules: tuple[str, ...],

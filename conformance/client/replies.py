@@ -100,8 +100,8 @@ class Replies(ClientCells):
                 if reply.kind in ("answer", "item")
             }
             for row in (row for rows in self.spec.states[state].recv.values() for row in rows):
-                if row.error is not None and self.spec.requests[row.verb].answer is not None:
-                    lines.setdefault("refusal", self.spec.refusal_line(row.verb, row.error))
+                if row.error is not None:
+                    lines.setdefault(f"refused {row.verb}", self.spec.refusal_line(row.verb, row.error))
             for key, line in lines.items():
                 _, steps = self._led(self.views[state])
                 name = f"{key.lower().replace(' ', '-')}-unasked"

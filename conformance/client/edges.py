@@ -139,9 +139,8 @@ class Edges(ClientCells):
     def _wrong(self, form: Form, values: dict[str, str]) -> Iterator[tuple[str, str]]:
         """The frame with one thing that is wrong: the end of an id, and the frame."""
         for field in form.fields:
-            bad = _bad_of(self.spec.types[field.type])
-            if bad:
-                yield f"bad-{field.name}", write_form(form, {**values, field.name: bad})
+            for name, bad in _bad_of(self.spec.types[field.type]):
+                yield f"{name}-{field.name}", write_form(form, {**values, field.name: bad})
         line = write_form(form, values)
         if not form.fields or not self.spec.types[form.fields[-1].type].rest_of_line:
             yield "word-too-many", f"{line} {LATER}"
@@ -370,12 +369,17 @@ class Edges(ClientCells):
             yield self._cell(view, verb, f"crossing-{push.verb.lower()}", title, ("R-ANS-5",), steps, *due)
 
 
-def _bad_of(kind: Type) -> str | None:
-    """A value that is not of a type."""
-    if kind.one_of:
-        return LATER
+def _bad_of(kind: Type) -> Iterator[tuple[str, str]]:
+    """Values that are not of a type; of one that lists its words, also what only looks like one of them."""
     found = [value for _, value, good in values_of(kind) if not good and " " not in value and value.isprintable()]
-    return found[-1] if found else None
+    if kind.one_of:
+        word = kind.one_of[0]
+        yield "bad", LATER
+        yield from (
+            (n, w) for n, w in (("unlisted", f"{word}{word[-1]}"), ("shouted", word.upper())) if w not in kind.one_of
+        )
+    elif found:
+        yield "bad", found[-1]
 
 
 def _raw(octets: bytes) -> Step:

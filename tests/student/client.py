@@ -93,6 +93,7 @@ class Client:
         self.here = False  # the partner has said it
         self.listing = False  # the users are being listed, and nothing comes between them
         self.listed = 0  # of them have come
+        self.lines = 0  # MSG that may still be refused: only a refusal is an answer
         self.unanswered: deque[tuple[str, str]] = deque()
         self.held: deque[tuple[str, str, str | None]] = deque()  # verb, field, and for whom a line was typed
         self.astray = False  # the last chat was refused, so a line is for nobody
@@ -141,6 +142,8 @@ class Client:
             if self.may_send(verb, field, listener):
                 if verb != "MSG":
                     self.unanswered.append((verb, field))
+                else:
+                    self.lines += 1
                 self.quitting |= verb == "QUIT"
                 self.send(f"{verb} {field}" if field else verb)
                 self.astray &= verb != "CHAT"
@@ -290,7 +293,11 @@ class Client:
     def on_err(self, verb: str, _: str) -> None:
         if verb == "*" and self.unanswered:
             self.unanswered.popleft()
-        elif verb not in ("*", "MSG"):
+        elif verb == "MSG" and self.lines:
+            self.lines -= 1
+        elif verb == "MSG":
+            raise BrokenProtocolError("no line was sent")
+        elif verb != "*":
             self.answer_to(verb)
 
     def on_bye(self, _: str) -> None:

@@ -246,7 +246,9 @@ def test_what_is_counted_at_several_places_is_counted_alike(name: str, tmp_path:
     assert sum(request.sent for request in findings.requests) == len(findings.of_kind("request")[0])
     assert sum(request.refused for request in findings.requests) == len(findings.of_kind("refusal")[0])
     (text,) = [text for text in sentences(section(report(name), "Patterns of the session")) if "Request and" in text]
-    assert f"The {answers:,} answers followed their requests" in text
+    refused = sum(request.refused for request in findings.requests)
+    among_them = rf" \({refused} of them (a refusal|refusals)\)" if refused else ""
+    assert re.search(rf"The {answers:,} answers{among_them} followed their requests", text)
     assert len(findings.established) + len(findings.refused) == len(findings.connections)
 
 

@@ -146,25 +146,24 @@ def _labels(findings: Findings) -> list[Block]:
     ]
     if not changed:
         return []
-    blocks: list[Block] = []
+    words = ""
     for one, side, found in changed[:_EXPLAINED]:
         named = listed([f"{quoted(packet.flow_label)} from frame {packet.number} on" for packet in found])
         who = one.client[0] if side else one.server[0]
-        words = f"{who} uses {len(found)} flow labels in stream {one.stream}: {named}. "
-        if all(packet.has(SYN) for packet in found):
-            what = "SYN" if side else "SYN-ACK"
-            words += (
-                f"Each repeated {what} has a new one, and the segments after it keep the last. The label belongs to a "
-                "try to connect and not to the connection: routers that choose one of several paths by the label may "
-                "choose another one then (inferred; Linux does so)."
-            )
-        else:
-            words += "Why it changes cannot be determined; Linux chooses a new label when a timer expires."
-        blocks.append(Paragraph(words, Evidence.frames_alone(packet.number for packet in found)))
+        words += f"{who} uses {len(found)} flow labels in stream {one.stream}: {named}. "
     if len(changed) > _EXPLAINED:
-        rest = len(changed) - _EXPLAINED
-        blocks.append(Paragraph(f"In {plural(rest, 'more direction')} of connections the flow label changes as well."))
-    return blocks
+        words += f"The label changes in {plural(len(changed) - _EXPLAINED, 'more direction')} of connections. "
+    if all(packet.has(SYN) for _, _, found in changed for packet in found):
+        words += (
+            "Each repeated SYN or SYN-ACK has a new one, and the segments after it keep the last. The label is that of "
+            "one attempt to connect: routers that choose one of several paths by the label may choose another one then "
+            "(inferred; Linux does so)."
+        )
+    else:
+        words += "Why it changes cannot be determined; Linux chooses a new label when a timer expires."
+    return [
+        Paragraph(words, Evidence.frames_alone(one.number for _, _, found in changed[:_EXPLAINED] for one in found))
+    ]
 
 
 def _fragments(findings: Findings) -> list[Block]:

@@ -37,6 +37,7 @@ from .sections import (
     summary,
     talk,
     transport,
+    windows,
 )
 from .tshark import ReportError, Tshark, version
 
@@ -52,6 +53,7 @@ SECTIONS = (  # in their order
     transport,
     repairs,
     losses,
+    windows,
     network,
     routing,
     session,
@@ -145,6 +147,11 @@ def _data(findings: Findings) -> dict[str, Any]:
             for one, gap in zip(findings.connections, findings.gaps, strict=True)
         ],
         "calls": [asdict(call) | {"ringing": call.ringing, "lasted": call.lasted} for call in findings.calls],
+        "think_times": [
+            {"frame": each.frame, "since": each.since, "user": each.line.speaker, "seconds": each.took}
+            for each in findings.thoughts
+            if not each.disturbed
+        ],
         "missed": [asdict(missed) for missed in findings.missed],
         "requests": [asdict(request) for request in findings.requests],
         "refusals": [

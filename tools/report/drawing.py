@@ -6,6 +6,7 @@ from html import escape
 
 INK, ACCENT, FAINT, RULE, SHADE = "#1b2733", "#1f5f8b", "#5b6b7a", "#c9d3dc", "#f3f6f9"
 RED, GREEN, ORANGE, VIOLET = "#b3312c", "#2c7a4b", "#b86e00", "#6b4c9a"
+TEAL, PINK = "#4a7c7e", "#c2408a"
 _MONO = "'DejaVu Sans Mono', Menlo, Consolas, monospace"
 
 

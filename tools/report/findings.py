@@ -19,6 +19,7 @@ from .analysis.losses import Loss, losses
 from .analysis.proofs import Proof, matched, proofs
 from .analysis.repairs import Event
 from .analysis.session import Period, Requests, Violation, periods, requests, violations
+from .analysis.thinking import Thought, thoughts
 from .evidence import Evidence
 from .packets import SYN, Line, Packet
 from .reading import Capture
@@ -185,6 +186,11 @@ class Findings:
     @cached_property
     def calls(self) -> list[Call]:
         return calls(self.lines, self.spec, self.words, self.partial)
+
+    @cached_property
+    def thoughts(self) -> list[Thought]:
+        """The think times, also those during which something was sent again or may be missing."""
+        return thoughts(self.calls, self.directions, self.gaps)
 
     @cached_property
     def chats(self) -> list[Call]:

@@ -123,12 +123,16 @@ class Packet:
     df: bool = _read(False, _true, "ip.flags.df")
     ip_checksum_ok: bool | None = _read(None, _checked, "ip.checksum.status")
     ip_length: int = _read(0, int, "ip.len", "ipv6.plen")
-    fragment: bool = _read(False, _true, "ip.flags.mf", "ipv6.fraghdr.more")
+    more: bool = _read(False, _true, "ip.flags.mf")  # fragments follow
+    offset: int = _read(0, int, "ip.frag_offset")  # of a fragment; 0 for the first one
+    fragment_id: str = _read("", str, "ipv6.fraghdr.ident")  # of the extension header that a fragment has in IPv6
     flow_label: str = _read("", str, "ipv6.flow")
     protocols: str = _read("", str, "frame.protocols")
     neighbour: int = _read(0, int, "arp.opcode", "icmpv6.type")  # ASKS, TELLS, or another type of ICMPv6
     about: str = _read("", str, "arp.dst.proto_ipv4", "icmpv6.nd.ns.target_address", "icmpv6.nd.na.target_address")
     hardware: str = _read("", str, "arp.src.hw_mac", "icmpv6.opt.linkaddr")
+    solicited: bool = _read(False, _true, "icmpv6.nd.na.flag.s")  # the advertisement was asked for
+    router: bool = _read(False, _true, "icmpv6.nd.na.flag.r")  # the sender of the advertisement is one
     stream: int = _read(-1, int, "tcp.stream")
     sport: int = _read(0, int, "tcp.srcport")
     dport: int = _read(0, int, "tcp.dstport")
@@ -157,6 +161,11 @@ class Packet:
 
     def has(self, flag: int) -> bool:
         return bool(self.flags & flag)
+
+    @property
+    def fragment(self) -> bool:
+        """Whether IP carries it in fragments; Wireshark shows TCP in the last one of them."""
+        return self.more or self.offset > 0 or bool(self.fragment_id)
 
     @property
     def first(self) -> int:

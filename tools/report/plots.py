@@ -134,6 +134,8 @@ def legend(colours: dict[str, str]) -> str:
     def draw(axes: Axes) -> None:
         axes.set_axis_off()
         handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
-        axes.legend(handles=handles, loc="center left", ncols=len(handles), handlelength=1.2, fontsize=8)
+        axes.legend(
+            handles=handles, loc="center left", ncols=len(handles), handlelength=1.2, columnspacing=1.2, fontsize=8
+        )
 
     return plot(draw, height=0.28)

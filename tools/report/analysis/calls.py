@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import pairwise
 from typing import Literal
 
 from pychat.spec import Spec
@@ -18,8 +17,6 @@ from pychat.spec.view import Move, moves
 from tools.report.evidence import Evidence, among
 from tools.report.packets import Line
 from tools.vocabulary import Vocabulary
-
-from .transport import Spread
 
 Outcome = Literal["answered", "declined", "unanswered", "hung up", "lost", "open", "unknown"]
 
@@ -38,7 +35,11 @@ class Moment:
 
 @dataclass(slots=True)
 class Said:
-    """A line from one person to the other. `delivered` is None when it did not arrive within the capture."""
+    """A line from one person to the other.
+
+    `delivered`: the frame in which the server passed it on, at the time `arrived`, in seconds since the epoch; None
+    when it did not within the capture.
+    """
 
     frame: int
     time: Decimal
@@ -47,6 +48,7 @@ class Said:
     octets: int
     stream: int
     delivered: int | None = None
+    arrived: Decimal | None = None
     took: Decimal | None = None
 
 
@@ -92,7 +94,6 @@ class Call:
     said: list[Said]
     evidence: Evidence
     named: list[str] = field(default_factory=list)  # the names of its ends that the capture tells
-    thinking: dict[str, Spread] = field(default_factory=dict)
     perhaps: int | None = (
         None  # an earlier call that this one may be, since the capture shows neither end nor beginning
     )
@@ -123,16 +124,6 @@ class Call:
 
     def by(self, speaker: str) -> list[Said]:
         return [line for line in self.said if line.speaker == speaker]
-
-    def think_times(self) -> Iterator[tuple[Said, Decimal]]:
-        """Each line that follows one of the other user, and the seconds since that one, or since the call's answer.
-
-        Without the lines that were sent before the answer, or before the first frame that shows one.
-        """
-        since = Decimal(0) if self.answered is None else self.answered.time
-        for before, after in pairwise(self.said):
-            if before.speaker != after.speaker and after.time > since:
-                yield after, after.time - max(before.time, since)
 
 
 @dataclass(slots=True)
@@ -188,7 +179,7 @@ def _call(
     end = _end(lines, words)
     going = None if end is None else _going(end, goings, spec, words)
     said = _said(lines, words)
-    call = Call(
+    return Call(
         number=number,
         caller=caller,
         called=called,
@@ -204,12 +195,6 @@ def _call(
         evidence=_evidence(lines, spec.protocol),
         named=sorted({name for line in lines for name in (line.user, line.partner) if name}),
     )
-    thoughts = list(call.think_times())
-    for who in dict.fromkeys(line.speaker for line in said):
-        spread = Spread.of([gap for line, gap in thoughts if line.speaker == who])
-        if spread is not None:
-            call.thinking[who] = spread
-    return call
 
 
 def _evidence(lines: Sequence[Line], protocol: str) -> Evidence:
@@ -327,7 +312,7 @@ def _said(lines: Sequence[Line], words: Vocabulary) -> list[Said]:
             same = waiting.get(line.relayed_from)
             if same:
                 one = same.pop(0)
-                one.delivered, one.took = line.number, line.relay_time
+                one.delivered, one.arrived, one.took = line.number, line.time, line.relay_time
     return said
 
 

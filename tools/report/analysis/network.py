@@ -65,6 +65,12 @@ def _sender(address: str, sent: Sequence[Packet]) -> Sender:
     )
 
 
+def labels(sent: Sequence[Packet]) -> list[Packet]:
+    """The packets that begin to use another flow label than the one before, of those that a sender sends in a row."""
+    labelled = [packet for packet in sent if int(packet.flow_label or "0", 0)]
+    return [packet for at, packet in enumerate(labelled) if not at or packet.flow_label != labelled[at - 1].flow_label]
+
+
 def _identification(sent: Sequence[Packet]) -> str:
     """How the identification goes on from packet to packet of a connection; empty in IPv6, which has none."""
     if sent[0].version == 6:

@@ -6,65 +6,39 @@ of the on-link prefix: no packet carries a prefix or a route.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from tools.report.packets import ASKS, TELLS, Packet
+from tools.report.packets import Packet
 
+from .neighbours import Neighbour, asked, neighbours
 from .network import Sender
-
-
-@dataclass(slots=True)
-class Neighbour:
-    """An address that a neighbour has told to be its own: the frame that says so, and its hardware address."""
-
-    address: str
-    hardware: str
-    frame: int
 
 
 @dataclass(slots=True)
 class Decision:
     """Where a host on this link sends its packets for some addresses.
 
-    `next_hop` is None where no ARP or Neighbour Discovery of this capture names the owner of `hardware`. `on_link`:
-    the packets go to the destination itself (True) or to a router (False); None where the capture does not show it.
-    `back`: the hardware addresses from which the packets of these destinations arrive. `near`: addresses on the
-    host's link. `prefix`: the least and the greatest length that the host's on-link prefix can have, None where
-    nothing bounds it.
+    `next_hop` is None where no ARP or Neighbour Discovery of this capture names the owner of `hardware`. `asked`: the
+    frame in which the host has asked for it before its first packet; None where it has not. `on_link`: the packets go
+    to the destination itself (True) or to a router (False); None where the capture does not show it. `says_router`:
+    the frames in which the next hop says that it is a router. `back`: the hardware addresses from which the packets of
+    these destinations arrive. `near`: addresses on the host's link. `prefix`: the least and the greatest length that
+    the host's on-link prefix can have if no more specific route exists, None where nothing bounds it.
     """
 
     host: str
     hardware: str
     destinations: list[str]
     next_hop: Neighbour | None
+    asked: int | None
     on_link: bool | None
+    says_router: list[int]
     back: list[str]
     near: list[str]
     prefix: tuple[int, int] | None
     packets: list[Packet]
-
-
-def neighbours(packets: Iterable[Packet]) -> list[Neighbour]:
-    """Who has which hardware address, by what the hosts have said themselves, in the order of the capture."""
-    found: dict[tuple[str, str], Neighbour] = {}
-    for packet in packets:
-        address = ""
-        if packet.neighbour in ASKS | TELLS:
-            arp = "arp" in packet.protocols.split(":")
-            address = packet.src if arp or packet.neighbour in ASKS else packet.about
-        if packet.hardware and address not in ("", "0.0.0.0", "::"):  # noqa: S104  a host that has no address yet
-            found.setdefault((address, packet.hardware), Neighbour(address, packet.hardware, packet.number))
-    return list(found.values())
-
-
-def resolved(packets: Iterable[Packet], hardware: Sequence[str]) -> list[str]:
-    """The addresses for which the host with these hardware addresses has asked its link."""
-    asked = [
-        packet.about for packet in packets if packet.neighbour in ASKS and packet.about and packet.eth_src in hardware
-    ]
-    return list(dict.fromkeys(asked))
 
 
 def decisions(senders: Sequence[Sender], packets: Sequence[Packet], everything: Sequence[Packet]) -> list[Decision]:
@@ -95,17 +69,21 @@ def _decision(
 ) -> Decision:
     destinations = list(dict.fromkeys(packet.dst for packet in sent))
     others = [senders[address] for address in destinations if address in senders]
-    asked = resolved(everything, senders[host].hardware)
-    told = sorted(known.get(hardware, ()), key=lambda one: one.address not in asked)  # one that it has asked for first
+    asks = asked(everything, senders[host].hardware)
+    before = {address: frame for address, frame in asks.items() if frame < sent[0].number}
+    # Several addresses may be of this neighbour: that which the host resolved for its first packet is the next hop's.
+    told = sorted(known.get(hardware, ()), key=lambda one: (one.address not in before, one.address not in asks))
     next_hop = next(iter(told), None)
     on_link: bool | None = None
     if next_hop is not None and next_hop.address in destinations:
         on_link = True
-    elif len(destinations) > 1 or any(other.hops for other in others):
-        on_link = False  # one hardware address for several hosts, or one that a router has put there
-    elif others and others[0].hardware == [hardware]:
+    elif any(other.hops for other in others):
+        on_link = False  # a router has decremented what comes back
+    elif others and all(other.hardware == [hardware] for other in others):
         on_link = True
-    near = [address for address in asked if _comparable(address, host)]
+    elif next_hop is not None and next_hop.address in before:
+        on_link = False  # it has asked for another host than the destination
+    near = [address for address in asks if _comparable(address, host)]
     if next_hop is not None and _comparable(next_hop.address, host):
         near.append(next_hop.address)
     return Decision(
@@ -113,7 +91,9 @@ def _decision(
         hardware=hardware,
         destinations=destinations,
         next_hop=next_hop,
+        asked=None if next_hop is None else before.get(next_hop.address),
         on_link=on_link,
+        says_router=[packet.number for packet in everything if packet.router and packet.eth_src == hardware],
         back=sorted({address for other in others for address in other.hardware}),
         near=list(dict.fromkeys(near)),
         prefix=_bounds(host, near, destinations) if on_link is False else None,

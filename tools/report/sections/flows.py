@@ -71,13 +71,18 @@ def _requests(findings: Findings) -> list[Block]:
             *_spread(request.delay),
         )
         for request in findings.requests
+        if request.verb != findings.words.probed
     ]
-    _, evidence = findings.of_kind("request")
+    reply, name = findings.words.probed, findings.protocol
+    asked = [line for line in findings.of_kind("request")[0] if line.verb != reply]
+    replies = len(findings.of_kind("request")[0]) - len(asked)
+    evidence = Evidence.showing(f'{name}.kind == "request" && !({name}.verb == "{reply}")', asked)
     titles = ["Sent", "Granted", "Refused", *(["No answer seen"] if told else []), "Least", "Median", "95 %", "Most"]
     none = "; the last row has the lines that are no request" if any(not one.verb for one in findings.requests) else ""
+    replied = f". Not listed: {replies:,} {quoted(reply)}, since it replies to the server" if replies else ""
     table = Table(
-        "Requests of the clients, their outcome, and the response time (from request to answer, at the capture "
-        f"point). A {quoted(findings.words.say)} that succeeds has no answer (–): it is relayed{none}{note(findings)}",
+        "Requests of the clients, their outcome, and the response time (from request to answer, at the capture point). "
+        f"A {quoted(findings.words.say)} that succeeds has no answer (–): it is relayed{replied}{none}{note(findings)}",
         (Column("Request", code=True, share=1), *numbers(*titles)),
         rows,
         evidence,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from decimal import Decimal
 
 from tools.report.analysis.connections import Connection, Handshake, Options, options_of
@@ -16,14 +15,15 @@ from tools.report.document import (
     exact,
     first_of,
     numbers,
-    quoted,
     seconds,
 )
 from tools.report.evidence import Evidence, among
 from tools.report.findings import Findings
-from tools.report.packets import ACK, RST, SYN, Packet
+from tools.report.packets import ACK, SYN
+from tools.report.sections.windows import scaling
 
 _SHOWN = 200
+_FEW = 2  # frames of one combination of options
 _LISTED = 15  # connections whose frames a filter can name one by one
 
 
@@ -49,7 +49,7 @@ def sections(findings: Findings) -> list[Section]:
         _arithmetic(*whole[0]),
         _table(findings, whole),
         _options(findings),
-        *_scaling(findings, whole),
+        *scaling(findings, whole),
         *_payload(whole),
         *_missing(findings),
     ]
@@ -154,8 +154,11 @@ def _evidence(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> 
 
 def _options(findings: Findings) -> Table:
     """The options, one row for each combination that occurs."""
-    counts = Counter((packet.sender, *_words(options_of(packet))) for packet in findings.packets if packet.has(SYN))
-    rows = [(*key, f"{count:,}") for key, count in counts.items()]
+    found: dict[tuple[str, ...], list[int]] = {}
+    for packet in findings.packets:
+        if packet.has(SYN):
+            found.setdefault((packet.sender, *_words(options_of(packet))), []).append(packet.number)
+    rows = [(*key, _few(frames), f"{len(frames):,}") for key, frames in found.items()]
     return Table(
         "TCP options in the SYNs: maximum segment size (MSS), window scale, selective acknowledgement (SACK) and "
         "timestamps; every frame with SYN counts, also of an attempt that was refused, and one sent again",
@@ -164,16 +167,16 @@ def _options(findings: Findings) -> Table:
             *numbers("MSS", "Window scale"),
             Column("SACK"),
             Column("Timestamps"),
-            *numbers("Window", "Frames"),
+            *numbers("Window", "Which", "Frames"),
         ),
         rows,
         findings.syns,
     )
 
 
-def _power(shift: int) -> str:
-    """`2¹⁰`."""
-    return "2" + str(shift).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+def _few(frames: list[int]) -> str:
+    """`3, 6 …`."""
+    return ", ".join(map(str, frames[:_FEW])) + (" …" if len(frames) > _FEW else "")
 
 
 def _words(options: Options) -> tuple[str, ...]:
@@ -184,52 +187,6 @@ def _words(options: Options) -> tuple[str, ...]:
         "yes" if options.timestamps else "no",
         f"{options.window:,}",
     )
-
-
-def _scaling(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> list[Block]:
-    """What window scale does, on the numbers of one connection."""
-    both = next((pair for pair in whole if None not in (pair[1].client.shift, pair[1].server.shift)), None)
-    why = (
-        "The header's window field has 16 bits, so on its own a receiver can offer at most 65,535 octets. The option "
-        "window scale (RFC 7323) lets it count in larger units."
-    )
-    if both is None:
-        return [
-            Paragraph(
-                f"{why} No connection of this capture has the option in both SYNs, so no window is scaled.",
-                findings.select("tcp.options.wscale.shift && tcp.flags.syn == 1", _with_shift(findings)),
-            )
-        ]
-    one, shake = both
-    third = next(packet for packet in one.packets if packet.number == shake.ack)
-    assert shake.client.shift is not None
-    assert shake.server.shift is not None
-    later = next((p for p in one.packets if not p.from_client and not p.has(SYN) and not p.has(RST)), None)
-    words = (
-        f"{why} Both SYNs of stream {one.stream} carry it, so it is in force, for each direction with its sender's "
-        f"shift: the client multiplies by {_power(shake.client.shift)} = {2**shake.client.shift:,}, the server by "
-        f"{_power(shake.server.shift)} = {2**shake.server.shift:,}. The windows in the SYNs themselves are never "
-        f"scaled. The client's field of {third.window_raw:,} in frame {third.number} means {third.window_raw:,} × "
-        f"{2**shake.client.shift:,} = {third.window:,} octets"
-    )
-    frames = [shake.syn, shake.syn_ack, shake.ack]
-    if later is not None:
-        words += (
-            f", the server's {later.window_raw:,} in frame {later.number} means {later.window_raw:,} × "
-            f"{2**shake.server.shift:,} = {later.window:,} octets"
-        )
-        frames.append(later.number)
-    return [
-        Paragraph(
-            f"{words}. In Wireshark: {quoted('tcp.window_size_value')} is the field, {quoted('tcp.window_size')} the "
-            "product. Without the SYNs in the capture, the factor is unknown.",
-            Evidence.frames_alone(frames),
-        )
-    ]
-
-
-def _with_shift(findings: Findings) -> list[Packet]:
-    return [packet for packet in findings.packets if packet.has(SYN) and packet.shift is not None]
 
 
 def _payload(whole: list[tuple[Connection, Handshake]]) -> list[Block]:

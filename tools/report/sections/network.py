@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tools.report.analysis.network import Sender
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, plural, quoted
+from tools.report.analysis.network import Sender, labels
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, listed, numbers, plural, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import Packet
+from tools.report.packets import SYN, Packet
 
 _SHOWN = 200
+_EXPLAINED = 4  # directions whose flow labels are told one by one
 # The fields of a header, and their meaning.
 _IPV4 = (
     ("ip.version", "Version", "IP version 4"),
@@ -30,7 +31,7 @@ _IPV4 = (
 _IPV6 = (
     ("ipv6.version", "Version", "IP version 6"),
     ("ipv6.tclass", "Traffic class", "0x00: default forwarding"),
-    ("ipv6.flow", "Flow label", "chosen by the sender, usually one for each direction of a connection"),
+    ("ipv6.flow", "Flow label", "chosen by the sender, the same for all packets of one flow (RFC 6437)"),
     ("ipv6.plen", "Payload length", "octets after the header, which always has 40"),
     ("ipv6.nxt", "Next header", "6 is TCP"),
     ("ipv6.hlim", "Hop limit", "each router decrements it; the header has no checksum to recompute"),
@@ -54,6 +55,7 @@ def sections(findings: Findings) -> list[Section]:
         ),
         _header(findings, example),
         *(_senders(findings, version) for version in sorted({sender.version for sender in findings.senders})),
+        *_labels(findings),
         *_fragments(findings),
         *_vlans(findings),
     ]
@@ -134,21 +136,67 @@ def _checksums(sender: Sender) -> str:
     return f"all {sender.checksums_good:,} good" if sender.checksums_good == sender.packets else "not verified"
 
 
-def _fragments(findings: Findings) -> list[Block]:
-    pieces = [packet for packet in findings.packets if packet.fragment]
-    largest = max((packet.ip_length + (40 if packet.version == 6 else 0) for packet in findings.packets), default=0)
-    words = "No packet is a fragment: TCP keeps its segments below the MTU, so IP does not fragment them."
-    if pieces:
-        words = f"{plural(len(pieces), 'packet was', 'packets were')} fragmented."
-    versions = {packet.version for packet in findings.packets}
-    parts = ["ip.flags.mf == 1 || ip.frag_offset > 0"] if 4 in versions else []
-    parts += ["ipv6.fraghdr"] if 6 in versions else []
-    return [
-        Paragraph(
-            f"{words} The longest IP packet has {largest:,} octets.",
-            findings.select(f"({' || '.join(parts)})", pieces),
-        )
+def _labels(findings: Findings) -> list[Block]:
+    """Why a sender has more flow labels than connections."""
+    changed = [
+        (one, side, found)
+        for one in findings.connections
+        for side in (True, False)
+        if len(found := labels([packet for packet in one.packets if packet.from_client == side])) > 1
     ]
+    if not changed:
+        return []
+    words = ""
+    for one, side, found in changed[:_EXPLAINED]:
+        named = listed([f"{quoted(packet.flow_label)} from frame {packet.number} on" for packet in found])
+        who = one.client[0] if side else one.server[0]
+        words += f"{who} uses {len(found)} flow labels in stream {one.stream}: {named}. "
+    if len(changed) > _EXPLAINED:
+        words += f"The label changes in {plural(len(changed) - _EXPLAINED, 'more direction')} of connections. "
+    if all(packet.has(SYN) for _, _, found in changed for packet in found):
+        words += (
+            "Each repeated SYN or SYN-ACK has a new one, and the segments after it keep the last. The label is that of "
+            "one attempt to connect: routers that choose one of several paths by the label may choose another one then "
+            "(inferred; Linux does so)."
+        )
+    else:
+        words += "Why it changes cannot be determined; Linux chooses a new label when a timer expires."
+    return [
+        Paragraph(words, Evidence.frames_alone(one.number for _, _, found in changed[:_EXPLAINED] for one in found))
+    ]
+
+
+def _fragments(findings: Findings) -> list[Block]:
+    """Whether IP has fragmented packets, and who might have: a router only in IPv4."""
+    made: list[Block] = []
+    for version in sorted({packet.version for packet in findings.packets}):
+        packets = [packet for packet in findings.packets if packet.version == version]
+        pieces = [packet for packet in packets if packet.fragment]
+        largest = max(packet.ip_length + (40 if version == 6 else 0) for packet in packets)
+        if version == 6:
+            how = (
+                "An IPv6 router never fragments: it drops a packet that is too long and reports it (“Packet Too Big”). "
+                "Only the source can fragment, with an extension header (RFC 8200, section 4.5). "
+            )
+            kept = "TCP avoids that with segments that fit the MTU. "
+        else:
+            how = ""
+            kept = "TCP keeps its segments below the MTU"
+            kept += ", and DF forbids routers to fragment them. " if all(packet.df for packet in packets) else ". "
+        words = f"No packet is a fragment. {how}{kept}"
+        if pieces:
+            words = (
+                f"{plural(len(pieces), 'packet was', 'packets were')} sent in fragments; the frames are those of the "
+                f"last fragments, in which Wireshark shows the whole. {how}"
+            )
+        shown = "ipv6.fraghdr" if version == 6 else "(ip.flags.mf == 1 || ip.frag_offset > 0)"
+        made.append(
+            Paragraph(
+                f"{words}The longest IP{'v6' if version == 6 else ''} packet has {largest:,} octets.",
+                findings.select(shown, pieces),
+            )
+        )
+    return made
 
 
 def _vlans(findings: Findings) -> list[Block]:

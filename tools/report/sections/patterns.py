@@ -10,9 +10,25 @@ from typing import Any
 
 from tools.report.analysis.connections import Connection
 from tools.report.analysis.session import ANSWERS
+from tools.report.analysis.thinking import longer_than_the_path
 from tools.report.analysis.transport import Spread
-from tools.report.document import Block, Figure, Paragraph, Section, first_of, listed, plural, quoted, seconds, span
-from tools.report.drawing import ACCENT, GREEN, INK, ORANGE, RED, VIOLET
+from tools.report.analysis.windows import stops, waited
+from tools.report.document import (
+    Block,
+    Column,
+    Figure,
+    Paragraph,
+    Section,
+    Table,
+    first_of,
+    listed,
+    numbers,
+    plural,
+    quoted,
+    seconds,
+    span,
+)
+from tools.report.drawing import ACCENT, GREEN, INK, ORANGE, PINK, RED, TEAL, VIOLET
 from tools.report.evidence import Evidence, among
 from tools.report.findings import Findings
 from tools.report.packets import Line
@@ -21,15 +37,18 @@ from tools.report.sections.notes import lacking
 
 _DRAWN = 48
 _PANEL = 12  # connections in one panel of the drawing
+_NAMED = 5  # frames in a sentence
 _LISTED = 60  # frames that a filter names one by one
 _SILENT = 1.0  # seconds without a packet from which a connection counts as silent
-_LONGER = 10  # times the longest round trip from which a think time is not the network's
+_HALF = Decimal("0.5")  # of a relay time, from which the window is its cause
 _COLOURS = {
     "request": ACCENT,
     "answer": GREEN,
+    "item": TEAL,
     "refusal": RED,
     "relayed line": VIOLET,
     "other push": ORANGE,
+    "reply": PINK,
     "goodbye": INK,
 }
 
@@ -37,6 +56,7 @@ _COLOURS = {
 def sections(findings: Findings) -> list[Section]:
     """A paragraph for each pattern, then all frames over time, coloured by pattern."""
     blocks: list[Block] = [
+        *_kinds(findings),
         *_answers(findings),
         *_pushes(findings),
         *_relays(findings),
@@ -48,6 +68,37 @@ def sections(findings: Findings) -> list[Section]:
     if findings.speaking:
         blocks.append(_figure(findings))
     return [Section("Patterns of the session", blocks, 2)]
+
+
+def _kinds(findings: Findings) -> list[Block]:
+    """Every line of the capture in exactly one row."""
+    words, counts = findings.words, Counter(_pattern(findings, line) for line in findings.lines)
+    asked = [line for line in findings.lines if _pattern(findings, line) == "request"]
+    own = sum(line.verb == words.say for line in asked)
+    wrong = sum(line.request not in findings.spec.requests for line in asked)
+    request = "a client asks, and the server answers"
+    request += f"; {own:,} {'is' if own == 1 else 'are'} {quoted(words.say)}, which succeeds without one" if own else ""
+    request += f"; {wrong:,} {'is' if wrong == 1 else 'are'} no request of the specification" if wrong else ""
+    meanings = {
+        "request": request,
+        "answer": "the server does what was asked for, and says so",
+        "item": "one of the lines before the answer to a request for a list",
+        "refusal": "the server does not do what was asked for, and says why",
+        "relayed line": f"the server passes on a {quoted(words.say)} of the partner, as a {quoted(words.heard)}",
+        "other push": "the server tells the client something that it has not asked for",
+        "reply": f"{quoted(words.probed)}: a client replies to the server's {quoted(words.probe)}; it asks for nothing",
+        "goodbye": "the server's last line when it ends the connection",
+        "": "cannot be told: the rest of a line whose beginning is missing, or none of the specification",
+    }
+    rows = [(name or "other", f"{counts[name]:,}", text) for name, text in meanings.items() if counts[name]]
+    return [
+        Table(
+            f"The {plural(len(findings.lines), 'line')} of the protocol by pattern",
+            (Column("Pattern"), *numbers("Lines"), Column("What happens", share=1)),
+            rows,
+            Evidence.showing(findings.protocol, findings.lines),
+        )
+    ]
 
 
 def _answers(findings: Findings) -> list[Block]:
@@ -63,22 +114,49 @@ def _answers(findings: Findings) -> list[Block]:
 
 def _relays(findings: Findings) -> list[Block]:
     say, heard = quoted(findings.words.say), quoted(findings.words.heard)
-    return _delays(
+    found = [(line, line.relay_time) for line in findings.lines if line.relay_time is not None]
+    blocks = _delays(
         f"Relay: the server passes a {say} of one client to its partner, as a {heard} on the partner's TCP connection. "
         f"A relayed {say} has no answer.",
         ("relayed line", "original"),
-        [(line, line.relay_time) for line in findings.lines if line.relay_time is not None],
+        found,
         f"{findings.protocol}.relay_time",
     )
+    return blocks + _held_up(findings, found)
+
+
+def _held_up(findings: Findings, found: Sequence[tuple[Line, Decimal]]) -> list[Block]:
+    """Of the relayed lines those that waited for room in the partner's window, and how long the others took."""
+    stopped = {one.stream: stops(one, from_client=False) for one in findings.speaking}
+    slow: list[tuple[Line, Decimal]] = []
+    rest: list[tuple[Line, Decimal]] = []
+    for line, delay in found:
+        room = waited(stopped[line.stream], line.time - delay, line.time)
+        (slow if room > _HALF * delay else rest).append((line, delay))
+    spread, others = Spread.of([delay for _, delay in slow]), Spread.of([delay for _, delay in rest])
+    if spread is None:
+        return []
+    streams = listed([findings.by_stream[number].label for number in sorted({line.stream for line, _ in slow})])
+    one = spread.count == 1
+    words = (
+        f"The partner's window is the cause for {plural(spread.count, 'line')} to {streams}: {_range(spread)}. Most of "
+        f"that time {'its' if one else 'their'} receiver's window was full or zero, so the server could not send "
+        f"{'it' if one else 'them'} (inferred)."
+    )
+    if others is not None:
+        words += f" The other {plural(others.count, 'line')} took {_range(others)}."
+    return [Paragraph(words, Evidence.frames_alone(line.number for line, _ in slow))]
 
 
 def _delays(pattern: str, names: tuple[str, str], found: Sequence[tuple[Line, Decimal]], shown: str) -> list[Block]:
     """A pattern in which a line (the first of `names`) follows another one (the second): what it is, and the delays."""
+    refused = sum(line.kind == "refusal" for line, _ in found)
     spread = Spread.of([delay for _, delay in found])
     if spread is None:
         return []
     later, earlier = names
-    delays = f"The {spread.count:,} {later}s followed their {earlier}s after {_range(spread)}."
+    among_them = f" ({refused:,} of them {'a refusal' if refused == 1 else 'refusals'})" if refused else ""
+    delays = f"The {spread.count:,} {later}s{among_them} followed their {earlier}s after {_range(spread)}."
     if spread.count == 1:
         delays = f"The only {later} followed its {earlier} after {_range(spread)}."
     return [Paragraph(f"{pattern} {delays}", Evidence.showing(shown, [line for line, _ in found]))]
@@ -100,28 +178,52 @@ def _pushes(findings: Findings) -> list[Block]:
 
 
 def _thinking(findings: Findings) -> list[Block]:
-    thought = [pair for call in findings.calls for pair in call.think_times()]
-    spread = Spread.of([gap for _, gap in thought])
+    thought = [each for each in findings.thoughts if not each.disturbed]
+    left = [each for each in findings.thoughts if each.disturbed]
+    words = (
+        "Think time: the time from the partner's line, as it passes the capture point towards the user, to the first "
+        "segment of the user's next line. "
+    )
+    spread = Spread.of([each.took for each in thought])
     if spread is None:
-        return []
-    trips = [one.handshake.rtt for one in findings.connections if one.handshake and one.handshake.rtt is not None]
-    cause = ""
-    if trips and spread.median > _LONGER * max(trips):
-        cause = (
-            f" The initial round-trip time is {seconds(max(trips))} at most, so the delay comes from the clients, not "
-            "from the network (inferred)."
-        )
-    cited = "The frame is that of the next line." if spread.count == 1 else "The frames are those of the next lines."
+        words += "The capture holds none that can be measured. " if left else "The capture holds none: "
+        words += "" if left else "no user answers a line of the partner with a line. "
+    else:
+        longer, slowest = longer_than_the_path([*thought], findings.gaps)
+        words += f"The capture holds {plural(spread.count, 'think time')}: {_range(spread)}. "
+        if slowest is not None and longer:
+            one = spread.count == 1
+            which = "It is" if one else "Each is" if longer == spread.count else f"{longer:,} of them are"
+            words += (
+                f"{which} longer than any acknowledgement of the same client took ({seconds(slowest)} at most, delayed "
+                "ones included), so most of the time passes at the client, not on the path (inferred). "
+            )
+    if left:
+        repaired = sorted({packet.number for each in left for packet in each.repairs})
+        more = "more " if spread is not None else ""
+        words += f"{plural(len(left), f'{more}exchange is', f'{more}exchanges are')} left out, since "
+        words += f"segments came again or late in between ({_numbers(repaired)})" if repaired else ""
+        missing = any(each.missing and not each.repairs for each in left)
+        words += (" or " if repaired else "") + "packets may be missing in between" if missing else ""
+        words += ": TCP, not the user, may have taken that time. "
+    if spread is None:
+        cited = [frame for each in left for frame in (each.since, each.frame, *(one.number for one in each.repairs))]
+        evidence = Evidence.frames_alone(cited) if left else findings.pushed(findings.words.heard)
+        return [Paragraph(words.strip(), evidence)]
+    words += "The frame is that of the next line." if spread.count == 1 else "The frames are those of the next lines."
     if spread.count > _LISTED:
-        thought = [min(thought, key=lambda pair: pair[1]), max(thought, key=lambda pair: pair[1])]
-        cited = "The frames are those of the lines after the shortest and the longest one."
-    return [
-        Paragraph(
-            "Think time: the time from the partner's line (or from the answer to the call) to the user's next line. "
-            f"The capture holds {plural(spread.count, 'think time')}: {_range(spread)}.{cause} {cited}",
-            Evidence.frames_alone(line.frame for line, _ in thought),
+        thought = [min(thought, key=lambda each: each.took), max(thought, key=lambda each: each.took)]
+        words = words.rpartition("The frames")[0] + (
+            "The frames are those of the lines after the shortest and the longest one."
         )
-    ]
+    return [Paragraph(words, Evidence.frames_alone(each.frame for each in thought))]
+
+
+def _numbers(frames: Sequence[int]) -> str:
+    """`frame 5`, `frames 5, 8 and 3 more`."""
+    shown = [str(frame) for frame in frames[:_NAMED]]
+    shown += [f"{len(frames) - _NAMED} more"] if len(frames) > _NAMED else []
+    return f"frame{'s' if len(frames) > 1 else ''} {listed(shown)}"
 
 
 def _silence(findings: Findings) -> list[Block]:
@@ -216,17 +318,19 @@ def _range(spread: Spread) -> str:
     return f"{span(spread.least, spread.most)} (median {seconds(spread.median)})"
 
 
-def _pattern(line: Line) -> str:
-    """The key of a line's colour; empty for items of a list, which belong to their answer."""
+def _pattern(findings: Findings, line: Line) -> str:
+    """The key of a line's colour; empty for what is no whole line of the specification."""
     if line.kind == "push":
         return "relayed line" if line.relayed_from is not None else "other push"
+    if line.kind == "request" and line.verb == findings.words.probed:
+        return "reply"
     return line.kind if line.kind in _COLOURS else ""
 
 
 def _figure(findings: Findings) -> Figure:
     shown = findings.speaking[:_DRAWN]
-    lines = [line for one in shown for line in one.lines if _pattern(line)]
-    used = {_pattern(line) for line in lines}
+    lines = [line for one in shown for line in one.lines if _pattern(findings, line)]
+    used = {_pattern(findings, line) for line in lines}
     parts = grouped(shown, _PANEL)
     own_scale = ", each panel with its own time axis" if len(parts) > 1 else ""
 
@@ -249,8 +353,8 @@ def _panel(findings: Findings, shown: Sequence[Connection], labels: Sequence[str
     points: dict[str, list[tuple[Decimal, int]]] = {kind: [] for kind in _COLOURS}
     for row, one in enumerate(shown):
         for line in one.lines:
-            if _pattern(line):
-                points[_pattern(line)].append((line.time - findings.start, row))
+            if _pattern(findings, line):
+                points[_pattern(findings, line)].append((line.time - findings.start, row))
 
     def draw(axes: Any) -> None:
         for row, one in enumerate(shown):
@@ -269,6 +373,6 @@ def _panel(findings: Findings, shown: Sequence[Connection], labels: Sequence[str
 
 def _cited(findings: Findings, lines: Sequence[Line], shown: Sequence[Connection]) -> Evidence:
     streams = among("tcp.stream", sorted(one.stream for one in shown))
-    kinds = ", ".join(f'"{kind}"' for kind in ("request", "answer", "refusal", "push", "goodbye"))
+    kinds = ", ".join(f'"{kind}"' for kind in ("request", "answer", "item", "refusal", "push", "goodbye"))
     name = findings.protocol
     return Evidence.showing(f"{name}.kind in {{{kinds}}} && {streams}", lines)

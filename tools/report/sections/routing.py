@@ -1,36 +1,20 @@
-"""Routing: the path by the TTL, the next hop and the way back by Ethernet addresses, and ARP."""
+"""Routing: the path by the TTL, the next hop and the way back by Ethernet addresses."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 from tools.report.analysis.network import Sender
-from tools.report.analysis.routing import Decision, decisions, neighbours
-from tools.report.document import (
-    Block,
-    Column,
-    Figure,
-    Paragraph,
-    Section,
-    Table,
-    first_of,
-    listed,
-    plural,
-    quoted,
-    shortened,
-)
+from tools.report.analysis.routing import Decision, decisions
+from tools.report.document import Block, Figure, Paragraph, Section, first_of, listed, plural, quoted, shortened
 from tools.report.drawing import ACCENT, FAINT, INK, Drawing
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import ASKS, TELLS, Packet
+from tools.report.sections import neighbours
 
 _DRAWN = 6
 _SMALL = 10.2  # size of letters; on paper 6.9 points
 _TOLD = 8  # decisions that are told one by one
-_NEIGHBOURS = 200
-_EVERYBODY = "ff:ff:ff:ff:ff:ff"
-_GROUPS = ("33:33:", "01:00:5e:")  # Ethernet addresses of multicast groups of IPv6 and IPv4
 
 
 def sections(findings: Findings) -> list[Section]:
@@ -40,7 +24,7 @@ def sections(findings: Findings) -> list[Section]:
     made = [Section("Routing", _path(findings))]
     found = decisions(findings.senders, findings.packets, findings.capture.packets)
     made.append(Section("The routing decision and the way back", _decided(findings, found), 2))
-    return made + _neighbours(findings)
+    return made + neighbours.sections(findings, found)
 
 
 def _local(findings: Findings) -> bool:
@@ -153,39 +137,68 @@ def _decision(findings: Findings, one: Decision) -> list[Block]:
     words += f"{quoted(one.hardware)}. "
     if one.on_link:
         words += "That is the destination's own: it is on the same link (an on-link route matches)."
-    elif one.on_link is False and one.next_hop is not None:
+    elif one.on_link is False and one.next_hop is None:
         words += (
-            f"Frame {one.next_hop.frame} shows that this is the address of {one.next_hop.address}: the next hop is a "
-            "router, not the destination."
+            "It is a router's, since the packets that come back have passed a router. No frame of this capture names "
+            "the router's IP address."
         )
-    elif one.on_link is False:
-        words += (
-            "It is a router's, since it stands for hosts on other links. No frame of this capture names the router's "
-            "IP address."
-        )
-    else:
+    elif one.on_link is None:
         words += "Whether that is the destination's or a router's cannot be determined."
     blocks: list[Block] = [
-        Paragraph(words, findings.select(f"{family}.src == {one.host} && eth.dst == {one.hardware}", one.packets))
+        Paragraph(
+            words.strip(), findings.select(f"{family}.src == {one.host} && eth.dst == {one.hardware}", one.packets)
+        )
     ]
+    if one.on_link is False and one.next_hop is not None:
+        blocks.append(_next_hop(findings, one))
     if one.prefix is not None:
         blocks.append(_prefix(findings, one, one.prefix))
     blocks.append(_way_back(findings, one, family))
     return blocks
 
 
+def _next_hop(findings: Findings, one: Decision) -> Paragraph:
+    """Whose address the Ethernet frames have, how the host has learned it, and why it is a router's."""
+    assert one.next_hop is not None
+    hop, frames = one.next_hop, [one.next_hop.frame]
+    words = f"Frame {hop.frame} shows that {quoted(one.hardware)} is the address of {hop.address}: the next hop"
+    if one.asked is not None:
+        frames.append(one.asked)
+        words = f"{one.host} has asked for {hop.address} in frame {one.asked}. {words}"
+    words += " is a router, not the destination (inferred)"
+    if one.says_router:
+        frames += one.says_router
+        told = listed([str(frame) for frame in one.says_router[:3]])
+        words += f". The R flag in its advertisements says so too (frame{'s' * (len(one.says_router) > 1)} {told})"
+    elif any(sender.hops for sender in findings.senders if sender.address in one.destinations):
+        name, _ = hop_field(4 if "." in one.host else 6)
+        words += f", since the {name} of what comes back from there has been decremented"
+    if one.asked is None and hop.asking:
+        law = "RFC 4861, section 7.2.3" if ":" in one.host else "RFC 826"
+        words += (
+            f". {one.host} has not asked for it: it has learned the address from the request in frame {hop.frame}, "
+            f"which carries both addresses of its sender ({law}; inferred)"
+        )
+    return Paragraph(f"{words}.", Evidence.frames_alone(frames))
+
+
 def _prefix(findings: Findings, one: Decision, bounds: tuple[int, int]) -> Paragraph:
+    """What follows for the on-link prefix, and what does not."""
     least, greatest = bounds
-    widest, narrowest = (ip_network(f"{one.host}/{length}", strict=False) for length in bounds)
-    prefix = f"{widest}" if least == greatest else f"between {widest} (the widest possible) and {narrowest}"
+    widest, narrowest, wider = (
+        ip_network(f"{one.host}/{length}", strict=False) for length in (least, greatest, least - 1)
+    )
+    inside = next(address for address in one.destinations if ip_address(address) in wider)
     arp = ":" not in one.host
-    near = ", ".join(one.near)
+    near = listed(one.near)
     return Paragraph(
-        f"The prefix is inferred, since no packet carries a route. {'ARP' if arp else 'Neighbour Discovery'} shows "
-        f"{near} on the link of {one.host}, and the destinations are not on it. So the on-link prefix of {one.host} is "
-        f"{prefix}. It does not contain the destinations, so another route matched, such as the default route "
-        f"{'0.0.0.0/0' if arp else '::/0'}. Which one cannot be determined.",
-        _resolving(_resolutions(findings, arp=arp), arp=arp),
+        f"No packet carries a route, so the prefix of the link can only be inferred. "
+        f"{'ARP' if arp else 'Neighbour Discovery'} shows {near} on the link of {one.host}: an on-link prefix with "
+        f"{near} is {narrowest} or shorter. The destinations are reached through the router: an on-link prefix without "
+        f"them is {widest} or longer. The second bound holds only if no more specific route exists: the on-link prefix "
+        f"{wider} and a route to {inside} through the router would give the same packets. Which route matched, such as "
+        f"the default route {'0.0.0.0/0' if arp else '::/0'}, cannot be determined.",
+        neighbours.resolving(findings, arp=arp),
     )
 
 
@@ -208,93 +221,3 @@ def _way_back(findings: Findings, one: Decision, family: str) -> Paragraph:
         )
     sources = ", ".join(one.destinations)
     return Paragraph(words, findings.select(f"{family}.dst == {one.host} && {family}.src in {{{sources}}}", back))
-
-
-def _resolutions(findings: Findings, *, arp: bool) -> list[Packet]:
-    """The packets of ARP, or of Neighbour Discovery."""
-    every = [packet for packet in findings.capture.packets if packet.neighbour in ASKS | TELLS]
-    return [packet for packet in every if ("arp" in packet.protocols.split(":")) == arp]
-
-
-def _resolving(found: list[Packet], *, arp: bool) -> Evidence:
-    return Evidence.showing("arp" if arp else "icmpv6.type in {135, 136}", found)
-
-
-def _neighbours(findings: Findings) -> list[Section]:
-    """ARP and Neighbour Discovery: who asks for whose hardware address, and for which packet."""
-    made = []
-    for arp in (True, False):
-        found = _resolutions(findings, arp=arp)
-        if found:
-            title = "Address resolution (ARP)" if arp else "Address resolution (Neighbour Discovery)"
-            made.append(Section(title, _resolution(findings, found, arp=arp), 2))
-    return made
-
-
-def _resolution(findings: Findings, found: list[Packet], *, arp: bool) -> list[Block]:
-    shown = found[:_NEIGHBOURS]
-    rows = []
-    following = _following(findings, shown)
-    for packet in shown:
-        asks = packet.neighbour in ASKS
-        owner = packet.src if arp else packet.about
-        sender = packet.src if packet.src != "::" else "no address yet"
-        rows.append(
-            (
-                str(packet.number),
-                f"who has {packet.about}?" if asks else f"{owner} is at {packet.hardware or 'an address not given'}",
-                sender,
-                _receiver(packet),
-                f"frame {following[packet.number]}" if packet.number in following else "–",
-            )
-        )
-    name = "ARP (RFC 826)" if arp else "Neighbour Discovery (RFC 4861), IPv6's replacement for ARP,"
-    request = (
-        "a broadcast request" if arp else "a request to the group of hosts whose addresses end in the same 24 bits"
-    )
-    return [
-        Paragraph(
-            "An Ethernet frame needs the hardware (MAC) address of the next hop, which may be unknown. "
-            f"{name} resolves it: {request}, and a reply to the host that asked. A request to a single host confirms a "
-            "cache entry. Only neighbours on the same link are resolved: the destination itself if it is on-link, else "
-            "the router."
-        ),
-        Table(
-            f"{'ARP requests and replies' if arp else 'Neighbour solicitations and advertisements'}"
-            f"{first_of(shown, found)}. Next packet: the next one that the host sends to the address it asked for",
-            (
-                Column("Frame", "right"),
-                Column("Message", share=1.6),
-                Column("Sender", share=1.1),
-                Column("Sent to", share=1),
-                Column("Next packet", share=0.7),
-            ),
-            rows,
-            _resolving(found, arp=arp),
-            small=True,
-        ),
-    ]
-
-
-def _receiver(packet: Packet) -> str:
-    if packet.eth_dst == _EVERYBODY:
-        return "all hosts (broadcast)"
-    return f"group {packet.eth_dst}" if packet.eth_dst.startswith(_GROUPS) else packet.eth_dst or "–"
-
-
-def _following(findings: Findings, found: list[Packet]) -> dict[int, int]:
-    """For each request, the next frame of the chat that the host which asks sends to the neighbour in question."""
-    owners: dict[str, set[str]] = {}
-    for one in neighbours(findings.capture.packets):
-        owners.setdefault(one.address, set()).add(one.hardware)
-    sent: dict[tuple[str, str], list[int]] = {}
-    for packet in findings.packets:
-        sent.setdefault((packet.eth_src, packet.eth_dst), []).append(packet.number)
-    following = {}
-    for asked in found:
-        if asked.neighbour in ASKS:
-            pairs = [sent.get((asked.eth_src, owner), []) for owner in owners.get(asked.about, ())]
-            later = [frames[at] for frames in pairs if (at := bisect_right(frames, asked.number)) < len(frames)]
-            if later:
-                following[asked.number] = min(later)
-    return following

@@ -129,7 +129,7 @@ def _passed_on(findings: Findings) -> Evidence:
 
 def _patterns(findings: Findings) -> list[Block]:
     said = findings.said
-    answering = [pair for call in findings.calls for pair in call.think_times()]
+    thought = [each for each in findings.thoughts if not each.disturbed]
     rows: list[tuple[str, ...]] = []
     for who in list(dict.fromkeys(line.speaker for line in said))[:_SHOWN]:
         own = [line for line in said if line.speaker == who]
@@ -137,7 +137,7 @@ def _patterns(findings: Findings) -> list[Block]:
         chats = [chat for chat in findings.chats if who in (chat.caller, chat.called)]
         span = sum(chat.lasted for chat in chats)
         lines = sum(line.time >= chat.answered.time for chat in chats if chat.answered for line in chat.by(who))
-        thinking = Spread.of([gap for line, gap in answering if line.speaker == who])
+        thinking = Spread.of([each.took for each in thought if each.line.speaker == who])
         rated = lines >= _RATED and span >= _RATED_TIME
         rows.append(
             (
@@ -179,7 +179,7 @@ def _patterns(findings: Findings) -> list[Block]:
     blocks: list[Block] = [
         Table(
             f"The lines of each user: their number, their lengths in octets, the time in chats{per_second}, and the "
-            "think time (from the partner's line, or the answer to the call, to the next own line)" + note(findings),
+            "think time (from the arrival of the partner's line to the next own one)" + note(findings),
             (Column("User", share=1), *numbers(*columns)),
             rows,
             evidence,

@@ -9,14 +9,17 @@ from typing import Any
 
 from tools.report.analysis.connections import Connection
 from tools.report.analysis.transport import Spread, data, round_trips
+from tools.report.analysis.windows import offers
 from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, numbers, seconds
 from tools.report.drawing import ACCENT, GREEN, ORANGE, RED
 from tools.report.findings import Findings
 from tools.report.packets import RST, SYN, Packet
 from tools.report.plots import dots, plot, steps, thinned, titled
 from tools.report.sections.notes import streams_of
+from tools.report.sections.windows import curve
 
 _DRAWN = 2
+_LEAST = 500  # octets from which a direction is drawn beside another one
 _BINS = 40
 _ROWS = 200
 _BULK = 8000  # octets from which a direction is a transfer rather than a talk
@@ -26,13 +29,15 @@ def sections(findings: Findings) -> list[Section]:
     """How TCP carried the chat."""
     plots: list[Block] = [
         Paragraph(
-            "The plots show directions with retransmissions or a zero window first, then those with the most octets. "
+            "The plots show directions whose receiver has offered a zero window first, then those with "
+            "retransmissions, then those with the most octets. "
             "In the time–sequence graph (Stevens) each dot is a segment with payload at its sequence number, and the "
             "line is the highest acknowledgement; the vertical distance between them is the data in flight."
         )
     ]
     for connection, from_client in _interesting(findings):
         plots += _four_plots(connection, from_client=from_client)
+        plots += curve(connection, from_client=from_client)
     return [
         Section("TCP over time", _round_trips(findings)),
         Section("Time–sequence, throughput, round trips and window", plots, 2),
@@ -40,7 +45,7 @@ def sections(findings: Findings) -> list[Section]:
 
 
 def _interesting(findings: Findings) -> list[tuple[Connection, bool]]:
-    """The directions that are worth a plot, the one with the most octets first."""
+    """The directions that are worth a plot, in the order that the text promises; of few octets only one."""
     directions = [
         (one, side)
         for one in findings.connections
@@ -48,12 +53,21 @@ def _interesting(findings: Findings) -> list[tuple[Connection, bool]]:
         if len(data(one.packets, from_client=side)) >= 2
     ]
 
-    def weight(direction: tuple[Connection, bool]) -> tuple[bool, int]:
-        one, from_client = direction
-        troubled = bool(one.resent) or any("tcp.analysis.zero_window" in packet.analysis for packet in one.packets)
-        return troubled, one.octets_up if from_client else one.octets_down
+    def weight(direction: tuple[Connection, bool]) -> tuple[bool, bool, int]:
+        one, side = direction
+        stopped = any(not packet.window for packet in offers(one, of_client=not side))
+        return stopped, any(packet.from_client == side for packet in _resent(one)), octets(direction)
 
-    return sorted(directions, key=weight, reverse=True)[:_DRAWN]
+    def octets(direction: tuple[Connection, bool]) -> int:
+        one, side = direction
+        return one.octets_up if side else one.octets_down
+
+    found = sorted(directions, key=weight, reverse=True)
+    return found[:1] + [each for each in found[1:_DRAWN] if octets(each) >= _LEAST]
+
+
+def _resent(one: Connection) -> list[Packet]:
+    return [packet for packet in one.packets if packet.number in one.resent]
 
 
 def _four_plots(one: Connection, *, from_client: bool) -> list[Figure]:

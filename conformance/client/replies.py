@@ -90,6 +90,11 @@ class Replies(ClientCells):
             title = f"{verb}{fields} in {view} is ignored"
             frame = received(f"{verb}{fields}", self.spec)
             yield self._cell(view, ANY_LINE, name, title, ("R-CLIENT-12",), steps, frame)
+        heard = {reply.form.verb for reply in self.spec.replies.values()}
+        asked = [request for verb, request in self.spec.requests.items() if verb not in heard]
+        frames = [received(write_form(request.form, self._plain(request.form)), self.spec) for request in asked]
+        title = "what only a client says is unknown from a server, and ignored"
+        yield self._cell(self.spec.initial, ANY_LINE, "requests-from-the-server", title, ("R-CLIENT-12",), [], *frames)
 
     def _unasked(self) -> Iterator[Play]:
         """Answers, items and refusals of requests that the client has not sent, in every state."""

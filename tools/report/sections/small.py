@@ -69,9 +69,8 @@ def sections(findings: Findings) -> list[Section]:
 
 
 def _lines(direction: Direction, frames: list[int]) -> tuple[int, int]:
-    """How many lines are complete in these frames, and how many frames there are: the most telling burst has many."""
-    complete = direction.complete_in()
-    return sum(complete[frame] for frame in frames), len(frames)
+    """How many lines end in these frames, and how many frames there are: the most telling burst has many."""
+    return sum(direction.ends[frame] for frame in frames), len(frames)
 
 
 def _told(direction: Direction, wait: Held) -> Paragraph:
@@ -104,7 +103,7 @@ def _figure(shown: list[tuple[Direction, Packet, Held | None]]) -> Figure:
     for direction, first, wait in shown:
         low, high = first.time - _BEFORE, first.time + span + _AFTER
         near = [packet for packet in direction.connection.packets if low <= packet.time <= high]
-        lines = direction.complete_in()
+        lines = direction.ends
         sent = [packet for packet in near if packet.from_client == direction.from_client and packet.payload]
         acks = [packet for packet in near if packet.from_client != direction.from_client and not packet.payload]
         frames += [packet.number for packet in (*sent, *acks)]
@@ -193,7 +192,7 @@ def _table(
     shown = sorted(directions, key=lambda one: -max(len(early[id(one)]), one.most_in_one))[:_SHOWN]
     rows = []
     for one in shown:
-        number, most = one.complete_in().most_common(1)[0]
+        number, most = one.ends.most_common(1)[0]
         frames, kept = early[id(one)], waits[id(one)]
         rows.append(
             (

@@ -89,7 +89,7 @@ def held(direction: Direction, gap: Gaps) -> list[Held]:
     connection = direction.connection
     full = connection.full_segment
     lines, resent = direction.ends, connection.resent
-    trip = connection.handshake.rtt if connection.handshake else Decimal(0)
+    trip = (connection.handshake and connection.handshake.rtt) or Decimal(0)
     found = []
     before: Packet | None = None  # the last segment with payload,
     released: Packet | None = None  # and what acknowledges it

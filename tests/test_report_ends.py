@@ -54,11 +54,11 @@ def wire(*rows: str) -> list[Packet]:
             (1, 2, 3), (1, 1), [], id="no segment sent again",
         ),
         pytest.param(
-            ["client SYN 0 - - 100", "client SYN 0 - - 110", "server SYN ACK 0 1 - 900 100", "client ACK 1 1 - 120 900"],
+            ["client SYN 0 - - 10", "client SYN 0 - - 11", "server SYN ACK 0 1 - 90 10", "client ACK 1 1 - 12 90"],
             (1, 3, 4), (2, 1), [2], id="the first SYN was answered",
         ),
         pytest.param(
-            ["client SYN 0 - - 100", "client SYN 0 - - 110", "server SYN ACK 0 1 - 900 110", "client ACK 1 1 - 120 900"],
+            ["client SYN 0 - - 10", "client SYN 0 - - 11", "server SYN ACK 0 1 - 90 11", "client ACK 1 1 - 12 90"],
             (2, 3, 4), (1, 1), [1], id="the second SYN was answered",
         ),
         pytest.param(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import takewhile
 from typing import Any
 
 from tools.report.analysis.delays import LEAST, Acks, Held, acknowledgements, held, small_early
@@ -30,7 +31,6 @@ from tools.report.plots import plot, titled
 
 _SHOWN = 200
 _BEFORE, _AFTER = Decimal("0.01"), Decimal("0.03")  # seconds around what a plot is about
-_APART = Decimal("0.001")  # seconds at most between two segments of a burst
 _SHORT = Decimal("0.002")  # seconds: what is shorter is drawn in microseconds
 
 
@@ -61,7 +61,7 @@ def sections(findings: Findings) -> list[Section]:
         wait = max(waits[id(slow)], key=lambda wait: wait.waited)
         panels = [_held_panel(slow, wait)]
         if quick is not None and early[id(quick)]:
-            panels.append(_burst_panel(quick, early[id(quick)][0]))
+            panels.append(_burst_panel(quick, early[id(quick)]))
         blocks.append(_figure(panels))
     if acks.delayed:
         blocks.append(_late(findings, acks))
@@ -97,7 +97,7 @@ def _off(direction: Direction, frames: list[int]) -> Paragraph:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Panel:
     """A wait, or a burst without one; times in seconds from `first` on."""
 
@@ -108,6 +108,7 @@ class _Panel:
     acks: list[Packet]
     low: Decimal
     high: Decimal
+    title: str
 
     @property
     def scale(self) -> int:
@@ -122,24 +123,30 @@ def _held_panel(direction: Direction, wait: Held) -> _Panel:
     return _panel(direction, wait.before, wait, -_BEFORE, wait.waited + _AFTER)
 
 
-def _burst_panel(direction: Direction, early: int) -> _Panel:
-    """The segments that were sent one after the other, from the one that the first early one did not wait for."""
+def _burst_panel(direction: Direction, early: list[int]) -> _Panel:
+    """Early segments one after the other, the one that they did not wait for, and its acknowledgement."""
     ordered = sorted(direction.segments, key=lambda packet: packet.number)
-    start = max(0, next(at for at, packet in enumerate(ordered) if packet.number == early) - 1)
-    run = [ordered[start]]
-    for packet in ordered[start + 1 :]:
-        if packet.time - run[-1].time > _APART:
-            break
-        run.append(packet)
-    took = max(run[-1].time - run[0].time, Decimal("0.00001"))
-    return _panel(direction, run[0], None, -took / 5, took * 3 / 2)
+    start = max(0, next(at for at, packet in enumerate(ordered) if packet.number == early[0]) - 1)
+    run = [ordered[start], *takewhile(lambda packet: packet.number in early, ordered[start + 1 :])]
+    first, took = run[0], max(run[-1].time - run[0].time, Decimal("0.00001"))
+    end = run[0].first + run[0].payload
+    acks = (
+        packet.time - first.time
+        for packet in direction.connection.packets
+        if packet.from_client != direction.from_client and packet.number > first.number and packet.acknowledged >= end
+    )
+    last = next((ack for ack in acks if took < ack < 3 * took), took)
+    panel = _panel(direction, first, None, -took / 5, last + took / 10)
+    panel.title += f", {plural(len(run), 'segment')} in {seconds(run[-1].time - first.time)}"
+    return panel
 
 
 def _panel(direction: Direction, first: Packet, wait: Held | None, low: Decimal, high: Decimal) -> _Panel:
     near = [packet for packet in direction.connection.packets if low <= packet.time - first.time <= high]
     sent = [packet for packet in near if packet.from_client == direction.from_client and packet.payload]
     acks = [packet for packet in near if packet.from_client != direction.from_client and not packet.payload]
-    return _Panel(direction, first, wait, sent, acks, low, high)
+    title = f"{direction.name}: {'on (inferred)' if wait is not None else 'off'}"
+    return _Panel(direction, first, wait, sent, acks, low, high, title)
 
 
 def _figure(panels: list[_Panel]) -> Figure:
@@ -163,21 +170,17 @@ def _figure(panels: list[_Panel]) -> Figure:
 def _draw(axes: Any, panel: _Panel) -> None:
     ends, wait, sent = panel.direction.ends, panel.wait, panel.sent
     top = max((ends[packet.number] for packet in sent), default=1)
-    state = "on (inferred)" if wait is not None else "off"
-    title = f"{panel.direction.name}: {state}"
     if wait is not None:
         end = float(wait.waited * panel.scale)
         axes.axvspan(0, end, color=RULE, alpha=0.35, linewidth=0)
         axes.text(end / 2, top * 0.55, f"{seconds(wait.waited)}\nheld back", ha="center", fontsize=8)
-    elif sent:
-        title += f", {plural(len(sent), 'segment')} in {seconds(sent[-1].time - sent[0].time)}"
     for packet in panel.acks:
         axes.axvline(panel.at(packet), color=GREEN, linewidth=0.9, linestyle=":")
     axes.vlines([panel.at(packet) for packet in sent], 0, [ends[packet.number] for packet in sent], ACCENT, linewidth=2)
     axes.set_xlim(float(panel.low * panel.scale), float(panel.high * panel.scale))
     axes.set_ylim(0, top * 1.1)
     axes.yaxis.get_major_locator().set_params(integer=True)
-    titled(axes, title, "ms" if panel.scale == 1000 else "µs", "lines ending in it")
+    titled(axes, panel.title, "ms" if panel.scale == 1000 else "µs", "lines ending in it")
 
 
 def _late(findings: Findings, acks: Acks) -> Paragraph:

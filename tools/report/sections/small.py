@@ -108,7 +108,7 @@ class _Panel:
     acks: list[Packet]
     low: Decimal
     high: Decimal
-    title: str
+    note: str = ""
 
     @property
     def scale(self) -> int:
@@ -137,7 +137,7 @@ def _burst_panel(direction: Direction, early: list[int]) -> _Panel:
     )
     last = next((ack for ack in acks if took < ack < 3 * took), took)
     panel = _panel(direction, first, None, -took / 5, last + took / 10)
-    panel.title += f", {plural(len(run), 'segment')} in {seconds(run[-1].time - first.time)}"
+    panel.note = f" ({plural(len(run), 'segment')} in {seconds(run[-1].time - first.time)})"
     return panel
 
 
@@ -145,8 +145,7 @@ def _panel(direction: Direction, first: Packet, wait: Held | None, low: Decimal,
     near = [packet for packet in direction.connection.packets if low <= packet.time - first.time <= high]
     sent = [packet for packet in near if packet.from_client == direction.from_client and packet.payload]
     acks = [packet for packet in near if packet.from_client != direction.from_client and not packet.payload]
-    title = f"{direction.name}: {'on (inferred)' if wait is not None else 'off'}"
-    return _Panel(direction, first, wait, sent, acks, low, high, title)
+    return _Panel(direction, first, wait, sent, acks, low, high)
 
 
 def _figure(panels: list[_Panel]) -> Figure:
@@ -180,7 +179,8 @@ def _draw(axes: Any, panel: _Panel) -> None:
     axes.set_xlim(float(panel.low * panel.scale), float(panel.high * panel.scale))
     axes.set_ylim(0, top * 1.1)
     axes.yaxis.get_major_locator().set_params(integer=True)
-    titled(axes, panel.title, "ms" if panel.scale == 1000 else "µs", "lines ending in it")
+    title = f"{panel.direction.name}: {'on (inferred)' if wait is not None else 'off'}"
+    titled(axes, title, f"{'ms' if panel.scale == 1000 else 'µs'}{panel.note}", "line ends")
 
 
 def _late(findings: Findings, acks: Acks) -> Paragraph:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pychat.spec import shipped
-from tools.report.analysis.delays import acknowledgements
+from tools.report.analysis.delays import acknowledgements, small_early
 from tools.report.analysis.network import senders
 from tools.report.analysis.routing import decisions
 from tools.report.analysis.tcp_states import closing, steps
@@ -25,6 +25,7 @@ from tools.report.document import Block, Column, Document, Paragraph, Section, T
 from tools.report.packets import ACK, FIN, RST, SYN, Packet
 from tools.report.pdf import installed_fonts, pdf
 from tools.report.render import plain
+from tools.report.sections.small import burst_panel
 
 from .conftest import ROOT, need, output
 from .dissection import Tshark
@@ -286,6 +287,19 @@ def test_delayed_acknowledgements_are_those_of_tshark(shark: Tshark) -> None:
     late = {int(frame): float(rtt) for frame, rtt in rows if float(rtt) >= 0.035}
     assert frames_of(block) == sorted(late)
     assert f"{1000 * min(late.values()):.3g} ms to {1000 * max(late.values()):.3g} ms" in block["text"]
+
+
+def test_a_burst_without_the_algorithm_has_an_axis_of_its_own(tmp_path: Path) -> None:
+    """In microseconds, no longer than what is shown: on the axis of the wait it would be one line."""
+    findings = findings_of(CAPTURES / "nagle.pcapng", tmp_path)
+    gaps = {gap.connection.stream: gap for gap in findings.gaps}
+    early = [(one, small_early(one, gaps[one.connection.stream])) for one in findings.directions]
+    direction, frames = next((one, frames) for one, frames in early if frames)
+    panel = burst_panel(direction, frames)
+    assert panel.scale == 1_000_000
+    assert panel.sent[-1].time - panel.first.time > (panel.high - panel.low) / 3
+    assert len(panel.acks) == 1
+    assert panel.note == " (10 segments in 135 µs)"
 
 
 def test_no_acknowledgement_is_left_out_without_a_word(shark: Tshark, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tools.report.analysis.connections import Close, _close
+from tools.report.analysis.connections import close_of
 from tools.report.analysis.handshakes import handshake
 from tools.report.analysis.resets import reset
 from tools.report.analysis.tcp_states import states
@@ -192,14 +192,10 @@ def test_a_reset_is_an_abort_or_the_answer_of_a_host_without_the_connection(
 ) -> None:
     """RFC 9293, section 3.5.2: the first has the connection's numbers, the second those of the segment it answers."""
     packets = wire(*rows)
-    found, close = reset(packets), ended(packets)
+    found, close = reset(packets), close_of(0, packets)
     assert found is not None
     assert (found.kind, found.answers.number if found.answers else None) == (kind, answers)
     assert (close.reset, close.words) == (kind, words)
-
-
-def ended(packets: list[Packet]) -> Close:
-    return _close(0, packets)
 
 
 def test_a_host_without_the_connection_is_closed_when_the_segment_arrives() -> None:
@@ -221,9 +217,9 @@ def test_unacknowledged_octets_of_an_abort_are_counted() -> None:
 def test_fins_that_cross_have_no_first_one() -> None:
     """Which end closed first, nothing shows."""
     packets = wire(*OPENING, "server FIN ACK 1 1", "client FIN ACK 1 1", "server ACK 2 2", "client ACK 2 2")
-    assert ended(packets).words == "FIN, both at the same time"
+    assert close_of(0, packets).words == "FIN, both at the same time"
     packets = wire(*OPENING, "server FIN ACK 1 1", "client FIN ACK 1 2", "server ACK 2 2")
-    assert ended(packets).words == "FIN, server first"
+    assert close_of(0, packets).words == "FIN, server first"
 
 
 def test_each_kind_of_reset_has_its_sentence_and_its_example() -> None:

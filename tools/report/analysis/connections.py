@@ -127,7 +127,7 @@ def _connection(number: int, packets: list[Packet]) -> Connection:
         packets=packets,
         lines=lines,
         handshake=handshake(packets),
-        close=_close(number, packets),
+        close=close_of(number, packets),
         packets_up=len(up),
         packets_down=len(down),
         octets_up=_octets(up),
@@ -154,7 +154,8 @@ def _unreadable(packets: Sequence[Packet], lines: Sequence[Line]) -> str:
     return "not this protocol"
 
 
-def _close(number: int, packets: Sequence[Packet]) -> Close:
+def close_of(number: int, packets: Sequence[Packet]) -> Close:
+    """How a connection ended, by all its packets in the capture."""
     fins = [(packet.number, packet.sender) for packet in packets if packet.has(FIN)]
     resets = [(packet.number, packet.sender) for packet in packets if packet.has(RST)]
     marks = sorted([*fins, *resets])

@@ -61,7 +61,7 @@ def sections(findings: Findings) -> list[Section]:
         wait = max(waits[id(slow)], key=lambda wait: wait.waited)
         panels = [_held_panel(slow, wait)]
         if quick is not None and early[id(quick)]:
-            panels.append(_burst_panel(quick, early[id(quick)]))
+            panels.append(burst_panel(quick, early[id(quick)]))
         blocks.append(_figure(panels))
     if acks.delayed:
         blocks.append(_late(findings, acks))
@@ -98,7 +98,7 @@ def _off(direction: Direction, frames: list[int]) -> Paragraph:
 
 
 @dataclass(slots=True)
-class _Panel:
+class Panel:
     """A wait, or a burst without one; times in seconds from `first` on."""
 
     direction: Direction
@@ -119,11 +119,11 @@ class _Panel:
         return float((packet.time - self.first.time) * self.scale)
 
 
-def _held_panel(direction: Direction, wait: Held) -> _Panel:
+def _held_panel(direction: Direction, wait: Held) -> Panel:
     return _panel(direction, wait.before, wait, -_BEFORE, wait.waited + _AFTER)
 
 
-def _burst_panel(direction: Direction, early: list[int]) -> _Panel:
+def burst_panel(direction: Direction, early: list[int]) -> Panel:
     """Early segments one after the other, the one that they did not wait for, and its acknowledgement."""
     ordered = sorted(direction.segments, key=lambda packet: packet.number)
     start = max(0, next(at for at, packet in enumerate(ordered) if packet.number == early[0]) - 1)
@@ -141,14 +141,14 @@ def _burst_panel(direction: Direction, early: list[int]) -> _Panel:
     return panel
 
 
-def _panel(direction: Direction, first: Packet, wait: Held | None, low: Decimal, high: Decimal) -> _Panel:
+def _panel(direction: Direction, first: Packet, wait: Held | None, low: Decimal, high: Decimal) -> Panel:
     near = [packet for packet in direction.connection.packets if low <= packet.time - first.time <= high]
     sent = [packet for packet in near if packet.from_client == direction.from_client and packet.payload]
     acks = [packet for packet in near if packet.from_client != direction.from_client and not packet.payload]
-    return _Panel(direction, first, wait, sent, acks, low, high)
+    return Panel(direction, first, wait, sent, acks, low, high)
 
 
-def _figure(panels: list[_Panel]) -> Figure:
+def _figure(panels: list[Panel]) -> Figure:
     """For each direction the segments and acknowledgements around a wait, and around a burst, on axes of their own."""
 
     def draw(axes: Any) -> None:
@@ -166,7 +166,7 @@ def _figure(panels: list[_Panel]) -> Figure:
     )
 
 
-def _draw(axes: Any, panel: _Panel) -> None:
+def _draw(axes: Any, panel: Panel) -> None:
     ends, wait, sent = panel.direction.ends, panel.wait, panel.sent
     top = max((ends[packet.number] for packet in sent), default=1)
     if wait is not None:
@@ -199,8 +199,8 @@ def _late(findings: Findings, acks: Acks) -> Paragraph:
             f"The path does not take that long: {plural(quick.count, 'other acknowledgement')} without payload of the "
             f"same endpoints came within 10 ms (median {seconds(quick.median)}). A receiver acknowledges at once when "
             "two full segments have come or one is out of order (RFC 5681); Linux also does so while a connection is "
-            "new or its sender seems to be waiting (quick acknowledgements), and else waits 40 ms or longer for data "
-            "to send the acknowledgement with. Which of these holds for one acknowledgement is not in the capture. "
+            "new and after a long silence (quick-ACK mode), and else waits 40 ms or longer for data to send the "
+            "acknowledgement with. Which of these holds for one acknowledgement is not in the capture. "
         )
     words += _sum(acks)
     for packets, why in (

@@ -173,7 +173,8 @@ def test_the_handshakes_are_tsharks(name: str, shark: Tshark) -> None:
         for _, stream, rtt in ask(shark, name, "tcp.analysis.initial_rtt", "tcp.stream", "tcp.analysis.initial_rtt")
     }
     for stream, shake in shakes.items():
-        assert shake is None or trips[stream] == shake["rtt"]
+        if shake is not None:  # Wireshark counts from the last SYN, whichever was answered
+            assert trips[stream] < shake["rtt"] if shake["repeated"] else trips[stream] == shake["rtt"]
 
 
 @pytest.mark.parametrize("name", RECORDED)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pychat.spec import shipped
-from tools.report.analysis.delays import acknowledgements
+from tools.report.analysis.delays import acknowledgements, small_early
 from tools.report.analysis.tcp_states import closing, steps
 from tools.report.appendix import with_appendix
 from tools.report.build import analyse
@@ -22,6 +22,7 @@ from tools.report.document import Block, Column, Document, Paragraph, Section, T
 from tools.report.packets import ACK, FIN, RST, SYN, Packet
 from tools.report.pdf import installed_fonts, pdf
 from tools.report.render import plain
+from tools.report.sections.small import burst_panel
 
 from .conftest import ROOT, need, output
 from .dissection import Tshark
@@ -124,10 +125,11 @@ def test_the_states_stand_beside_handshake_and_close() -> None:
     ends = [block for caption, block in tables.items() if caption.startswith("The end of stream")]
     assert [block["rows"][-1][6:8] for block in ends] == [
         ("CLOSED", "TIME-WAIT"), ("TIME-WAIT", "CLOSED"), ("CLOSED", "CLOSED"), ("CLOSED", "CLOSED"),
+        ("CLOSED", "CLOSED"),
     ]  # fmt: skip
     text = " ".join(sentences(section(report("trouble.pcapng"), "Closing the connections")))
-    assert "9 connections closed with three segments" in text
-    assert "1 connection closed with four segments" in text
+    assert "Three segments closed 9 connections." in text
+    assert "Four segments closed 1 connection." in text
 
 
 @pytest.mark.parametrize("name", ["chat.pcapng", "routed6.pcapng", "loopback6.pcap"])
@@ -155,7 +157,8 @@ def test_the_parts_of_a_round_trip_add_up_to_it(name: str, shark: Tshark) -> Non
     stream = re.search(r"of .* \(stream (\d+)\)", str(section(report(name), "The three-way handshake")))
     assert stream is not None
     rows = ask(shark, name, f"tcp.analysis.initial_rtt && tcp.stream == {stream[1]}", "tcp.analysis.initial_rtt")
-    assert Decimal(rows[0][1]) == whole
+    last = re.search(r"counts from the last SYN instead \(([\d.]+) (µs|ms|s)\)", text)
+    assert Decimal(rows[0][1]) == (Decimal(last[1]).scaleb(-scale[last[2]]) if last else whole)
 
 
 @pytest.mark.parametrize("name", ["trouble.pcapng", "routed6.pcapng"])
@@ -199,6 +202,19 @@ def test_delayed_acknowledgements_are_those_of_tshark(shark: Tshark) -> None:
     assert f"{1000 * min(late.values()):.3g} ms to {1000 * max(late.values()):.3g} ms" in block["text"]
 
 
+def test_a_burst_without_the_algorithm_has_an_axis_of_its_own(tmp_path: Path) -> None:
+    """In microseconds, no longer than what is shown: on the axis of the wait it would be one line."""
+    findings = findings_of(CAPTURES / "nagle.pcapng", tmp_path)
+    gaps = {gap.connection.stream: gap for gap in findings.gaps}
+    early = [(one, small_early(one, gaps[one.connection.stream])) for one in findings.directions]
+    direction, frames = next((one, frames) for one, frames in early if frames)
+    panel = burst_panel(direction, frames)
+    assert panel.scale == 1_000_000
+    assert panel.sent[-1].time - panel.first.time > (panel.high - panel.low) / 3
+    assert len(panel.acks) == 1
+    assert panel.note == " (10 segments in 135 µs)"
+
+
 def test_no_acknowledgement_is_left_out_without_a_word(shark: Tshark, tmp_path: Path) -> None:
     """What is delayed, prompt, left out and carried is all that Wireshark measures, less those of a SYN or FIN."""
     findings = findings_of(CAPTURES / "trouble.pcapng", tmp_path)
@@ -213,7 +229,7 @@ def test_no_acknowledgement_is_left_out_without_a_word(shark: Tshark, tmp_path: 
     ends = {packet.after for packet in findings.packets if packet.flags & (SYN | FIN)}
     assert all(acknowledged[number] in ends for number in left)
     (text,) = [text for text in sentences(section(report("trouble.pcapng"), NAGLE)) if "delayed:" in text]
-    assert f"travels alone, {found.alone} in all" in text
+    assert f"In all, {found.alone} acknowledgements without payload are the first for their octets" in text
     assert f"the {len(found.carried)} that travel with payload" in text
 
 

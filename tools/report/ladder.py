@@ -61,7 +61,7 @@ def _rows(ends: Sequence[Connection], chat: Call, words: Vocabulary) -> list[Dia
     )
     shown = [packet for packet, _ in packets]
     if _tall(shown) > _MOST:
-        opening = {packet.number for connection in ends for packet in connection.packets[:3]}
+        opening = {packet.number for connection in ends for packet in _opening(connection)}
         shown = [packet for packet in shown if packet.number in opening or _matters(packet, chat, words)]
     if _tall(shown) > _MOST:
         shown = [*_within(_MOST * 2 / 3, shown), *_within(_MOST / 3 - _LOW, reversed(shown))]
@@ -75,6 +75,12 @@ def _rows(ends: Sequence[Connection], chat: Call, words: Vocabulary) -> list[Dia
         elif packet.payload:
             rows.append(DiagramRow(None, None, 1))
     return rows
+
+
+def _opening(connection: Connection) -> list[Packet]:
+    """The segments up to the third one of the handshake, or the first three."""
+    last = connection.handshake.ack if connection.handshake else connection.packets[:3][-1].number
+    return [packet for packet in connection.packets if packet.number <= last]
 
 
 def _tall(packets: Sequence[Packet]) -> float:

@@ -82,6 +82,14 @@ def every(values: str) -> tuple[int, ...]:
     return tuple(_relative(int(value)) for value in values.split(BETWEEN_VALUES))
 
 
+def line_ends(octets: str) -> tuple[int, ...]:
+    """The offsets of the line ends (LF) in octets that are given in hexadecimal."""
+    payload, found, at = bytes.fromhex(octets), [], -1
+    while (at := payload.find(b"\n", at + 1)) >= 0:
+        found.append(at)
+    return tuple(found)
+
+
 def _relative(number: int) -> int:
     """A relative number; negative when it is before that of the capture's first packet."""
     return number if number < _HALF else number - 2 * _HALF
@@ -141,6 +149,7 @@ class Packet:
     seq_raw: int = _read(0, int, "tcp.seq_raw")
     ack_raw: int = _read(0, int, "tcp.ack_raw")
     payload: int = _read(0, int, "tcp.len")
+    line_ends: tuple[int, ...] = _read((), line_ends, "tcp.payload")  # offsets in the payload
     flags: int = _read(0, _number, "tcp.flags")
     window: int = _read(0, int, "tcp.window_size")
     window_raw: int = _read(0, int, "tcp.window_size_value")

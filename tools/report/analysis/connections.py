@@ -8,63 +8,25 @@ from decimal import Decimal
 
 from tools.report.document import bracketed
 from tools.report.evidence import Evidence
-from tools.report.packets import ACK, FIN, RST, SYN, Line, Packet
+from tools.report.packets import FIN, RST, SYN, Line, Packet
 from tools.report.reading import Capture, Endpoint
 
 from .coverage import Coverage
+from .handshakes import Handshake, handshake
 from .holes import holes
 from .repairs import Event, events
+from .resets import Reset, reset
+from .tcp_states import crossed
 
 _TIMESTAMPS = 12  # octets of the option in every segment, with padding
-
-
-@dataclass(slots=True)
-class Options:
-    """What one end offers in its SYN. `window` in octets, as written in the SYN (it is never scaled there)."""
-
-    mss: int | None
-    shift: int | None
-    sack: bool
-    timestamps: bool
-    window: int
-
-
-@dataclass(slots=True)
-class Handshake:
-    """The three segments, as frame numbers and absolute sequence numbers.
-
-    `rtt`: the seconds from the SYN to the third segment, which Wireshark calls the initial round-trip time. It is the
-    sum of the server's part and the client's.
-    """
-
-    syn: int
-    syn_ack: int
-    ack: int
-    client_isn: int
-    server_isn: int
-    syn_ack_acks: int
-    ack_seq: int
-    ack_acks: int
-    client: Options
-    server: Options
-    rtt: Decimal
-    server_took: Decimal
-    client_took: Decimal
-    evidence: Evidence
-    repeated: int = 0  # SYNs before the one that was answered
-
-    @property
-    def acknowledged(self) -> bool:
-        """Whether each initial sequence number is acknowledged plus one."""
-        wanted = ((self.client_isn + 1) % 2**32, (self.server_isn + 1) % 2**32)
-        return (self.syn_ack_acks, self.ack_acks) == wanted
 
 
 @dataclass(slots=True)
 class Close:
     """How a connection ended. `by` is client or server.
 
-    `how` is fin, reset, refused, half-closed, open, unanswered (nothing but SYNs is there) or unknown.
+    `how` is fin, reset, refused, half-closed, open, unanswered (nothing but SYNs is there) or unknown. `reset` is what
+    its first RST is: abort, gone, refusal or unknown (see `resets.py`); empty without one.
     """
 
     how: str
@@ -74,6 +36,7 @@ class Close:
     evidence: Evidence
     fins: list[tuple[int, str]] = field(default_factory=list)
     resets: list[tuple[int, str]] = field(default_factory=list)
+    reset: str = ""
 
 
 @dataclass(slots=True)
@@ -163,8 +126,8 @@ def _connection(number: int, packets: list[Packet]) -> Connection:
         last=packets[-1].time,
         packets=packets,
         lines=lines,
-        handshake=_handshake(number, packets),
-        close=_close(number, packets),
+        handshake=handshake(packets),
+        close=close_of(number, packets),
         packets_up=len(up),
         packets_down=len(down),
         octets_up=_octets(up),
@@ -191,46 +154,8 @@ def _unreadable(packets: Sequence[Packet], lines: Sequence[Line]) -> str:
     return "not this protocol"
 
 
-def _handshake(number: int, packets: Sequence[Packet]) -> Handshake | None:
-    """The handshake, when the capture holds all of it."""
-    syns = [packet for packet in packets if packet.has(SYN) and not packet.has(ACK)]
-    answer = next((packet for packet in packets if packet.has(SYN) and packet.has(ACK)), None)
-    if not syns or answer is None:
-        return None
-    syn = syns[-1] if syns[-1].number < answer.number else syns[0]
-    third = next(
-        (packet for packet in packets if packet.number > answer.number and packet.from_client and packet.has(ACK)), None
-    )
-    if third is None or third.has(RST):
-        return None
-    return Handshake(
-        syn=syn.number,
-        syn_ack=answer.number,
-        ack=third.number,
-        client_isn=syn.seq_raw,
-        server_isn=answer.seq_raw,
-        syn_ack_acks=answer.ack_raw,
-        ack_seq=third.seq_raw,
-        ack_acks=third.ack_raw,
-        client=options_of(syn),
-        server=options_of(answer),
-        rtt=third.time - syn.time,
-        server_took=answer.time - syn.time,
-        client_took=third.time - answer.time,
-        evidence=Evidence.showing(
-            f"tcp.stream == {number} && frame.number <= {third.number}",
-            (packet for packet in packets if packet.number <= third.number),
-        ),
-        repeated=len(syns) - 1,
-    )
-
-
-def options_of(packet: Packet) -> Options:
-    """What a SYN offers."""
-    return Options(packet.mss, packet.shift, packet.sack, packet.tsval is not None, packet.window_raw)
-
-
-def _close(number: int, packets: Sequence[Packet]) -> Close:
+def close_of(number: int, packets: Sequence[Packet]) -> Close:
+    """How a connection ended, by all its packets in the capture."""
     fins = [(packet.number, packet.sender) for packet in packets if packet.has(FIN)]
     resets = [(packet.number, packet.sender) for packet in packets if packet.has(RST)]
     marks = sorted([*fins, *resets])
@@ -242,29 +167,43 @@ def _close(number: int, packets: Sequence[Packet]) -> Close:
     if not marks:
         return Close("open", "", "still open at the end of the capture", None, evidence)
     first, by = marks[0]
-    how, words = _ending(packets, fins, resets)
-    return Close(how, by, words, first, evidence, fins, resets)
+    broken = reset(packets)
+    how, words = _ending(packets, fins, broken)
+    return Close(how, by, words, first, evidence, fins, resets, broken.kind if broken is not None else "")
 
 
-def _ending(packets: Sequence[Packet], fins: list[tuple[int, str]], resets: list[tuple[int, str]]) -> tuple[str, str]:
+# What a RST is called: alone, and after a FIN.
+_RESETS = {
+    "abort": ("aborted by the {} (RST)", "an abort by the {} (RST)"),
+    "gone": (
+        "reset by the {}'s host, which had no such connection (inferred)",
+        "a RST of the {}'s host, which had no such connection any more (inferred)",
+    ),
+    "unknown": ("reset by the {}", "a RST by the {}"),
+    "refusal": ("reset by the {}", "a RST by the {}"),
+}
+
+
+def _ending(packets: Sequence[Packet], fins: list[tuple[int, str]], broken: Reset | None) -> tuple[str, str]:
     """How it ended and the words for it."""
-    if not fins:
-        by = resets[0][1]
+    alone, after = ("", "") if broken is None else _RESETS[broken.kind]
+    if broken is not None and not fins:
+        by = broken.packet.sender
         answers = [packet for packet in packets if not packet.from_client]
         if by == "server" and all(packet.has(RST) for packet in answers) and not any(one.payload for one in packets):
             if packets[0].has(SYN):
                 return "refused", "refused: a RST answers the SYN"
             if answers[0].seq_raw == 0:  # RFC 9293: what answers a segment without ACK
                 return "refused", "refused, as inferred from a RST with the sequence number 0"
-        return "reset", f"reset by the {by}"
+        return "reset", alone.format(by)
     by = fins[0][1]
-    if resets:
-        return "reset", f"FIN by the {by} first, then a RST by the {resets[0][1]}"
+    if broken is not None:
+        return "reset", f"FIN by the {by} first, then {after.format(broken.packet.sender)}"
+    other = "server" if by == "client" else "client"
     if len({side for _, side in fins}) == 1:
-        other = "server" if by == "client" else "client"
         if len({packet.sender for packet in packets}) == 1:
             return "unknown", f"FIN by the {by}; the other direction is not in the capture"
         if any(hole.how == "acknowledged" for hole in holes(packets, from_client=other == "client")[-1:]):
             return "unknown", f"FIN by the {by}; whether the {other} sent one cannot be known"
         return "half-closed", f"FIN by the {by}; none by the {other} until the end of the capture"
-    return "fin", f"FIN, {by} first"
+    return "fin", "FIN, both at the same time" if crossed(packets) else f"FIN, {by} first"

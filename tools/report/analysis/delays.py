@@ -84,12 +84,12 @@ def held(direction: Direction, gap: Gaps) -> list[Held]:
     """The segments that Nagle's algorithm can be inferred to have held back.
 
     After a small segment its sender is silent until an acknowledgement without payload, which tells its program
-    nothing; at once after that comes a segment that completes several lines.
+    nothing; at once after that comes a segment in which several lines end.
     """
     connection = direction.connection
     full = connection.full_segment
-    lines, resent = direction.complete_in(), connection.resent
-    trip = connection.handshake.rtt if connection.handshake else Decimal(0)
+    lines, resent = direction.ends, connection.resent
+    trip = (connection.handshake and connection.handshake.rtt) or Decimal(0)
     found = []
     before: Packet | None = None  # the last segment with payload,
     released: Packet | None = None  # and what acknowledges it

@@ -16,6 +16,8 @@ from typing import Literal
 
 from tools.report.packets import ACK, FIN, RST, SYN, Packet
 
+from .resets import reset
+
 UNKNOWN = "unknown"
 
 # RFC 9293, figure 5: the state, what happens, the next state. What is not in the table changes nothing.
@@ -93,6 +95,8 @@ def steps(packets: Sequence[Packet]) -> list[Step]:
     """The segments at which a state changes, in the order of the capture."""
     late = arrivals(packets)
     sent = _sent(packets)
+    broken = reset(packets)
+    gone = broken.answers if broken is not None and broken.kind == "gone" else None
     ends = {side: _End(state, state == "LISTEN") for side, state in _before(packets).items()}
     found: list[Step] = []
     for packet in packets:
@@ -105,6 +109,8 @@ def steps(packets: Sequence[Packet]) -> list[Step]:
         for end in ends.values():
             while end.coming and late.get(end.coming[0].number, 0) <= packet.number:
                 _receive(end.coming.popleft(), end, own if end is other else other)
+        if packet is gone:  # it arrives where the connection does not exist any more, as its answer shows
+            other.state, other.passed = "CLOSED", ["CLOSED"]
         if packet.has(ACK) and not packet.has(RST) and packet.acknowledged > sent[_other(packet)]:
             own.state = other.state = UNKNOWN  # it acknowledges what the capture lacks, which may be a FIN
             own.passed, other.passed = [UNKNOWN], [UNKNOWN]
@@ -119,12 +125,25 @@ def _words(end: _End, before: str) -> str:
     return " → ".join(passed) or before
 
 
+def states(packets: Sequence[Packet]) -> dict[int, tuple[str, str]]:
+    """For each frame the states of the client and the server then; what a segment does not change is as before."""
+    changed = {step.packet.number: (step.client, step.server) for step in steps(packets)}
+    before = _before(packets)
+    now = (before["client"], before["server"])
+    found = {}
+    for packet in packets:
+        found[packet.number] = changed.get(packet.number, now)
+        client, server = found[packet.number]
+        now = (client.rpartition(" → ")[2], server.rpartition(" → ")[2])
+    return found
+
+
 def arrivals(packets: Sequence[Packet]) -> dict[int, int]:
     """For each segment that had not arrived when its receiver sent another one: the last frame that shows it.
 
     A FIN has not arrived yet where the receiver's segments do not acknowledge it, an acknowledgement where the receiver
-    sends again what it acknowledges, a SYN where the client sends it again before it is answered, and a RST where the
-    receiver still sends something else.
+    sends again what it acknowledges, a SYN where a later one is answered, and a RST where the receiver still sends
+    something else.
     """
     last = _last(packets)
     found: dict[int, int] = {}
@@ -164,13 +183,14 @@ def _last(packets: Sequence[Packet]) -> dict[tuple[str, int], int]:
 
 
 def _last_try(packets: Sequence[Packet]) -> int:
-    """The last SYN before the first answer to one; 0 when there is none."""
-    tries = 0
+    """The SYN whose timestamp the first answer echoes, else the last one before it; 0 when there is no answer."""
+    tries: list[Packet] = []
     for packet in packets:
         if packet.has(SYN) and packet.has(ACK):
-            return tries
+            echoed = (one.number for one in tries if one.tsval is not None and one.tsval == packet.tsecr)
+            return next(echoed, tries[-1].number if tries else 0)
         if packet.has(SYN):
-            tries = packet.number
+            tries.append(packet)
     return 0
 
 
@@ -229,6 +249,13 @@ def _receive(packet: Packet, end: _End, sender: _End) -> None:
     end.meet(*events)
 
 
+def crossed(packets: Sequence[Packet]) -> bool:
+    """Whether the first FINs of both ends crossed: the second one does not acknowledge the first."""
+    fins = [packet for packet in packets if packet.has(FIN)]
+    second = next((packet for packet in fins if packet.sender != fins[0].sender), None)
+    return second is not None and not (second.has(ACK) and second.acknowledged >= fins[0].after)
+
+
 def closing(packets: Sequence[Packet]) -> Closing | None:
     """The segments that closed both directions; None when the capture does not hold all of them."""
     fins = [packet for packet in packets if packet.has(FIN)]
@@ -239,7 +266,7 @@ def closing(packets: Sequence[Packet]) -> Closing | None:
     acknowledged, last = _acknowledges(packets, first), _acknowledges(packets, second)
     if acknowledged is None or last is None:
         return None
-    if second.ack <= first.seq + first.payload:
+    if crossed(packets):
         return Closing("simultaneous", first, acknowledged, second, last, Decimal(0))
     how: Literal["combined", "separate"] = "combined" if acknowledged.number == second.number else "separate"
     return Closing(how, first, acknowledged, second, last, second.time - acknowledged.time)

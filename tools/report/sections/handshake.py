@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import combinations
 
-from tools.report.analysis.connections import Connection, Handshake, Options, options_of
-from tools.report.analysis.tcp_states import steps
+from tools.report.analysis.connections import Connection
+from tools.report.analysis.handshakes import Handshake, Options, options_of
+from tools.report.analysis.tcp_states import states
 from tools.report.document import (
     Block,
     Column,
@@ -14,7 +16,9 @@ from tools.report.document import (
     Table,
     exact,
     first_of,
+    listed,
     numbers,
+    quoted,
     seconds,
 )
 from tools.report.evidence import Evidence, among
@@ -24,6 +28,7 @@ from tools.report.sections.windows import scaling
 
 _SHOWN = 200
 _FEW = 2  # frames of one combination of options
+_SEGMENTS = 12  # of the example
 _LISTED = 15  # connections whose frames a filter can name one by one
 
 
@@ -57,27 +62,29 @@ def sections(findings: Findings) -> list[Section]:
 
 
 def _detail(one: Connection, shake: Handshake) -> Table:
-    three = [packet for packet in one.packets if packet.number in (shake.syn, shake.syn_ack, shake.ack)]
-    states = {step.packet.number: step for step in steps(one.packets)}
+    """All segments up to the third one of the handshake, those that were sent again among them."""
+    segments = [packet for packet in one.packets if packet.number <= shake.ack]
+    known = states(one.packets)
+    syns = [packet for packet in segments if packet.has(SYN)]
+    again = {packet.number for one, packet in combinations(syns, 2) if one.flags == packet.flags}
     rows = [
         (
             str(packet.number),
-            f"{packet.time - one.first:f}",
+            f"{packet.time - segments[0].time:f}",
             packet.direction,
-            packet.flag_words,
+            packet.flag_words + (" (again)" if packet.number in again else ""),
             str(packet.seq_raw),
             str(packet.ack_raw) if packet.has(ACK) else "–",
             f"{packet.seq} / {packet.ack if packet.has(ACK) else '–'}",
             f"{packet.window_raw:,}",
-            states[packet.number].client if packet.number in states else "=",
-            states[packet.number].server if packet.number in states else "=",
+            *known[packet.number],
         )
-        for packet in three
+        for packet in segments[:_SEGMENTS]
     ]
     return Table(
-        f"The handshake of {one.who} (stream {one.stream}), segment by segment. Time in seconds since the SYN; window "
-        "as written in the header; client and server: TCP's state once the segment was sent and has arrived, inferred. "
-        "Before the SYN the client is CLOSED and the server in LISTEN",
+        f"The handshake of {one.who} (stream {one.stream}), segment by segment{first_of(rows, segments)}. Time in "
+        "seconds since the first of them; window as written in the header; client and server: TCP's state once the "
+        "segment was sent and has arrived, inferred. Before the SYN the client is CLOSED and the server in LISTEN",
         (
             *numbers("Frame", "Time"),
             Column("Direction"),
@@ -94,7 +101,7 @@ def _detail(one: Connection, shake: Handshake) -> Table:
 
 def _farther(one: Connection, shake: Handshake) -> str:
     """What the two parts of the round trip say of the capture point; nothing on the loopback interface."""
-    if one.client[0] == one.server[0]:
+    if one.client[0] == one.server[0] or shake.server_took is None or shake.client_took is None:
         return ""
     near, far = ("server", "client") if shake.server_took < shake.client_took else ("client", "server")
     ratio = max(shake.server_took, shake.client_took) / max(min(shake.server_took, shake.client_took), Decimal("1e-9"))
@@ -102,14 +109,42 @@ def _farther(one: Connection, shake: Handshake) -> str:
 
 
 def _arithmetic(one: Connection, shake: Handshake) -> Paragraph:
-    return Paragraph(
+    words = (
         f"Frame {shake.syn_ack} acknowledges {shake.syn_ack_acks} = {shake.client_isn} + 1, and frame {shake.ack} "
-        f"acknowledges {shake.ack_acks} = {shake.server_isn} + 1. The initial round-trip time, from the SYN to the "
-        f"third segment, is {exact(shake.rtt)}: {exact(shake.server_took)} from the SYN to the SYN-ACK and "
-        f"{exact(shake.client_took)} from the SYN-ACK to the ACK, measured at the capture "
-        f"point{_farther(one, shake)}.",
-        shake.evidence,
+        f"acknowledges {shake.ack_acks} = {shake.server_isn} + 1. "
     )
+    if shake.rtt is None or shake.server_took is None or shake.client_took is None:
+        words += (
+            "A segment of the handshake was sent again, and no timestamp tells which of them was answered, so the "
+            "initial round-trip time cannot be known."
+        )
+        return Paragraph(words, shake.evidence)
+    words += (
+        f"The initial round-trip time, from the SYN in frame {shake.syn} to the third segment, is {exact(shake.rtt)}: "
+        f"{exact(shake.server_took)} from the SYN to the SYN-ACK and {exact(shake.client_took)} from the SYN-ACK to "
+        f"the ACK, measured at the capture point{_farther(one, shake)}."
+    )
+    return Paragraph(words + _which(one, shake), shake.evidence)
+
+
+def _which(one: Connection, shake: Handshake) -> str:
+    """Which of several SYNs was answered, and what Wireshark counts from."""
+    if shake.echoes is None:
+        return ""
+    syns = sorted([shake.syn, *shake.repeated])
+    words = (
+        f" The SYN was sent {len(syns)} times (frames {listed([str(frame) for frame in syns])}). Frame {shake.syn_ack} "
+        f"answers the one in frame {shake.syn}, since it echoes the timestamp of that one, {shake.echoes} "
+        f"({quoted('tcp.options.timestamp.tsecr')})."
+    )
+    if shake.syn != syns[-1]:
+        third = next(packet for packet in one.packets if packet.number == shake.ack)
+        last = next(packet for packet in one.packets if packet.number == syns[-1])
+        words += (
+            f" Wireshark's {quoted('tcp.analysis.initial_rtt')} counts from the last SYN instead "
+            f"({exact(third.time - last.time)})."
+        )
+    return words
 
 
 def _table(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> Table:
@@ -123,13 +158,13 @@ def _table(findings: Findings, whole: list[tuple[Connection, Handshake]]) -> Tab
             str(shake.server_isn),
             "yes" if shake.acknowledged else "NO",
             seconds(shake.rtt),
-            str(shake.repeated),
+            str(len(shake.repeated)),
         )
         for one, shake in shown
     ]
     return Table(
         f"The handshakes{first_of(shown, whole)}: frames of SYN, SYN-ACK and ACK, the initial sequence numbers, "
-        "whether each is acknowledged plus one, and retransmitted SYNs",
+        "whether each is acknowledged plus one, and how many other SYNs came before the SYN-ACK",
         (
             Column("Stream", "right"),
             Column("Who"),

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from pychat.spec.forms import ANY_VERB
 from tools.report.analysis.session import Violation
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, quoted
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, listed, numbers, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Line
 from tools.report.sections.notes import lacking
 
 _SHOWN = 200
+_NAMED = 6  # frames in a caption
 
 
 def sections(findings: Findings) -> list[Section]:
@@ -44,7 +45,7 @@ def _refusals(findings: Findings) -> list[Block]:
         blocks.append(
             Table(
                 f"Requests that were refused{first_of(rows, refusals)}. A refusal changes no state, and the "
-                "connection stays open",
+                f"connection stays open{_unless(findings, refusals)}",
                 (
                     *numbers("Frame", "Time"),
                     Column("Who"),
@@ -77,6 +78,23 @@ def _refusals(findings: Findings) -> list[Block]:
             )
         )
     return blocks
+
+
+def _unless(findings: Findings, refusals: list[Line]) -> str:
+    """The refusals after which the server says goodbye at once, as the end of a sentence."""
+    following: dict[int, Line] = {}  # what the server says next, by the place of its line before
+    last: dict[int, Line] = {}
+    for line in findings.lines:
+        if not line.from_client:
+            if line.stream in last:
+                following[id(last[line.stream])] = line
+            last[line.stream] = line
+    ended = [line for line in refusals if id(line) in following and following[id(line)].kind == "goodbye"]
+    frames = sorted({line.number for line in ended})
+    if not frames:
+        return ""
+    shown = listed([str(frame) for frame in frames[:_NAMED]]) + (" and others" if len(frames) > _NAMED else "")
+    return f", unless a goodbye follows it, as that of frame{'s' if len(frames) > 1 else ''} {shown}"
 
 
 def _asked(findings: Findings) -> Callable[[Line], str]:

@@ -141,7 +141,7 @@ def _chatted(findings: Findings) -> str:
 
 def _began(findings: Findings) -> Paragraph:
     whole = [one for one in findings.connections if one.handshake is not None]
-    trips = Spread.of([one.handshake.rtt for one in whole if one.handshake])
+    trips = Spread.of([one.handshake.rtt for one in whole if one.handshake and one.handshake.rtt is not None])
     words = "The capture holds no complete three-way handshake."
     if whole:
         words = f"The capture holds the complete three-way handshake of {_of(len(whole), len(findings.established))}."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tools.report.analysis.connections import Connection, Handshake
+from tools.report.analysis.connections import Connection
+from tools.report.analysis.handshakes import Handshake
 from tools.report.analysis.windows import Closed, closed, offers, stops
 from tools.report.document import Block, Paragraph, Section, listed, plural, quoted, seconds, span
 from tools.report.evidence import Evidence

@@ -1,0 +1,67 @@
+"""What the report tells of segments that came again: when they were sent, why, and where they waited."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tools.report.evidence import Evidence
+from tools.report.render import plain
+
+from .test_report import report, report_on
+from .test_report_contents import SAMPLE, section, sentences
+
+TITLE = "Retransmissions and window events"
+
+
+def rows(document: dict[str, Any], caption: str) -> dict[str, list[str]]:
+    """The rows of a table of that section, by their first cell."""
+    (table,) = [block for block in section(document, TITLE)["blocks"] if block.get("caption", "").startswith(caption)]
+    return {row[0]: row for row in table["rows"]}
+
+
+def test_copies_that_waited_together_are_told_by_their_timestamps() -> None:
+    """Three SYNs pass within 26 µs; their timestamps are 1.001 s and 1.024 s apart."""
+    found = rows(report("routed6.pcapng"), "Retransmitted segments")
+    assert [found[frame][6] for frame in ("7", "8")] == [
+        "1.001 s by its timestamp (21.2 µs at the capture point)",
+        "2.025 s by its timestamp (25.8 µs at the capture point)",
+    ]
+    assert found["7"][7] == found["8"][7] == "retransmission timer"
+
+
+def test_a_wait_for_an_address_is_inferred_from_the_request_before_it() -> None:
+    """The router that asked is the one from which the SYNs come."""
+    text = " ".join(sentences(section(report("routed6.pcapng"), TITLE)))
+    assert "frames 5, 7 and 8 passed the capture point within 25.8 µs" in text
+    assert "frame 3 asks for the hardware address of `fd00:82::2`, and frame 4 answers. The router that asked" in text
+
+
+def test_a_syn_ack_that_answers_a_repeated_syn_is_told_as_that() -> None:
+    found = rows(report("routed6.pcapng"), "Retransmitted segments")
+    assert found["11"][7] == "answer to a repeated SYN (inferred) (7, 8)"
+    assert list(rows(report("routed6.pcapng"), "Labels")["13"][2:]) == [
+        "acknowledgement of a repeated segment",
+        "it answers frame 11, which came again (inferred)",
+    ]
+
+
+def test_a_retransmission_behind_others_is_told_with_its_time() -> None:
+    """It was not captured at once: eight segments that had been sent before the report came stood before it."""
+    document = plain(report_on(SAMPLE))
+    text = " ".join(sentences(section(document, TITLE)))
+    assert re.search(r"Frame 1272 passed \S+ ms after frame 1247, the last report .*, and 10 segments", text)
+    assert "1143 (5.11 ms after frame 1120, 8 segments)" in text
+    assert "reduces its congestion window" in text
+    assert rows(document, "Retransmitted segments")["1143"][7] == (
+        "fast retransmission: duplicate ACKs (1116, 1118, 1120)"
+    )
+
+
+def test_a_filter_by_meaning_names_only_the_exceptions() -> None:
+    """Frames that a label has and others lack; where most are exceptions, the numbers alone."""
+    assert Evidence.nearly("a", [1, 2, 3], [1, 2, 3]).display_filter == "a"
+    assert Evidence.nearly("a", [1, 2], [1, 2, 3]).display_filter == "(a) || frame.number == 3"
+    assert Evidence.nearly("a", [1, 2, 3], [1, 2]).display_filter == "(a) && !(frame.number == 3)"
+    assert Evidence.nearly("a", [1, 7, 8], [1, 2]).display_filter == "frame.number in {1 .. 2}"
+    assert Evidence.nearly("a", [], []).frames == ()

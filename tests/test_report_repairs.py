@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
 from tools.report.evidence import Evidence
 from tools.report.render import plain
 
-from .test_report import report, report_on
+from .test_report import RECORDED, report, report_on
 from .test_report_contents import SAMPLE, section, sentences
 
 TITLE = "Retransmissions and window events"
@@ -65,3 +67,58 @@ def test_a_filter_by_meaning_names_only_the_exceptions() -> None:
     assert Evidence.nearly("a", [1, 2, 3], [1, 2]).display_filter == "(a) && !(frame.number == 3)"
     assert Evidence.nearly("a", [1, 7, 8], [1, 2]).display_filter == "frame.number in {1 .. 2}"
     assert Evidence.nearly("a", [], []).frames == ()
+
+
+# --- Evidence and what is missing -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*RECORDED, "the sample"])
+def test_each_table_and_figure_of_packets_has_its_evidence(name: str) -> None:
+    """All but the table of commands."""
+    document = plain(report_on(SAMPLE)) if name == "the sample" else report(name)
+    without = [
+        block["caption"]
+        for part in document["sections"]
+        for block in part["blocks"]
+        if block["kind"] in ("table", "figure", "listing") and block["evidence"] is None
+    ]
+    assert without == ["How to open the capture with the dissector and the preferences of this report"]
+
+
+def test_what_changes_a_state_is_found_by_a_field_of_the_dissector() -> None:
+    """Not by a list of numbers, which shows nothing of what they have in common."""
+    blocks = section(plain(report_on(SAMPLE)), "The chat session")["blocks"]
+    assert [block["evidence"]["filter"] for block in blocks[:2]] == ["pychat.state_change"] * 2
+    assert blocks[2]["evidence"]["filter"].startswith("(pychat.state_change || (tcp.flags.syn == 1")
+
+
+def test_a_connection_whose_reset_is_not_captured_is_named_among_what_is_missing() -> None:
+    """A RST without ACK answers for a connection that its host no longer has; one with ACK aborts it."""
+    texts = sentences(section(plain(report_on(SAMPLE)), "What the capture lacks"))
+    (text,) = [text for text in texts if text.startswith("The end of stream")]
+    assert text.startswith("The end of stream 18 (frank): frame 635 is a RST without ACK")
+    assert "no FIN or RST of that is in the capture" in text
+
+
+def test_missing_packets_are_counted_with_the_field_that_shows_them() -> None:
+    """The first sentence of the summary has their number and their streams."""
+    first = sentences(plain(report_on(SAMPLE)))[0]
+    assert first.startswith(
+        "The capture has every octet of the chat, but lacks at least 3 packets of streams 31 and 32"
+    )
+    assert "(`ip.id`)" in first
+
+
+def test_a_refusal_that_a_goodbye_follows_leaves_no_connection_open() -> None:
+    """Both are in one frame; and what a code means is told once."""
+    blocks = section(plain(report_on(SAMPLE)), "Refusals, goodbyes and violations")["blocks"]
+    assert "but in frame 754 a goodbye follows, which closes it" in blocks[0]["caption"]
+    codes = [row[0] for row in blocks[1]["rows"]]
+    assert len(codes) == len(set(codes)) == 7
+
+
+@pytest.mark.parametrize("name", [*RECORDED, "the sample"])
+def test_no_sentence_begins_with_digits(name: str) -> None:
+    document = plain(report_on(SAMPLE)) if name == "the sample" else report(name)
+    found = [text for text in sentences(document) if re.search(r"(?:^|(?<!RFC)[.:] )\d[\d,]* (?![mµ]?s\b)[a-z]", text)]
+    assert found == []

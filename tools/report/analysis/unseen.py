@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from tools.report.packets import RST, Packet
+from tools.report.packets import ACK, FIN, RST, Packet
 
 _SPACE = 2**16
 _STEADY = 0.75  # the share of steps by one from which the identification is a counter of this direction alone
@@ -110,3 +110,22 @@ def _echoed(own: Sequence[Packet], others: Sequence[Packet]) -> list[Unseen]:
                 packet.stream, earlier.from_client, earlier.number, packet.number, 1, packet.number, "echo"
             )
     return list(found.values())
+
+
+def reset_without_connection(packets: Sequence[Packet]) -> tuple[Packet, Packet] | None:
+    """A RST of an end that no longer has the connection and has sent no FIN or RST before; and what it answers, first.
+
+    RFC 9293, 3.10.7.1: such a RST has no ACK, and its sequence number is the acknowledgement number of the segment
+    that it answers. An end that aborts a connection which it has sends a RST with ACK.
+    """
+    closed: set[str] = set()
+    last: dict[str, Packet] = {}
+    for packet in packets:
+        if packet.has(RST) and not packet.has(ACK) and packet.sender not in closed:
+            asked = last.get("server" if packet.from_client else "client")
+            if asked is not None and asked.has(ACK) and asked.acknowledged == packet.first:
+                return asked, packet
+        if packet.flags & (FIN | RST):
+            closed.add(packet.sender)
+        last[packet.sender] = packet
+    return None

@@ -1,4 +1,4 @@
-"""What did not go as its sender wanted: refusals, goodbyes, probes, and frames that break the specification."""
+"""What did not go as its sender wanted: refusals, goodbyes, and lines that violate the specification."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pychat.spec.forms import ANY_VERB
 from tools.report.analysis.session import Violation
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, quoted
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, listed, numbers, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Line
@@ -35,28 +35,20 @@ def _refusals(findings: Findings) -> list[Block]:
                 _who(findings, line),
                 asked(line),
                 quoted(line.values.get("code", "")),
-                findings.spec.errors[line.values["code"]].doc
-                if line.values.get("code") in findings.spec.errors
-                else "",
             )
             for line in refusals[:_SHOWN]
         ]
         blocks.append(
             Table(
-                f"Requests that were refused{first_of(rows, refusals)}. A refusal changes no state, and the "
-                "connection stays open",
-                (
-                    *numbers("Frame", "Time"),
-                    Column("Who"),
-                    Column("Request", share=0.7),
-                    Column("Code"),
-                    Column("What it means", share=1.4),
-                ),
+                f"Requests that were refused{first_of(rows, refusals)}. A refusal changes no state"
+                + _then_closed(findings, refusals),
+                (*numbers("Frame", "Time"), Column("Who"), Column("Request", share=1), Column("Code", share=0.5)),
                 rows,
                 evidence,
                 small=True,
             )
         )
+        blocks += _codes(findings, refusals, evidence)
     else:
         words = "No request was refused."
         if lacking(findings):
@@ -77,6 +69,33 @@ def _refusals(findings: Findings) -> list[Block]:
             )
         )
     return blocks
+
+
+def _then_closed(findings: Findings, refusals: list[Line]) -> str:
+    """Whether the connections of the refusals stay open."""
+    goodbyes = {(line.stream, line.number) for line in findings.of_kind("goodbye")[0]}
+    closed = sorted({line.number for line in refusals if (line.stream, line.number) in goodbyes})
+    if not closed:
+        return ", and the connection stays open"
+    frames = f"frame{'s' if len(closed) > 1 else ''} {listed([str(frame) for frame in closed])}"
+    return f", and the connection stays open; but in {frames} a goodbye follows, which closes it"
+
+
+def _codes(findings: Findings, refusals: list[Line], evidence: Evidence) -> list[Table]:
+    """What the codes of refusals mean, each once."""
+    codes = dict.fromkeys(line.values.get("code", "") for line in refusals)
+    rows = [(quoted(code), findings.spec.errors[code].doc) for code in codes if code in findings.spec.errors]
+    if not rows:
+        return []
+    return [
+        Table(
+            "What these codes mean",
+            (Column("Code"), Column("Meaning", share=1)),
+            rows,
+            evidence,
+            small=True,
+        )
+    ]
 
 
 def _asked(findings: Findings) -> Callable[[Line], str]:

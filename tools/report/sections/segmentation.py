@@ -251,6 +251,7 @@ def _shared(findings: Findings, direction: Direction) -> list[Block]:
                 *numbers("Octets", "Sequence numbers"),
             ),
             rows,
+            Evidence.frames_alone([number]),
             small=True,
         ),
         Listing(

@@ -212,7 +212,7 @@ def _table(
     return Table(
         f"Small segments{first_of(shown, directions)}: those sent before the previous one was acknowledged, those held "
         f"back until it was, and the most lines in one segment. {_left_out(findings, directions)}The frames listed are "
-        "the early and the held ones",
+        + ("the early and the held ones" if cited else "those with the most lines"),
         (
             Column("Stream", "right"),
             Column("Direction"),
@@ -220,7 +220,7 @@ def _table(
             Column("Nagle's algorithm"),
         ),
         rows,
-        Evidence.frames_alone(cited) if cited else None,
+        Evidence.frames_alone(cited or [one.complete_in().most_common(1)[0][0] for one in shown]),
         small=True,
     )
 

@@ -13,10 +13,11 @@ from tools.report.document import Block, Column, Figure, Paragraph, Section, Tab
 from tools.report.drawing import ACCENT, GREEN, ORANGE, RED
 from tools.report.findings import Findings
 from tools.report.packets import RST, SYN, Packet
-from tools.report.plots import dots, plot, steps, thinned, titled
+from tools.report.plots import dots, keyed, plot, steps, thinned, titled
 from tools.report.sections.notes import streams_of
 
 _DRAWN = 2
+_FEWEST = 1000  # octets of a direction from which a second plot shows something
 _BINS = 40
 _ROWS = 200
 _BULK = 8000  # octets from which a direction is a transfer rather than a talk
@@ -26,9 +27,10 @@ def sections(findings: Findings) -> list[Section]:
     """How TCP carried the chat."""
     plots: list[Block] = [
         Paragraph(
-            "The plots show directions with retransmissions or a zero window first, then those with the most octets. "
-            "In the time–sequence graph (Stevens) each dot is a segment with payload at its sequence number, and the "
-            "line is the highest acknowledgement; the vertical distance between them is the data in flight."
+            "The plots show a direction with a zero window first, then one with retransmissions, then those with the "
+            f"most octets, where they are {_FEWEST:,} or more. In the time–sequence graph (Stevens) each dot is a "
+            "segment with payload at its sequence number, and the line is the highest acknowledgement; the vertical "
+            "distance between them is the data in flight."
         )
     ]
     for connection, from_client in _interesting(findings):
@@ -40,7 +42,7 @@ def sections(findings: Findings) -> list[Section]:
 
 
 def _interesting(findings: Findings) -> list[tuple[Connection, bool]]:
-    """The directions that are worth a plot, the one with the most octets first."""
+    """The directions that are worth a plot: one with a zero window, one with retransmissions, those with many octets."""
     directions = [
         (one, side)
         for one in findings.connections
@@ -48,12 +50,25 @@ def _interesting(findings: Findings) -> list[tuple[Connection, bool]]:
         if len(data(one.packets, from_client=side)) >= 2
     ]
 
-    def weight(direction: tuple[Connection, bool]) -> tuple[bool, int]:
+    def size(direction: tuple[Connection, bool]) -> int:
         one, from_client = direction
-        troubled = bool(one.resent) or any("tcp.analysis.zero_window" in packet.analysis for packet in one.packets)
-        return troubled, one.octets_up if from_client else one.octets_down
+        return one.octets_up if from_client else one.octets_down
 
-    return sorted(directions, key=weight, reverse=True)[:_DRAWN]
+    directions.sort(key=size, reverse=True)
+    stopped = [one for one in directions if _stopped(*one)]
+    repaired = [one for one in directions if _repaired(*one)]
+    chosen = list(dict.fromkeys((one[0].stream, one[1]) for one in [*stopped[:1], *repaired[:1], *directions]))
+    found = {(one.stream, side): (one, side) for one, side in directions}
+    return [found[key] for place, key in enumerate(chosen) if not place or size(found[key]) >= _FEWEST][:_DRAWN]
+
+
+def _stopped(one: Connection, from_client: bool) -> bool:
+    """Whether the receiver of a direction has closed its window."""
+    return any("tcp.analysis.zero_window" in one.analysis for one in one.packets if one.from_client != from_client)
+
+
+def _repaired(one: Connection, from_client: bool) -> bool:
+    return any(packet.number in one.resent for packet in data(one.packets, from_client=from_client))
 
 
 def _four_plots(one: Connection, *, from_client: bool) -> list[Figure]:
@@ -93,7 +108,7 @@ def _four_plots(one: Connection, *, from_client: bool) -> list[Figure]:
 
 
 def _pair(draw: Callable[[Any], None]) -> list[str]:
-    return [plot(draw, columns=2, height=1.8)]
+    return [plot(draw, columns=2, height=1.95)]
 
 
 def _part(shown: float, whole: float) -> str:
@@ -132,8 +147,8 @@ def _sequence(axes: Any, one: Connection, sent: Sequence[Packet], acks: Sequence
     dots(axes, [(_after(packet, start), packet.seq) for packet in first], ACCENT, "segment")
     if again:
         dots(axes, [(_after(packet, start), packet.seq) for packet in again], RED, "retransmission", "x")
-    titled(axes, "Time–sequence", "seconds", "relative sequence number")
-    axes.legend(loc="best")
+    titled(axes, "Time–sequence", "seconds", "sequence number")
+    keyed(axes)
 
 
 def _throughput(axes: Any, sent: Sequence[Packet], start: Decimal, low: float, high: float) -> None:
@@ -146,7 +161,7 @@ def _throughput(axes: Any, sent: Sequence[Packet], start: Decimal, low: float, h
             counts[index] += packet.payload
     edges = [low + index * width for index in range(_BINS)]
     axes.bar(edges, [count * 8 / width / 1e6 for count in counts], width=width, align="edge", color=ACCENT)
-    titled(axes, f"Throughput (bins of {seconds(width)})", "seconds", "Mbit/s of payload")
+    titled(axes, f"Throughput (bins of {seconds(width)})", "seconds", "payload, Mbit/s")
 
 
 def _rtt(axes: Any, acks: Sequence[Packet], start: Decimal) -> None:
@@ -163,7 +178,7 @@ def _window(axes: Any, acks: Sequence[Packet], sent: Sequence[Packet], start: De
     steps(axes, [(_after(packet, start), packet.window) for packet in offered], GREEN, "receiver's window")
     dots(axes, [(_after(packet, start), packet.in_flight or 0) for packet in flying], ACCENT, "in flight")
     titled(axes, "Window", "seconds", "octets")
-    axes.legend(loc="best")
+    keyed(axes)
 
 
 def _round_trips(findings: Findings) -> list[Block]:

@@ -42,7 +42,7 @@ def sections(findings: Findings) -> list[Section]:
 
 
 def _interesting(findings: Findings) -> list[tuple[Connection, bool]]:
-    """The directions that are worth a plot: one with a zero window, one with retransmissions, those with many octets."""
+    """The directions that are worth a plot: one with a zero window, one with retransmissions, those with octets."""
     directions = [
         (one, side)
         for one in findings.connections

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pychat.spec.forms import ANY_VERB
 from tools.report.analysis.session import Violation
-from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, listed, numbers, quoted
+from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, numbers, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
 from tools.report.packets import Line
@@ -40,8 +40,8 @@ def _refusals(findings: Findings) -> list[Block]:
         ]
         blocks.append(
             Table(
-                f"Requests that were refused{first_of(rows, refusals)}. A refusal changes no state"
-                + _then_closed(findings, refusals),
+                f"Requests that were refused{first_of(rows, refusals)}. A refusal changes no state, and the "
+                "connection stays open",
                 (*numbers("Frame", "Time"), Column("Who"), Column("Request", share=1), Column("Code", share=0.5)),
                 rows,
                 evidence,
@@ -69,16 +69,6 @@ def _refusals(findings: Findings) -> list[Block]:
             )
         )
     return blocks
-
-
-def _then_closed(findings: Findings, refusals: list[Line]) -> str:
-    """Whether the connections of the refusals stay open."""
-    goodbyes = {(line.stream, line.number) for line in findings.of_kind("goodbye")[0]}
-    closed = sorted({line.number for line in refusals if (line.stream, line.number) in goodbyes})
-    if not closed:
-        return ", and the connection stays open"
-    frames = f"frame{'s' if len(closed) > 1 else ''} {listed([str(frame) for frame in closed])}"
-    return f", and the connection stays open; but in {frames} a goodbye follows, which closes it"
 
 
 def _codes(findings: Findings, refusals: list[Line], evidence: Evidence) -> list[Table]:

@@ -17,7 +17,6 @@ from tools.report.plots import dots, keyed, plot, steps, thinned, titled
 from tools.report.sections.notes import streams_of
 
 _DRAWN = 2
-_FEWEST = 1000  # octets of a direction from which a second plot shows something
 _BINS = 40
 _ROWS = 200
 _BULK = 8000  # octets from which a direction is a transfer rather than a talk
@@ -27,10 +26,9 @@ def sections(findings: Findings) -> list[Section]:
     """How TCP carried the chat."""
     plots: list[Block] = [
         Paragraph(
-            "The plots show a direction with a zero window first, then one with retransmissions, then those with the "
-            f"most octets, where they are {_FEWEST:,} or more. In the time–sequence graph (Stevens) each dot is a "
-            "segment with payload at its sequence number, and the line is the highest acknowledgement; the vertical "
-            "distance between them is the data in flight."
+            "The plots show directions with retransmissions or a zero window first, then those with the most octets. "
+            "In the time–sequence graph (Stevens) each dot is a segment with payload at its sequence number, and the "
+            "line is the highest acknowledgement; the vertical distance between them is the data in flight."
         )
     ]
     for connection, from_client in _interesting(findings):
@@ -42,7 +40,7 @@ def sections(findings: Findings) -> list[Section]:
 
 
 def _interesting(findings: Findings) -> list[tuple[Connection, bool]]:
-    """The directions that are worth a plot: one with a zero window, one with retransmissions, those with octets."""
+    """The directions that are worth a plot, the one with the most octets first."""
     directions = [
         (one, side)
         for one in findings.connections
@@ -50,25 +48,12 @@ def _interesting(findings: Findings) -> list[tuple[Connection, bool]]:
         if len(data(one.packets, from_client=side)) >= 2
     ]
 
-    def size(direction: tuple[Connection, bool]) -> int:
+    def weight(direction: tuple[Connection, bool]) -> tuple[bool, int]:
         one, from_client = direction
-        return one.octets_up if from_client else one.octets_down
+        troubled = bool(one.resent) or any("tcp.analysis.zero_window" in packet.analysis for packet in one.packets)
+        return troubled, one.octets_up if from_client else one.octets_down
 
-    directions.sort(key=size, reverse=True)
-    stopped = [one for one in directions if _stopped(*one)]
-    repaired = [one for one in directions if _repaired(*one)]
-    chosen = list(dict.fromkeys((one[0].stream, one[1]) for one in [*stopped[:1], *repaired[:1], *directions]))
-    found = {(one.stream, side): (one, side) for one, side in directions}
-    return [found[key] for place, key in enumerate(chosen) if not place or size(found[key]) >= _FEWEST][:_DRAWN]
-
-
-def _stopped(one: Connection, from_client: bool) -> bool:
-    """Whether the receiver of a direction has closed its window."""
-    return any("tcp.analysis.zero_window" in one.analysis for one in one.packets if one.from_client != from_client)
-
-
-def _repaired(one: Connection, from_client: bool) -> bool:
-    return any(packet.number in one.resent for packet in data(one.packets, from_client=from_client))
+    return sorted(directions, key=weight, reverse=True)[:_DRAWN]
 
 
 def _four_plots(one: Connection, *, from_client: bool) -> list[Figure]:

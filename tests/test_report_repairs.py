@@ -118,5 +118,5 @@ def test_what_a_code_of_a_refusal_means_is_told_once() -> None:
 @pytest.mark.parametrize("name", [*RECORDED, "the sample"])
 def test_no_sentence_begins_with_digits(name: str) -> None:
     document = plain(report_on(SAMPLE)) if name == "the sample" else report(name)
-    found = [text for text in sentences(document) if re.search(r"(?:^|(?<!RFC)[.:] )\d[\d,]* (?![mµ]?s\b)[a-z]", text)]
+    found = [text for text in sentences(document) if re.search(r"(?:^|\. )\d[\d,]* (?![mµ]?s\b)[a-z]", text)]
     assert found == []

@@ -192,8 +192,10 @@ def _table(
 ) -> Table:
     shown = sorted(directions, key=lambda one: -max(len(early[id(one)]), one.most_in_one))[:_SHOWN]
     rows = []
+    fullest: list[int] = []
     for one in shown:
         number, most = one.complete_in().most_common(1)[0]
+        fullest.append(number)
         frames, kept = early[id(one)], waits[id(one)]
         rows.append(
             (
@@ -220,7 +222,7 @@ def _table(
             Column("Nagle's algorithm"),
         ),
         rows,
-        Evidence.frames_alone(cited or [one.complete_in().most_common(1)[0][0] for one in shown]),
+        Evidence.frames_alone(cited or fullest),
         small=True,
     )
 

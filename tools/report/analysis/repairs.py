@@ -325,7 +325,7 @@ def _trigger(packet: Packet, own: _Track, other: _Track) -> tuple[str, list[Pack
     if packet.has(SYN) and not packet.has(ACK) and own.acknowledged is None and packet.tsval != before.tsval:
         return "timer", []  # nothing else makes an end repeat its SYN
     if own.high == packet.after and packet.payload:
-        return "cannot be determined: too early for the timer; a tail loss probe (RFC 8985) would fit", []
+        return "cannot be determined: too early for the timer; a tail loss probe of RFC 8985 would fit", []
     return "cannot be determined: too early for the timer", []
 
 

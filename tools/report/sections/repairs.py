@@ -58,8 +58,8 @@ KINDS: dict[Kind, tuple[str, str, str]] = {
 # What starts a retransmission: the words for the table and for the summary. Those of the first two are loss recovery.
 FAST = ("duplicate ACKs", "SACK")
 _CAUSES = {
-    "duplicate ACKs": ("fast retransmission: duplicate ACKs", "as a fast retransmission after three duplicate ACKs"),
-    "SACK": ("fast retransmission: SACK", "as a fast retransmission after SACK blocks had reported the gap"),
+    "duplicate ACKs": ("fast retransmission: duplicate ACKs", "by a fast retransmission after three duplicate ACKs"),
+    "SACK": ("fast retransmission: SACK", "by a fast retransmission after SACK blocks had reported a gap"),
     "timer": ("retransmission timer", "when the retransmission timer had expired"),
     ANSWERS_SYN: ("answer to a repeated SYN (inferred)", "as the answer to a repeated SYN (inferred)"),
 }
@@ -106,7 +106,8 @@ def told(findings: Findings) -> Paragraph:
 
 def _cause(event: Event) -> str:
     if event.trigger.startswith("cannot"):
-        return "for a reason that cannot be determined"
+        why = event.trigger.partition(": ")[2]
+        return f"for a reason that cannot be determined{f' ({why})' if why else ''}"
     return _CAUSES[event.trigger][1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from tools.report.evidence import Evidence
 from tools.report.render import plain
 
-from .test_report import RECORDED, report, report_on
+from .dissection import Tshark
+from .test_report import RECORDED, check_evidence, report, report_on
 from .test_report_contents import SAMPLE, section, sentences
 
 TITLE = "Retransmissions and window events"
@@ -83,6 +85,11 @@ def test_each_table_and_figure_of_packets_has_its_evidence(name: str) -> None:
         if block["kind"] in ("table", "figure", "listing") and block["evidence"] is None
     ]
     assert without == ["How to open the capture with the dissector and the preferences of this report"]
+
+
+def test_each_filter_of_the_sample_shows_the_frames_that_are_cited(shark: Tshark, tmp_path: Path) -> None:
+    """The sample has what no other capture has together: losses, a zero window, resets, faults."""
+    assert check_evidence(SAMPLE, shark, tmp_path) > 60
 
 
 def test_what_changes_a_state_is_found_by_a_field_of_the_dissector() -> None:

@@ -19,19 +19,21 @@ _SHORTEST = Decimal("0.5")  # seconds over which a rate is measured
 def tick(packets: Sequence[Packet]) -> Decimal | None:
     """The seconds of a tick of the timestamps of one sender's packets in a connection; None where it is not shown.
 
-    It is measured between the first and the last packet, without the SYNs: these may have waited for an address.
+    It is measured up to the last packet, from the first one or from the middle one: the first ones may have waited.
+    SYNs are left out for the same reason.
     """
     stamped = [packet for packet in packets if packet.tsval is not None and not packet.has(SYN)]
     if not stamped:
         return None
-    first, last = stamped[0], stamped[-1]
-    passed = last.time - first.time
-    if passed < _SHORTEST:
-        return None
-    assert first.tsval is not None
-    assert last.tsval is not None
-    rate = Decimal((last.tsval - first.tsval) % 2**32) / passed
-    return next((Decimal(1) / known for known in _RATES if abs(rate - known) < _NEAR * known), None)
+    last = stamped[-1]
+    for first in (stamped[0], stamped[len(stamped) // 2]):
+        passed = last.time - first.time
+        if passed >= _SHORTEST:
+            rate = Decimal(((last.tsval or 0) - (first.tsval or 0)) % 2**32) / passed
+            known = next((each for each in _RATES if abs(rate - each) < _NEAR * each), None)
+            if known is not None:
+                return Decimal(1) / known
+    return None
 
 
 def between(first: Packet, last: Packet, one_tick: Decimal | None) -> Decimal | None:

@@ -283,7 +283,7 @@ def _waited(findings: Findings, events: Sequence[Event]) -> Paragraph:
 def _resolved(findings: Findings, first: Packet) -> tuple[Packet, Packet] | None:
     """The request for the hardware address that a segment is sent to, and the answer, just before that segment."""
     asked = None
-    for packet in findings.capture.packets:
+    for packet in findings.capture.packets if first.eth_src else ():
         if packet.number >= first.number:
             break
         if packet.neighbour in ASKS and packet.about == first.dst and packet.eth_src == first.eth_src:

@@ -14,7 +14,7 @@ from tools.report.plots import COLOURS, LEAST_SPAN, bars, grouped, legend, plot
 from tools.report.sections.notes import lacking
 
 _DRAWN = 48
-_PANEL = 12  # connections in one panel of the drawing
+_PANEL = 8  # connections in one panel of the drawing
 _SHOWN = 200
 
 

@@ -26,7 +26,7 @@ from tools.report.plots import COLOURS, MOST_POINTS, grouped, legend, plot, step
 from tools.report.sections.notes import lacking, late, note
 
 _DRAWN = 48
-_PANEL = 12  # chats in one panel of the drawing
+_PANEL = 8  # chats in one panel of the drawing
 _SHOWN = 200
 _RATED, _RATED_TIME = 5, 1.0  # lines from which their spread or rate means something, and seconds in chats for a rate
 _SPEAKERS = {"lines of the caller": COLOURS[0], "lines of the called user": COLOURS[1]}

@@ -199,3 +199,31 @@ def test_the_sample_has_a_retransmission_that_wireshark_calls_out_of_order(sampl
     assert again[712].needless is not None
     assert again[712].needless.number == 713
     assert again[712].trigger.startswith("cannot be determined")
+
+
+def test_a_syn_ack_answers_a_repeated_syn_or_its_own_timer_expires() -> None:
+    """RFC 9293, 3.10.7.4: a server in SYN-RECEIVED answers a SYN that comes again."""
+
+    def opening(flags: int, at: str, **more: Any) -> Packet:
+        return Packet(seq=0, ack=int(flags != SYN), flags=flags, time=Decimal(at), from_client=flags == SYN, **more)
+
+    both = SYN | ACK
+    answered = found(opening(SYN, "0"), opening(both, "0.01"), opening(SYN, "1"), opening(both, "1.01"))[-1]
+    assert (answered.trigger, [one.number for one in answered.reports]) == (
+        "cannot be determined: a repeated SYN, or the timer",
+        [3],
+    )
+    soon = found(opening(SYN, "0"), opening(SYN, "1"), opening(both, "1.01"), opening(both, "1.02"))[-1]
+    assert (soon.trigger, [one.number for one in soon.reports]) == ("a repeated SYN", [2])
+    assert found(opening(SYN, "0"), opening(both, "0.01"), opening(both, "1.01"))[-1].trigger == "timer"
+
+
+def test_copies_that_pass_together_were_sent_when_their_timestamps_say() -> None:
+    """The clock of the timestamps is measured on the later segments; without it, nothing is said."""
+    late = [data(101 + SIZE * index, str(5 + index), tsval=9000 + 1000 * index) for index in range(3)]
+    held, *_ = found(data(1, "5", tsval=7000), data(1, "5", tsval=8000), *late)
+    assert (held.apart, held.held) == (Decimal(1), True)
+    plain, *_ = found(data(1, "4", tsval=8000), data(1, "5", tsval=9000), *late)
+    assert (plain.apart, plain.held) == (Decimal(1), False)
+    unknown, *_ = found(data(1, "5", tsval=7000), data(1, "5", tsval=8000))
+    assert (unknown.apart, unknown.held) == (None, False)

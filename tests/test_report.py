@@ -264,7 +264,7 @@ def test_each_end_of_a_call_is_told() -> None:
     assert [(row[1], row[5]) for row in rows_of("calls.pcapng", "The calls")] == [
         ("alice → bob", "answered by bob"),
         ("carol → alice", "declined by alice"),
-        ("dave → bob", "dave hung up"),
+        ("dave → bob", "cancelled by dave"),
         ("carol → dave", "not answered in time"),
         ("erin → alice", "the connection of erin ended (`lost`)"),
     ]

@@ -78,12 +78,12 @@ def test_letters_in_drawings_are_large_enough(name: str) -> None:
 
 
 def test_the_drawings_show_every_connection() -> None:
-    """The sample has 33: panels of at most 12, one below the other."""
+    """The sample has 33: panels of at most 8, one below the other."""
     for figure in drawings(report_on(SAMPLE)):
         assert "(the first" not in figure.caption
         assert len(figure.drawings) != 2 or "panel" not in figure.caption
     (states,) = [figure for figure in drawings(report_on(SAMPLE)) if figure.caption.startswith("The states")]
-    assert len(states.drawings) == 4
+    assert len(states.drawings) == 5
 
 
 def test_groups_are_even() -> None:

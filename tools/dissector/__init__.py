@@ -21,6 +21,7 @@ and, where they are known:
     pychat.<field>         string or number: each field of the spec's messages: name, token, version, text,
                            availability, count, reason, profiles, code, words. A field that has the name of one of
                            these has its verb in front: the verb in ERR is pychat.err.verb
+    pychat.state_change    string   both states, where they differ: a filter for what changes a state (NAMED to PAIRED)
     pychat.request         string   the verb of the request that it is or answers: CHAT for `CHAT bob`, `OK CHAT bob`,
                                     `ERR CHAT user-busy …`; WHO for its USER items
     pychat.user            string   the connection's own name, as its owner wrote it (in an answer: after it)

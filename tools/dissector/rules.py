@@ -40,9 +40,9 @@ VIOLATIONS: Mapping[str, tuple[str, str]] = {
 
 # The fields of every protocol. A message's field that has the name of one of them gets its verb in front.
 OWN_FIELDS = (
-    "line", "length", "from", "kind", "verb", "state", "state_after", "request", "user", "partner", "partner_stream",
-    "chat", "answered", "here", "response_in", "request_in", "time", "relayed_in", "relayed_from", "relay_time", "rule",
-    "violation", "expert",
+    "line", "length", "from", "kind", "verb", "state", "state_after", "state_change", "request", "user", "partner",
+    "partner_stream", "chat", "answered", "here", "response_in", "request_in", "time", "relayed_in", "relayed_from",
+    "relay_time", "rule", "violation", "expert",
 )  # fmt: skip
 
 

@@ -38,6 +38,23 @@ class Evidence:
         numbers = sorted(set(frames))
         return cls(among("frame.number", numbers), tuple(numbers))
 
+    @classmethod
+    def nearly(cls, display_filter: str, shown: Iterable[int], frames: Iterable[int]) -> Evidence:
+        """For frames that a filter shows but for a few: these are added to it, or left out of it.
+
+        `shown` are the frames that the filter shows. So the filter says what the frames have in common, and names
+        only the exceptions.
+        """
+        wanted, found = set(frames), set(shown)
+        added, wrong = sorted(wanted - found), sorted(found - wanted)
+        if not wanted & found or len(added) + len(wrong) > len(wanted):
+            return cls.frames_alone(wanted)
+        if wrong:
+            display_filter = f"({display_filter}) && !({among('frame.number', wrong)})"
+        if added:
+            display_filter = f"({display_filter}) || {among('frame.number', added)}"
+        return cls.of(display_filter, wanted)
+
     @property
     def words(self) -> str:
         """`frame 5`, `frames 3–5, 9 and 12 more`, `no frame`."""

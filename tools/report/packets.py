@@ -226,6 +226,7 @@ class Line:
     verb: str = _read("", str, "verb")
     state: str = _read("", str, "state")
     state_after: str = _read("", str, "state_after")
+    state_change: str = _read("", str, "state_change")
     request: str = _read("", str, "request")
     user: str = _read("", str, "user")
     partner: str = _read("", str, "partner")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 COLOURS = (ACCENT, ORANGE, GREEN, VIOLET, RED, "#4a7c7e", "#8a6d3b", "#7a7a7a")
 MOST_POINTS = 1500  # of one kind in one drawing: each is an element of the SVG, which costs the PDF memory
+LEAST_SPAN = 0.006  # of the time of a drawing: the width of a span that is shorter
 _WIDTH = 6.6  # inches of a drawing
 _ADVANCE = 0.066  # inches of a character of a label
 _Item = TypeVar("_Item")
@@ -100,21 +101,33 @@ def _coordinates(points: Iterable[tuple[Decimal | float, float]]) -> tuple[list[
 
 
 def titled(axes: Axes, title: str, x: str, y: str) -> None:
-    """A title, and what the axes show."""
-    axes.set_title(title)
+    """A title, and what the axes show; between the title and the axes is room for a legend."""
+    axes.set_title(title, pad=15)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
+
+
+def keyed(axes: Axes) -> None:
+    """A legend above the axes, where it covers no line."""
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.01, 0.98), ncols=3, borderaxespad=0, handlelength=1.2, columnspacing=1.2
+    )
 
 
 def bars(
     axes: Axes, names: Sequence[str], spans: Sequence[Sequence[tuple[Decimal, Decimal, str]]], colours: dict[str, str]
 ) -> None:
-    """For each name a row of coloured spans: start, length and the key of its colour. The first name is on top."""
+    """For each name a row of coloured spans: start, length and the key of its colour. The first name is on top.
+
+    A span is at least LEAST_SPAN of the whole time wide, so that it is seen; the later one covers the earlier one.
+    """
+    ends = [(float(start), float(start + length)) for row in spans for start, length, _ in row]
+    whole = max((last for _, last in ends), default=0) - min((first for first, _ in ends), default=0)
     for index, row in enumerate(spans):
         for start, length, key in row:
             axes.barh(
                 index,
-                max(float(length), 1e-9),
+                max(float(length), LEAST_SPAN * whole, 1e-9),
                 left=float(start),
                 height=0.62,
                 color=colours[key],

@@ -33,5 +33,5 @@ def play(stage: Stage) -> None:
     stage.event("loss", every=_EVERY, above=_ABOVE, rate=_RATE, lines=2 * _LINES)
     stage.mark("tcp.analysis.lost_segment", "a segment before this one was lost on the way here")
     stage.mark("tcp.analysis.duplicate_ack", "the receiver repeats what it waits for")
-    stage.mark("tcp.analysis.fast_retransmission", "three duplicate acknowledgements: sent again at once")
+    stage.mark("tcp.analysis.fast_retransmission", "three duplicate acknowledgements: a fast retransmission")
     stage.part(alice, bob)

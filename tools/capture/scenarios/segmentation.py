@@ -29,20 +29,20 @@ def play(stage: Stage) -> None:
     many = [carol.line(words.say, text) for text in texts(20, 40, "coalesced")]
     _send(stage, carol, dave, [b"".join(many)], len(many), other)
     stage.event("coalesced", user=carol.name, frames=len(many), octets=sum(map(len, many)), sends=1)
-    stage.mark(f'tcp.srcport == {carol.port} && tcp.payload contains "coalesced 1 of"', "many frames in one segment")
+    stage.mark(f'tcp.srcport == {carol.port} && tcp.payload contains "coalesced 1 of"', "many lines in one segment")
 
     spanning = [carol.line(words.say, text) for text in texts(8, stage.longest - 100, "spanning")]
     _send(stage, carol, dave, [b"".join(spanning)], len(spanning), other)
     stage.event("spanning", user=carol.name, frames=len(spanning), octets=sum(map(len, spanning)), sends=1)
     stage.mark(
-        f'tcp.srcport == {carol.port} && tcp.payload contains "spanning 1 of"', "frames that span segments begin here"
+        f'tcp.srcport == {carol.port} && tcp.payload contains "spanning 1 of"', "lines that span segments begin here"
     )
 
     crumbs = carol.line(words.say, "é, octet by octet")
     _send(stage, carol, dave, [bytes([octet]) for octet in crumbs], 1, other)
     stage.event("crumbs", user=carol.name, frames=1, octets=len(crumbs), sends=len(crumbs))
     stage.mark(
-        f"tcp.srcport == {carol.port} && tcp.len == 1", "one frame, a segment for each of its octets, begins here"
+        f"tcp.srcport == {carol.port} && tcp.len == 1", "one line, a segment for each of its octets, begins here"
     )
 
     stage.part(alice, bob)

@@ -73,11 +73,11 @@ def _half_open(stage: Stage) -> None:
     _lost(stage, "half-open", grace, user=frank.name, port=frank.port)
     stage.mark(
         f'tcp.dstport == {frank.port} && tcp.payload contains "Are you there?"',
-        "the client has already reset this connection",
+        "the client has reset this connection, and its RST was lost on the way here",
     )
     stage.mark(
         f"tcp.srcport == {frank.port} && tcp.flags.reset == 1",
-        "the client's system does not know the connection",
+        "a RST answers: the client's system no longer has this connection",
     )
 
 
@@ -120,7 +120,7 @@ def _faults(stage: Stage) -> None:
     web = stage.raw_client("browser", 0)
     web.send(b"GET / HTTP/1.1\r\nHost: chat\r\nUser-Agent: none\r\nAccept: */*\r\nConnection: close\r\n\r\n")
     stage.event("faults", user=web.name, port=web.port, code=stage.goodbye(web))
-    stage.mark(f"tcp.srcport == {web.port} && tcp.len > 0", "no frame of this protocol: an HTTP request")
+    stage.mark(f"tcp.srcport == {web.port} && tcp.len > 0", "no line of this protocol: an HTTP request")
     endless = stage.raw_client("endless", 1)
     endless.send(endless.line(stage.words.say, "too early")[:-1])
     endless.send(b"." * stage.spec.framing.max_octets)

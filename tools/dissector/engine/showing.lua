@@ -24,6 +24,7 @@ local own = {
   request = text_field("request", "Request", "The verb of the request that this is or answers"),
   state = text_field("state", "State before", "The state of the connection before this frame"),
   state_after = text_field("state_after", "State after", "The state of the connection after this frame"),
+  state_change = text_field("state_change", "State change", "The states before and after, where they differ"),
   user = text_field("user", "User", "The connection's own name"),
   partner = text_field("partner", "Partner", "The name at the other end of the link"),
   answered = ProtoField.bool(name .. ".answered", "This end has answered"),
@@ -153,6 +154,8 @@ local function add_context(tree, record)
   local item = add(tree, own.state, before.states.only or "unknown")
   if item and not before.states.only then item:append_text(" (" .. before.states.text .. ")") end
   add(tree, own.state_after, after.states.only or "unknown")
+  local first, last = before.states.only or "unknown", after.states.only or "unknown"
+  if first ~= last then add(tree, own.state_change, first .. " to " .. last) end
   add(tree, own.user, after.user or before.user)
   add(tree, own.partner, after.partner or before.partner)
   local chat = after.partner and after or before.partner and before -- which of both views has a partner

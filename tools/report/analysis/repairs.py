@@ -18,6 +18,7 @@ from typing import Literal
 
 from tools.report.packets import ACK, FIN, RST, SYN, Packet
 
+from . import clocks
 from .coverage import Coverage
 
 Kind = Literal[
@@ -39,10 +40,12 @@ LABELS: dict[str, Kind] = {
 }
 SHORTEST_TIMER = Decimal("0.2")  # seconds of a retransmission timer: Linux's least; RFC 6298 wants at least 1 s
 _THRESHOLD = 3  # duplicate ACKs that start a fast retransmission (RFC 5681)
+ANSWERS_SYN = "a repeated SYN"
 _PROBES = "the other end's window is zero: it asks whether that is open again"
 _RECENT = 50  # packets among which a copy of one is looked for
 _LONGEST = 2**16  # octets of a segment at most, also of one that the network card will divide
 _NEAR = 1000  # how far two identifications of one counter are apart at most
+_TOGETHER = Decimal("0.1")  # seconds by which the capture point must have seen copies closer than they were sent
 
 
 @dataclass(slots=True)
@@ -51,6 +54,7 @@ class Event:
 
     `first`: the segment that carried the same octets first. `trigger`: why they were sent again, with the frames that
     show it. `needless`: the acknowledgement with the D-SACK block which says that the receiver had them already.
+    `apart`: the seconds between the sending of `first` and of this one, by the sender's timestamps.
     """
 
     kind: Kind
@@ -60,13 +64,22 @@ class Event:
     trigger: str = ""
     reports: list[Packet] = field(default_factory=list)
     needless: Packet | None = None
+    apart: Decimal | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether the copies were sent one after the other, and passed the capture point together."""
+        if self.first is None or self.apart is None:
+            return False
+        return self.apart - (self.packet.time - self.first.time) >= _TOGETHER
 
 
 class _Track:
     """The octets of one direction: what was sent of them, and what the other end has said about them."""
 
-    def __init__(self, counter: bool) -> None:
-        self.counter = counter  # whether the sender's identifications count up
+    def __init__(self, packets: Sequence[Packet]) -> None:
+        self.counter = _counts_up(packets)  # whether the sender's identifications count up
+        self.tick = clocks.tick(packets)
         self.seen = Coverage()
         self.high: int | None = None  # the sequence number after the last octet sent
         self.starts: list[tuple[int, int]] = []  # sequence number and index in `sent` of what brought new octets
@@ -103,12 +116,12 @@ class _Track:
 
 def events(packets: Sequence[Packet]) -> list[Event]:
     """The events of one connection, in the order of the capture."""
-    tracks = {side: _Track(_counts_up([one for one in packets if one.sender == side])) for side in ("client", "server")}
+    tracks = {side: _Track([one for one in packets if one.sender == side]) for side in ("client", "server")}
     found: list[Event] = []
     for packet in packets:
         own = tracks[packet.sender]
         other = tracks["server" if packet.from_client else "client"]
-        event = _sent(packet, own)
+        event = _sent(packet, own, other)
         if event is not None:
             found.append(event)
         if event is None or event.kind != "copy":
@@ -118,6 +131,22 @@ def events(packets: Sequence[Packet]) -> list[Event]:
                     found.append(said)
             own.recent.append(packet)
     return found
+
+
+def queued_before(event: Event, packets: Sequence[Packet]) -> list[Packet]:
+    """The segments between the last report of a loss and the retransmission that had been sent before the report came.
+
+    They echo an earlier timestamp than that of the report, so they stood in a queue before the retransmission.
+    """
+    if not event.reports:
+        return []
+    report, again = event.reports[-1], event.packet
+    return [
+        one
+        for one in packets
+        if report.number < one.number < again.number and one.sender == again.sender and one.payload
+        and not _had_reached(report, one)
+    ]  # fmt: skip
 
 
 def contradictions(packets: Sequence[Packet], found: Sequence[Event]) -> list[tuple[Packet, list[str], list[Event]]]:
@@ -148,7 +177,7 @@ def _counts_up(packets: Sequence[Packet]) -> bool:
 # --- What is sent ---------------------------------------------------------------------------------------------------
 
 
-def _sent(packet: Packet, own: _Track) -> Event | None:
+def _sent(packet: Packet, own: _Track, other: _Track) -> Event | None:
     """What a segment is with regard to what its sender has sent before; None for the plain next one."""
     if packet.has(RST):
         return None
@@ -168,10 +197,10 @@ def _sent(packet: Packet, own: _Track) -> Event | None:
         copied = None if missing else _copy_of(packet, own)
         if copied is not None:
             return _copy(packet, copied)
-        event = _late(packet, own) if missing == after - first else _again(packet, own)
+        event = _late(packet, own, other) if missing == after - first else _again(packet, own, other)
         own.repairs.append(event)
     elif high is not None and first > high:
-        event = Event("gap", packet, f"the {first - high:,} octets before it were not captured before it")
+        event = Event("gap", packet, f"the {first - high:,} octets before it had not been captured when it came")
     own.keep(packet)
     return event
 
@@ -208,25 +237,26 @@ def _copy_of(packet: Packet, own: _Track) -> Packet | None:
     return None
 
 
-def _again(packet: Packet, own: _Track) -> Event:
+def _again(packet: Packet, own: _Track, other: _Track) -> Event:
     """A segment with octets that were captured before."""
     missing = own.seen.missing(packet.first, packet.after)
     octet = packet.first if not missing or missing[0][0] > packet.first else missing[0][1]
     first = own.first_with(octet)
     assert first is not None
-    trigger, reports = _trigger(packet, own)
+    trigger, reports = _trigger(packet, own, other)
     proof = f"frame {first.number} has the same octets"
     order, words = _order(packet, own)
     if order > 0:
         proof += f"; {words}"
-    return Event("retransmission", packet, proof, first, trigger, reports)
+    apart = clocks.between(first, packet, own.tick)
+    return Event("retransmission", packet, proof, first, trigger, reports, apart=apart)
 
 
-def _late(packet: Packet, own: _Track) -> Event:
+def _late(packet: Packet, own: _Track, other: _Track) -> Event:
     """A segment whose octets lie before others that were captured, and were in no segment so far."""
     order, words = _order(packet, own)
     if order > 0:
-        trigger, reports = _trigger(packet, own)
+        trigger, reports = _trigger(packet, own, other)
         return Event("retransmission", packet, words, None, trigger, reports)
     if order < 0:
         return Event("out of order", packet, words)
@@ -262,9 +292,10 @@ def _sent_after(packet: Packet, other: Packet, *, numbered: bool = True) -> tupl
     return 0, ""
 
 
-def _trigger(packet: Packet, own: _Track) -> tuple[str, list[Packet]]:
-    """Why octets were sent again: the words, and the acknowledgements that show it."""
+def _trigger(packet: Packet, own: _Track, other: _Track) -> tuple[str, list[Packet]]:
+    """Why octets were sent again: the words, and the segments of the other end that show it."""
     before = own.again.get(packet.first)
+    asked = _repeated_syns(before, other) if before is not None and packet.has(SYN) and packet.has(ACK) else []
     reached = [
         one for one in own.reports if _had_reached(one, packet) and (before is None or one.number > before.number)
     ]
@@ -273,6 +304,13 @@ def _trigger(packet: Packet, own: _Track) -> tuple[str, list[Packet]]:
         return "cannot be determined: it was acknowledged already", [own.advanced] if own.advanced else []
     since = [one.time for one in (before, own.advanced) if one is not None]
     waited = packet.time - max(since) if since else None
+    if before is not None and (own.advanced is None or own.advanced.time <= before.time):
+        apart = clocks.between(before, packet, own.tick)
+        waited = apart if apart is not None else waited
+    asked = [syn for syn in asked if packet.time - syn.time < SHORTEST_TIMER]
+    if asked and waited is not None:
+        early = waited < SHORTEST_TIMER
+        return ANSWERS_SYN if early else f"cannot be determined: {ANSWERS_SYN}, or the timer", asked
     if reached:
         if waited is not None and packet.time - reached[-1].time >= SHORTEST_TIMER:
             return "cannot be determined: duplicate ACKs or SACK, or the timer", reached
@@ -284,11 +322,17 @@ def _trigger(packet: Packet, own: _Track) -> tuple[str, list[Packet]]:
         return "cannot be determined", []
     if waited >= SHORTEST_TIMER:
         return "timer", []
-    if packet.has(SYN) and own.acknowledged is None and packet.tsval != before.tsval:
+    if packet.has(SYN) and not packet.has(ACK) and own.acknowledged is None and packet.tsval != before.tsval:
         return "timer", []  # nothing else makes an end repeat its SYN
     if own.high == packet.after and packet.payload:
-        return "cannot be determined: too early for the timer; a tail loss probe (RFC 8985) fits", []
+        return "cannot be determined: too early for the timer; a tail loss probe of RFC 8985 would fit", []
     return "cannot be determined: too early for the timer", []
+
+
+def _repeated_syns(before: Packet, other: _Track) -> list[Packet]:
+    """The SYNs that came again and that no SYN-ACK has answered yet, apart from the first one."""
+    syns = [event.packet for event in other.repairs if event.packet.has(SYN)]
+    return [syn for syn in syns if before.number < syn.number] or [syn for syn in syns if syn.number < before.number]
 
 
 def _had_reached(report: Packet, packet: Packet) -> bool:
@@ -333,7 +377,7 @@ def _asked(packet: Packet, data: _Track, *, fresh: bool) -> str:
     if fresh:
         words += ", and its SACK blocks report octets that none has reported before (RFC 6675)"
     if data.window != packet.window:
-        words += "; that the window changed as well does not matter then"
+        words += "; with new blocks it is one even though its window has changed"
     return words
 
 

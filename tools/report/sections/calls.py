@@ -71,7 +71,9 @@ def _calls(findings: Findings) -> list[Block]:
         *_waits(findings),
         Table(
             f"The calls{first_of(shown, calls)}. A call rings from the frame that tells the called user of it until "
-            "the frame that shows its answer or its end. A dash: this frame is not in the capture" + late(findings),
+            "the frame that shows its answer or its end"
+            + (". A dash: this frame is not in the capture" if any("–" in row for row in rows) else "")
+            + late(findings),
             (
                 Column("Call", "right"),
                 Column("Caller → called", share=1),
@@ -136,7 +138,7 @@ def _ended(call: Call) -> str:
     if call.outcome in ("answered", "declined"):
         return f"{call.outcome} by {call.called}"
     if call.outcome == "hung up":
-        return f"{call.caller} hung up"
+        return f"cancelled by {call.caller}"
     if call.outcome == "unanswered":
         return "not answered in time"
     if call.going is None:

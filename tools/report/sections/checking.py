@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 
@@ -29,10 +30,11 @@ def sections(findings: Findings) -> list[Section]:
     """The capture and the commands that show what the report says."""
     blocks: list[Block] = [
         Paragraph(
-            "Each statement, table and figure has its evidence below it, after ▸: frame numbers and a display filter. "
-            "Open the capture in Wireshark with the protocol's dissector, enter the filter, and Wireshark shows "
-            "exactly these frames. “Frame” is Wireshark's word for a captured packet and its number; a frame of the "
-            "chat protocol is called a line here, since it is a line of text."
+            "Below each statement about packets, and below each table and figure of packets, stands its evidence, "
+            "after ▸: frame numbers and a display filter. Open the capture in Wireshark with the protocol's dissector, "
+            "enter the filter, and Wireshark shows exactly these frames. Explanations of TCP and IP, and what is said "
+            "of the file itself, have no frames. A frame is a captured packet with its number, as in Wireshark. A "
+            "line is a message of the chat protocol, with its line end."
         ),
         Table(
             "How to open the capture with the dissector and the preferences of this report",
@@ -83,7 +85,12 @@ def _file(findings: Findings) -> Table:
         ),
         ("Read with", f"TShark {findings.tshark.version}"),
     ]
-    return Table("The capture", (Column("What"), Column("Value", share=1)), rows)
+    return Table(
+        "The capture",
+        (Column("What"), Column("Value", share=1)),
+        rows,
+        Evidence.of("frame", range(1, capture.total + 1)),
+    )
 
 
 def _counted(findings: Findings) -> str:
@@ -91,15 +98,20 @@ def _counted(findings: Findings) -> str:
     words = f"{capture.total:,}, of which {len(findings.packets):,} belong to the chat's TCP connections"
     own = {packet.number for packet in findings.packets}
     others = Counter(
-        packet.protocols.rpartition(":")[2].upper() for packet in capture.packets if packet.number not in own
+        _named(packet.protocols.rpartition(":")[2]) for packet in capture.packets if packet.number not in own
     )
     unnamed = capture.total - len(findings.packets) - others.total()
     if unnamed:
-        others["of other protocols"] += unnamed
+        others["other protocols"] += unnamed
     if not others:
         return words
-    names = listed([f"{count:,} {name}" for name, count in others.most_common(5)])
-    return f"{words}. Not counted below: {names}{' …' if len(others) > 5 else ''}"
+    names = listed([f"{count:,} of {name}" for name, count in others.most_common(5)])
+    return f"{words}; the others are {names}{' …' if len(others) > 5 else ''}"
+
+
+def _named(protocol: str) -> str:
+    """A protocol of Wireshark's list as people write it: `ARP`, `ICMPv6`."""
+    return re.sub(r"V(?=\d$)", "v", protocol.upper())
 
 
 def _link(findings: Findings) -> str:

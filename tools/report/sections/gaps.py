@@ -9,11 +9,12 @@ from tools.report.analysis.connections import Connection
 from tools.report.analysis.gaps import Gaps
 from tools.report.analysis.holes import Hole
 from tools.report.analysis.proofs import Proof
+from tools.report.analysis.resets import reset
 from tools.report.analysis.unseen import Unseen
 from tools.report.document import Block, Column, Paragraph, Section, Table, first_of, listed, plural, quoted
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.packets import Line, Packet
+from tools.report.packets import FIN, Line, Packet
 from tools.report.sections.notes import TITLE, lacking, streams_of
 
 _SHOWN = 200
@@ -23,15 +24,23 @@ _HOW = {
     "arrived": "inferred: the sequence numbers go on behind them, and they are acknowledged",
     "cut": "seen: the packet is longer than what was recorded of it",
 }
+# Which rule shows that a packet without octets of its own is missing.
+_RULES = {
+    "identification": (
+        "The identification of these senders goes up by one per packet, so a number that is left out is a packet."
+    ),
+    "echo": "An end echoes only timestamps that it has got, so an echo of one that no packet has shows a packet.",
+}
 
 
 def sections(findings: Findings) -> list[Section]:
     """Always there: that nothing is missing is a finding too."""
     blocks: list[Block] = [
-        Paragraph(_summed(findings)),
+        Paragraph(_summed(findings), None if lacking(findings) else findings.select("tcp", findings.packets)),
         *_holes(findings),
         *_proofs(findings),
         *_packets(findings),
+        *_without_reset(findings),
         *_rest(findings),
         *_names(findings),
         *_recorder(findings),
@@ -44,9 +53,9 @@ def sections(findings: Findings) -> list[Section]:
 def _unplaced(findings: Findings) -> Paragraph:
     count = len(findings.unplaced)
     return Paragraph(
-        f"The clients sent {plural(count, 'line')} of text of which no frame tells the chat, and which came out "
-        "nowhere in the capture. To whom they went, and whether they were refused, cannot be known. The sections on "
-        "chats leave them out.",
+        f"The clients sent {plural(count, 'line')} of text of which no frame shows the chat, and which the capture "
+        "does not show at a partner. To whom they went, and whether they were refused, cannot be known. The sections "
+        "on chats leave them out.",
         Evidence.frames_alone(line.number for line in findings.unplaced),
     )
 
@@ -185,6 +194,7 @@ def _packets(findings: Findings) -> list[Block]:
     if not found:
         return []
     shown = found[:_SHOWN]
+    hows = {each.how for each in shown}
     rows = [
         (
             findings.by_stream[each.stream].direction(from_client=each.from_client) + f" (stream {each.stream})",
@@ -198,12 +208,12 @@ def _packets(findings: Findings) -> list[Block]:
         Table(
             f"Packets that were sent and are not in the capture{first_of(shown, found)}, though all octets are: "
             "acknowledgements, or segments whose octets came again. Round-trip times and the order of segments and "
-            "acknowledgements cannot be known exactly there",
+            f"acknowledgements cannot be known exactly there. {' '.join(_RULES[how] for how in _RULES if how in hows)}",
             (
                 Column("Direction", share=1),
                 Column("Packets", "right"),
                 Column("Between frames", "right"),
-                Column("How it is known", share=2),
+                Column("Inferred from", share=1),
             ),
             rows,
             Evidence.frames_alone(frame for each in shown for frame in (each.after, each.before)),
@@ -214,14 +224,29 @@ def _packets(findings: Findings) -> list[Block]:
 
 def _packet_shown(each: Unseen) -> str:
     if each.how == "identification":
-        return (
-            f"inferred: the identification (ip.id) leaves out {plural(each.packets, 'number')}, and goes up by one per "
-            "packet otherwise"
-        )
-    return (
-        f"inferred: frame {each.shown_by} echoes a timestamp (tcp.options.timestamp.tsecr) that no packet of the "
-        "capture has, so the packet with it had arrived"
+        return f"{plural(each.packets, 'number')} left out (ip.id)"
+    return f"the echo in frame {each.shown_by} (tcp.options.timestamp.tsecr)"
+
+
+def _without_reset(findings: Findings) -> list[Paragraph]:
+    """Connections that one end no longer had, and whose end from its side is not in the capture."""
+    found = ((one, reset(one.packets)) for one in findings.connections)
+    return [
+        _vanished(one, broken.packet, broken.answers)
+        for one, broken in found
+        if broken is not None and broken.answers is not None and broken.kind == "gone"
+        if not any(each.has(FIN) and each.sender == broken.packet.sender for each in one.packets)
+    ]
+
+
+def _vanished(one: Connection, packet: Packet, answered: Packet) -> Paragraph:
+    words = (
+        f"The end of stream {one.stream} ({one.who}): with the RST in frame {packet.number} a host answers frame "
+        f"{answered.number}, a segment of a connection that it does not have (RFC 9293, 3.10.7.1). The {packet.sender} "
+        "had ended the connection before, but no FIN or RST of that is in the capture: it was lost before the capture "
+        "point, or was not sent (inferred)."
     )
+    return Paragraph(words, Evidence.frames_alone((answered.number, packet.number)))
 
 
 def _names(findings: Findings) -> list[Block]:

@@ -196,7 +196,7 @@ def _options(findings: Findings) -> Table:
     rows = [(*key, _few(frames), f"{len(frames):,}") for key, frames in found.items()]
     return Table(
         "TCP options in the SYNs: maximum segment size (MSS), window scale, selective acknowledgement (SACK) and "
-        "timestamps; every frame with SYN counts, also of an attempt that was refused, and one sent again",
+        "timestamps. Each frame with SYN counts, also one of a refused attempt and one that was sent again",
         (
             Column("From"),
             *numbers("MSS", "Window scale"),

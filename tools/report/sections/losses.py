@@ -9,12 +9,16 @@ from tools.report.findings import Findings
 
 _SHOWN = 200
 _PLACES: dict[Place, str] = {
-    "before": "before the capture point: no earlier copy passed it",
-    "behind": "behind the capture point: a copy had passed, and the receiver asks for it with duplicate ACKs",
-    "unacknowledged": "cannot be known: a copy had passed, and no acknowledgement of it",
+    "before": "before the capture point",
+    "behind": "behind the capture point",
+    "unacknowledged": "cannot be known: no acknowledgement shows it",
     "needless": "nowhere: the earlier copy had arrived",
-    "late": "nowhere: it was sent before the other one, and overtaken",
+    "late": "nowhere: overtaken by the later segment",
     "unknown": "cannot be known: lost before the capture point, or overtaken",
+}
+_MEANINGS: dict[Place, str] = {
+    "before": "Before the capture point: no earlier copy passed it (or the recorder has missed it)",
+    "behind": "Behind it: a copy had passed, and the receiver asked for it with duplicate ACKs",
 }
 _FROM = {
     "identification": "the order of the identification (ip.id)",
@@ -39,7 +43,8 @@ def _again(findings: Findings) -> list[Block]:
         (
             str(loss.packet.number),
             findings.by_stream[loss.packet.stream].direction(from_client=loss.packet.from_client),
-            str(loss.other.number),
+            "–" if loss.fills else str(loss.other.number),
+            str(loss.other.number) if loss.fills else "–",
             _PLACES[loss.place],
             _FROM[loss.inferred_from],
         )
@@ -47,14 +52,14 @@ def _again(findings: Findings) -> list[Block]:
     ]
     return [
         Table(
-            f"Segments that came again or late{first_of(shown, found)}, the frame of the earlier copy or of the later "
-            "segment that came first, and where the first copy was lost. The recorder may have missed what was "
-            "“lost before the capture point”",
+            f"Segments that came again or late{first_of(shown, found)}: the frame of the earlier copy, or where none "
+            "passed, of a later segment that passed before; and where the first copy was lost. "
+            + ". ".join(words for place, words in _MEANINGS.items() if any(loss.place == place for loss in shown)),
             (
                 *numbers("Frame"),
                 Column("Direction", share=0.9),
-                *numbers("Other frame"),
-                Column("Lost", share=2),
+                *numbers("Earlier copy", "Later segment"),
+                Column("Lost", share=1.4),
                 Column("Inferred from", share=1.4),
             ),
             rows,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tools.report.analysis.unseen import Unseen
 from tools.report.document import Block, Paragraph, listed, plural
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
@@ -11,6 +12,10 @@ from tools.report.findings import Findings
 TITLE = "What the capture lacks"  # of the section that has the details
 _FEW = 3  # holes that a sentence can name one by one
 _STREAMS_SHOWN = 8
+_SHOWN_BY = {
+    "identification": "numbers that the identification (`ip.id`) leaves out",
+    "echo": "echoed timestamps (`tcp.options.timestamp.tsecr`) that no packet of the capture has",
+}
 
 
 def lacking(findings: Findings) -> bool:
@@ -45,19 +50,26 @@ def warning(findings: Findings) -> list[Block]:
         marks += [gap.connection.packets[0].number for gap in findings.established_gaps if not gap.begun]
         return [*made, Paragraph(text, Evidence.frames_alone(marks) if marks else None)]
     if unseen:
+        found = [each for gap in findings.established_gaps for each in gap.unseen]
+        how = [words for kind, words in _SHOWN_BY.items() if any(each.how == kind for each in found)]
         text = (
-            f"Packets of {streams_of(unseen)} did not pass the capture point or were not recorded, as inferred "
-            f"from other fields; no octet of the chat is missing (see “{TITLE}”)."
+            f"The capture has every octet of the chat, but lacks at least {plural(_count(found), 'packet')} of "
+            f"{streams_of(unseen)}, as inferred from {listed(how)} (see “{TITLE}”)."
         )
-        return [*made, Paragraph(text)]
+        return [*made, Paragraph(text, Evidence.frames_alone(n for each in found for n in (each.after, each.before)))]
     if lacks.open:
         count = len(lacks.open)
         text = (
-            f"{plural(count, 'connection')} {'is' if count == 1 else 'are'} open when the capture ends. All counts are "
-            "of what happened until then; a count with “≥” may have become larger."
+            f"When the capture ends, {plural(count, 'connection')} {'is' if count == 1 else 'are'} open. All counts "
+            "are of what happened until then; a count with “≥” may have become larger."
         )
-        return [*made, Paragraph(text)]
+        last = [findings.by_stream[stream].packets[-1].number for stream in lacks.open]
+        return [*made, Paragraph(text, Evidence.frames_alone(last))]
     return made
+
+
+def _count(found: Sequence[Unseen]) -> int:
+    return sum(each.packets for each in found)
 
 
 def _where(findings: Findings) -> str:

@@ -36,7 +36,7 @@ from tools.report.plots import MOST_POINTS, grouped, legend, plot, thinned
 from tools.report.sections.notes import lacking
 
 _DRAWN = 48
-_PANEL = 12  # connections in one panel of the drawing
+_PANEL = 8  # connections in one panel of the drawing
 _NAMED = 5  # frames in a sentence
 _LISTED = 60  # frames that a filter names one by one
 _SILENT = 1.0  # seconds without a packet from which a connection counts as silent

@@ -1,4 +1,4 @@
-"""What did not go as its sender wanted: refusals, goodbyes, probes, and frames that break the specification."""
+"""What did not go as its sender wanted: refusals, goodbyes, and lines that violate the specification."""
 
 from __future__ import annotations
 
@@ -36,9 +36,6 @@ def _refusals(findings: Findings) -> list[Block]:
                 _who(findings, line),
                 asked(line),
                 quoted(line.values.get("code", "")),
-                findings.spec.errors[line.values["code"]].doc
-                if line.values.get("code") in findings.spec.errors
-                else "",
             )
             for line in refusals[:_SHOWN]
         ]
@@ -46,18 +43,13 @@ def _refusals(findings: Findings) -> list[Block]:
             Table(
                 f"Requests that were refused{first_of(rows, refusals)}. A refusal changes no state, and the "
                 f"connection stays open{_unless(findings, refusals)}",
-                (
-                    *numbers("Frame", "Time"),
-                    Column("Who"),
-                    Column("Request", share=0.7),
-                    Column("Code"),
-                    Column("What it means", share=1.4),
-                ),
+                (*numbers("Frame", "Time"), Column("Who"), Column("Request", share=1), Column("Code", share=0.5)),
                 rows,
                 evidence,
                 small=True,
             )
         )
+        blocks += _codes(findings, refusals, evidence)
     else:
         words = "No request was refused."
         if lacking(findings):
@@ -95,6 +87,23 @@ def _unless(findings: Findings, refusals: list[Line]) -> str:
         return ""
     shown = listed([str(frame) for frame in frames[:_NAMED]]) + (" and others" if len(frames) > _NAMED else "")
     return f", unless a goodbye follows it, as that of frame{'s' if len(frames) > 1 else ''} {shown}"
+
+
+def _codes(findings: Findings, refusals: list[Line], evidence: Evidence) -> list[Table]:
+    """What the codes of refusals mean, each once."""
+    codes = dict.fromkeys(line.values.get("code", "") for line in refusals)
+    rows = [(quoted(code), findings.spec.errors[code].doc) for code in codes if code in findings.spec.errors]
+    if not rows:
+        return []
+    return [
+        Table(
+            "What these codes mean",
+            (Column("Code"), Column("Meaning", share=1)),
+            rows,
+            evidence,
+            small=True,
+        )
+    ]
 
 
 def _asked(findings: Findings) -> Callable[[Line], str]:

@@ -9,11 +9,12 @@ from tools.report.analysis.connections import Connection
 from tools.report.document import Block, Column, Figure, Paragraph, Section, Table, first_of, plural, seconds
 from tools.report.evidence import Evidence
 from tools.report.findings import Findings
-from tools.report.plots import COLOURS, bars, grouped, legend, plot
+from tools.report.packets import ACK, SYN
+from tools.report.plots import COLOURS, LEAST_SPAN, bars, grouped, legend, plot
 from tools.report.sections.notes import lacking
 
 _DRAWN = 48
-_PANEL = 12  # connections in one panel of the drawing
+_PANEL = 8  # connections in one panel of the drawing
 _SHOWN = 200
 
 
@@ -30,12 +31,14 @@ def _states(findings: Findings) -> list[Block]:
     parts = grouped(shown, _PANEL)
     own_scale = ", each panel with its own time axis" if len(parts) > 1 else ""
     moves = [line.number for one in shown for line in one.lines if line.state != line.state_after]
+    changed = [line.number for line in findings.lines if line.state_change]
+    evidence = Evidence.nearly(f"{findings.protocol}.state_change", changed, moves)
     known = sum(
         line.state != line.state_after and "unknown" not in (line.state, line.state_after) for line in findings.lines
     )
     changes = "No line of this capture shows a change of the state."
     if known:
-        changes = f"{plural(known, 'line')} of this capture {'changes' if known == 1 else 'change'} the state."
+        changes = f"In this capture, {plural(known, 'line changes', 'lines change')} the state."
     if lacking(findings):
         changes += " Where packets are missing, the state is unknown until later lines tell it."
     table = []
@@ -51,23 +54,35 @@ def _states(findings: Findings) -> list[Block]:
     return [
         Paragraph(
             "A connection is always in one state of the specification. Only the server's answers and pushes change "
-            f"it, never a request alone. {changes}"
+            f"it, never a request alone. {changes}",
+            evidence,
         ),
         Figure(
             f"The states of the connections over time{first_of(shown, findings.speaking)}{own_scale}. TCP stream in "
-            "brackets. The frames are those that change a state",
+            f"brackets. A state of less than {LEAST_SPAN:.1%} of the time is drawn that wide. The frames are those "
+            "that change a state",
             draw,
             "For each connection a bar whose colours are its states",
-            Evidence.frames_alone(moves) if moves else None,
+            evidence,
         ),
         Table(
-            "How long each connection was in each state, and the frames of the changes (the first frame is that of the "
-            "connection's first packet)",
+            "How long each connection was in each state, and the frames in which the states begin: first the "
+            "connection's first packet, then the lines that change the state",
             (Column("Who"), Column("States", share=3), Column("Frames", share=1)),
             table,
+            _begun(findings),
             small=True,
         ),
     ]
+
+
+def _begun(findings: Findings) -> Evidence:
+    """The frames in which a state begins."""
+    frames = [period.frame for one in findings.speaking[:_SHOWN] for period in findings.periods(one)]
+    changed = {line.number for line in findings.lines if line.state_change}
+    opened = {packet.number for packet in findings.packets if packet.has(SYN) and not packet.has(ACK)}
+    words = f"{findings.protocol}.state_change || (tcp.flags.syn == 1 && tcp.flags.ack == 0 && {findings.scope})"
+    return Evidence.nearly(words, changed | opened, frames)
 
 
 def _panel(findings: Findings, shown: Sequence[Connection], colours: dict[str, str], labels: Sequence[str]) -> str:

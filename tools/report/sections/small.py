@@ -249,8 +249,10 @@ def _table(
 ) -> Table:
     shown = sorted(directions, key=lambda one: -max(len(early[id(one)]), one.most_in_one))[:_SHOWN]
     rows = []
+    fullest: list[int] = []
     for one in shown:
         number, most = one.ends.most_common(1)[0]
+        fullest.append(number)
         frames, kept = early[id(one)], waits[id(one)]
         rows.append(
             (
@@ -269,7 +271,7 @@ def _table(
     return Table(
         f"Small segments{first_of(shown, directions)}: those sent before the previous one was acknowledged, those held "
         f"back until it was, and the most lines in one segment. {_left_out(findings, directions)}The frames listed are "
-        "the early and the held ones",
+        + ("the early and the held ones" if cited else "those with the most lines"),
         (
             Column("Stream", "right"),
             Column("Direction"),
@@ -277,7 +279,7 @@ def _table(
             Column("Nagle's algorithm"),
         ),
         rows,
-        Evidence.frames_alone(cited) if cited else None,
+        Evidence.frames_alone(cited or fullest),
         small=True,
     )
 

@@ -17,6 +17,7 @@ from tools.report.document import (
     quoted,
     seconds,
 )
+from tools.report.evidence import Evidence, among
 from tools.report.findings import Findings
 from tools.report.sections.notes import note
 
@@ -42,14 +43,14 @@ def sections(findings: Findings) -> list[Section]:
                     findings.select("tcp", findings.packets),
                 ),
                 _table(findings),
-                Paragraph(_sockets(findings)),
+                Paragraph(_sockets(findings), _together(findings)),
             ],
         )
     ]
 
 
 def _sockets(findings: Findings) -> str:
-    count, most = len(findings.established), _at_once(findings.established)
+    count, most = len(findings.established), len(_at_once(findings.established))
     words = (
         "A server has one listening socket and, for each connection, one more socket with the same local address and "
         f"port. This capture holds {plural(count, 'connection')}"
@@ -61,7 +62,7 @@ def _sockets(findings: Findings) -> str:
         words += f"; {together} open at the same time" if most > 1 else f"; {together} open at any time"
     refused = len(findings.refused)
     if refused:
-        words += f". {plural(refused, 'connection attempt')} found no listening socket at that port (refused)"
+        words += f". A RST refused {plural(refused, 'connection attempt')}: at that port, nothing was listening"
     return f"{words}."
 
 
@@ -107,11 +108,21 @@ def _both(findings: Findings, one: Connection, up: int, down: int) -> str:
     return " / ".join(map(str, counts))
 
 
-def _at_once(connections: list[Connection]) -> int:
-    """The most connections that were open at the same time."""
-    marks = sorted([(one.first, 1) for one in connections] + [(one.last, -1) for one in connections])
-    most = now = 0
-    for _, step in marks:
-        now += step
-        most = max(most, now)
+def _together(findings: Findings) -> Evidence | None:
+    """The packets of the connections that were open at the same time."""
+    streams = sorted(one.stream for one in _at_once(findings.established))
+    if not streams:
+        return None
+    found = [packet for packet in findings.packets if packet.stream in streams]
+    return Evidence.showing(among("tcp.stream", streams), found)
+
+
+def _at_once(connections: list[Connection]) -> list[Connection]:
+    """The most connections that were open at the same time: those of the first such time."""
+    opened: list[Connection] = []
+    most: list[Connection] = []
+    for one in sorted(connections, key=lambda one: one.first):
+        opened = [other for other in opened if other.last > one.first] + [one]
+        if len(opened) > len(most):
+            most = opened
     return most

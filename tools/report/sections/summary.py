@@ -124,8 +124,8 @@ def _chatted(findings: Findings) -> str:
     if not said.value and findings.unplaced:
         count = len(findings.unplaced)
         return (
-            f"{plural(count, 'line')} of text {'was' if count == 1 else 'were'} sent. To whom, and whether any was "
-            f"refused, cannot be known. The capture holds {lines}."
+            f"Clients sent {plural(count, 'line')} of text. To whom, and whether any was refused, cannot be known. The "
+            f"capture holds {lines}."
         )
     if not said.value and findings.partial:
         return f"The capture shows no line of text; it holds {lines}."
@@ -135,8 +135,10 @@ def _chatted(findings: Findings) -> str:
     if chats.value:
         where = f"in {chats.words} private chat{'' if chats.value == 1 else 's'}"
     one = said.value == 1
-    words = f"{said.words} line{'' if one else 's'} of text {'was' if one else 'were'} sent {where}"
-    return f"{words[0].upper()}{words[1:]}. With requests, answers and pushes, the capture holds {lines}."
+    return (
+        f"The users sent {said.words} line{'' if one else 's'} of text {where}. With requests, answers and pushes, the "
+        f"capture holds {lines}."
+    )
 
 
 def _began(findings: Findings) -> Paragraph:
@@ -150,7 +152,7 @@ def _began(findings: Findings) -> Paragraph:
         words += f" The initial round-trip time is {span(trips.least, trips.most)}"
         words += "." if trips.count == 1 else f" (median {seconds(trips.median)})."
     if refused:
-        words += f" {plural(refused, 'connection attempt')} {'was' if refused == 1 else 'were'} refused."
+        words += f" A RST refused {plural(refused, 'connection attempt')}."
     return Paragraph(words, findings.syns)
 
 
@@ -169,12 +171,12 @@ def _cut(findings: Findings) -> Paragraph:
     carriers = [packet for packet in findings.packets if packet.payload]
     largest = max((packet.payload for packet in carriers), default=0)
     over = (
-        f"{plural(spanning, 'line spans', 'lines span')} more than one segment"
+        f"Of the lines, {spanning:,} {'spans' if spanning == 1 else 'span'} more than one segment"
         if spanning
         else "No line spans two segments"
     )
     with_others = (
-        f"{plural(shared, 'line shares', 'lines share')} a segment with others" if shared else "no two lines share one"
+        f"{shared:,} {'shares' if shared == 1 else 'share'} a segment with others" if shared else "no two share one"
     )
     lesson = " Segment boundaries are not line boundaries: a receiver must split the stream at the line ends."
     return Paragraph(
@@ -219,7 +221,7 @@ def _closed(findings: Findings) -> Paragraph:
         text = f"{_all(len(findings.established))} {parts[0].partition(' ')[2]}."
     refused = len(findings.refused)
     if refused:
-        text += f" {plural(refused, 'connection attempt')} {'was' if refused == 1 else 'were'} refused with a RST."
+        text += f" A RST refused {plural(refused, 'connection attempt')}."
     return Paragraph(text.strip(), findings.ends)
 
 
@@ -249,7 +251,7 @@ def _legal(findings: Findings) -> Paragraph:
         return Paragraph("No line of the protocol violates the specification.", findings.violating)
     count = len(findings.violations)
     return Paragraph(
-        f"{plural(count, 'line')} of the protocol {'violates' if count == 1 else 'violate'} the specification. The "
+        f"Of the lines of the protocol, {count:,} {'violates' if count == 1 else 'violate'} the specification. The "
         f"first one is in frame {findings.violations[0].frame}: {violated(findings.violations[0])}.",
         findings.violating,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from tools.report.analysis.calls import Call
@@ -25,7 +26,7 @@ from tools.report.plots import COLOURS, MOST_POINTS, grouped, legend, plot, step
 from tools.report.sections.notes import lacking, late, note
 
 _DRAWN = 48
-_PANEL = 12  # chats in one panel of the drawing
+_PANEL = 8  # chats in one panel of the drawing
 _SHOWN = 200
 _RATED, _RATED_TIME = 5, 1.0  # lines from which their spread or rate means something, and seconds in chats for a rate
 _SPEAKERS = {"lines of the caller": COLOURS[0], "lines of the called user": COLOURS[1]}
@@ -80,8 +81,9 @@ def _chats(findings: Findings) -> list[Block]:
         own_scale = ", each panel with its own time axis" if len(parts) > 1 else ""
         blocks.append(
             Figure(
-                f"The lines of each chat over time{first_of(drawn, told)}{own_scale}: a dot for each line, larger for "
-                "a longer one. The frames are those in which lines reached the partner",
+                f"The lines of each chat since its answer{first_of(drawn, told)}{own_scale}: a dot for each line, "
+                "larger for a longer one; the caller's above, the called user's below. The frames are those in which "
+                "lines reached the partner",
                 lambda: [legend(_SPEAKERS), *(_panel(findings, part, drawn) for part in parts)],
                 "Dots along the time, one row for each chat",
                 _passed_on(findings),
@@ -111,14 +113,21 @@ def _panel(findings: Findings, chats: Sequence[Call], drawn: Sequence[Call]) -> 
         for row, chat in enumerate(chats):
             for who, colour in zip((chat.caller, chat.called), _SPEAKERS.values(), strict=True):
                 points = thinned(chat.by(who), most + 2)
-                times = [line.time - findings.start for line in points]
-                sizes = [8 + line.octets**0.5 * 2 for line in points]
-                axes.scatter(times, [row] * len(points), s=sizes, color=colour, alpha=0.75, linewidths=0)
+                times = [line.time - _answered(chat) for line in points]
+                sizes = [5 + line.octets**0.5 for line in points]
+                place = row + (-0.19 if who == chat.caller else 0.19)  # side by side, so that none covers the other
+                axes.scatter(times, [place] * len(points), s=sizes, color=colour, alpha=0.75, linewidths=0)
         axes.set_yticks(range(len(chats)), [_label(chat) for chat in chats])
         axes.set_ylim(len(chats) - 0.4, -0.6)
-        axes.set_xlabel("seconds since the first packet")
+        axes.set_xlabel("seconds since the answer")
 
-    return plot(draw, height=0.6 + 0.19 * len(chats), labels=[_label(chat) for chat in drawn])
+    return plot(draw, height=0.6 + 0.24 * len(chats), labels=[_label(chat) for chat in drawn])
+
+
+def _answered(chat: Call) -> Decimal:
+    """The time of the answer to a call that was answered."""
+    assert chat.answered is not None
+    return chat.answered.time
 
 
 def _passed_on(findings: Findings) -> Evidence:

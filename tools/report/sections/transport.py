@@ -14,7 +14,7 @@ from tools.report.document import Block, Column, Figure, Paragraph, Section, Tab
 from tools.report.drawing import ACCENT, GREEN, ORANGE, RED
 from tools.report.findings import Findings
 from tools.report.packets import RST, SYN, Packet
-from tools.report.plots import dots, plot, steps, thinned, titled
+from tools.report.plots import dots, keyed, plot, steps, thinned, titled
 from tools.report.sections.notes import streams_of
 from tools.report.sections.windows import curve
 
@@ -107,7 +107,7 @@ def _four_plots(one: Connection, *, from_client: bool) -> list[Figure]:
 
 
 def _pair(draw: Callable[[Any], None]) -> list[str]:
-    return [plot(draw, columns=2, height=1.8)]
+    return [plot(draw, columns=2, height=1.95)]
 
 
 def _part(shown: float, whole: float) -> str:
@@ -146,8 +146,8 @@ def _sequence(axes: Any, one: Connection, sent: Sequence[Packet], acks: Sequence
     dots(axes, [(_after(packet, start), packet.seq) for packet in first], ACCENT, "segment")
     if again:
         dots(axes, [(_after(packet, start), packet.seq) for packet in again], RED, "retransmission", "x")
-    titled(axes, "Time–sequence", "seconds", "relative sequence number")
-    axes.legend(loc="best")
+    titled(axes, "Time–sequence", "seconds", "sequence number")
+    keyed(axes)
 
 
 def _throughput(axes: Any, sent: Sequence[Packet], start: Decimal, low: float, high: float) -> None:
@@ -160,7 +160,7 @@ def _throughput(axes: Any, sent: Sequence[Packet], start: Decimal, low: float, h
             counts[index] += packet.payload
     edges = [low + index * width for index in range(_BINS)]
     axes.bar(edges, [count * 8 / width / 1e6 for count in counts], width=width, align="edge", color=ACCENT)
-    titled(axes, f"Throughput (bins of {seconds(width)})", "seconds", "Mbit/s of payload")
+    titled(axes, f"Throughput (bins of {seconds(width)})", "seconds", "payload, Mbit/s")
 
 
 def _rtt(axes: Any, acks: Sequence[Packet], start: Decimal) -> None:
@@ -177,7 +177,7 @@ def _window(axes: Any, acks: Sequence[Packet], sent: Sequence[Packet], start: De
     steps(axes, [(_after(packet, start), packet.window) for packet in offered], GREEN, "receiver's window")
     dots(axes, [(_after(packet, start), packet.in_flight or 0) for packet in flying], ACCENT, "in flight")
     titled(axes, "Window", "seconds", "octets")
-    axes.legend(loc="best")
+    keyed(axes)
 
 
 def _round_trips(findings: Findings) -> list[Block]:

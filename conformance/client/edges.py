@@ -168,6 +168,10 @@ class Edges(ClientCells):
             octets = f"{verb} ".encode().ljust(most - len(ending), b"x") + ending
             title = f"a frame of {most} octets is not too long"
             yield self._cell(state, ANY_LINE, name, title, rules, [], _raw(octets))
+        long = verb[0] * (most - 1)
+        if re.fullmatch(self.spec.framing.verb, long):
+            title, own = f"an unknown verb of {most - 1} letters is ignored", ("R-CLIENT-12",)
+            yield self._cell(state, ANY_LINE, "longest-verb", title, own, [], _raw(f"{long}\n".encode()))
         octets = f"{verb} ".encode().ljust(most, b"x") + b"\n"
         title, rules = f"the client closes after a frame of {most + 1} octets", ("R-CLIENT-10", "R-FRAME-4")
         yield self._cell(state, ANY_LINE, "too-long-by-one", title, rules, [], _raw(octets), *self._closed())

@@ -229,7 +229,7 @@ def test_no_acknowledgement_is_left_out_without_a_word(shark: Tshark, tmp_path: 
     ends = {packet.after for packet in findings.packets if packet.flags & (SYN | FIN)}
     assert all(acknowledged[number] in ends for number in left)
     (text,) = [text for text in sentences(section(report("trouble.pcapng"), NAGLE)) if "delayed:" in text]
-    assert f"In all, {found.alone} acknowledgements without payload are the first for their octets" in text
+    assert f"Of acknowledgements without payload, {found.alone} are the first for their octets" in text
     assert f"the {len(found.carried)} that travel with payload" in text
 
 

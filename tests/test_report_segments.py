@@ -62,7 +62,7 @@ def test_a_segment_that_fills_a_gap_has_not_the_lines_that_waited() -> None:
         ("285", "0", "9"),
     ]
     summary = " ".join(sentences(section(report("loss.pcapng"), "Summary")))
-    assert "no two lines share one" in summary
+    assert "no two share one" in summary
     assert "Several lines in one segment" not in [one["title"] for one in report("loss.pcapng")["sections"]]
     assert "Lines that waited for missing octets" not in [one["title"] for one in report("chat.pcapng")["sections"]]
 

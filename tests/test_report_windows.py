@@ -168,7 +168,7 @@ def test_think_times_begin_when_the_line_was_passed_on(name: str, shark: Tshark)
 def test_a_time_with_losses_is_no_think_time() -> None:
     """A segment that came again between the partner's line and the own one may have taken that time."""
     block = block_with("Think time", "loss.pcapng", PATTERNS)
-    assert "1 exchange is left out, since segments came again or late in between (frame 172)" in block["text"]
+    assert "Left out is 1 exchange, since segments came again or late in between (frame 172)" in block["text"]
     assert "comes from the clients" not in block["text"]
     assert {172, 174} <= set(frames_of(block))
     assert report("loss.pcapng")["data"]["think_times"] == []

@@ -47,7 +47,7 @@ class Evidence:
         """
         wanted, found = set(frames), set(shown)
         added, wrong = sorted(wanted - found), sorted(found - wanted)
-        if not wanted & found or len(added) + len(wrong) > len(wanted):
+        if wanted and (not wanted & found or len(added) + len(wrong) > len(wanted)):
             return cls.frames_alone(wanted)
         if wrong:
             display_filter = f"({display_filter}) && !({among('frame.number', wrong)})"

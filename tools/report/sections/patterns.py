@@ -201,7 +201,7 @@ def _thinking(findings: Findings) -> list[Block]:
     if left:
         repaired = sorted({packet.number for each in left for packet in each.repairs})
         more = "more " if spread is not None else ""
-        words += f"{plural(len(left), f'{more}exchange is', f'{more}exchanges are')} left out, since "
+        words += f"Left out {'is' if len(left) == 1 else 'are'} {plural(len(left), f'{more}exchange')}, since "
         words += f"segments came again or late in between ({_numbers(repaired)})" if repaired else ""
         missing = any(each.missing and not each.repairs for each in left)
         words += (" or " if repaired else "") + "packets may be missing in between" if missing else ""

@@ -172,7 +172,7 @@ def _next_hop(findings: Findings, one: Decision) -> Paragraph:
         words += f". The R flag in its advertisements says so too (frame{'s' * (len(one.says_router) > 1)} {told})"
     elif any(sender.hops for sender in findings.senders if sender.address in one.destinations):
         name, _ = hop_field(4 if "." in one.host else 6)
-        words += f", since the {name} of what comes back from there has been decremented"
+        words += f", since the {name} of the packets from those destinations has been decremented"
     if one.asked is None and hop.asking:
         law = "RFC 4861, section 7.2.3" if ":" in one.host else "RFC 826"
         words += (

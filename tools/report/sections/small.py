@@ -233,7 +233,9 @@ def _sum(acks: Acks) -> str:
         (acks.other, "of endpoints that delayed none, or between 10 ms and 35 ms"),
     ]
     told = [f"{len(packets):,} {what}" for packets, what in parts if packets]
-    words = f"In all, {acks.alone:,} acknowledgements without payload are the first for their octets: {listed(told)}"
+    words = (
+        f"The acknowledgements without payload that are the first for their octets are {acks.alone:,}: {listed(told)}"
+    )
     carried = f", and the {len(acks.carried):,} that travel with payload" if acks.carried else ""
     return f"{words}. Those of a SYN or a FIN are not among them{carried}."
 

@@ -27,7 +27,7 @@ def sections(findings: Findings) -> list[Section]:
         Paragraph(
             "The window is what a receiver still has room for. With a window of zero it stops the sender, which may "
             "only ask from time to time whether there is room again: a zero-window probe (RFC 9293, section 3.8.6.1). "
-            f"{plural(len(zero), 'segment offers', 'segments offer')} a window of zero in this capture.",
+            f"In this capture {plural(len(zero), 'segment offers', 'segments offer')} a window of zero.",
             findings.select(_ZERO, zero),
         )
     ]

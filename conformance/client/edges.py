@@ -254,6 +254,11 @@ class Edges(ClientCells):
                     title = f"two {push.verb} in one segment are answered before the answer to {verb} has come"
                     both = [*asked, _raw(pushed), *replies, *answered]
                     yield self._cell(state, verb, "probed-meanwhile", title, ("R-CLIENT-7",), steps, *both)
+            for name, wrong in self._wrong_items(due):
+                title = f"the client closes after an item of {verb} with {name.replace('-', ' ')}"
+                yield self._cell(
+                    state, verb, f"item-{name}", title, ("R-CLIENT-10",), steps, *asked, *self._closing(wrong)
+                )
             for name, wrong in self._other_answers(row, due):
                 items = [step for step in answered if step.who == CLIENT][:-1]
                 printed = [step for step in answered if step.who == USER][: len(items)]
@@ -264,6 +269,14 @@ class Edges(ClientCells):
                 title = f"the connection ends, {name.replace('-', ' ')}, before the answer to {verb}"
                 yield self._cell(state, verb, f"unanswered-{name}", title, ("R-ANS-5",), steps, *asked, *ends)
             yield from self._input_ends(state, verb, "unanswered-input-ends", [*steps, *asked], world, answered)
+
+    def _wrong_items(self, due: list[Due]) -> Iterator[tuple[str, str]]:
+        """An item of another user with one thing that is wrong: the end of an id, and the frame."""
+        items = [one for each in due if isinstance(each, Items) for one in each.items]
+        got = parse_reply(self.spec, items[0]) if items else None
+        if got is not None:
+            users = dict.fromkeys(got.reply.form.fields_of(self.spec.names), self.paths.names[CAST[-1]])
+            yield from self._wrong(got.reply.form, {**got.values, **users})
 
     def _other_answers(self, row: Outcome, due: list[Due]) -> Iterator[tuple[str, str]]:
         """The answer with a value that is not of the request, or not of its type: the end of an id, and the frame."""
@@ -285,6 +298,10 @@ class Edges(ClientCells):
                 )
                 if kind.accepts(swapped) and not same:
                     yield f"{field.name}-in-another-case", write_form(got.reply.form, {**values, field.name: swapped})
+        for field in got.reply.form.fields:
+            padded = f"0{values[field.name]}"
+            if padded.isdigit() and not self.spec.types[field.type].accepts(padded):
+                yield f"zero-before-{field.name}", write_form(got.reply.form, {**values, field.name: padded})
         if row.does("list") and values.get("count", "").isdigit():
             yield "wrong-count", write_form(got.reply.form, {**values, "count": str(int(values["count"]) + 1)})
         yield from self._wrong(got.reply.form, values)
@@ -384,6 +401,8 @@ def _bad_of(kind: Type) -> Iterator[tuple[str, str]]:
         )
     elif found:
         yield "bad", found[-1]
+        own = [sample for sample in kind.bad if sample in found[:-1]]
+        yield from ((f"bad-{number}", sample) for number, sample in enumerate(own, 1))
 
 
 def _raw(octets: bytes) -> Step:

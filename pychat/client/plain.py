@@ -148,7 +148,7 @@ def _lines(descriptor: int) -> Iterator[str]:
     buffer = b""
     while chunk := _read(descriptor):
         *lines, buffer = (buffer + chunk).split(b"\n")
-        yield from map(_text, lines)
+        yield from (_text(line.removesuffix(b"\r")) for line in lines)
         buffer = buffer[:LONGEST_LINE]
     if buffer:
         yield _text(buffer)
@@ -162,4 +162,4 @@ def _read(descriptor: int) -> bytes:
 
 
 def _text(line: bytes) -> str:
-    return line.removesuffix(b"\r").decode("utf-8", "surrogateescape")
+    return line.decode("utf-8", "surrogateescape")

@@ -107,7 +107,7 @@ class Client:
     def command(self, line: bytes) -> None:
         """Takes one line of stdin."""
         text = line.decode("utf-8", "surrogateescape")  # octets that are no UTF-8 are of no type
-        word, space, field = text.removesuffix("\n").removesuffix("\r").partition(" ")
+        word, space, field = text.removesuffix("\r\n").removesuffix("\n").partition(" ")
         if not word:
             return
         with self.lock:

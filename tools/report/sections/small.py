@@ -215,9 +215,10 @@ def _late(findings: Findings, acks: Acks) -> Paragraph:
         if packet.flags == ACK and not packet.payload and packet.rtt is not None and packet.rtt >= LEAST
     ]
     more = len(shown) - spread.count
+    counted = f", and {more:,} that {'does' if more == 1 else 'do'} not count" if more else ""
     words += (
         f" The filter shows all acknowledgements without payload that came {seconds(LEAST)} after their segment or "
-        f"later: {'this one' if one else 'these'}{f', and {more:,} that do not count' if more else ''}."
+        f"later: {'this one' if one else 'these'}{counted}."
     )
     return Paragraph(
         words, findings.select(f"tcp.len == 0 && tcp.flags == 0x010 && tcp.analysis.ack_rtt >= {LEAST}", shown)
@@ -233,9 +234,7 @@ def _sum(acks: Acks) -> str:
         (acks.other, "of endpoints that delayed none, or between 10 ms and 35 ms"),
     ]
     told = [f"{len(packets):,} {what}" for packets, what in parts if packets]
-    words = (
-        f"The acknowledgements without payload that are the first for their octets are {acks.alone:,}: {listed(told)}"
-    )
+    words = f"Of acknowledgements without payload, {acks.alone:,} are the first for their octets: {listed(told)}"
     carried = f", and the {len(acks.carried):,} that travel with payload" if acks.carried else ""
     return f"{words}. Those of a SYN or a FIN are not among them{carried}."
 

@@ -54,9 +54,13 @@ def test_a_retransmission_behind_others_is_told_with_its_time() -> None:
     """It was not captured at once: eight segments that had been sent before the report came stood before it."""
     document = plain(report_on(SAMPLE))
     text = " ".join(sentences(section(document, TITLE)))
-    assert re.search(r"Frame 1272 passed \S+ ms after frame 1247, the last report .*, and 10 segments", text)
+    assert re.search(
+        r"Frame 1272 passed \S+ ms after frame 1247, the last report .* 10 segments of new data with an", text
+    )
     assert "1143 (5.11 ms after frame 1120, 8 segments)" in text
     assert "reduces its congestion window" in text
+    here = " ".join(sentences(section(report("loss.pcapng"), TITLE)))
+    assert "after frame 311" not in here, "the sender of frame 317 is at the capture point: no queue lies before it"
     assert rows(document, "Retransmitted segments")["1143"][7] == (
         "fast retransmission: duplicate ACKs (1116, 1118, 1120)"
     )

@@ -87,5 +87,5 @@ def _identification(sent: Sequence[Packet]) -> str:
         return "one packet"
     usual, count = steps.most_common(1)[0]
     share = count / steps.total()
-    words = {"the same": "constant", "+1": "+1 per packet", "up": "increases", "jumps": "random"}[usual]
+    words = {"the same": "constant", "+1": "+1 in a connection", "up": "increases", "jumps": "random"}[usual]
     return words if share > 0.98 else f"{words} ({share:.0%})"

@@ -65,7 +65,7 @@ def sections(findings: Findings) -> list[Section]:
     examples = [_detail(one, closed[one.stream], broken[one.stream]) for one in _examples(findings, closed)]
     if examples:
         words = (
-            f"{'An example' if len(examples) == 1 else 'An example of each way to end'}, segment by segment. The time "
+            f"{'An example' if len(examples) == 1 else 'Examples'}, segment by segment. The time "
             "is in seconds since the first of these segments. Client and server: TCP's state once the segment was sent "
             "and has arrived, inferred."
         )

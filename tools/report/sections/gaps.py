@@ -27,7 +27,7 @@ _HOW = {
 # Which rule shows that a packet without octets of its own is missing.
 _RULES = {
     "identification": (
-        "The identification of these senders goes up by one per packet, so a number that is left out is a packet."
+        "The identification goes up by one with each packet of these connections: a number left out is a packet."
     ),
     "echo": "An end echoes only timestamps that it has got, so an echo of one that no packet has shows a packet.",
 }

@@ -195,8 +195,9 @@ def _thinking(findings: Findings) -> list[Block]:
             one = spread.count == 1
             which = "It is" if one else "Each is" if longer == spread.count else f"{longer:,} of them are"
             words += (
-                f"{which} longer than any acknowledgement of the same client took ({seconds(slowest)} at most, delayed "
-                "ones included), so most of the time passes at the client, not on the path (inferred). "
+                f"{which} longer than any acknowledgement of the client in the same connection took "
+                f"({seconds(slowest)} at most, delayed ones included), so most of the time passes at the client, "
+                "not on the path (inferred). "
             )
     if left:
         repaired = sorted({packet.number for each in left for packet in each.repairs})

@@ -301,10 +301,12 @@ def _resolved(findings: Findings, first: Packet) -> tuple[Packet, Packet] | None
 
 def _queued(findings: Findings, repeated: list[Event]) -> list[Paragraph]:
     """Retransmissions that passed some time after the report, behind segments that had been sent before it came."""
+    away = {sender.address: sender.hops for sender in findings.senders}
     found = [
         (event, before)
         for event in repeated
-        if event.trigger in FAST and (before := queued_before(event, findings.by_stream[event.packet.stream].packets))
+        if event.trigger in FAST and away.get(event.packet.src)  # of one that is here, only the capture may be late
+        if (before := queued_before(event, findings.by_stream[event.packet.stream].packets))
     ]
     if not found:
         return []
@@ -313,9 +315,9 @@ def _queued(findings: Findings, repeated: list[Event]) -> list[Paragraph]:
     one = len(before) == 1
     words = (
         f"Frame {event.packet.number} passed {seconds(event.packet.time - report.time)} after frame {report.number}, "
-        f"the last report that had reached its sender, and {plural(len(before), 'segment')} of new data passed in "
-        f"between. {'It echoes' if one else 'They echo'} an earlier timestamp (`tcp.options.timestamp.tsecr`), so "
-        f"{'it was' if one else 'they were'} sent before that report arrived, and the retransmission waited behind "
+        f"the last report that had reached its sender. In between passed {plural(len(before), 'segment')} of new data "
+        f"with an earlier echo (`tcp.options.timestamp.tsecr`), so {'it was' if one else 'they were'} sent before that "
+        "report arrived, and the retransmission waited behind "
         f"{'it' if one else 'them'} in a queue before the capture point (inferred)."
     )
     others = [

@@ -62,7 +62,8 @@ def _sockets(findings: Findings) -> str:
         words += f"; {together} open at the same time" if most > 1 else f"; {together} open at any time"
     refused = len(findings.refused)
     if refused:
-        words += f". A RST refused {plural(refused, 'connection attempt')}: at that port, nothing was listening"
+        attempts = plural(refused, "connection attempt")
+        words += f". A RST refused {attempts}: at that port, nothing was listening (inferred)"
     return f"{words}."
 
 

@@ -118,7 +118,7 @@ def curve(one: Connection, *, from_client: bool) -> list[Paragraph]:
     most = max(sent, key=lambda packet: packet.in_flight or 0)
     words = f"The window of {receiver} begins with {first.window:,} octets (frame {first.number})"
     words += f", at most it has {largest.window:,} (frame {largest.number})" if largest.window > first.window else ""
-    words += f". At most {most.in_flight:,} octets are in flight (frame {most.number})"
+    words += f". At most {most.in_flight:,} octets are in flight, without those that SACK reports (frame {most.number})"
     frames = [first, largest, most]
     full = [stop.begun for stop in stops(one, from_client=from_client)]
     zero = [packet for packet in offered if not packet.window]
